@@ -1,0 +1,38 @@
+"""Everything depth_anything_v2/ raises on purpose.
+
+DepthAnythingError
+├── ArtifactError     a folder is not an artifact that this version can use
+├── CheckpointError   a weights file is missing, damaged, or fits another model
+├── DownloadError     a published checkpoint could not be fetched
+│   └── LicenceError  its licence has to be accepted first
+└── InputError        the caller's value is out of range (also a ValueError)
+    └── ImageError    the caller's bytes are not an image we accept
+"""
+
+
+class DepthAnythingError(Exception):
+    """The base of this package's errors; its text says what happened and what to do."""
+
+
+class ArtifactError(DepthAnythingError):
+    """The folder is not an artifact that this version can use."""
+
+
+class CheckpointError(DepthAnythingError):
+    """The weights are missing, damaged, unsafe to open, or fit another model."""
+
+
+class DownloadError(DepthAnythingError):
+    """A published checkpoint could not be fetched or did not have the expected bytes."""
+
+
+class LicenceError(DownloadError):
+    """The licence of a published checkpoint has to be accepted before it is fetched."""
+
+
+class InputError(DepthAnythingError, ValueError):
+    """A value given by the caller is out of range."""
+
+
+class ImageError(InputError):
+    """The bytes are not an image that can be processed."""
