@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Union
 
 _CHUNK_BYTES = 1 << 20
 
@@ -17,6 +18,6 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def sha256_bytes(data: bytes) -> str:
+def sha256_bytes(data: Union[bytes, memoryview]) -> str:
     """Hex SHA-256 of bytes."""
     return hashlib.sha256(data).hexdigest()

@@ -98,8 +98,9 @@ class Encoder(nn.Module):
             position = fit_pos_embed(self.pos_embed.detach(), h, w)
             cls = position[:, :1] + self.cls_token.detach()
             self.position = torch.cat((cls, position[:, 1:]), dim=1)
-        for block in self.blocks:
-            block.attn.tokens = 1 + h * w
+        for module in self.blocks.modules():
+            if isinstance(module, Attention):
+                module.tokens = 1 + h * w
 
     def forward(self, images: Tensor) -> list[Tensor]:  # [B,3,H,W] -> 4 x [B,h*w,D]
         patches = self.patch_embed(images).flatten(2).transpose(1, 2)  # [B,h*w,D]

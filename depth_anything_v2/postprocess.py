@@ -31,7 +31,9 @@ def resize_depth(values: FloatArray, size: tuple[int, int]) -> FloatArray:
     return result
 
 
-def _taps(source: int, target: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], FloatArray]:
+def _taps(
+    source: int, target: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], FloatArray]:
     """For every target position: the two source positions and the weight of the second."""
     # In float32 like torch: at position 700 its rounding moves the weights by up to 6e-5.
     step = np.float32((source - 1) / (target - 1)) if target > 1 else np.float32(0)

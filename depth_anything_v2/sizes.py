@@ -12,7 +12,9 @@ SHORT_SIDE_PX = 518
 MAX_PATCHES = 8192
 
 
-def exact_size(height_px: int, width_px: int, short_side_px: int = SHORT_SIDE_PX) -> tuple[int, int]:
+def exact_size(
+    height_px: int, width_px: int, short_side_px: int = SHORT_SIDE_PX
+) -> tuple[int, int]:
     """Upstream's model size (height, width) in px for an image of the given size.
 
     The short side becomes `short_side_px`, the aspect ratio is kept, both sides are rounded to

@@ -156,7 +156,7 @@ def _rename(key: str, rules: Sequence[Rule]) -> Optional[str]:
 
 
 def _stack(renamed: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Join parts `name#0`, `name#1`, `name#2` into `name`; an incomplete set keeps its part names."""
+    """Join parts `name#0`, `#1`, `#2` into `name`; an incomplete set keeps its part names."""
     stems = {name.split("#")[0] for name in renamed if "#" in name}
     whole = dict(renamed)
     for stem in stems:

@@ -1,0 +1,6 @@
+"""`python -m compile`."""
+
+from compile.cli import main
+
+if __name__ == "__main__":
+    main()

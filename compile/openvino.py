@@ -1,0 +1,58 @@
+"""Target `openvino`: OpenVINO IR, for CPUs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import openvino as ov
+import torch
+from torch import Tensor, nn
+
+from compile.errors import BuildError
+from compile.targets import Run
+from compile.trace import export_onnx
+from depth_anything_v2.depth_map import FloatArray
+
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
+def build(network: nn.Module, example: Tensor, stem: Path) -> list[Path]:
+    """Export, convert, and save `stem.xml` and `stem.bin`; weights stay float32.
+
+    By way of ONNX: OpenVINO's own reading of a torch trace does not load under torch 1.13, and
+    gives the same graph where it does.
+    """
+    entry, weights = (stem.parent / f"{stem.name}.{suffix}" for suffix in ("xml", "bin"))
+    with tempfile.TemporaryDirectory() as scratch:
+        exported = Path(scratch) / "network.onnx"
+        export_onnx(network, example, exported)
+        try:
+            ov.save_model(ov.Core().read_model(exported), entry, compress_to_fp16=False)
+        except RuntimeError as error:
+            raise BuildError(f"OpenVINO could not convert the network: {error}") from error
+    return [entry, weights]
+
+
+def load(files: Sequence[Path], precision: str) -> Run:
+    """Compile the saved IR for this CPU at the precision that serving will use."""
+    try:
+        compiled = ov.Core().compile_model(
+            files[0], "CPU", {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
+        )
+    except RuntimeError as error:
+        raise BuildError(f"OpenVINO could not load {files[0]}: {error}") from error
+
+    def run(images: FloatArray) -> FloatArray:
+        return compiled({0: images})[0].copy()
+
+    return run
+
+
+def flags(precision: str) -> tuple[str, ...]:
+    return (f"INFERENCE_PRECISION_HINT={_HINTS[precision]}",)
+
+
+def versions() -> dict[str, str]:
+    return {"openvino": ov.__version__, "torch": torch.__version__}

@@ -1,0 +1,48 @@
+"""A folder of programs becomes an artifact: manifest last, then one rename."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+
+from depth_anything_v2.artifact import MANIFEST, Manifest, dump_manifest, read_artifact
+from depth_anything_v2.digest import sha256_bytes, sha256_file
+
+ROOT = Path(__file__).resolve().parent.parent
+_SOURCES = ("depth_anything_v2", "compile")
+
+
+def package(folder: Path, manifest: Manifest, out: Path) -> Path:
+    """Write the manifest into `folder` and rename it into `out`; returns the new folder.
+
+    The name ends with the manifest's hash, so a folder of that name already there is the same
+    artifact, and is kept. Raises ArtifactError if what was written cannot be read back.
+    """
+    data = dump_manifest(manifest)
+    (folder / MANIFEST).write_bytes(data)
+    read_artifact(folder)
+    identity = sha256_bytes(data)
+    final = out / f"{manifest.model}-{manifest.target}-{manifest.precision}-{identity[:12]}"
+    if not final.exists():
+        folder.rename(final)
+    return final
+
+
+def source_sha256() -> str:
+    """One hash over our own code that decides what a program computes."""
+    files = sorted(path for package in _SOURCES for path in (ROOT / package).glob("*.py"))
+    return sha256_bytes("".join(path.name + sha256_file(path) for path in files).encode())
+
+
+def provenance_versions() -> dict[str, str]:
+    """Versions that every target shares."""
+    return {
+        "source_sha256": source_sha256(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+        "system": os.uname().sysname,
+    }

@@ -1,0 +1,68 @@
+"""The test images of the parity gate: photographs where there are any, and hard cases always."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from depth_anything_v2.depth_map import FloatArray
+from depth_anything_v2.image import read_image
+from depth_anything_v2.preprocess import prepare
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One test image as network input [1,3,h,w]."""
+
+    name: str
+    image: FloatArray
+
+
+def probes(size: tuple[int, int], photographs: Sequence[Path] = ()) -> list[Probe]:
+    """Test images at (height, width) px: the hard cases, then the photographs.
+
+    Raises ImageError if a photograph cannot be read.
+    """
+    made = {
+        "constant": np.full((*size, 3), 127, np.uint8),
+        "noise": _noise(size),
+        "thin lines": _thin_lines(size),
+        "scene": _scene(size),
+    }
+    images = [Probe(name, prepare(pixels, size)) for name, pixels in made.items()]
+    return images + [
+        Probe(path.name, prepare(read_image(path).pixels, size)) for path in photographs
+    ]
+
+
+def _noise(size: tuple[int, int]) -> Pixels:
+    return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+def _thin_lines(size: tuple[int, int]) -> Pixels:
+    """White lines of 1 px on black, 13 px apart: they drift across the 14 px patches."""
+    pixels = np.zeros((*size, 3), np.uint8)
+    pixels[::13] = 255
+    pixels[:, ::13] = 255
+    return pixels
+
+
+def _scene(size: tuple[int, int]) -> Pixels:
+    """A smooth ground with a few flat boxes: the statistics of a simple picture."""
+    height, width = size
+    rng = np.random.default_rng(1)
+    down, across = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)[None]
+    pixels = np.stack(
+        [80 + 120 * down + 0 * across, 90 + 60 * across + 40 * down, 160 - 80 * down * across], 2
+    )
+    for _ in range(12):
+        top, left = rng.integers(0, height * 3 // 4), rng.integers(0, width * 3 // 4)
+        box = slice(top, top + height // 5), slice(left, left + width // 8)
+        pixels[box] = 0.3 * pixels[box] + 0.7 * rng.uniform(0, 255, 3)
+    return (pixels + rng.normal(0, 4, pixels.shape)).clip(0, 255).astype(np.uint8)

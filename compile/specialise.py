@@ -1,0 +1,19 @@
+"""Weights and a size become a network that is ready to trace."""
+
+from __future__ import annotations
+
+from depth_anything_v2.checkpoint import Checkpoint
+from depth_anything_v2.config import Model
+from depth_anything_v2.network import DepthAnything
+from depth_anything_v2.weights import load_weights
+
+
+def specialise(model: Model, checkpoint: Checkpoint, size: tuple[int, int]) -> DepthAnything:
+    """The model with these weights at (height, width) px, in eval mode, without gradients.
+
+    Raises CheckpointError if the weights do not fit, InputError if the size is not usable.
+    """
+    network = DepthAnything(model.config, model.max_depth_m)
+    load_weights(network, checkpoint.state, checkpoint.name)
+    network.fix_size(*size)
+    return network.eval().requires_grad_(False)

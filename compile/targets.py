@@ -1,0 +1,85 @@
+"""The targets there are, as data. A target's module is imported only when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Callable, Protocol, cast
+
+from torch import Tensor, nn
+
+from compile.errors import BuildError, TargetError
+from depth_anything_v2.depth_map import FloatArray
+
+Run = Callable[[FloatArray], FloatArray]  # [B,3,H,W] float32 -> [B,H,W] float32
+
+
+class Builder(Protocol):
+    """What a target's module provides."""
+
+    def build(self, network: nn.Module, example: Tensor, stem: Path) -> list[Path]:
+        """Write the program as files that start with `stem`; the first one is the entry point."""
+
+    def load(self, files: Sequence[Path], precision: str) -> Run:
+        """Load the saved files as serving does."""
+
+    def flags(self, precision: str) -> tuple[str, ...]:
+        """Compiler and run-time settings that the program's numbers depend on."""
+
+    def versions(self) -> dict[str, str]:
+        """Name and version of the packages that made the program."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Largest parity errors that pass; see compile/parity.py for how they are measured."""
+
+    max_rel: float
+    mean_rel: float
+
+
+@dataclass(frozen=True)
+class Target:
+    name: str
+    module: str
+    limits: Mapping[str, Limit]  # by precision; the first one is the default
+    summary: str
+
+
+FP32 = Limit(max_rel=5e-4, mean_rel=5e-5)
+BF16 = Limit(max_rel=0.1, mean_rel=0.01)
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target("openvino", "compile.openvino", {"fp32": FP32, "bf16": BF16}, "CPU; the default"),
+        Target("onnx", "compile.onnx", {"fp32": FP32}, "ONNX Runtime and other tools"),
+        Target("torchscript", "compile.torchscript", {"fp32": FP32}, "CPU; torch itself"),
+    )
+}
+
+
+def target_named(name: str, precision: str) -> Target:
+    """The row of `TARGETS`. Raises TargetError that lists what there is."""
+    target = TARGETS.get(name)
+    if target is None:
+        raise TargetError(f"no target {name!r}; choose from {', '.join(TARGETS)}")
+    if precision not in target.limits:
+        raise TargetError(
+            f"target {name!r} has no precision {precision!r}; "
+            f"choose from {', '.join(target.limits)}"
+        )
+    return target
+
+
+def builder(target: Target) -> Builder:
+    """Import a target's module. Raises BuildError if its packages are not installed."""
+    try:
+        return cast(Builder, import_module(target.module))
+    except ImportError as error:
+        raise BuildError(
+            f"target {target.name!r} needs a package that is not installed ({error}); "
+            "run `make setup`"
+        ) from error

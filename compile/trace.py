@@ -1,0 +1,61 @@
+"""A network becomes a graph of tensor operations, with no tracer warning tolerated.
+
+A tracer warning means that a number was frozen into the graph that may differ for another image.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.jit import TracerWarning  # type: ignore[attr-defined]
+
+from compile.errors import BuildError
+
+OPSET = 17  # ONNX: the first with LayerNormalization, the last that torch 1.13 exports
+
+
+def trace(network: nn.Module, example: Tensor) -> torch.jit.ScriptModule:
+    """Trace a specialised network at the example's shape. Raises BuildError if the trace warns."""
+    with _strict_tracing():
+        # The parity gate compares the saved file with the eager network; a second comparison of
+        # the trace alone would only cost time.
+        return torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
+
+
+def export_onnx(network: nn.Module, example: Tensor, path: Path) -> None:
+    """Export to ONNX with input `image` and output `depth`, at the example's shape.
+
+    Raises BuildError if the trace warns or the export fails.
+    """
+    with _strict_tracing():
+        # Remarks on padding: torch 2.8 leaves one slice unfolded, 1.13 guesses one shape.
+        for remark in ("Constant folding - Only steps=1", "The shape inference of prim::Constant"):
+            warnings.filterwarnings("ignore", remark, UserWarning)
+        try:
+            torch.onnx.export(
+                network,
+                (example,),
+                str(path),
+                opset_version=OPSET,
+                input_names=["image"],
+                output_names=["depth"],
+            )
+        except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+            raise BuildError(f"ONNX export failed: {error}") from error
+
+
+@contextmanager
+def _strict_tracing() -> Iterator[None]:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("error", TracerWarning)
+        try:
+            yield
+        except TracerWarning as warning:
+            raise BuildError(
+                f"the network is not traceable at a fixed size: {warning}"
+            ) from warning

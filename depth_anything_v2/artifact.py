@@ -1,0 +1,198 @@
+"""The folder that compile/ writes and serve/ reads: format 1, specified in compile/README.md.
+
+Standard library only. A folder is refused unless its manifest has exactly the known fields and
+every file it names lies inside it with the stated size; a file's hash is checked before its
+bytes are handed out.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Optional
+
+from depth_anything_v2.digest import sha256_bytes
+from depth_anything_v2.errors import ArtifactError
+from depth_anything_v2.strict_json import decode, parse_object
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_MAX_MANIFEST_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class ProgramFile:
+    path: str  # relative to the artifact's folder, with forward slashes
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class ParityNumbers:
+    """The worst of all test images, as measured by compile/parity.py."""
+
+    max_rel: float
+    mean_rel: float
+    abs_rel: float
+    delta1: float
+    rank_correlation: Optional[float]  # None if no test image gave varying depth
+
+
+@dataclass(frozen=True)
+class Program:
+    """One compiled graph: images [batch,3,H,W] float32 in, depth [batch,H,W] float32 out."""
+
+    stage: str  # "fused"
+    height_px: int
+    width_px: int
+    batch: int
+    input_dtype: str
+    output_dtype: str
+    files: tuple[ProgramFile, ...]  # the first one is the entry point
+    parity: ParityNumbers
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.height_px, self.width_px
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    file: str  # file name, or "untrained"
+    sha256: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    mode: str  # "reference"
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+    short_side_px: int
+    multiple_px: int
+    folded: tuple[str, ...]  # steps that the programs do themselves
+
+
+@dataclass(frozen=True)
+class ParityLimit:
+    max_rel: float
+    mean_rel: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Manifest:
+    format: int
+    family: str
+    model: str
+    kind: str  # "relative_inverse" or "metric"
+    max_depth_m: Optional[float]
+    checkpoint: CheckpointFacts
+    preprocess: Preprocess
+    target: str
+    precision: str
+    compiler_flags: tuple[str, ...]
+    versions: Mapping[str, str]  # of everything that made it
+    parity_limit: ParityLimit
+    programs: tuple[Program, ...]
+
+    def program(self, size: tuple[int, int], batch: int = 1) -> Optional[Program]:
+        """The program for exactly this (height, width) in px and batch size, if there is one."""
+        for program in self.programs:
+            if program.size == size and program.batch == batch:
+                return program
+        return None
+
+
+@dataclass(frozen=True)
+class Artifact:
+    folder: Path
+    manifest: Manifest
+    identity: str  # sha256 of manifest.json
+
+    def open_file(self, file: ProgramFile) -> memoryview:
+        """The bytes of one program file, mapped read-only, after its hash was checked.
+
+        Raises ArtifactError if the file is missing or is not what the manifest says.
+        """
+        path = _inside(self.folder, file.path)
+        try:
+            with path.open("rb") as opened:
+                mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{path}: cannot be read ({error}); compile again") from error
+        view = memoryview(mapped)
+        digest = sha256_bytes(view)
+        if digest != file.sha256:
+            raise ArtifactError(
+                f"{path}: sha256 {digest[:12]}..., the manifest says {file.sha256[:12]}...; the "
+                "file is damaged or altered: compile or copy the artifact again"
+            )
+        return view
+
+
+def read_artifact(folder: Path) -> Artifact:
+    """Read and check a manifest, and that its files are there with the stated sizes.
+
+    Raises ArtifactError that says what is wrong and what to do.
+    """
+    path = folder / MANIFEST
+    try:
+        if path.stat().st_size > _MAX_MANIFEST_BYTES:
+            raise ArtifactError(f"{path}: over {_MAX_MANIFEST_BYTES} bytes; not a manifest")
+        data = path.read_bytes()
+    except OSError:
+        raise ArtifactError(
+            f"{folder}: no readable {MANIFEST}; make an artifact with `python -m compile build`"
+        ) from None
+    manifest = parse_manifest(data, str(path))
+    for program in manifest.programs:
+        for file in program.files:
+            _check_size(folder, file)
+    return Artifact(folder, manifest, sha256_bytes(data))
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """A manifest from its bytes; raises ArtifactError on anything but format 1 as specified."""
+    try:
+        found = parse_object(data)
+        if found.get("format") != FORMAT:
+            raise ArtifactError(
+                f"{where}: format {found.get('format')!r}, this version reads {FORMAT}; "
+                "compile again with this version, or use the version that made it"
+            )
+        return decode(Manifest, found)
+    except ValueError as error:
+        raise ArtifactError(f"{where}: {error}; compile again") from error
+
+
+def dump_manifest(manifest: Manifest) -> bytes:
+    """The bytes of manifest.json: fixed order, so that equal manifests have equal hashes."""
+    text = json.dumps(asdict(manifest), indent=2, sort_keys=True, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def _check_size(folder: Path, file: ProgramFile) -> None:
+    path = _inside(folder, file.path)
+    if not path.is_file():
+        raise ArtifactError(f"{path}: missing; compile or copy the artifact again")
+    found = path.stat().st_size
+    if found != file.size_bytes:
+        raise ArtifactError(
+            f"{path}: {found} bytes, the manifest says {file.size_bytes}; "
+            "compile or copy the artifact again"
+        )
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """`folder / name`, refused if it could lead anywhere else."""
+    pure = PurePosixPath(name)
+    root = folder.resolve()
+    path = (root / pure).resolve()
+    if pure.is_absolute() or ".." in pure.parts or "\\" in name or root not in path.parents:
+        raise ArtifactError(f"{folder}: file path {name!r} leads out of the folder; refused")
+    return path

@@ -1,0 +1,74 @@
+"""Weights files: found, hashed before they are opened, read without running anything in them."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from depth_anything_v2.digest import sha256_file
+from depth_anything_v2.errors import CheckpointError
+from depth_anything_v2.registry import by_sha256
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state dict and where it came from."""
+
+    name: str  # file name
+    sha256: str
+    licence: str  # "unknown" unless the bytes are a published file's
+    state: dict[str, Tensor]
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a .pth (ZIP format only, weights only) or .safetensors file.
+
+    Raises CheckpointError if the file is missing, of another format, damaged, or holds anything
+    but tensors.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; `make checkpoints MODEL=...` downloads one")
+    digest = sha256_file(path)
+    published = by_sha256(digest)
+    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise CheckpointError(f"{path}: entry {key!r} is not a tensor; expected a state dict")
+    return Checkpoint(path.name, digest, published.licence if published else "unknown", state)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from error
+
+
+def _read_pth(path: Path) -> dict[str, Tensor]:
+    # The older tar and bare-pickle formats are refused: weights_only was bypassed through them
+    # before torch 2.6 (CVE-2025-32434), and no published checkpoint uses them.
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(
+            f"{path}: not a PyTorch ZIP checkpoint (damaged, cut short, or of a format from before "
+            "torch 1.6); download it again or save it again with a current torch"
+        )
+    try:
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise CheckpointError(
+            f"{path}: refused or damaged, only plain tensors are read: {first_line}"
+        ) from error
+    if isinstance(loaded, dict) and isinstance(loaded.get("model"), dict):
+        loaded = loaded["model"]  # upstream's training script saves {"model": state, ...}
+    if not isinstance(loaded, dict) or not loaded:
+        raise CheckpointError(f"{path}: holds a {type(loaded).__name__}, expected a state dict")
+    return {key.removeprefix("module."): value for key, value in loaded.items()}

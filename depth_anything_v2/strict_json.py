@@ -1,0 +1,75 @@
+"""JSON into frozen dataclasses, with nothing unknown, missing or of another type."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """A JSON object from bytes. Raises ValueError for other JSON, repeated keys, NaN, bad UTF-8."""
+    found = json.loads(
+        data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant
+    )
+    if not isinstance(found, dict):
+        raise ValueError(f"holds a {type(found).__name__}, expected an object")
+    return found
+
+
+def decode(cls: type[T], data: Any, where: str = "") -> T:
+    """Build dataclass `cls` from parsed JSON. Raises ValueError that names the field at fault."""
+    if not isinstance(data, dict):
+        raise ValueError(f"{where or 'top level'} is {data!r}, expected an object")
+    hints = get_type_hints(cls)
+    names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    for problem, keys in (("unknown", set(data) - names), ("missing", names - set(data))):
+        if keys:
+            raise ValueError(f"{problem} field {', '.join(where + key for key in sorted(keys))}")
+    return cls(**{name: _value(hints[name], data[name], where + name) for name in sorted(names)})
+
+
+def _value(hint: Any, data: Any, where: str) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Union:  # Optional[X]
+        return None if data is None else _value(args[0], data, where)
+    if origin is tuple:
+        return _items(args, data, where)
+    if origin is not None and issubclass(origin, Mapping):
+        return _mapping(args[1], data, where)
+    if is_dataclass(hint):
+        return decode(hint, data, where + ".")  # type: ignore[arg-type]
+    if hint is float and type(data) is int:
+        data = float(data)
+    if type(data) is not hint or (hint is float and not math.isfinite(data)):
+        raise ValueError(f"field {where} is {data!r}, expected {hint.__name__}")
+    return data
+
+
+def _items(args: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
+    any_length = len(args) == 2 and args[1] is ...
+    if not isinstance(data, list) or not (any_length or len(data) == len(args)):
+        raise ValueError(f"field {where} is {data!r}, expected a list of {len(args)}")
+    hints = args[:1] * len(data) if any_length else args
+    return tuple(_value(h, item, f"{where}[{i}]") for i, (h, item) in enumerate(zip(hints, data)))
+
+
+def _mapping(hint: Any, data: Any, where: str) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise ValueError(f"field {where} is {data!r}, expected an object")
+    return {key: _value(hint, value, f"{where}.{key}") for key, value in data.items()}
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is repeated")
+    return found
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
