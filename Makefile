@@ -1,0 +1,79 @@
+# `make` alone lists what there is. An environment is made when a target first needs it, and brought up
+# to date when its locks have changed.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup inference compile parity test test-inf1-lane check fix bench checkpoints clean
+
+PYTHON := .venv/bin/python
+# Not ?=: a variable of the shell that happens to be called TARGET or MODEL must not steer a run.
+MODEL =
+TARGET = openvino
+INPUT = input_images
+OUTPUT = output_depth
+SIZE =
+BATCH = 1
+PRECISION = fp32
+ARTIFACT =
+UPSTREAM =
+BENCH = tests/benchmarks/upstream.py
+ACCEPT_LICENCE =
+ARGS =
+# One thread for each of two workers: more only makes them wait for each other.
+PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n 2 $(ARGS)
+
+need = $(if $($(1)),,$(error $(1) is missing. For example: make $@ $(2)))
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make the CPU environment, .venv, exactly as locked
+	@bash infra/setup.sh cpu
+
+inference: .venv/.ready ## depth of a folder of images  [MODEL=vits TARGET=openvino INPUT=dir OUTPUT=dir ARGS=...]
+	$(PYTHON) inference.py $(if $(MODEL),--model $(MODEL)) --target $(TARGET) --input "$(INPUT)" --output "$(OUTPUT)" $(ARGS)
+
+compile: .venv/.ready ## build an artifact  MODEL=vits SIZE="518x686 ..." [TARGET=openvino BATCH=1 PRECISION=fp32 ARGS=...]
+	$(call need,MODEL,MODEL=vits SIZE=518x686)
+	$(call need,SIZE,MODEL=$(MODEL) SIZE=518x686)
+	$(PYTHON) -m compile build --model $(MODEL) --target $(TARGET) $(foreach size,$(SIZE),--size $(size)) \
+	  --batch $(BATCH) --precision $(PRECISION) --out artifacts/ $(ARGS)
+
+parity: .venv/.ready ## measure an artifact against eager fp32 again  ARTIFACT=artifacts/NAME [ARGS=...]
+	$(call need,ARTIFACT,ARTIFACT=artifacts/NAME)
+	$(PYTHON) -m compile parity "$(ARTIFACT)" $(ARGS)
+
+checkpoints: .venv/.ready ## fetch published weights  MODEL=vits [ACCEPT_LICENCE=1 ARGS=...]
+	$(call need,MODEL,MODEL=vits)
+	$(PYTHON) -m depth_anything_v2 fetch $(MODEL) $(if $(ACCEPT_LICENCE),--accept-licence) $(ARGS)
+
+test: .venv/.ready ## the tests in the CPU lane  [ARGS=...]
+	$(call PYTEST,.venv)
+
+test-inf1-lane: .venv-inf1/.ready ## the same tests in the Inf1 lane (torch 1.13)  [ARGS=...]
+	$(call PYTEST,.venv-inf1)
+
+check: .venv/.ready ## format, lint and types; writes nothing
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+fix: .venv/.ready ## rewrite the files that check complains about, where that can be done
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench: .venv/.ready ## time this against a checkout of upstream  UPSTREAM=path [ARGS=...]
+	$(call need,UPSTREAM,UPSTREAM=../Depth-Anything-V2)
+	$(PYTHON) "$(BENCH)" --upstream "$(UPSTREAM)" $(ARGS)
+
+clean: ## delete caches and artifacts/, and say which; never weights, images, results or environments
+	@find . \( -name .git -o -name '.venv*' -o -name .tools -o -path ./checkpoints -o -path ./input_images -o -path ./output_depth \) -prune \
+	  -o -type d \( -name __pycache__ -o -name '.*_cache' -o -path ./artifacts \) -prune -print -exec rm -rf {} +
+
+CPU_LOCKS := cpu torch-default torch-cpu build
+INF1_LOCKS := inf1 build
+
+.venv/.ready: $(CPU_LOCKS:%=infra/locks/%.txt)
+	@bash infra/setup.sh cpu >&2
+
+.venv-inf1/.ready: $(INF1_LOCKS:%=infra/locks/%.txt)
+	@bash infra/setup.sh inf1 >&2

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# infra/lock.sh: writes infra/locks/ anew from pyproject.toml: for each package the newest release it allows.
+# torch-cpu.txt alone is kept by hand: uv cannot reach that index from every machine.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. infra/tools.sh
+find_uv
+find_python39
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/new"
+cp pyproject.toml README.md "$work" # so that no uv.lock is left, or taken from, the checkout
+
+export_lane() { # LANE EXTRA...
+  local extra extras=()
+  for extra in "$@"; do extras+=(--extra "$extra"); done
+  "$UV" export -q --directory "$work" --frozen --no-emit-project --no-annotate --no-header \
+    "${extras[@]}" --extra onnx --extra openvino --group test --group lint -o "new/$1.txt"
+}
+
+compile() { # NAME, requirements on standard input: for what is not a dependency of the project
+  "$UV" pip compile -q - -p "$PYTHON" --generate-hashes --no-emit-index-url --no-annotate --no-header \
+    -o "$work/new/$1.txt"
+}
+
+"$UV" lock -q --directory "$work" -p "$PYTHON"
+export_lane inf1
+export_lane cpu reference
+awk -v rest="$work/rest" -v torch="$work/new/torch-default.txt" \
+  '/^[^ ]/ { out = /^(torch|torchvision|nvidia-[a-z0-9-]+)==/ ? torch : rest } { print > out }' "$work/new/cpu.txt"
+mv "$work/rest" "$work/new/cpu.txt"
+echo 'uv>=0.9,<1' | compile uv
+{ sed -n 's/^requires = \["\(.*\)"\].*/\1/p' pyproject.toml | sed 's/", *"/\n/g'; echo editables; } | compile build
+
+cp infra/locks/torch-cpu.txt "$work/new"
+if grep -nE '://|^-' "$work"/new/*.txt; then die "a lock names a host or has an option (above); nothing was changed"; fi
+for name in torch torchvision; do
+  version=$(sed -n "s/^$name==\([0-9.]*\).*/\1/p" "$work/new/torch-default.txt")
+  grep -q "^$name==$version+cpu" "$work/new/torch-cpu.txt" ||
+    die "$name $version is locked, infra/locks/torch-cpu.txt has another: edit that file (see infra/README.md)"
+done
+mv "$work"/new/*.txt infra/locks/
+echo "infra/locks: $(cat infra/locks/*.txt | grep -c '==') pins"

@@ -1,0 +1,1 @@
+"""How an artifact answers: runtimes, engine, front ends. Importing this does nothing."""

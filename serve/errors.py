@@ -1,0 +1,28 @@
+"""Everything serve/ raises on purpose.
+
+ServeError
+├── DepthFileError    a depth file cannot be written, or is not one that can be read
+├── NoProgram         no loaded artifact has a program for the image (also a ValueError)
+├── Refused           an artifact must not be served as it is
+└── RuntimeFailure    a runtime could not load or run a program
+"""
+
+
+class ServeError(Exception):
+    """The base of this package's errors; its text says what happened and what to do."""
+
+
+class DepthFileError(ServeError):
+    """A depth file cannot be written, or is missing, damaged, or says something else."""
+
+
+class NoProgram(ServeError, ValueError):
+    """No artifact at hand has a program for this image under the shape policy."""
+
+
+class Refused(ServeError):
+    """The artifact failed its parity gate, or does not go with the others."""
+
+
+class RuntimeFailure(ServeError):
+    """A runtime is not installed, or could not load or run a program."""

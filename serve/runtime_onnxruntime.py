@@ -1,0 +1,36 @@
+"""Programs of target `onnx`, on the CPU. Never imports torch."""
+
+from __future__ import annotations
+
+import onnxruntime
+
+from depth_anything_v2.artifact import Artifact, Program
+from depth_anything_v2.depth_map import FloatArray
+from serve.errors import RuntimeFailure
+
+
+class OnnxRuntime:
+    def __init__(self, session: onnxruntime.InferenceSession, name: str) -> None:
+        self._session = session
+        self._name = name
+
+    def run(self, images: FloatArray) -> FloatArray:
+        try:
+            depth: FloatArray = self._session.run(None, {"image": images})[0]
+            return depth
+        except Exception as error:  # its exceptions share no base but Exception
+            raise RuntimeFailure(f"{self._name}: ONNX Runtime failed: {error}") from error
+
+    def close(self) -> None:
+        del self._session
+
+
+def open_program(artifact: Artifact, program: Program) -> OnnxRuntime:
+    """Open the ONNX file on the CPU."""
+    name = f"{artifact.folder.name} {program.height_px}x{program.width_px}"
+    model = bytes(artifact.open_file(program.files[0]))
+    try:
+        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no base but Exception
+        raise RuntimeFailure(f"{name}: ONNX Runtime could not load it: {error}") from error
+    return OnnxRuntime(session, name)

@@ -1,0 +1,51 @@
+"""One interface for everything that runs a program, and the table of what there is."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Protocol
+
+from depth_anything_v2.artifact import Artifact, Program
+from depth_anything_v2.depth_map import FloatArray
+from serve.errors import RuntimeFailure
+
+
+class Runtime(Protocol):
+    """Runs one loaded program."""
+
+    def run(self, images: FloatArray) -> FloatArray:
+        """[B,3,H,W] float32 -> [B,H,W] float32, in exactly the program's shape.
+
+        Raises RuntimeFailure.
+        """
+
+    def close(self) -> None:
+        """Give the program's memory back. The runtime is not used afterwards."""
+
+
+_MODULES = {  # manifest target -> the only module that imports its package
+    "openvino": "serve.runtime_openvino",
+    "onnx": "serve.runtime_onnxruntime",
+    "torchscript": "serve.runtime_torchscript",
+}
+
+
+def open_runtime(artifact: Artifact, program: Program) -> Runtime:
+    """Load one program of an artifact; its bytes are checked against their hashes first.
+
+    Raises RuntimeFailure if the target is unknown, its package is missing, or loading fails;
+    ArtifactError if the bytes are not what the manifest says.
+    """
+    target = artifact.manifest.target
+    if target not in _MODULES:
+        raise RuntimeFailure(
+            f"{artifact.folder}: no runtime for target {target!r}; there are {', '.join(_MODULES)}"
+        )
+    try:
+        module = import_module(_MODULES[target])
+    except ImportError as error:
+        raise RuntimeFailure(
+            f"target {target!r} needs a package that is not installed ({error}); run `make setup`"
+        ) from error
+    runtime: Runtime = module.open_program(artifact, program)
+    return runtime
