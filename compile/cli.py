@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Optional
 
@@ -10,8 +9,8 @@ import typer
 
 from compile.errors import CompileError
 from depth_anything_v2.artifact import Artifact, read_artifact
+from depth_anything_v2.command import guarded
 from depth_anything_v2.config import MODELS, model_named
-from depth_anything_v2.errors import DepthAnythingError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -113,12 +112,8 @@ def parity(
 
 
 def main() -> None:
-    """Run the command line; our own errors become one line and exit code 1."""
-    try:
-        app(prog_name="python -m compile")
-    except (CompileError, DepthAnythingError) as error:
-        typer.echo(f"compile: {error}", err=True)
-        sys.exit(1)
+    """Run the command line."""
+    guarded(app, "python -m compile", CompileError)
 
 
 def _check_files(artifact: Artifact) -> None:

@@ -2,18 +2,66 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
+from depth_anything_v2.artifact import CheckpointFacts
 from depth_anything_v2.config import Model, model_named
-from depth_anything_v2.errors import CheckpointError
+from depth_anything_v2.digest import sha256_file
+from depth_anything_v2.download import fetch
+from depth_anything_v2.errors import CheckpointError, DownloadError
 from depth_anything_v2.registry import PUBLISHED
 
 if TYPE_CHECKING:
     from depth_anything_v2.checkpoint import Checkpoint
 
 UNTRAINED = "untrained"  # the word that users type for fixed-seed weights
+DEFAULT_MODEL = "demo"  # what runs when the wanted weights cannot be had
 CHECKPOINTS = Path("checkpoints")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights a job runs with, before anything is read."""
+
+    model: str
+    file: Optional[Path]  # None: fixed-seed weights
+    remark: str = ""  # one plain line if they are not what was asked for
+
+    def made(self, facts: CheckpointFacts) -> bool:
+        """Whether an artifact with these facts was made from these weights."""
+        if self.file is None:
+            return facts.file == UNTRAINED  # drawn by code whose hash the artifact carries
+        return facts.sha256 == sha256_file(self.file)
+
+
+def choose(model: Model, given: Optional[Path] = None, folder: Path = CHECKPOINTS) -> Weights:
+    """The given file, or the model's own in `folder`, or downloaded; else the bundled default.
+
+    Raises CheckpointError if a file was given and is not there.
+    """
+    if given is not None:
+        if not given.is_file():
+            raise CheckpointError(f"{given}: no such file")
+        return Weights(model.name, given)
+    if model.name == DEFAULT_MODEL:
+        return Weights(model.name, find(model, folder))
+    found = find(model, folder)
+    if found is not None:
+        return Weights(model.name, found)
+    try:
+        return Weights(model.name, fetch(PUBLISHED[model.name], folder))
+    except KeyError:
+        why = "no checkpoint of it is published"
+    except DownloadError as error:
+        why = str(error)
+    return Weights(
+        DEFAULT_MODEL,
+        None,
+        f"no weights for {model.name}, so the untrained {DEFAULT_MODEL} model runs instead and its "
+        f"depth means nothing: {why}",
+    )
 
 
 def find(model: Model, folder: Path = CHECKPOINTS) -> Optional[Path]:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from pathlib import Path
-from typing import NoReturn
 
 import typer
 
 from depth_anything_v2 import registry
 from depth_anything_v2.download import fetch
-from depth_anything_v2.errors import DepthAnythingError, DownloadError, InputError, LicenceError
-
-FAILED, USAGE = 1, 2
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -27,7 +21,6 @@ def main() -> None:
     Start with the smallest one, whose licence allows every use:
     python -m depth_anything_v2 fetch vits
     """
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
 
 
 @app.command("list")
@@ -73,19 +66,9 @@ def fetch_checkpoint(
     Exit codes: 0 the file is there; 1 it could not be fetched, or has wrong
     bytes; 2 no such model, or its licence has to be accepted first.
     """
-    try:
-        file = registry.published(model)
-        typer.echo(f"{file.filename}: licence {file.licence}", err=True)
-        typer.echo(fetch(file, folder, accept_licence))
-    except (InputError, LicenceError) as error:
-        _fail(error, USAGE)
-    except DownloadError as error:
-        _fail(error, FAILED)
-
-
-def _fail(error: DepthAnythingError, code: int) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(code) from error
+    file = registry.published(model)
+    typer.echo(f"{file.filename}: licence {file.licence}", err=True)
+    typer.echo(fetch(file, folder, accept_licence))
 
 
 def _row(file: registry.PublishedFile, folder: Path) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ DepthAnythingError
 ├── ArtifactError     a folder is not an artifact that this version can use
 ├── CheckpointError   a weights file is missing, damaged, or fits another model
 ├── DownloadError     a published checkpoint could not be fetched
-│   └── LicenceError  its licence has to be accepted first
+│   └── LicenceError  its licence has to be accepted first (also a ValueError)
 └── InputError        the caller's value is out of range (also a ValueError)
     └── ImageError    the caller's bytes are not an image we accept
 """
@@ -26,7 +26,7 @@ class DownloadError(DepthAnythingError):
     """A published checkpoint could not be fetched or did not have the expected bytes."""
 
 
-class LicenceError(DownloadError):
+class LicenceError(DownloadError, ValueError):
     """The licence of a published checkpoint has to be accepted before it is fetched."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from depth_anything_v2.config import PATCH_PX
 from depth_anything_v2.errors import InputError
@@ -59,13 +59,17 @@ def parse_size(text: str) -> tuple[int, int]:
     return height, width
 
 
+def size_text(size: tuple[int, int]) -> str:
+    """`HEIGHTxWIDTH`, as `parse_size` reads it."""
+    return f"{size[0]}x{size[1]}"
+
+
 def _patches(height_px: int, width_px: int) -> int:
     return (height_px // PATCH_PX) * (width_px // PATCH_PX)
 
 
 def _multiple(side: float, least_px: int) -> int:
-    # numpy rounds halves to even, as upstream does.
-    patches = int(np.round(side / PATCH_PX))
+    patches = round(side / PATCH_PX)  # halves to even, as upstream's numpy rounds them
     if patches * PATCH_PX < least_px:
-        patches = int(np.ceil(side / PATCH_PX))
+        patches = math.ceil(side / PATCH_PX)
     return patches * PATCH_PX

@@ -12,11 +12,11 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/new"
 cp pyproject.toml README.md "$work" # so that no uv.lock is left, or taken from, the checkout
 
-export_lane() { # LANE EXTRA...
-  local extra extras=()
-  for extra in "$@"; do extras+=(--extra "$extra"); done
+export_lane() { # LANE, what only this lane has
+  local lane=$1
+  shift
   "$UV" export -q --directory "$work" --frozen --no-emit-project --no-annotate --no-header \
-    "${extras[@]}" --extra onnx --extra openvino --group test --group lint -o "new/$1.txt"
+    --extra "$lane" "$@" --extra onnx --extra openvino --group test --group lint -o "new/$lane.txt"
 }
 
 compile() { # NAME, requirements on standard input: for what is not a dependency of the project
@@ -26,7 +26,7 @@ compile() { # NAME, requirements on standard input: for what is not a dependency
 
 "$UV" lock -q --directory "$work" -p "$PYTHON"
 export_lane inf1
-export_lane cpu reference
+export_lane cpu --extra reference --group bench
 awk -v rest="$work/rest" -v torch="$work/new/torch-default.txt" \
   '/^[^ ]/ { out = /^(torch|torchvision|nvidia-[a-z0-9-]+)==/ ? torch : rest } { print > out }' "$work/new/cpu.txt"
 mv "$work/rest" "$work/new/cpu.txt"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from pathlib import Path
 
 import typer
 
-from depth_anything_v2.errors import DepthAnythingError
+from depth_anything_v2.command import guarded
 from serve.errors import ServeError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -53,10 +51,5 @@ def folder(
 
 
 def main() -> None:
-    """Run the command line; our own errors become one line and exit code 1."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
-    try:
-        app(prog_name="python -m serve")
-    except (ServeError, DepthAnythingError) as error:
-        typer.echo(f"serve: {error}", err=True)
-        sys.exit(1)
+    """Run the command line."""
+    guarded(app, "python -m serve", ServeError)

@@ -149,8 +149,10 @@ def overlapped(
             while storing:
                 yield _stored(*storing.popleft())
         finally:
-            for _, future in (*loading, *storing):
-                future.cancel()
+            for _, load_future in loading:
+                load_future.cancel()
+            for _, store_future in storing:
+                store_future.cancel()
 
 
 def _stored(key: Key, future: Future[Result]) -> Outcome[Key, Result]:

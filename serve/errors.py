@@ -2,7 +2,8 @@
 
 ServeError
 ├── DepthFileError    a depth file cannot be written, or is not one that can be read
-├── NoProgram         no loaded artifact has a program for the image (also a ValueError)
+├── NoImages          there is nothing to do
+├── NoProgram         no loaded artifact has a program for the image
 ├── Refused           an artifact must not be served as it is
 └── RuntimeFailure    a runtime could not load or run a program
 """
@@ -16,7 +17,11 @@ class DepthFileError(ServeError):
     """A depth file cannot be written, or is missing, damaged, or says something else."""
 
 
-class NoProgram(ServeError, ValueError):
+class NoImages(ServeError):
+    """The input names no image."""
+
+
+class NoProgram(ServeError):
     """No artifact at hand has a program for this image under the shape policy."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 import typer
 from rich.console import Console
 from rich.progress import (
@@ -13,12 +15,21 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from serve.batch import DONE, FAILED, KEPT, Entry, OnEntry, Report
 from serve.engine import Engine
-from serve.folder import DONE, FAILED, KEPT, REPORT, Entry, FolderJob, Report, run_folder
+from serve.folder import REPORT, FolderJob, run_folder
 
 
 def run(engine: Engine, job: FolderJob) -> int:
     """Run the job and print; returns the exit code. Raises what `run_folder` raises."""
+    report = shown(engine, lambda on_entry: run_folder(engine, job, on_entry))
+    hint = f", see {job.output / REPORT}" if report.count(FAILED) else ""
+    typer.echo(f"{closing(report)}{hint}", err=True)
+    return report.exit_code
+
+
+def shown(engine: Engine, work: Callable[[OnEntry], Report]) -> Report:
+    """Run `work` under a progress bar, its outputs on stdout and failures on stderr."""
     console = Console(stderr=True)
     columns = (
         TextColumn("depth"),
@@ -29,28 +40,25 @@ def run(engine: Engine, job: FolderJob) -> int:
     )
     # On a pipe or in a log the bar would be noise.
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("depth", total=None)
+        task = progress.add_task("depth", total=None, start=False)
 
         def show(entry: Entry, total: int) -> None:
+            progress.start_task(task)
             progress.update(task, total=total, advance=1)
             if entry.status == FAILED:
                 typer.echo(f"failed: {entry.image}: {entry.reason}", err=True)
             else:
-                typer.echo(str(job.output / entry.outputs[0]))
+                typer.echo(entry.outputs[0])
 
         try:
-            report = run_folder(engine, job, show)
+            return work(show)
         finally:
             engine.close()
-    typer.echo(_closing(report, job), err=True)
-    return report.exit_code
 
 
-def _closing(report: Report, job: FolderJob) -> str:
-    done, kept, failed = (report.count(status) for status in (DONE, KEPT, FAILED))
-    parts = [f"{done} done"]
-    if kept:
-        parts.append(f"{kept} already there")
-    if failed:
-        parts.append(f"{failed} failed, see {job.output / REPORT}")
-    return f"{', '.join(parts)}; {report.wall_s:.1f} s"
+def closing(report: Report) -> str:
+    """One line: what was done, and how long it took."""
+    names = {DONE: "done", KEPT: "already there", FAILED: "failed"}
+    counts = [f"{report.count(status)} {name}" for status, name in names.items()]
+    shown_counts = [text for text in counts if not text.startswith("0 ")] or counts[:1]
+    return f"{', '.join(shown_counts)} in {report.wall_s:.1f} s"

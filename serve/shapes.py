@@ -9,11 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
+from depth_anything_v2.errors import InputError
 from depth_anything_v2.sizes import SHORT_SIDE_PX, exact_size
 from serve.errors import NoProgram
 
 EXACT, BUCKETS = "exact", "buckets"
 POLICIES = (EXACT, BUCKETS)
+
+# What cameras and screens make: square, 4:3, 3:2 and 16:9, lying and standing.
+COMMON_SIZES = (
+    (518, 518),
+    (518, 686),
+    (518, 784),
+    (518, 924),
+    (686, 518),
+    (784, 518),
+    (924, 518),
+)
 
 
 def program_size(
@@ -25,8 +37,10 @@ def program_size(
     """The (height, width) px that the network sees for an image of (height, width) px.
 
     Under `exact` it need not be among `available`. Raises NoProgram if there is nothing to choose
-    from, InputError if the image has no usable exact size.
+    from, InputError if the policy is unknown or the image has no usable exact size.
     """
+    if policy not in POLICIES:
+        raise InputError(f"no shape policy {policy!r}; choose from {', '.join(POLICIES)}")
     if policy == EXACT:
         return exact_size(*image_size, short_side_px)
     if not available:

@@ -1,0 +1,80 @@
+"""Artifacts made on demand and kept: look first, build what is missing in a process of its own.
+
+Never imports torch: a job whose artifacts are all there starts fast.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compile.errors import BuildError
+from compile.package import ROOT, source_sha256
+from compile.weights import UNTRAINED, Weights
+from depth_anything_v2.artifact import Artifact, read_artifact
+from depth_anything_v2.errors import ArtifactError
+from depth_anything_v2.sizes import size_text
+
+logger = logging.getLogger(__name__)
+Size = tuple[int, int]
+
+_SIZES_PER_BUILD = 4  # what an interrupted build can lose
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Artifacts in `folder` for one model, weights, target and precision."""
+
+    folder: Path
+    weights: Weights
+    target: str
+    precision: str
+
+    def artifacts(self) -> Iterator[Artifact]:
+        """The artifacts here that this version of the code would make again."""
+        source = source_sha256()
+        for path in sorted(self.folder.glob(f"{self.weights.model}-{self.target}-*")):
+            try:
+                artifact = read_artifact(path)
+            except ArtifactError as error:
+                logger.warning("ignored: %s", error)
+                continue
+            m = artifact.manifest
+            key = (m.model, m.target, m.precision, m.versions.get("source_sha256"))
+            if (
+                key == (self.weights.model, self.target, self.precision, source)
+                and m.parity_limit.passed
+                and self.weights.made(m.checkpoint)
+            ):
+                yield artifact
+
+    def build(self, sizes: Sequence[Size]) -> Iterable[Artifact]:
+        """Compile programs for these sizes, a few at a time; progress goes to stderr.
+
+        Raises BuildError if the compiler fails; it has said why.
+        """
+        for start in range(0, len(sizes), _SIZES_PER_BUILD):
+            yield self._build(sizes[start : start + _SIZES_PER_BUILD])
+
+    def _build(self, sizes: Sequence[Size]) -> Artifact:
+        command = [sys.executable, "-m", "compile", "build", "--model", self.weights.model]
+        command += ["--target", self.target, "--precision", self.precision]
+        command += ["--checkpoint", str(self.weights.file or UNTRAINED), "--out", str(self.folder)]
+        for size in sizes:
+            command += ["--size", size_text(size)]
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        if done.returncode:
+            raise BuildError(f"could not compile {self.weights.model} for {self.target}; see above")
+        return read_artifact(Path(done.stdout.strip()))

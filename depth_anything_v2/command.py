@@ -1,0 +1,27 @@
+"""How every command line of the project ends: one line for an error of ours, never a traceback."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Callable
+
+import typer
+
+from depth_anything_v2.errors import DepthAnythingError
+
+FAILED, USAGE = 1, 2
+
+
+def guarded(app: Callable[..., object], name: str, *errors: type[Exception]) -> None:
+    """Run a typer app called `name`; its `errors` become one line on stderr and an exit code.
+
+    The code is 2, as for an unknown option, if a value that the user gave is wrong; else 1.
+    """
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
+    ours: tuple[type[Exception], ...] = (DepthAnythingError, *errors)
+    try:
+        app(prog_name=name)
+    except ours as error:
+        typer.echo(f"{name}: {error}", err=True)
+        sys.exit(USAGE if isinstance(error, ValueError) else FAILED)

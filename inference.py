@@ -1,0 +1,70 @@
+"""The main job: every image in a folder becomes a depth map in another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+import typer
+
+from compile.errors import CompileError
+from depth_anything_v2.command import guarded
+from depth_anything_v2.config import MODELS
+from depth_anything_v2.sizes import SHORT_SIDE_PX
+from serve.errors import ServeError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def inference(
+    input: Path = typer.Option(Path("input_images"), help="Folder of images."),  # noqa: A002
+    output: Path = typer.Option(Path("output_depth"), help="Folder that receives depth files."),
+    model: str = typer.Option("vits", help=f"One of {', '.join(MODELS)}."),
+    target: str = typer.Option("openvino", help="openvino, onnx or torchscript."),
+    precision: str = typer.Option("fp32", help="fp32; with openvino also bf16, about 1.8x faster."),
+    format: list[str] = typer.Option(  # noqa: A002
+        ["png"], help="png (16-bit), npy, npz, pfm, exr or tiff. Repeat it for several."
+    ),
+    preview: bool = typer.Option(False, help="Also write a colour picture of each depth map."),
+    policy: str = typer.Option(
+        "exact",
+        help="exact: upstream's size for every image, a program compiled for each. buckets: the "
+        "nearest of seven common shapes, for folders of many different sizes.",
+    ),
+    input_size: int = typer.Option(SHORT_SIDE_PX, help="Short side of the network's input in px."),
+    checkpoint: Optional[Path] = typer.Option(
+        None, help="Weights file; by default the model's own in checkpoints/, or downloaded."
+    ),
+    artifacts: Path = typer.Option(Path("artifacts"), help="Where compiled programs are kept."),
+) -> None:
+    """Estimate the depth of every image in a folder.
+
+    For input_images/a/b.jpg: output_depth/a/b.png, 16 bits, and b.json, which says what its values
+    mean. Programs are compiled when first needed, checked against the original network, and kept.
+
+    Exit code 0 all done, 1 failed, 2 usage, 3 some images failed: output_depth/depth-report.jsonl
+    names each with its reason.
+    """
+    from compile.cache import Cache
+    from compile.weights import choose
+    from depth_anything_v2.config import model_named
+    from serve.engine import Engine
+    from serve.folder import FolderJob
+    from serve.folder_cli import run
+    from serve.library import Library
+    from serve.shapes import BUCKETS, COMMON_SIZES
+
+    weights = choose(model_named(model), checkpoint)
+    if weights.remark:
+        typer.echo(weights.remark, err=True)
+    cache = Cache(artifacts, weights, target, precision)
+    library = Library(cache.artifacts(), build=cache.build)
+    if policy == BUCKETS:
+        library.prepare(COMMON_SIZES)
+    job = FolderJob(input, output, format, preview, weights.remark)
+    raise typer.Exit(run(Engine(library, policy, input_size), job))
+
+
+if __name__ == "__main__":
+    guarded(app, "inference.py", CompileError, ServeError)

@@ -1,0 +1,88 @@
+"""Upstream's pictures: what its run.py writes, made by a compiled program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from depth_anything_v2.image import list_images
+from serve.batch import OnEntry, Report, Task, run_batch
+from serve.depth_png import picture
+from serve.engine import Engine, Raw
+from serve.errors import DepthFileError, NoImages
+from serve.names import output_bases
+from serve.preview import WARM_LAST, upstream_levels
+
+_GAP_PX = 50  # white, between the photograph and its depth
+
+
+@dataclass(frozen=True)
+class PictureJob:
+    img_path: Path  # an image, a text file with one path per line, or a folder
+    outdir: Path
+    pred_only: bool  # without the photograph at the left
+    grayscale: bool
+
+
+def run_pictures(engine: Engine, job: PictureJob, on_entry: OnEntry) -> Report:
+    """One PNG per image in one flat folder, as upstream names them.
+
+    Images of the same name keep their extension, or the folder they come from, in the picture's
+    name; upstream overwrites one with the other. Raises NoImages if there is nothing to do.
+    """
+
+    def write(task: Task, raw: Raw) -> list[Path]:
+        levels = upstream_levels(engine.finish(raw).values)
+        path = task.stem.with_name(task.stem.name + ".png")
+        _write(path, _picture(job, raw.prepared.source.pixels, levels))
+        return [path]
+
+    return run_batch(engine, _tasks(job), write, lambda *_: [], on_entry)
+
+
+def _tasks(job: PictureJob) -> list[Task]:
+    if job.img_path.suffix == ".txt":
+        images = [Path(line) for line in job.img_path.read_text().splitlines() if line.strip()]
+    else:
+        images = list_images(job.img_path) if job.img_path.is_dir() else [job.img_path]
+    if not images:
+        raise NoImages(f"{job.img_path}: no images in it")
+    return [
+        Task(image, str(image), job.outdir / name)
+        for image, name in zip(images, _flat_names(images))
+    ]
+
+
+def _flat_names(images: Sequence[Path]) -> list[str]:
+    flat = [PurePath(image.name) for image in images]
+    if len(set(flat)) < len(flat):  # same names in several folders
+        flat = [PurePath("_".join(part for part in image.parts if part != "/")) for image in images]
+    return [str(base) for base in output_bases(flat, lambda name: [name + ".png"])]
+
+
+def _picture(
+    job: PictureJob, pixels: npt.NDArray[np.uint8], levels: npt.NDArray[np.uint8]
+) -> npt.NDArray[Any]:
+    depth = cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR)
+    if not job.grayscale:
+        depth = cv2.applyColorMap(levels, WARM_LAST)
+    if job.pred_only:
+        return depth
+    gap = np.full((pixels.shape[0], _GAP_PX, 3), 255, np.uint8)
+    return np.hstack([pixels, gap, depth])
+
+
+def _write(path: Path, pixels: npt.NDArray[Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_bytes(picture(pixels))
+        temporary.replace(path)
+    except OSError as error:
+        raise DepthFileError(f"{path}: cannot be written: {error}") from error
