@@ -52,14 +52,14 @@ def inference(
     from serve.engine import Engine
     from serve.folder import FolderJob
     from serve.folder_cli import run
-    from serve.library import Library
+    from serve.library import STREAMS, Library
     from serve.shapes import BUCKETS, COMMON_SIZES
 
     weights = choose(model_named(model), checkpoint)
     if weights.remark:
         typer.echo(weights.remark, err=True)
     cache = Cache(artifacts, weights, target, precision)
-    library = Library(cache.artifacts(), build=cache.build)
+    library = Library(cache.artifacts(), build=cache.build, streams=STREAMS)
     if policy == BUCKETS:
         library.prepare(COMMON_SIZES)
     job = FolderJob(input, output, format, preview, weights.remark)

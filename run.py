@@ -37,16 +37,18 @@ def run(
     from depth_anything_v2.errors import CheckpointError
     from serve.engine import Engine
     from serve.folder_cli import closing, shown
-    from serve.library import Library
+    from serve.library import STREAMS, Library
     from serve.pictures import PictureJob, run_pictures
 
     weights = choose(model_named(encoder))
     if weights.remark and encoder != weights.model:
         raise CheckpointError(weights.remark)
     cache = Cache(Path("artifacts"), weights, "openvino", "fp32")
-    engine = Engine(Library(cache.artifacts(), build=cache.build), short_side_px=input_size)
+    engine = Engine(
+        Library(cache.artifacts(), build=cache.build, streams=STREAMS), short_side_px=input_size
+    )
     job = PictureJob(img_path, outdir, pred_only, grayscale)
-    report = shown(engine, lambda on_entry: run_pictures(engine, job, on_entry))
+    report = shown(lambda on_entry: run_pictures(engine, job, on_entry))
     typer.echo(closing(report), err=True)
     raise typer.Exit(report.exit_code)
 

@@ -31,6 +31,8 @@ def prepare(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> FloatArray:
     height, width = size
     # Resizing is linear, so the division by 255 can wait until there are fewer pixels.
     resized = cv2.resize(pixels.astype(np.float64), (width, height), interpolation=cv2.INTER_CUBIC)
-    rgb = resized[:, :, ::-1].transpose(2, 0, 1)
-    mean, std = (np.array(stat).reshape(3, 1, 1) for stat in (MEAN, STD))
-    return ((rgb / 255.0 - mean) / std).astype(np.float32)[None]
+    result = np.empty((1, 3, height, width), np.float32)
+    for channel, (mean, std) in enumerate(zip(MEAN, STD)):
+        plane = resized[:, :, 2 - channel] * (1 / (255 * std))  # BGR to RGB
+        np.subtract(plane, mean / std, out=result[0, channel], casting="same_kind")
+    return result

@@ -11,7 +11,7 @@ from typing import Callable, Optional
 
 from depth_anything_v2.errors import DepthAnythingError
 from depth_anything_v2.image import read_header, read_image
-from serve.engine import Engine, Outcome, Raw, overlapped
+from serve.engine import Engine, Outcome, Raw, each
 from serve.errors import ServeError
 from serve.library import Size
 
@@ -90,12 +90,14 @@ def run_batch(
         else:
             todo.append(task)
 
-    def store(task: Task, raw: Raw) -> Entry:
-        notes = raw.prepared.source.notes
+    def work(task: Task) -> Entry:
+        raw = engine.run(engine.prepare(read_image(task.image)))
         written = tuple(map(str, write(task, raw)))
+        notes = raw.prepared.source.notes
         return Entry(task.name, DONE, written, "", notes, round(raw.network_ms, 1))
 
-    for outcome in overlapped(engine, todo, lambda task: read_image(task.image), store):
+    # Two workers even for one stream: one reads and writes while the other has the network.
+    for outcome in each(todo, work, max(2, engine.library.streams)):
         add(outcome.result or _failed(outcome))
     report.wall_s = time.perf_counter() - started
     return report

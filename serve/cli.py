@@ -43,9 +43,11 @@ def folder(
     from serve.engine import Engine
     from serve.folder import FolderJob
     from serve.folder_cli import run
-    from serve.library import Library
+    from serve.library import STREAMS, Library
 
-    library = Library(map(read_artifact, artifact), allow_failed_parity=allow_failed_parity)
+    library = Library(
+        map(read_artifact, artifact), allow_failed_parity=allow_failed_parity, streams=STREAMS
+    )
     engine = Engine(library, policy)
     raise typer.Exit(run(engine, FolderJob(input, output, format, preview)))
 

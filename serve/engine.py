@@ -1,4 +1,4 @@
-"""An image in, a depth map out; for many images, host work beside the network's."""
+"""An image in, a depth map out; many images in threads, so that nothing waits for the network."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from serve.shapes import EXACT, program_size
 Key = TypeVar("Key")
 Result = TypeVar("Result")
 
-_AHEAD = 2  # images read ahead of the network, and results waiting behind it
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -42,7 +40,7 @@ class Raw:
 
 
 class Engine:
-    """Runs images of any size through the programs of a library, one after another."""
+    """Runs images of any size through the programs of a library. Safe in any thread."""
 
     def __init__(
         self, library: Library, policy: str = EXACT, short_side_px: int = SHORT_SIDE_PX
@@ -58,19 +56,19 @@ class Engine:
         )
 
     def prepare(self, source: SourceImage) -> Prepared:
-        """Network input for an image. Safe in any thread."""
+        """Network input for an image. Raises InputError or NoProgram if it can have none."""
         size = self.size_for(source.header.height_px, source.header.width_px)
         return Prepared(source, size, prepare(source.pixels, size))
 
     def run(self, prepared: Prepared) -> Raw:
-        """The network's part. In one thread only; raises NoProgram, RuntimeFailure."""
+        """The network's part. Raises NoProgram, RuntimeFailure or ArtifactError."""
         runtime = self.library.runtime(prepared.size)
         started = time.perf_counter()
         values = runtime.run(prepared.tensor)[0]
         return Raw(values, prepared, (time.perf_counter() - started) * 1e3)
 
     def finish(self, raw: Raw) -> DepthMap:
-        """The depth map at the image's own size. Safe in any thread."""
+        """The depth map at the image's own size."""
         header = raw.prepared.source.header
         values = resize_depth(raw.values, (header.height_px, header.width_px))
         artifact = self.library.artifact(raw.prepared.size)
@@ -99,9 +97,6 @@ class Engine:
         self.library.prepare([self.size_for(source.header.height_px, source.header.width_px)])
         return self.finish(self.run(self.prepare(source)))
 
-    def close(self) -> None:
-        self.library.close()
-
 
 @dataclass(frozen=True)
 class Outcome(Generic[Key, Result]):
@@ -112,51 +107,30 @@ class Outcome(Generic[Key, Result]):
     error: Exception | None
 
 
-def overlapped(
-    engine: Engine,
-    keys: Iterable[Key],
-    load: Callable[[Key], SourceImage],
-    store: Callable[[Key, Raw], Result],
+def each(
+    keys: Iterable[Key], work: Callable[[Key], Result], workers: int
 ) -> Iterator[Outcome[Key, Result]]:
-    """Every key through load, network and store, in order, the three beside one another.
+    """`work` on every key in `workers` threads, the outcomes in the order of the keys.
 
-    At most a few images are in memory at a time. One that fails does not stop the others. Closing
-    the iterator drops what has not begun and waits for what has.
+    One that fails does not stop the others, and at most two per worker are under way or waiting to
+    be taken. Closing the iterator drops what has not begun and waits for what has.
     """
-    waiting = iter(keys)
-    loading: deque[tuple[Key, Future[Prepared]]] = deque()
-    storing: deque[tuple[Key, Future[Result]]] = deque()
-    with ThreadPoolExecutor(1, "load") as loader, ThreadPoolExecutor(2, "store") as storer:
+    under_way: deque[tuple[Key, Future[Result]]] = deque()
+    with ThreadPoolExecutor(workers, "image") as pool:
         try:
-            while True:
-                while len(loading) < _AHEAD:
-                    try:
-                        key = next(waiting)
-                    except StopIteration:
-                        break
-                    loading.append((key, loader.submit(lambda k: engine.prepare(load(k)), key)))
-                if not loading:
-                    break
-                key, prepared = loading.popleft()
-                try:
-                    raw = engine.run(prepared.result())
-                except Exception as error:  # noqa: BLE001 - one image must not stop the others
-                    yield Outcome(key, None, error)
-                    continue
-                storing.append((key, storer.submit(store, key, raw)))
-                while len(storing) > _AHEAD:
-                    yield _stored(*storing.popleft())
-            while storing:
-                yield _stored(*storing.popleft())
+            for key in keys:
+                under_way.append((key, pool.submit(work, key)))
+                if len(under_way) >= 2 * workers:
+                    yield _outcome(*under_way.popleft())
+            while under_way:
+                yield _outcome(*under_way.popleft())
         finally:
-            for _, load_future in loading:
-                load_future.cancel()
-            for _, store_future in storing:
-                store_future.cancel()
+            for _, future in under_way:
+                future.cancel()
 
 
-def _stored(key: Key, future: Future[Result]) -> Outcome[Key, Result]:
+def _outcome(key: Key, future: Future[Result]) -> Outcome[Key, Result]:
     try:
         return Outcome(key, future.result(), None)
-    except Exception as error:  # noqa: BLE001 - one image must not stop the others
+    except Exception as error:  # one image must not stop the others
         return Outcome(key, None, error)

@@ -22,13 +22,13 @@ from serve.folder import REPORT, FolderJob, run_folder
 
 def run(engine: Engine, job: FolderJob) -> int:
     """Run the job and print; returns the exit code. Raises what `run_folder` raises."""
-    report = shown(engine, lambda on_entry: run_folder(engine, job, on_entry))
+    report = shown(lambda on_entry: run_folder(engine, job, on_entry))
     hint = f", see {job.output / REPORT}" if report.count(FAILED) else ""
     typer.echo(f"{closing(report)}{hint}", err=True)
     return report.exit_code
 
 
-def shown(engine: Engine, work: Callable[[OnEntry], Report]) -> Report:
+def shown(work: Callable[[OnEntry], Report]) -> Report:
     """Run `work` under a progress bar, its outputs on stdout and failures on stderr."""
     console = Console(stderr=True)
     columns = (
@@ -50,10 +50,7 @@ def shown(engine: Engine, work: Callable[[OnEntry], Report]) -> Report:
             else:
                 typer.echo(entry.outputs[0])
 
-        try:
-            return work(show)
-        finally:
-            engine.close()
+        return work(show)
 
 
 def closing(report: Report) -> str:

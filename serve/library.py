@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from threading import Lock
 from typing import Callable, Optional
 
 from depth_anything_v2.artifact import Artifact, Manifest
@@ -13,14 +14,15 @@ from serve.runtimes import Runtime, open_runtime
 Size = tuple[int, int]  # (height, width) px
 Build = Callable[[Sequence[Size]], Iterable[Artifact]]  # makes artifacts for missing sizes
 
+STREAMS = 2  # images at once in a folder job: measured best on two cores, see docs/benchmarks.md
 _MAX_LOADED = 4  # programs of vits at 518 px take about 0.5 GB each when loaded
 
 
 class Library:
     """Programs of one model from one or several artifacts, loaded when first used.
 
-    `build` makes what is missing; without it a missing size is an error. Not thread-safe: one
-    engine owns it.
+    `build` makes what is missing; without it a missing size is an error. `streams` runs of one
+    program share the cores. Safe in any thread, except that `prepare` must not run beside others.
     """
 
     def __init__(
@@ -28,7 +30,10 @@ class Library:
         artifacts: Iterable[Artifact],
         build: Optional[Build] = None,
         allow_failed_parity: bool = False,
+        streams: int = 1,
     ) -> None:
+        self.streams = streams
+        self._loading = Lock()
         self._build = build
         self._allow_failed_parity = allow_failed_parity
         self._artifacts: dict[Size, Artifact] = {}
@@ -69,21 +74,18 @@ class Library:
 
         Raises NoProgram, RuntimeFailure or ArtifactError.
         """
-        if size not in self._loaded:
-            artifact = self.artifact(size)
-            program = artifact.manifest.program(size)
-            if program is None:
-                raise NoProgram(f"{artifact.folder}: its programs of {size} have no batch 1")
-            while len(self._loaded) >= _MAX_LOADED:
-                self._loaded.popitem(last=False)[1].close()
-            self._loaded[size] = open_runtime(artifact, program)
-        self._loaded.move_to_end(size)
-        return self._loaded[size]
-
-    def close(self) -> None:
-        """Unload every program."""
-        while self._loaded:
-            self._loaded.popitem()[1].close()
+        with self._loading:
+            if size not in self._loaded:
+                artifact = self.artifact(size)
+                program = artifact.manifest.program(size)
+                if program is None:
+                    raise NoProgram(f"{artifact.folder}: its programs of {size} have no batch 1")
+                # Whoever still runs the one that makes room keeps it until done.
+                while len(self._loaded) >= _MAX_LOADED:
+                    self._loaded.popitem(last=False)
+                self._loaded[size] = open_runtime(artifact, program, self.streams)
+            self._loaded.move_to_end(size)
+            return self._loaded[size]
 
     def _add(self, artifacts: Iterable[Artifact]) -> None:
         for artifact in artifacts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 import onnxruntime
 
 from depth_anything_v2.artifact import Artifact, Program
@@ -13,19 +15,18 @@ class OnnxRuntime:
     def __init__(self, session: onnxruntime.InferenceSession, name: str) -> None:
         self._session = session
         self._name = name
+        self._one_at_a_time = Lock()  # one run already uses every core
 
     def run(self, images: FloatArray) -> FloatArray:
         try:
-            depth: FloatArray = self._session.run(None, {"image": images})[0]
+            with self._one_at_a_time:
+                depth: FloatArray = self._session.run(None, {"image": images})[0]
             return depth
         except Exception as error:  # its exceptions share no base but Exception
             raise RuntimeFailure(f"{self._name}: ONNX Runtime failed: {error}") from error
 
-    def close(self) -> None:
-        del self._session
 
-
-def open_program(artifact: Artifact, program: Program) -> OnnxRuntime:
+def open_program(artifact: Artifact, program: Program, _streams: int) -> OnnxRuntime:
     """Open the ONNX file on the CPU."""
     name = f"{artifact.folder.name} {program.height_px}x{program.width_px}"
     model = bytes(artifact.open_file(program.files[0]))

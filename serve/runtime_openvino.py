@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from queue import SimpleQueue
+
 import numpy as np
 import openvino as ov
 
@@ -13,23 +15,25 @@ _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
 class OpenVino:
-    def __init__(self, compiled: ov.CompiledModel, name: str) -> None:
-        self._request = compiled.create_infer_request()
+    def __init__(self, compiled: ov.CompiledModel, name: str, streams: int) -> None:
         self._name = name
+        self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
+        for _ in range(streams):
+            self._idle.put(compiled.create_infer_request())
 
     def run(self, images: FloatArray) -> FloatArray:
+        request = self._idle.get()
         try:
-            self._request.infer({0: images}, share_inputs=True)
-            return self._request.get_output_tensor(0).data.copy()
+            request.infer({0: images}, share_inputs=True)
+            return request.get_output_tensor(0).data.copy()
         except RuntimeError as error:
             raise RuntimeFailure(f"{self._name}: OpenVINO failed: {error}") from error
+        finally:
+            self._idle.put(request)
 
-    def close(self) -> None:
-        del self._request
 
-
-def open_program(artifact: Artifact, program: Program) -> OpenVino:
-    """Compile the IR for this CPU at the artifact's precision, tuned for one request at a time."""
+def open_program(artifact: Artifact, program: Program, streams: int) -> OpenVino:
+    """Compile the IR for this CPU at the artifact's precision."""
     name = f"{artifact.folder.name} {program.height_px}x{program.width_px}"
     graph, weights = (artifact.open_file(file) for file in program.files)
     try:
@@ -37,8 +41,8 @@ def open_program(artifact: Artifact, program: Program) -> OpenVino:
         model = core.read_model(bytes(graph), ov.Tensor(np.frombuffer(weights, np.uint8)))
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[artifact.manifest.precision],
-            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": streams,
         }
-        return OpenVino(core.compile_model(model, "CPU", settings), name)
+        return OpenVino(core.compile_model(model, "CPU", settings), name, streams)
     except (RuntimeError, KeyError) as error:
         raise RuntimeFailure(f"{name}: OpenVINO could not load it: {error}") from error

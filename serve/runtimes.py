@@ -11,16 +11,13 @@ from serve.errors import RuntimeFailure
 
 
 class Runtime(Protocol):
-    """Runs one loaded program."""
+    """Runs one loaded program. Its memory goes with the last reference to it."""
 
     def run(self, images: FloatArray) -> FloatArray:
         """[B,3,H,W] float32 -> [B,H,W] float32, in exactly the program's shape.
 
-        Raises RuntimeFailure.
+        Safe in any thread; calls beyond what runs at once wait. Raises RuntimeFailure.
         """
-
-    def close(self) -> None:
-        """Give the program's memory back. The runtime is not used afterwards."""
 
 
 _MODULES = {  # manifest target -> the only module that imports its package
@@ -30,9 +27,10 @@ _MODULES = {  # manifest target -> the only module that imports its package
 }
 
 
-def open_runtime(artifact: Artifact, program: Program) -> Runtime:
+def open_runtime(artifact: Artifact, program: Program, streams: int = 1) -> Runtime:
     """Load one program of an artifact; its bytes are checked against their hashes first.
 
+    `streams` runs are wanted at once, sharing the cores; a runtime may do fewer.
     Raises RuntimeFailure if the target is unknown, its package is missing, or loading fails;
     ArtifactError if the bytes are not what the manifest says.
     """
@@ -47,5 +45,5 @@ def open_runtime(artifact: Artifact, program: Program) -> Runtime:
         raise RuntimeFailure(
             f"target {target!r} needs a package that is not installed ({error}); run `make setup`"
         ) from error
-    runtime: Runtime = module.open_program(artifact, program)
+    runtime: Runtime = module.open_program(artifact, program, streams)
     return runtime

@@ -75,7 +75,7 @@ def main(
         work = Path(scratch)
         prepare(upstream, encoder, photos, copies, work)
         sides = {
-            "upstream fp32": upstream_command(upstream, encoder),
+            "upstream fp32": upstream_command(encoder),
             "ours fp32": our_command(encoder, "fp32"),
             "ours bf16": our_command(encoder, "bf16"),
         }
@@ -83,9 +83,7 @@ def main(
             side: depth_errors(encoder, side.split()[1], photos, work) for side in list(sides)[1:]
         }
         runs = [
-            timed(side, command, upstream, work)
-            for _ in range(rounds)
-            for side, command in sides.items()
+            timed(side, command, work) for _ in range(rounds) for side, command in sides.items()
         ]
     report = summary(encoder, photos, copies, runs, errors)
     RESULTS.mkdir(exist_ok=True)
@@ -94,18 +92,24 @@ def main(
 
 
 def prepare(upstream: Path, encoder: str, photos: Path, copies: int, work: Path) -> None:
-    """Weights and reference depth by upstream's code, and the folder of photographs."""
-    run([sys.executable, "-c", _REFERENCE, encoder, str(photos), str(work)], work, upstream)
+    """Upstream's code, its weights and reference depth, and the folder of photographs."""
+    package = work / "upstream" / "depth_anything_v2"
+    shutil.copytree(upstream / "depth_anything_v2", package)
+    shutil.copy(upstream / "run.py", work / "upstream")
+    # Upstream's package has no __init__.py, so that an installed one of the same name, ours, would
+    # be imported in its place.
+    (package / "__init__.py").touch()
+    command = [sys.executable, "-c", _REFERENCE, encoder, str(photos.resolve()), str(work)]
+    run(command, work / "upstream")
     (work / "images").mkdir()
     for copy in range(copies):
         for photo in sorted(photos.iterdir()):
             shutil.copy(photo, work / "images" / f"{copy}-{photo.name}")
 
 
-def upstream_command(upstream: Path, encoder: str) -> list[str]:
-    script = str(upstream.resolve() / "run.py")
+def upstream_command(encoder: str) -> list[str]:
     flags = ["--encoder", encoder, "--img-path", "images", "--outdir", "out"]
-    return [sys.executable, "-u", script, *flags, "--pred-only", "--grayscale"]
+    return [sys.executable, "-u", "upstream/run.py", *flags, "--pred-only", "--grayscale"]
 
 
 def our_command(encoder: str, precision: str) -> list[str]:
@@ -129,7 +133,7 @@ def depth_errors(encoder: str, precision: str, photos: Path, work: Path) -> dict
     return worst
 
 
-def timed(side: str, command: list[str], upstream: Path, work: Path) -> Run:
+def timed(side: str, command: list[str], work: Path) -> Run:
     """Both sides print one line per image, which dates it."""
     shutil.rmtree(work / "out", ignore_errors=True)
     started = time.perf_counter()
@@ -147,10 +151,8 @@ def timed(side: str, command: list[str], upstream: Path, work: Path) -> Run:
     return Run(side, len(times), wall_s, steady_s)
 
 
-def run(command: list[str], cwd: Path, upstream: Path | None = None) -> None:
-    path = {"PYTHONPATH": str(upstream.resolve())} if upstream else {}
-    # -P is not in Python 3.9: an empty script path would let our package hide upstream's.
-    subprocess.run(command, cwd=cwd, env={**os.environ, **path}, check=True, stdout=sys.stderr)
+def run(command: list[str], cwd: Path) -> None:
+    subprocess.run(command, cwd=cwd, check=True, stdout=sys.stderr)
 
 
 def summary(
