@@ -6,6 +6,8 @@ ImageNet normalisation, float32 (`image2tensor` in upstream's dpt.py).
 
 from __future__ import annotations
 
+import threading
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,26 @@ STD = (0.229, 0.224, 0.225)
 INTERPOLATION = "cubic"
 
 
+class _Scratch(threading.local):
+    """A float64 array per thread, kept between images: fresh pages cost more than the resize."""
+
+    _KEEP_BYTES = 128 << 20
+
+    def __init__(self) -> None:
+        self.kept = np.empty(0)
+
+    def like(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        if pixels.size <= self.kept.size:
+            return self.kept[: pixels.size].reshape(pixels.shape)
+        fresh = np.empty(pixels.size)
+        if fresh.nbytes <= self._KEEP_BYTES:
+            self.kept = fresh
+        return fresh.reshape(pixels.shape)
+
+
+_scratch = _Scratch()
+
+
 def prepare(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> FloatArray:
     """Pixels [H,W,3] uint8, BGR as OpenCV reads them, to [1,3,h,w] float32 for size (h, w) px.
 
@@ -30,7 +52,10 @@ def prepare(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> FloatArray:
         )
     height, width = size
     # Resizing is linear, so the division by 255 can wait until there are fewer pixels.
-    resized = cv2.resize(pixels.astype(np.float64), (width, height), interpolation=cv2.INTER_CUBIC)
+    # In float64: OpenCV's float32 cubic differs from it by up to 2e-4, and between its releases.
+    wide = _scratch.like(pixels)
+    wide[...] = pixels
+    resized = cv2.resize(wide, (width, height), interpolation=cv2.INTER_CUBIC)
     result = np.empty((1, 3, height, width), np.float32)
     for channel, (mean, std) in enumerate(zip(MEAN, STD)):
         plane = resized[:, :, 2 - channel] * (1 / (255 * std))  # BGR to RGB

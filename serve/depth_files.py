@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from depth_anything_v2.depth_map import DepthMap, FloatArray
 from depth_anything_v2.errors import InputError
+from serve import png
 from serve.depth_formats import CODECS
 from serve.depth_meta import (
     MAX_JSON_BYTES,
@@ -30,7 +31,7 @@ from serve.depth_meta import (
     readable_json,
     with_part,
 )
-from serve.depth_png import Coding, coding_for, from_codes, picture, to_codes
+from serve.depth_png import Coding, coding_for, from_codes, to_codes
 from serve.errors import DepthFileError
 from serve.preview import colour_preview
 
@@ -77,7 +78,7 @@ def write_depth(
                 encoding, data = _encode(depth, name, meta)
                 entries[name] = {"name": file_name, **encoding, **staging.add(file_name, data)}
             if preview:
-                data = picture(colour_preview(depth))
+                data = png.encode(colour_preview(depth))
                 size = staging.add(names[-2], data)
                 entries["preview"] = {"name": names[-2], "dtype": "uint8", **size}
             staging.add(names[-1], readable_json(with_part(meta, "files", entries)))

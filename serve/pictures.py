@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from depth_anything_v2.image import list_images
+from serve import png
 from serve.batch import OnEntry, Report, Task, run_batch
-from serve.depth_png import picture
 from serve.engine import Engine, Raw
 from serve.errors import DepthFileError, NoImages
 from serve.names import output_bases
@@ -82,7 +82,7 @@ def _write(path: Path, pixels: npt.NDArray[Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_bytes(picture(pixels))
+        temporary.write_bytes(png.encode(pixels))
         temporary.replace(path)
     except OSError as error:
         raise DepthFileError(f"{path}: cannot be written: {error}") from error
