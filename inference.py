@@ -10,7 +10,6 @@ import typer
 from compile.errors import CompileError
 from depth_anything_v2.command import guarded
 from depth_anything_v2.config import MODELS
-from depth_anything_v2.sizes import SHORT_SIDE_PX
 from serve.errors import ServeError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -32,7 +31,9 @@ def inference(
         help="exact: upstream's size for every image, a program compiled for each. buckets: the "
         "nearest of seven common shapes, for folders of many different sizes.",
     ),
-    input_size: int = typer.Option(SHORT_SIDE_PX, help="Short side of the network's input in px."),
+    input_size: Optional[int] = typer.Option(
+        None, help="Short side of the network's input in px; by default what the model is made for."
+    ),
     checkpoint: Optional[Path] = typer.Option(
         None, help="Weights file; by default the model's own in checkpoints/, or downloaded."
     ),
@@ -53,17 +54,18 @@ def inference(
     from serve.folder import FolderJob
     from serve.folder_cli import run
     from serve.library import STREAMS, Library
-    from serve.shapes import BUCKETS, COMMON_SIZES
+    from serve.shapes import BUCKETS, common_sizes
 
     weights = choose(model_named(model), checkpoint)
     if weights.remark:
         typer.echo(weights.remark, err=True)
     cache = Cache(artifacts, weights, target, precision)
     library = Library(cache.artifacts(), build=cache.build, streams=STREAMS)
+    short_side_px = input_size or model_named(weights.model).short_side_px
     if policy == BUCKETS:
-        library.prepare(COMMON_SIZES)
+        library.prepare(common_sizes(short_side_px))
     job = FolderJob(input, output, format, preview, weights.remark)
-    raise typer.Exit(run(Engine(library, policy, input_size), job))
+    raise typer.Exit(run(Engine(library, policy, short_side_px), job))
 
 
 if __name__ == "__main__":

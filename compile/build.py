@@ -33,7 +33,6 @@ from depth_anything_v2.config import PATCH_PX, Model
 from depth_anything_v2.digest import sha256_file
 from depth_anything_v2.network import DepthAnything
 from depth_anything_v2.preprocess import INTERPOLATION, MEAN, REFERENCE, STD
-from depth_anything_v2.sizes import SHORT_SIDE_PX
 
 logger = logging.getLogger(__name__)
 Step = Callable[[str], None]  # called with what begins now, in words
@@ -164,7 +163,9 @@ def _manifest(request: Request, target: Target, maker: Builder, built: _Built) -
         checkpoint=CheckpointFacts(
             request.checkpoint.name, request.checkpoint.sha256, request.checkpoint.licence
         ),
-        preprocess=Preprocess(REFERENCE, MEAN, STD, INTERPOLATION, SHORT_SIDE_PX, PATCH_PX, ()),
+        preprocess=Preprocess(
+            REFERENCE, MEAN, STD, INTERPOLATION, request.model.short_side_px, PATCH_PX, ()
+        ),
         target=target.name,
         precision=request.precision,
         compiler_flags=maker.flags(request.precision),

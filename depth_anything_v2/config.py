@@ -51,6 +51,7 @@ class Model:
     name: str  # what users type: "vits", "vitb-metric-indoor"
     config: ModelConfig
     max_depth_m: Optional[float] = None  # metric models only: the far end of their range
+    short_side_px: int = 518  # what images are resized to; the size it was trained at
     family: str = "depth_anything_v2"
 
     @property
@@ -59,7 +60,10 @@ class Model:
         return RELATIVE if self.max_depth_m is None else METRIC
 
 
-MODELS: dict[str, Model] = {name: Model(name, config) for name, config in CONFIGS.items()}
+MODELS: dict[str, Model] = {
+    "demo": Model("demo", CONFIGS["demo"], short_side_px=252),
+    **{name: Model(name, CONFIGS[name]) for name in ("vits", "vitb", "vitl", "vitg")},
+}
 for _size in ("vits", "vitb", "vitl"):
     for _place, _range_m in (("indoor", 20.0), ("outdoor", 80.0)):
         _name = f"{_size}-metric-{_place}"

@@ -17,15 +17,12 @@ EXACT, BUCKETS = "exact", "buckets"
 POLICIES = (EXACT, BUCKETS)
 
 # What cameras and screens make: square, 4:3, 3:2 and 16:9, lying and standing.
-COMMON_SIZES = (
-    (518, 518),
-    (518, 686),
-    (518, 784),
-    (518, 924),
-    (686, 518),
-    (784, 518),
-    (924, 518),
-)
+_ASPECTS = ((1, 1), (3, 4), (2, 3), (9, 16), (4, 3), (3, 2), (16, 9))
+
+
+def common_sizes(short_side_px: int = SHORT_SIDE_PX) -> list[tuple[int, int]]:
+    """Program sizes (height, width) in px that serve most folders under `buckets`."""
+    return [exact_size(height, width, short_side_px) for height, width in _ASPECTS]
 
 
 def program_size(
