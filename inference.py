@@ -59,7 +59,7 @@ def inference(
     weights = choose(model_named(model), checkpoint)
     if weights.remark:
         typer.echo(weights.remark, err=True)
-    cache = Cache(artifacts, weights, target, precision)
+    cache = Cache(artifacts, weights, target, precision, images=input)
     library = Library(cache.artifacts(), build=cache.build, streams=STREAMS)
     short_side_px = input_size or model_named(weights.model).short_side_px
     if policy == BUCKETS:

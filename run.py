@@ -43,7 +43,7 @@ def run(
     weights = choose(model_named(encoder))
     if weights.remark and encoder != weights.model:
         raise CheckpointError(weights.remark)
-    cache = Cache(Path("artifacts"), weights, "openvino", "fp32")
+    cache = Cache(Path("artifacts"), weights, "openvino", "fp32", images=img_path)
     engine = Engine(
         Library(cache.artifacts(), build=cache.build, streams=STREAMS), short_side_px=input_size
     )

@@ -34,6 +34,7 @@ class Cache:
     weights: Weights
     target: str
     precision: str
+    images: Path  # folder of photographs that the parity gate uses beside its own test images
 
     def artifacts(self) -> Iterator[Artifact]:
         """The artifacts here that this version of the code would make again."""
@@ -64,6 +65,7 @@ class Cache:
     def _build(self, sizes: Sequence[Size]) -> Artifact:
         command = [sys.executable, "-m", "compile", "build", "--model", self.weights.model]
         command += ["--target", self.target, "--precision", self.precision]
+        command += ["--images", str(self.images)]
         command += ["--checkpoint", str(self.weights.file or UNTRAINED), "--out", str(self.folder)]
         for size in sizes:
             command += ["--size", size_text(size)]

@@ -56,6 +56,7 @@ def build(
     """
     from compile.build import Request
     from compile.build import build as build_artifact
+    from compile.probes import photographs
     from compile.progress import steps
     from compile.weights import read
     from depth_anything_v2.sizes import parse_size
@@ -65,7 +66,14 @@ def build(
     with steps(total=1 + 3 * len(sizes) * len(batch)) as step:
         step(f"read the weights of {model}")
         request = Request(
-            row, read(row, checkpoint), target, precision, sizes, batch, _some(images), force
+            row,
+            read(row, checkpoint),
+            target,
+            precision,
+            sizes,
+            batch,
+            photographs(images, _MAX_PHOTOGRAPHS),
+            force,
         )
         folder = build_artifact(request, out, step)
     typer.echo(folder)
@@ -99,13 +107,14 @@ def parity(
 
     Prints a table; the exit code is 1 if a program is over its limit.
     """
+    from compile.probes import photographs
     from compile.progress import steps
     from compile.reparity import reparity
 
     opened = read_artifact(artifact)
     _check_files(opened)
     with steps(total=len(opened.manifest.programs)) as step:
-        table, problems = reparity(opened, checkpoint, _some(images), step)
+        table, problems = reparity(opened, checkpoint, photographs(images, _MAX_PHOTOGRAPHS), step)
     typer.echo(table)
     if problems:
         raise CompileError("; ".join(problems))
@@ -120,9 +129,3 @@ def _check_files(artifact: Artifact) -> None:
     for program in artifact.manifest.programs:
         for file in program.files:
             artifact.open_file(file).release()
-
-
-def _some(folder: Path) -> list[Path]:
-    from depth_anything_v2.image import list_images
-
-    return list_images(folder)[:_MAX_PHOTOGRAPHS] if folder.is_dir() else []

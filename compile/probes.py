@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from depth_anything_v2.depth_map import FloatArray
-from depth_anything_v2.image import read_image
+from depth_anything_v2.errors import ImageError
+from depth_anything_v2.image import list_images, read_image
 from depth_anything_v2.preprocess import prepare
 
+logger = logging.getLogger(__name__)
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -24,21 +27,38 @@ class Probe:
     image: FloatArray
 
 
-def probes(size: tuple[int, int], photographs: Sequence[Path] = ()) -> list[Probe]:
-    """Test images at (height, width) px: the hard cases, then the photographs.
+@dataclass(frozen=True)
+class Photograph:
+    name: str
+    pixels: Pixels  # [H,W,3] BGR
 
-    Raises ImageError if a photograph cannot be read.
+
+def photographs(folder: Path, limit: int) -> list[Photograph]:
+    """The first readable images of a folder; none if there is no such folder.
+
+    Images that cannot be read are left out: whoever serves them is told there.
     """
+    found: list[Photograph] = []
+    for path in list_images(folder) if folder.is_dir() else []:
+        if len(found) == limit:
+            break
+        try:
+            found.append(Photograph(path.name, read_image(path).pixels))
+        except ImageError as error:
+            logger.info("not used as a test image: %s", error)
+    return found
+
+
+def probes(size: tuple[int, int], real: Sequence[Photograph] = ()) -> list[Probe]:
+    """Test images at (height, width) px: the hard cases, then the photographs."""
     made = {
         "constant": np.full((*size, 3), 127, np.uint8),
         "noise": _noise(size),
         "thin lines": _thin_lines(size),
         "scene": _scene(size),
     }
-    images = [Probe(name, prepare(pixels, size)) for name, pixels in made.items()]
-    return images + [
-        Probe(path.name, prepare(read_image(path).pixels, size)) for path in photographs
-    ]
+    made.update((photograph.name, photograph.pixels) for photograph in real)
+    return [Probe(name, prepare(pixels, size)) for name, pixels in made.items()]
 
 
 def _noise(size: tuple[int, int]) -> Pixels:

@@ -36,6 +36,8 @@ def export_onnx(network: nn.Module, example: Tensor, path: Path) -> None:
         # Remarks on padding: torch 2.8 leaves one slice unfolded, 1.13 guesses one shape.
         for remark in ("Constant folding - Only steps=1", "The shape inference of prim::Constant"):
             warnings.filterwarnings("ignore", remark, UserWarning)
+        # The exporter by tracing is the only one that both torch versions have; 2.8 deprecates it.
+        warnings.simplefilter("ignore", DeprecationWarning)
         try:
             torch.onnx.export(
                 network,

@@ -33,7 +33,7 @@ class Entry:
 
     image: str
     status: str  # done, kept or failed
-    outputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()  # paths
     reason: str = ""
     notes: tuple[str, ...] = ()
     network_ms: Optional[float] = None

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Callable, Generic, TypeVar
 
 from depth_anything_v2.depth_map import DepthMap, FloatArray, Provenance
+from depth_anything_v2.errors import InputError
 from depth_anything_v2.image import SourceImage
 from depth_anything_v2.postprocess import resize_depth
 from depth_anything_v2.preprocess import prepare
 from depth_anything_v2.sizes import SHORT_SIDE_PX
 from serve.library import Library, Size
-from serve.shapes import EXACT, program_size
+from serve.shapes import EXACT, POLICIES, program_size
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
@@ -40,11 +41,16 @@ class Raw:
 
 
 class Engine:
-    """Runs images of any size through the programs of a library. Safe in any thread."""
+    """Runs images of any size through the programs of a library. Safe in any thread.
+
+    Raises InputError for an unknown shape policy.
+    """
 
     def __init__(
         self, library: Library, policy: str = EXACT, short_side_px: int = SHORT_SIDE_PX
     ) -> None:
+        if policy not in POLICIES:
+            raise InputError(f"no shape policy {policy!r}; choose from {', '.join(POLICIES)}")
         self.library = library
         self.policy = policy
         self.short_side_px = short_side_px

@@ -57,9 +57,12 @@ def run_folder(engine: Engine, job: FolderJob, on_entry: OnEntry = lambda *_: No
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """One JSON line per image, in the order of their names."""
+    """One JSON line per image, in the order of their names; outputs as paths inside `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(asdict(e)) for e in sorted(report.entries, key=lambda e: e.image)]
+    lines = []
+    for entry in sorted(report.entries, key=lambda e: e.image):
+        inside = [Path(path).relative_to(folder).as_posix() for path in entry.outputs]
+        lines.append(json.dumps({**asdict(entry), "outputs": inside}))
     temporary = folder / f".{REPORT}.tmp"
     temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     temporary.replace(folder / REPORT)

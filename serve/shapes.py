@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
-from depth_anything_v2.errors import InputError
 from depth_anything_v2.sizes import SHORT_SIDE_PX, exact_size
 from serve.errors import NoProgram
 
@@ -34,10 +33,8 @@ def program_size(
     """The (height, width) px that the network sees for an image of (height, width) px.
 
     Under `exact` it need not be among `available`. Raises NoProgram if there is nothing to choose
-    from, InputError if the policy is unknown or the image has no usable exact size.
+    from, InputError if the image has no usable exact size.
     """
-    if policy not in POLICIES:
-        raise InputError(f"no shape policy {policy!r}; choose from {', '.join(POLICIES)}")
     if policy == EXACT:
         return exact_size(*image_size, short_side_px)
     if not available:

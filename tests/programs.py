@@ -1,0 +1,28 @@
+"""Small real artifacts for the tests of serve/, made once per test run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from compile.build import Request, build
+from depth_anything_v2.artifact import Artifact, read_artifact
+from depth_anything_v2.config import MODELS
+from depth_anything_v2.untrained import untrained_checkpoint
+
+DEMO = MODELS["demo"]
+SIZES = ((56, 70), (70, 56))  # small enough to build in a second
+
+
+def make_artifact(
+    out: Path,
+    target: str = "openvino",
+    precision: str = "fp32",
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    seed: int = 0,
+) -> Artifact:
+    """An artifact of the demo network with fixed-seed weights."""
+    checkpoint = untrained_checkpoint(DEMO, seed)
+    # Forced: rounding errors of weights that were never trained say nothing about bf16.
+    request = Request(DEMO, checkpoint, target, precision, sizes, force=precision == "bf16")
+    return read_artifact(build(request, out))

@@ -1,0 +1,141 @@
+"""The commands that users type, as processes, without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from depth_anything_v2.config import MODELS
+from depth_anything_v2.untrained import untrained_checkpoint
+from serve.depth_files import read_depth
+from serve.preview import WARM_LAST, upstream_levels
+from tests.hostile import encoded, picture, write_hostile_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def command(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    script, *rest = arguments
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *rest],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with images, and weights for the demo network under its own name."""
+    folder = tmp_path_factory.mktemp("place")
+    write_hostile_folder(folder / "input_images")
+    return folder
+
+
+def test_inference(place: Path) -> None:
+    done = command(place, "inference.py", "--preview", "--format", "png", "--format", "npy")
+    assert done.returncode == 3, done.stderr
+    printed = done.stdout.split()
+    assert "output_depth/good.jpg.png" in printed
+    assert "no weights for vits" in done.stderr
+    assert done.stderr.count("failed: ") == 5
+    assert "Traceback" not in done.stderr
+    depth = read_depth(place / "output_depth/turned.json")
+    assert depth.values.shape == (98, 70), "EXIF orientation 6 stands the picture up"
+    meta = json.loads((place / "output_depth/turned.json").read_text())
+    assert meta["provenance"]["model"] == "demo"
+    assert any("no weights for vits" in note for note in meta["source"]["notes"])
+    again = command(place, "inference.py", "--preview", "--format", "png", "--format", "npy")
+    assert again.returncode == 3
+    assert "specialise" not in again.stderr, "compiled programs are kept"
+    assert "6 already there" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--model", "vitx"), 2, "no model 'vitx'"),
+        (("--policy", "letterbox"), 2, "exact, buckets"),
+        (("--input", "nowhere"), 2, "nowhere"),
+        (("--checkpoint", "nowhere.pth"), 1, "nowhere.pth: no such file"),
+        (("--target", "abacus", "--model", "demo"), 1, "no target 'abacus'"),
+        (("--format", "gif", "--model", "demo"), 2, "gif"),
+    ],
+)
+def test_mistakes_get_one_line_and_a_code(
+    place: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    done = command(place, "inference.py", "--output", "other", *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_run_gives_upstream_s_pictures(place: Path) -> None:
+    """Levels and colours from the values that inference.py gives, laid out as upstream does."""
+    flags = ("--encoder", "demo", "--img-path", "input_images/good.png", "--input-size", "252")
+    values = command(
+        place, "inference.py", "--model", "demo", "--input", "input_images", "--format", "npy",
+        "--output", "values",
+    )  # fmt: skip
+    assert values.returncode == 3
+    levels = upstream_levels(np.load(place / "values/good.png.npy")).astype(int)
+    for extra, outdir in ((("--pred-only", "--grayscale"), "gray"), ((), "colour")):
+        done = command(place, "run.py", *flags, "--outdir", outdir, *extra)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"{outdir}/good.png\n"
+    gray = cv2.imread(str(place / "gray/good.png"))
+    assert np.abs(gray - levels[..., None]).max() <= 1
+    wide = cv2.imread(str(place / "colour/good.png"))
+    photograph = cv2.imread(str(place / "input_images/good.png"))
+    height, width = photograph.shape[:2]
+    assert wide.shape == (height, width + 50 + width, 3)
+    np.testing.assert_array_equal(wide[:, :width], photograph)
+    assert (wide[:, width : width + 50] == 255).all()
+    coloured = cv2.applyColorMap(upstream_levels(np.load(place / "values/good.png.npy")), WARM_LAST)
+    assert np.mean(np.abs(wide[:, width + 50 :].astype(int) - coloured) > 8) < 0.01
+
+
+def test_run_reads_a_list_and_keeps_same_names_apart(place: Path) -> None:
+    (place / "more").mkdir()
+    (place / "more/good.png").write_bytes(encoded(picture(seed=9), "PNG"))
+    (place / "list.txt").write_text("input_images/good.png\nmore/good.png\n")
+    done = command(
+        place, "run.py", "--encoder", "demo", "--img-path", "list.txt", "--input-size", "252",
+        "--outdir", "listed",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    names = {"input_images_good.png", "more_good.png"}
+    assert {path.name for path in (place / "listed").iterdir()} == names
+
+
+def test_run_without_weights_does_not_pretend(place: Path) -> None:
+    done = command(place, "run.py", "--img-path", "input_images", "--outdir", "never")
+    assert done.returncode == 1
+    assert "depth_anything_v2_vitl.pth" in done.stderr
+    assert not (place / "never").exists()
+
+
+def test_a_file_in_checkpoints_is_used(tmp_path: Path) -> None:
+    import torch
+
+    state = untrained_checkpoint(MODELS["demo"], seed=5).state
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(state, tmp_path / "checkpoints/demo.pth")
+    (tmp_path / "input_images").mkdir()
+    (tmp_path / "input_images/a.png").write_bytes(encoded(picture(), "PNG"))
+    done = command(tmp_path, "inference.py", "--model", "demo", "--input-size", "56")
+    assert done.returncode == 0, done.stderr
+    meta = json.loads((tmp_path / "output_depth/a.json").read_text())
+    assert meta["provenance"]["weights"] == "demo.pth"
+    assert meta["source"]["notes"] == []

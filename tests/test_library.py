@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from depth_anything_v2.artifact import Artifact, ParityLimit
+from serve.errors import NoProgram, Refused
+from serve.library import Library
+from tests.programs import SIZES, make_artifact
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    return make_artifact(tmp_path_factory.mktemp("library"))
+
+
+def with_manifest(artifact: Artifact, **changes: object) -> Artifact:
+    return replace(artifact, manifest=replace(artifact.manifest, **changes))  # type: ignore[arg-type]
+
+
+def test_programs_are_loaded_once(artifact: Artifact) -> None:
+    library = Library([artifact])
+    assert library.sizes == list(SIZES)
+    assert library.runtime(SIZES[0]) is library.runtime(SIZES[0])
+    assert library.runtime(SIZES[0]) is not library.runtime(SIZES[1])
+
+
+def test_a_missing_size_says_how_to_get_it(artifact: Artifact) -> None:
+    library = Library([artifact])
+    with pytest.raises(NoProgram, match=r"compile build --size 98x98.*buckets"):
+        library.prepare([SIZES[0], (98, 98)])
+
+
+def test_missing_sizes_are_built_once_and_together(artifact: Artifact, tmp_path: Path) -> None:
+    asked: list[Sequence[tuple[int, int]]] = []
+
+    def build(sizes: Sequence[tuple[int, int]]) -> list[Artifact]:
+        asked.append(sizes)
+        return [make_artifact(tmp_path, sizes=sizes)]
+
+    library = Library([artifact], build=build)
+    wanted = [(28, 42), SIZES[0], (42, 28), (28, 42)]
+    library.prepare(wanted)
+    library.prepare(wanted)
+    assert asked == [[(28, 42), (42, 28)]]
+    assert library.runtime((28, 42)) is not library.runtime((42, 28))
+
+
+def test_a_build_that_leaves_a_size_out_is_noticed(artifact: Artifact) -> None:
+    with pytest.raises(NoProgram, match="98x98"):
+        Library([artifact], build=lambda _: [artifact]).prepare([(98, 98)])
+
+
+def test_failed_parity_is_refused_unless_allowed(artifact: Artifact) -> None:
+    failed = with_manifest(artifact, parity_limit=ParityLimit(1e-9, 1e-9, passed=False))
+    with pytest.raises(Refused, match="--allow-failed-parity"):
+        Library([failed])
+    assert Library([failed], allow_failed_parity=True).sizes == list(SIZES)
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": "vits"}, {"precision": "bf16"}, {"target": "onnx"}], ids=str
+)
+def test_artifacts_that_do_not_go_together(artifact: Artifact, change: dict[str, str]) -> None:
+    with pytest.raises(Refused, match=f"{next(iter(change))} is "):
+        Library([artifact, with_manifest(artifact, **change)])

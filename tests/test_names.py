@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import PurePath
+
+import pytest
+
+from serve.names import output_bases
+
+
+def png_and_preview(base: str) -> list[str]:
+    return [f"{base}.png", f"{base}.preview.png", f"{base}.json"]
+
+
+@pytest.mark.parametrize(
+    ("images", "bases"),
+    [
+        (["a/b.jpg", "c.png"], ["a/b", "c"]),
+        (["x.jpg", "x.png"], ["x.jpg", "x.png"]),
+        (["a/x.jpg", "b/x.png"], ["a/x", "b/x"]),
+        (["X.jpg", "x.png"], ["X.jpg", "x.png"]),  # the same file on some file systems
+        # "x.jpg.png" would be called as the first two now are:
+        (["x.jpg", "x.png", "x.jpg.png"], ["x.jpg", "x.png", "x.jpg.png"]),
+        (["x.jpg", "x.preview.jpg"], ["x.jpg", "x.preview.jpg"]),
+        (["photo.2024.jpg"], ["photo.2024"]),
+    ],
+)
+def test_short_where_possible_and_never_two_the_same(images: list[str], bases: list[str]) -> None:
+    found = output_bases([PurePath(image) for image in images], png_and_preview)
+    assert [str(base) for base in found] == bases
+    files = [
+        str(base.with_name(name)).casefold()
+        for base in found
+        for name in png_and_preview(base.name)
+    ]
+    assert len(set(files)) == len(files)

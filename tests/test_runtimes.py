@@ -1,0 +1,94 @@
+"""Every CPU runtime against the eager network, through the same artifact that a user serves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from compile.specialise import specialise
+from depth_anything_v2.artifact import Artifact
+from depth_anything_v2.errors import ArtifactError
+from depth_anything_v2.untrained import untrained_checkpoint
+from serve.errors import RuntimeFailure
+from serve.runtimes import open_runtime
+from tests.programs import DEMO, make_artifact
+
+TARGETS = [("openvino", "fp32"), ("openvino", "bf16"), ("onnx", "fp32"), ("torchscript", "fp32")]
+
+
+@pytest.fixture(scope="module", params=TARGETS, ids=lambda pair: "-".join(pair))
+def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    target, precision = request.param
+    return make_artifact(tmp_path_factory.mktemp(target), target, precision)
+
+
+def test_a_runtime_gives_the_eager_network_s_numbers(artifact: Artifact) -> None:
+    program = artifact.manifest.programs[0]
+    image = np.random.default_rng(0).normal(size=(1, 3, *program.size)).astype(np.float32)
+    network = specialise(DEMO, untrained_checkpoint(DEMO), program.size)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(image)).numpy()
+    found = open_runtime(artifact, program).run(image)
+    assert found.shape == expected.shape
+    assert found.dtype == np.float32
+    error = np.abs(found - expected).max() / np.abs(expected).max()
+    assert error <= (0.1 if artifact.manifest.precision == "bf16" else 1e-4)
+
+
+def test_runs_side_by_side_give_each_its_own_result(artifact: Artifact) -> None:
+    program = artifact.manifest.programs[0]
+    runtime = open_runtime(artifact, program, streams=2)
+    rng = np.random.default_rng(1)
+    images = [rng.normal(size=(1, 3, *program.size)).astype(np.float32) for _ in range(6)]
+    alone = [runtime.run(image) for image in images]
+    with ThreadPoolExecutor(3) as pool:
+        beside = list(pool.map(runtime.run, images))
+    for one, other in zip(alone, beside):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_wrong_shape_is_our_error(artifact: Artifact) -> None:
+    runtime = open_runtime(artifact, artifact.manifest.programs[0])
+    with pytest.raises(RuntimeFailure, match=artifact.folder.name):
+        runtime.run(np.zeros((1, 3, 28, 28), np.float32))
+
+
+def test_altered_bytes_are_never_loaded(artifact: Artifact, tmp_path: Path) -> None:
+    program = artifact.manifest.programs[0]
+    copy = tmp_path / artifact.folder.name
+    (copy / "programs").mkdir(parents=True)
+    for file in program.files:
+        data = bytearray((artifact.folder / file.path).read_bytes())
+        data[len(data) // 2] ^= 1
+        (copy / file.path).write_bytes(data)
+    with pytest.raises(ArtifactError, match="sha256"):
+        open_runtime(replace(artifact, folder=copy), program)
+
+
+def test_an_unknown_target_lists_what_there_is(artifact: Artifact) -> None:
+    other = replace(artifact, manifest=replace(artifact.manifest, target="abacus"))
+    with pytest.raises(RuntimeFailure, match="openvino, onnx, torchscript"):
+        open_runtime(other, artifact.manifest.programs[0])
+
+
+@pytest.mark.parametrize("target", ["openvino", "onnx"])
+def test_torch_is_never_imported(target: str, tmp_path: Path) -> None:
+    folder = make_artifact(tmp_path, target).folder
+    code = (
+        "import sys, numpy as np; from pathlib import Path;"
+        "from depth_anything_v2.artifact import read_artifact;"
+        "from serve.runtimes import open_runtime;"
+        f"artifact = read_artifact(Path({str(folder)!r}));"
+        "program = artifact.manifest.programs[0];"
+        "open_runtime(artifact, program).run(np.zeros((1, 3, *program.size), np.float32));"
+        "sys.exit('torch' in sys.modules)"
+    )
+    root = Path(__file__).resolve().parent.parent
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
