@@ -11,9 +11,10 @@ from typing import Callable, Optional
 
 from depth_anything_v2.errors import DepthAnythingError
 from depth_anything_v2.image import read_header, read_image
-from serve.engine import Engine, Outcome, Raw, each
+from serve.engine import Engine, Raw
 from serve.errors import ServeError
 from serve.library import Size
+from serve.workers import Outcome, each
 
 logger = logging.getLogger(__name__)
 

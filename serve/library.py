@@ -14,7 +14,7 @@ from serve.runtimes import Runtime, open_runtime
 Size = tuple[int, int]  # (height, width) px
 Build = Callable[[Sequence[Size]], Iterable[Artifact]]  # makes artifacts for missing sizes
 
-STREAMS = 2  # images at once in a folder job: measured best on two cores, see docs/benchmarks.md
+STREAMS = 2  # images at once in a folder job: one reads and writes while the other has the cores
 _MAX_LOADED = 4  # programs of vits at 518 px take about 0.5 GB each when loaded
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from serve.engine import each
+from serve.workers import each
 
 
 def test_outcomes_come_in_order_and_errors_do_not_stop_the_others() -> None:
