@@ -31,6 +31,7 @@ from depth_anything_v2.artifact import (
 from depth_anything_v2.checkpoint import Checkpoint
 from depth_anything_v2.config import PATCH_PX, Model
 from depth_anything_v2.digest import sha256_file
+from depth_anything_v2.errors import InputError
 from depth_anything_v2.network import DepthAnything
 from depth_anything_v2.preprocess import INTERPOLATION, MEAN, REFERENCE, STD
 
@@ -75,8 +76,13 @@ def build(request: Request, out: Path, on_step: Step = lambda _: None) -> Path:
     maker = builder(target)
     for batch in request.batches:
         if batch < 1:
-            raise BuildError(f"batch {batch}: must be at least 1")
-    out.mkdir(parents=True, exist_ok=True)
+            raise InputError(f"batch {batch}: must be at least 1")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BuildError(
+            f"{out}: no folder for artifacts: {error.strerror}; name another"
+        ) from error
     with tempfile.TemporaryDirectory(dir=out, prefix=".building-") as scratch:
         folder = Path(scratch) / "artifact"
         (folder / "programs").mkdir(parents=True)

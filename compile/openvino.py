@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import openvino as ov
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +14,10 @@ from compile.errors import BuildError
 from compile.targets import Run
 from compile.trace import export_onnx
 from depth_anything_v2.depth_map import FloatArray
+
+# Else the import alone forks a process that reports to the makers' analytics, on every run.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+import openvino as ov  # noqa: E402
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 

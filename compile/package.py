@@ -10,6 +10,7 @@ import numpy as np
 
 from depth_anything_v2.artifact import MANIFEST, Manifest, dump_manifest, read_artifact
 from depth_anything_v2.digest import sha256_bytes, sha256_file
+from depth_anything_v2.errors import ArtifactError
 
 ROOT = Path(__file__).resolve().parent.parent
 _SOURCES = ("depth_anything_v2", "compile")
@@ -19,16 +20,30 @@ def package(folder: Path, manifest: Manifest, out: Path) -> Path:
     """Write the manifest into `folder` and rename it into `out`; returns the new folder.
 
     The name ends with the manifest's hash, so a folder of that name already there is the same
-    artifact, and is kept. Raises ArtifactError if what was written cannot be read back.
+    artifact, and is kept unless it is damaged. Raises ArtifactError if what was written cannot be
+    read back.
     """
     data = dump_manifest(manifest)
     (folder / MANIFEST).write_bytes(data)
     read_artifact(folder)
     identity = sha256_bytes(data)
     final = out / f"{manifest.model}-{manifest.target}-{manifest.precision}-{identity[:12]}"
+    if final.exists() and not _is_whole(final):
+        final.rename(folder.with_name("damaged"))
     if not final.exists():
         folder.rename(final)
     return final
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        artifact = read_artifact(folder)
+        for program in artifact.manifest.programs:
+            for file in program.files:
+                artifact.open_file(file).release()
+    except ArtifactError:
+        return False
+    return True
 
 
 def source_sha256() -> str:

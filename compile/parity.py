@@ -60,14 +60,16 @@ def measure(network: nn.Module, run: Run, probes: Sequence[Probe], batch: int) -
 
 
 def compare(name: str, reference: FloatArray, found: FloatArray) -> ProbeResult:
-    """Errors of one depth map [H,W]; ParityError if a value is not finite."""
+    """Errors of one depth map [H,W]; ParityError if they cannot be told in finite numbers."""
     for what, values in (("reference", reference), ("program", found)):
         if not np.isfinite(values).all():
             raise ParityError(f"the {what} gives values that are not finite on {name!r}")
     r, p = reference.astype(np.float64), found.astype(np.float64)
     error, size = np.abs(p - r), np.abs(r)
     largest = size.max()
-    # A network that gives only zeros has no scale to compare with: any difference is infinite.
+    if not largest and error.any():
+        # Only zeros are no scale to compare with, and an infinite error fits no manifest.
+        raise ParityError(f"the program gives depth on {name!r}, the reference only zeros")
     spread = (r.max() - r.min()) / largest if largest else 0.0
     numbers = ParityNumbers(
         max_rel=_ratio(error.max(), largest),
@@ -114,9 +116,7 @@ def failure(numbers: ParityNumbers, limit: Limit) -> Optional[str]:
 
 
 def _ratio(error: float, size: float) -> float:
-    if size:
-        return float(error / size)
-    return float("inf") if error else 0.0
+    return float(error / size) if size else 0.0
 
 
 def _abs_rel(r: Values, p: Values) -> float:
@@ -128,12 +128,13 @@ def _delta1(r: Values, p: Values) -> float:
     valid = r > 0.01 * r.max()
     if not valid.any():
         return 1.0
-    floor = np.finfo(np.float64).tiny
-    ratio = np.maximum(p[valid], floor) / r[valid]
-    return float((np.maximum(ratio, 1 / ratio) < 1.25).mean())
+    # Without division: a program may give zeros.
+    return float(((p < 1.25 * r) & (r < 1.25 * p))[valid].mean())
 
 
 def _rank_correlation(r: Values, p: Values) -> float:
+    if p.max() == p.min():
+        return 0.0  # flat where the reference varies: no order at all
     return float(np.corrcoef(_ranks(r), _ranks(p))[0, 1])
 
 

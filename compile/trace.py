@@ -57,7 +57,12 @@ def _strict_tracing() -> Iterator[None]:
         warnings.simplefilter("error", TracerWarning)
         try:
             yield
-        except TracerWarning as warning:
+        except (TracerWarning, SystemError) as error:
+            # Raised where C code asks a tensor for a number, the warning comes out as the cause of
+            # a SystemError.
+            warning = error if isinstance(error, TracerWarning) else error.__cause__
+            if not isinstance(warning, TracerWarning):
+                raise
             raise BuildError(
                 f"the network is not traceable at a fixed size: {warning}"
             ) from warning

@@ -192,7 +192,10 @@ def _inside(folder: Path, name: str) -> Path:
     """`folder / name`, refused if it could lead anywhere else."""
     pure = PurePosixPath(name)
     root = folder.resolve()
-    path = (root / pure).resolve()
+    try:
+        path = (root / pure).resolve()
+    except (ValueError, RuntimeError, OSError) as error:  # a zero byte, links in a circle
+        raise ArtifactError(f"{folder}: file path {name!r} is not usable: {error}") from error
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or root not in path.parents:
         raise ArtifactError(f"{folder}: file path {name!r} leads out of the folder; refused")
     return path

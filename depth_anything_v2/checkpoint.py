@@ -17,6 +17,18 @@ from depth_anything_v2.digest import sha256_file
 from depth_anything_v2.errors import CheckpointError
 from depth_anything_v2.registry import by_sha256
 
+# What torch's restricted unpickler raises on damaged bytes, found by altering some.
+_DAMAGED = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -55,14 +67,12 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_pth(path: Path) -> dict[str, Tensor]:
     # The older tar and bare-pickle formats are refused: weights_only was bypassed through them
     # before torch 2.6 (CVE-2025-32434), and no published checkpoint uses them.
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(
-            f"{path}: not a PyTorch ZIP checkpoint (damaged, cut short, or of a format from before "
-            "torch 1.6); download it again or save it again with a current torch"
-        )
+    # Programs are refused before torch sees them: torch.load would run the loader of programs.
+    if any(name.endswith("/constants.pkl") for name in _zip_names(path)):
+        raise CheckpointError(f"{path}: a TorchScript program, expected a state dict")
     try:
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except _DAMAGED as error:
         first_line = str(error).strip().split("\n")[0]
         raise CheckpointError(
             f"{path}: refused or damaged, only plain tensors are read: {first_line}"
@@ -71,4 +81,18 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
         loaded = loaded["model"]  # upstream's training script saves {"model": state, ...}
     if not isinstance(loaded, dict) or not loaded:
         raise CheckpointError(f"{path}: holds a {type(loaded).__name__}, expected a state dict")
-    return {key.removeprefix("module."): value for key, value in loaded.items()}
+    return {
+        key.removeprefix("module.") if isinstance(key, str) else key: value
+        for key, value in loaded.items()
+    }
+
+
+def _zip_names(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: not a PyTorch ZIP checkpoint (damaged, cut short, or of a format from before "
+            "torch 1.6); download it again or save it again with a current torch"
+        ) from error

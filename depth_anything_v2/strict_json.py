@@ -10,12 +10,17 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
+_LARGEST_EXACT_INT = 2**53  # as a float
+
 
 def parse_object(data: bytes) -> dict[str, Any]:
     """A JSON object from bytes. Raises ValueError for other JSON, repeated keys, NaN, bad UTF-8."""
-    found = json.loads(
-        data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant
-    )
+    try:
+        found = json.loads(
+            data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant
+        )
+    except RecursionError:
+        raise ValueError("lists or objects are nested too deeply") from None
     if not isinstance(found, dict):
         raise ValueError(f"holds a {type(found).__name__}, expected an object")
     return found
@@ -43,7 +48,7 @@ def _value(hint: Any, data: Any, where: str) -> Any:
         return _mapping(args[1], data, where)
     if is_dataclass(hint):
         return decode(hint, data, where + ".")  # type: ignore[arg-type]
-    if hint is float and type(data) is int:
+    if hint is float and type(data) is int and abs(data) <= _LARGEST_EXACT_INT:
         data = float(data)
     if type(data) is not hint or (hint is float and not math.isfinite(data)):
         raise ValueError(f"field {where} is {data!r}, expected {hint.__name__}")

@@ -1,0 +1,274 @@
+"""The artifact format: the golden manifest stays readable, everything else is refused in words."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from depth_anything_v2.artifact import (
+    Artifact,
+    dump_manifest,
+    parse_manifest,
+    read_artifact,
+)
+from depth_anything_v2.errors import ArtifactError
+
+GOLDEN = (Path(__file__).parent / "data/golden-manifest.json").read_bytes()
+# Its program files.
+FILES = {
+    "518x686-b1.xml": b"<net>a</net>\n",
+    "518x686-b1.bin": b"twelve bytes",
+    "518x518-b4.xml": b"b4\n",
+}
+Change = Callable[[Any], None]
+
+
+def written(folder: Path, manifest: bytes = GOLDEN) -> Path:
+    (folder / "programs").mkdir(parents=True)
+    (folder / "manifest.json").write_bytes(manifest)
+    for name, data in FILES.items():
+        (folder / "programs" / name).write_bytes(data)
+    return folder
+
+
+def changed(change: Change) -> bytes:
+    data = copy.deepcopy(json.loads(GOLDEN))
+    change(data)
+    return json.dumps(data).encode()
+
+
+def refusal(data: bytes) -> str:
+    with pytest.raises(ArtifactError) as caught:
+        parse_manifest(data, "here/manifest.json")
+    assert str(caught.value).startswith("here/manifest.json: ")
+    assert "compile again" in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_golden_manifest_is_the_same_byte_for_byte() -> None:
+    assert dump_manifest(parse_manifest(GOLDEN, "golden")) == GOLDEN
+
+
+def test_the_golden_manifest_says_what_it_says() -> None:
+    manifest = parse_manifest(GOLDEN, "golden")
+    assert (manifest.format, manifest.kind, manifest.max_depth_m) == (1, "metric", 20.0)
+    assert manifest.preprocess.std == (0.229, 0.224, 0.225)
+    assert manifest.parity_limit.passed
+    assert manifest.versions["torch"] == "2.8.0"
+    assert manifest.programs[1].parity.rank_correlation is None
+    found = manifest.program((518, 518), 4)
+    assert found is not None
+    assert found.files[0].path == "programs/518x518-b4.xml"
+    assert manifest.program((518, 518)) is None
+    with pytest.raises(FrozenInstanceError):
+        manifest.model = "other"  # type: ignore[misc]
+
+
+def test_an_artifact_is_read_and_its_files_are_handed_out(tmp_path: Path) -> None:
+    artifact = read_artifact(written(tmp_path / "a"))
+    assert artifact.identity == hashlib.sha256(GOLDEN).hexdigest()
+    files = [file for program in artifact.manifest.programs for file in program.files]
+    assert [bytes(artifact.open_file(file)) for file in files] == list(FILES.values())
+    view = artifact.open_file(files[0])
+    assert view.readonly
+
+
+def test_a_whole_number_may_stand_for_a_float() -> None:
+    data = changed(lambda m: m.update(max_depth_m=20))
+    assert parse_manifest(data, "x").max_depth_m == 20.0
+
+
+@pytest.mark.parametrize("number", [0, 2, 99, -1, "1", None, True, 1.5])
+def test_another_format_is_refused(number: Any) -> None:
+    assert "format" in refusal(changed(lambda m: m.update(format=number)))
+
+
+def test_another_format_says_which_version_reads_it() -> None:
+    text = refusal(changed(lambda m: m.update(format=2, novelty="?")))
+    assert "format 2, this version reads 1" in text
+    assert "or use the version that made it" in text
+    assert "format None, this version reads 1" in refusal(changed(lambda m: m.pop("format")))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda m: m.update(extra=1), "unknown field extra"),
+        (lambda m: m["preprocess"].update(gamma=2), "unknown field preprocess.gamma"),
+        (lambda m: m["programs"][1]["parity"].update(psnr=1), "unknown field"),
+        (lambda m: m.pop("target"), "missing field target"),
+        (lambda m: m["checkpoint"].pop("licence"), "missing field checkpoint.licence"),
+        (lambda m: m["programs"][0].pop("stage"), "missing field programs[0].stage"),
+        (lambda m: m["programs"][0]["files"][1].pop("sha256"), "programs[0].files[1].sha256"),
+    ],
+)
+def test_unknown_and_missing_fields_are_refused(change: Change, text: str) -> None:
+    assert text in refusal(changed(change))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda m: m.update(model=7), "field model is 7, expected str"),
+        (lambda m: m.update(model=None), "field model is None, expected str"),
+        (lambda m: m.update(max_depth_m="20"), "field max_depth_m is '20', expected float"),
+        (lambda m: m.update(max_depth_m=True), "field max_depth_m is True, expected float"),
+        (lambda m: m.update(max_depth_m=10**400), "field max_depth_m is 1000"),
+        (lambda m: m.update(programs={}), "field programs is {}, expected a list"),
+        (lambda m: m.update(programs=[7]), "programs[0]. is 7, expected an object"),
+        (lambda m: m.update(versions=[]), "field versions is [], expected an object"),
+        (lambda m: m["versions"].update(torch=2.8), "field versions.torch is 2.8, expected str"),
+        (lambda m: m.update(compiler_flags="x"), "field compiler_flags is 'x', expected a list"),
+        (lambda m: m["preprocess"].update(mean=[0.1, 0.2]), "expected a list of 3"),
+        (lambda m: m["preprocess"].update(mean=[0.1, 0.2, "x"]), "preprocess.mean[2] is 'x'"),
+        (lambda m: m["parity_limit"].update(passed=1), "parity_limit.passed is 1, expected bool"),
+        (lambda m: m["programs"][0].update(batch=1.0), "programs[0].batch is 1.0, expected int"),
+        (lambda m: m["programs"][0].update(batch=True), "programs[0].batch is True, expected int"),
+    ],
+)
+def test_other_types_are_refused(change: Change, text: str) -> None:
+    assert text in refusal(changed(change))
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "Expecting value"),
+        (b"null", "holds a NoneType, expected an object"),
+        (b"[]", "holds a list, expected an object"),
+        (GOLDEN[:-10], "Unterminated string"),
+        (GOLDEN + b"{}", "Extra data"),
+        (GOLDEN.replace(b"20.0", b"NaN"), "NaN is not JSON"),
+        (GOLDEN.replace(b"20.0", b"Infinity"), "Infinity is not JSON"),
+        (GOLDEN.replace(b"20.0", b"1e999"), "max_depth_m is inf, expected float"),
+        (GOLDEN.replace(b'"format": 1', b'"format": 1, "format": 1'), "a key is repeated"),
+        (GOLDEN.replace(b'"batch": 4', b'"batch": 4, "batch": 8'), "a key is repeated"),
+        (GOLDEN.replace(b"Apache", b"Ap\xe4che"), "can't decode byte"),
+        (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+    ],
+    ids=lambda value: value[:24] if isinstance(value, str) else "",
+)
+def test_other_bytes_are_refused(data: bytes, text: str) -> None:
+    assert text in refusal(data)
+
+
+def test_a_folder_without_a_manifest_says_how_to_make_one(tmp_path: Path) -> None:
+    (tmp_path / "with-folder" / "manifest.json").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "nothing", tmp_path / "with-folder"):
+        with pytest.raises(ArtifactError, match="no readable manifest.json; make an artifact with"):
+            read_artifact(folder)
+
+
+def test_an_enormous_manifest_is_not_read(tmp_path: Path) -> None:
+    folder = written(tmp_path / "a")
+    os.truncate(folder / "manifest.json", 5 << 20)
+    with pytest.raises(ArtifactError, match="over 4194304 bytes; not a manifest"):
+        read_artifact(folder)
+
+
+def with_path(folder: Path, path: str) -> Path:
+    def change(manifest: Any) -> None:
+        manifest["programs"][0]["files"][0]["path"] = path
+
+    return written(folder, changed(change))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../secret",
+        "programs/../../secret",
+        "programs/../programs/518x686-b1.xml",
+        "/etc/hostname",
+        "programs\\518x686-b1.xml",
+        "..\\secret",
+        "",
+        ".",
+        "programs/..",
+    ],
+)
+def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path, path: str) -> None:
+    (tmp_path / "secret").write_bytes(FILES["518x686-b1.xml"])
+    with pytest.raises(ArtifactError, match="leads out of the folder; refused"):
+        read_artifact(with_path(tmp_path / "a", path))
+
+
+@pytest.mark.parametrize("path", ["programs/a\0b", "programs/loop", "programs"])
+def test_a_path_that_is_no_file_is_refused(tmp_path: Path, path: str) -> None:
+    folder = with_path(tmp_path / "a", path)
+    (folder / "programs/loop").symlink_to("loop")
+    with pytest.raises(ArtifactError, match="is not usable|missing; compile or copy"):
+        read_artifact(folder)
+
+
+def test_a_link_that_leads_out_is_refused_and_one_inside_is_not(tmp_path: Path) -> None:
+    data = FILES["518x686-b1.xml"]
+    (tmp_path / "secret").write_bytes(data)
+    folder = written(tmp_path / "a")
+    program = folder / "programs/518x686-b1.xml"
+    program.unlink()
+    program.symlink_to(tmp_path / "secret")
+    with pytest.raises(ArtifactError, match="leads out of the folder; refused"):
+        read_artifact(folder)
+    (folder / "inside").write_bytes(data)
+    program.unlink()
+    program.symlink_to("../inside")
+    artifact = read_artifact(folder)
+    assert bytes(artifact.open_file(artifact.manifest.programs[0].files[0])) == data
+
+
+def test_an_artifact_reached_through_a_link_is_read(tmp_path: Path) -> None:
+    written(tmp_path / "a")
+    (tmp_path / "latest").symlink_to("a")
+    assert read_artifact(tmp_path / "latest").identity == read_artifact(tmp_path / "a").identity
+
+
+def opened_first(artifact: Artifact) -> bytes:
+    return bytes(artifact.open_file(artifact.manifest.programs[0].files[0]))
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    folder = written(tmp_path / "a")
+    artifact = read_artifact(folder)
+    (folder / "programs/518x686-b1.xml").unlink()
+    with pytest.raises(ArtifactError, match="518x686-b1.xml: missing; compile or copy"):
+        read_artifact(folder)
+    with pytest.raises(ArtifactError, match="cannot be read .*; compile again"):
+        opened_first(artifact)
+
+
+@pytest.mark.parametrize("data", [b"", b"<net>a</net>", b"<net>a</net>\n\n"])
+def test_a_file_of_another_size_is_refused(tmp_path: Path, data: bytes) -> None:
+    folder = written(tmp_path / "a")
+    artifact = read_artifact(folder)
+    (folder / "programs/518x686-b1.xml").write_bytes(data)
+    with pytest.raises(ArtifactError, match=f"{len(data)} bytes, the manifest says 13; compile or"):
+        read_artifact(folder)
+    with pytest.raises(ArtifactError, match="cannot be read|damaged or altered"):
+        opened_first(artifact)
+
+
+def test_altered_bytes_are_not_handed_out(tmp_path: Path) -> None:
+    folder = written(tmp_path / "a")
+    (folder / "programs/518x686-b1.xml").write_bytes(b"<net>b</net>\n")
+    with pytest.raises(ArtifactError, match="the manifest says .*damaged or altered: compile or"):
+        opened_first(read_artifact(folder))
+
+
+def test_a_changed_manifest_has_another_identity(tmp_path: Path) -> None:
+    other = written(tmp_path / "b", GOLDEN.replace(b"Apache-2.0", b"Apache-2.1"))
+    assert read_artifact(written(tmp_path / "a")).identity != read_artifact(other).identity
+
+
+def test_a_manifest_with_nan_cannot_be_written() -> None:
+    manifest = parse_manifest(GOLDEN, "golden")
+    object.__setattr__(manifest, "max_depth_m", float("nan"))
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        dump_manifest(manifest)

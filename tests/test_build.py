@@ -1,0 +1,296 @@
+"""Artifacts for every target: what is in them, that they repeat, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from compile.build import Request, build
+from compile.errors import BuildError, ParityError, TargetError
+from compile.package import source_sha256
+from compile.specialise import specialise
+from compile.targets import TARGETS, Limit, Run, Target, builder, target_named
+from depth_anything_v2.artifact import MANIFEST, Artifact, read_artifact
+from depth_anything_v2.config import Model
+from depth_anything_v2.depth_map import FloatArray
+from depth_anything_v2.errors import CheckpointError, InputError
+from depth_anything_v2.untrained import untrained_checkpoint
+from tests.networks import DEMO, ROOT, SIZE, TINY, build_demo
+
+KINDS = [(target.name, precision) for target in TARGETS.values() for precision in target.limits]
+TINY_MODEL = Model("tiny", TINY, max_depth_m=20.0)
+
+
+def request(**changes: object) -> Request:
+    made = Request(TINY_MODEL, untrained_checkpoint(TINY_MODEL), "torchscript", "fp32", [SIZE])
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("target", "precision"), KINDS)
+def test_an_artifact_of_every_target(tmp_path: Path, target: str, precision: str) -> None:
+    # Forced for bf16: rounding errors of weights that were never trained say nothing about it.
+    artifact = build_demo(tmp_path, target, precision=precision, force=precision == "bf16")
+    m = artifact.manifest
+    assert artifact.folder.name == f"demo-{target}-{precision}-{artifact.identity[:12]}"
+    assert (m.model, m.kind, m.max_depth_m) == ("demo", "relative_inverse", None)
+    assert (m.checkpoint.file, m.checkpoint.licence) == ("untrained", "none")
+    assert (m.target, m.precision) == (target, precision)
+    assert (m.preprocess.short_side_px, m.preprocess.multiple_px) == (DEMO.short_side_px, 14)
+    assert {"source_sha256", "python", "numpy", "torch", "machine"} <= set(m.versions)
+    assert m.versions["source_sha256"] == source_sha256()
+    (program,) = m.programs
+    assert (program.stage, program.size, program.batch) == ("fused", SIZE, 1)
+    assert all(artifact.open_file(file).nbytes == file.size_bytes for file in program.files)
+    limit = TARGETS[target].limits[precision]
+    assert (m.parity_limit.max_rel, m.parity_limit.mean_rel) == (limit.max_rel, limit.mean_rel)
+    assert m.parity_limit.passed == (
+        program.parity.max_rel <= limit.max_rel and program.parity.mean_rel <= limit.mean_rel
+    )
+    check_the_program(artifact)
+    check_the_folder(artifact)
+
+
+def check_the_program(artifact: Artifact) -> None:
+    """Loaded as the builder loads it, on an image of our own."""
+    m = artifact.manifest
+    maker = builder(target_named(m.target, m.precision))
+    run = maker.load([artifact.folder / f.path for f in m.programs[0].files], m.precision)
+    image = np.random.default_rng(5).standard_normal((1, 3, *SIZE), dtype=np.float32)
+    expected = specialise(DEMO, untrained_checkpoint(DEMO), SIZE)(torch.from_numpy(image)).numpy()
+    error = np.abs(run(image) - expected).max() / expected.max()
+    assert error < (1e-4 if m.precision == "fp32" else 0.5)
+    if m.precision == "fp32":
+        assert m.parity_limit.passed
+
+
+def check_the_folder(artifact: Artifact) -> None:
+    """Nothing but what the manifest names and the reports, and no path of this machine in it."""
+    folder = artifact.folder
+    named = {file.path for program in artifact.manifest.programs for file in program.files}
+    found = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    assert found == {*named, MANIFEST, "report.json", "report.md"}
+    assert not list(folder.parent.glob(".*"))
+    for path in map(folder.joinpath, found):
+        data = path.read_bytes()
+        assert str(ROOT).encode() not in data, path
+        assert str(folder.parent).encode() not in data, path
+    report = json.loads((folder / "report.json").read_text())
+    assert report["manifest"]["target"] == artifact.manifest.target
+    images = [probe["probe"] for probe in report["programs"][0]["probes"]]
+    assert images == ["constant", "noise", "thin lines", "scene"]
+    assert report["programs"][0]["build_s"] > 0
+    text = (folder / "report.md").read_text()
+    assert text.startswith(f"# demo for {artifact.manifest.target}, ")
+    assert f"| {SIZE[0]}x{SIZE[1]} batch 1 |" in text
+    assert "thin lines" in text
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_same_command_gives_the_same_identity(tmp_path: Path, target: str) -> None:
+    command = [sys.executable, "-m", "compile", "build", "--model", "demo", "--target", target]
+    command += ["--size", "56x70", "--checkpoint", "untrained", "--images", str(tmp_path / "none")]
+    processes = [
+        subprocess.Popen(
+            [*command, "--out", str(tmp_path / place)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for place in ("here", "there/deeper")
+    ]
+    ends = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ends
+    first, second = (read_artifact(Path(out.strip())) for out, _ in ends)
+    assert first.folder.parent != second.folder.parent
+    assert (first.folder / MANIFEST).read_text() == (second.folder / MANIFEST).read_text()
+    assert first.identity == second.identity
+    for out, err in ends:
+        assert out.count("\n") == 1  # the folder alone, so that scripts can use it
+        assert "56x70-b1: parity of the saved program with the eager network" in err
+
+
+def test_several_sizes_and_batches_in_one_artifact(tmp_path: Path) -> None:
+    steps: list[str] = []
+    made = request(sizes=[(28, 42), (42, 28), (28, 42)], batches=[1, 3])
+    artifact = read_artifact(build(made, tmp_path, steps.append))
+    m = artifact.manifest
+    assert [(p.size, p.batch) for p in m.programs] == [
+        ((28, 42), 1),
+        ((28, 42), 3),
+        ((42, 28), 1),
+        ((42, 28), 3),
+    ]
+    assert (m.kind, m.max_depth_m) == ("metric", 20.0)
+    assert len(steps) == 12
+    assert steps[3] == "28x42-b3: specialise"
+    program = m.program((42, 28), 3)
+    assert program is not None
+    run = builder(TARGETS["torchscript"]).load(
+        [artifact.folder / f.path for f in program.files], "fp32"
+    )
+    assert run(np.zeros((3, 3, 42, 28), np.float32)).shape == (3, 42, 28)
+
+
+@pytest.mark.parametrize("target", ["openvino", "onnx"])
+def test_batch_2(tmp_path: Path, target: str) -> None:
+    request_ = request(target=target, sizes=[(28, 42)], batches=[2])
+    artifact = read_artifact(build(request_, tmp_path))
+    files = [artifact.folder / f.path for f in artifact.manifest.programs[0].files]
+    run = builder(TARGETS[target]).load(files, "fp32")
+    images = np.random.default_rng(0).standard_normal((2, 3, 28, 42), dtype=np.float32)
+    network = specialise(TINY_MODEL, untrained_checkpoint(TINY_MODEL), (28, 42))
+    expected = network(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(run(images), expected, atol=1e-4 * expected.max())
+
+
+def test_the_same_artifact_again_is_kept_and_a_damaged_one_replaced(tmp_path: Path) -> None:
+    # torch numbers what it traces within a process, so a second torchscript build would differ.
+    same = request(target="onnx")
+    folder = build(same, tmp_path)
+    report = (folder / "report.json").read_bytes()
+    assert build(same, tmp_path) == folder
+    assert (folder / "report.json").read_bytes() == report
+    (program,) = (folder / "programs").iterdir()
+    good = program.read_bytes()
+    for damage in (good[:-1], bytes([good[0] ^ 1]) + good[1:], None):
+        program.unlink()
+        if damage is not None:
+            program.write_bytes(damage)
+        assert build(same, tmp_path) == folder
+        assert program.read_bytes() == good
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+# A target whose saved program differs from the network as told.
+
+
+class Shifted:
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def build(self, network: nn.Module, example: Tensor, stem: Path) -> list[Path]:
+        self.network = network
+        path = stem.parent / f"{stem.name}.txt"
+        path.write_text(str(tuple(example.shape)))
+        return [path]
+
+    def load(self, files: Sequence[Path], precision: str) -> Run:
+        assert precision == "fp32"
+        assert files[0].is_file()
+        return self.run
+
+    def run(self, images: FloatArray) -> FloatArray:
+        return self.network(torch.from_numpy(images)).numpy() * np.float32(self.scale)
+
+    def flags(self, precision: str) -> tuple[str, ...]:
+        return (f"scale={self.scale}", precision)
+
+    def versions(self) -> dict[str, str]:
+        return {"shifted": "1"}
+
+
+@pytest.fixture
+def shifted(monkeypatch: pytest.MonkeyPatch) -> Shifted:
+    stub = Shifted(1.0)
+    limits = {"fp32": Limit(1e-3, 1e-3)}
+    monkeypatch.setitem(TARGETS, "shifted", Target("shifted", "shifted_target", limits, "a test"))
+    monkeypatch.setitem(sys.modules, "shifted_target", stub)  # type: ignore[misc]
+    return stub
+
+
+def test_a_program_within_the_limit_passes(tmp_path: Path, shifted: Shifted) -> None:
+    shifted.scale = 1.0005
+    m = read_artifact(build(request(target="shifted"), tmp_path)).manifest
+    assert m.parity_limit.passed
+    assert m.programs[0].parity.max_rel == 0.0005
+    assert m.compiler_flags == ("scale=1.0005", "fp32")
+    assert m.versions["shifted"] == "1"
+
+
+@pytest.mark.parametrize("scale", [1.002, float("nan"), float("inf"), -1.0])
+def test_a_program_over_the_limit_leaves_nothing(
+    tmp_path: Path, shifted: Shifted, scale: float
+) -> None:
+    shifted.scale = scale
+    text = "28x42-b1: .*max_rel|not finite"
+    with pytest.raises(ParityError, match=text):
+        build(request(target="shifted", sizes=[(28, 42), SIZE]), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_force_writes_it_and_says_so(tmp_path: Path, shifted: Shifted) -> None:
+    shifted.scale = 1.25
+    artifact = read_artifact(build(request(target="shifted", force=True), tmp_path))
+    assert not artifact.manifest.parity_limit.passed
+    assert artifact.manifest.programs[0].parity.max_rel == 0.25
+    assert "FAILED, written because it was forced" in (artifact.folder / "report.md").read_text()
+
+
+def test_even_force_writes_no_program_that_gives_nan(tmp_path: Path, shifted: Shifted) -> None:
+    shifted.scale = float("nan")
+    with pytest.raises(ParityError, match="not finite on 'constant'"):
+        build(request(target="shifted", force=True), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_with_flat_depth_proves_nothing(tmp_path: Path) -> None:
+    checkpoint = untrained_checkpoint(TINY_MODEL)
+    state = {name: torch.zeros_like(tensor) for name, tensor in checkpoint.state.items()}
+    with pytest.raises(ParityError, match="flat depth on every test image.*check the weights"):
+        build(request(checkpoint=replace(checkpoint, state=state)), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        ({"target": "vax"}, TargetError, "no target 'vax'; choose from openvino, onnx, torchsc"),
+        (
+            {"precision": "bf16"},
+            TargetError,
+            "'torchscript' has no precision 'bf16'; choose .* fp32",
+        ),
+        ({"batches": [0]}, InputError, "batch 0: must be at least 1"),
+        ({"sizes": []}, BuildError, "no size to build: give at least one --size"),
+        ({"sizes": [(15, 28)]}, InputError, "height 15 px: must be a multiple of 14"),
+        ({"model": DEMO}, CheckpointError, "untrained does not fit this network"),
+    ],
+)
+def test_requests_that_cannot_be_met(
+    tmp_path: Path, changes: dict[str, object], error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        build(request(**changes), tmp_path / "out")
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(BuildError, match="out: no folder for artifacts: File exists; name another"):
+        build(request(), tmp_path / "out")
+
+
+def test_a_target_whose_package_is_missing_says_how_to_get_it() -> None:
+    absent = Target("absent", "compile.no_such_target", {"fp32": Limit(1, 1)}, "a test")
+    with pytest.raises(
+        BuildError, match="'absent' needs a package that is not installed .*make se"
+    ):
+        builder(absent)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_program_that_is_no_program_is_refused(tmp_path: Path, target: str) -> None:
+    for suffix in ("a", "b"):
+        (tmp_path / suffix).write_bytes(b"not a program")
+    with pytest.raises(BuildError, match="could not load"):
+        builder(TARGETS[target]).load([tmp_path / "a", tmp_path / "b"], "fp32")

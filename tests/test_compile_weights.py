@@ -1,0 +1,144 @@
+"""Which weights a command means, without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+from safetensors.torch import save_file
+
+from compile.weights import Weights, choose, find, read, read_again
+from depth_anything_v2.artifact import CheckpointFacts
+from depth_anything_v2.config import MODELS, model_named
+from depth_anything_v2.digest import sha256_file
+from depth_anything_v2.errors import CheckpointError, InputError
+from depth_anything_v2.registry import PUBLISHED
+from depth_anything_v2.untrained import untrained_checkpoint
+from tests.networks import DEMO
+
+VITS, METRIC = MODELS["vits"], MODELS["vits-metric-indoor"]
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "checkpoints"
+    made.mkdir()
+    return made
+
+
+def test_find_knows_the_published_name_and_plain_ones_in_this_order(folder: Path) -> None:
+    assert find(METRIC, folder) is None
+    for name in (
+        "vits-metric-indoor.pth",
+        "vits-metric-indoor.safetensors",
+        "depth_anything_v2_metric_hypersim_vits.pth",
+    ):
+        (folder / name).touch()
+        assert find(METRIC, folder) == folder / name
+    assert find(VITS, folder) is None
+    assert find(VITS, folder / "nothing") is None
+
+
+def test_a_folder_with_the_name_of_weights_is_not_found(folder: Path) -> None:
+    (folder / "vits.pth").mkdir()
+    assert find(VITS, folder) is None
+
+
+def test_a_given_file_is_taken_as_it_is(folder: Path) -> None:
+    (folder / "mine.pth").touch()
+    (folder / "vits.pth").touch()
+    assert choose(VITS, folder / "mine.pth", folder) == Weights("vits", folder / "mine.pth")
+    with pytest.raises(CheckpointError, match="other.pth: no such file"):
+        choose(VITS, folder / "other.pth", folder)
+
+
+def test_the_models_own_file_is_taken(folder: Path) -> None:
+    (folder / "depth_anything_v2_vits.pth").touch()
+    assert choose(VITS, None, folder) == Weights("vits", folder / "depth_anything_v2_vits.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("vits", "HF_HUB_OFFLINE is set"),
+        ("vitl", "--accept-licence"),
+        ("vitg", "no checkpoint of it is published"),
+    ],
+)
+def test_without_weights_the_default_runs_and_says_why(folder: Path, name: str, why: str) -> None:
+    chosen = choose(MODELS[name], None, folder)
+    assert chosen.model == "demo"
+    assert chosen.remark.startswith(f"no weights for {name}, so ")
+    assert why in chosen.remark
+    assert "\n" not in chosen.remark
+    assert not list(folder.glob("*.pth"))
+
+
+def test_the_default_model_needs_no_remark(folder: Path) -> None:
+    assert choose(DEMO, None, folder) == Weights("demo", None)
+    (folder / "demo.safetensors").touch()
+    assert choose(DEMO, None, folder) == Weights("demo", folder / "demo.safetensors")
+
+
+def test_read_the_word_untrained(folder: Path) -> None:
+    found = read(DEMO, "untrained", folder)
+    assert (found.name, found.licence) == ("untrained", "none")
+    assert found.sha256 == untrained_checkpoint(DEMO).sha256
+    assert found.sha256 != untrained_checkpoint(DEMO, seed=1).sha256
+
+
+def test_untrained_weights_are_the_same_on_every_machine() -> None:
+    expected = "2740d8374ac847f235d0fe47c2e7f7388780b4f1658a3408c42f02c4fc05af7a"
+    assert untrained_checkpoint(DEMO).sha256 == expected
+
+
+def test_read_a_file_by_name_or_from_the_folder(folder: Path) -> None:
+    save_file(untrained_checkpoint(DEMO, seed=3).state, folder / "demo.safetensors")
+    digest = sha256_file(folder / "demo.safetensors")
+    assert read(DEMO, None, folder).sha256 == digest
+    assert read(DEMO, str(folder / "demo.safetensors")).sha256 == digest
+    assert read_again("demo", "demo.safetensors", digest, folder).sha256 == digest
+
+
+def test_read_without_weights_says_every_way_to_get_some(folder: Path) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        read(VITS, None, folder)
+    for words in ("no weights for 'vits'", "make checkpoints MODEL=vits", "--checkpoint FILE"):
+        assert words in str(caught.value)
+    assert "--checkpoint untrained takes fixed-seed weights" in str(caught.value)
+    with pytest.raises(CheckpointError, match="nothing.pth: no such file"):
+        read(VITS, str(folder / "nothing.pth"))
+
+
+def test_read_again_refuses_other_weights(folder: Path) -> None:
+    save_file(untrained_checkpoint(DEMO, seed=3).state, folder / "demo.safetensors")
+    with pytest.raises(CheckpointError, match=r"artifact was made from 0000.*with --checkpoint"):
+        read_again("demo", "demo.safetensors", "0" * 64, folder)
+    with pytest.raises(CheckpointError, match="no such file"):
+        read_again("demo", "gone.safetensors", "0" * 64, folder)
+    with pytest.raises(InputError, match="no model 'demo9'; choose from demo, vits"):
+        read_again("demo9", "untrained", "0" * 64, folder)
+
+
+def test_made_compares_hashes_and_not_names(folder: Path) -> None:
+    path = folder / "vits.pth"
+    path.write_bytes(b"weights")
+    digest = sha256_file(path)
+    assert Weights("vits", path).made(CheckpointFacts("other name.pth", digest, "unknown"))
+    assert not Weights("vits", path).made(CheckpointFacts("vits.pth", "0" * 64, "unknown"))
+    assert Weights("vits", None).made(CheckpointFacts("untrained", "0" * 64, "none"))
+    assert not Weights("vits", None).made(CheckpointFacts("vits.pth", digest, "unknown"))
+
+
+def test_every_published_name_is_found(folder: Path) -> None:
+    for name, file in PUBLISHED.items():
+        (folder / file.filename).touch()
+        assert find(model_named(name), folder) == folder / file.filename

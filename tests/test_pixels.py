@@ -1,0 +1,125 @@
+"""Pixels to network input and network output to pixels, compared with torch and with plain sums."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+import torch.nn.functional as F
+
+from depth_anything_v2.errors import InputError
+from depth_anything_v2.postprocess import resize_depth
+from depth_anything_v2.preprocess import MEAN, STD, prepare
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def noise(height: int, width: int, seed: int = 0) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def as_published(pixels: Pixels, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """The published order of steps: to RGB, to 0..1, resize, normalise, channels first, float32."""
+    rgb = pixels[:, :, ::-1] / 255.0
+    rgb = cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_CUBIC)
+    return ((rgb - MEAN) / STD).transpose(2, 0, 1)[None].astype(np.float32)
+
+
+@pytest.mark.parametrize("image", [(37, 53), (120, 90), (300, 400), (1, 1), (56, 70)])
+def test_prepare_gives_the_published_numbers(image: tuple[int, int]) -> None:
+    pixels = noise(*image)
+    found = prepare(pixels, (56, 70))
+    assert found.dtype == np.float32
+    assert found.flags.c_contiguous
+    assert np.abs(found - as_published(pixels, (56, 70))).max() < 2e-6
+
+
+def test_prepare_by_hand() -> None:
+    pixels = np.empty((10, 10, 3), np.uint8)
+    pixels[:] = (51, 102, 204)  # BGR: 0.2, 0.4, 0.8
+    found = prepare(pixels, (14, 28))
+    assert found.shape == (1, 3, 14, 28)
+    expected = [(0.8 - 0.485) / 0.229, (0.4 - 0.456) / 0.224, (0.2 - 0.406) / 0.225]
+    np.testing.assert_allclose(found[0].reshape(3, -1).min(1), expected, rtol=1e-6)
+    np.testing.assert_allclose(found[0].reshape(3, -1).max(1), expected, rtol=1e-6)
+
+
+def test_prepare_leaves_the_pixels_alone_and_takes_any_layout() -> None:
+    pixels = noise(40, 60)
+    before = pixels.copy()
+    turned = np.asfortranarray(pixels)
+    backwards = np.ascontiguousarray(pixels[::-1, ::-1])[::-1, ::-1]
+    plain = prepare(pixels, (28, 42))
+    assert np.array_equal(pixels, before)
+    assert np.array_equal(prepare(turned, (28, 42)), plain)
+    assert np.array_equal(prepare(backwards, (28, 42)), plain)
+
+
+def test_prepare_keeps_nothing_from_a_larger_image_before() -> None:
+    small = noise(20, 30, seed=1)
+    fresh = as_published(small, (28, 42))
+    prepare(noise(200, 300), (28, 42))
+    assert np.abs(prepare(small, (28, 42)) - fresh).max() < 2e-6
+
+
+def test_prepare_in_threads() -> None:
+    images = [noise(30 + 7 * i, 90 - 5 * i, i) for i in range(12)]
+    alone = [prepare(image, (28, 42)) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda image: prepare(image, (28, 42)), images))
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together))
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 1), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((1, 4, 4, 3), np.uint8),
+    ],
+    ids=lambda pixels: f"{pixels.dtype} {pixels.shape}",
+)
+def test_prepare_refuses_what_is_not_bgr_bytes(pixels: Any) -> None:
+    with pytest.raises(
+        InputError, match=r"pixels are .*: expected a non-empty uint8 \[H,W,3\], BGR"
+    ):
+        prepare(pixels, (14, 14))
+
+
+@pytest.mark.parametrize("source", [(14, 28), (37, 49), (1, 1), (56, 70)])
+@pytest.mark.parametrize("target", [(14, 28), (97, 31), (300, 451), (1, 1), (1, 50), (10, 5)])
+def test_resize_depth_is_torchs(source: tuple[int, int], target: tuple[int, int]) -> None:
+    values = np.random.default_rng(0).random(source, dtype=np.float32) * 40
+    expected = F.interpolate(
+        torch.from_numpy(values)[None, None], target, mode="bilinear", align_corners=True
+    )[0, 0].numpy()
+    found = resize_depth(values, target)
+    assert found.dtype == np.float32
+    assert found.shape == target
+    assert np.abs(found - expected).max() <= 1e-5 * 40
+
+
+def test_resize_depth_at_the_size_of_a_photograph_is_torchs() -> None:
+    values = np.random.default_rng(0).random((518, 686), dtype=np.float32)
+    expected = F.interpolate(
+        torch.from_numpy(values)[None, None], (1200, 1600), mode="bilinear", align_corners=True
+    )[0, 0].numpy()
+    # Noise is the worst case, and versions of torch differ in it by 4e-5 among themselves.
+    assert np.abs(resize_depth(values, (1200, 1600)) - expected).max() < 1e-4
+
+
+def test_resize_depth_by_hand() -> None:
+    values = np.array([[0, 2], [4, 6]], np.float32)
+    expected = [[0, 1, 2], [2, 3, 4], [4, 5, 6]]
+    assert resize_depth(values, (3, 3)).tolist() == expected
+    assert resize_depth(values, (1, 1)).tolist() == [[0]]
+    assert resize_depth(values, (2, 2)).tolist() == values.tolist()
+    assert resize_depth(values[:1], (2, 3)).tolist() == [[0, 1, 2], [0, 1, 2]]

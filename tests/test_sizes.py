@@ -1,0 +1,73 @@
+"""Which size the network sees: upstream's rule, worked out by hand, and its limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from depth_anything_v2.errors import InputError
+from depth_anything_v2.sizes import check_size, exact_size, parse_size, size_text
+
+
+@pytest.mark.parametrize(
+    ("image", "short_side_px", "size"),
+    [
+        ((518, 518), 518, (518, 518)),
+        ((480, 640), 518, (518, 686)),  # 690.67 px are 49.33 patches
+        ((640, 480), 518, (686, 518)),
+        ((1080, 1920), 518, (518, 924)),  # 920.9 px are 65.78 patches
+        ((1, 1), 518, (518, 518)),
+        ((3, 4), 518, (518, 686)),  # the same shape, the same size
+        ((4000, 6000), 518, (518, 784)),  # 777 px are 55.5 patches: half to even, 56
+        ((518, 511), 518, (532, 518)),  # 525.1 px are 37.51 patches
+        ((1000, 1010), 518, (518, 518)),
+        ((480, 640), 520, (532, 700)),  # 520 is no multiple: 37 patches are too few, so 38
+        ((480, 640), 252, (252, 336)),
+        ((480, 640), 1, (14, 14)),
+    ],
+)
+def test_exact_size(image: tuple[int, int], short_side_px: int, size: tuple[int, int]) -> None:
+    assert exact_size(*image, short_side_px) == size
+
+
+@pytest.mark.parametrize("height", [37, 60, 97, 119, 120])
+@pytest.mark.parametrize("width", [40, 61, 97, 118, 150])
+def test_sides_are_multiples_of_14_and_not_below_the_short_side(height: int, width: int) -> None:
+    size = exact_size(height, width)
+    check_size(*size)
+    assert min(size) == 518
+    assert (size[0] >= size[1]) == (height >= width) or size[0] == size[1]
+
+
+def test_a_long_image_is_refused_with_what_to_do() -> None:
+    with pytest.raises(InputError, match=r"20000x10 px would need.*crop the image or lower"):
+        exact_size(10, 20_000)
+    with pytest.raises(InputError, match="input size 0 px: must be at least 1"):
+        exact_size(10, 10, 0)
+    with pytest.raises(InputError, match="input size -14 px"):
+        exact_size(10, 10, -14)
+
+
+@pytest.mark.parametrize("text", ["518x686", "518X686", " 518x686 "])
+def test_parse_size(text: str) -> None:
+    assert parse_size(text) == (518, 686)
+    assert size_text(parse_size(text)) == "518x686"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("518", "expected HEIGHTxWIDTH in px, like 518x686"),
+        ("518x", "expected HEIGHTxWIDTH"),
+        ("518x686x3", "expected HEIGHTxWIDTH"),
+        ("axb", "expected HEIGHTxWIDTH"),
+        ("", "expected HEIGHTxWIDTH"),
+        ("518.0x686", "expected HEIGHTxWIDTH"),
+        ("500x686", "height 500 px: must be a multiple of 14; nearest is 504"),
+        ("518x0", "width 0 px: must be a multiple of 14; nearest is 14"),
+        ("-14x14", "height -14 px"),
+        ("14000x14000", "the limit is 8192"),
+    ],
+)
+def test_parse_size_refuses(text: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        parse_size(text)
