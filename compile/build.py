@@ -15,7 +15,7 @@ import torch
 from compile.errors import BuildError, ParityError
 from compile.package import package, provenance_versions
 from compile.parity import ProbeResult, failure, measure, worst
-from compile.probes import Photograph, probes
+from compile.probes import Picture, probes
 from compile.report import ProgramReport, write_reports
 from compile.specialise import specialise
 from compile.targets import Builder, Target, builder, target_named
@@ -49,7 +49,7 @@ class Request:
     precision: str
     sizes: Sequence[tuple[int, int]]  # (height, width) in px
     batches: Sequence[int] = (1,)
-    photographs: Sequence[Photograph] = ()  # for the parity gate, beside its own test images
+    photographs: Sequence[Picture] = ()  # for the parity gate, beside its own test images
     force: bool = False  # write the artifact although its parity failed
 
     def shapes(self) -> Iterator[tuple[tuple[int, int], int]]:

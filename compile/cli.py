@@ -58,10 +58,12 @@ def build(
     from compile.build import build as build_artifact
     from compile.probes import photographs
     from compile.progress import steps
+    from compile.targets import target_named
     from compile.weights import read
     from depth_anything_v2.sizes import parse_size
 
     row = model_named(model)
+    target_named(target, precision)  # before weights of a gigabyte are read
     sizes = [parse_size(text) for text in size]
     with steps(total=1 + 3 * len(sizes) * len(batch)) as step:
         step(f"read the weights of {model}")

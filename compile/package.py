@@ -30,8 +30,11 @@ def package(folder: Path, manifest: Manifest, out: Path) -> Path:
     final = out / f"{manifest.model}-{manifest.target}-{manifest.precision}-{identity[:12]}"
     if final.exists() and not _is_whole(final):
         final.rename(folder.with_name("damaged"))
-    if not final.exists():
+    try:
         folder.rename(final)
+    except OSError:  # it is there already, perhaps since a moment ago
+        if not _is_whole(final):
+            raise
     return final
 
 

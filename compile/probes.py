@@ -28,37 +28,36 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Photograph:
+class Picture:
     name: str
     pixels: Pixels  # [H,W,3] BGR
 
 
-def photographs(folder: Path, limit: int) -> list[Photograph]:
+def photographs(folder: Path, limit: int) -> list[Picture]:
     """The first readable images of a folder; none if there is no such folder.
 
     Images that cannot be read are left out: whoever serves them is told there.
     """
-    found: list[Photograph] = []
+    found: list[Picture] = []
     for path in list_images(folder) if folder.is_dir() else []:
         if len(found) == limit:
             break
         try:
-            found.append(Photograph(path.name, read_image(path).pixels))
+            found.append(Picture(path.name, read_image(path).pixels))
         except ImageError as error:
             logger.info("not used as a test image: %s", error)
     return found
 
 
-def probes(size: tuple[int, int], real: Sequence[Photograph] = ()) -> list[Probe]:
+def probes(size: tuple[int, int], real: Sequence[Picture] = ()) -> list[Probe]:
     """Test images at (height, width) px: the hard cases, then the photographs."""
-    made = {
-        "constant": np.full((*size, 3), 127, np.uint8),
-        "noise": _noise(size),
-        "thin lines": _thin_lines(size),
-        "scene": _scene(size),
-    }
-    made.update((photograph.name, photograph.pixels) for photograph in real)
-    return [Probe(name, prepare(pixels, size)) for name, pixels in made.items()]
+    made = [
+        Picture("constant", np.full((*size, 3), 127, np.uint8)),
+        Picture("noise", _noise(size)),
+        Picture("thin lines", _thin_lines(size)),
+        Picture("scene", _scene(size)),
+    ]
+    return [Probe(image.name, prepare(image.pixels, size)) for image in (*made, *real)]
 
 
 def _noise(size: tuple[int, int]) -> Pixels:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from compile.parity import failure, measure, worst
-from compile.probes import Photograph, probes
+from compile.probes import Picture, probes
 from compile.specialise import specialise
 from compile.targets import Limit, builder, target_named
 from compile.weights import CHECKPOINTS, read_again
@@ -18,7 +18,7 @@ from depth_anything_v2.config import model_named
 def reparity(
     artifact: Artifact,
     checkpoint: Optional[Path],
-    photographs: Sequence[Photograph],
+    photographs: Sequence[Picture],
     on_step: Callable[[str], None],
 ) -> tuple[str, list[str]]:
     """Measure every program against the eager network: a table, and what is over the limit.

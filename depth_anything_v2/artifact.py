@@ -165,7 +165,10 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
                 f"{where}: format {found.get('format')!r}, this version reads {FORMAT}; "
                 "compile again with this version, or use the version that made it"
             )
-        return decode(Manifest, found)
+        manifest = decode(Manifest, found)
+        if not manifest.programs or not all(program.files for program in manifest.programs):
+            raise ValueError("no programs, or one without files")
+        return manifest
     except ValueError as error:
         raise ArtifactError(f"{where}: {error}; compile again") from error
 

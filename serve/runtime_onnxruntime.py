@@ -8,7 +8,7 @@ import onnxruntime
 
 from depth_anything_v2.artifact import Artifact, Program
 from depth_anything_v2.depth_map import FloatArray
-from serve.errors import RuntimeFailure
+from serve.errors import RuntimeFailure, first_line
 
 
 class OnnxRuntime:
@@ -23,7 +23,9 @@ class OnnxRuntime:
                 depth: FloatArray = self._session.run(None, {"image": images})[0]
             return depth
         except Exception as error:  # its exceptions share no base but Exception
-            raise RuntimeFailure(f"{self._name}: ONNX Runtime failed: {error}") from error
+            raise RuntimeFailure(
+                f"{self._name}: ONNX Runtime failed: {first_line(error)}"
+            ) from error
 
 
 def open_program(artifact: Artifact, program: Program, _streams: int) -> OnnxRuntime:
@@ -33,5 +35,7 @@ def open_program(artifact: Artifact, program: Program, _streams: int) -> OnnxRun
     try:
         session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base but Exception
-        raise RuntimeFailure(f"{name}: ONNX Runtime could not load it: {error}") from error
+        raise RuntimeFailure(
+            f"{name}: ONNX Runtime could not load it: {first_line(error)}"
+        ) from error
     return OnnxRuntime(session, name)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from queue import SimpleQueue
 
 import numpy as np
-import openvino as ov
 
 from depth_anything_v2.artifact import Artifact, Program
 from depth_anything_v2.depth_map import FloatArray
-from serve.errors import RuntimeFailure
+from serve.errors import RuntimeFailure, first_line
+
+# Else the import alone forks a process that reports to the makers' analytics, on every run.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+import openvino as ov  # noqa: E402
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
@@ -27,7 +31,7 @@ class OpenVino:
             request.infer({0: images}, share_inputs=True)
             return request.get_output_tensor(0).data.copy()
         except RuntimeError as error:
-            raise RuntimeFailure(f"{self._name}: OpenVINO failed: {error}") from error
+            raise RuntimeFailure(f"{self._name}: OpenVINO failed: {first_line(error)}") from error
         finally:
             self._idle.put(request)
 
@@ -45,4 +49,4 @@ def open_program(artifact: Artifact, program: Program, streams: int) -> OpenVino
         }
         return OpenVino(core.compile_model(model, "CPU", settings), name, streams)
     except (RuntimeError, KeyError) as error:
-        raise RuntimeFailure(f"{name}: OpenVINO could not load it: {error}") from error
+        raise RuntimeFailure(f"{name}: OpenVINO could not load it: {first_line(error)}") from error

@@ -9,7 +9,7 @@ import torch
 
 from depth_anything_v2.artifact import Artifact, Program
 from depth_anything_v2.depth_map import FloatArray
-from serve.errors import RuntimeFailure
+from serve.errors import RuntimeFailure, first_line
 
 
 class TorchScript:
@@ -24,7 +24,7 @@ class TorchScript:
                 depth: FloatArray = self._program(torch.from_numpy(images)).numpy()
             return depth
         except (RuntimeError, torch.jit.Error) as error:  # torch.jit.Error is not a RuntimeError
-            raise RuntimeFailure(f"{self._name}: torch failed: {error}") from error
+            raise RuntimeFailure(f"{self._name}: torch failed: {first_line(error)}") from error
 
 
 def open_program(artifact: Artifact, program: Program, _streams: int) -> TorchScript:
@@ -34,5 +34,5 @@ def open_program(artifact: Artifact, program: Program, _streams: int) -> TorchSc
     try:
         loaded = torch.jit.load(stream, map_location="cpu")  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
-        raise RuntimeFailure(f"{name}: torch could not load it: {error}") from error
+        raise RuntimeFailure(f"{name}: torch could not load it: {first_line(error)}") from error
     return TorchScript(loaded.eval(), name)

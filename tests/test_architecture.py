@@ -237,12 +237,7 @@ for name in {names}:
     "packages",
     [
         ("depth_anything_v2", "compile", "."),
-        pytest.param(
-            ("serve",),
-            marks=pytest.mark.xfail(
-                reason="importing openvino opens the network, see compile/openvino.py", strict=False
-            ),
-        ),
+        ("serve",),
     ],
     ids=" ".join,
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+from huggingface_hub.utils import reset_sessions
 from safetensors.torch import save_file
 
 from compile.weights import Weights, choose, find, read, read_again
@@ -21,10 +23,13 @@ VITS, METRIC = MODELS["vits"], MODELS["vits-metric-indoor"]
 
 
 @pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    reset_sessions()  # the hub's client keeps its sessions, and with them whether it is offline
+    yield
+    reset_sessions()
 
 
 @pytest.fixture
