@@ -15,7 +15,7 @@ from pathlib import Path
 
 from compile.errors import BuildError
 from compile.package import ROOT, source_sha256
-from compile.weights import UNTRAINED, Weights
+from compile.weights import Weights
 from depth_anything_v2.artifact import Artifact, read_artifact
 from depth_anything_v2.errors import ArtifactError
 from depth_anything_v2.sizes import size_text
@@ -66,7 +66,7 @@ class Cache:
         command = [sys.executable, "-m", "compile", "build", "--model", self.weights.model]
         command += ["--target", self.target, "--precision", self.precision]
         command += ["--images", str(self.images)]
-        command += ["--checkpoint", str(self.weights.file or UNTRAINED), "--out", str(self.folder)]
+        command += ["--checkpoint", str(self.weights.file), "--out", str(self.folder)]
         for size in sizes:
             command += ["--size", size_text(size)]
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])

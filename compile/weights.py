@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 UNTRAINED = "untrained"  # the word that users type for fixed-seed weights
 DEFAULT_MODEL = "demo"  # what runs when the wanted weights cannot be had
+BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints" / "demo" / "demo.safetensors"
 CHECKPOINTS = Path("checkpoints")
 
 
@@ -26,13 +27,11 @@ class Weights:
     """The weights a job runs with, before anything is read."""
 
     model: str
-    file: Optional[Path]  # None: fixed-seed weights
+    file: Path
     remark: str = ""  # one plain line if they are not what was asked for
 
     def made(self, facts: CheckpointFacts) -> bool:
         """Whether an artifact with these facts was made from these weights."""
-        if self.file is None:
-            return facts.file == UNTRAINED  # drawn by code whose hash the artifact carries
         return facts.sha256 == sha256_file(self.file)
 
 
@@ -45,8 +44,6 @@ def choose(model: Model, given: Optional[Path] = None, folder: Path = CHECKPOINT
         if not given.is_file():
             raise CheckpointError(f"{given}: no such file")
         return Weights(model.name, given)
-    if model.name == DEFAULT_MODEL:
-        return Weights(model.name, find(model, folder))
     found = find(model, folder)
     if found is not None:
         return Weights(model.name, found)
@@ -58,18 +55,24 @@ def choose(model: Model, given: Optional[Path] = None, folder: Path = CHECKPOINT
         why = str(error)
     return Weights(
         DEFAULT_MODEL,
-        None,
-        f"no weights for {model.name}, so the untrained {DEFAULT_MODEL} model runs instead and its "
-        f"depth means nothing: {why}",
+        BUNDLED,
+        f"no weights for {model.name}, so the bundled {DEFAULT_MODEL} model runs instead, which is "
+        f"made for tests and not for photographs: {why}",
     )
 
 
 def find(model: Model, folder: Path = CHECKPOINTS) -> Optional[Path]:
-    """A model's weights in `folder`: the published name, or <model>.safetensors or .pth."""
+    """A model's weights in `folder`: the published name, or <model>.safetensors or .pth.
+
+    The default model is bundled, so it is always found.
+    """
     names = [f"{model.name}.safetensors", f"{model.name}.pth"]
     if model.name in PUBLISHED:
         names.insert(0, PUBLISHED[model.name].filename)
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    candidates = [folder / name for name in names]
+    if model.name == DEFAULT_MODEL:
+        candidates.append(BUNDLED)
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def read(model: Model, given: Optional[str], folder: Path = CHECKPOINTS) -> Checkpoint:
@@ -94,7 +97,10 @@ def read(model: Model, given: Optional[str], folder: Path = CHECKPOINTS) -> Chec
 
 def read_again(model_name: str, file: str, sha256: str, folder: Path = CHECKPOINTS) -> Checkpoint:
     """The weights that an artifact was made from. Raises CheckpointError if they have changed."""
-    given = file if file == UNTRAINED else str(folder / file)
+    given = file
+    if file != UNTRAINED:
+        own = folder / file
+        given = str(BUNDLED if file == BUNDLED.name and not own.is_file() else own)
     checkpoint = read(model_named(model_name), given)
     if checkpoint.sha256 != sha256:
         raise CheckpointError(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from depth_anything_v2.digest import sha256_file
@@ -36,7 +36,7 @@ class Checkpoint:
 
     name: str  # file name
     sha256: str
-    licence: str  # "unknown" unless the bytes are a published file's
+    licence: str  # of a published file; else what a safetensors file says of itself, or "unknown"
     state: dict[str, Tensor]
 
 
@@ -49,19 +49,27 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; `make checkpoints MODEL=...` downloads one")
     digest = sha256_file(path)
-    published = by_sha256(digest)
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
+    state, licence = (
+        _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pth(path), "unknown")
+    )
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise CheckpointError(f"{path}: entry {key!r} is not a tensor; expected a state dict")
-    return Checkpoint(path.name, digest, published.licence if published else "unknown", state)
+    published = by_sha256(digest)
+    return Checkpoint(path.name, digest, published.licence if published else licence, state)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str]:
     try:
-        return load_file(path)
+        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+            names: list[str] = file.keys()
+            return {name: file.get_tensor(name) for name in names}, _licence(file.metadata())
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from error
+
+
+def _licence(metadata: Optional[Mapping[str, str]]) -> str:
+    return (metadata or {}).get("licence", "unknown")
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:

@@ -12,18 +12,20 @@ from safetensors.torch import save_file
 
 from compile.cache import Cache
 from compile.errors import BuildError
-from compile.weights import Weights
+from compile.weights import BUNDLED, Weights
 from depth_anything_v2.artifact import Artifact, CheckpointFacts, ParityLimit, read_artifact
+from depth_anything_v2.checkpoint import read_checkpoint
 from depth_anything_v2.digest import sha256_file
 from depth_anything_v2.untrained import untrained_checkpoint
 from tests.networks import DEMO, SIZE, build_demo, rewrite
 
-UNTRAINED = Weights("demo", None)
+WEIGHTS = Weights("demo", BUNDLED)
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    return build_demo(tmp_path_factory.mktemp("built"), "torchscript")
+    checkpoint = read_checkpoint(BUNDLED)
+    return build_demo(tmp_path_factory.mktemp("built"), "torchscript", checkpoint=checkpoint)
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def copied(built: Artifact, tmp_path: Path) -> Artifact:
 
 def cache_of(artifact: Artifact) -> Cache:
     folder = artifact.folder.parent
-    return Cache(folder, UNTRAINED, "torchscript", "fp32", folder / "no-images")
+    return Cache(folder, WEIGHTS, "torchscript", "fp32", folder / "no-images")
 
 
 def found(cache: Cache) -> list[str]:
@@ -45,7 +47,7 @@ def test_an_artifact_that_fits_is_found(copied: Artifact) -> None:
 
 
 def test_an_empty_and_a_missing_folder_have_none(tmp_path: Path) -> None:
-    cache = Cache(tmp_path, UNTRAINED, "torchscript", "fp32", tmp_path)
+    cache = Cache(tmp_path, WEIGHTS, "torchscript", "fp32", tmp_path)
     assert found(cache) == []
     assert found(replace(cache, folder=tmp_path / "nothing")) == []
 
@@ -55,7 +57,7 @@ def test_an_empty_and_a_missing_folder_have_none(tmp_path: Path) -> None:
     [
         {"target": "openvino"},
         {"precision": "bf16"},
-        {"weights": Weights("vits", None)},
+        {"weights": Weights("vits", BUNDLED)},
         {"weights": Weights("demo", Path(__file__))},
     ],
     ids=["target", "precision", "model", "weights"],
@@ -109,7 +111,7 @@ def test_missing_sizes_are_built_in_a_process_of_their_own(
     assert [program.size for program in artifact.manifest.programs] == [(28, 42), SIZE]
     assert artifact.manifest.checkpoint.sha256 == sha256_file(weights)
     assert found(cache) == [artifact.folder.name]
-    assert found(replace(cache, weights=UNTRAINED)) == []
+    assert found(replace(cache, weights=WEIGHTS)) == []
     out, err = capfd.readouterr()
     assert out == ""
     assert "28x42-b1: specialise" in err
@@ -129,7 +131,7 @@ def test_a_build_that_fails_is_an_error_and_leaves_nothing(
 
 
 def test_nothing_is_built_before_it_is_asked_for(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "kept", UNTRAINED, "torchscript", "fp32", tmp_path)
+    cache = Cache(tmp_path / "kept", WEIGHTS, "torchscript", "fp32", tmp_path)
     cache.build([(14, 14 * i) for i in range(1, 10)])
     assert not (tmp_path / "kept").exists()
     assert list(cache.build([])) == []

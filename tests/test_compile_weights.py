@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub.utils import reset_sessions
 from safetensors.torch import save_file
 
-from compile.weights import Weights, choose, find, read, read_again
+from compile.weights import BUNDLED, Weights, choose, find, read, read_again
 from depth_anything_v2.artifact import CheckpointFacts
 from depth_anything_v2.config import MODELS, model_named
 from depth_anything_v2.digest import sha256_file
@@ -88,7 +88,7 @@ def test_without_weights_the_default_runs_and_says_why(folder: Path, name: str, 
 
 
 def test_the_default_model_needs_no_remark(folder: Path) -> None:
-    assert choose(DEMO, None, folder) == Weights("demo", None)
+    assert choose(DEMO, None, folder) == Weights("demo", BUNDLED)
     (folder / "demo.safetensors").touch()
     assert choose(DEMO, None, folder) == Weights("demo", folder / "demo.safetensors")
 
@@ -139,11 +139,15 @@ def test_made_compares_hashes_and_not_names(folder: Path) -> None:
     digest = sha256_file(path)
     assert Weights("vits", path).made(CheckpointFacts("other name.pth", digest, "unknown"))
     assert not Weights("vits", path).made(CheckpointFacts("vits.pth", "0" * 64, "unknown"))
-    assert Weights("vits", None).made(CheckpointFacts("untrained", "0" * 64, "none"))
-    assert not Weights("vits", None).made(CheckpointFacts("vits.pth", digest, "unknown"))
 
 
 def test_every_published_name_is_found(folder: Path) -> None:
     for name, file in PUBLISHED.items():
         (folder / file.filename).touch()
         assert find(model_named(name), folder) == folder / file.filename
+
+
+def test_the_bundled_weights_are_read_and_read_again(folder: Path) -> None:
+    found = read(DEMO, None, folder)
+    assert (found.name, found.licence) == ("demo.safetensors", "Apache-2.0")
+    assert read_again("demo", "demo.safetensors", found.sha256, folder).sha256 == found.sha256

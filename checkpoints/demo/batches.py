@@ -1,0 +1,69 @@
+"""Random crops of the training scenes as network input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from checkpoints.demo.pool import Pool
+from checkpoints.demo.solids import FloatArray, vector
+from depth_anything_v2.preprocess import MEAN, STD
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """images [B,3,H,W] normalised RGB; inverse [B,H,W], 0 is sky."""
+
+    images: Tensor
+    inverse: Tensor
+
+
+def draw(pool: Pool, size: tuple[int, int], count: int, rng: np.random.Generator) -> Batch:
+    """`count` scenes at random, cropped to the aspect of `size` and resized to it."""
+    pairs = [_view(*pool[int(i)], size, rng) for i in rng.integers(len(pool), size=count)]
+    images = np.stack([image for image, _ in pairs])[..., ::-1].astype(np.float32) / 255
+    images = (images - vector(MEAN)) / vector(STD)
+    inverse = np.stack([depth for _, depth in pairs])
+    channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return Batch(torch.from_numpy(channels_first), torch.from_numpy(inverse))
+
+
+def _view(
+    image: Pixels, inverse: FloatArray, size: tuple[int, int], rng: np.random.Generator
+) -> tuple[Pixels, FloatArray]:
+    height, width = image.shape[:2]
+    largest = min(height / size[0], width / size[1])  # crop as tall or as wide as the scene
+    zoom = largest * (1 if rng.random() < 0.4 else rng.uniform(0.6, 1))
+    h, w = int(zoom * size[0]), int(zoom * size[1])
+    y, x = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+    image, inverse = image[y : y + h, x : x + w], inverse[y : y + h, x : x + w]
+    image = cv2.resize(image, size[::-1], interpolation=_smooth(zoom))
+    inverse = cv2.resize(inverse, size[::-1], interpolation=cv2.INTER_NEAREST)
+    if rng.random() < 0.5:
+        image, inverse = image[:, ::-1], inverse[:, ::-1]
+    return _recolour(image, rng), np.ascontiguousarray(inverse)
+
+
+def _smooth(zoom: float) -> int:
+    return cv2.INTER_AREA if zoom > 1 else cv2.INTER_CUBIC
+
+
+def _recolour(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """Another exposure, contrast, gamma and colour cast; sometimes grey, swapped or blurred."""
+    level = np.arange(256, dtype=np.float32)[:, None] / 255
+    gain = rng.uniform(0.7, 1.3) * rng.uniform(0.9, 1.1, 3)
+    table = (level ** rng.uniform(0.7, 1.4) - 0.5) * gain + 0.5 + rng.uniform(-0.1, 0.1)
+    lut = (np.clip(table, 0, 1) * 255).astype(np.uint8)
+    image = np.stack([lut[image[..., i], i] for i in rng.permutation(3)], axis=-1)
+    if rng.random() < 0.15:
+        image = np.repeat(image.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    if rng.random() < 0.15:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2))
+    return image
