@@ -50,8 +50,10 @@ def test_runs_side_by_side_give_each_its_own_result(artifact: Artifact) -> None:
     alone = [runtime.run(image) for image in images]
     with ThreadPoolExecutor(3) as pool:
         beside = list(pool.map(runtime.run, images))
+    # Not bit for bit: torch optimises a program after its first runs, which rounds otherwise.
     for one, other in zip(alone, beside):
-        np.testing.assert_array_equal(one, other)
+        assert np.abs(one - other).max() <= 1e-5 * np.abs(one).max()
+    assert np.abs(alone[0] - alone[1]).max() > 1e-3 * np.abs(alone[0]).max()
 
 
 def test_a_wrong_shape_is_our_error(artifact: Artifact) -> None:
