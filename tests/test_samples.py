@@ -1,0 +1,46 @@
+"""The whole chain: sample image file in, depth file out, compared with the scene's exact depth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from checkpoints.demo.evaluate import score
+from compile.build import Request, build
+from compile.weights import BUNDLED
+from depth_anything_v2.artifact import Artifact, read_artifact
+from depth_anything_v2.checkpoint import read_checkpoint
+from depth_anything_v2.config import MODELS
+from serve.batch import DONE
+from serve.depth_files import read_depth
+from serve.engine import Engine
+from serve.folder import FolderJob, run_folder
+from serve.library import Library
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO = MODELS["demo"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_depth_files_of_the_samples_against_exact_depth(tmp_path: Path, precision: str) -> None:
+    """Not forced: the bundled weights pass the parity gate at both precisions."""
+
+    def make(sizes: Sequence[tuple[int, int]]) -> list[Artifact]:
+        request = Request(DEMO, read_checkpoint(BUNDLED), "openvino", precision, sizes)
+        return [read_artifact(build(request, tmp_path / "artifacts"))]
+
+    engine = Engine(Library([], build=make), short_side_px=DEMO.short_side_px)
+    report = run_folder(engine, FolderJob(ROOT / "input_images/samples", tmp_path / "out"))
+    assert [entry.status for entry in report.entries] == [DONE] * 6
+    found, constant = [], []
+    with np.load(ROOT / "tests/data/samples_inverse_depth.npz") as truth:
+        for entry in report.entries:
+            true = truth[Path(entry.image).stem].astype(np.float32)
+            depth = read_depth(entry.outputs[0])
+            assert depth.values.shape == true.shape
+            found.append(score(depth.values, true).abs_rel)
+            constant.append(score(np.ones_like(true), true).abs_rel)
+    assert np.mean(found) < 0.85 * np.mean(constant)
