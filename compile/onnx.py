@@ -13,6 +13,7 @@ from compile.errors import BuildError
 from compile.targets import Run
 from compile.trace import OPSET, export_onnx
 from depth_anything_v2.depth_map import FloatArray
+from depth_anything_v2.errors import first_line
 
 
 def build(network: nn.Module, example: Tensor, stem: Path) -> list[Path]:
@@ -27,7 +28,7 @@ def load(files: Sequence[Path], precision: str) -> Run:  # noqa: ARG001 - one pr
     try:
         session = onnxruntime.InferenceSession(str(files[0]), providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base but Exception
-        raise BuildError(f"ONNX Runtime could not load {files[0]}: {error}") from error
+        raise BuildError(f"ONNX Runtime could not load {files[0]}: {first_line(error)}") from error
 
     def run(images: FloatArray) -> FloatArray:
         return session.run(None, {"image": images})[0]

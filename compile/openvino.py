@@ -14,6 +14,7 @@ from compile.errors import BuildError
 from compile.targets import Run
 from compile.trace import export_onnx
 from depth_anything_v2.depth_map import FloatArray
+from depth_anything_v2.errors import first_line
 
 # Else the import alone forks a process that reports to the makers' analytics, on every run.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -35,7 +36,9 @@ def build(network: nn.Module, example: Tensor, stem: Path) -> list[Path]:
         try:
             ov.save_model(ov.Core().read_model(exported), entry, compress_to_fp16=False)
         except RuntimeError as error:
-            raise BuildError(f"OpenVINO could not convert the network: {error}") from error
+            raise BuildError(
+                f"OpenVINO could not convert the network: {first_line(error)}"
+            ) from error
     return [entry, weights]
 
 
@@ -46,7 +49,7 @@ def load(files: Sequence[Path], precision: str) -> Run:
             files[0], "CPU", {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
         )
     except RuntimeError as error:
-        raise BuildError(f"OpenVINO could not load {files[0]}: {error}") from error
+        raise BuildError(f"OpenVINO could not load {files[0]}: {first_line(error)}") from error
 
     def run(images: FloatArray) -> FloatArray:
         return compiled({0: images})[0].copy()

@@ -13,6 +13,7 @@ from compile.errors import BuildError
 from compile.targets import Run
 from compile.trace import trace
 from depth_anything_v2.depth_map import FloatArray
+from depth_anything_v2.errors import first_line
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date a ZIP entry can have
 
@@ -32,7 +33,7 @@ def load(files: Sequence[Path], precision: str) -> Run:  # noqa: ARG001 - one pr
     try:
         program = torch.jit.load(str(files[0]), map_location="cpu").eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
-        raise BuildError(f"torch could not load {files[0]}: {error}") from error
+        raise BuildError(f"torch could not load {files[0]}: {first_line(error)}") from error
 
     def run(images: FloatArray) -> FloatArray:
         with torch.no_grad():

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
 from compile.errors import BuildError
+from depth_anything_v2.errors import first_line
 
 OPSET = 17  # ONNX: the first with LayerNormalization, the last that torch 1.13 exports
 
@@ -48,7 +49,7 @@ def export_onnx(network: nn.Module, example: Tensor, path: Path) -> None:
                 output_names=["depth"],
             )
         except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
-            raise BuildError(f"ONNX export failed: {error}") from error
+            raise BuildError(f"ONNX export failed: {first_line(error)}") from error
 
 
 @contextmanager

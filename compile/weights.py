@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from depth_anything_v2.artifact import CheckpointFacts
-from depth_anything_v2.config import Model, model_named
+from depth_anything_v2.config import UNTRAINED, Model, model_named
 from depth_anything_v2.digest import sha256_file
 from depth_anything_v2.download import fetch
 from depth_anything_v2.errors import CheckpointError, DownloadError
@@ -16,7 +17,6 @@ from depth_anything_v2.registry import PUBLISHED
 if TYPE_CHECKING:
     from depth_anything_v2.checkpoint import Checkpoint
 
-UNTRAINED = "untrained"  # the word that users type for fixed-seed weights
 DEFAULT_MODEL = "demo"  # what runs when the wanted weights cannot be had
 BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints" / "demo" / "demo.safetensors"
 CHECKPOINTS = Path("checkpoints")
@@ -32,7 +32,11 @@ class Weights:
 
     def made(self, facts: CheckpointFacts) -> bool:
         """Whether an artifact with these facts was made from these weights."""
-        return facts.sha256 == sha256_file(self.file)
+        return facts.sha256 == self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
+        return sha256_file(self.file)
 
 
 def choose(model: Model, given: Optional[Path] = None, folder: Path = CHECKPOINTS) -> Weights:

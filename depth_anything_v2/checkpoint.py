@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from depth_anything_v2.digest import sha256_file
-from depth_anything_v2.errors import CheckpointError
+from depth_anything_v2.errors import CheckpointError, first_line
 from depth_anything_v2.registry import by_sha256
 
 # What torch's restricted unpickler raises on damaged bytes, found by altering some.
@@ -81,9 +81,8 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
     try:
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGED as error:
-        first_line = str(error).strip().split("\n")[0]
         raise CheckpointError(
-            f"{path}: refused or damaged, only plain tensors are read: {first_line}"
+            f"{path}: refused or damaged, only plain tensors are read: {first_line(error)}"
         ) from error
     if isinstance(loaded, dict) and isinstance(loaded.get("model"), dict):
         loaded = loaded["model"]  # upstream's training script saves {"model": state, ...}

@@ -17,6 +17,8 @@ NATIVE_GRID = 37  # patches per side of the position embedding in every checkpoi
 RELATIVE = "relative_inverse"  # inverse depth without unit: larger is nearer
 METRIC = "metric"  # metres
 
+UNTRAINED = "untrained"  # the name of fixed-seed weights, in commands and in results
+
 
 @dataclass(frozen=True)
 class ModelConfig:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import simplejpeg  # type: ignore[import-untyped]
 
 from depth_anything_v2.digest import sha256_bytes
-from depth_anything_v2.errors import ImageError, InputError
+from depth_anything_v2.errors import ImageError, InputError, first_line
 from depth_anything_v2.image_containers import parse_header
 from depth_anything_v2.image_header import ImageHeader
 
@@ -82,7 +82,7 @@ def decode_image(data: bytes, name: str) -> SourceImage:
         else:
             pixels, warnings = _decode_by_opencv(data), ()
     except (ValueError, cv2.error) as error:
-        raise _refusal(name, f"damaged: {_first_line(error)}; copy it again") from error
+        raise _refusal(name, f"damaged: {first_line(error)}; copy it again") from error
     if pixels.shape != (header.height_px, header.width_px, 3):
         raise _refusal(name, f"damaged: its pixels are {pixels.shape}, its header differs")
     return SourceImage(pixels, header, sha256_bytes(data), header.notes + warnings)
@@ -145,7 +145,7 @@ def _decode_jpeg(data: bytes, orientation: int) -> tuple[Pixels, tuple[str, ...]
     except ValueError as error:
         if not _TOLERATED.search(str(error)):
             raise
-        return _decode_by_opencv(data), (f"the decoder warned: {_first_line(error)}",)
+        return _decode_by_opencv(data), (f"the decoder warned: {first_line(error)}",)
 
 
 def _decode_by_opencv(data: bytes) -> Pixels:
@@ -178,11 +178,6 @@ _TO_UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
 
 def _refusal(name: str, reason: str) -> ImageError:
     return ImageError(f"{name}: {reason}. Expected a complete JPEG, PNG, WebP, BMP or TIFF image")
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _printable(path: Path) -> str:

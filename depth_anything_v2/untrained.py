@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 
 from depth_anything_v2.checkpoint import Checkpoint
-from depth_anything_v2.config import Model
+from depth_anything_v2.config import UNTRAINED, Model
 from depth_anything_v2.depth_map import FloatArray
 from depth_anything_v2.network import DepthAnything
-
-UNTRAINED = "untrained"
 
 
 def untrained_checkpoint(model: Model, seed: int = 0) -> Checkpoint:

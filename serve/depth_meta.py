@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from depth_anything_v2.config import METRIC, RELATIVE
+from depth_anything_v2.config import METRIC, RELATIVE, UNTRAINED
 from depth_anything_v2.depth_map import DepthMap, Provenance
 from depth_anything_v2.errors import InputError
 from serve.errors import DepthFileError
@@ -35,7 +35,6 @@ from serve.errors import DepthFileError
 FORMAT = 1
 MAX_PIXELS = 2**28  # refused beyond: what a damaged or hostile header may make us allocate
 MAX_JSON_BYTES = 2**20
-UNTRAINED = "untrained"
 
 _MEANINGS = {
     RELATIVE: (None, "larger is nearer; no unit; comparable only within this image"),

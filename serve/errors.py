@@ -9,11 +9,6 @@ ServeError
 """
 
 
-def first_line(error: Exception) -> str:
-    """The first line that says anything of an error from elsewhere."""
-    return next((line for line in str(error).splitlines() if line.strip()), repr(error)).strip()
-
-
 class ServeError(Exception):
     """The base of this package's errors; its text says what happened and what to do."""
 

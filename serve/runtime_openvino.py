@@ -9,7 +9,8 @@ import numpy as np
 
 from depth_anything_v2.artifact import Artifact, Program
 from depth_anything_v2.depth_map import FloatArray
-from serve.errors import RuntimeFailure, first_line
+from depth_anything_v2.errors import first_line
+from serve.errors import RuntimeFailure
 
 # Else the import alone forks a process that reports to the makers' analytics, on every run.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ import torch
 
 from depth_anything_v2.artifact import Artifact, Program
 from depth_anything_v2.depth_map import FloatArray
-from serve.errors import RuntimeFailure, first_line
+from depth_anything_v2.errors import first_line
+from serve.errors import RuntimeFailure
 
 
 class TorchScript:
