@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from compile.errors import BuildError
@@ -39,6 +40,7 @@ class Cache:
     def artifacts(self) -> Iterator[Artifact]:
         """The artifacts here that this version of the code would make again."""
         source = source_sha256()
+        made = lru_cache(self.weights.made)  # hashes the weights: once, not for every artifact
         for path in sorted(self.folder.glob(f"{self.weights.model}-{self.target}-*")):
             try:
                 artifact = read_artifact(path)
@@ -50,7 +52,7 @@ class Cache:
             if (
                 key == (self.weights.model, self.target, self.precision, source)
                 and m.parity_limit.passed
-                and self.weights.made(m.checkpoint)
+                and made(m.checkpoint)
             ):
                 yield artifact
 

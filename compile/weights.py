@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -32,11 +31,7 @@ class Weights:
 
     def made(self, facts: CheckpointFacts) -> bool:
         """Whether an artifact with these facts was made from these weights."""
-        return facts.sha256 == self._sha256
-
-    @cached_property
-    def _sha256(self) -> str:
-        return sha256_file(self.file)
+        return facts.sha256 == sha256_file(self.file)
 
 
 def choose(model: Model, given: Optional[Path] = None, folder: Path = CHECKPOINTS) -> Weights:
