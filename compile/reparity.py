@@ -11,7 +11,7 @@ from compile.probes import Picture, probes
 from compile.specialise import specialise
 from compile.targets import Limit, builder, target_named
 from compile.weights import CHECKPOINTS, read_again
-from depth_anything_v2.artifact import Artifact, Program
+from depth_anything_v2.artifact import Artifact
 from depth_anything_v2.config import model_named
 
 
@@ -36,7 +36,7 @@ def reparity(
     limit = Limit(m.parity_limit.max_rel, m.parity_limit.mean_rel)
     rows, problems = [], []
     for program in m.programs:
-        name = _name(program)
+        name = program.name
         on_step(f"{name}: parity")
         network.fix_size(*program.size)
         run = maker.load([artifact.folder / f.path for f in program.files], m.precision)
@@ -51,7 +51,3 @@ def reparity(
             for r in results
         ]
     return "\n".join(rows), problems
-
-
-def _name(program: Program) -> str:
-    return f"{program.height_px}x{program.width_px}-b{program.batch}"

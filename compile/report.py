@@ -13,6 +13,13 @@ from compile.parity import ProbeResult
 from depth_anything_v2.artifact import Manifest, Program
 
 
+_VERDICTS = {
+    True: "passed",
+    False: "FAILED, written because it was forced",
+    None: "not measured, the program runs on its device only",
+}
+
+
 @dataclass(frozen=True)
 class ProgramReport:
     name: str  # "518x686-b1"
@@ -40,7 +47,7 @@ def write_reports(folder: Path, manifest: Manifest, reports: Sequence[ProgramRep
 
 def _heading(manifest: Manifest, made: str, host: str) -> list[str]:
     limit = manifest.parity_limit
-    verdict = "passed" if limit.passed else "FAILED, written because it was forced"
+    verdict = _VERDICTS[limit.passed]
     return [
         f"# {manifest.model} for {manifest.target}, {manifest.precision}",
         "",
@@ -65,9 +72,12 @@ def _table(programs: Sequence[Program]) -> list[str]:
     for program in programs:
         size_mb = sum(file.size_bytes for file in program.files) / 1e6
         n = program.parity
+        if n is None:
+            rows.append(f"| {program.name} | {size_mb:.1f} | - | - | - | - | - |")
+            continue
         rank = "-" if n.rank_correlation is None else f"{n.rank_correlation:.5f}"
         rows.append(
-            f"| {program.height_px}x{program.width_px} batch {program.batch} | {size_mb:.1f} "
+            f"| {program.name} | {size_mb:.1f} "
             f"| {n.max_rel:.2e} | {n.mean_rel:.2e} | {n.abs_rel:.2e} | {n.delta1:.4f} | {rank} |"
         )
     return rows

@@ -5,6 +5,9 @@ from __future__ import annotations
 from depth_anything_v2.artifact import Artifact, Program
 
 
+VERDICTS = {True: "passed", False: "FAILED", None: "not measured: needs the device"}
+
+
 def summary(artifact: Artifact) -> str:
     """Several lines for a person, from the manifest alone."""
     m = artifact.manifest
@@ -21,7 +24,7 @@ def summary(artifact: Artifact) -> str:
         f"made with    {', '.join(f'{name} {text}' for name, text in sorted(m.versions.items()))}",
         f"pre-process  {m.preprocess.mode}: {m.preprocess.interpolation} resize to a short side of "
         f"{m.preprocess.short_side_px} px, multiples of {m.preprocess.multiple_px} px",
-        f"parity       {'passed' if limit.passed else 'FAILED'} "
+        f"parity       {VERDICTS[limit.passed]} "
         f"(limits: max_rel {limit.max_rel:g}, mean_rel {limit.mean_rel:g})",
         "programs",
         *(_line(program) for program in m.programs),
@@ -32,7 +35,7 @@ def summary(artifact: Artifact) -> str:
 def _line(program: Program) -> str:
     size_mb = sum(file.size_bytes for file in program.files) / 1e6
     n = program.parity
-    return (
-        f"  {program.height_px}x{program.width_px} batch {program.batch}: {size_mb:.1f} MB, "
-        f"max_rel {n.max_rel:.2e}, mean_rel {n.mean_rel:.2e}, delta1 {n.delta1:.4f}"
+    numbers = (
+        f", max_rel {n.max_rel:.2e}, mean_rel {n.mean_rel:.2e}, delta1 {n.delta1:.4f}" if n else ""
     )
+    return f"  {program.name}: {size_mb:.1f} MB{numbers}"

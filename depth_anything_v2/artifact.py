@@ -19,6 +19,7 @@ from depth_anything_v2.errors import ArtifactError
 from depth_anything_v2.strict_json import decode, parse_object
 
 FORMAT = 1
+FUSED, ENCODER, DECODER = "fused", "encoder", "decoder"  # stages
 MANIFEST = "manifest.json"
 _MAX_MANIFEST_BYTES = 4 << 20
 
@@ -43,20 +44,29 @@ class ParityNumbers:
 
 @dataclass(frozen=True)
 class Program:
-    """One compiled graph: images [batch,3,H,W] float32 in, depth [batch,H,W] float32 out."""
+    """One compiled graph, float32 in and out.
 
-    stage: str  # "fused"
+    `fused`: images [batch,3,H,W] to depth [batch,H,W]. `encoder`: images to features
+    [batch,h*w,4*D], the four token maps side by side. `decoder`: these features to depth.
+    """
+
+    stage: str
     height_px: int
     width_px: int
     batch: int
     input_dtype: str
     output_dtype: str
     files: tuple[ProgramFile, ...]  # the first one is the entry point
-    parity: ParityNumbers
+    parity: Optional[ParityNumbers]  # None if its numbers can only be told on the device
 
     @property
     def size(self) -> tuple[int, int]:
         return self.height_px, self.width_px
+
+    @property
+    def name(self) -> str:
+        stage = "" if self.stage == FUSED else f"-{self.stage}"
+        return f"{self.height_px}x{self.width_px}-b{self.batch}{stage}"
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ class Preprocess:
 class ParityLimit:
     max_rel: float
     mean_rel: float
-    passed: bool
+    passed: Optional[bool]  # None: not measured yet, see depth_anything_v2/verification.py
 
 
 @dataclass(frozen=True)
@@ -100,12 +110,16 @@ class Manifest:
     parity_limit: ParityLimit
     programs: tuple[Program, ...]
 
-    def program(self, size: tuple[int, int], batch: int = 1) -> Optional[Program]:
-        """The program for exactly this (height, width) in px and batch size, if there is one."""
-        for program in self.programs:
-            if program.size == size and program.batch == batch:
-                return program
-        return None
+    def stages(self, size: tuple[int, int], batch: int = 1) -> tuple[Program, ...]:
+        """What to run one after the other, for exactly this (height, width) in px and batch size.
+
+        One fused program, or encoder and decoder, or nothing.
+        """
+        found = {p.stage: p for p in self.programs if p.size == size and p.batch == batch}
+        for stages in ((FUSED,), (ENCODER, DECODER)):
+            if all(stage in found for stage in stages):
+                return tuple(found[stage] for stage in stages)
+        return ()
 
 
 @dataclass(frozen=True)

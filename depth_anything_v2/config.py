@@ -63,7 +63,7 @@ class Model:
 
 
 MODELS: dict[str, Model] = {
-    "demo": Model("demo", CONFIGS["demo"], short_side_px=252),
+    "demo": Model("demo", CONFIGS["demo"], short_side_px=126),
     **{name: Model(name, CONFIGS[name]) for name in ("vits", "vitb", "vitl", "vitg")},
 }
 for _size in ("vits", "vitb", "vitl"):

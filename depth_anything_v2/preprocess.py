@@ -7,6 +7,7 @@ ImageNet normalisation, float32 (`image2tensor` in upstream's dpt.py).
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ REFERENCE = "reference"
 MEAN = (0.485, 0.456, 0.406)  # ImageNet, RGB, of values in 0..1
 STD = (0.229, 0.224, 0.225)
 INTERPOLATION = "cubic"
+NORMALISATION = "normalisation"  # a step that a program can do itself
 
 
 class _Scratch(threading.local):
@@ -41,11 +43,17 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
-def prepare(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> FloatArray:
+def prepare(
+    pixels: npt.NDArray[np.uint8], size: tuple[int, int], folded: Collection[str] = ()
+) -> FloatArray:
     """Pixels [H,W,3] uint8, BGR as OpenCV reads them, to [1,3,h,w] float32 for size (h, w) px.
 
-    Raises InputError if the pixels are anything else.
+    `folded` are steps that the program does itself, as its manifest says: with "normalisation"
+    the result is RGB from 0 to 255. Raises InputError if the pixels are anything else, or a folded
+    step is unknown.
     """
+    if not set(folded) <= {NORMALISATION}:
+        raise InputError(f"folded steps {sorted(folded)}: this version knows {NORMALISATION!r}")
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise InputError(
             f"pixels are {pixels.dtype} {pixels.shape}: expected a non-empty uint8 [H,W,3], BGR"
@@ -58,6 +66,17 @@ def prepare(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> FloatArray:
     resized = cv2.resize(wide, (width, height), interpolation=cv2.INTER_CUBIC)
     result = np.empty((1, 3, height, width), np.float32)
     for channel, (mean, std) in enumerate(zip(MEAN, STD)):
-        plane = resized[:, :, 2 - channel] * (1 / (255 * std))  # BGR to RGB
-        np.subtract(plane, mean / std, out=result[0, channel], casting="same_kind")
+        plane = resized[:, :, 2 - channel]  # BGR to RGB
+        if NORMALISATION in folded:
+            result[0, channel] = plane
+        else:
+            np.subtract(
+                plane * (1 / (255 * std)), mean / std, out=result[0, channel], casting="same_kind"
+            )
     return result
+
+
+def unnormalised(images: FloatArray) -> FloatArray:
+    """Network input [B,3,H,W] back to RGB from 0 to 255, for programs that normalise themselves."""
+    mean, std = (np.array(values)[:, None, None] for values in (MEAN, STD))
+    return ((images * std + mean) * 255).astype(np.float32)

@@ -33,6 +33,9 @@ def folder(
     allow_failed_parity: bool = typer.Option(
         False, help="Serve an artifact whose numbers are known to be wrong."
     ),
+    allow_unverified: bool = typer.Option(
+        False, help="Serve an artifact whose numbers were not yet measured on its device."
+    ),
 ) -> None:
     """Every image in a folder to depth files beside their descriptions.
 
@@ -46,7 +49,10 @@ def folder(
     from serve.library import STREAMS, Library
 
     library = Library(
-        map(read_artifact, artifact), allow_failed_parity=allow_failed_parity, streams=STREAMS
+        map(read_artifact, artifact),
+        allow_failed_parity=allow_failed_parity,
+        allow_unverified=allow_unverified,
+        streams=STREAMS,
     )
     engine = Engine(library, policy)
     raise typer.Exit(run(engine, FolderJob(input, output, format, preview)))

@@ -57,7 +57,8 @@ class Engine:
     def prepare(self, source: SourceImage) -> Prepared:
         """Network input for an image. Raises InputError or NoProgram if it can have none."""
         size = self.size_for(source.header.height_px, source.header.width_px)
-        return Prepared(source, size, prepare(source.pixels, size))
+        folded = self.library.artifact(size).manifest.preprocess.folded
+        return Prepared(source, size, prepare(source.pixels, size, folded))
 
     def run(self, prepared: Prepared) -> Raw:
         """The network's part. Raises NoProgram, RuntimeFailure or ArtifactError."""

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Callable, Optional
 
 from depth_anything_v2.artifact import Artifact, Manifest
+from depth_anything_v2.verification import BUILT, FAILED, state
 from serve.errors import NoProgram, Refused
 from serve.runtimes import Runtime, open_runtime
 
@@ -30,12 +31,14 @@ class Library:
         artifacts: Iterable[Artifact],
         build: Optional[Build] = None,
         allow_failed_parity: bool = False,
+        allow_unverified: bool = False,
         streams: int = 1,
     ) -> None:
         self.streams = streams
         self._loading = Lock()
         self._build = build
         self._allow_failed_parity = allow_failed_parity
+        self._allow_unverified = allow_unverified
         self._artifacts: dict[Size, Artifact] = {}
         self._loaded: OrderedDict[Size, Runtime] = OrderedDict()
         self._first: Optional[Manifest] = None
@@ -77,13 +80,13 @@ class Library:
         with self._loading:
             if size not in self._loaded:
                 artifact = self.artifact(size)
-                program = artifact.manifest.program(size)
-                if program is None:
+                stages = artifact.manifest.stages(size)
+                if not stages:
                     raise NoProgram(f"{artifact.folder}: its programs of {size} have no batch 1")
                 # Whoever still runs the one that makes room keeps it until done.
                 while len(self._loaded) >= _MAX_LOADED:
                     self._loaded.popitem(last=False)
-                self._loaded[size] = open_runtime(artifact, program, self.streams)
+                self._loaded[size] = open_runtime(artifact, stages, self.streams)
             self._loaded.move_to_end(size)
             return self._loaded[size]
 
@@ -96,10 +99,17 @@ class Library:
 
     def _check(self, artifact: Artifact) -> None:
         m = artifact.manifest
-        if not m.parity_limit.passed and not self._allow_failed_parity:
+        found = state(artifact)
+        if found == FAILED and not self._allow_failed_parity:
             raise Refused(
                 f"{artifact.folder}: failed its parity gate, its numbers are wrong; compile again, "
                 "or give --allow-failed-parity to see what it does"
+            )
+        if found == BUILT and not self._allow_unverified:
+            raise Refused(
+                f"{artifact.folder}: built, but its numbers were never measured on the device; run "
+                f"`python -m compile parity {artifact.folder} --on-device` there, or give "
+                "--allow-unverified"
             )
         first = self._first = self._first or m
         for name in ("model", "checkpoint", "target", "precision", "preprocess"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
@@ -27,8 +29,20 @@ _MODULES = {  # manifest target -> the only module that imports its package
 }
 
 
-def open_runtime(artifact: Artifact, program: Program, streams: int = 1) -> Runtime:
-    """Load one program of an artifact; its bytes are checked against their hashes first.
+@dataclass(frozen=True)
+class Chain:
+    """Encoder and decoder, one after the other."""
+
+    stages: Sequence[Runtime]
+
+    def run(self, images: FloatArray) -> FloatArray:
+        for stage in self.stages:
+            images = stage.run(images)
+        return images
+
+
+def open_runtime(artifact: Artifact, stages: Sequence[Program], streams: int = 1) -> Runtime:
+    """Load what `Manifest.stages` gives; bytes are checked against their hashes first.
 
     `streams` runs are wanted at once, sharing the cores; a runtime may do fewer.
     Raises RuntimeFailure if the target is unknown, its package is missing, or loading fails;
@@ -45,5 +59,5 @@ def open_runtime(artifact: Artifact, program: Program, streams: int = 1) -> Runt
         raise RuntimeFailure(
             f"target {target!r} needs a package that is not installed ({error}); run `make setup`"
         ) from error
-    runtime: Runtime = module.open_program(artifact, program, streams)
-    return runtime
+    opened = [module.open_program(artifact, program, streams) for program in stages]
+    return opened[0] if len(opened) == 1 else Chain(opened)

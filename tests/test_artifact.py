@@ -63,10 +63,10 @@ def test_the_golden_manifest_says_what_it_says() -> None:
     assert manifest.parity_limit.passed
     assert manifest.versions["torch"] == "2.8.0"
     assert manifest.programs[1].parity.rank_correlation is None
-    found = manifest.program((518, 518), 4)
+    (found,) = manifest.stages((518, 518), 4)
     assert found is not None
     assert found.files[0].path == "programs/518x518-b4.xml"
-    assert manifest.program((518, 518)) is None
+    assert manifest.stages((518, 518)) == ()
     with pytest.raises(FrozenInstanceError):
         manifest.model = "other"  # type: ignore[misc]
 

@@ -90,7 +90,7 @@ def check_the_folder(artifact: Artifact) -> None:
     assert report["programs"][0]["build_s"] > 0
     text = (folder / "report.md").read_text()
     assert text.startswith(f"# demo for {artifact.manifest.target}, ")
-    assert f"| {SIZE[0]}x{SIZE[1]} batch 1 |" in text
+    assert f"| {SIZE[0]}x{SIZE[1]}-b1 |" in text
     assert "thin lines" in text
 
 
@@ -133,7 +133,7 @@ def test_several_sizes_and_batches_in_one_artifact(tmp_path: Path) -> None:
     assert (m.kind, m.max_depth_m) == ("metric", 20.0)
     assert len(steps) == 12
     assert steps[3] == "28x42-b3: specialise"
-    program = m.program((42, 28), 3)
+    (program,) = m.stages((42, 28), 3)
     assert program is not None
     run = builder(TARGETS["torchscript"]).load(
         [artifact.folder / f.path for f in program.files], "fp32"

@@ -61,6 +61,15 @@ def test_failed_parity_is_refused_unless_allowed(artifact: Artifact) -> None:
     assert Library([failed], allow_failed_parity=True).sizes == list(SIZES)
 
 
+def test_an_artifact_that_was_never_measured_is_refused_unless_allowed(artifact: Artifact) -> None:
+    built = with_manifest(artifact, parity_limit=ParityLimit(0.1, 0.01, passed=None))
+    with pytest.raises(Refused, match="--on-device.*--allow-unverified"):
+        Library([built])
+    assert Library([built], allow_unverified=True).sizes == list(SIZES)
+    with pytest.raises(Refused, match="--allow-unverified"):
+        Library([built], allow_failed_parity=True)
+
+
 @pytest.mark.parametrize(
     "change", [{"model": "vits"}, {"precision": "bf16"}, {"target": "onnx"}], ids=str
 )

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from depth_anything_v2.errors import InputError
 from depth_anything_v2.postprocess import resize_depth
-from depth_anything_v2.preprocess import MEAN, STD, prepare
+from depth_anything_v2.preprocess import MEAN, STD, prepare, unnormalised
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -47,6 +47,18 @@ def test_prepare_by_hand() -> None:
     expected = [(0.8 - 0.485) / 0.229, (0.4 - 0.456) / 0.224, (0.2 - 0.406) / 0.225]
     np.testing.assert_allclose(found[0].reshape(3, -1).min(1), expected, rtol=1e-6)
     np.testing.assert_allclose(found[0].reshape(3, -1).max(1), expected, rtol=1e-6)
+
+
+def test_a_program_that_normalises_itself_gets_rgb_values() -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (9, 13, 3), np.uint8)
+    raw = prepare(pixels, (14, 28), ["normalisation"])
+    assert raw.dtype == np.float32
+    whole = prepare(pixels, (14, 28))
+    assert np.abs(unnormalised(whole) - raw).max() <= 1e-3  # of 255
+    same = prepare(pixels, (9, 13), ["normalisation"])
+    assert np.array_equal(same[0], pixels.transpose(2, 0, 1)[::-1])
+    with pytest.raises(InputError, match="blur"):
+        prepare(pixels, (14, 28), ["blur"])
 
 
 def test_prepare_leaves_the_pixels_alone_and_takes_any_layout() -> None:

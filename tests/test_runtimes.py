@@ -35,7 +35,7 @@ def test_a_runtime_gives_the_eager_network_s_numbers(artifact: Artifact) -> None
     network = specialise(DEMO, untrained_checkpoint(DEMO), program.size)
     with torch.no_grad():
         expected = network(torch.from_numpy(image)).numpy()
-    found = open_runtime(artifact, program).run(image)
+    found = open_runtime(artifact, (program,)).run(image)
     assert found.shape == expected.shape
     assert found.dtype == np.float32
     error = np.abs(found - expected).max() / np.abs(expected).max()
@@ -44,7 +44,7 @@ def test_a_runtime_gives_the_eager_network_s_numbers(artifact: Artifact) -> None
 
 def test_runs_side_by_side_give_each_its_own_result(artifact: Artifact) -> None:
     program = artifact.manifest.programs[0]
-    runtime = open_runtime(artifact, program, streams=2)
+    runtime = open_runtime(artifact, (program,), streams=2)
     rng = np.random.default_rng(1)
     images = [rng.normal(size=(1, 3, *program.size)).astype(np.float32) for _ in range(6)]
     alone = [runtime.run(image) for image in images]
@@ -57,7 +57,7 @@ def test_runs_side_by_side_give_each_its_own_result(artifact: Artifact) -> None:
 
 
 def test_a_wrong_shape_is_our_error(artifact: Artifact) -> None:
-    runtime = open_runtime(artifact, artifact.manifest.programs[0])
+    runtime = open_runtime(artifact, artifact.manifest.programs[:1])
     with pytest.raises(RuntimeFailure, match=artifact.folder.name):
         runtime.run(np.zeros((1, 3, 28, 28), np.float32))
 
@@ -71,13 +71,13 @@ def test_altered_bytes_are_never_loaded(artifact: Artifact, tmp_path: Path) -> N
         data[len(data) // 2] ^= 1
         (copy / file.path).write_bytes(data)
     with pytest.raises(ArtifactError, match="sha256"):
-        open_runtime(replace(artifact, folder=copy), program)
+        open_runtime(replace(artifact, folder=copy), (program,))
 
 
 def test_an_unknown_target_lists_what_there_is(artifact: Artifact) -> None:
     other = replace(artifact, manifest=replace(artifact.manifest, target="abacus"))
     with pytest.raises(RuntimeFailure, match="openvino, onnx, torchscript"):
-        open_runtime(other, artifact.manifest.programs[0])
+        open_runtime(other, artifact.manifest.programs[:1])
 
 
 @pytest.mark.parametrize("target", ["openvino", "onnx"])
@@ -89,7 +89,7 @@ def test_torch_is_never_imported(target: str, tmp_path: Path) -> None:
         "from serve.runtimes import open_runtime;"
         f"artifact = read_artifact(Path({str(folder)!r}));"
         "program = artifact.manifest.programs[0];"
-        "open_runtime(artifact, program).run(np.zeros((1, 3, *program.size), np.float32));"
+        "open_runtime(artifact, (program,)).run(np.zeros((1, 3, *program.size), np.float32));"
         "sys.exit('torch' in sys.modules)"
     )
     root = Path(__file__).resolve().parent.parent
