@@ -10,11 +10,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from checkpoints.demo.pool import Pool
-from checkpoints.demo.solids import FloatArray, vector
+from checkpoints.demo.pool import Halves, Pool
+from checkpoints.demo.solids import FloatArray
 from depth_anything_v2.preprocess import MEAN, STD
 
 Pixels = npt.NDArray[np.uint8]
+
+_MEAN = 255 * torch.tensor(MEAN)[:, None, None]
+_STD = 255 * torch.tensor(STD)[:, None, None]
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,14 @@ class Batch:
 def draw(pool: Pool, size: tuple[int, int], count: int, rng: np.random.Generator) -> Batch:
     """`count` scenes at random, cropped to the aspect of `size` and resized to it."""
     pairs = [_view(*pool[int(i)], size, rng) for i in rng.integers(len(pool), size=count)]
-    images = np.stack([image for image, _ in pairs])[..., ::-1].astype(np.float32) / 255
-    images = (images - vector(MEAN)) / vector(STD)
-    inverse = np.stack([depth for _, depth in pairs])
-    channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    return Batch(torch.from_numpy(channels_first), torch.from_numpy(inverse))
+    pixels = torch.from_numpy(np.stack([image for image, _ in pairs]))  # [B,H,W,3] BGR
+    images = pixels.permute(0, 3, 1, 2).float().flip(1)
+    images.sub_(_MEAN).div_(_STD)
+    return Batch(images, torch.from_numpy(np.stack([depth for _, depth in pairs])))
 
 
 def _view(
-    image: Pixels, inverse: FloatArray, size: tuple[int, int], rng: np.random.Generator
+    image: Pixels, inverse: Halves, size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[Pixels, FloatArray]:
     height, width = image.shape[:2]
     largest = min(height / size[0], width / size[1])  # crop as tall or as wide as the scene
@@ -45,6 +47,7 @@ def _view(
     y, x = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
     image, inverse = image[y : y + h, x : x + w], inverse[y : y + h, x : x + w]
     image = cv2.resize(image, size[::-1], interpolation=_smooth(zoom))
+    inverse = inverse.astype(np.float32)
     inverse = cv2.resize(inverse, size[::-1], interpolation=cv2.INTER_NEAREST)
     if rng.random() < 0.5:
         image, inverse = image[:, ::-1], inverse[:, ::-1]

@@ -13,7 +13,7 @@ from torch import Tensor
 SCALES = 4  # of the gradient term: strides 1, 2, 4, 8 px
 INVARIANT_WEIGHT = 0.5
 GRADIENT_WEIGHT = 0.5
-FLOOR = 0.3  # of the mean: how much more a far pixel counts than a near one is limited by it
+FLOOR = 0.15  # of the mean: how much more a far pixel counts than a near one is limited by it
 HIGHEST = 6.0  # means: what is nearer counts as this near in the direct term
 NEGATIVE_WEIGHT = 0.5
 

@@ -13,9 +13,10 @@ from rich.progress import Progress
 
 from checkpoints.demo.render import render
 from checkpoints.demo.scenes import SEEN
-from checkpoints.demo.solids import FloatArray
 
-SIZE = (216, 288)  # px; larger than most training crops, so that crops can move
+Halves = npt.NDArray[np.float16]
+
+SIZE = (168, 224)  # px; larger than the training crops, so that crops can move
 CHUNK = 250  # scenes in one file pair
 VERSION = 1  # raise it when the scenes change: old chunks are then not used
 
@@ -25,14 +26,14 @@ class Pool:
     """Training scenes: images [H,W,3] uint8 BGR and inverse depth [H,W], 0 is sky."""
 
     images: list[npt.NDArray[np.uint8]]  # chunks [CHUNK,H,W,3], memory-mapped
-    inverse: list[npt.NDArray[np.float16]]  # chunks [CHUNK,H,W]
+    inverse: list[Halves]  # chunks [CHUNK,H,W]
 
     def __len__(self) -> int:
         return CHUNK * len(self.images)
 
-    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.uint8], FloatArray]:
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.uint8], Halves]:
         chunk, row = divmod(index, CHUNK)
-        return self.images[chunk][row], self.inverse[chunk][row].astype(np.float32)
+        return self.images[chunk][row], self.inverse[chunk][row]
 
 
 def open_pool(folder: Path, scenes: int, workers: int, progress: Progress) -> Pool:

@@ -26,8 +26,8 @@ from checkpoints.demo.training import (
 )
 
 FOLDER = Path(__file__).parent
-STEPS = 2700
-SCENES = 12000
+STEPS = 9000
+SCENES = 24000
 CACHE = Path(tempfile.gettempdir()) / "demo-pool"
 SAVE_EVERY_S = 90.0
 

@@ -39,10 +39,12 @@ class Trainee(nn.Module):
         del module, args
         self._raw = output
 
-    def forward(self, images: Tensor) -> Tensor:  # [B,3,H,W] -> [B,H,W], before the last ReLU
+    def forward(self, images: Tensor, stride: int = 1) -> Tensor:
+        """[B,3,H,W] to every `stride`th pixel of [B,H,W], before the last ReLU."""
         size = (images.shape[2], images.shape[3])
         if self.network.size != size:
             self.network.fix_size(*size)
+        self.network.decoder.out_size = (size[0] // stride, size[1] // stride)
         # fix_size settles the position without gradient; here it has to have one.
         encoder = self.network.encoder
         waves = self._waves_at(size[0] // PATCH_PX, size[1] // PATCH_PX)
