@@ -2,7 +2,7 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup inference compile parity test test-inf1-lane check fix bench checkpoints demo-model clean
+.PHONY: help setup inference compile parity test test-inf1-lane check fix bench checkpoints demo-model picture clean
 
 PYTHON := .venv/bin/python
 # Not ?=: a variable of the shell that happens to be called TARGET or MODEL must not steer a run.
@@ -67,6 +67,9 @@ bench: .venv/.ready ## time this against a checkout of upstream  UPSTREAM=path [
 
 demo-model: .venv/.ready ## train the bundled demo model from nothing; resumable  [ARGS=...]
 	$(PYTHON) -m checkpoints.demo.train $(ARGS)
+
+picture: .venv/.ready ## draw docs/demo.jpg again: input, depth and preview of the demo model
+	$(PYTHON) -m checkpoints.demo.picture
 
 clean: ## delete caches and artifacts/, and say which; never weights, images, results or environments
 	@find . \( -name .git -o -name '.venv*' -o -name .tools -o -path ./checkpoints -o -path ./input_images -o -path ./output_depth \) -prune \
