@@ -1,0 +1,33 @@
+"""Attention in forms that a NeuronCore can hold.
+
+Shapes: B batch | N tokens | D width | K heads
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Attend(nn.Module):
+    """Every query with every key at once: logits [B,K,N,N]."""
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # 3 x [B,K,N,D/K] -> the same
+        return (q @ k.transpose(-2, -1)).softmax(dim=-1) @ v
+
+
+class AttendInBlocks(nn.Module):
+    """The queries in slices of fixed length, so that fewer logits are alive at a time.
+
+    Exact: softmax is along the keys, and every slice sees all of them.
+    """
+
+    def __init__(self, tokens: int, count: int) -> None:
+        super().__init__()
+        edges = [tokens * i // count for i in range(count + 1)]
+        self.slices = [slice(start, end) for start, end in zip(edges, edges[1:])]
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # 3 x [B,K,N,D/K] -> the same
+        keys = k.transpose(-2, -1)
+        blocks = [(q[:, :, rows] @ keys).softmax(dim=-1) @ v for rows in self.slices]
+        return torch.cat(blocks, dim=2)

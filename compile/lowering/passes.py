@@ -1,0 +1,173 @@
+"""The lowering passes there are, as data, and `lower`, which applies them to a copy.
+
+A pass is asked for by its name, or as name=form where it has forms.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Callable, Union
+
+import torch
+
+from compile.lowering import rewrites
+from compile.lowering.network import OpenNetwork
+from compile.macs import count_macs, without_values
+from depth_anything_v2.errors import InputError
+from depth_anything_v2.network import DepthAnything
+
+
+@dataclass(frozen=True)
+class Pass:
+    name: str
+    summary: str  # what holds after it
+    why: str  # what is known of NeuronCore v1, or expected of it
+    apply: Callable[[OpenNetwork, str], None]
+    forms: tuple[str, ...] = ()  # the first one is the default
+
+
+PASSES: dict[str, Pass] = {
+    row.name: row
+    for row in (
+        Pass(
+            "position",
+            "the position embedding of this size is a constant",
+            "aten::upsample_bicubic2d is in no list of operators for Inf1",
+            rewrites.fix_position,
+        ),
+        Pass(
+            "normalisation",
+            "scaling to 0..1 and ImageNet normalisation are part of the patch weights",
+            "the host sends pixels as they are, and has less to do",
+            rewrites.fold_normalisation,
+        ),
+        Pass(
+            "patch_embed",
+            "the patch convolution is one matrix product",
+            "3 input channels are expected to leave most rows of the matrix engine idle",
+            rewrites.multiply_patches,
+        ),
+        Pass(
+            "attention_scale",
+            "the factor of the attention logits is part of the query weights",
+            "one multiplication per block less on the vector engine",
+            rewrites.fold_attention_scale,
+        ),
+        Pass(
+            "layer_scale",
+            "the gains of each block are part of its last weights",
+            "two multiplications per block less on the vector engine",
+            rewrites.fold_layer_scale,
+        ),
+        Pass(
+            "resize",
+            "bilinear resizing with aligned corners is two constant matrix products",
+            "torch-neuron refuses align_corners=True",
+            rewrites.multiply_resizes,
+            tuple(rewrites.RESIZES),
+        ),
+        Pass(
+            "attention_blocks",
+            "the queries of each block are multiplied in slices",
+            "the logits of all queries are larger than the memory of a core is estimated to be",
+            rewrites.slice_attention,
+            ("4", "2", "8", "16"),
+        ),
+    )
+}
+
+# What inf1 and inf2 use. Slices cost nothing but operators, and whether they pay is not known.
+NEURON_PASSES: tuple[str, ...] = tuple(name for name in PASSES if name != "attention_blocks")
+
+
+@dataclass(frozen=True)
+class PassCost:
+    """What one pass adds to one forward pass of one image; negative where it saves."""
+
+    name: str  # as asked for: "resize=matmul"
+    macs: int
+    constant_bytes: int  # weights and constants
+
+
+@dataclass(frozen=True)
+class Costs:
+    macs_before: int  # of the network as it was
+    passes: tuple[PassCost, ...]
+
+    @property
+    def extra_percent(self) -> float:
+        return 100 * sum(cost.macs for cost in self.passes) / self.macs_before
+
+
+def lower(network: Union[DepthAnything, OpenNetwork], passes: Sequence[str]) -> OpenNetwork:
+    """A rewritten copy of the network at its current size, [B,3,H,W] -> [B,H,W], in eval mode.
+
+    The passes are applied in the order of `PASSES`, however they are listed. With `normalisation`
+    the input is RGB 0..255 in float32. Raises InputError if a pass or a form does not exist, is
+    asked for twice or was applied before.
+    """
+    chosen = asked(passes)
+    opened = _opened(copy.deepcopy(network))
+    for row, form in chosen:
+        _apply(opened, row, form)
+    return opened.eval().requires_grad_(False)
+
+
+def costs(network: Union[DepthAnything, OpenNetwork], passes: Sequence[str]) -> Costs:
+    """What each pass adds at the network's current size. Counted on shapes; no weights needed."""
+    chosen = asked(passes)
+    opened = _opened(without_values(network))
+    example = torch.empty(1, 3, *opened.size)
+    before = macs, held = sum(count_macs(opened, example).values()), _constant_bytes(opened)
+    found = []
+    for row, form in chosen:
+        _apply(opened, row, form)
+        now = sum(count_macs(opened, example).values()), _constant_bytes(opened)
+        found.append(PassCost(_label(row, form), now[0] - macs, now[1] - held))
+        macs, held = now
+    return Costs(before[0], tuple(found))
+
+
+def asked(passes: Sequence[str]) -> list[tuple[Pass, str]]:
+    """Passes and their forms, in the order of the table.
+
+    Raises InputError, listing what there is, if a pass or a form does not exist or comes twice.
+    """
+    found: dict[str, str] = {}
+    for text in passes:
+        name, given, form = text.partition("=")
+        if name not in PASSES:
+            raise InputError(f"no lowering pass {name!r}; choose from {', '.join(PASSES)}")
+        forms = PASSES[name].forms
+        if given and form not in forms:
+            raise InputError(
+                f"lowering pass {name!r} has no form {form!r}; "
+                + (f"choose from {', '.join(forms)}" if forms else "it is asked for by name alone")
+            )
+        if name in found:
+            raise InputError(f"lowering pass {name!r} is asked for twice")
+        found[name] = form or "".join(forms[:1])
+    return [(row, found[name]) for name, row in PASSES.items() if name in found]
+
+
+def _opened(network: Union[DepthAnything, OpenNetwork]) -> OpenNetwork:
+    return network if isinstance(network, OpenNetwork) else OpenNetwork(network)
+
+
+def _apply(opened: OpenNetwork, row: Pass, form: str) -> None:
+    if row.name in {done.partition("=")[0] for done in opened.passes}:
+        raise InputError(f"lowering pass {row.name!r} was applied to this network before")
+    with torch.no_grad():
+        row.apply(opened, form)
+    opened.passes = (*opened.passes, _label(row, form))
+
+
+def _label(row: Pass, form: str) -> str:
+    return f"{row.name}={form}" if form else row.name
+
+
+def _constant_bytes(network: OpenNetwork) -> int:
+    tensors = [*network.parameters(), *network.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

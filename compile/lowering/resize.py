@@ -1,0 +1,83 @@
+"""Bilinear resizing with aligned corners: torch's own, and two exact forms made of products.
+
+Shapes: B batch | C channels | H W before | H' W' after
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from depth_anything_v2.decoder import upsample
+
+
+class Resize(nn.Module):
+    """From one fixed (height, width) to another."""
+
+    def __init__(self, in_size: tuple[int, int], out_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.in_size, self.out_size = in_size, out_size
+
+
+class Interpolate(Resize):
+    """torch's own operator."""
+
+    def forward(self, x: Tensor) -> Tensor:  # [B,C,H,W] -> [B,C,H',W']
+        return upsample(x, self.out_size)
+
+
+class ProductResize(Resize):
+    """Holds the two constant matrices and the order that costs less."""
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, in_size: tuple[int, int], out_size: tuple[int, int]) -> None:
+        super().__init__(in_size, out_size)
+        (h, w), (height, width) = in_size, out_size
+        self.register_buffer("rows", interpolation(h, height).float())
+        self.register_buffer("columns", interpolation(w, width).float())
+        # Multiply-accumulates per channel of either order.
+        self.columns_first = (
+            w * h * width + h * height * width < h * w * height + w * width * height
+        )
+
+
+class MatmulResize(ProductResize):
+    """rows @ x @ columns^T, channel by channel."""
+
+    def __init__(self, in_size: tuple[int, int], out_size: tuple[int, int]) -> None:
+        super().__init__(in_size, out_size)
+        self.columns = self.columns.t().contiguous()
+
+    def forward(self, x: Tensor) -> Tensor:  # [B,C,H,W] -> [B,C,H',W']
+        if self.columns_first:
+            return self.rows @ (x @ self.columns)
+        return (self.rows @ x) @ self.columns
+
+
+class ConvolutionResize(ProductResize):
+    """The same products as 1x1 convolutions, the resized axis in the place of the channels."""
+
+    def __init__(self, in_size: tuple[int, int], out_size: tuple[int, int]) -> None:
+        super().__init__(in_size, out_size)
+        self.rows = self.rows[:, :, None, None]
+        self.columns = self.columns[:, :, None, None]
+
+    def forward(self, x: Tensor) -> Tensor:  # [B,C,H,W] -> [B,C,H',W']
+        if self.columns_first:
+            x = F.conv2d(x.transpose(1, 3), self.columns)  # [B,W',H,C]
+            x = F.conv2d(x.transpose(1, 2), self.rows)  # [B,H',W',C]
+            return x.permute(0, 3, 1, 2)
+        x = F.conv2d(x.transpose(1, 2), self.rows)  # [B,H',C,W]
+        x = F.conv2d(x.transpose(1, 3), self.columns)  # [B,W',C,H']
+        return x.permute(0, 2, 3, 1)
+
+
+def interpolation(before: int, after: int) -> Tensor:
+    """Weights [after,before] in float64: first and last sample stay, the rest is linear."""
+    step = (before - 1) / (after - 1) if after > 1 else 0.0
+    source = torch.arange(after, dtype=torch.float64)[:, None] * step
+    distance = (source - torch.arange(before, dtype=torch.float64)[None]).abs()
+    return (1.0 - distance).clamp(min=0.0)
