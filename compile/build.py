@@ -1,24 +1,22 @@
-"""Checkpoint in, verified artifact out: specialise, build, parity, package."""
+"""Checkpoint in, verified artifact out: specialise, lower, preflight, build, parity, package."""
 
 from __future__ import annotations
 
-import logging
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Optional
-
-import torch
+from typing import Optional
 
 from compile.errors import BuildError, ParityError
+from compile.neuron.program import Settings
 from compile.package import package, provenance_versions
-from compile.parity import ProbeResult, failure, measure, worst
-from compile.probes import Picture, probes
+from compile.parity import failure, worst
+from compile.probes import Picture
+from compile.programs import Proven, Step, Workshop, stem_name
 from compile.report import ProgramReport, write_reports
 from compile.specialise import specialise
-from compile.targets import Builder, Target, builder, target_named
+from compile.targets import Builder, Limit, Target, builder, ready, target_named
 from depth_anything_v2.artifact import (
     FORMAT,
     CheckpointFacts,
@@ -33,10 +31,13 @@ from depth_anything_v2.config import PATCH_PX, Model
 from depth_anything_v2.digest import sha256_file
 from depth_anything_v2.errors import InputError
 from depth_anything_v2.network import DepthAnything
-from depth_anything_v2.preprocess import INTERPOLATION, MEAN, REFERENCE, STD
-
-logger = logging.getLogger(__name__)
-Step = Callable[[str], None]  # called with what begins now, in words
+from depth_anything_v2.preprocess import (
+    INTERPOLATION,
+    MEAN,
+    NORMALISATION,
+    REFERENCE,
+    STD,
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Request:
     batches: Sequence[int] = (1,)
     photographs: Sequence[Picture] = ()  # for the parity gate, beside its own test images
     force: bool = False  # write the artifact although its parity failed
+    split: bool = False  # encoder and decoder as programs of their own
+    settings: Settings = field(default_factory=Settings)  # of a Neuron compiler
 
     def shapes(self) -> Iterator[tuple[tuple[int, int], int]]:
         for size in dict.fromkeys(self.sizes):
@@ -69,10 +72,11 @@ def build(request: Request, out: Path, on_step: Step = lambda _: None) -> Path:
     """Build, prove and package; returns the artifact's folder in `out`.
 
     Raises ParityError if a saved program is too far from the eager network (unless forced) and
-    BuildError, TargetError, CheckpointError or InputError if it does not get that far. Nothing is
-    left in `out` then.
+    BuildError, PreflightError, TargetError, CheckpointError or InputError if it does not get that
+    far. Nothing is left in `out` then.
     """
     target = target_named(request.target, request.precision)
+    ready(target)
     maker = builder(target)
     for batch in request.batches:
         if batch < 1:
@@ -97,58 +101,44 @@ def build(request: Request, out: Path, on_step: Step = lambda _: None) -> Path:
 def _build_programs(
     request: Request, target: Target, maker: Builder, folder: Path, on_step: Step
 ) -> _Built:
+    workshop = Workshop(
+        target,
+        request.precision,
+        maker,
+        folder / "programs",
+        request.photographs,
+        request.split,
+        request.settings,
+    )
     built = _Built()
     network: Optional[DepthAnything] = None
     for size, batch in request.shapes():
-        name = f"{size[0]}x{size[1]}-b{batch}"
-        on_step(f"{name}: specialise")
+        on_step(f"{stem_name(size, batch)}: specialise")
         if network is None:
             network = specialise(request.model, request.checkpoint, size)
         else:
             network.fix_size(*size)
-        program, report, problem = _build_program(
-            request, target, maker, network, folder / "programs" / name, batch, on_step
-        )
-        built.programs.append(program)
-        built.reports.append(report)
-        if problem:
-            built.failures.append(f"{name}: {problem}")
+        proven = workshop.make(network, batch, on_step)
+        _add(built, size, proven, target.limits[request.precision])
     if not built.programs:
         raise BuildError("no size to build: give at least one --size HEIGHTxWIDTH")
     return built
 
 
-def _build_program(
-    request: Request,
-    target: Target,
-    maker: Builder,
-    network: DepthAnything,
-    stem: Path,
-    batch: int,
-    on_step: Step,
-) -> tuple[Program, ProgramReport, Optional[str]]:
-    height, width = network.size
-    on_step(f"{stem.name}: build for {target.name}")
-    started = time.perf_counter()
-    files = maker.build(network, torch.zeros(batch, 3, height, width), stem)
-    build_s = time.perf_counter() - started
-    on_step(f"{stem.name}: parity of the saved program with the eager network")
-    started = time.perf_counter()
-    results = _check(request, maker, network, files, batch)
-    parity_s = time.perf_counter() - started
-    numbers = worst(results)
-    problem = failure(numbers, target.limits[request.precision])
-    program = Program(
-        "fused", height, width, batch, "float32", "float32", _described(files), numbers
-    )
-    return program, ProgramReport(stem.name, build_s, parity_s, results), problem
-
-
-def _check(
-    request: Request, maker: Builder, network: DepthAnything, files: list[Path], batch: int
-) -> list[ProbeResult]:
-    run = maker.load(files, request.precision)
-    return measure(network, run, probes(network.size, request.photographs), batch)
+def _add(built: _Built, size: tuple[int, int], proven: Proven, limit: Limit) -> None:
+    numbers = worst(proven.results) if proven.results else None
+    problem = failure(numbers, limit) if numbers else None
+    if problem:
+        built.failures.append(f"{stem_name(size, proven.programs[0].batch)}: {problem}")
+    known = {program.name for program in built.programs}
+    for one in proven.programs:
+        program = Program(
+            one.stage, *size, one.batch, "float32", "float32", _described(one.files), numbers
+        )
+        # A compiler that died at a larger batch may have left a program that was asked for too.
+        if program.name not in known:
+            built.programs.append(program)
+            built.reports.append(ProgramReport.of(program.name, one, proven))
 
 
 def _described(files: Sequence[Path]) -> tuple[ProgramFile, ...]:
@@ -160,6 +150,7 @@ def _described(files: Sequence[Path]) -> tuple[ProgramFile, ...]:
 
 def _manifest(request: Request, target: Target, maker: Builder, built: _Built) -> Manifest:
     limit = target.limits[request.precision]
+    folded = tuple(name for name in target.passes if name == NORMALISATION)
     return Manifest(
         format=FORMAT,
         family=request.model.family,
@@ -170,12 +161,14 @@ def _manifest(request: Request, target: Target, maker: Builder, built: _Built) -
             request.checkpoint.name, request.checkpoint.sha256, request.checkpoint.licence
         ),
         preprocess=Preprocess(
-            REFERENCE, MEAN, STD, INTERPOLATION, request.model.short_side_px, PATCH_PX, ()
+            REFERENCE, MEAN, STD, INTERPOLATION, request.model.short_side_px, PATCH_PX, folded
         ),
         target=target.name,
         precision=request.precision,
         compiler_flags=maker.flags(request.precision),
         versions={**provenance_versions(), **maker.versions()},
-        parity_limit=ParityLimit(limit.max_rel, limit.mean_rel, passed=not built.failures),
+        parity_limit=ParityLimit(
+            limit.max_rel, limit.mean_rel, None if target.device else not built.failures
+        ),
         programs=tuple(built.programs),
     )

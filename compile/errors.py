@@ -1,9 +1,14 @@
 """Everything compile/ raises on purpose.
 
 CompileError
-├── BuildError     a target could not build or load its program
-├── ParityError    the saved program does not give the reference's numbers
-└── TargetError    no such target, or a precision it does not have (also a ValueError)
+├── BuildError      a target could not build or load its program
+│   ├── CompilerError  the target's compiler crashed, or ran out of memory or time
+│   └── HostError      this machine lacks what the target's compiler needs
+├── ParityError     the saved program does not give the reference's numbers
+├── PrecisionError  no precision mode keeps the numbers, by forecast
+├── PreflightError  the target's compiler or its device would refuse a program
+├── StoreError      a store of artifacts cannot be used, or what it holds is damaged
+└── TargetError     no such target, or a precision it does not have (also a ValueError)
 """
 
 
@@ -15,8 +20,32 @@ class BuildError(CompileError):
     """A target could not build or load its program."""
 
 
+class CompilerError(BuildError):
+    """The target's compiler died. Something easier may still compile."""
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause  # "memory", "time" or "crash"
+
+
+class HostError(BuildError):
+    """This machine lacks what the target's compiler needs."""
+
+
 class ParityError(CompileError):
     """The saved program does not give the reference's numbers."""
+
+
+class PrecisionError(CompileError):
+    """No precision mode keeps the numbers, by forecast."""
+
+
+class PreflightError(CompileError):
+    """The target's compiler or its device would refuse a program."""
+
+
+class StoreError(CompileError):
+    """A store of artifacts cannot be used, or what it holds is damaged."""
 
 
 class TargetError(CompileError, ValueError):

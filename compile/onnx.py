@@ -16,7 +16,12 @@ from depth_anything_v2.depth_map import FloatArray
 from depth_anything_v2.errors import first_line
 
 
-def build(network: nn.Module, example: Tensor, stem: Path) -> list[Path]:
+def build(
+    network: nn.Module,
+    example: Tensor,
+    stem: Path,
+    precision: str,  # noqa: ARG001 - it counts when the program is loaded
+) -> list[Path]:
     """Export `stem.onnx`."""
     path = stem.parent / f"{stem.name}.onnx"
     export_onnx(network, example, path)

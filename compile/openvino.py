@@ -23,7 +23,12 @@ import openvino as ov  # noqa: E402
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
-def build(network: nn.Module, example: Tensor, stem: Path) -> list[Path]:
+def build(
+    network: nn.Module,
+    example: Tensor,
+    stem: Path,
+    precision: str,  # noqa: ARG001 - it counts when the program is loaded
+) -> list[Path]:
     """Export, convert, and save `stem.xml` and `stem.bin`; weights stay float32.
 
     By way of ONNX: OpenVINO's own reading of a torch trace does not load under torch 1.13, and

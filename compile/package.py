@@ -13,7 +13,7 @@ from depth_anything_v2.digest import sha256_bytes, sha256_file
 from depth_anything_v2.errors import ArtifactError
 
 ROOT = Path(__file__).resolve().parent.parent
-_SOURCES = ("depth_anything_v2", "compile")
+_SOURCES = ("depth_anything_v2", "compile", "compile/lowering", "compile/neuron")
 
 
 def package(folder: Path, manifest: Manifest, out: Path) -> Path:
@@ -52,7 +52,8 @@ def _is_whole(folder: Path) -> bool:
 def source_sha256() -> str:
     """One hash over our own code that decides what a program computes."""
     files = sorted(path for package in _SOURCES for path in (ROOT / package).glob("*.py"))
-    return sha256_bytes("".join(path.name + sha256_file(path) for path in files).encode())
+    told = (path.relative_to(ROOT).as_posix() + sha256_file(path) for path in files)
+    return sha256_bytes("".join(told).encode())
 
 
 def provenance_versions() -> dict[str, str]:

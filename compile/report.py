@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Optional
 
+from compile.neuron.record import BuildRecord
 from compile.parity import ProbeResult
+from compile.preflight.report import PreflightReport
+from compile.programs import Compiled, Proven
 from depth_anything_v2.artifact import Manifest, Program
+from depth_anything_v2.verification import Verification
 
-
+_ON_DEVICE = "## Measured on the device"
 _VERDICTS = {
     True: "passed",
     False: "FAILED, written because it was forced",
@@ -25,7 +30,13 @@ class ProgramReport:
     name: str  # "518x686-b1"
     build_s: float
     parity_s: float
-    probes: Sequence[ProbeResult]
+    probes: Sequence[ProbeResult]  # of all programs of a size and batch, run one after the other
+    record: Optional[BuildRecord] = None  # of a Neuron compiler
+    preflight: Optional[PreflightReport] = None
+
+    @classmethod
+    def of(cls, name: str, one: Compiled, proven: Proven) -> ProgramReport:
+        return cls(name, one.build_s, proven.parity_s, proven.results, one.record, proven.preflight)
 
 
 def write_reports(folder: Path, manifest: Manifest, reports: Sequence[ProgramReport]) -> None:
@@ -41,8 +52,22 @@ def write_reports(folder: Path, manifest: Manifest, reports: Sequence[ProgramRep
     (folder / "report.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     lines = [*_heading(manifest, made, machine["host"]), *_table(manifest.programs)]
     for report in reports:
-        lines += ["", *_probe_table(report)]
+        lines += ["", *_program(report)]
     (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def add_verification(folder: Path, verification: Verification, table: str) -> None:
+    """Add what was measured on the device to both reports; an earlier measurement is replaced."""
+    path = folder / "report.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    data["verification"] = asdict(verification)
+    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    path = folder / "report.md"
+    before = path.read_text(encoding="utf-8").partition(_ON_DEVICE)[0].rstrip()
+    verdict = "passed" if verification.parity_limit.passed else "FAILED"
+    told = ", ".join(f"{name} {text}" for name, text in verification.versions.items())
+    lines = [before, "", _ON_DEVICE, "", f"{verdict}, {verification.made}, {told}", ""]
+    path.write_text("\n".join([*lines, "```", table, "```", ""]), encoding="utf-8")
 
 
 def _heading(manifest: Manifest, made: str, host: str) -> list[str]:
@@ -56,7 +81,7 @@ def _heading(manifest: Manifest, made: str, host: str) -> list[str]:
         f"sha256 {manifest.checkpoint.sha256}",
         f"- values: {manifest.kind}"
         + (f", up to {manifest.max_depth_m} m" if manifest.max_depth_m else ""),
-        f"- parity with the eager fp32 network on this machine's CPU: {verdict} "
+        f"- parity with the eager fp32 network: {verdict} "
         f"(limits: max_rel {limit.max_rel:g}, mean_rel {limit.mean_rel:g})",
         "",
         "Relative errors: max_rel to the largest reference value, mean_rel to its mean.",
@@ -83,10 +108,40 @@ def _table(programs: Sequence[Program]) -> list[str]:
     return rows
 
 
+def _program(report: ProgramReport) -> list[str]:
+    rows = [f"## {report.name}: built in {report.build_s:.1f} s", ""]
+    if report.record:
+        rows += _compiler(report.record)
+    if report.probes:
+        rows += [f"Parity in {report.parity_s:.1f} s.", "", *_probe_table(report)]
+    if report.preflight:
+        rows += ["", report.preflight.markdown()]
+    return rows
+
+
+def _compiler(record: BuildRecord) -> list[str]:
+    log = record.log
+    rows = [
+        f"- compiler arguments: `{' '.join(record.compiler_arguments)}`",
+        "- taken from the compile cache" if record.from_cache else f"- compiled: {record.rung}",
+        f"- {log.percent_compiled or 0:.4g} % of {log.operators or 0} operators compiled, in "
+        f"{log.compiled_subgraphs or 0} sub-graphs"
+        if log.operators is not None
+        else "- the compiler's log states no share of compiled operators; the saved graph was read",
+        f"- compiler's peak memory {record.peak_memory_bytes / 1e9:.2f} GB",
+    ]
+    rows += [
+        f"- sub-graph {graph.name}, the compiler's own estimates: "
+        + ", ".join(f"{key} {value}" for key, value in asdict(graph).items() if value is not None)
+        for graph in record.subgraphs
+    ]
+    rows += [f"- **{warning}**" for warning in record.warnings]
+    rows += [f"- failed before: {one.rung}: {one.error}" for one in record.attempts]
+    return [*rows, ""]
+
+
 def _probe_table(report: ProgramReport) -> list[str]:
     rows = [
-        f"## {report.name}: built in {report.build_s:.1f} s, parity in {report.parity_s:.1f} s",
-        "",
         "| test image | max_rel | mean_rel | abs_rel | delta1 |",
         "|---|--:|--:|--:|--:|",
     ]

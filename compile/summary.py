@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from depth_anything_v2.artifact import Artifact, Program
 
-
 VERDICTS = {True: "passed", False: "FAILED", None: "not measured: needs the device"}
 
 

@@ -18,7 +18,12 @@ from depth_anything_v2.errors import first_line
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date a ZIP entry can have
 
 
-def build(network: nn.Module, example: Tensor, stem: Path) -> list[Path]:
+def build(
+    network: nn.Module,
+    example: Tensor,
+    stem: Path,
+    precision: str,  # noqa: ARG001 - it counts when the program is loaded
+) -> list[Path]:
     """Trace, freeze and save `stem.pt`."""
     path = stem.parent / f"{stem.name}.pt"
     raw = path.with_name(path.name + ".raw")

@@ -201,7 +201,7 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
 
 
 def light_modules() -> list[str]:
-    light = [p for p in MODULES if p.parent.name != "compile" and p.stem not in NETWORK]
+    light = [p for p in MODULES if not relative(p).startswith("compile/") and p.stem not in NETWORK]
     found = [*map(named, light), *(f"compile.{name}" for name in LIGHT_COMPILE)]
     return [m for m in found if m not in HEAVY_SERVE and not m.endswith(("__main__", "__init__"))]
 

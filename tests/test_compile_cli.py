@@ -148,7 +148,7 @@ def test_inspect_says_what_it_is(command: Command, built: Artifact) -> None:
         "passed (limits: max_rel 0.0005, mean_rel 5e-05)",
     ):
         assert words in ended.out
-    assert re.search(r"  56x70 batch 1: \d+\.\d MB, max_rel \d\.\d\de-0\d, ", ended.out)
+    assert re.search(r"  56x70-b1: \d+\.\d MB, max_rel \d\.\d\de-0\d, ", ended.out)
 
 
 def test_inspect_says_that_parity_failed(command: Command, copied: Artifact) -> None:

@@ -1,0 +1,99 @@
+"""`python -m compile build`: checkpoint in, verified artifact out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Optional
+
+import typer
+
+from depth_anything_v2.config import MODELS, model_named
+
+if TYPE_CHECKING:
+    from compile.build import Request
+
+IMAGES = typer.Option(
+    Path("input_images"), help="Folder of photographs that parity uses beside its own test images."
+)
+MAX_PHOTOGRAPHS = 3  # each costs an eager run per program
+
+
+def build(
+    model: str = typer.Option("vits", help=f"One of {', '.join(MODELS)}."),
+    target: str = typer.Option(
+        "openvino", help="openvino, onnx or torchscript; inf1 on a machine with its compiler."
+    ),
+    precision: Optional[str] = typer.Option(
+        None,
+        help="fp32, or with openvino bf16; for inf1 a mode of its compiler, see `python -m compile "
+        "precision`. By default the target's first.",
+    ),
+    size: list[str] = typer.Option(
+        ["518x518"], help="HEIGHTxWIDTH in px, multiples of 14. Repeat it for several programs."
+    ),
+    batch: list[int] = typer.Option([1], help="Images per run. Repeat it for several programs."),
+    split: bool = typer.Option(
+        False, "--split", help="Encoder and decoder as programs of their own."
+    ),
+    out: Path = typer.Option(Path("artifacts"), help="Folder that receives the artifact."),
+    checkpoint: Optional[str] = typer.Option(
+        None,
+        help="Weights file; by default the model's own in checkpoints/. The word `untrained` takes "
+        "fixed-seed weights, to try a target without a download.",
+    ),
+    images: Path = IMAGES,
+    force: bool = typer.Option(
+        False, help="Write the artifact even if parity fails; it says so, and serving refuses it."
+    ),
+    timeout_s: Optional[float] = typer.Option(
+        None, min=1, help="inf1 and inf2: end a compiler run after this long; by default 2 hours."
+    ),
+) -> None:
+    """Build an artifact and prove it: prints its folder.
+
+    Every saved program is compared with the eager fp32 network on test images. If one is over the
+    limit, nothing is written and the exit code is 1. A program for inf1 or inf2 can be compared on
+    its device only: `python -m compile parity ARTIFACT --on-device`.
+    """
+    from compile.build import build as build_artifact
+    from compile.progress import steps
+
+    sizes, batches = list(dict.fromkeys(size)), list(dict.fromkeys(batch))
+    with steps(total=1 + 3 * len(sizes) * len(batches)) as step:
+        request = requested(model, target, precision, sizes, batches, checkpoint, images, step)
+        if timeout_s is not None:
+            request = replace(request, settings=replace(request.settings, timeout_s=timeout_s))
+        folder = build_artifact(replace(request, split=split, force=force), out, step)
+    typer.echo(folder)
+
+
+def requested(
+    model: str,
+    target: str,
+    precision: Optional[str],
+    sizes: Sequence[str],
+    batches: Sequence[int],
+    checkpoint: Optional[str],
+    images: Path,
+    on_step: Callable[[str], None],
+) -> Request:
+    """What a command line or a job file asks for, with the weights read.
+
+    Raises TargetError, InputError, HostError or CheckpointError.
+    """
+    from compile.build import Request
+    from compile.probes import photographs
+    from compile.targets import default_precision, ready, target_named
+    from compile.weights import read
+    from depth_anything_v2.sizes import parse_size
+
+    row = model_named(model)
+    precision = precision or default_precision(target)
+    ready(target_named(target, precision))  # before weights of a gigabyte are read
+    shapes = [parse_size(text) for text in sizes]
+    on_step(f"read the weights of {model}")
+    weights = read(row, checkpoint)
+    pictures = photographs(images, MAX_PHOTOGRAPHS)
+    return Request(row, weights, target, precision, shapes, batches, pictures)

@@ -1,0 +1,90 @@
+"""Programs that were compiled before: nothing is compiled twice.
+
+An entry is a folder named by its key, a hash of all that decides a program. It holds the program,
+its hash and its build record. It is written beside and renamed, so an entry that is there is
+complete; one that is damaged nevertheless counts as absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Optional
+
+from compile.neuron.record import BuildRecord, dump_record, parse_record
+from depth_anything_v2.digest import sha256_bytes, sha256_file
+
+logger = logging.getLogger(__name__)
+_PROGRAM, _RECORD, _HASH = "program", "record.json", "program.sha256"
+
+
+@dataclass(frozen=True)
+class CacheKey:
+    """Everything that a program depends on."""
+
+    source: str  # hash of the code that makes and lowers the network
+    graph: str  # hash of the traced graph: passes, stage and shapes
+    weights: str  # hash of every parameter and buffer
+    shape: tuple[int, ...]  # of the input, batch first
+    arguments: tuple[str, ...]  # precision, and arguments of the compiler
+    versions: Mapping[str, str]  # of compiler and tracer
+
+    def digest(self) -> str:
+        facts = {**vars(self), "versions": dict(self.versions)}
+        return sha256_bytes(json.dumps(facts, sort_keys=True).encode())
+
+
+class ProgramCache:
+    """Entries in `folder`, which is made on the first store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fetch(self, key: CacheKey, program: Path) -> Optional[BuildRecord]:
+        """Copy the program of this key to `program`; its record, or None if there is none."""
+        entry = self.folder / key.digest()
+        if not entry.is_dir():
+            return None
+        try:
+            record = parse_record((entry / _RECORD).read_bytes())
+            shutil.copyfile(entry / _PROGRAM, program)
+            if sha256_file(program) != (entry / _HASH).read_text(encoding="ascii").strip():
+                raise ValueError("the program has other bytes than were stored")
+        except (OSError, ValueError) as error:
+            logger.warning("%s: damaged, compiled again: %s", entry, error)
+            program.unlink(missing_ok=True)
+            return None
+        return replace(record, from_cache=True)
+
+    def store(self, key: CacheKey, program: Path, record: BuildRecord) -> None:
+        """Keep a copy of the program; in place of an entry that could not be fetched."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        entry = self.folder / key.digest()
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".storing-") as scratch:
+            made = Path(scratch) / "entry"
+            made.mkdir()
+            shutil.copyfile(program, made / _PROGRAM)
+            (made / _HASH).write_text(sha256_file(program), encoding="ascii")
+            (made / _RECORD).write_bytes(dump_record(record))
+            if entry.exists():
+                entry.rename(Path(scratch) / "damaged")
+            try:
+                made.rename(entry)
+            except OSError:
+                # Another process stored the same key a moment ago.
+                logger.info("%s: stored by another process", entry)
+
+
+def digest_of(parts: Iterable[bytes]) -> str:
+    """Hex SHA-256 of byte strings, told apart by their lengths."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()

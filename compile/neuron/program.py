@@ -1,0 +1,209 @@
+"""One network becomes one compiled program: host check, cache, compile run, inspection, record."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import torch
+from torch import Tensor, nn
+
+from compile.errors import BuildError, CompilerError
+from compile.neuron.cache import CacheKey, ProgramCache, digest_of
+from compile.neuron.failure import died, explained, unsupported
+from compile.neuron.graph import check_on_chip
+from compile.neuron.host import check_host
+from compile.neuron.log import CompilerLog, logged_to, not_on_chip, read_log
+from compile.neuron.metrics import read_metrics
+from compile.neuron.record import BuildRecord
+from compile.neuron.watchdog import Watch, free_memory_bytes, watched
+from compile.trace import trace
+
+_LOWERING = Path(__file__).resolve().parent.parent / "lowering"
+_MANGLED = re.compile(r"___torch_mangle_\d+\.")
+_LOG, _OUTPUT, _PROGRAM = "trace.log", "compiler.out", "program.pt"  # in the work folder
+
+
+@dataclass(frozen=True)
+class CompileOrder:
+    """What a target's own trace function is given."""
+
+    network: nn.Module
+    example: Tensor
+    precision: str
+    arguments: tuple[str, ...]  # for the compiler
+    work: Path  # folder for the compiler's files
+    timeout_s: float
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """What differs between torch-neuron and torch-neuronx."""
+
+    target: str
+    module: Path  # the source file that calls the SDK
+    logger_name: str  # that the SDK logs to
+    sdk: Callable[[], Any]  # imports it; HostError if that fails
+    keeps_time: bool  # `trace` ends the compiler at the time limit itself; else the watchdog does
+    trace: Callable[[CompileOrder], torch.jit.ScriptModule]
+    supported: Callable[[], frozenset[str]]  # operators, by the SDK's own list
+    arguments: Callable[[str], tuple[str, ...]]  # of a precision, for the compiler
+    versions: Callable[[], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How far a compile run may go, and where its files stay."""
+
+    folder: Path = field(
+        default_factory=lambda: Path.home() / ".cache" / "depth-anything-inferentia"
+    )  # work folders and compiled programs
+    timeout_s: float = 2 * 3600.0  # for one sub-graph: the longest published one took 112 minutes
+    memory_limit_bytes: int = field(default_factory=free_memory_bytes)
+
+
+def compile_program(
+    toolchain: Toolchain,
+    network: nn.Module,
+    example: Tensor,
+    path: Path,
+    precision: str,
+    extra_arguments: tuple[str, ...],
+    settings: Settings,
+) -> BuildRecord:
+    """Compile a lowered network for the example's shape into the file `path`.
+
+    Raises HostError if the machine is not fit, CompilerError if the compiler died, BuildError if
+    anything would run on the CPU or the SDK refuses the network.
+    """
+    check_host(toolchain.target)
+    toolchain.sdk()
+    if example.dtype != torch.float32:
+        raise BuildError(
+            f"the example is {str(example.dtype).replace('torch.', '')}; Neuron programs take "
+            "float32 here: convert it"
+        )
+    started = time.perf_counter()
+    traced = trace(network, example)
+    arguments = (*toolchain.arguments(precision), *extra_arguments)
+    key = _key(toolchain, network, traced, example, (precision, *arguments))
+    cache = ProgramCache(settings.folder / "programs")
+    record = cache.fetch(key, path)
+    if record is not None:
+        return record
+    work = _work_folder(settings.folder, f"{path.stem}-{key.digest()[:12]}")
+    order = CompileOrder(network, example, precision, arguments, work, settings.timeout_s)
+    log, watch = _run(toolchain, order, traced, path, settings)
+    record = BuildRecord(
+        target=toolchain.target,
+        precision=precision,
+        compiler_arguments=arguments,
+        from_cache=False,
+        build_s=round(time.perf_counter() - started, 3),
+        peak_memory_bytes=watch.peak_bytes,
+        work_folder=str(work),
+        log=log,
+        subgraphs=read_metrics(work),
+    )
+    cache.store(key, path, record)
+    return record
+
+
+def _run(
+    toolchain: Toolchain,
+    order: CompileOrder,
+    traced: torch.jit.ScriptModule,
+    path: Path,
+    settings: Settings,
+) -> tuple[CompilerLog, Watch]:
+    """Trace, compile, save and inspect. Returns what the log says, and what the watchdog saw."""
+    watch: Optional[Watch] = None
+    timeout_s = None if toolchain.keeps_time else settings.timeout_s
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(logged_to(order.work / _LOG, toolchain.logger_name))
+            stack.enter_context(_stdout_to(order.work / _OUTPUT))
+            stack.enter_context(torch.no_grad())
+            watch = stack.enter_context(watched(settings.memory_limit_bytes, timeout_s))
+            program = toolchain.trace(order)
+    except Exception as error:  # foreign code raises a dozen kinds, some of them documented
+        missing = partial(_unsupported, traced, toolchain)
+        raise explained(error, _read(order), watch, order.work, missing) from error
+    log = _read(order)
+    swallowed, left = died(log, watch), not_on_chip(log)
+    if swallowed is not None:  # by the SDK: what died would run on the CPU
+        cause, text = swallowed
+        raise CompilerError(cause, "; ".join(filter(None, [text, left, f"see {order.work}"])))
+    saved = order.work / _PROGRAM
+    program.save(str(saved))
+    check_on_chip(saved, traced, left)
+    shutil.move(str(saved), path)
+    return log, watch
+
+
+def _read(order: CompileOrder) -> CompilerLog:
+    return read_log((order.work / _LOG).read_text(encoding="utf-8").splitlines())
+
+
+def _unsupported(traced: torch.jit.ScriptModule, toolchain: Toolchain) -> str:
+    return unsupported(traced, toolchain.supported())
+
+
+def _key(
+    toolchain: Toolchain,
+    network: nn.Module,
+    traced: torch.jit.ScriptModule,
+    example: Tensor,
+    arguments: tuple[str, ...],
+) -> CacheKey:
+    sources = [toolchain.module, *sorted(_LOWERING.glob("*.py"))]
+    inlined: Any = traced.inlined_graph
+    # Without source paths, and without the numbers that torch gives to classes it has seen before.
+    graph = _MANGLED.sub("", inlined.str(False))
+    return CacheKey(
+        source=digest_of(path.read_bytes() for path in sources),
+        graph=digest_of([graph.encode()]),
+        weights=digest_of(_weights(network)),
+        shape=tuple(example.shape),
+        arguments=arguments,
+        versions=toolchain.versions(),
+    )
+
+
+def _weights(network: nn.Module) -> Iterator[bytes]:
+    for name, tensor in sorted(network.state_dict().items()):
+        yield f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode()
+        yield tensor.detach().contiguous().view(-1).numpy().tobytes()
+
+
+def _work_folder(folder: Path, name: str) -> Path:
+    """An empty folder for the compiler's files, which stay there after the run."""
+    work = folder / "work" / name
+    if work.exists():
+        shutil.rmtree(work)
+    work.mkdir(parents=True)
+    return work
+
+
+@contextmanager
+def _stdout_to(path: Path) -> Iterator[None]:
+    """Send what child processes print on stdout to a file: our own stdout is for results."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with path.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)

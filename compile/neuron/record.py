@@ -1,0 +1,72 @@
+"""What happened when a program was compiled: kept beside it while the artifact is made.
+
+The file `<stem>.build.json` is for the build report; it is no part of the artifact.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from compile.neuron.log import CompilerLog
+from compile.neuron.metrics import SubgraphMetrics
+from depth_anything_v2.strict_json import decode, parse_object
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A rung of the fallback ladder on which the compiler died."""
+
+    rung: str
+    cause: str  # "memory", "time" or "crash"
+    error: str
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    target: str
+    precision: str
+    compiler_arguments: tuple[str, ...]
+    from_cache: bool  # the compiler did not run; the numbers are those of the run that was kept
+    build_s: float
+    peak_memory_bytes: int  # of the compiler's processes
+    work_folder: str  # what the compiler left there, if nobody has deleted it
+    log: CompilerLog
+    subgraphs: tuple[SubgraphMetrics, ...]
+    rung: str = "as asked"  # of the fallback ladder
+    why: str = ""  # this rung
+    attempts: tuple[Attempt, ...] = ()  # what failed before
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the report must not miss."""
+        found = [
+            f"sub-graph {graph.name}: too many spills, the compiler turned optimisations off; the "
+            "program is too large for the chip's own memory and will be slow"
+            for graph in self.subgraphs
+            if graph.gave_up_optimising
+        ]
+        if self.attempts:
+            causes = ", ".join(f"{one.rung} ({one.cause})" for one in self.attempts)
+            found.append(f"built with {self.rung}, because the compiler died: {causes}. {self.why}")
+        return tuple(found)
+
+
+def record_path(stem: Path) -> Path:
+    return stem.parent / f"{stem.name}.build.json"
+
+
+def dump_record(record: BuildRecord) -> bytes:
+    return (json.dumps(asdict(record), indent=2, sort_keys=True) + "\n").encode()
+
+
+def parse_record(data: bytes) -> BuildRecord:
+    """Raises ValueError if this is no record of this version."""
+    return decode(BuildRecord, parse_object(data))
+
+
+def read_record(stem: Path) -> BuildRecord:
+    """The record of the program that was built as `stem`."""
+    return parse_record(record_path(stem).read_bytes())

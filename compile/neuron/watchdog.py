@@ -1,0 +1,142 @@
+"""Watches the processes that a compile run starts, and ends them before the machine runs dry.
+
+A compiler that takes all memory is ended by the kernel with signal 9, or takes other programs with
+it. Ended here, the reason is known and other programs live on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+
+logger = logging.getLogger(__name__)
+
+PROC = Path("/proc")
+_OWN_COMMAND = PROC / "self" / "cmdline"
+_EVERY_S = 0.2
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_SHARE = 0.9  # of the free memory: the rest is for what else runs
+
+
+@dataclass
+class Watch:
+    """What was seen so far."""
+
+    limit_bytes: int
+    peak_bytes: int = 0  # resident memory of all watched processes together
+    cause: Optional[str] = None  # "memory" or "time" once they were ended for it
+    seen: dict[int, int] = field(default_factory=dict)  # process -> when it began, in clock ticks
+
+
+@dataclass(frozen=True)
+class _Process:
+    parent: int
+    began: int
+    resident_bytes: int
+
+
+@contextmanager
+def watched(memory_limit_bytes: int, timeout_s: Optional[float] = None) -> Iterator[Watch]:
+    """Watch every process that this one starts meanwhile; end them all when they go too far.
+
+    Memory counts pages that processes share once for each. If the block ends with an exception,
+    none of them outlives it.
+    """
+    watch, done = Watch(memory_limit_bytes), threading.Event()
+    others = set(_descendants(_processes()))
+    deadline = time.monotonic() + timeout_s if timeout_s is not None else float("inf")
+
+    def look() -> None:
+        while not done.wait(_EVERY_S):
+            _look(watch, others, deadline)
+
+    thread = threading.Thread(target=look, name="compiler watchdog", daemon=True)
+    thread.start()
+    try:
+        yield watch
+    except BaseException:
+        done.set()
+        thread.join()
+        _look(watch, others, float("inf"))
+        _end(watch)
+        raise
+    finally:
+        done.set()
+        thread.join()
+
+
+def free_memory_bytes() -> int:
+    """The memory that a compiler may take here: most of what the machine, or its cgroup, has."""
+    lines = (PROC / "meminfo").read_text().splitlines()
+    found = {line.split(":")[0]: int(line.split()[1]) << 10 for line in lines}
+    free = found["MemAvailable"]
+    group = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError):  # no such files, or "max"
+        limit = int((group / "memory.max").read_text())
+        free = min(free, limit - int((group / "memory.current").read_text()))
+    return int(_SHARE * free)
+
+
+def _look(watch: Watch, others: set[int], deadline: float) -> None:
+    processes = _processes()
+    mine = {p for p in set(_descendants(processes)) - others if not _only_forked(p)}
+    watch.seen.update((process, processes[process].began) for process in mine)
+    used = sum(processes[process].resident_bytes for process in mine)
+    watch.peak_bytes = max(watch.peak_bytes, used)
+    if mine and (used > watch.limit_bytes or time.monotonic() > deadline):
+        watch.cause = watch.cause or ("memory" if used > watch.limit_bytes else "time")
+        logger.warning("the compiler is ended: %s", watch.cause)
+        _end(watch)
+
+
+def _only_forked(process: int) -> bool:
+    """Whether a process is a copy of this one that has not begun its own program yet.
+
+    For a moment it seems to hold all that this process holds.
+    """
+    with suppress(OSError):
+        return (PROC / str(process) / "cmdline").read_bytes() == _OWN_COMMAND.read_bytes()
+    return True
+
+
+def _end(watch: Watch) -> None:
+    """End every process seen, also those whose parent is gone; a reused number is left alone."""
+    processes = _processes()
+    for process, began in watch.seen.items():
+        if process in processes and processes[process].began == began:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+
+def _descendants(processes: dict[int, _Process]) -> Iterator[int]:
+    children: dict[int, list[int]] = {}
+    for process, facts in processes.items():
+        children.setdefault(facts.parent, []).append(process)
+    waiting = list(children.get(os.getpid(), ()))
+    while waiting:
+        process = waiting.pop()
+        yield process
+        waiting += children.get(process, ())
+
+
+def _processes() -> dict[int, _Process]:
+    found = {}
+    for folder in PROC.iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):  # it has ended meanwhile
+                found[int(folder.name)] = _facts((folder / "stat").read_text())
+    return found
+
+
+def _facts(stat: str) -> _Process:
+    """The name, in brackets, may hold anything; the fields after it are counted from 3."""
+    fields = stat[stat.rindex(")") + 2 :].split()
+    return _Process(int(fields[1]), int(fields[19]), int(fields[21]) * _PAGE_BYTES)

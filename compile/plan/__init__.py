@@ -1,0 +1,1 @@
+"""How fast a network would run on Neuron hardware, and what it would cost: estimates only."""

@@ -1,0 +1,112 @@
+"""Fits the calibration to published rows, and says how far to trust it.
+
+Least squares of ln(predicted / published), with weak priors: few rows tell some parameters, and
+without a prior a fit that leaves one of them out could go anywhere. The constants of
+compile/plan/calibration.py are what `fit` gives; a test repeats it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from math import log
+from typing import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from compile.plan.hardware import Chip
+from compile.plan.published import ROWS, Row
+from compile.plan.roofline import Calibration, Load, calls_per_s, time_of
+
+Vector = npt.NDArray[np.float64]
+_Errors = Callable[[Vector], Vector]
+
+# Round numbers, and how far from them is no surprise: the standard deviation of their logarithm.
+_PRIOR = Calibration(linear=0.4, conv=0.4, memory=0.8, sharing=1.2, input_gb_s=1.0, call_ms=1.0)
+_PRIOR_SPREAD = Calibration(
+    linear=1.0, conv=1.0, memory=0.3, sharing=0.5, input_gb_s=1.0, call_ms=1.0
+)
+_ROW_SPREAD = 0.25  # the same for a row: what a roofline of six numbers can be expected to reach
+
+_STEP, _SETTLED, _MAX_STEPS = 1e-4, 1e-9, 500
+
+
+@dataclass(frozen=True)
+class Check:
+    """A published row and what the model says of it."""
+
+    row: Row
+    call_ms: float  # predicted
+
+    @property
+    def ratio(self) -> float:
+        """Predicted by published: above 1, the model is too slow."""
+        return self.call_ms / self.row.call_ms
+
+
+def fit(chip: Chip, rows: Sequence[Row]) -> Calibration:
+    """The calibration that these rows of a chip ask for."""
+    mean, spread = np.log(astuple(_PRIOR)), np.array(astuple(_PRIOR_SPREAD))
+
+    def errors(logs: Vector) -> Vector:
+        found = _calibration(logs)
+        misses = [log(predict(chip, row, found) / row.call_ms) for row in rows]
+        return np.concatenate([np.array(misses) / _ROW_SPREAD, (logs - mean) / spread])
+
+    return _calibration(_least_squares(errors, mean))
+
+
+def predict(chip: Chip, row: Row, calibration: Calibration) -> float:
+    """ms between two results of one program of a row."""
+    cores = row.programs * row.cores_per_program
+    load = Load(row.batch, cores // row.chips, row.cores_per_program)
+    time = time_of(row.work, chip, calibration, load)
+    return 1e3 / calls_per_s([time], row.cores_per_program, row.in_flight)
+
+
+def checks(chip: Chip, calibration: Calibration, calibrates: bool) -> list[Check]:
+    """The rows that the fit has seen, or those it has not."""
+    rows = [row for row in ROWS[chip] if row.calibrates is calibrates]
+    return [Check(row, predict(chip, row, calibration)) for row in rows]
+
+
+def leave_one_out(chip: Chip) -> list[Check]:
+    """Each row of the fit, predicted by a fit to the others."""
+    rows = [row for row in ROWS[chip] if row.calibrates]
+    return [
+        Check(row, predict(chip, row, fit(chip, [other for other in rows if other is not row])))
+        for row in rows
+    ]
+
+
+def spread_of(found: Sequence[Check]) -> float:
+    """Root mean square of the logarithms of the ratios."""
+    return float(np.sqrt(np.mean([log(check.ratio) ** 2 for check in found])))
+
+
+def _calibration(logs: Vector) -> Calibration:
+    return Calibration(*(float(value) for value in np.exp(logs)))
+
+
+def _least_squares(errors: _Errors, start: Vector) -> Vector:
+    """Levenberg and Marquardt's method."""
+    at, found, damping = start, errors(start), 1e-2
+    for _ in range(_MAX_STEPS):
+        slopes = _slopes(errors, at, found)
+        normal = slopes.T @ slopes + damping * np.eye(len(at))
+        step = np.linalg.solve(normal, -slopes.T @ found)
+        tried = errors(at + step)
+        gain = found @ found - tried @ tried
+        if gain > 0:
+            at, found, damping = at + step, tried, damping / 3
+        else:
+            damping *= 3
+        if np.abs(step).max() < _SETTLED:
+            break
+    return at
+
+
+def _slopes(errors: _Errors, at: Vector, found: Vector) -> Vector:
+    columns = [(errors(at + _STEP * unit) - found) / _STEP for unit in np.eye(len(at))]
+    return np.array(columns).T

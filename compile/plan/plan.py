@@ -1,0 +1,112 @@
+"""A plan: one network at one size on one instance, in the ways that make sense, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Optional
+
+from compile.plan.estimate import DECODE_MS, Estimate, Host, Layout, estimate
+from compile.plan.hardware import Instance, instance_named
+from compile.plan.roofline import Load, fits_on_chip
+from compile.plan.tables import plan_table, two_digits
+from compile.plan.work import Work, decoder_work, encoder_work
+from depth_anything_v2.config import ModelConfig
+from depth_anything_v2.errors import InputError
+from depth_anything_v2.sizes import check_size, size_text
+
+# As many as compile/lowering has forms for.
+ATTENTION_BLOCKS = (1, 2, 4, 8, 16)
+
+_FUSED = Layout()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was asked for comes first in `estimates`; the others are for comparison."""
+
+    name: str  # "vits at 518x686"
+    work: Work  # of one image, encoder and decoder
+    instance: Instance
+    host: Host
+    dollars_per_hour: float
+    estimates: tuple[Estimate, ...]
+
+    @property
+    def chosen(self) -> Estimate:
+        """Of the layout that was asked for."""
+        return self.estimates[0]
+
+    @property
+    def best(self) -> Estimate:
+        """Most images per second; of those that two digits cannot tell apart, the quickest."""
+        return min(
+            self.estimates,
+            key=lambda found: (-two_digits(found.images_per_s.middle), found.latency_ms.middle),
+        )
+
+    def markdown(self) -> str:
+        """A heading and a table of the estimates; figures in brackets are their range."""
+        return plan_table(self)
+
+
+def plan_for(
+    config: ModelConfig,
+    size: tuple[int, int],
+    instance: str,
+    layout: Layout = _FUSED,
+    dollars_per_hour: Optional[float] = None,
+    decode_ms: float = DECODE_MS,
+) -> Plan:
+    """Estimate a network at a size (height, width) in px; the price is the instance's by default.
+
+    Raises InputError for an unknown instance, a size that no network can have, and a layout, a
+    price or a time that make no sense.
+    """
+    check_size(*size)
+    machine = instance_named(instance)
+    price = machine.dollars_per_hour if dollars_per_hour is None else dollars_per_hour
+    _check(machine, layout, price, decode_ms)
+    encoder, decoder = encoder_work(config, size), decoder_work(config, size)
+    whole, host = encoder + decoder, Host(decode_ms)
+    estimates = tuple(
+        estimate([encoder, decoder] if one.split else [whole], machine, one, host, price)
+        for one in dict.fromkeys((layout, *_alternatives(whole, machine)))
+    )
+    name = f"{config.name} at {size_text(size)}"
+    return Plan(name, whole, machine, host, price, estimates)
+
+
+def _alternatives(work: Work, instance: Instance) -> Iterator[Layout]:
+    for batch in (1, 2, 4):
+        yield Layout(batch)
+    for blocks in ATTENTION_BLOCKS:
+        if fits_on_chip(work, instance.chip, Load(attention_blocks=blocks)):
+            yield Layout(attention_blocks=blocks)
+            break
+    yield Layout(split=True)
+    if instance.chip.has_pipeline:
+        yield Layout(cores_per_program=instance.chip.cores)
+
+
+def _check(instance: Instance, layout: Layout, dollars_per_hour: float, decode_ms: float) -> None:
+    cores = layout.cores_per_program
+    if layout.batch < 1:
+        raise InputError(f"batch {layout.batch}: must be at least 1")
+    if cores > 1 and not instance.chip.has_pipeline:
+        raise InputError(
+            f"{cores} cores per program: {instance.name} has no NeuronCore Pipeline, only inf1 has"
+        )
+    if cores < 1 or instance.cores % cores:
+        raise InputError(
+            f"{cores} cores per program: choose a divisor of the {instance.cores} cores of "
+            f"{instance.name}"
+        )
+    if layout.attention_blocks not in ATTENTION_BLOCKS:
+        raise InputError(
+            f"{layout.attention_blocks} attention blocks: choose from "
+            f"{', '.join(map(str, ATTENTION_BLOCKS))}"
+        )
+    for name, value in (("price per hour", dollars_per_hour), ("decoding time in ms", decode_ms)):
+        if not 0 <= value < float("inf"):
+            raise InputError(f"{name} {value}: must be 0 or more")

@@ -1,0 +1,1 @@
+"""What a precision mode costs in depth, forecast on a CPU by rounding as the compiler would."""

@@ -1,0 +1,129 @@
+"""What each precision mode would cost in depth. A forecast by rounding on a CPU, no measurement.
+
+The reference is the network itself in float32, on the same images; the errors are those of
+compile/parity.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Callable, Optional
+
+import torch
+from torch import nn
+
+from compile.errors import PrecisionError
+from compile.modes import Mode
+from compile.parity import ProbeResult, compare, failure, worst
+from compile.precision.casts import Casts
+from compile.probes import Probe
+from compile.targets import Limit
+from depth_anything_v2.artifact import ParityNumbers
+from depth_anything_v2.depth_map import FloatArray
+
+Step = Callable[[str], None]  # called with what begins now, in words
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One mode on all test images. With an overflow there are no results: the mode is out."""
+
+    mode: Mode
+    results: tuple[ProbeResult, ...]
+    overflow: Optional[str] = None
+
+    @property
+    def numbers(self) -> Optional[ParityNumbers]:
+        """The worst of all images, or None after an overflow."""
+        return None if self.overflow else worst(self.results)
+
+    def problem(self, limit: Limit) -> Optional[str]:
+        """Why the mode is out, in words, or None if it is within the limit."""
+        numbers = self.numbers
+        return self.overflow if numbers is None else failure(numbers, limit)
+
+
+def forecast(network: nn.Module, mode: Mode, images: Sequence[Probe]) -> list[ProbeResult]:
+    """The errors of one mode, image by image. `images` are inputs as this network takes them.
+
+    Raises PrecisionError if a value leaves a type's range, naming where first, and ParityError if
+    the float32 reference itself is unusable.
+    """
+    return _results(network, mode, images, _references(network, images))
+
+
+def forecasts(
+    network: nn.Module,
+    modes: Iterable[Mode],
+    images: Sequence[Probe],
+    on_step: Step = lambda _: None,
+) -> list[Forecast]:
+    """The errors of several modes; those that round alike are run once."""
+    on_step("float32 reference")
+    references = _references(network, images)
+    known: dict[tuple[Optional[str], ...], Forecast] = {}
+    found = []
+    for mode in modes:
+        on_step(f"{mode.target} {mode.name}")
+        same = known.get(_rounding(mode)) or _forecast(network, mode, images, references)
+        known[_rounding(mode)] = same
+        found.append(Forecast(mode, same.results, same.overflow))
+    return found
+
+
+def choose(candidates: Sequence[Forecast], limit: Limit) -> Forecast:
+    """The fastest mode within the limit, by documented or expected order; of equals the nearest.
+
+    Raises PrecisionError if there is none, naming the nearest.
+    """
+    within = [candidate for candidate in candidates if candidate.problem(limit) is None]
+    if within:
+        return min(within, key=lambda candidate: (candidate.mode.speed_rank, *_error(candidate)))
+    nearest = min(candidates, key=_error)
+    raise PrecisionError(
+        f"no precision mode of {nearest.mode.target} is forecast within max_rel "
+        f"{limit.max_rel:g} and mean_rel {limit.mean_rel:g}; the nearest is {nearest.mode.name}: "
+        f"{nearest.problem(limit)}"
+    )
+
+
+def _forecast(
+    network: nn.Module, mode: Mode, images: Sequence[Probe], references: Sequence[FloatArray]
+) -> Forecast:
+    try:
+        return Forecast(mode, tuple(_results(network, mode, images, references)))
+    except PrecisionError as error:
+        return Forecast(mode, (), str(error))
+
+
+def _results(
+    network: nn.Module, mode: Mode, images: Sequence[Probe], references: Sequence[FloatArray]
+) -> list[ProbeResult]:
+    casts = Casts(network, mode)
+    results = []
+    for probe, reference in zip(images, references):
+        depth = casts.run(torch.from_numpy(probe.image)).numpy()
+        if casts.overflow:
+            raise PrecisionError(f"{casts.overflow}, on test image {probe.name!r}")
+        results.append(compare(probe.name, reference, depth))
+    return results
+
+
+def _references(network: nn.Module, images: Sequence[Probe]) -> list[FloatArray]:
+    with torch.no_grad():
+        depths = [network(torch.from_numpy(probe.image)).numpy() for probe in images]
+    for probe, depth in zip(images, depths):
+        compare(probe.name, depth, depth)  # raises unless it is finite
+    return depths
+
+
+def _rounding(mode: Mode) -> tuple[Optional[str], ...]:
+    """What of a mode changes the numbers: a transpose of what is rounded already is exact."""
+    relayout = None if mode.relayout == mode.everything else mode.relayout
+    return mode.matmul, mode.everything, relayout, mode.io
+
+
+def _error(candidate: Forecast) -> tuple[float, float]:
+    numbers = candidate.numbers
+    return (numbers.mean_rel, numbers.max_rel) if numbers else (float("inf"), float("inf"))

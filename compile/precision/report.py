@@ -1,0 +1,101 @@
+"""The forecast of one model for one target, as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from compile.errors import PrecisionError
+from compile.precision.forecast import Forecast, choose
+from compile.targets import Limit
+from depth_anything_v2.sizes import size_text
+
+INTRODUCTION = """\
+# Precision forecast
+
+Which precision mode of the Neuron compilers keeps the depth of a model? These tables are forecasts:
+the network ran on a CPU with its values rounded as the AWS Neuron SDK documentation says that the
+compiler casts them. Nothing here was measured on a Neuron device.
+
+What is rounded: both factors of every matrix product and convolution, with products summed in
+float32; in the modes that cast everything, weights and the result of every other operator as well,
+with softmax and layer normalisation taken step by step; with `relayout`, the result of every
+transpose; with `io16`, input and output. A value that leaves the range of float16 puts its mode
+out, and the table names the module where it happened first.
+
+What is not known, and so not in the numbers: which transposes the compiler adds for its own layout,
+which operators it fuses and keeps in float32 inside, its approximations of functions such as GELU,
+and whether float16 in and out makes the inside float16 too (then `all-fp16-io16` is the row to read
+for every `io16` mode). Other images may reach further into the range of float16 than these. Parity
+on the device is what decides.
+
+The errors are the worst of all test images, against the same network in float32: `max_rel` relative
+to the largest reference value, `mean_rel` to its mean, `abs_rel` and `delta1` per pixel where the
+reference is over 1 % of its largest value. The order of speed, 1 first, is documented or expected,
+not measured; modes with the same number are not told apart by the documentation, and of those the
+one with the smaller error is taken.
+"""
+
+
+@dataclass(frozen=True)
+class PrecisionReport:
+    name: str  # model and weights
+    target: str
+    size: tuple[int, int]  # (height, width) in px
+    passes: tuple[str, ...]  # that lowered the network
+    images: tuple[str, ...]
+    limit: Limit
+    forecasts: tuple[Forecast, ...]
+
+    def choose(self) -> Forecast:
+        """The fastest mode within the limit. Raises PrecisionError if there is none."""
+        return choose(self.forecasts, self.limit)
+
+    def markdown(self) -> str:
+        """Facts, the table and what follows from it."""
+        chosen: Optional[Forecast] = None
+        try:
+            chosen = self.choose()
+            verdict = f"Forecast to be the fastest within the limit: `{chosen.mode.name}`."
+        except PrecisionError as error:
+            verdict = f"Not usable: {error}."
+        facts = [
+            f"## {self.name} at {size_text(self.size)} for {self.target}",
+            "",
+            "- forecast by rounding on a CPU, not measured on a device",
+            f"- lowering: {', '.join(self.passes) or 'none'}",
+            f"- test images: {', '.join(self.images)}",
+            f"- limit: max_rel {self.limit.max_rel:g}, mean_rel {self.limit.mean_rel:g}",
+            "",
+        ]
+        return "\n".join([*facts, *_table(self.forecasts, self.limit, chosen), "", verdict, ""])
+
+
+def document(reports: Sequence[PrecisionReport], command: str) -> str:
+    """A page of reports, with what they mean and the command that makes it again."""
+    made = f"Made by:\n\n```sh\n{command}\n```\n"
+    return "\n".join([INTRODUCTION, made, *(report.markdown() for report in reports)])
+
+
+def _table(forecasts: Sequence[Forecast], limit: Limit, chosen: Optional[Forecast]) -> list[str]:
+    return [
+        "| mode | speed | compiler arguments | max_rel | mean_rel | abs_rel | delta1 | verdict |",
+        "|---|--:|---|--:|--:|--:|--:|---|",
+        *(_row(one, "**chosen**" if one is chosen else _verdict(one, limit)) for one in forecasts),
+    ]
+
+
+def _row(one: Forecast, verdict: str) -> str:
+    mode, n = one.mode, one.numbers
+    arguments = ", ".join(
+        f"`{text}`" for text in (" ".join(mode.compiler_args), *mode.optimizations)
+    )
+    numbers = "- | - | - | -"
+    if n is not None:
+        numbers = f"{n.max_rel:.2e} | {n.mean_rel:.2e} | {n.abs_rel:.2e} | {n.delta1:.4f}"
+    return f"| {mode.name} | {mode.speed_rank} | {arguments} | {numbers} | {verdict} |"
+
+
+def _verdict(one: Forecast, limit: Limit) -> str:
+    return one.overflow or ("over the limit" if one.problem(limit) else "within")

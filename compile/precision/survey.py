@@ -1,0 +1,55 @@
+"""A network, the passes that lower it and some targets become precision reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from compile.lowering.passes import lower
+from compile.modes import modes_of
+from compile.precision.forecast import Step, forecasts
+from compile.precision.report import PrecisionReport
+from compile.probes import Picture, Probe, probes
+from compile.targets import Limit
+from depth_anything_v2.network import DepthAnything
+from depth_anything_v2.preprocess import NORMALISATION, unnormalised
+
+
+def survey(
+    network: DepthAnything,
+    name: str,
+    targets: Sequence[str],
+    passes: Sequence[str],
+    photographs: Sequence[Picture],
+    limit: Limit,
+    on_step: Step = lambda _: None,
+) -> list[PrecisionReport]:
+    """All modes of each target at the network's size; `name` says which model and weights.
+
+    Raises TargetError if a target has no modes, and ParityError if the network gives no usable
+    depth in float32.
+    """
+    modes = [mode for target in targets for mode in modes_of(target)]
+    lowered: nn.Module = lower(network, passes) if passes else network
+    images = inputs(probes(network.size, photographs), passes)
+    found = forecasts(lowered, modes, images, on_step)
+    return [
+        PrecisionReport(
+            name,
+            target,
+            network.size,
+            tuple(passes),
+            tuple(probe.name for probe in images),
+            limit,
+            tuple(one for one in found if one.mode.target == target),
+        )
+        for target in targets
+    ]
+
+
+def inputs(images: Sequence[Probe], passes: Sequence[str]) -> list[Probe]:
+    """The test images as a network takes them that these passes have lowered."""
+    if NORMALISATION not in passes:
+        return list(images)
+    return [Probe(probe.name, unnormalised(probe.image)) for probe in images]

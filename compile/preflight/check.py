@@ -1,0 +1,114 @@
+"""Preflight itself: lower, trace on the CPU, judge every node, estimate the memory."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+
+from compile.errors import TargetError
+from compile.lowering.passes import NEURON_PASSES, costs, lower
+from compile.lowering.stock import stock
+from compile.macs import count_macs
+from compile.modes import Mode
+from compile.preflight import inf1, inf2
+from compile.preflight.findings import Finding
+from compile.preflight.graph import CONSTANT, LIST, PARAMETER, TUPLE, Graph, read_graph
+from compile.preflight.memory import footprint, widest_mode
+from compile.preflight.report import PreflightReport, Row, Work
+from compile.trace import trace
+from depth_anything_v2.network import DepthAnything
+from depth_anything_v2.sizes import size_text
+
+_RULES = {"inf1": inf1, "inf2": inf2}
+# What holds the graph together: judged like the rest, listed only if it fails.
+_STRUCTURE = {CONSTANT, PARAMETER, LIST, TUPLE, "prim::ListUnpack", "prim::TupleUnpack"}
+_LARGEST = 3
+
+
+def preflight(
+    network: DepthAnything,
+    example: Tensor,
+    target: str,
+    passes: Optional[Sequence[str]] = NEURON_PASSES,
+    mode: Optional[Mode] = None,
+) -> PreflightReport:
+    """Would a network lowered by these passes compile whole, and fit? The network is not changed.
+
+    `example` is [B,3,H,W] at the network's size. `passes=None` takes the network as published.
+    Raises TargetError, InputError (a pass that does not exist) or BuildError (not traceable).
+    """
+    check_target(target)
+    lowered = stock(network) if passes is None else lower(network, passes)
+    work = Work(count_macs(lowered, example[:1]), costs(network, passes or ()))
+    program = f"{size_text(network.size)}-b{len(example)}"
+    return check(lowered, example, target, program, mode, work)
+
+
+def check(
+    module: nn.Module,
+    example: Tensor,
+    target: str,
+    program: str,
+    mode: Optional[Mode] = None,
+    work: Optional[Work] = None,
+) -> PreflightReport:
+    """The same for any module, lowered already: a whole network or one stage of it, by its name.
+
+    Without a mode, memory is estimated for the target's widest. Raises TargetError or BuildError.
+    """
+    check_target(target)
+    graph = read_graph(trace(module, example))
+    largest = sorted(graph.constants, key=lambda one: one.size_bytes, reverse=True)[:_LARGEST]
+    return PreflightReport(
+        program,
+        target,
+        torch_version(),
+        len(graph.nodes),
+        judged(graph, target),
+        sum(one.size_bytes for one in graph.constants),
+        [(one.name, one.size_bytes) for one in largest],
+        footprint(graph, mode or widest_mode(target)),
+        work,
+    )
+
+
+def torch_version() -> str:
+    """Without the suffix of a build."""
+    return str(torch.__version__).split("+")[0]
+
+
+def check_target(target: str) -> None:
+    """Raise TargetError unless there are rules for the target."""
+    if target not in _RULES:
+        raise TargetError(
+            f"preflight has no rules for target {target!r}; choose from {', '.join(_RULES)}"
+        )
+
+
+def judged(graph: Graph, target: str) -> list[Row]:
+    """Every node of a graph by kind and verdict: first what fails, then what is most frequent."""
+    places: defaultdict[tuple[str, Finding], Counter[str]] = defaultdict(Counter)
+    for operator, path, finding in _findings(graph, target):
+        places[operator, finding][path] += 1
+    rows = [
+        Row(operator, finding.verdict, finding.remedy, dict(where))
+        for (operator, finding), where in places.items()
+    ]
+    return sorted(rows, key=lambda row: (row.passed, -row.count, row.operator))
+
+
+def _findings(graph: Graph, target: str) -> Iterator[tuple[str, str, Finding]]:
+    rules = _RULES[target]
+    for node in graph.nodes:
+        finding = rules.judge(node)
+        if not finding.passed or node.kind not in _STRUCTURE:
+            yield node.kind, node.path, finding
+    for side, values in (("input", graph.inputs), ("output", graph.outputs)):
+        for index, value in enumerate(values):
+            finding = rules.judge_port(value.dtype)
+            if not finding.passed:
+                yield f"program {side}", f"{side} {index}", finding

@@ -1,0 +1,58 @@
+"""Preflight for several programs of one model, without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Callable, Optional
+
+import torch
+
+from compile.modes import Mode
+from compile.preflight.check import preflight, torch_version
+from compile.preflight.report import PreflightReport
+from compile.weights import read
+from depth_anything_v2.config import Model
+from depth_anything_v2.errors import InputError
+from depth_anything_v2.network import DepthAnything
+from depth_anything_v2.sizes import size_text
+from depth_anything_v2.weights import load_weights
+
+INF1_TORCH = "1.13.1"  # the only one that torch-neuron for Inf1 takes
+
+
+def network_for(model: Model, checkpoint: Optional[str]) -> DepthAnything:
+    """A network to trace. Raises CheckpointError if a checkpoint is named and does not fit."""
+    network = DepthAnything(model.config, model.max_depth_m)
+    if checkpoint is not None:
+        weights = read(model, checkpoint)
+        load_weights(network, weights.state, weights.name)
+    return network.eval().requires_grad_(False)
+
+
+def preflight_all(
+    network: DepthAnything,
+    target: str,
+    shapes: Sequence[tuple[tuple[int, int], int]],  # (height, width) in px, and batch
+    passes: Optional[Sequence[str]],
+    mode: Optional[Mode],
+    on_step: Callable[[str], None],
+) -> list[PreflightReport]:
+    """One report per shape; the network is left at the last size. Raises what `preflight` does."""
+    reports = []
+    for size, batch in shapes:
+        if batch < 1:
+            raise InputError(f"batch {batch}: must be at least 1")
+        on_step(f"{size_text(size)}-b{batch}: lower and trace")
+        network.fix_size(*size)
+        reports.append(preflight(network, torch.zeros(batch, 3, *size), target, passes, mode))
+    return reports
+
+
+def lane_remark(target: str) -> Optional[str]:
+    """What to know if this torch is not the one that compiles for the target."""
+    if target != "inf1" or torch_version() == INF1_TORCH:
+        return None
+    return (
+        f"traced with torch {torch_version()}; Inf1 compiles with {INF1_TORCH}; with that, run "
+        "`.venv-inf1/bin/python -m compile preflight ...` (`bash infra/setup.sh inf1` makes it)"
+    )

@@ -1,0 +1,149 @@
+"""The programs of one size and batch: lowered, compiled, and the saved files proven."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Optional, Union
+
+import torch
+from torch import nn
+
+from compile.errors import PreflightError
+from compile.lowering.network import OpenNetwork
+from compile.lowering.passes import lower
+from compile.lowering.stages import split
+from compile.modes import mode_named
+from compile.neuron.program import Settings
+from compile.neuron.record import BuildRecord
+from compile.parity import ProbeResult, measure
+from compile.preflight.check import preflight
+from compile.preflight.report import PreflightReport
+from compile.probes import Picture, probes
+from compile.targets import Builder, DeviceBuilder, Run, Target
+from depth_anything_v2.artifact import DECODER, ENCODER, FUSED
+from depth_anything_v2.depth_map import FloatArray
+from depth_anything_v2.network import DepthAnything
+from depth_anything_v2.preprocess import NORMALISATION, unnormalised
+
+Lowered = Union[DepthAnything, OpenNetwork]
+Step = Callable[[str], None]  # called with what begins now, in words
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One program on disk, not yet part of an artifact."""
+
+    stage: str
+    batch: int
+    files: tuple[Path, ...]
+    build_s: float
+    record: Optional[BuildRecord] = None  # of a Neuron compiler
+
+
+@dataclass(frozen=True)
+class Proven:
+    """The programs of one size and batch, to be run one after the other."""
+
+    programs: tuple[Compiled, ...]
+    results: Sequence[ProbeResult]  # of all together; empty where only the device can tell
+    parity_s: float = 0.0
+    preflight: Optional[PreflightReport] = None
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What the programs of an artifact have in common."""
+
+    target: Target
+    precision: str
+    maker: Builder
+    folder: Path  # that the programs are written to
+    photographs: Sequence[Picture]
+    apart: bool  # encoder and decoder as programs of their own
+    settings: Settings  # of a Neuron compiler
+
+    def make(self, network: DepthAnything, batch: int, on_step: Step) -> Proven:
+        """Lower, compile and measure at the network's size.
+
+        Raises PreflightError, BuildError, or ParityError if the output is no depth map at all.
+        """
+        name = stem_name(network.size, batch)
+        if not self.target.device:
+            on_step(f"{name}: build for {self.target.name}")
+            compiled = tuple(self._on_cpu(self._lowered(network), network.size, batch))
+            on_step(f"{name}: parity of the saved program with the eager network")
+            return self._measured(network, compiled, batch)
+        on_step(f"{name}: preflight")
+        report = self._preflight(network, batch)
+        on_step(f"{name}: compile for {self.target.name}")
+        return Proven(tuple(self._for_device(network, batch)), (), preflight=report)
+
+    def _lowered(self, network: DepthAnything) -> Lowered:
+        return lower(network, self.target.passes) if self.target.passes else network
+
+    def _on_cpu(self, lowered: Lowered, size: tuple[int, int], batch: int) -> Iterator[Compiled]:
+        example = torch.zeros(batch, 3, *size)
+        stages: list[tuple[str, nn.Module]] = [(FUSED, lowered)]
+        if self.apart:
+            stages = list(zip((ENCODER, DECODER), split(lowered)))
+        for stage, module in stages:
+            started = time.perf_counter()
+            stem = self.folder / stem_name(size, batch, stage)
+            files = self.maker.build(module, example, stem, self.precision)
+            yield Compiled(stage, batch, tuple(files), time.perf_counter() - started)
+            if stage == ENCODER:
+                with torch.no_grad():
+                    example = module(example)
+
+    def _for_device(self, network: DepthAnything, batch: int) -> Iterator[Compiled]:
+        maker = self.maker
+        if not isinstance(maker, DeviceBuilder):
+            raise TypeError(f"target {self.target.name} has no build_programs")
+        size = network.size
+        built = maker.build_programs(
+            self._lowered(network),
+            torch.zeros(batch, 3, *size),
+            lambda stage, count: self.folder / stem_name(size, count, stage),
+            self.precision,
+            self.apart,
+            self.settings,
+        )
+        for one in built:
+            yield Compiled(one.stage, one.batch, one.files, one.record.build_s, one.record)
+
+    def _preflight(self, network: DepthAnything, batch: int) -> PreflightReport:
+        example = torch.zeros(batch, 3, *network.size)
+        mode = mode_named(self.target.name, self.precision)
+        report = preflight(network, example, self.target.name, self.target.passes, mode)
+        if not report.passed:
+            raise PreflightError(f"{report.program}: {'; '.join(report.problems())}")
+        return report
+
+    def _measured(
+        self, network: DepthAnything, compiled: tuple[Compiled, ...], batch: int
+    ) -> Proven:
+        started = time.perf_counter()
+        runs = [self.maker.load(list(one.files), self.precision) for one in compiled]
+        run = chained(runs, self.target.passes)
+        results = measure(network, run, probes(network.size, self.photographs), batch)
+        return Proven(compiled, results, time.perf_counter() - started)
+
+
+def chained(runs: Sequence[Run], passes: Sequence[str]) -> Run:
+    """Normalised images to depth, through programs that run one after the other."""
+
+    def run(images: FloatArray) -> FloatArray:
+        values = unnormalised(images) if NORMALISATION in passes else images
+        for each in runs:
+            values = each(values)
+        return values
+
+    return run
+
+
+def stem_name(size: tuple[int, int], batch: int, stage: str = FUSED) -> str:
+    """As `Program.name`: 518x686-b1, or 518x686-b1-encoder."""
+    return f"{size[0]}x{size[1]}-b{batch}" + ("" if stage == FUSED else f"-{stage}")

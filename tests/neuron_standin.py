@@ -1,0 +1,123 @@
+"""Fixtures that make the stand-in for torch-neuron look installed, and steer it.
+
+A test module that imports `standin_fixture` has the fixture `standin`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from compile.lowering.network import OpenNetwork
+from compile.lowering.passes import NEURON_PASSES, lower
+from compile.neuron import host
+from compile.neuron.program import Settings
+from tests.networks import ROOT, TINY, network
+
+STANDINS = ROOT / "tests/standins"
+SMALL = (28, 42)  # (height, width) px
+GOOD_INF1 = {
+    "torch": "1.13.1",
+    "torch-neuron": "1.13.1.2.11.13.0",
+    "neuron-cc": "1.24.0.0",
+    "numpy": "1.22.2",
+    "protobuf": "3.19.5",
+    "tensorflow": "1.15.5.post1",
+}
+IS_1_13 = torch.__version__.split("+")[0] == "1.13.1"
+needs_torch_1_13 = pytest.mark.skipif(
+    not IS_1_13, reason="torch-neuron's stand-in, as the real one, takes torch 1.13.1 only"
+)
+
+
+@dataclass
+class Standin:
+    """What the stand-in compiler is told, and what it was called with."""
+
+    control: Path
+    settings: Settings
+    monkeypatch: pytest.MonkeyPatch
+
+    def behave(self, *words: str) -> None:
+        """What the next calls of the compiler do; see tests/standins/torch_neuron/neuron_cc.py."""
+        calls = len(self.calls())
+        (self.control / "behaviours").write_text(" ".join(["ok"] * calls + list(words)))
+
+    def swallow(self) -> None:
+        """Let the tracer go on after a compiler failure although it was told not to."""
+        (self.control / "swallow").touch()
+
+    def calls(self) -> list[list[str]]:
+        """The arguments of every call of the compiler so far."""
+        path = self.control / "calls"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def plug_in(self) -> None:
+        """From now on there is a chip, and programs give real numbers."""
+        (self.control / "neuron0").touch()
+        self.monkeypatch.setattr(host, "DEVICES", self.control)
+        self.monkeypatch.setenv("NEURON_STANDIN_DEVICE", "1")
+
+
+@pytest.fixture(name="standin")
+def standin_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standin:
+    """torch-neuron and its compiler, as if this were a machine to compile on."""
+    control = tmp_path / "control"
+    control.mkdir()
+    monkeypatch.setenv("NEURON_STANDIN", str(control))
+    monkeypatch.delenv("NEURON_STANDIN_DEVICE", raising=False)
+    monkeypatch.setenv("NEURON_RT_NUM_CORES", "")  # loading sets it: so it is restored afterwards
+    monkeypatch.delenv("NEURON_RT_NUM_CORES")
+    monkeypatch.setattr(host, "DEVICES", tmp_path / "no devices")
+    monkeypatch.syspath_prepend(str(STANDINS))
+    pretend_installed(monkeypatch, tmp_path / "packages", GOOD_INF1)
+    settings = Settings(tmp_path / "neuron", timeout_s=60.0, memory_limit_bytes=1 << 40)
+    return Standin(control, settings, monkeypatch)
+
+
+def pretend_installed(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, packages: dict[str, str]
+) -> None:
+    """Metadata of packages, as pip leaves it, in a folder that comes first on the path."""
+    for name, version in packages.items():
+        made = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+        made.mkdir(parents=True)
+        (made / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(str(folder))
+
+
+class Small(nn.Module):
+    """The fewest operators that make a sub-graph: images [B,3,H,W] to depth [B,H,W]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.weight = nn.Parameter(torch.randn(1, 3, 1, 1, generator=generator), False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return F.relu(F.conv2d(images, self.weight)).squeeze(1)
+
+
+def small() -> nn.Module:
+    return Small().eval()
+
+
+def lowered(size: tuple[int, int] = SMALL) -> OpenNetwork:
+    """A tiny network as the Neuron targets get it."""
+    return lower(network(TINY, size), NEURON_PASSES)
+
+
+def example(batch: int = 1, size: tuple[int, int] = SMALL) -> torch.Tensor:
+    return torch.zeros(batch, 3, *size)
+
+
+def pictures(batch: int = 1, size: tuple[int, int] = SMALL) -> torch.Tensor:
+    """Noise in the lowered networks' range, 0..255."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (batch, 3, *size), generator=generator).float()

@@ -1,0 +1,100 @@
+"""Stores for the tests, and artifacts for them: a true manifest over made-up program bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+
+from compile.store.names import manifest_key, object_key
+from compile.store.objects import ObjectStore, open_store
+from depth_anything_v2.artifact import (
+    Artifact,
+    Manifest,
+    ParityLimit,
+    ProgramFile,
+    dump_manifest,
+    parse_manifest,
+    read_artifact,
+)
+from depth_anything_v2.digest import sha256_bytes
+from depth_anything_v2.verification import Verification, write_verification
+from tests import s3_server
+
+GOLDEN = (Path(__file__).parent / "data/golden-manifest.json").read_bytes()
+FILES = {"programs/518x518-b1.xml": b"<net/>\n", "programs/518x518-b1.bin": bytes(range(256)) * 64}
+
+
+def manifest_of(files: Mapping[str, bytes], **changes: Any) -> Manifest:
+    manifest = parse_manifest(GOLDEN, "golden")
+    described = tuple(
+        ProgramFile(path, sha256_bytes(data), len(data)) for path, data in files.items()
+    )
+    program = replace(manifest.programs[0], height_px=518, width_px=518, files=described)
+    return replace(manifest, **{"programs": (program,), **changes})
+
+
+def make(
+    out: Path,
+    files: Mapping[str, bytes] = FILES,
+    passed: Optional[bool] = True,
+    reports: bool = True,
+    **changes: Any,
+) -> Artifact:
+    """An artifact in a folder in `out` that has its proper name."""
+    limit = ParityLimit(5e-4, 5e-5, passed)
+    manifest = manifest_of(files, **{"parity_limit": limit, **changes})
+    data = dump_manifest(manifest)
+    folder = out / f"{manifest.model}-{manifest.target}-{manifest.precision}-{identity_of(data)}"
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    if reports:
+        (folder / "report.json").write_text("{}\n")
+        (folder / "report.md").write_text("# report\n")
+    (folder / "manifest.json").write_bytes(data)
+    return read_artifact(folder)
+
+
+def identity_of(data: bytes) -> str:
+    return sha256_bytes(data)[:12]
+
+
+def verify(artifact: Artifact, passed: bool = True, day: int = 1) -> None:
+    """Give it a verified.json, measured on that day."""
+    made = f"2026-01-{day:02d}T00:00:00+00:00"
+    limit = ParityLimit(5e-4, 5e-5, passed)
+    write_verification(artifact, Verification(artifact.identity, made, {"runtime": "2"}, limit, ()))
+
+
+@contextmanager
+def a_store(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """An empty store of this kind."""
+    s3_server.settings(monkeypatch)
+    endpoint_url = s3_server.running().url if kind == "s3" else None
+    (tmp_path / "store").mkdir()
+    location = s3_server.location() if kind == "s3" else str(tmp_path / "store")
+    with open_store(location, endpoint_url) as opened:
+        yield opened
+
+
+def put_manifest(store: ObjectStore, **changes: Any) -> str:
+    """The usual programs under a manifest that push might refuse; returns its identity."""
+    data = dump_manifest(manifest_of(FILES, **changes))
+    store.write(manifest_key(sha256_bytes(data)), data)
+    for content in FILES.values():
+        store.write(object_key(sha256_bytes(content)), content)
+    return sha256_bytes(data)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
