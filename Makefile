@@ -12,7 +12,7 @@ INPUT = input_images
 OUTPUT = output_depth
 SIZE =
 BATCH = 1
-PRECISION = fp32
+PRECISION = auto
 ARTIFACT =
 UPSTREAM =
 BENCH = tests/benchmarks/upstream.py
@@ -20,6 +20,9 @@ ACCEPT_LICENCE =
 ARGS =
 # One thread for each of two workers: more only makes them wait for each other.
 PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n 2 $(ARGS)
+
+# What compiles for Inf1 is installed beside torch 1.13, never beside torch 2.
+LANE = $(if $(filter inf1,$(TARGET)),.venv-inf1,.venv)
 
 need = $(if $($(1)),,$(error $(1) is missing. For example: make $@ $(2)))
 
@@ -32,11 +35,11 @@ setup: ## make the CPU environment, .venv, exactly as locked
 inference: .venv/.ready ## depth of a folder of images  [MODEL=vits TARGET=openvino INPUT=dir OUTPUT=dir ARGS=...]
 	$(PYTHON) inference.py $(if $(MODEL),--model $(MODEL)) --target $(TARGET) --input "$(INPUT)" --output "$(OUTPUT)" $(ARGS)
 
-compile: .venv/.ready ## build an artifact  MODEL=vits SIZE="518x686 ..." [TARGET=openvino BATCH=1 PRECISION=fp32 ARGS=...]
+compile: $(LANE)/.ready ## compile job: fetch, check, build, push  MODEL=vits SIZE="518x686 ..." [TARGET=inf1 PRECISION=auto ARGS="--store s3://..."]
 	$(call need,MODEL,MODEL=vits SIZE=518x686)
 	$(call need,SIZE,MODEL=$(MODEL) SIZE=518x686)
-	$(PYTHON) -m compile build --model $(MODEL) --target $(TARGET) $(foreach size,$(SIZE),--size $(size)) \
-	  --batch $(BATCH) --precision $(PRECISION) --out artifacts/ $(ARGS)
+	$(LANE)/bin/python -m compile job --model $(MODEL) --target $(TARGET) $(foreach size,$(SIZE),--size $(size)) \
+	  --batch $(BATCH) --precision $(PRECISION) --out artifacts $(ARGS)
 
 parity: .venv/.ready ## measure an artifact against eager fp32 again  ARTIFACT=artifacts/NAME [ARGS=...]
 	$(call need,ARTIFACT,ARTIFACT=artifacts/NAME)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Optional
 
 from compile.errors import BuildError, ParityError
 from compile.neuron.program import Settings
-from compile.package import package, provenance_versions
+from compile.package import package, provenance_versions, scratch_in
 from compile.parity import failure, worst
 from compile.probes import Picture
 from compile.programs import Proven, Step, Workshop, stem_name
@@ -87,8 +86,8 @@ def build(request: Request, out: Path, on_step: Step = lambda _: None) -> Path:
         raise BuildError(
             f"{out}: no folder for artifacts: {error.strerror}; name another"
         ) from error
-    with tempfile.TemporaryDirectory(dir=out, prefix=".building-") as scratch:
-        folder = Path(scratch) / "artifact"
+    with scratch_in(out) as scratch:
+        folder = scratch / "artifact"
         (folder / "programs").mkdir(parents=True)
         built = _build_programs(request, target, maker, folder, on_step)
         if built.failures and not request.force:

@@ -9,6 +9,7 @@ import typer
 
 from compile.build_cli import IMAGES, MAX_PHOTOGRAPHS, build
 from compile.errors import CompileError, ParityError
+from compile.job_cli import job
 from compile.plan_cli import plan
 from compile.precision_cli import precision as forecast_precision
 from compile.preflight_cli import preflight
@@ -81,6 +82,7 @@ def parity(
 
 
 for _name, _command in (
+    ("job", job),
     ("build", build),
     ("preflight", preflight),
     ("precision", forecast_precision),

@@ -4,6 +4,7 @@ CompileError
 ├── BuildError      a target could not build or load its program
 │   ├── CompilerError  the target's compiler crashed, or ran out of memory or time
 │   └── HostError      this machine lacks what the target's compiler needs
+├── JobError        a compile job cannot be run, or is run already
 ├── ParityError     the saved program does not give the reference's numbers
 ├── PrecisionError  no precision mode keeps the numbers, by forecast
 ├── PreflightError  the target's compiler or its device would refuse a program
@@ -30,6 +31,10 @@ class CompilerError(BuildError):
 
 class HostError(BuildError):
     """This machine lacks what the target's compiler needs."""
+
+
+class JobError(CompileError):
+    """A compile job cannot be run, or is run already by another process."""
 
 
 class ParityError(CompileError):

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -28,17 +33,41 @@ def package(folder: Path, manifest: Manifest, out: Path) -> Path:
     read_artifact(folder)
     identity = sha256_bytes(data)
     final = out / f"{manifest.model}-{manifest.target}-{manifest.precision}-{identity[:12]}"
-    if final.exists() and not _is_whole(final):
+    if final.exists() and not is_whole(final):
         final.rename(folder.with_name("damaged"))
     try:
         folder.rename(final)
     except OSError:  # it is there already, perhaps since a moment ago
-        if not _is_whole(final):
+        if not is_whole(final):
             raise
     return final
 
 
-def _is_whole(folder: Path) -> bool:
+@contextmanager
+def scratch_in(out: Path) -> Iterator[Path]:
+    """A folder in `out` for work in progress; what killed processes left there is removed."""
+    host = (
+        socket.gethostname()
+    )  # others may share the folder, and their process numbers say nothing
+    for left in out.glob(f".building-{host}-*"):
+        if not _is_running(left.name[len(f".building-{host}-") :].partition("-")[0]):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=f".building-{host}-{os.getpid()}-") as folder:
+        yield Path(folder)
+
+
+def _is_running(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:  # it runs, for somebody else
+        return True
+    return True
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder is an artifact and every byte of its programs is right."""
     try:
         artifact = read_artifact(folder)
         for program in artifact.manifest.programs:

@@ -91,7 +91,7 @@ class _Job:
         return survey(
             specialise(self.model, checkpoint, self.size),
             f"{self.model.name} ({checkpoint.name})",
-            targets,
+            [mode for target in targets for mode in modes_of(target)],
             NEURON_PASSES if lowering else (),
             photographs(images, _MAX_PHOTOGRAPHS),
             BF16,

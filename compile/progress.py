@@ -10,6 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 
+def say(text: str) -> None:
+    """One line, for work whose steps are not known before."""
+    Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def steps(total: int) -> Iterator[Callable[[str], None]]:
     """Yields a function to call with what begins now; `total` is how often it will be called.

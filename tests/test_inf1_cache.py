@@ -58,6 +58,16 @@ def test_another_precision_batch_or_weight_is_compiled_anew(
     assert calls_after(standin, stem, small()) == 4
 
 
+def test_without_settings_files_stay_in_the_users_cache(
+    standin: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    inf1.build(small(), example(), tmp_path / "a", PRECISION)
+    kept = tmp_path / ".cache/depth-anything-inferentia"
+    assert {path.name for path in kept.iterdir()} == {"programs", "work"}
+    assert len(standin.calls()) == 1
+
+
 def test_another_compiler_is_compiled_with_anew(
     standin: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

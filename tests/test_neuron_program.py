@@ -95,4 +95,3 @@ def test_files_stay_in_the_users_cache_by_default(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HOME", "/home/somebody")
     assert Settings().folder == Path("/home/somebody/.cache/depth-anything-inferentia")
     assert Settings().timeout_s == 7200
-    assert Settings().memory_limit_bytes > 1 << 20

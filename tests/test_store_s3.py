@@ -53,7 +53,7 @@ def requests(store: S3Store) -> list[str]:
     return sent
 
 
-def upload(store: S3Store, key: str = "big", data: bytes = DATA) -> bool:
+def upload(store: S3Store, key: str = "big", data: bytes = DATA) -> int:
     return store.upload(key, memoryview(data), sha256_bytes(data), lambda _: None)
 
 
@@ -94,14 +94,15 @@ def test_a_killed_upload_goes_on_with_the_parts_that_are_missing(store: S3Store)
     assert [listed.key for listed in store.listed("")] == ["big-too"]
     sent = requests(store)
     progress: list[int] = []
-    assert store.upload("big", memoryview(LARGE), sha256_bytes(LARGE), progress.append)
+    sent_bytes = store.upload("big", memoryview(LARGE), sha256_bytes(LARGE), progress.append)
+    assert sent_bytes == len(LARGE) - 2 * PART_BYTES
     assert sent.count("UploadPart") == 2
     assert "CreateMultipartUpload" not in sent
     assert progress == [PART_BYTES] * 3 + [len(LARGE) - 3 * PART_BYTES]
     assert b"".join(store.download("big", 0, len(LARGE))) == LARGE
     assert unfinished(store) == []
     sent.clear()
-    assert not upload(store, data=LARGE)
+    assert upload(store, data=LARGE) == 0
     assert sent == ["HeadObject"]
 
 
@@ -123,7 +124,7 @@ def test_unfinished_uploads_of_others_are_left_alone(store: S3Store) -> None:
     ]
     neighbour = begin(store, "big-too", DATA[:PART_BYTES])
     sent = requests(store)
-    assert upload(store)
+    assert upload(store) == len(DATA)
     assert sent.count("UploadPart") == 2
     assert set(unfinished(store)) == {*theirs, neighbour}
     assert whole(store) == DATA
@@ -136,11 +137,11 @@ def test_an_upload_that_another_push_completes_is_no_failure(
     with opened(store.name) as other:
 
         def completed_by_another(**_: Any) -> None:
-            assert upload(other)
+            assert upload(other) == len(DATA) - PART_BYTES
             raise store.client.exceptions.NoSuchUpload({"Error": {}}, "UploadPart")
 
         monkeypatch.setattr(store.client, "upload_part", completed_by_another)
-        assert upload(store)
+        assert upload(store) == 0
     assert "another push of big ended the upload" in caplog.text
     assert whole(store) == DATA
 
@@ -167,8 +168,8 @@ def test_a_server_that_keeps_other_bytes_is_told(
 
 def test_an_object_with_another_checksum_is_sent_again(store: S3Store) -> None:
     wrong = b"x" + DATA[1:]
-    assert upload(store, data=wrong)  # the server keeps a checksum of objects in parts
-    assert upload(store)
+    upload(store, data=wrong)  # the server keeps a checksum of objects in parts
+    assert upload(store) == len(DATA)
     assert whole(store) == DATA
 
 

@@ -68,7 +68,7 @@ class Settings:
         default_factory=lambda: Path.home() / ".cache" / "depth-anything-inferentia"
     )  # work folders and compiled programs
     timeout_s: float = 2 * 3600.0  # for one sub-graph: the longest published one took 112 minutes
-    memory_limit_bytes: int = field(default_factory=free_memory_bytes)
+    memory_limit_bytes: Optional[int] = None  # None: most of what is free when a run begins
 
 
 def compile_program(
@@ -128,12 +128,13 @@ def _run(
     """Trace, compile, save and inspect. Returns what the log says, and what the watchdog saw."""
     watch: Optional[Watch] = None
     timeout_s = None if toolchain.keeps_time else settings.timeout_s
+    memory_bytes = settings.memory_limit_bytes or free_memory_bytes()
     try:
         with ExitStack() as stack:
             stack.enter_context(logged_to(order.work / _LOG, toolchain.logger_name))
             stack.enter_context(_stdout_to(order.work / _OUTPUT))
             stack.enter_context(torch.no_grad())
-            watch = stack.enter_context(watched(settings.memory_limit_bytes, timeout_s))
+            watch = stack.enter_context(watched(memory_bytes, timeout_s))
             program = toolchain.trace(order)
     except Exception as error:  # foreign code raises a dozen kinds, some of them documented
         missing = partial(_unsupported, traced, toolchain)

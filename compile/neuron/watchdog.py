@@ -87,7 +87,7 @@ def free_memory_bytes() -> int:
 
 def _look(watch: Watch, others: set[int], deadline: float) -> None:
     processes = _processes()
-    mine = {p for p in set(_descendants(processes)) - others if not _only_forked(p)}
+    mine = {p for p in set(_descendants(processes)) - others if _runs(p)}
     watch.seen.update((process, processes[process].began) for process in mine)
     used = sum(processes[process].resident_bytes for process in mine)
     watch.peak_bytes = max(watch.peak_bytes, used)
@@ -97,14 +97,15 @@ def _look(watch: Watch, others: set[int], deadline: float) -> None:
         _end(watch)
 
 
-def _only_forked(process: int) -> bool:
-    """Whether a process is a copy of this one that has not begun its own program yet.
+def _runs(process: int) -> bool:
+    """Whether a process runs a program of its own: it has begun, and has not ended.
 
-    For a moment it seems to hold all that this process holds.
+    Just forked it is a copy of this process, and seems to hold all that this one holds.
     """
     with suppress(OSError):
-        return (PROC / str(process) / "cmdline").read_bytes() == _OWN_COMMAND.read_bytes()
-    return True
+        command = (PROC / str(process) / "cmdline").read_bytes()
+        return command not in (b"", _OWN_COMMAND.read_bytes())
+    return False
 
 
 def _end(watch: Watch) -> None:

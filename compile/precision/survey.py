@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from compile.lowering.passes import lower
-from compile.modes import modes_of
+from compile.modes import Mode
 from compile.precision.forecast import Step, forecasts
 from compile.precision.report import PrecisionReport
 from compile.probes import Picture, Probe, probes
@@ -19,18 +19,17 @@ from depth_anything_v2.preprocess import NORMALISATION, unnormalised
 def survey(
     network: DepthAnything,
     name: str,
-    targets: Sequence[str],
+    modes: Sequence[Mode],
     passes: Sequence[str],
     photographs: Sequence[Picture],
     limit: Limit,
     on_step: Step = lambda _: None,
 ) -> list[PrecisionReport]:
-    """All modes of each target at the network's size; `name` says which model and weights.
+    """One report per target of these modes, at the network's size.
 
-    Raises TargetError if a target has no modes, and ParityError if the network gives no usable
-    depth in float32.
+    `name` says which model and weights. Raises ParityError if the network gives no usable depth in
+    float32.
     """
-    modes = [mode for target in targets for mode in modes_of(target)]
     lowered: nn.Module = lower(network, passes) if passes else network
     images = inputs(probes(network.size, photographs), passes)
     found = forecasts(lowered, modes, images, on_step)
@@ -44,7 +43,7 @@ def survey(
             limit,
             tuple(one for one in found if one.mode.target == target),
         )
-        for target in targets
+        for target in dict.fromkeys(mode.target for mode in modes)
     ]
 
 

@@ -55,16 +55,16 @@ class FolderStore:
                 part.write_bytes(data)
             return True
 
-    def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> bool:
+    def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> int:
         path = self._root / key
         with self._translated():
             if path.is_file() and sha256_file(path) == sha256:
                 on_bytes(len(data))
-                return False
+                return 0
             with self._replaced(key) as part, part.open("wb") as opened:
                 for start in range(0, len(data), _CHUNK_BYTES):
                     on_bytes(opened.write(data[start : start + _CHUNK_BYTES]))
-        return True
+        return len(data)
 
     def download(self, key: str, start: int, size_bytes: int) -> Iterator[bytes]:
         path = self._root / key

@@ -52,8 +52,8 @@ class Parts:
         return b64encode(hashlib.sha256(digests).digest()).decode()
 
 
-def upload_in_parts(place: Place, parts: Parts, on_bytes: OnBytes) -> None:
-    """Send what is not there yet, then join the parts.
+def upload_in_parts(place: Place, parts: Parts, on_bytes: OnBytes) -> int:
+    """Send what is not there yet, then join the parts; returns how many bytes were sent.
 
     Raises the client's NoSuchUpload if another process ended the upload meanwhile.
     """
@@ -64,6 +64,7 @@ def upload_in_parts(place: Place, parts: Parts, on_bytes: OnBytes) -> None:
         unfinished = created["UploadId"], {}
     upload_id, tags = unfinished
     done = []
+    sent_bytes = 0
     for number in parts.numbers:
         checksum = parts.checksum(number)
         if number not in tags:
@@ -75,11 +76,13 @@ def upload_in_parts(place: Place, parts: Parts, on_bytes: OnBytes) -> None:
                 ChecksumSHA256=checksum,
             )
             tags[number] = sent["ETag"]
+            sent_bytes += len(parts.part(number))
         done.append({"PartNumber": number, "ETag": tags[number], "ChecksumSHA256": checksum})
         on_bytes(len(parts.part(number)))
     client.complete_multipart_upload(
         **place.address, UploadId=upload_id, MultipartUpload={"Parts": done}
     )
+    return sent_bytes
 
 
 def _unfinished(place: Place, parts: Parts) -> Optional[tuple[str, dict[int, str]]]:

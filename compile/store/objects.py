@@ -45,8 +45,8 @@ class ObjectStore(Protocol):
     def write_if(self, key: str, data: bytes, tag: Optional[str]) -> bool:
         """Replace the bytes that have this tag, or create if it is None. False if they differ."""
 
-    def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> bool:
-        """Write bytes of any size whose hash is known. False if they were there already."""
+    def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> int:
+        """Write bytes of any size whose hash is known; how many were not there already."""
 
     def download(self, key: str, start: int, size_bytes: int) -> Iterator[bytes]:
         """The bytes from `start` on; none if the object has not exactly `size_bytes`."""

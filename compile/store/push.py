@@ -53,10 +53,9 @@ def push(store: ObjectStore, artifact: Artifact, on_bytes: OnBytes = lambda _: N
     sent_bytes = kept_bytes = 0
     for file in program_files(manifest):
         with artifact.open_file(file) as data:
-            if store.upload(object_key(file.sha256), data, file.sha256, on_bytes):
-                sent_bytes += len(data)
-            else:
-                kept_bytes += len(data)
+            sent = store.upload(object_key(file.sha256), data, file.sha256, on_bytes)
+            sent_bytes += sent
+            kept_bytes += len(data) - sent
     for name in REPORTS:
         path = artifact.folder / name
         if companion_key(identity, name) not in there and path.is_file():

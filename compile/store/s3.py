@@ -114,15 +114,15 @@ class S3Store:
             time.sleep(0.1 * 2**attempt)  # another write was under way: S3 wants us to ask again
         raise StoreError(f"{self.name}/{key}: others keep writing it; try again later")
 
-    def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> bool:
+    def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> int:
         with self._translated():
             if self._has(key, data, sha256):
                 on_bytes(len(data))
-                return False
-            self._send(key, data, on_bytes)
+                return 0
+            sent_bytes = self._send(key, data, on_bytes)
             if not self._has(key, data, sha256):
                 raise StoreError(f"{self.name}/{key}: is not what was sent; push again")
-        return True
+        return sent_bytes
 
     def download(self, key: str, start: int, size_bytes: int) -> Iterator[bytes]:
         attempts = _STREAM_ATTEMPTS
@@ -157,16 +157,17 @@ class S3Store:
             **self._address(key), Body=data, ChecksumSHA256=checksum, **condition
         )
 
-    def _send(self, key: str, data: memoryview, on_bytes: OnBytes) -> None:
+    def _send(self, key: str, data: memoryview, on_bytes: OnBytes) -> int:
         if len(data) <= self._part_bytes:
             self._put(key, bytes(data))
             on_bytes(len(data))
-            return
+            return len(data)
         place = Place(self.client, self._bucket, self._prefix + key)
         try:
-            upload_in_parts(place, Parts(data, self._part_bytes), on_bytes)
+            return upload_in_parts(place, Parts(data, self._part_bytes), on_bytes)
         except self.client.exceptions.NoSuchUpload:
             logger.warning("another push of %s ended the upload", key)  # perhaps with all parts
+            return 0
 
     def _has(self, key: str, data: memoryview, sha256: str) -> bool:
         """Whether the object is there with our size, and our checksum if the server keeps one."""

@@ -1,0 +1,61 @@
+"""The report of a job: what a reviewer reads before the artifact is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Optional
+
+from compile.job.spec import JobSpec
+from depth_anything_v2.errors import first_line
+
+_TITLES = {
+    "fetch": "Weights",
+    "preflight": "Preflight",
+    "precision": "Precision",
+    "build": "Build, parity and package",
+    "push": "Push",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    step: str
+    text: str
+    duration_s: float
+    before: bool  # done by a former run
+
+
+def write_report(
+    folder: Path,
+    spec: JobSpec,
+    sections: Sequence[Section],
+    failed: Optional[str],
+    problem: Optional[Exception],
+) -> Path:
+    """Write report.md into the job's folder; `failed` is the step that `problem` ended."""
+    verdict = f"**FAILED at {failed}**: {first_line(problem)}" if problem else "**done**"
+    lines = [f"# Compile job: {spec.model} for {spec.target}", "", verdict, ""]
+    lines += ["| step | seconds | |", "|---|--:|---|"]
+    for one in sections:
+        lines.append(f"| {one.step} | {one.duration_s:.1f} | {'done before' * one.before} |")
+    if failed:
+        lines.append(f"| {failed} | | failed |")
+    lines += ["", "Asked for:", "", "```"]
+    lines += [f"{key} = {value!r}" for key, value in asdict(spec).items() if value is not None]
+    lines.append("```")
+    for one in sections:
+        lines += ["", f"## {_TITLES[one.step]}", "", _below(one.text)]
+    if problem:
+        lines += ["", f"## {_TITLES[str(failed)]}", "", "```", str(problem), "```"]
+    path = folder / "report.md"
+    part = path.with_suffix(".part")
+    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    part.replace(path)
+    return path
+
+
+def _below(text: str) -> str:
+    """Headings two levels down, to be parts of a section."""
+    return "\n".join(f"##{line}" if line.startswith("#") else line for line in text.splitlines())

@@ -1,0 +1,94 @@
+"""What a compile job is to do, from a TOML file or the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import tomli
+
+from compile.modes import mode_named
+from depth_anything_v2.config import model_named
+from depth_anything_v2.digest import sha256_bytes
+from depth_anything_v2.errors import InputError
+from depth_anything_v2.sizes import parse_size
+from depth_anything_v2.strict_json import decode
+
+AUTO = "auto"  # precision: the fastest mode that the forecast finds within the limit
+_INSTANCES = {"inf1": "inf1.xlarge", "inf2": "inf2.xlarge"}  # by target: the smallest
+_ELSEWHERE = {"accept_licence", "endpoint_url", "out", "store"}
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """Every field of a job file. Sizes are HEIGHTxWIDTH in px, multiples of 14."""
+
+    model: str
+    target: str = "openvino"
+    sizes: tuple[str, ...] = ("518x518",)
+    batches: tuple[int, ...] = (1,)
+    precision: str = AUTO
+    checkpoint: Optional[str] = None  # weights file; by default the model's own, or downloaded
+    accept_licence: bool = False  # of a published checkpoint that asks for it
+    split: bool = False  # encoder and decoder as programs of their own
+    images: str = "input_images"  # photographs for forecast and parity
+    out: str = "artifacts"
+    store: Optional[str] = None  # s3://bucket/prefix or a folder to push to
+    endpoint_url: Optional[str] = None  # S3 server other than AWS
+    instance: Optional[str] = None  # for the plan; by default the target's smallest
+    timeout_s: Optional[float] = None  # of one compiler run
+
+    @property
+    def shapes(self) -> list[tuple[tuple[int, int], int]]:
+        """(height, width) in px and batch of every program."""
+        sizes = dict.fromkeys(parse_size(text) for text in self.sizes)
+        return [(size, batch) for size in sizes for batch in dict.fromkeys(self.batches)]
+
+    @property
+    def plan_instance(self) -> Optional[str]:
+        return self.instance or _INSTANCES.get(self.target)
+
+    def digest(self) -> str:
+        """The same for the same artifact: where it goes afterwards does not count."""
+        facts = {name: value for name, value in asdict(self).items() if name not in _ELSEWHERE}
+        return sha256_bytes(json.dumps(facts, sort_keys=True).encode())
+
+
+def read_spec(path: Path) -> dict[str, Any]:
+    """The fields of a job file, not checked yet. Raises InputError that says what is wrong."""
+    try:
+        with path.open("rb") as opened:
+            return tomli.loads(opened.read(_MAX_BYTES).decode("utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # TOML or UTF-8
+        raise InputError(f"{path}: not a TOML file: {error}") from error
+
+
+def make_spec(found: Mapping[str, Any], where: str) -> JobSpec:
+    """A checked job from its fields. Raises InputError or TargetError, naming the field."""
+    if "model" not in found:
+        raise InputError(f"{where}: no model; say which one, like model = 'vits'")
+    given = json.loads(json.dumps(dict(found), default=str))
+    defaults = asdict(JobSpec(model=""))
+    try:
+        spec = decode(JobSpec, {**json.loads(json.dumps(defaults)), **given})
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from error
+    model_named(spec.model)
+    _check(spec, where)
+    return spec
+
+
+def _check(spec: JobSpec, where: str) -> None:
+    if not spec.sizes or not spec.batches:
+        raise InputError(f"{where}: no size or no batch, so there is nothing to build")
+    for _, batch in spec.shapes:
+        if batch < 1:
+            raise InputError(f"{where}: batch {batch}: must be at least 1")
+    if spec.target in _INSTANCES and spec.precision != AUTO:
+        mode_named(spec.target, spec.precision)

@@ -1,0 +1,157 @@
+"""What each step of a compile job does: from the job and earlier results to a result and a section.
+
+A result is text, so that it can be kept and compared; a section is Markdown for the report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Callable, Optional
+
+from compile.build import Request, build
+from compile.build_cli import MAX_PHOTOGRAPHS
+from compile.errors import PreflightError
+from compile.job.spec import AUTO, JobSpec
+from compile.modes import mode_named, modes_of
+from compile.plan.plan import plan_for
+from compile.precision.survey import survey
+from compile.preflight.programs import lane_remark, network_for, preflight_all
+from compile.preflight.report import all_together
+from compile.probes import photographs
+from compile.specialise import specialise
+from compile.store.names import ALIASES, program_files
+from compile.store.objects import open_store
+from compile.store.progress import transfer
+from compile.store.push import push
+from compile.targets import default_precision, target_named
+from compile.weights import find, read
+from depth_anything_v2.artifact import read_artifact
+from depth_anything_v2.config import UNTRAINED, model_named
+from depth_anything_v2.digest import sha256_file
+from depth_anything_v2.download import fetch
+from depth_anything_v2.errors import CheckpointError
+from depth_anything_v2.registry import PUBLISHED
+
+CHECKPOINTS = Path("checkpoints")
+Say = Callable[[str], None]  # called with what begins now, in words
+
+
+@dataclass(frozen=True)
+class Done:
+    result: str
+    section: str
+
+
+def fetch_weights(spec: JobSpec, say: Say) -> Done:
+    """The file with the weights, downloaded if need be. Result: its path, or `untrained`.
+
+    Raises CheckpointError, DownloadError or LicenceError. Never takes another model's weights.
+    """
+    if spec.checkpoint == UNTRAINED:
+        return Done(UNTRAINED, "Fixed-seed weights, to try the target: the depth means nothing.")
+    model = model_named(spec.model)
+    path = Path(spec.checkpoint) if spec.checkpoint else find(model, CHECKPOINTS)
+    if path is None:
+        if spec.model not in PUBLISHED:
+            raise CheckpointError(f"no checkpoint of {spec.model} is published; name a file")
+        say(f"download the weights of {spec.model}")
+        path = fetch(PUBLISHED[spec.model], CHECKPOINTS, spec.accept_licence)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    return Done(str(path), f"`{path.name}`, sha256 `{sha256_file(path)}`")
+
+
+def check_operators(spec: JobSpec, precision: Optional[str], say: Say) -> Done:
+    """Would every program compile whole, and do all fit? Raises PreflightError if not."""
+    target = target_named(spec.target)
+    if not target.device:
+        return Done("", f"Not needed: programs of {spec.target} run on a CPU.")
+    mode = None if precision is None else mode_named(spec.target, precision)
+    network = network_for(model_named(spec.model), None)
+    reports = preflight_all(network, spec.target, spec.shapes, target.passes, mode, say)
+    memory = all_together(reports)
+    problems = [f"{one.program}: {text}" for one in reports for text in one.problems()]
+    if not memory.passed:
+        problems.append("the programs do not fit into device memory together; make fewer")
+    if problems:
+        raise PreflightError("; ".join(problems))
+    remark = lane_remark(spec.target)
+    sections = [one.markdown() for one in reports]
+    return Done("passed", "\n\n".join([*([remark] if remark else []), *sections, memory.text()]))
+
+
+def choose_precision(spec: JobSpec, weights: str, say: Say) -> Done:
+    """The precision to build with, forecast for a Neuron target at the first size.
+
+    Raises PrecisionError if the mode asked for, or every mode, is forecast to miss the limit.
+    """
+    target = target_named(spec.target)
+    if not target.device:
+        chosen = default_precision(spec.target) if spec.precision == AUTO else spec.precision
+        return Done(chosen, f"`{chosen}`; parity measures what it costs, below.")
+    model = model_named(spec.model)
+    checkpoint = read(model, weights)
+    every = modes_of(spec.target)
+    modes = every if spec.precision == AUTO else (mode_named(spec.target, spec.precision),)
+    (report,) = survey(
+        specialise(model, checkpoint, spec.shapes[0][0]),
+        f"{spec.model} ({checkpoint.name})",
+        modes,
+        target.passes,
+        photographs(Path(spec.images), MAX_PHOTOGRAPHS),
+        target.limits[modes[0].name],
+        say,
+    )
+    return Done(report.choose().mode.name, report.markdown())
+
+
+def estimate_plan(spec: JobSpec) -> Optional[str]:
+    """Estimated speed and cost at the first size, Markdown; None for a CPU."""
+    if spec.plan_instance is None:
+        return None
+    return plan_for(
+        model_named(spec.model).config, spec.shapes[0][0], spec.plan_instance
+    ).markdown()
+
+
+def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Done:
+    """Build, prove and package. Result: the artifact's folder. Raises what `build` raises."""
+    model = model_named(spec.model)
+    request = Request(
+        model,
+        read(model, weights),
+        spec.target,
+        precision,
+        list(dict.fromkeys(size for size, _ in spec.shapes)),
+        list(dict.fromkeys(spec.batches)),
+        photographs(Path(spec.images), MAX_PHOTOGRAPHS),
+        split=spec.split,
+    )
+    if spec.timeout_s is not None:
+        request = replace(request, settings=replace(request.settings, timeout_s=spec.timeout_s))
+    folder = build(request, Path(spec.out), say)
+    plan = estimate_plan(spec)
+    own = (folder / "report.md").read_text(encoding="utf-8")
+    return Done(str(folder), own + (f"\n## Plan, estimated\n\n{plan}\n" if plan else ""))
+
+
+def check_store(spec: JobSpec) -> None:
+    """Raises StoreError now rather than after hours of work."""
+    if spec.store is not None:
+        with open_store(spec.store, spec.endpoint_url) as place:
+            next(iter(place.listed(ALIASES)), None)
+
+
+def push_artifact(spec: JobSpec, folder: str) -> Done:
+    """Into the store, if the job has one. Result: the identity. Raises StoreError."""
+    artifact = read_artifact(Path(folder))
+    if spec.store is None:
+        return Done(artifact.identity, "The job names no store.")
+    size_bytes = sum(file.size_bytes for file in program_files(artifact.manifest))
+    place, bar = open_store(spec.store, spec.endpoint_url), transfer("push", size_bytes)
+    with place as store, bar as on_bytes:
+        done = push(store, artifact, on_bytes)
+    sent, kept = done.sent_bytes / 1e6, done.kept_bytes / 1e6
+    told = f"`{artifact.identity}` to `{spec.store}`: sent {sent:.1f} MB, {kept:.1f} MB were there."
+    return Done(artifact.identity, told)
