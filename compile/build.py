@@ -147,6 +147,13 @@ def _described(files: Sequence[Path]) -> tuple[ProgramFile, ...]:
     )
 
 
+def _other_flags(reports: Sequence[ProgramReport]) -> Iterator[str]:
+    """Of programs that came out only when less was asked of the compiler."""
+    for report in reports:
+        if report.record and report.record.attempts:
+            yield f"{report.name}: {report.record.rung}"
+
+
 def _manifest(request: Request, target: Target, maker: Builder, built: _Built) -> Manifest:
     limit = target.limits[request.precision]
     folded = tuple(name for name in target.passes if name == NORMALISATION)
@@ -164,7 +171,7 @@ def _manifest(request: Request, target: Target, maker: Builder, built: _Built) -
         ),
         target=target.name,
         precision=request.precision,
-        compiler_flags=maker.flags(request.precision),
+        compiler_flags=(*maker.flags(request.precision), *_other_flags(built.reports)),
         versions={**provenance_versions(), **maker.versions()},
         parity_limit=ParityLimit(
             limit.max_rel, limit.mean_rel, None if target.device else not built.failures

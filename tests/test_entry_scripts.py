@@ -19,6 +19,7 @@ from serve.preview import WARM_LAST, upstream_levels
 from tests.hostile import encoded, picture, write_hostile_folder
 
 ROOT = Path(__file__).resolve().parent.parent
+SIDE = str(MODELS["demo"].short_side_px)
 
 
 def command(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -83,7 +84,7 @@ def test_mistakes_get_one_line_and_a_code(
 
 def test_run_gives_upstream_s_pictures(place: Path) -> None:
     """Levels and colours from the values that inference.py gives, laid out as upstream does."""
-    flags = ("--encoder", "demo", "--img-path", "input_images/good.png", "--input-size", "252")
+    flags = ("--encoder", "demo", "--img-path", "input_images/good.png", "--input-size", SIDE)
     values = command(
         place, "inference.py", "--model", "demo", "--input", "input_images", "--format", "npy",
         "--output", "values",
@@ -111,7 +112,7 @@ def test_run_reads_a_list_and_keeps_same_names_apart(place: Path) -> None:
     (place / "more/good.png").write_bytes(encoded(picture(seed=9), "PNG"))
     (place / "list.txt").write_text("input_images/good.png\nmore/good.png\n")
     done = command(
-        place, "run.py", "--encoder", "demo", "--img-path", "list.txt", "--input-size", "252",
+        place, "run.py", "--encoder", "demo", "--img-path", "list.txt", "--input-size", SIDE,
         "--outdir", "listed",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
