@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Optional
 
 from compile.errors import BuildError, ParityError
+from compile.lowering.passes import with_forms
 from compile.neuron.program import Settings
 from compile.package import package, provenance_versions, scratch_in
 from compile.parity import failure, worst
@@ -53,6 +54,7 @@ class Request:
     force: bool = False  # write the artifact although its parity failed
     split: bool = False  # encoder and decoder as programs of their own
     settings: Settings = field(default_factory=Settings)  # of a Neuron compiler
+    forms: Sequence[str] = ()  # of lowering passes, beside or in place of the target's
 
     def shapes(self) -> Iterator[tuple[tuple[int, int], int]]:
         for size in dict.fromkeys(self.sizes):
@@ -108,6 +110,7 @@ def _build_programs(
         request.photographs,
         request.split,
         request.settings,
+        with_forms(target.passes, request.forms),
     )
     built = _Built()
     network: Optional[DepthAnything] = None
@@ -156,7 +159,9 @@ def _other_flags(reports: Sequence[ProgramReport]) -> Iterator[str]:
 
 def _manifest(request: Request, target: Target, maker: Builder, built: _Built) -> Manifest:
     limit = target.limits[request.precision]
-    folded = tuple(name for name in target.passes if name == NORMALISATION)
+    passes = with_forms(target.passes, request.forms)
+    folded = tuple(name for name in passes if name == NORMALISATION)
+    lowering = (f"lowering={','.join(passes)}",) if passes else ()
     return Manifest(
         format=FORMAT,
         family=request.model.family,
@@ -171,7 +176,11 @@ def _manifest(request: Request, target: Target, maker: Builder, built: _Built) -
         ),
         target=target.name,
         precision=request.precision,
-        compiler_flags=(*maker.flags(request.precision), *_other_flags(built.reports)),
+        compiler_flags=(
+            *maker.flags(request.precision),
+            *lowering,
+            *_other_flags(built.reports),
+        ),
         versions={**provenance_versions(), **maker.versions()},
         parity_limit=ParityLimit(
             limit.max_rel, limit.mean_rel, None if target.device else not built.failures

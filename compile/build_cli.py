@@ -47,6 +47,11 @@ def build(
     force: bool = typer.Option(
         False, help="Write the artifact even if parity fails; it says so, and serving refuses it."
     ),
+    form: list[str] = typer.Option(
+        [],
+        help="A lowering pass beside those of the target, or another form of one: resize=conv1x1, "
+        "attention_blocks=4. See compile/lowering/README.md. Repeatable.",
+    ),
     timeout_s: Optional[float] = typer.Option(
         None, min=1, help="inf1 and inf2: end a compiler run after this long; by default 2 hours."
     ),
@@ -65,7 +70,7 @@ def build(
         request = requested(model, target, precision, sizes, batches, checkpoint, images, step)
         if timeout_s is not None:
             request = replace(request, settings=replace(request.settings, timeout_s=timeout_s))
-        folder = build_artifact(replace(request, split=split, force=force), out, step)
+        folder = build_artifact(replace(request, split=split, force=force, forms=form), out, step)
     typer.echo(folder)
 
 

@@ -30,7 +30,6 @@ def compile_() -> None:
     """
 
 
-@app.command()
 def inspect(artifact: Path = _ARTIFACT) -> None:
     """Show what an artifact is: model, meaning, weights, programs, parity. Opens no program."""
     from compile.summary import summary
@@ -38,7 +37,6 @@ def inspect(artifact: Path = _ARTIFACT) -> None:
     typer.echo(summary(read_artifact(artifact)))
 
 
-@app.command()
 def verify(artifact: Path = _ARTIFACT) -> None:
     """Check every byte of an artifact against its manifest."""
     opened = read_artifact(artifact)
@@ -46,7 +44,6 @@ def verify(artifact: Path = _ARTIFACT) -> None:
     typer.echo(f"{artifact}: {len(opened.manifest.programs)} programs, every hash is right")
 
 
-@app.command()
 def parity(
     artifact: Path = _ARTIFACT,
     checkpoint: Optional[Path] = typer.Option(
@@ -87,6 +84,9 @@ for _name, _command in (
     ("preflight", preflight),
     ("precision", forecast_precision),
     ("plan", plan),
+    ("inspect", inspect),
+    ("verify", verify),
+    ("parity", parity),
     ("push", push),
     ("pull", pull),
     ("list", list_),

@@ -24,6 +24,7 @@ def job(
         None, "--accept-licence", help="Of a published checkpoint that asks for it."
     ),
     split: Optional[bool] = typer.Option(None, "--split", help="Encoder and decoder apart."),
+    form: Optional[list[str]] = typer.Option(None, help="Lowering, like `build`. Repeatable."),
     images: Optional[str] = typer.Option(None, help="Folder of photographs for the checks."),
     out: Optional[str] = typer.Option(None, help="Folder that receives artifact and report."),
     store: Optional[str] = typer.Option(None, help="s3://bucket/prefix, or a folder, to push to."),
@@ -52,6 +53,7 @@ def job(
         "checkpoint": checkpoint,
         "accept_licence": accept_licence,
         "split": split,
+        "forms": form or None,
         "images": images,
         "out": out,
         "store": store,

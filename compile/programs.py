@@ -64,6 +64,7 @@ class Workshop:
     photographs: Sequence[Picture]
     apart: bool  # encoder and decoder as programs of their own
     settings: Settings  # of a Neuron compiler
+    passes: tuple[str, ...]  # that lower the network
 
     def make(self, network: DepthAnything, batch: int, on_step: Step) -> Proven:
         """Lower, compile and measure at the network's size.
@@ -82,7 +83,7 @@ class Workshop:
         return Proven(tuple(self._for_device(network, batch)), (), preflight=report)
 
     def _lowered(self, network: DepthAnything) -> Lowered:
-        return lower(network, self.target.passes) if self.target.passes else network
+        return lower(network, self.passes) if self.passes else network
 
     def _on_cpu(self, lowered: Lowered, size: tuple[int, int], batch: int) -> Iterator[Compiled]:
         example = torch.zeros(batch, 3, *size)
@@ -117,7 +118,7 @@ class Workshop:
     def _preflight(self, network: DepthAnything, batch: int) -> PreflightReport:
         example = torch.zeros(batch, 3, *network.size)
         mode = mode_named(self.target.name, self.precision)
-        report = preflight(network, example, self.target.name, self.target.passes, mode)
+        report = preflight(network, example, self.target.name, self.passes, mode)
         if not report.passed:
             raise PreflightError(f"{report.program}: {'; '.join(report.problems())}")
         return report
@@ -127,7 +128,7 @@ class Workshop:
     ) -> Proven:
         started = time.perf_counter()
         runs = [self.maker.load(list(one.files), self.precision) for one in compiled]
-        run = chained(runs, self.target.passes)
+        run = chained(runs, self.passes)
         results = measure(network, run, probes(network.size, self.photographs), batch)
         return Proven(compiled, results, time.perf_counter() - started)
 

@@ -99,6 +99,7 @@ def run_job(spec: JobSpec, say: Say) -> Outcome:
     ready(target_named(spec.target, None if spec.precision == AUTO else spec.precision))
     folder = job_folder(spec)
     with ledger_in(folder) as ledger:
+        steps.passes_of(spec)
         steps.check_store(spec)
         job = Job(spec, ledger, say)
         problem: Optional[Exception] = None

@@ -35,6 +35,7 @@ class JobSpec:
     checkpoint: Optional[str] = None  # weights file; by default the model's own, or downloaded
     accept_licence: bool = False  # of a published checkpoint that asks for it
     split: bool = False  # encoder and decoder as programs of their own
+    forms: tuple[str, ...] = ()  # of lowering passes, beside or in place of the target's
     images: str = "input_images"  # photographs for forecast and parity
     out: str = "artifacts"
     store: Optional[str] = None  # s3://bucket/prefix or a folder to push to

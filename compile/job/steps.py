@@ -13,6 +13,7 @@ from compile.build import Request, build
 from compile.build_cli import MAX_PHOTOGRAPHS
 from compile.errors import PreflightError
 from compile.job.spec import AUTO, JobSpec
+from compile.lowering.passes import with_forms
 from compile.modes import mode_named, modes_of
 from compile.plan.plan import plan_for
 from compile.precision.survey import survey
@@ -62,6 +63,11 @@ def fetch_weights(spec: JobSpec, say: Say) -> Done:
     return Done(str(path), f"`{path.name}`, sha256 `{sha256_file(path)}`")
 
 
+def passes_of(spec: JobSpec) -> tuple[str, ...]:
+    """Raises InputError if a form does not exist."""
+    return with_forms(target_named(spec.target).passes, spec.forms)
+
+
 def check_operators(spec: JobSpec, precision: Optional[str], say: Say) -> Done:
     """Would every program compile whole, and do all fit? Raises PreflightError if not."""
     target = target_named(spec.target)
@@ -69,7 +75,7 @@ def check_operators(spec: JobSpec, precision: Optional[str], say: Say) -> Done:
         return Done("", f"Not needed: programs of {spec.target} run on a CPU.")
     mode = None if precision is None else mode_named(spec.target, precision)
     network = network_for(model_named(spec.model), None)
-    reports = preflight_all(network, spec.target, spec.shapes, target.passes, mode, say)
+    reports = preflight_all(network, spec.target, spec.shapes, passes_of(spec), mode, say)
     memory = all_together(reports)
     problems = [f"{one.program}: {text}" for one in reports for text in one.problems()]
     if not memory.passed:
@@ -98,7 +104,7 @@ def choose_precision(spec: JobSpec, weights: str, say: Say) -> Done:
         specialise(model, checkpoint, spec.shapes[0][0]),
         f"{spec.model} ({checkpoint.name})",
         modes,
-        target.passes,
+        passes_of(spec),
         photographs(Path(spec.images), MAX_PHOTOGRAPHS),
         target.limits[modes[0].name],
         say,
@@ -127,6 +133,7 @@ def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Don
         list(dict.fromkeys(spec.batches)),
         photographs(Path(spec.images), MAX_PHOTOGRAPHS),
         split=spec.split,
+        forms=spec.forms,
     )
     if spec.timeout_s is not None:
         request = replace(request, settings=replace(request.settings, timeout_s=spec.timeout_s))

@@ -101,6 +101,16 @@ class Costs:
         return 100 * sum(cost.macs for cost in self.passes) / self.macs_before
 
 
+def with_forms(passes: Sequence[str], forms: Sequence[str]) -> tuple[str, ...]:
+    """The passes, some in another form or with others beside them: "attention_blocks=4".
+
+    Raises InputError as `asked` does.
+    """
+    asked(forms)
+    chosen = {text.partition("=")[0]: text for text in (*passes, *forms)}
+    return tuple(chosen.values())
+
+
 def lower(network: Union[DepthAnything, OpenNetwork], passes: Sequence[str]) -> OpenNetwork:
     """A rewritten copy of the network at its current size, [B,3,H,W] -> [B,H,W], in eval mode.
 
