@@ -6,23 +6,21 @@ needs no chip; running does: on any other machine a program loads and gives wron
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Optional
 
 import torch
 from torch import Tensor, nn
 
-from compile.errors import BuildError, HostError
-from compile.modes import FP16, mode_named
-from compile.neuron.host import has_device, version
-from compile.neuron.ladder import Built, Name, Rung, climb, gentle, rungs
-from compile.neuron.program import CompileOrder, Settings, Toolchain, compile_program
-from compile.neuron.record import BuildRecord
+from compile.errors import HostError
+from compile.modes import mode_named
+from compile.neuron import builder
+from compile.neuron.failure import unsupported
+from compile.neuron.host import version
+from compile.neuron.ladder import Built, Name
+from compile.neuron.program import CompileOrder, Settings, Toolchain
 from compile.targets import Run
-from depth_anything_v2.depth_map import FloatArray
 from depth_anything_v2.errors import first_line
 
 # By default a partition that holds 60 % of the operators is compiled alone, and smaller ones stay
@@ -42,16 +40,8 @@ def build(
     precision: str,
     settings: Optional[Settings] = None,
 ) -> list[Path]:
-    """Compile a lowered network to `stem.pt`; its record is `stem.build.json`.
-
-    If the compiler dies, it is tried again with fewer optimisations. Raises HostError,
-    CompilerError or BuildError.
-    """
-    asked = Rung("as asked", "", len(example))
-    ladder = (asked, *gentle(asked, _FEWER_OPTIMISATIONS))
-    compile_one = partial(_compile_one, precision, settings or Settings())
-    built = climb(ladder, network, example, lambda _stage, _batch: stem, compile_one)
-    return list(built[0].files)
+    """As `compile.neuron.builder.build`."""
+    return builder.build(_TOOLCHAIN, network, example, stem, precision, settings)
 
 
 def build_programs(
@@ -62,38 +52,13 @@ def build_programs(
     apart: bool = False,
     settings: Optional[Settings] = None,
 ) -> list[Built]:
-    """The same with the whole ladder: may give encoder and decoder apart, or a smaller batch.
-
-    `name` gives the path of a program, without a suffix, from its stage and batch.
-    """
-    ladder = rungs(len(example), _FEWER_OPTIMISATIONS, apart)
-    compile_one = partial(_compile_one, precision, settings or Settings())
-    return climb(ladder, network, example, name, compile_one)
+    """As `compile.neuron.builder.build_programs`."""
+    return builder.build_programs(_TOOLCHAIN, network, example, name, precision, apart, settings)
 
 
 def load(files: Sequence[Path], precision: str) -> Run:
     """Load a program on one NeuronCore. Raises BuildError if there is none here."""
-    if not has_device():
-        raise BuildError(
-            f"{files[0]}: no Neuron device here, and without one the program gives wrong numbers; "
-            "load it on an Inf1 instance"
-        )
-    if not {"NEURON_RT_NUM_CORES", "NEURON_RT_VISIBLE_CORES"} & set(os.environ):
-        os.environ["NEURON_RT_NUM_CORES"] = "1"  # else this process takes every core
-    _sdk()  # registers the operator that the file is made of
-    try:
-        program = torch.jit.load(str(files[0]))  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError) as error:
-        raise BuildError(f"torch could not load {files[0]}: {first_line(error)}") from error
-    half = mode_named("inf1", precision).io == FP16
-
-    def run(images: FloatArray) -> FloatArray:
-        given = torch.from_numpy(images)
-        with torch.no_grad():
-            found = program(given.half() if half else given)
-        return found.float().numpy()
-
-    return run
+    return builder.load(_TOOLCHAIN, files, precision)
 
 
 def flags(precision: str) -> tuple[str, ...]:
@@ -112,17 +77,6 @@ def versions() -> dict[str, str]:
     return {name: text for name, text in found.items() if text is not None}
 
 
-def _compile_one(
-    precision: str,
-    settings: Settings,
-    network: nn.Module,
-    example: Tensor,
-    path: Path,
-    fewer: tuple[str, ...],
-) -> BuildRecord:
-    return compile_program(_TOOLCHAIN, network, example, path, precision, fewer, settings)
-
-
 def _trace(order: CompileOrder) -> torch.jit.ScriptModule:
     sdk = _sdk()
     names = mode_named("inf1", order.precision).optimizations
@@ -135,12 +89,13 @@ def _trace(order: CompileOrder) -> torch.jit.ScriptModule:
         compiler_workdir=str(order.work),
         single_fusion_ratio_threshold=_FUSION_THRESHOLD,
         fallback=_FALLBACK,
+        dynamic_batch_size=order.dynamic_batch,
         **({"optimizations": optimizations} if optimizations else {}),
     )
 
 
-def _supported() -> frozenset[str]:
-    return frozenset(_sdk().get_supported_operations())
+def _unsupported(traced: torch.jit.ScriptModule) -> str:
+    return unsupported(traced, frozenset(_sdk().get_supported_operations()))
 
 
 def _arguments(precision: str) -> tuple[str, ...]:
@@ -163,7 +118,10 @@ _TOOLCHAIN = Toolchain(
     sdk=_sdk,
     keeps_time=True,
     trace=_trace,
-    supported=_supported,
+    unsupported=_unsupported,
     arguments=_arguments,
     versions=versions,
+    fewer=_FEWER_OPTIMISATIONS,
+    instance="Inf1",
+    elsewhere="gives wrong numbers",
 )

@@ -13,7 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from depth_anything_v2.artifact import MANIFEST, Manifest, dump_manifest, read_artifact
+from depth_anything_v2.artifact import (
+    MANIFEST,
+    Manifest,
+    dump_manifest,
+    folder_name,
+    read_artifact,
+)
 from depth_anything_v2.digest import sha256_bytes, sha256_file
 from depth_anything_v2.errors import ArtifactError
 
@@ -32,7 +38,7 @@ def package(folder: Path, manifest: Manifest, out: Path) -> Path:
     (folder / MANIFEST).write_bytes(data)
     read_artifact(folder)
     identity = sha256_bytes(data)
-    final = out / f"{manifest.model}-{manifest.target}-{manifest.precision}-{identity[:12]}"
+    final = out / folder_name(manifest, identity)
     if final.exists() and not is_whole(final):
         final.rename(folder.with_name("damaged"))
     try:

@@ -23,11 +23,11 @@ def push(
     What is there already is not sent again, and a push that was cut off goes on where it stopped.
     Push again to add the verified.json that was measured on the device.
     """
-    from compile.store.names import folder_name, program_files
+    from compile.store.names import program_files
     from compile.store.objects import open_store
     from compile.store.progress import transfer
     from compile.store.push import push as push_artifact
-    from depth_anything_v2.artifact import read_artifact
+    from depth_anything_v2.artifact import folder_name, read_artifact
 
     opened = [read_artifact(folder) for folder in artifacts]  # a slip is told before hours of work
     with open_store(store, endpoint_url) as place:

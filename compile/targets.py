@@ -99,6 +99,14 @@ TARGETS: dict[str, Target] = {
             NEURON_PASSES,
             device=True,
         ),
+        Target(
+            "inf2",
+            "compile.inf2",
+            _modes("inf2", "matmult-bf16"),  # the compiler's own default until SDK 2.26
+            "NeuronCores of Inf2 and Trn1",
+            NEURON_PASSES,
+            device=True,
+        ),
     )
 }
 

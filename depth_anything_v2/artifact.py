@@ -21,6 +21,7 @@ from depth_anything_v2.strict_json import decode, parse_object
 FORMAT = 1
 FUSED, ENCODER, DECODER = "fused", "encoder", "decoder"  # stages
 MANIFEST = "manifest.json"
+IDENTITY_DIGITS = 12  # of the identity, in a folder's name
 _MAX_MANIFEST_BYTES = 4 << 20
 
 
@@ -120,6 +121,12 @@ class Manifest:
             if all(stage in found for stage in stages):
                 return tuple(found[stage] for stage in stages)
         return ()
+
+
+def folder_name(manifest: Manifest, identity: str) -> str:
+    """What an artifact's folder is called; the last part tells artifacts of one kind apart."""
+    digits = identity[:IDENTITY_DIGITS]
+    return f"{manifest.model}-{manifest.target}-{manifest.precision}-{digits}"
 
 
 @dataclass(frozen=True)

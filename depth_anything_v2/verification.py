@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Optional
 
-from depth_anything_v2.artifact import Artifact, ParityLimit, ParityNumbers
+from depth_anything_v2.artifact import Artifact, Manifest, ParityLimit, ParityNumbers
 from depth_anything_v2.errors import ArtifactError
 from depth_anything_v2.strict_json import decode, parse_object
 
 VERIFIED_FILE = "verified.json"
 BUILT, VERIFIED, FAILED = "built", "verified", "failed"  # states
-_MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,15 @@ class Verification:
 
 def state(artifact: Artifact) -> str:
     """`verified`, `failed`, or `built`: not measured yet. Raises ArtifactError."""
-    passed = artifact.manifest.parity_limit.passed
-    if passed is None:
-        found = read_verification(artifact)
-        passed = found.parity_limit.passed if found else None
+    asked = artifact.manifest.parity_limit.passed is None
+    return state_of(artifact.manifest, read_verification(artifact) if asked else None)
+
+
+def state_of(manifest: Manifest, verification: Optional[Verification]) -> str:
+    """The same from its parts."""
+    passed = manifest.parity_limit.passed
+    if passed is None and verification is not None:
+        passed = verification.parity_limit.passed
     return {True: VERIFIED, False: FAILED, None: BUILT}[passed]
 
 
@@ -56,19 +61,24 @@ def read_verification(artifact: Artifact) -> Optional[Verification]:
     path = artifact.folder / VERIFIED_FILE
     try:
         with path.open("rb") as opened:
-            data = opened.read(_MAX_BYTES)
+            data = opened.read(MAX_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_verification(data, artifact.identity, str(path))
+
+
+def parse_verification(data: bytes, identity: str, where: str) -> Verification:
+    """The bytes of a verified.json, checked. Raises ArtifactError as `read_verification`."""
     try:
         found = decode(Verification, parse_object(data))
     except ValueError as error:
-        raise ArtifactError(f"{path}: {error}; measure again on the device") from error
-    if found.identity != artifact.identity:
+        raise ArtifactError(f"{where}: {error}; measure again on the device") from error
+    if found.identity != identity:
         raise ArtifactError(
-            f"{path}: belongs to artifact {found.identity[:12]}..., this is "
-            f"{artifact.identity[:12]}...; measure again on the device"
+            f"{where}: belongs to artifact {found.identity[:12]}..., this is "
+            f"{identity[:12]}...; measure again on the device"
         )
     return found
 

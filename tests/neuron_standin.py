@@ -58,16 +58,26 @@ class Standin:
         path = self.control / "calls"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    def plug_in(self) -> None:
-        """From now on there is a chip, and programs give real numbers."""
+    def plug_in(self, state: str = "1") -> None:
+        """From now on there is a chip, and programs give real numbers; `wrong`: nonsense."""
         (self.control / "neuron0").touch()
         self.monkeypatch.setattr(host, "DEVICES", self.control)
-        self.monkeypatch.setenv("NEURON_STANDIN_DEVICE", "1")
+        self.monkeypatch.setenv("NEURON_STANDIN_DEVICE", state)
+
+    def unplug(self) -> None:
+        """From now on there is no chip, as in the beginning."""
+        self.monkeypatch.setattr(host, "DEVICES", self.control / "no devices")
+        self.monkeypatch.delenv("NEURON_STANDIN_DEVICE", raising=False)
 
 
 @pytest.fixture(name="standin")
 def standin_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standin:
     """torch-neuron and its compiler, as if this were a machine to compile on."""
+    return pretend(tmp_path, monkeypatch, GOOD_INF1)
+
+
+def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packages: dict[str, str]) -> Standin:
+    """The stand-in SDKs on the path, packages of these versions, and no chip."""
     control = tmp_path / "control"
     control.mkdir()
     monkeypatch.setenv("NEURON_STANDIN", str(control))
@@ -76,7 +86,7 @@ def standin_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standin:
     monkeypatch.delenv("NEURON_RT_NUM_CORES")
     monkeypatch.setattr(host, "DEVICES", tmp_path / "no devices")
     monkeypatch.syspath_prepend(str(STANDINS))
-    pretend_installed(monkeypatch, tmp_path / "packages", GOOD_INF1)
+    pretend_installed(monkeypatch, tmp_path / "packages", packages)
     settings = Settings(tmp_path / "neuron", timeout_s=60.0, memory_limit_bytes=1 << 40)
     return Standin(control, settings, monkeypatch)
 

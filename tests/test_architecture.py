@@ -34,9 +34,10 @@ HEAVY_SERVE = {"serve.runtime_torchscript"}
 OPTIONAL = {
     "openvino": {"compile/openvino.py", "serve/runtime_openvino.py"},
     "onnxruntime": {"compile/onnx.py", "serve/runtime_onnxruntime.py"},
+    "torch_neuronx": {"compile/inf2.py"},
 }
 OTHER_OPTIONAL = {"boto3", "botocore", "fastapi", "onnx", "ray", "starlette", "transformers"}
-OTHER_OPTIONAL |= {"matplotlib", "torch_neuron", "torch_neuronx", "torchvision", "uvicorn"}
+OTHER_OPTIONAL |= {"matplotlib", "torch_neuron", "torchvision", "uvicorn"}
 
 HELPS = {
     ("inference.py",): ["--input", "--model", "--policy", "--preview", "--artifacts"],

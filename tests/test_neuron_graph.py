@@ -1,11 +1,11 @@
-"""A saved program is read back: nothing but compiled sub-graphs may be in it."""
+"""A traced program is looked at: nothing but compiled sub-graphs may be in it."""
 
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 
 import pytest
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -34,15 +34,10 @@ class Same(nn.Module):
         return x
 
 
-def saved(network: nn.Module, path: Path) -> Path:
-    trace(network, example()).save(str(path))
-    return path
-
-
-def test_operators_on_the_cpu_are_named_with_their_modules(tmp_path: Path) -> None:
-    path = saved(Deep(), tmp_path / "a.pt")
+def test_operators_on_the_cpu_are_named_with_their_modules() -> None:
+    program = trace(Deep(), example())
     with pytest.raises(BuildError) as caught:
-        check_on_chip(path, trace(Deep(), example()), "8 of 17 were compiled")
+        check_on_chip(program, program, "8 of 17 were compiled")
     said = str(caught.value)
     gelus = ", ".join(f"blocks.{i}.0" for i in range(6))
     relus = ", ".join(f"blocks.{i}.1" for i in range(6))
@@ -50,42 +45,45 @@ def test_operators_on_the_cpu_are_named_with_their_modules(tmp_path: Path) -> No
     assert "(8 of 17 were compiled)" in said
 
 
-def test_if_only_some_are_left_it_says_so(tmp_path: Path) -> None:
-    path = saved(nn.ReLU(), tmp_path / "a.pt")
+def test_if_only_some_are_left_it_says_so() -> None:
+    program = trace(nn.ReLU(), example())
     with pytest.raises(BuildError, match="1 aten::relu of 9 in blocks.0.1"):
-        check_on_chip(path, trace(Deep(), example()), None)
+        check_on_chip(program, trace(Deep(), example()), None)
 
 
-def test_an_operator_that_the_network_does_not_hold(tmp_path: Path) -> None:
-    path = saved(nn.Sigmoid(), tmp_path / "a.pt")
+def test_an_operator_that_the_network_does_not_hold() -> None:
+    program = trace(nn.Sigmoid(), example())
     with pytest.raises(BuildError, match="1 aten::sigmoid, which the network itself does not"):
-        check_on_chip(path, trace(Deep(), example()), None)
+        check_on_chip(program, trace(Deep(), example()), None)
 
 
-def test_a_program_without_a_compiled_subgraph_is_refused(tmp_path: Path) -> None:
-    path = saved(Same(), tmp_path / "a.pt")
+def listed(x: Tensor) -> Tensor:
+    values = [x]
+    values.append(x)
+    values.extend([x])
+    return values[1]
+
+
+def test_a_program_without_a_compiled_subgraph_is_refused() -> None:
+    traced = trace(Same(), example())
     with pytest.raises(BuildError, match="holds no compiled sub-graph"):
-        check_on_chip(path, trace(Same(), example()), None)
+        check_on_chip(traced, traced, None)
 
 
-def test_a_file_that_is_no_program_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.pt").write_bytes(b"")
-    with pytest.raises(BuildError, match="does not load"):
-        check_on_chip(tmp_path / "a.pt", trace(Same(), example()), None)
+def test_what_only_packs_lists_is_not_held_against_a_program() -> None:
+    program = torch.jit.script(listed)
+    assert "aten::append" in str(program.graph)
+    with pytest.raises(BuildError, match="holds no compiled sub-graph"):
+        check_on_chip(program, trace(Same(), example()), None)
 
 
 @needs_torch_1_13
-def test_a_good_program_passes_unless_the_log_speaks_against_it(
-    standin: Standin, tmp_path: Path
-) -> None:
+def test_a_good_program_passes_unless_the_log_speaks_against_it(standin: Standin) -> None:
     program = importlib.import_module("torch_neuron").trace(small(), example())
     assert len(standin.calls()) == 1
-    program.save(str(tmp_path / "a.pt"))
-    check_on_chip(tmp_path / "a.pt", trace(small(), example()), None)
+    check_on_chip(program, trace(small(), example()), None)
     with pytest.raises(BuildError, match="compile log says .*: 2 of 3 operators were compiled"):
-        check_on_chip(
-            tmp_path / "a.pt", trace(small(), example()), "2 of 3 operators were compiled"
-        )
+        check_on_chip(program, trace(small(), example()), "2 of 3 operators were compiled")
 
 
 def test_operators_off_the_list_are_named() -> None:

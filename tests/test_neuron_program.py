@@ -25,7 +25,7 @@ def _host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(watchdog, "_EVERY_S", 0.02)
 
 
-def compiled(folder: Path, trace: Any, **changes: Any) -> None:
+def toolchain(trace: Any, **changes: Any) -> Toolchain:
     facts: dict[str, Any] = {
         "target": "inf2",
         "module": Path(__file__),
@@ -33,13 +33,20 @@ def compiled(folder: Path, trace: Any, **changes: Any) -> None:
         "sdk": lambda: None,
         "keeps_time": False,
         "trace": trace,
-        "supported": frozenset,
+        "unsupported": lambda traced: "",  # noqa: ARG005
         "arguments": lambda precision: ("--auto-cast", precision),
         "versions": dict,
+        "fewer": (),
+        "instance": "Inf2",
+        "elsewhere": "does not run",
     }
-    toolchain = Toolchain(**{**facts, **changes})
+    return Toolchain(**{**facts, **changes})
+
+
+def compiled(folder: Path, trace: Any, **changes: Any) -> None:
     settings = Settings(folder / "neuron", timeout_s=0.3, memory_limit_bytes=1 << 40)
-    compile_program(toolchain, small(), example(), folder / "a.pt", "none", ("-O", "1"), settings)
+    chain, program = toolchain(trace, **changes), folder / "a.pt"
+    compile_program(chain, small(), example(), program, "none", ("-O", "1"), settings)
 
 
 def test_the_watchdog_keeps_the_time_for_an_sdk_that_does_not(tmp_path: Path) -> None:
@@ -86,9 +93,8 @@ def test_a_network_that_depends_on_the_image_is_not_compiled(tmp_path: Path) -> 
             return images if images.sum() > 0 else -images
 
     settings = Settings(tmp_path, memory_limit_bytes=1 << 40)
-    toolchain = Toolchain("inf2", Path(__file__), "", dict, False, dict, frozenset, tuple, dict)  # type: ignore[arg-type]
     with pytest.raises(BuildError, match="not traceable at a fixed size"):
-        compile_program(toolchain, Branch(), example(), tmp_path / "a.pt", "", (), settings)
+        compile_program(toolchain(None), Branch(), example(), tmp_path / "a.pt", "", (), settings)
 
 
 def test_files_stay_in_the_users_cache_by_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import torch
 import typer
 
 from compile import targets
-from compile.errors import CompileError, ParityError, PrecisionError, TargetError
+from compile.errors import CompileError, ParityError, PrecisionError
 from compile.lowering.passes import NEURON_PASSES, lower
 from compile.modes import MODES, Mode, mode_named, modes_of
 from compile.parity import ProbeResult, compare
@@ -146,7 +146,9 @@ def test_a_lowered_network_gets_the_pixels_that_it_normalises_itself() -> None:
 
 
 def test_a_report_says_that_it_is_a_forecast_and_marks_the_choice() -> None:
-    (report,) = survey(network(TINY), "tiny (untrained)", ["inf2"], NEURON_PASSES, [], LIMIT)
+    (report,) = survey(
+        network(TINY), "tiny (untrained)", modes_of("inf2"), NEURON_PASSES, [], LIMIT
+    )
     text = report.markdown()
     assert "## tiny (untrained) at 56x70 for inf2" in text
     assert "forecast by rounding on a CPU, not measured on a device" in text
@@ -163,7 +165,7 @@ def test_a_report_says_that_it_is_a_forecast_and_marks_the_choice() -> None:
 
 
 def test_a_report_without_a_usable_mode_says_why() -> None:
-    (report,) = survey(overflowing(), "tiny", ["inf1"], (), [], Limit(1e-9, 1e-9))
+    (report,) = survey(overflowing(), "tiny", modes_of("inf1"), (), [], Limit(1e-9, 1e-9))
     text = report.markdown()
     assert "Not usable: no precision mode of inf1 is forecast within max_rel 1e-09" in text
     assert "| - | - | - | - | a value leaves the range of fp16 in encoder.blocks.1.mlp.fc1" in text
@@ -241,11 +243,6 @@ def test_a_wrong_value_is_told_before_anything_runs(
     assert printed.out == ""
     (line,) = printed.err.splitlines()
     assert why in line
-
-
-def test_a_target_without_modes_has_no_forecast() -> None:
-    with pytest.raises(TargetError):
-        survey(network(TINY), "tiny", ["openvino"], (), [], LIMIT)
 
 
 def test_probes_are_used_as_they_are_without_folded_normalisation() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable
 
@@ -108,6 +109,18 @@ def test_verified_json_may_come_later_and_reaches_who_pulled_before(
     assert contents(folder) == contents(artifact.folder)
     assert pull(store, entry, tmp_path / "new").name == folder.name
     assert contents(tmp_path / "new" / folder.name) == contents(folder)
+
+
+def test_two_who_pull_at_once_both_get_it(store: ObjectStore, tmp_path: Path) -> None:
+    artifact = make(tmp_path / "made")
+    push(store, artifact)
+    entry = find(store, artifact.identity)
+    with ThreadPoolExecutor(2) as pool:
+        folders = set(pool.map(lambda _: pull(store, entry, tmp_path / "out"), range(2)))
+    (folder,) = folders
+    assert contents(tmp_path / "out") == {
+        f"{folder.name}/{name}": data for name, data in contents(artifact.folder).items()
+    }
 
 
 def test_the_last_measurement_counts(store: ObjectStore, tmp_path: Path) -> None:

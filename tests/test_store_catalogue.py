@@ -15,9 +15,7 @@ from compile.store.objects import ObjectStore, open_store
 from compile.store.push import push
 from compile.store.table import table
 from depth_anything_v2.errors import InputError
-from tests.stored_artifacts import FILES, a_store, make
-
-SIZE_BYTES = sum(map(len, FILES.values()))
+from tests.stored_artifacts import a_store, make
 
 
 @pytest.fixture(params=["s3", "folder"])

@@ -20,8 +20,6 @@ from depth_anything_v2.digest import sha256_bytes
 from depth_anything_v2.errors import ArtifactError
 from tests.stored_artifacts import FILES, a_store, contents, make, manifest_of, put_manifest, verify
 
-SIZE_BYTES = sum(map(len, FILES.values()))
-
 
 @pytest.fixture(params=["s3", "folder"])
 def store(
@@ -45,6 +43,14 @@ def test_a_manifest_that_changes_during_the_push_is_not_published(
     artifact = make(tmp_path)
     (artifact.folder / "manifest.json").write_bytes(b"{}")
     with pytest.raises(StoreError, match="changed during the push; push again"):
+        push(store, artifact)
+    assert rows(store) == []
+
+
+def test_a_manifest_that_goes_during_the_push_is_told(store: ObjectStore, tmp_path: Path) -> None:
+    artifact = make(tmp_path)
+    (artifact.folder / "manifest.json").unlink()
+    with pytest.raises(StoreError, match="manifest.json: cannot be read: No such file"):
         push(store, artifact)
     assert rows(store) == []
 

@@ -42,14 +42,23 @@ class Ledger:
         return entry if entry.inputs == inputs else None
 
     def put(self, step: str, entry: Entry) -> None:
-        """Keep it, through a temporary file."""
-        path = self._path(step)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(asdict(entry), indent=2) + "\n", encoding="utf-8")
-        part.replace(path)
+        """Keep it. Raises JobError if it cannot be written."""
+        write_whole(self._path(step), json.dumps(asdict(entry), indent=2) + "\n")
 
     def _path(self, step: str) -> Path:
         return self.folder / f"{step}.json"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """All of a file or nothing, through a temporary file. Raises JobError if that fails."""
+    part = path.with_suffix(".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise JobError(
+            f"{path}: cannot be written: {error.strerror}; make room, or name another folder"
+        ) from error
 
 
 def inputs_hash(*parts: str) -> str:
@@ -70,6 +79,10 @@ def ledger_in(folder: Path) -> Iterator[Ledger]:
     with opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise JobError(f"{folder}: another process runs this job; wait for it") from None
+        except OSError as error:
+            raise JobError(
+                f"{folder}: cannot be locked: {error.strerror}; use another file system"
+            ) from error
         yield Ledger(folder)

@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Optional
 
+from compile.job.ledger import write_whole
 from compile.job.spec import JobSpec
 from depth_anything_v2.errors import first_line
 
+REPORT = "report.md"
 _TITLES = {
     "fetch": "Weights",
     "preflight": "Preflight",
@@ -34,7 +36,10 @@ def write_report(
     failed: Optional[str],
     problem: Optional[Exception],
 ) -> Path:
-    """Write report.md into the job's folder; `failed` is the step that `problem` ended."""
+    """Write report.md into the job's folder; `failed` is the step that `problem` ended.
+
+    Raises JobError if it cannot be written.
+    """
     verdict = f"**FAILED at {failed}**: {first_line(problem)}" if problem else "**done**"
     lines = [f"# Compile job: {spec.model} for {spec.target}", "", verdict, ""]
     lines += ["| step | seconds | |", "|---|--:|---|"]
@@ -49,10 +54,8 @@ def write_report(
         lines += ["", f"## {_TITLES[one.step]}", "", _below(one.text)]
     if problem:
         lines += ["", f"## {_TITLES[str(failed)]}", "", "```", str(problem), "```"]
-    path = folder / "report.md"
-    part = path.with_suffix(".part")
-    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    part.replace(path)
+    path = folder / REPORT
+    write_whole(path, "\n".join(lines) + "\n")
     return path
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
+from compile.errors import JobError
 from compile.job import steps
 from compile.job.ledger import Entry, Ledger, inputs_hash, ledger_in
-from compile.job.report import Section, write_report
+from compile.job.report import REPORT, Section, write_report
 from compile.job.spec import AUTO, JobSpec
 from compile.job.steps import Done, Say
-from compile.package import is_whole, source_sha256
-from compile.targets import ready, target_named
+from compile.package import is_whole, provenance_versions
+from compile.targets import builder, ready, target_named
 from depth_anything_v2.config import UNTRAINED
 from depth_anything_v2.digest import sha256_file
 
@@ -37,7 +39,9 @@ class Job:
 
     def __post_init__(self) -> None:
         self.sections: list[Section] = []
-        self._code = source_sha256()
+        maker = builder(target_named(self.spec.target))
+        versions = {**provenance_versions(), **maker.versions()}  # with a hash of our own code
+        self._versions = json.dumps(versions, sort_keys=True)
 
     def run(self) -> Path:
         """Every step in order; returns the artifact's folder. Raises what the steps raise."""
@@ -45,26 +49,30 @@ class Job:
         weights = self._fetched()
         asked = None if spec.precision == AUTO else spec.precision
         self._step("preflight", (), lambda: steps.check_operators(spec, asked, self.say))
-        given = (_hash_of(weights),)
+        given = (_hash_of(weights), steps.photographs_hash(spec))
         precision = self._step(
             "precision", given, lambda: steps.choose_precision(spec, weights, self.say)
         )
-        folder = self._step(
+        out = Path(spec.out)
+        name = self._step(
             "build",
             (*given, precision),
             lambda: steps.build_artifact(spec, weights, precision, self.say),
-            still_good=lambda result: is_whole(Path(result)),
+            still_good=lambda result: is_whole(out / result),
         )
         # Asked again every time: the store knows best what it has, and nothing is sent twice.
-        self._done("push", steps.push_artifact(spec, folder), 0.0, False)
-        return Path(folder)
+        self._done("push", _timed(lambda: steps.push_artifact(spec, out / name)))
+        return out / name
+
+    def report(self, problem: Optional[Exception] = None) -> Path:
+        """Write what is done so far, and what ended the step after it. Raises JobError."""
+        failed = STEPS[len(self.sections)] if problem else None
+        return write_report(self.ledger.folder, self.spec, self.sections, failed, problem)
 
     def _fetched(self) -> str:
         self.say("fetch the weights")
-        started = time.perf_counter()
-        done = steps.fetch_weights(self.spec, self.say)  # what is there is not fetched again
-        self._done("fetch", done, time.perf_counter() - started, False)
-        return done.result
+        # What is there is not fetched again.
+        return self._done("fetch", _timed(lambda: steps.fetch_weights(self.spec, self.say)))
 
     def _step(
         self,
@@ -73,26 +81,23 @@ class Job:
         work: Callable[[], Done],
         still_good: Callable[[str], bool] = lambda _: True,
     ) -> str:
-        digest = inputs_hash(self.spec.digest(), self._code, *inputs)
+        digest = inputs_hash(self.spec.digest(), self._versions, *inputs)
         entry = self.ledger.get(name, digest)
         if entry is not None and still_good(entry.result):
             self.say(f"{name}: done before")
-            self._done(name, Done(entry.result, entry.section), entry.duration_s, True)
-            return entry.result
+            return self._done(name, entry, before=True)
         self.say(name)
-        started = time.perf_counter()
-        done = work()
-        duration_s = time.perf_counter() - started
-        self.ledger.put(name, Entry(digest, done.result, done.section, round(duration_s, 3)))
-        self._done(name, done, duration_s, False)
-        return done.result
+        entry = _timed(work, digest)
+        self.ledger.put(name, entry)
+        return self._done(name, entry)
 
-    def _done(self, name: str, done: Done, duration_s: float, before: bool) -> None:
-        self.sections.append(Section(name, done.section, duration_s, before))
+    def _done(self, name: str, entry: Entry, before: bool = False) -> str:
+        self.sections.append(Section(name, entry.section, entry.duration_s, before))
+        return entry.result
 
 
 def run_job(spec: JobSpec, say: Say) -> Outcome:
-    """Run a job, or what is left of it; the report is written in any case.
+    """Run a job, or what is left of it; once it has begun, the report is written in any case.
 
     Raises JobError if another process runs it, and what the steps raise.
     """
@@ -102,21 +107,27 @@ def run_job(spec: JobSpec, say: Say) -> Outcome:
         steps.passes_of(spec)
         steps.check_store(spec)
         job = Job(spec, ledger, say)
-        problem: Optional[Exception] = None
+        (folder / REPORT).unlink(missing_ok=True)  # a killed run leaves none that says "done"
         try:
             artifact = job.run()
         except Exception as error:
-            problem = error
+            job.report(error)
             raise
-        finally:
-            failed = STEPS[len(job.sections)] if problem else None
-            report = write_report(folder, spec, job.sections, failed, problem)
-    return Outcome(artifact, report)
+        except KeyboardInterrupt:
+            job.report(JobError("interrupted; run it again, and it goes on"))
+            raise
+        return Outcome(artifact, job.report())
 
 
 def job_folder(spec: JobSpec) -> Path:
     """Where a job keeps its steps and its report."""
     return Path(spec.out) / "jobs" / f"{spec.model}-{spec.target}-{spec.digest()[:12]}"
+
+
+def _timed(work: Callable[[], Done], inputs: str = "") -> Entry:
+    started = time.perf_counter()
+    done = work()
+    return Entry(inputs, done.result, done.section, round(time.perf_counter() - started, 3))
 
 
 def _hash_of(weights: str) -> str:

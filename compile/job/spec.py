@@ -11,6 +11,7 @@ from typing import Any, Optional
 import tomli
 
 from compile.modes import mode_named
+from compile.plan.hardware import instance_named
 from depth_anything_v2.config import model_named
 from depth_anything_v2.digest import sha256_bytes
 from depth_anything_v2.errors import InputError
@@ -91,5 +92,9 @@ def _check(spec: JobSpec, where: str) -> None:
     for _, batch in spec.shapes:
         if batch < 1:
             raise InputError(f"{where}: batch {batch}: must be at least 1")
+    if spec.timeout_s is not None and spec.timeout_s < 1:
+        raise InputError(f"{where}: timeout_s {spec.timeout_s:g}: must be at least 1")
+    if spec.plan_instance is not None:
+        instance_named(spec.plan_instance)
     if spec.target in _INSTANCES and spec.precision != AUTO:
         mode_named(spec.target, spec.precision)

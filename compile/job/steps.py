@@ -12,6 +12,7 @@ from typing import Callable, Optional
 from compile.build import Request, build
 from compile.build_cli import MAX_PHOTOGRAPHS
 from compile.errors import PreflightError
+from compile.job.ledger import inputs_hash
 from compile.job.spec import AUTO, JobSpec
 from compile.lowering.passes import with_forms
 from compile.modes import mode_named, modes_of
@@ -29,7 +30,7 @@ from compile.targets import default_precision, target_named
 from compile.weights import find, read
 from depth_anything_v2.artifact import read_artifact
 from depth_anything_v2.config import UNTRAINED, model_named
-from depth_anything_v2.digest import sha256_file
+from depth_anything_v2.digest import sha256_bytes, sha256_file
 from depth_anything_v2.download import fetch
 from depth_anything_v2.errors import CheckpointError
 from depth_anything_v2.registry import PUBLISHED
@@ -61,6 +62,12 @@ def fetch_weights(spec: JobSpec, say: Say) -> Done:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     return Done(str(path), f"`{path.name}`, sha256 `{sha256_file(path)}`")
+
+
+def photographs_hash(spec: JobSpec) -> str:
+    """Of the photographs that forecast and parity use."""
+    found = photographs(Path(spec.images), MAX_PHOTOGRAPHS)
+    return inputs_hash(*(sha256_bytes(picture.pixels.tobytes()) for picture in found))
 
 
 def passes_of(spec: JobSpec) -> tuple[str, ...]:
@@ -122,7 +129,7 @@ def estimate_plan(spec: JobSpec) -> Optional[str]:
 
 
 def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Done:
-    """Build, prove and package. Result: the artifact's folder. Raises what `build` raises."""
+    """Build, prove and package. Result: the folder's name in `out`. Raises what `build` raises."""
     model = model_named(spec.model)
     request = Request(
         model,
@@ -140,7 +147,7 @@ def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Don
     folder = build(request, Path(spec.out), say)
     plan = estimate_plan(spec)
     own = (folder / "report.md").read_text(encoding="utf-8")
-    return Done(str(folder), own + (f"\n## Plan, estimated\n\n{plan}\n" if plan else ""))
+    return Done(folder.name, own + (f"\n## Plan, estimated\n\n{plan}\n" if plan else ""))
 
 
 def check_store(spec: JobSpec) -> None:
@@ -150,9 +157,9 @@ def check_store(spec: JobSpec) -> None:
             next(iter(place.listed(ALIASES)), None)
 
 
-def push_artifact(spec: JobSpec, folder: str) -> Done:
+def push_artifact(spec: JobSpec, folder: Path) -> Done:
     """Into the store, if the job has one. Result: the identity. Raises StoreError."""
-    artifact = read_artifact(Path(folder))
+    artifact = read_artifact(folder)
     if spec.store is None:
         return Done(artifact.identity, "The job names no store.")
     size_bytes = sum(file.size_bytes for file in program_files(artifact.manifest))

@@ -41,6 +41,7 @@ class Requirement:
 class Host:
     pythons: tuple[tuple[int, int], ...]
     packages: tuple[Requirement, ...]
+    built_for: Optional[tuple[str, str]] = None  # a package, and the one whose release it shares
 
 
 HOSTS = {
@@ -91,12 +92,19 @@ HOSTS = {
         pythons=((3, 9), (3, 10), (3, 11)),
         packages=(
             Requirement("torch", "2.5", "2.10", _TORCH_NEURONX, "the torch that torch-neuronx has"),
-            Requirement("torch-neuronx", "2.5", "2.10", _TORCH_NEURONX, "it traces"),
+            Requirement(
+                "torch-neuronx",
+                "2.5.1.2.7",
+                "2.10",
+                _TORCH_NEURONX,
+                "it traces; older ones need a chip for that",
+            ),
             Requirement("neuronx-cc", "2", "3", _TORCH_NEURONX, "it compiles"),
             Requirement(
                 "protobuf", "3.20", "", "pip install 'protobuf>=3.20'", "torch-neuronx needs it"
             ),
         ),
+        built_for=("torch-neuronx", "torch"),
     ),
 }
 
@@ -133,6 +141,7 @@ def _problems(host: Host) -> list[str]:
             f"Python is {running[0]}.{running[1]}, needed is {names}: "
             f"make an environment with `python{wanted} -m venv`",
         )
+    found += [_mismatch(*host.built_for)] if host.built_for else []
     return [problem for problem in found if problem]
 
 
@@ -149,6 +158,17 @@ def _problem(requirement: Requirement) -> Optional[str]:
     return (
         f"{requirement.package} is {found}, needed is {needed} ({requirement.why}): "
         f"{requirement.fix}"
+    )
+
+
+def _mismatch(package: str, library: str) -> Optional[str]:
+    found, needed = version(library), version(package)
+    if found is None or needed is None or _parsed(found)[:2] == _parsed(needed)[:2]:
+        return None
+    release = ".".join(map(str, _parsed(needed)[:2]))
+    return (
+        f"{library} is {found}, but {package} {needed} is built for {library} {release}: "
+        f"pip install '{library}=={release}.*'"
     )
 
 

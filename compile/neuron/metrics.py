@@ -1,6 +1,7 @@
 """What the compiler leaves in a work folder: numbers of each sub-graph, warnings, its own errors.
 
-The files are those of neuron-cc as seen in published work folders; AWS documents none of them.
+The files are those of neuron-cc as seen in published work folders; AWS documents none of them. Of
+neuronx-cc the name of its log is documented, and the codes of its errors.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from typing import Optional
 
 METRICS = "all_metrics.csv"
 _LOGS = ("graph_def.neuron-cc.log", "log-neuron-cc.txt", "log-neuron-cc.log")
-_MESSAGE = re.compile(r"Error message: +(.+)")
+OUTPUT = "compiler.out"  # what the compiler printed
+_MESSAGE = re.compile(
+    r"Error message: +(.+)|\[ERROR\] (\[NCC_\w+\] .+)|(Unsupported CustomCall target: .+)"
+)
 _SPILLS = "too many spills required"
 
 # Field -> (name, sub-graph, scope, sub-scope); None for any. The same name appears in other scopes
@@ -49,10 +53,10 @@ def read_metrics(work: Path) -> tuple[SubgraphMetrics, ...]:
 
 
 def compiler_message(work: Path) -> Optional[str]:
-    """The error message of the compiler's last internal error, if its logs hold one."""
-    texts = [_text(path) for name in _LOGS for path in sorted(work.rglob(name))]
-    found = [message for text in texts for message in _MESSAGE.findall(text)]
-    return found[-1].strip() if found else None
+    """The message of the compiler's last error, if its logs or its output hold one."""
+    texts = [_text(path) for name in (OUTPUT, *_LOGS) for path in sorted(work.rglob(name))]
+    found = [match for text in texts for match in _MESSAGE.finditer(text)]
+    return found[-1][found[-1].lastindex or 0].strip() if found else None
 
 
 def _is_subgraph(folder: Path) -> bool:

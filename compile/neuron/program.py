@@ -19,18 +19,18 @@ from torch import Tensor, nn
 
 from compile.errors import BuildError, CompilerError
 from compile.neuron.cache import CacheKey, ProgramCache, digest_of
-from compile.neuron.failure import died, explained, unsupported
+from compile.neuron.failure import died, explained
 from compile.neuron.graph import check_on_chip
 from compile.neuron.host import check_host
 from compile.neuron.log import CompilerLog, logged_to, not_on_chip, read_log
-from compile.neuron.metrics import read_metrics
+from compile.neuron.metrics import OUTPUT, read_metrics
 from compile.neuron.record import BuildRecord
 from compile.neuron.watchdog import Watch, free_memory_bytes, watched
 from compile.trace import trace
 
 _LOWERING = Path(__file__).resolve().parent.parent / "lowering"
 _MANGLED = re.compile(r"___torch_mangle_\d+\.")
-_LOG, _OUTPUT, _PROGRAM = "trace.log", "compiler.out", "program.pt"  # in the work folder
+_LOG, _PROGRAM = "trace.log", "program.pt"  # in the work folder
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class CompileOrder:
     arguments: tuple[str, ...]  # for the compiler
     work: Path  # folder for the compiler's files
     timeout_s: float
+    dynamic_batch: bool
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,12 @@ class Toolchain:
     sdk: Callable[[], Any]  # imports it; HostError if that fails
     keeps_time: bool  # `trace` ends the compiler at the time limit itself; else the watchdog does
     trace: Callable[[CompileOrder], torch.jit.ScriptModule]
-    supported: Callable[[], frozenset[str]]  # operators, by the SDK's own list
+    unsupported: Callable[[torch.jit.ScriptModule], str]  # operators in words, with their modules
     arguments: Callable[[str], tuple[str, ...]]  # of a precision, for the compiler
     versions: Callable[[], dict[str, str]]
+    fewer: tuple[tuple[str, ...], ...]  # arguments for fewer optimisations, in the order to try
+    instance: str  # "Inf1": where a program runs
+    elsewhere: str  # what a program does on any other machine
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,9 @@ class Settings:
     )  # work folders and compiled programs
     timeout_s: float = 2 * 3600.0  # for one sub-graph: the longest published one took 112 minutes
     memory_limit_bytes: Optional[int] = None  # None: most of what is free when a run begins
+    # A program then also takes other batches than its own, and splits or pads them to runs of it.
+    # Its batch in the manifest stays that of one run: what was compiled, and what parity measures.
+    dynamic_batch: bool = False
 
 
 def compile_program(
@@ -95,13 +102,16 @@ def compile_program(
     started = time.perf_counter()
     traced = trace(network, example)
     arguments = (*toolchain.arguments(precision), *extra_arguments)
-    key = _key(toolchain, network, traced, example, (precision, *arguments))
+    dynamic = ("dynamic batch",) if settings.dynamic_batch else ()
+    key = _key(toolchain, network, traced, example, (precision, *arguments, *dynamic))
     cache = ProgramCache(settings.folder / "programs")
     record = cache.fetch(key, path)
     if record is not None:
         return record
     work = _work_folder(settings.folder, f"{path.stem}-{key.digest()[:12]}")
-    order = CompileOrder(network, example, precision, arguments, work, settings.timeout_s)
+    order = CompileOrder(
+        network, example, precision, arguments, work, settings.timeout_s, settings.dynamic_batch
+    )
     log, watch = _run(toolchain, order, traced, path, settings)
     record = BuildRecord(
         target=toolchain.target,
@@ -113,6 +123,7 @@ def compile_program(
         work_folder=str(work),
         log=log,
         subgraphs=read_metrics(work),
+        dynamic_batch=settings.dynamic_batch,
     )
     cache.store(key, path, record)
     return record
@@ -125,38 +136,34 @@ def _run(
     path: Path,
     settings: Settings,
 ) -> tuple[CompilerLog, Watch]:
-    """Trace, compile, save and inspect. Returns what the log says, and what the watchdog saw."""
+    """Trace, compile, inspect and save. Returns what the log says, and what the watchdog saw."""
     watch: Optional[Watch] = None
     timeout_s = None if toolchain.keeps_time else settings.timeout_s
     memory_bytes = settings.memory_limit_bytes or free_memory_bytes()
     try:
         with ExitStack() as stack:
             stack.enter_context(logged_to(order.work / _LOG, toolchain.logger_name))
-            stack.enter_context(_stdout_to(order.work / _OUTPUT))
+            stack.enter_context(_stdout_to(order.work / OUTPUT))
             stack.enter_context(torch.no_grad())
             watch = stack.enter_context(watched(memory_bytes, timeout_s))
             program = toolchain.trace(order)
     except Exception as error:  # foreign code raises a dozen kinds, some of them documented
-        missing = partial(_unsupported, traced, toolchain)
+        missing = partial(toolchain.unsupported, traced)
         raise explained(error, _read(order), watch, order.work, missing) from error
     log = _read(order)
     swallowed, left = died(log, watch), not_on_chip(log)
     if swallowed is not None:  # by the SDK: what died would run on the CPU
         cause, text = swallowed
         raise CompilerError(cause, "; ".join(filter(None, [text, left, f"see {order.work}"])))
+    check_on_chip(program, traced, left)
     saved = order.work / _PROGRAM
     program.save(str(saved))
-    check_on_chip(saved, traced, left)
     shutil.move(str(saved), path)
     return log, watch
 
 
 def _read(order: CompileOrder) -> CompilerLog:
     return read_log((order.work / _LOG).read_text(encoding="utf-8").splitlines())
-
-
-def _unsupported(traced: torch.jit.ScriptModule, toolchain: Toolchain) -> str:
-    return unsupported(traced, toolchain.supported())
 
 
 def _key(

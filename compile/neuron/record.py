@@ -35,6 +35,7 @@ class BuildRecord:
     work_folder: str  # what the compiler left there, if nobody has deleted it
     log: CompilerLog
     subgraphs: tuple[SubgraphMetrics, ...]
+    dynamic_batch: bool = False  # see Settings in compile/neuron/program.py
     rung: str = "as asked"  # of the fallback ladder
     why: str = ""  # this rung
     attempts: tuple[Attempt, ...] = ()  # what failed before

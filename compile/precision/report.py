@@ -34,7 +34,8 @@ The errors are the worst of all test images, against the same network in float32
 to the largest reference value, `mean_rel` to its mean, `abs_rel` and `delta1` per pixel where the
 reference is over 1 % of its largest value. The order of speed, 1 first, is documented or expected,
 not measured; modes with the same number are not told apart by the documentation, and of those the
-one with the smaller error is taken.
+one with the smaller error is taken. The order in which a CPU adds up moves the errors by some per
+cent from one machine, or number of threads, to the next.
 """
 
 

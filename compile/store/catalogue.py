@@ -13,9 +13,7 @@ from compile.errors import StoreError
 from compile.store.aliases import all_aliases, read_alias
 from compile.store.names import (
     ARTIFACTS,
-    IDENTITY_DIGITS,
     check_names,
-    folder_name,
     identity_in,
     is_alias,
     is_identity_prefix,
@@ -24,10 +22,11 @@ from compile.store.names import (
     verified_key,
 )
 from compile.store.objects import ObjectStore
-from compile.store.verdict import MAX_VERDICT_BYTES, Verdict, parse_verdict, state
-from depth_anything_v2.artifact import Manifest, parse_manifest
+from compile.store.verdict import Verdict, parse_verdict
+from depth_anything_v2.artifact import IDENTITY_DIGITS, Manifest, folder_name, parse_manifest
 from depth_anything_v2.digest import sha256_bytes
 from depth_anything_v2.errors import ArtifactError, InputError
+from depth_anything_v2.verification import MAX_BYTES, state_of
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class Entry:
     @property
     def state(self) -> str:
         """verified, built or failed."""
-        return state(self.manifest, self.verdict)
+        return state_of(self.manifest, self.verdict.verification if self.verdict else None)
 
     @property
     def size_bytes(self) -> int:
@@ -81,7 +80,7 @@ def _read(store: ObjectStore, identity: str) -> tuple[bytes, Optional[bytes]]:
     manifest = store.read(key, MAX_MANIFEST_BYTES)
     if manifest is None:
         raise StoreError(f"{store.name}/{key}: no such artifact; {_LOOK}")
-    verified = store.read(verified_key(identity), MAX_VERDICT_BYTES)
+    verified = store.read(verified_key(identity), MAX_BYTES)
     return manifest.data, verified.data if verified else None
 
 

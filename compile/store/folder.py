@@ -23,12 +23,14 @@ class FolderStore:
     """Objects as files: a key is a path below the root."""
 
     def __init__(self, root: Path) -> None:
-        if not root.is_dir():
+        self.name = str(root)
+        self._root = root
+        with self._translated():
+            there = root.is_dir()
+        if not there:
             raise StoreError(
                 f"{root}: no such folder; create it, or correct --store (s3://bucket/prefix is S3)"
             )
-        self.name = str(root)
-        self._root = root
 
     def read(self, key: str, max_bytes: int) -> Optional[Versioned]:
         with self._translated():

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Optional
 
 from compile.errors import StoreError
-from depth_anything_v2.artifact import MANIFEST, Manifest, ProgramFile
+from depth_anything_v2.artifact import MANIFEST, Manifest, ProgramFile, folder_name
 from depth_anything_v2.errors import InputError
 from depth_anything_v2.verification import VERIFIED_FILE
 
@@ -22,7 +22,6 @@ ARTIFACTS, ALIASES, PROBE = "artifacts/", "aliases/", "probe"
 REPORTS = ("report.json", "report.md")
 MAX_REPORT_BYTES = 16 << 20
 MAX_ALIAS_CHARACTERS = 200
-IDENTITY_DIGITS = 12  # of the identity, in a folder's name
 
 _MANIFEST_KEY = re.compile(rf"{ARTIFACTS}([0-9a-f]{{64}})/{re.escape(MANIFEST)}")
 _ALIAS = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
@@ -85,12 +84,6 @@ def check_alias(text: str) -> str:
             f"letters, digits and . _ -, at most {MAX_ALIAS_CHARACTERS} characters"
         )
     return text
-
-
-def folder_name(manifest: Manifest, identity: str) -> str:
-    """As compile/package.py names it."""
-    digits = identity[:IDENTITY_DIGITS]
-    return f"{manifest.model}-{manifest.target}-{manifest.precision}-{digits}"
 
 
 def program_files(manifest: Manifest) -> Iterator[ProgramFile]:

@@ -13,13 +13,13 @@ from compile.errors import StoreError
 from compile.store.aliases import Alias, Found, dump_alias, read_alias
 from compile.store.catalogue import Entry
 from compile.store.names import (
-    IDENTITY_DIGITS,
     PROBE,
     alias_key,
     check_alias,
     is_identity_prefix,
 )
 from compile.store.objects import ObjectStore
+from depth_anything_v2.artifact import IDENTITY_DIGITS
 from depth_anything_v2.errors import InputError
 from depth_anything_v2.verification import BUILT, FAILED
 

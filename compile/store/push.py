@@ -21,7 +21,6 @@ from compile.store.names import (
 )
 from compile.store.objects import ObjectStore, OnBytes
 from compile.store.verdict import (
-    MAX_VERDICT_BYTES,
     Verdict,
     is_later,
     local_verdict,
@@ -29,6 +28,7 @@ from compile.store.verdict import (
 )
 from depth_anything_v2.artifact import MANIFEST, Artifact
 from depth_anything_v2.digest import sha256_bytes
+from depth_anything_v2.verification import MAX_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +69,20 @@ def push(store: ObjectStore, artifact: Artifact, on_bytes: OnBytes = lambda _: N
 def _report(path: Path) -> bytes:
     if path.stat().st_size > MAX_REPORT_BYTES:
         raise StoreError(f"{path}: over {MAX_REPORT_BYTES} bytes; not a report")
-    return path.read_bytes()
+    return _bytes(path)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _verdict_to_replace(store: ObjectStore, identity: str) -> Optional[Verdict]:
     """The one in the store; None also if it is damaged, for then any is better."""
     key = verified_key(identity)
-    found = store.read(key, MAX_VERDICT_BYTES)
+    found = store.read(key, MAX_BYTES)
     try:
         return parse_verdict(found.data, identity, f"{store.name}/{key}") if found else None
     except StoreError as error:
@@ -85,7 +92,7 @@ def _verdict_to_replace(store: ObjectStore, identity: str) -> Optional[Verdict]:
 
 def _write_manifest(store: ObjectStore, artifact: Artifact) -> None:
     path = artifact.folder / MANIFEST
-    data = path.read_bytes()
+    data = _bytes(path)
     if sha256_bytes(data) != artifact.identity:
         raise StoreError(f"{path}: changed during the push; push again")
     key = manifest_key(artifact.identity)

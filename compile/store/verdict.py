@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Optional
 
 from compile.errors import StoreError
-from depth_anything_v2.artifact import Artifact, Manifest
-from depth_anything_v2.strict_json import decode, parse_object
-from depth_anything_v2.verification import BUILT, FAILED, VERIFIED, VERIFIED_FILE, Verification
-
-MAX_VERDICT_BYTES = 1 << 20
+from depth_anything_v2.artifact import Artifact
+from depth_anything_v2.errors import ArtifactError
+from depth_anything_v2.verification import VERIFIED_FILE, Verification, parse_verification
 
 
 @dataclass(frozen=True)
@@ -34,15 +32,9 @@ def local_verdict(artifact: Artifact) -> Optional[Verdict]:
 def parse_verdict(data: bytes, identity: str, where: str) -> Verdict:
     """The bytes of a verified.json, checked. Raises StoreError."""
     try:
-        verification = decode(Verification, parse_object(data))
-    except ValueError as error:
-        raise StoreError(f"{where}: {error}; measure again on the device and push that") from error
-    if verification.identity != identity:
-        raise StoreError(
-            f"{where}: belongs to artifact {verification.identity[:12]}..., this is "
-            f"{identity[:12]}...; measure again on the device and push that"
-        )
-    return Verdict(data, verification)
+        return Verdict(data, parse_verification(data, identity, where))
+    except ArtifactError as error:
+        raise StoreError(f"{error} and push that") from error
 
 
 def is_later(one: Optional[Verdict], other: Optional[Verdict]) -> bool:
@@ -50,11 +42,3 @@ def is_later(one: Optional[Verdict], other: Optional[Verdict]) -> bool:
     if one is None or other is None:
         return one is not None
     return one.verification.made > other.verification.made
-
-
-def state(manifest: Manifest, verdict: Optional[Verdict]) -> str:
-    """As depth_anything_v2/verification.py tells it of a folder."""
-    passed = manifest.parity_limit.passed
-    if passed is None and verdict is not None:
-        passed = verdict.verification.parity_limit.passed
-    return {True: VERIFIED, False: FAILED, None: BUILT}[passed]

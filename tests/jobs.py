@@ -1,0 +1,93 @@
+"""Compile jobs for the tests: the command in this process, and what lies there after it."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import pytest
+
+from compile.cli import main
+from compile.package import is_whole
+from compile.store.catalogue import rows
+from compile.store.objects import open_store
+from compile.weights import BUNDLED
+from depth_anything_v2.artifact import Artifact, read_artifact
+
+STEPS = ["fetch", "preflight", "precision", "build", "push"]
+# In the current folder, where a test changes to.
+JOB = ("job", "--model", "demo", "--target", "torchscript", "--size", "28x42")
+JOB += ("--checkpoint", "weights.safetensors", "--images", "images", "--out", "out")
+WITH_STORE = (*JOB, "--store", "store")
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    def error(self) -> str:
+        """The lines that say why, after progress."""
+        assert "Traceback" not in self.err
+        assert self.out == ""
+        _, _, text = self.err.partition("python -m compile: ")
+        assert text
+        return text
+
+
+def command(*arguments: object) -> Ended:
+    """`python -m compile` with these arguments, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["compile", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
+def prepare(folder: Path) -> None:
+    """Weights, no photographs, and an empty store."""
+    shutil.copyfile(BUNDLED, folder / "weights.safetensors")
+    (folder / "images").mkdir()
+    (folder / "store").mkdir()
+
+
+def job_folder() -> Path:
+    """Of the only job in the current folder."""
+    (folder,) = Path("out/jobs").iterdir()
+    return folder
+
+
+def report() -> str:
+    return (job_folder() / "report.md").read_text(encoding="utf-8")
+
+
+def states() -> dict[str, str]:
+    """What the report says of each step: "done before", "failed" or nothing."""
+    rows = re.findall(r"^\| (\w+) \| ([\d.]*) \| ([a-z ]*)\|$", report(), re.MULTILINE)
+    return {step: state.strip() for step, _, state in rows}
+
+
+def done_before() -> list[str]:
+    return [step for step, state in states().items() if state == "done before"]
+
+
+def only_artifact() -> Artifact:
+    """The artifact in the current folder: there is exactly one, whole, and nothing half made."""
+    (folder,) = (path for path in Path("out").iterdir() if path.name != "jobs")
+    assert is_whole(folder)
+    assert not list(Path("out/jobs").rglob("*.part"))
+    return read_artifact(folder)
+
+
+def stored(location: str = "store", endpoint_url: Optional[str] = None) -> list[str]:
+    """Identities of the artifacts in a store."""
+    with open_store(location, endpoint_url) as store:
+        return [row.entry.identity for row in rows(store)]
