@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-from compile.lowering.passes import Costs
+from compile.lowering.passes import Costs, PassCost
 from compile.preflight.findings import ON_CHIP
 from compile.preflight.memory import CHIPS, Footprint
 from compile.preflight.table import aligned, markdown
@@ -123,13 +123,10 @@ class PreflightReport:
         parts = ", ".join(f"{kind} {count / 1e9:.1f}" for kind, count in self.work.macs.items())
         lines = [f"multiply-accumulates: {total / 1e9:.1f} G per image ({parts})"]
         if self.work.costs.passes:
-            each = ", ".join(
-                f"{cost.name} {cost.macs / 1e9:+.1f} G"
-                for cost in self.work.costs.passes
-                if cost.macs
-            )
             lines.append(
-                f"added by the passes: {self.work.costs.extra_percent:+.1f} % ({each or 'by none'})"
+                f"added by the passes: {self.work.costs.extra_percent:+.1f} % ("
+                + ", ".join(_cost(cost) for cost in self.work.costs.passes)
+                + ")"
             )
         return lines
 
@@ -173,6 +170,12 @@ class DeviceMemory:
 def all_together(reports: Sequence[PreflightReport]) -> DeviceMemory:
     """The memory of at least one program for the same target."""
     return DeviceMemory(reports[0].target, {one.program: one.footprint for one in reports})
+
+
+def _cost(cost: PassCost) -> str:
+    parts = [f"{cost.macs / 1e9:+.2f} G"] if cost.macs else []
+    parts += [f"{cost.constant_bytes / 1e6:+.2f} MB of constants"] if cost.constant_bytes else []
+    return f"{cost.name}: {' and '.join(parts) or 'nothing'}"
 
 
 def _footprint(one: Footprint) -> list[str]:
