@@ -151,10 +151,12 @@ def _described(files: Sequence[Path]) -> tuple[ProgramFile, ...]:
 
 
 def _other_flags(reports: Sequence[ProgramReport]) -> Iterator[str]:
-    """Of programs that came out only when less was asked of the compiler."""
+    """Of programs that came out only when less was asked of the compiler, or take other batches."""
     for report in reports:
         if report.record and report.record.attempts:
             yield f"{report.name}: {report.record.rung}"
+        if report.record and report.record.dynamic_batch:
+            yield f"{report.name}: dynamic batch"
 
 
 def _manifest(request: Request, target: Target, maker: Builder, built: _Built) -> Manifest:

@@ -127,14 +127,16 @@ def _compiler(record: BuildRecord) -> list[str]:
         f"- {log.percent_compiled or 0:.4g} % of {log.operators or 0} operators compiled, in "
         f"{log.compiled_subgraphs or 0} sub-graphs"
         if log.operators is not None
-        else "- the compiler's log states no share of compiled operators; the saved graph was read",
+        else "- the compiler's log states no share of compiled operators; the graph was read",
         f"- compiler's peak memory {record.peak_memory_bytes / 1e9:.2f} GB",
     ]
-    rows += [
-        f"- sub-graph {graph.name}, the compiler's own estimates: "
-        + ", ".join(f"{key} {value}" for key, value in asdict(graph).items() if value is not None)
-        for graph in record.subgraphs
-    ]
+    if record.dynamic_batch:
+        rows.append("- takes other batches too, split or padded to runs of its own")
+    for graph in record.subgraphs:
+        told = {key: value for key, value in asdict(graph).items() if value and key != "name"}
+        if told:
+            numbers = ", ".join(f"{key} {value}" for key, value in told.items())
+            rows.append(f"- sub-graph {graph.name}, the compiler's own estimates: {numbers}")
     rows += [f"- **{warning}**" for warning in record.warnings]
     rows += [f"- failed before: {one.rung}: {one.error}" for one in record.attempts]
     return [*rows, ""]

@@ -8,6 +8,12 @@ ServeError
 └── RuntimeFailure    a runtime could not load or run a program
 """
 
+from __future__ import annotations
+
+from typing import Optional
+
+from serve.neuron_status import Action
+
 
 class ServeError(Exception):
     """The base of this package's errors; its text says what happened and what to do."""
@@ -30,4 +36,11 @@ class Refused(ServeError):
 
 
 class RuntimeFailure(ServeError):
-    """A runtime is not installed, or could not load or run a program."""
+    """A runtime is not installed, or could not load or run a program.
+
+    `action` is what helps, where a NeuronCore's runtime says.
+    """
+
+    def __init__(self, message: str, action: Optional[Action] = None) -> None:
+        super().__init__(message)
+        self.action = action

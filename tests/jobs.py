@@ -22,7 +22,7 @@ from depth_anything_v2.artifact import Artifact, read_artifact
 
 STEPS = ["fetch", "preflight", "precision", "build", "push"]
 # In the current folder, where a test changes to.
-JOB = ("job", "--model", "demo", "--target", "torchscript", "--size", "28x42")
+JOB = ("job", "--model", "demo", "--target", "onnx", "--size", "28x42")
 JOB += ("--checkpoint", "weights.safetensors", "--images", "images", "--out", "out")
 WITH_STORE = (*JOB, "--store", "store")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from compile import torchscript
+from compile import onnx
 from compile.job.ledger import Ledger
 from depth_anything_v2.digest import sha256_file
 from depth_anything_v2.untrained import untrained_checkpoint
@@ -53,7 +53,7 @@ def no_build_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(*_: object) -> None:
         pytest.fail("a program was built")
 
-    monkeypatch.setattr(torchscript, "build", build)
+    monkeypatch.setattr(onnx, "build", build)
 
 
 @pytest.mark.usefixtures("finished")
@@ -66,13 +66,13 @@ def test_a_job_ends_with_a_verified_artifact_in_the_store_and_a_report() -> None
     assert list(states()) == STEPS
     assert set(states().values()) == {""}
     text = report()
-    assert text.startswith("# Compile job: demo for torchscript\n\n**done**\n")
+    assert text.startswith("# Compile job: demo for onnx\n\n**done**\n")
     assert "\nsizes = ('28x42',)\n" in text
     titles = ["Weights", "Preflight", "Precision", "Build, parity and package", "Push"]
     assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == titles
-    assert "Not needed: programs of torchscript run on a CPU." in text
+    assert "Not needed: programs of onnx run on a CPU." in text
     assert "\n`fp32`; parity measures" in text
-    assert "\n### demo for torchscript, fp32\n" in text
+    assert "\n### demo for onnx, fp32\n" in text
     sent_mb = sum(file.size_bytes for file in artifact.manifest.programs[0].files) / 1e6
     assert f"`{artifact.identity}` to `store`: sent {sent_mb:.1f} MB, 0.0 MB were there." in text
 
@@ -85,7 +85,7 @@ def test_a_second_run_builds_nothing_and_sends_nothing() -> None:
     assert done_before() == ["preflight", "precision", "build"]
     assert "build: done before" in ended.err
     assert ": sent 0.0 MB, " in report()
-    assert "\n### demo for torchscript, fp32\n" in report()  # of the run that built it
+    assert "\n### demo for onnx, fp32\n" in report()  # of the run that built it
     assert stored() == [only_artifact().identity] == [before.identity]
 
 
@@ -147,7 +147,7 @@ def test_an_artifact_that_is_gone_is_built_again() -> None:
 
 @pytest.mark.usefixtures("finished")
 @pytest.mark.parametrize(
-    "changed", ["compile.package.source_sha256", "compile.torchscript.versions"]
+    "changed", ["compile.package.source_sha256", "compile.onnx.versions"]
 )
 def test_other_code_or_another_compiler_does_every_step_again(
     monkeypatch: pytest.MonkeyPatch, changed: str

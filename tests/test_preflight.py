@@ -236,7 +236,7 @@ def test_passes_and_mode_are_chosen_by_name(command: Command) -> None:
     ended = command(*DEMO, "--passes", "position,resize=conv1x1", "--precision", "all")
     assert ended.code == 0
     assert "estimated for mode all:" in ended.out
-    assert "resize=conv1x1 +" in ended.out
+    assert "resize=conv1x1: +" in ended.out
     assert "aten::mul" in ended.out  # the layer scale, which no pass has folded
 
 
