@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,11 @@ def test_a_fit_machine_passes_without_a_driver(
     assert not has_device()
 
 
+@pytest.fixture(autouse=True)
+def made_by_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "find_spec", lambda _: None)
+
+
 @pytest.mark.parametrize(
     ("package", "found", "needed", "fix"),
     [
@@ -40,8 +46,8 @@ def test_a_fit_machine_passes_without_a_driver(
         ("numpy", "1.24.0", "at least 1.21.6 and below 1.24", "pip install numpy==1.22.2"),
         ("numpy", "1.21.5", "at least 1.21.6", "pip install numpy==1.22.2"),
         ("protobuf", "4.21.0", "below 3.21", "pip install protobuf==3.19.5"),
-        ("tensorflow", "2.10.0", "below 1.16", "pip uninstall -y tensorflow"),
-        ("tensorflow-cpu", "2.10.0", "below 1.16", "pip uninstall -y tensorflow-cpu"),
+        ("tensorflow", "2.10.0", "below 1.16", "pip uninstall tensorflow"),
+        ("tensorflow-cpu", "2.10.0", "below 1.16", "pip uninstall tensorflow-cpu"),
     ],
 )
 def test_a_package_out_of_range_is_told_with_its_fix(
@@ -97,3 +103,15 @@ def test_a_device_is_a_node_of_the_driver(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_a_package_that_is_not_there_has_no_version() -> None:
     assert version("no-such-package-anywhere") is None
     assert version("pytest") == pytest.__version__
+
+
+@pytest.mark.parametrize(("has_pip", "command"), [(True, "-m pip install"), (False, "uv pip")])
+def test_the_fix_is_for_the_environment_that_runs(
+    monkeypatch: pytest.MonkeyPatch, has_pip: bool, command: str
+) -> None:
+    monkeypatch.setattr(host, "find_spec", lambda _: object() if has_pip else None)
+    monkeypatch.setattr(host, "version", lambda _: None)
+    with pytest.raises(HostError) as caught:
+        check_host("inf1")
+    assert command in str(caught.value)
+    assert sys.executable in str(caught.value)

@@ -13,6 +13,7 @@ import re
 import sys
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Optional
 
@@ -151,13 +152,13 @@ def _problem(requirement: Requirement) -> Optional[str]:
     if found is None and requirement.optional:
         return None
     if found is None:
-        return f"no {requirement.package} ({requirement.why}): {requirement.fix}"
+        return f"no {requirement.package} ({requirement.why}): {_here(requirement.fix)}"
     if _parsed(found) >= _parsed(low) and (not high or _parsed(found) < _parsed(high)):
         return None
     needed = f"at least {low}" + (f" and below {high}" if high else "")
     return (
         f"{requirement.package} is {found}, needed is {needed} ({requirement.why}): "
-        f"{requirement.fix}"
+        f"{_here(requirement.fix)}"
     )
 
 
@@ -168,8 +169,16 @@ def _mismatch(package: str, library: str) -> Optional[str]:
     release = ".".join(map(str, _parsed(needed)[:2]))
     return (
         f"{library} is {found}, but {package} {needed} is built for {library} {release}: "
-        f"pip install '{library}=={release}.*'"
+        + _here(f"pip install '{library}=={release}.*'")
     )
+
+
+def _here(command: str) -> str:
+    """A command of pip for the environment that runs this; one made by uv has no pip of its own."""
+    if find_spec("pip") is not None:
+        return command.replace("pip ", f"{sys.executable} -m pip ")
+    parts = [part.replace("pip ", "uv pip ").replace(" -y", "") for part in command.split("; ")]
+    return "; ".join(f"{part} --python {sys.executable}" for part in parts)
 
 
 def _parsed(text: str) -> tuple[int, ...]:
