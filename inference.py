@@ -11,6 +11,7 @@ from compile.errors import CompileError
 from depth_anything_v2.command import guarded
 from depth_anything_v2.config import MODELS
 from serve.errors import ServeError
+from serve.options import DRY_RUN, FAIL_FAST, OUTPUT_SIZE, PREPROCESS, RETRY_FAILED
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -38,14 +39,20 @@ def inference(
         None, help="Weights file; by default the model's own in checkpoints/, or downloaded."
     ),
     artifacts: Path = typer.Option(Path("artifacts"), help="Where compiled programs are kept."),
+    preprocess: str = PREPROCESS,
+    output_size: str = OUTPUT_SIZE,
+    retry_failed: bool = RETRY_FAILED,
+    fail_fast: bool = FAIL_FAST,
+    dry_run: bool = DRY_RUN,
 ) -> None:
     """Estimate the depth of every image in a folder.
 
     For input_images/a/b.jpg: output_depth/a/b.png, 16 bits, and b.json, which says what its values
     mean. Programs are compiled when first needed, checked against the original network, and kept.
 
-    Exit code 0 all done, 1 failed, 2 usage, 3 some images failed: output_depth/depth-report.jsonl
-    names each with its reason.
+    Exit code 0 all done, 1 failed, 2 usage, 3 some images failed or left: depth-report.jsonl in the
+    output folder says what became of each. Run it again for the rest: what is whole, and made from
+    the same bytes with the same settings, is kept. Ctrl-C or SIGTERM finishes the images under way.
     """
     from compile.cache import Cache
     from compile.weights import choose
@@ -62,10 +69,12 @@ def inference(
     cache = Cache(artifacts, weights, target, precision, images=input)
     library = Library(cache.artifacts(), build=cache.build, streams=STREAMS)
     short_side_px = input_size or model_named(weights.model).short_side_px
-    if policy == BUCKETS:
-        library.prepare(common_sizes(short_side_px))
-    job = FolderJob(input, output, format, preview, weights.remark)
-    raise typer.Exit(run(Engine(library, policy, short_side_px), job))
+    sizes = common_sizes(short_side_px) if policy == BUCKETS else ()
+    job = FolderJob(
+        input, output, format, preview, weights.remark, retry_failed, fail_fast, dry_run
+    )
+    engine = Engine(library, policy, short_side_px, sizes, preprocess, output_size)
+    raise typer.Exit(run(engine, job))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def run(
     from depth_anything_v2.config import model_named
     from depth_anything_v2.errors import CheckpointError
     from serve.engine import Engine
-    from serve.folder_cli import closing, shown
+    from serve.folder_cli import shown
     from serve.library import STREAMS, Library
     from serve.pictures import PictureJob, run_pictures
 
@@ -48,8 +48,7 @@ def run(
         Library(cache.artifacts(), build=cache.build, streams=STREAMS), short_side_px=input_size
     )
     job = PictureJob(img_path, outdir, pred_only, grayscale)
-    report = shown(lambda on_entry: run_pictures(engine, job, on_entry))
-    typer.echo(closing(report), err=True)
+    report = shown(lambda on_entry, stop: run_pictures(engine, job, on_entry, stop))
     raise typer.Exit(report.exit_code)
 
 

@@ -23,12 +23,13 @@ MAX_PHOTOGRAPHS = 3  # each costs an eager run per program
 def build(
     model: str = typer.Option("vits", help=f"One of {', '.join(MODELS)}."),
     target: str = typer.Option(
-        "openvino", help="openvino, onnx or torchscript; inf1 on a machine with its compiler."
+        "openvino",
+        help="openvino, onnx or torchscript; inf1 or inf2 on a machine with its compiler.",
     ),
     precision: Optional[str] = typer.Option(
         None,
-        help="fp32, or with openvino bf16; for inf1 a mode of its compiler, see `python -m compile "
-        "precision`. By default the target's first.",
+        help="fp32, or with openvino bf16; for inf1 and inf2 a compiler mode, see `python -m "
+        "compile precision`. By default the target's first.",
     ),
     size: list[str] = typer.Option(
         ["518x518"], help="HEIGHTxWIDTH in px, multiples of 14. Repeat it for several programs."

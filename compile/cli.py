@@ -53,8 +53,8 @@ def parity(
     on_device: bool = typer.Option(
         False,
         "--on-device",
-        help="For an artifact of inf1, on an Inf1 instance: keep the result beside the artifact, "
-        "which is verified with it, or failed.",
+        help="For an artifact of inf1 or inf2, on such an instance: keep the result beside the "
+        "artifact, which is verified with it, or failed.",
     ),
 ) -> None:
     """Compare an artifact's programs with the eager fp32 network again, on this machine.

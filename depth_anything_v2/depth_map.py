@@ -13,6 +13,9 @@ from depth_anything_v2.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
 
+FULL, MODEL = "full", "model"  # a value for every pixel of the image, or the network's own size
+OUTPUT_SIZES = (FULL, MODEL)
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -24,10 +27,11 @@ class Provenance:
     artifact: str  # the artifact's identity (sha256 of its manifest); "" for the eager network
     target: str  # "openvino", ... or "eager"
     precision: str  # "fp32", "bf16"
-    preprocess_mode: str  # "reference"
+    preprocess_mode: str  # "reference" or "fast"
     shape_policy: str  # "exact" or "buckets"
     model_height_px: int  # the size the network saw
     model_width_px: int
+    output_size: str = FULL  # or "model": files of before there was a choice do not say
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ from depth_anything_v2.digest import sha256_bytes
 from depth_anything_v2.errors import ImageError, InputError, first_line
 from depth_anything_v2.image_containers import parse_header
 from depth_anything_v2.image_header import ImageHeader
+from depth_anything_v2.image_reduction import Needed, reduction
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -43,7 +45,10 @@ _TOLERATED = re.compile(
 
 @dataclass(frozen=True)
 class SourceImage:
-    """A decoded image. `pixels` is uint8 [H,W,3], BGR, upright."""
+    """A decoded image. `pixels` is uint8 [H,W,3], BGR, upright.
+
+    Fewer than the header says if whoever read it needed fewer; `notes` say so then.
+    """
 
     pixels: Pixels
     header: ImageHeader
@@ -62,30 +67,34 @@ def read_header(source: bytes | str | Path) -> ImageHeader:
     return _named_header(_read_file(Path(source)), _printable(Path(source)))
 
 
-def read_image(path: Path) -> SourceImage:
-    """Read and decode an image file; links to files are followed.
+def read_image(path: Path, needed: Optional[Needed] = None) -> SourceImage:
+    """Read and decode an image file; links to files are followed. `needed` as in `decode_image`.
 
     Raises ImageError that gives the file's name and the reason.
     """
-    return decode_image(_read_file(path), _printable(path))
+    return decode_image(_read_file(path), _printable(path), needed)
 
 
-def decode_image(data: bytes, name: str) -> SourceImage:
+def decode_image(data: bytes, name: str, needed: Optional[Needed] = None) -> SourceImage:
     """Decode an image file given as bytes; `name` is what error messages call it.
 
-    Raises ImageError that gives the name and the reason.
+    `needed` tells from the header which size the pixels will be resized to, if nobody wants them
+    in full: a JPEG of at least twice that may then be decoded at a half, a quarter or an eighth.
+    Raises ImageError that gives the name and the reason, and what `needed` raises.
     """
     header = _named_header(data, name)
+    factor = reduction(header, needed(header)) if needed and header.format == "JPEG" else 1
     try:
         if header.format == "JPEG":
-            pixels, warnings = _decode_jpeg(data, header.orientation)
+            pixels, warnings = _decode_jpeg(data, header, factor)
         else:
-            pixels, warnings = _decode_by_opencv(data), ()
+            pixels, warnings = _decode_by_opencv(data, factor), ()
     except (ValueError, cv2.error) as error:
         raise _refusal(name, f"damaged: {first_line(error)}; copy it again") from error
-    if pixels.shape != (header.height_px, header.width_px, 3):
+    if pixels.shape != (header.height_px // factor, header.width_px // factor, 3):
         raise _refusal(name, f"damaged: its pixels are {pixels.shape}, its header differs")
-    return SourceImage(pixels, header, sha256_bytes(data), header.notes + warnings)
+    reduced = (f"decoded at 1/{factor} of its size",) if factor > 1 else ()
+    return SourceImage(pixels, header, sha256_bytes(data), header.notes + warnings + reduced)
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -139,21 +148,35 @@ def _named_header(data: bytes, name: str) -> ImageHeader:
         raise _refusal(name, str(error)) from error
 
 
-def _decode_jpeg(data: bytes, orientation: int) -> tuple[Pixels, tuple[str, ...]]:
+def _decode_jpeg(data: bytes, header: ImageHeader, factor: int) -> tuple[Pixels, tuple[str, ...]]:
+    height, width = header.height_px // factor, header.width_px // factor
+    if header.orientation >= 5:  # stored lying on its side
+        height, width = width, height
+    # It takes the smallest size that is not below these.
+    least = {"min_height": height, "min_width": width}
     try:
-        return _TO_UPRIGHT[orientation](simplejpeg.decode_jpeg(data, "BGR", strict=True)), ()
+        stored = simplejpeg.decode_jpeg(data, "BGR", strict=True, **least)
+        return _TO_UPRIGHT[header.orientation](stored), ()
     except ValueError as error:
         if not _TOLERATED.search(str(error)):
             raise
-        return _decode_by_opencv(data), (f"the decoder warned: {first_line(error)}",)
+        return _decode_by_opencv(data, factor), (f"the decoder warned: {first_line(error)}",)
 
 
-def _decode_by_opencv(data: bytes) -> Pixels:
+def _decode_by_opencv(data: bytes, factor: int) -> Pixels:
     """OpenCV turns the picture upright itself."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[factor])
     if pixels is None:
         raise ValueError("its pixels cannot be decoded")
     return pixels.astype(np.uint8, copy=False)
+
+
+_FLAGS = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 
 
 def _flip(axis: int) -> Callable[[Pixels], Pixels]:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Optional, Union
 
 from depth_anything_v2.errors import DepthAnythingError
 from depth_anything_v2.image import read_header, read_image
 from serve.engine import Engine, Raw
 from serve.errors import ServeError
 from serve.library import Size
+from serve.resume import digest
+from serve.stop import Stop, Stopped
 from serve.workers import Outcome, each
 
 logger = logging.getLogger(__name__)
 
 DONE, KEPT, FAILED = "done", "kept", "failed"
+TODO = "todo"  # in a dry run
 
 
 @dataclass(frozen=True)
@@ -33,78 +37,150 @@ class Entry:
     """What became of one image."""
 
     image: str
-    status: str  # done, kept or failed
+    status: str  # done, kept, failed or todo
     outputs: tuple[str, ...] = ()  # paths
-    reason: str = ""
+    reason: str = ""  # why it failed, or why it is to be done
     notes: tuple[str, ...] = ()
-    network_ms: Optional[float] = None
+    sha256: str = ""  # of the image's bytes; "" if they could not be read
+    size: Optional[Size] = None  # what the network sees
+    timing_ms: Mapping[str, float] = field(default_factory=dict)  # of read, network and write
+
+
+@dataclass(frozen=True)
+class Todo:
+    """A task that needs work, and why."""
+
+    task: Task
+    size: Size
+    reason: str
 
 
 @dataclass
 class Report:
-    entries: list[Entry] = field(default_factory=list)
-    wall_s: float = 0.0
+    """How many images became what. It does not grow with their number."""
 
-    def count(self, status: str) -> int:
-        return sum(entry.status == status for entry in self.entries)
+    total: int
+    counts: Counter[str] = field(default_factory=Counter)
+    stopped: str = ""  # why the run ended early
+
+    @property
+    def left(self) -> int:
+        """Images that the run did not come to."""
+        return self.total - sum(self.counts.values())
 
     @property
     def exit_code(self) -> int:
-        """0: all done. 1: all failed. 3: some failed."""
-        failed = self.count(FAILED)
-        return 0 if not failed else 1 if failed == len(self.entries) else 3
+        """0: all done. 1: all failed. 3: some failed or left."""
+        failed = self.counts[FAILED]
+        return 0 if not failed + self.left else 1 if failed == self.total else 3
 
 
+Check = Callable[[Task, Size], Union[Entry, str]]  # an entry if nothing is to do, else why
 Write = Callable[[Task, Raw], Sequence[Path]]  # finish one image and write its files
-Keep = Callable[[Task, Size], Sequence[Path]]  # files already there that can stay, or none
 OnEntry = Callable[[Entry, int], None]  # an entry as it is made, and how many there will be
 
 
-def run_batch(
-    engine: Engine, tasks: Sequence[Task], write: Write, keep: Keep, on_entry: OnEntry
-) -> Report:
-    """Run every task. Programs that their sizes need are made ready first, all at once.
+class Batch:
+    """One run over `tasks`: first `plan`, then `work`. Entries go to `on_entry` and are let go.
 
-    Raises what the library raises if those cannot be had; failures of single images are entries.
+    `stop` ends it early, a first failure does too if `fail_fast`: what runs is finished.
     """
-    started = time.perf_counter()
-    report = Report()
 
-    def add(entry: Entry) -> None:
-        report.entries.append(entry)
-        on_entry(entry, len(tasks))
+    def __init__(
+        self,
+        engine: Engine,
+        tasks: Sequence[Task],
+        on_entry: OnEntry,
+        stop: Optional[Stop] = None,
+        fail_fast: bool = False,
+    ) -> None:
+        self.report = Report(len(tasks))
+        self._engine = engine
+        self._tasks = tasks
+        self._on_entry = on_entry
+        self._stop = stop or Stop()
+        self._fail_fast = fail_fast
+        # Two workers even for one stream: one reads and writes while the other has the network.
+        self._workers = max(2, engine.library.streams)
 
-    sized: list[tuple[Size, Task]] = []
-    for task in tasks:
-        try:
+    def add(self, entry: Entry) -> None:
+        """Count an entry and pass it on."""
+        self.report.counts[entry.status] += 1
+        self._on_entry(entry, self.report.total)
+        if entry.status == FAILED and self._fail_fast:
+            self._stop.request("a failure")
+
+    def plan(self, check: Check) -> list[Todo]:
+        """What needs work; for the others, and for what cannot be read, entries are made.
+
+        By program size, so that each program is loaded once.
+        """
+
+        def look(task: Task) -> Union[Entry, Todo]:
             header = read_header(task.image)
-            sized.append((engine.size_for(header.height_px, header.width_px), task))
-        except (DepthAnythingError, ServeError) as error:
-            add(Entry(task.name, FAILED, reason=str(error)))
-    engine.library.prepare(size for size, _ in sized)
-    todo = []
-    # By size, so that each program is loaded once.
-    for size, task in sorted(sized, key=lambda pair: pair[0]):
-        kept = keep(task, size)
-        if kept:
-            add(Entry(task.name, KEPT, tuple(map(str, kept))))
-        else:
-            todo.append(task)
+            size = self._engine.size_for(header.height_px, header.width_px)
+            found = check(task, size)
+            return Todo(task, size, found) if isinstance(found, str) else found
 
-    def work(task: Task) -> Entry:
-        raw = engine.run(engine.prepare(read_image(task.image)))
-        written = tuple(map(str, write(task, raw)))
-        notes = raw.prepared.source.notes
-        return Entry(task.name, DONE, written, "", notes, round(raw.network_ms, 1))
+        todo = []
+        for outcome in each(self._tasks, look, self._workers, self._stop.requested):
+            if isinstance(outcome.result, Todo):
+                todo.append(outcome.result)
+            else:
+                self.add(outcome.result or _failed(outcome.key, None, outcome))
+        self.report.stopped = self._stop.reason
+        return sorted(todo, key=lambda one: (one.size, one.task.name))
 
-    # Two workers even for one stream: one reads and writes while the other has the network.
-    for outcome in each(todo, work, max(2, engine.library.streams)):
-        add(outcome.result or _failed(outcome))
-    report.wall_s = time.perf_counter() - started
-    return report
+    def work(self, todo: Sequence[Todo], write: Write) -> None:
+        """Do it. Programs that are missing are made first, all at once.
+
+        Raises what the library raises if those cannot be had; failures of images are entries.
+        """
+
+        def one(item: Todo) -> Entry:
+            return self._one(item, write)
+
+        if self._programs_ready(todo):
+            for outcome in each(todo, one, self._workers, self._stop.requested):
+                self.add(outcome.result or _failed(outcome.key.task, outcome.key.size, outcome))
+        self.report.stopped = self._stop.reason
+
+    def _programs_ready(self, todo: Sequence[Todo]) -> bool:
+        """Makes them, which may take minutes; false if a stop cut it off."""
+        try:
+            with self._stop.interrupts():
+                self._engine.library.prepare(item.size for item in todo)
+        except Stopped:
+            return False
+        return True
+
+    def _one(self, item: Todo, write: Write) -> Entry:
+        started = time.perf_counter()
+        prepared = self._engine.prepare(read_image(item.task.image, self._engine.needed))
+        read_ms = (time.perf_counter() - started) * 1e3
+        raw = self._engine.run(prepared)
+        started = time.perf_counter()
+        written = write(item.task, raw)
+        write_ms = (time.perf_counter() - started) * 1e3
+        timing_ms = {"read": read_ms, "network": raw.network_ms, "write": write_ms}
+        return Entry(
+            item.task.name,
+            DONE,
+            tuple(map(str, written)),
+            notes=prepared.source.notes,
+            sha256=prepared.source.sha256,
+            size=prepared.size,
+            timing_ms={name: round(ms, 1) for name, ms in timing_ms.items()},
+        )
 
 
-def _failed(outcome: Outcome[Task, Entry]) -> Entry:
-    if not isinstance(outcome.error, (DepthAnythingError, ServeError)):
-        logger.error("%s: unexpected error", outcome.key.name, exc_info=outcome.error)
-    return Entry(outcome.key.name, FAILED, reason=str(outcome.error) or repr(outcome.error))
+def _failed(
+    task: Task,
+    size: Optional[Size],
+    outcome: Union[Outcome[Task, Union[Entry, Todo]], Outcome[Todo, Entry]],
+) -> Entry:
+    error = outcome.error
+    if not isinstance(error, (DepthAnythingError, ServeError)):
+        logger.error("%s: unexpected error", task.name, exc_info=error)
+    reason = str(error) or repr(error)
+    return Entry(task.name, FAILED, reason=reason, sha256=digest(task.image), size=size)

@@ -7,7 +7,10 @@ from pathlib import Path
 import typer
 
 from depth_anything_v2.command import guarded
+from serve.bench_cli import bench
+from serve.doctor_cli import doctor
 from serve.errors import ServeError
+from serve.options import DRY_RUN, FAIL_FAST, OUTPUT_SIZE, PREPROCESS, RETRY_FAILED
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -36,11 +39,19 @@ def folder(
     allow_unverified: bool = typer.Option(
         False, help="Serve an artifact whose numbers were not yet measured on its device."
     ),
+    preprocess: str = PREPROCESS,
+    output_size: str = OUTPUT_SIZE,
+    retry_failed: bool = RETRY_FAILED,
+    fail_fast: bool = FAIL_FAST,
+    dry_run: bool = DRY_RUN,
 ) -> None:
     """Every image in a folder to depth files beside their descriptions.
 
-    Prints the depth files. Exit code 0 all done, 1 failed, 3 some images failed: depth-report.jsonl
-    in the output folder names each with its reason.
+    Prints the depth files.
+
+    Exit code 0 all done, 1 failed, 2 usage, 3 some images failed or left: depth-report.jsonl in the
+    output folder says what became of each. Run it again for the rest: what is whole, and made from
+    the same bytes with the same settings, is kept. Ctrl-C or SIGTERM finishes the images under way.
     """
     from depth_anything_v2.artifact import read_artifact
     from serve.engine import Engine
@@ -54,8 +65,21 @@ def folder(
         allow_unverified=allow_unverified,
         streams=STREAMS,
     )
-    engine = Engine(library, policy)
-    raise typer.Exit(run(engine, FolderJob(input, output, format, preview)))
+    engine = Engine(library, policy, preprocess=preprocess, output_size=output_size)
+    job = FolderJob(
+        input,
+        output,
+        format,
+        preview,
+        retry_failed=retry_failed,
+        fail_fast=fail_fast,
+        dry_run=dry_run,
+    )
+    raise typer.Exit(run(engine, job))
+
+
+app.command("bench")(bench)
+app.command("doctor")(doctor)
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ Keys, in this order (format 1):
     meaning      `unit` and direction in plain words
     height_px    rows
     width_px     columns
+    to_image_px  [x, y] scale: a position in the image = scale * position here, both counted from
+                 the first pixel's centre; only where `source` has width_px and height_px
     valid_range  [lowest, highest] value in the image; every pixel is valid
     max_depth_m  the far end of a metric model's range, else null
     files        beside the files only: format -> {name, dtype, [scale, offset,] bytes, sha256};
@@ -24,7 +26,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from typing import Any
 
 from depth_anything_v2.config import METRIC, RELATIVE, UNTRAINED
@@ -71,11 +73,23 @@ def describe(depth: DepthMap, source: Mapping[str, Any]) -> Meta:
         "meaning": meaning,
         "height_px": height_px,
         "width_px": width_px,
+        **_to_image_px((height_px, width_px), source),
         "valid_range": [low, high],
         "max_depth_m": depth.max_depth_m,
         "provenance": {**asdict(made_by), "trained": made_by.weights != UNTRAINED},
         "source": dict(source),
     }
+
+
+def _to_image_px(size: tuple[int, int], source: Mapping[str, Any]) -> Meta:
+    """Corner pixels lie on corner pixels, at every size: see depth_anything_v2/postprocess.py."""
+    scales = []
+    for key, own in zip(("height_px", "width_px"), size):
+        side = source.get(key)
+        if not isinstance(side, int):
+            return {}
+        scales.append((side - 1) / (own - 1) if own > 1 else 1.0)
+    return {"to_image_px": scales[::-1]}
 
 
 def with_part(meta: Meta, part: str, content: Meta) -> Meta:
@@ -121,7 +135,8 @@ def parse(text: str | bytes, part: str) -> Meta:
     check_size(meta["height_px"], meta["width_px"])
     made_by = meta["provenance"]
     for field in fields(Provenance):
-        _check_type(made_by, field.name, (int,) if field.type == "int" else (str,))
+        if field.default is MISSING or field.name in made_by:
+            _check_type(made_by, field.name, (int,) if field.type == "int" else (str,))
     for name, entry in meta["files"].items() if part == "files" else [("", meta[part])]:
         _check_entry(entry, name)
     return meta
@@ -129,8 +144,9 @@ def parse(text: str | bytes, part: str) -> Meta:
 
 def provenance_of(meta: Meta) -> Provenance:
     """The `Provenance` in a parsed description."""
+    found = meta["provenance"]
     return Provenance(
-        **{field.name: meta["provenance"][field.name] for field in fields(Provenance)}
+        **{field.name: found[field.name] for field in fields(Provenance) if field.name in found}
     )
 
 

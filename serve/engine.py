@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Optional
 
-from depth_anything_v2.depth_map import DepthMap, FloatArray, Provenance
+from depth_anything_v2.depth_map import (
+    FULL,
+    MODEL,
+    OUTPUT_SIZES,
+    DepthMap,
+    FloatArray,
+    Provenance,
+)
 from depth_anything_v2.errors import InputError
 from depth_anything_v2.image import SourceImage
+from depth_anything_v2.image_header import ImageHeader
+from depth_anything_v2.image_reduction import Needed
 from depth_anything_v2.postprocess import resize_depth
-from depth_anything_v2.preprocess import prepare
+from depth_anything_v2.preprocess import FAST, PREPARE, REFERENCE
 from depth_anything_v2.sizes import SHORT_SIDE_PX
 from serve.library import Library, Size
 from serve.shapes import EXACT, POLICIES, program_size
@@ -36,29 +47,49 @@ class Raw:
 class Engine:
     """Runs images of any size through the programs of a library. Safe in any thread.
 
-    Raises InputError for an unknown shape policy.
+    `sizes` is what the policy `buckets` chooses from, by default the programs at hand.
+    `preprocess` is `reference` or `fast`; `output_size` is `full`, the image's, or `model`, the
+    network's. Raises InputError for an unknown one of these.
     """
 
     def __init__(
-        self, library: Library, policy: str = EXACT, short_side_px: int = SHORT_SIDE_PX
+        self,
+        library: Library,
+        policy: str = EXACT,
+        short_side_px: int = SHORT_SIDE_PX,
+        sizes: Collection[Size] = (),
+        preprocess: str = REFERENCE,
+        output_size: str = FULL,
     ) -> None:
-        if policy not in POLICIES:
-            raise InputError(f"no shape policy {policy!r}; choose from {', '.join(POLICIES)}")
+        for what, given, known in (
+            ("shape policy", policy, POLICIES),
+            ("pre-processing", preprocess, PREPARE),
+            ("output size", output_size, OUTPUT_SIZES),
+        ):
+            if given not in known:
+                raise InputError(f"no {what} {given!r}; choose from {', '.join(known)}")
         self.library = library
         self.policy = policy
         self.short_side_px = short_side_px
+        self.preprocess = preprocess
+        self.output_size = output_size
+        self._sizes = sizes
+
+    @property
+    def needed(self) -> Optional[Needed]:
+        """For `read_image`: the size that images will be resized to, None to have all pixels."""
+        return self._size_of if self.preprocess == FAST else None
 
     def size_for(self, height_px: int, width_px: int) -> Size:
         """The program size for an image; raises InputError or NoProgram if it can have none."""
-        return program_size(
-            self.policy, (height_px, width_px), self.library.sizes, self.short_side_px
-        )
+        available = self._sizes or self.library.sizes
+        return program_size(self.policy, (height_px, width_px), available, self.short_side_px)
 
     def prepare(self, source: SourceImage) -> Prepared:
         """Network input for an image. Raises InputError or NoProgram if it can have none."""
-        size = self.size_for(source.header.height_px, source.header.width_px)
+        size = self._size_of(source.header)
         folded = self.library.artifact(size).manifest.preprocess.folded
-        return Prepared(source, size, prepare(source.pixels, size, folded))
+        return Prepared(source, size, PREPARE[self.preprocess](source.pixels, size, folded))
 
     def run(self, prepared: Prepared) -> Raw:
         """The network's part. Raises NoProgram, RuntimeFailure or ArtifactError."""
@@ -68,9 +99,11 @@ class Engine:
         return Raw(values, prepared, (time.perf_counter() - started) * 1e3)
 
     def finish(self, raw: Raw) -> DepthMap:
-        """The depth map at the image's own size."""
+        """The depth map, at the image's own size unless the network's is wanted."""
         header = raw.prepared.source.header
-        values = resize_depth(raw.values, (header.height_px, header.width_px))
+        values = raw.values
+        if self.output_size != MODEL:
+            values = resize_depth(values, (header.height_px, header.width_px))
         artifact = self.library.artifact(raw.prepared.size)
         m = artifact.manifest
         return DepthMap(values, m.kind, m.max_depth_m, self.provenance(raw.prepared.size))
@@ -86,13 +119,17 @@ class Engine:
             artifact=artifact.identity,
             target=m.target,
             precision=m.precision,
-            preprocess_mode=m.preprocess.mode,
+            preprocess_mode=FAST if self.preprocess == FAST else m.preprocess.mode,
             shape_policy=self.policy,
             model_height_px=size[0],
             model_width_px=size[1],
+            output_size=self.output_size,
         )
 
     def depth(self, source: SourceImage) -> DepthMap:
         """One image, start to end; a missing program is built if the library can."""
-        self.library.prepare([self.size_for(source.header.height_px, source.header.width_px)])
+        self.library.prepare([self._size_of(source.header)])
         return self.finish(self.run(self.prepare(source)))
+
+    def _size_of(self, header: ImageHeader) -> Size:
+        return self.size_for(header.height_px, header.width_px)

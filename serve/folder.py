@@ -1,27 +1,29 @@
-"""The folder job: every image in a folder to depth files in another, and a report.
+"""The folder job: every image in a folder to depth files in another, and a manifest.
 
 An image whose outputs are already there, whole and made in the same way from the same bytes, is
-kept. Deleting its .json has it made again.
+kept: the .json among them, written last, is the record of what they are. The manifest tells what
+happened to every image, and remembers failures.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional, Union
 
-from depth_anything_v2.digest import sha256_file
 from depth_anything_v2.image import SourceImage, list_images
-from serve.batch import OnEntry, Report, Task, run_batch
+from depth_anything_v2.sizes import size_text
+from serve.batch import DONE, FAILED, KEPT, TODO, Batch, Entry, OnEntry, Report, Task
 from serve.depth_files import output_names, read_sidecar, write_depth
 from serve.engine import Engine, Raw
-from serve.errors import DepthFileError, NoImages
+from serve.errors import NoImages
+from serve.job_manifest import FORMAT, JobManifest, Record, Settings, manifest_in
 from serve.library import Size
 from serve.names import output_bases
-
-REPORT = "depth-report.jsonl"  # no output of an image can have this name
+from serve.resume import digest, stale
+from serve.stop import Stop
 
 
 @dataclass(frozen=True)
@@ -31,41 +33,112 @@ class FolderJob:
     formats: Sequence[str] = ("png",)
     preview: bool = False
     remark: str = ""  # goes into every result's JSON
+    retry_failed: bool = True  # try images again whose bytes and settings failed before
+    fail_fast: bool = False
+    dry_run: bool = False  # only say what would be done
 
     def names(self, base: str) -> list[str]:
         """File names that a base name makes; the .json is the last."""
         return output_names(base, self.formats, self.preview)
 
 
-def run_folder(engine: Engine, job: FolderJob, on_entry: OnEntry = lambda *_: None) -> Report:
-    """Run the job and write its report; `on_entry` gets every entry as it is made.
+def run_folder(
+    engine: Engine,
+    job: FolderJob,
+    on_entry: OnEntry = lambda *_: None,
+    stop: Optional[Stop] = None,
+) -> Report:
+    """Run the job; its manifest grows as images are finished, and `on_entry` gets every entry.
 
-    Raises NoImages if there is nothing to do, and what the library raises if programs for the
-    images cannot be had. Failures of single images are in the report.
+    Raises NoImages if there is nothing to do, JobError if the manifest cannot be kept, and what
+    the library raises if programs for the images cannot be had. Failures of single images are
+    entries.
     """
+    tasks = _tasks(job)
+    with manifest_in(job.output, writable=not job.dry_run) as manifest:
+        log = _Log(engine, job, manifest)
 
-    def write(task: Task, raw: Raw) -> list[Path]:
-        source = _source(job, task, raw.prepared.source)
-        return write_depth(engine.finish(raw), task.stem, job.formats, source, job.preview)
+        def add(entry: Entry, total: int) -> None:
+            if not job.dry_run:
+                log.add(entry)
+            on_entry(entry, total)
 
-    def keep(task: Task, size: Size) -> list[Path]:
-        return _kept(engine, job, task, size)
+        def write(task: Task, raw: Raw) -> list[Path]:
+            source = _source(job, task, raw.prepared.source)
+            return write_depth(engine.finish(raw), task.stem, job.formats, source, job.preview)
 
-    report = run_batch(engine, _tasks(job), write, keep, on_entry)
-    write_report(job.output, report)
-    return report
+        batch = Batch(engine, tasks, add, stop, job.fail_fast)
+        todo = batch.plan(log.check)
+        if not job.dry_run:
+            batch.work(todo, write)
+            return batch.report
+        for item in todo:
+            batch.add(Entry(item.task.name, TODO, reason=item.reason, size=item.size))
+        return batch.report
 
 
-def write_report(folder: Path, report: Report) -> None:
-    """One JSON line per image, in the order of their names; outputs as paths inside `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = []
-    for entry in sorted(report.entries, key=lambda e: e.image):
-        inside = [Path(path).relative_to(folder).as_posix() for path in entry.outputs]
-        lines.append(json.dumps({**asdict(entry), "outputs": inside}))
-    temporary = folder / f".{REPORT}.tmp"
-    temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    temporary.replace(folder / REPORT)
+class _Log:
+    """The manifest as one job sees it."""
+
+    def __init__(self, engine: Engine, job: FolderJob, manifest: JobManifest) -> None:
+        self._engine = engine
+        self._job = job
+        self._manifest = manifest
+
+    def check(self, task: Task, size: Size) -> Union[Entry, str]:
+        """The entry of an image that needs nothing, else why it has to be done."""
+        settings = self._settings(size)
+        if settings.provenance is None:
+            return f"its program {size_text(size)} is not made yet"
+        outputs = [task.stem.with_name(name) for name in self._job.names(task.stem.name)]
+        reason = stale(task.image, outputs, settings, settings.provenance)
+        if not reason:
+            sha256 = read_sidecar(outputs[-1])["source"]["sha256"]
+            return Entry(task.name, KEPT, tuple(map(str, outputs)), sha256=sha256, size=size)
+        last = self._manifest.find(task.name)
+        if last is None or last.status != FAILED or last.settings != settings:
+            return reason
+        if self._job.retry_failed or last.sha256 != digest(task.image):
+            return f"failed before: {last.reason}"
+        return Entry(task.name, FAILED, reason=last.reason, sha256=last.sha256, size=size)
+
+    def add(self, entry: Entry) -> None:
+        """Append what became of an image, unless the manifest says it already."""
+        output = self._job.output
+        record = Record(
+            format=FORMAT,
+            image=entry.image,
+            status=DONE if entry.status == KEPT else entry.status,
+            sha256=entry.sha256,
+            settings=self._settings(entry.size),
+            outputs={
+                Path(path).relative_to(output).as_posix(): Path(path).stat().st_size
+                for path in entry.outputs
+            },
+            reason=entry.reason,
+            notes=entry.notes,
+            timing_ms=entry.timing_ms,
+            finished=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        )
+        if entry.status == DONE or not _same(record, self._manifest.find(entry.image)):
+            self._manifest.append(record)
+
+    def _settings(self, size: Optional[Size]) -> Settings:
+        """What results at a program size depend on besides the image."""
+        made = size is not None and size in self._engine.library.sizes
+        return Settings(
+            formats=tuple(sorted(self._job.formats)),
+            preview=self._job.preview,
+            remark=self._job.remark,
+            provenance=self._engine.provenance(size) if size is not None and made else None,
+        )
+
+
+def _same(record: Record, last: Optional[Record]) -> bool:
+    def key(one: Record) -> object:
+        return one.status, one.sha256, one.settings, one.reason
+
+    return last is not None and key(last) == key(record)
 
 
 def _tasks(job: FolderJob) -> list[Task]:
@@ -89,25 +162,3 @@ def _source(job: FolderJob, task: Task, source: SourceImage) -> dict[str, Any]:
         "height_px": source.header.height_px,
         "notes": [*source.notes, *([job.remark] if job.remark else [])],
     }
-
-
-def _kept(engine: Engine, job: FolderJob, task: Task, size: Size) -> list[Path]:
-    """The task's files if they are there, whole, from these bytes and made in this way."""
-    paths = [task.stem.with_name(name) for name in job.names(task.stem.name)]
-    try:
-        meta = read_sidecar(paths[-1])
-    except DepthFileError:
-        return []
-    made_by, expected = meta["provenance"], asdict(engine.provenance(size))
-    listed = {entry["name"]: entry["bytes"] for entry in meta["files"].values()}
-    if (
-        any(made_by.get(key) != value for key, value in expected.items())
-        or any(listed.get(path.name) != _size_bytes(path) for path in paths[:-1])
-        or meta["source"].get("sha256") != sha256_file(task.image)
-    ):
-        return []
-    return paths
-
-
-def _size_bytes(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else -1

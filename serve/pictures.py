@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Optional
 
 import cv2
 import numpy as np
@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from depth_anything_v2.image import list_images
 from serve import png
-from serve.batch import OnEntry, Report, Task, run_batch
+from serve.batch import Batch, OnEntry, Report, Task
 from serve.engine import Engine, Raw
 from serve.errors import DepthFileError, NoImages
 from serve.names import output_bases
 from serve.preview import WARM_LAST, upstream_levels
+from serve.stop import Stop
 
 _GAP_PX = 50  # white, between the photograph and its depth
 
@@ -30,7 +31,9 @@ class PictureJob:
     grayscale: bool
 
 
-def run_pictures(engine: Engine, job: PictureJob, on_entry: OnEntry) -> Report:
+def run_pictures(
+    engine: Engine, job: PictureJob, on_entry: OnEntry, stop: Optional[Stop] = None
+) -> Report:
     """One PNG per image in one flat folder, as upstream names them.
 
     Images of the same name keep their extension, or the folder they come from, in the picture's
@@ -43,7 +46,9 @@ def run_pictures(engine: Engine, job: PictureJob, on_entry: OnEntry) -> Report:
         _write(path, _picture(job, raw.prepared.source.pixels, levels))
         return [path]
 
-    return run_batch(engine, _tasks(job), write, lambda *_: [], on_entry)
+    batch = Batch(engine, _tasks(job), on_entry, stop)
+    batch.work(batch.plan(lambda *_: "asked for"), write)
+    return batch.report
 
 
 def _tasks(job: PictureJob) -> list[Task]:

@@ -1,4 +1,4 @@
-"""Programs of target `torchscript`, on the CPU: the only module of serve/ that imports torch."""
+"""Programs of target `torchscript`, on the CPU, by torch itself."""
 
 from __future__ import annotations
 

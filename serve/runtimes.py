@@ -26,6 +26,8 @@ _MODULES = {  # manifest target -> the only module that imports its package
     "openvino": "serve.runtime_openvino",
     "onnx": "serve.runtime_onnxruntime",
     "torchscript": "serve.runtime_torchscript",
+    "inf1": "serve.runtime_neuron",
+    "inf2": "serve.runtime_neuronx",
 }
 
 

@@ -1,10 +1,9 @@
-"""One piece of work per key, in threads: bounded, in order, and no failure stops the others."""
+"""One piece of work per key, in threads: bounded, and no failure stops the others."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Callable, Generic, TypeVar
 
@@ -21,30 +20,53 @@ class Outcome(Generic[Key, Result]):
     error: Exception | None
 
 
-def each(
-    keys: Iterable[Key], work: Callable[[Key], Result], workers: int
-) -> Iterator[Outcome[Key, Result]]:
-    """`work` on every key in `workers` threads, the outcomes in the order of the keys.
+class _NotBegun(Exception):
+    """The item's turn came after the stop."""
 
-    One that fails does not stop the others, and at most two per worker are under way or waiting to
-    be taken. Closing the iterator drops what has not begun and waits for what has.
+
+def each(
+    keys: Iterable[Key],
+    work: Callable[[Key], Result],
+    workers: int,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Outcome[Key, Result]]:
+    """`work` on every key in `workers` threads, the outcomes as they come.
+
+    One that fails does not stop the others. At most two per worker are under way or waiting to be
+    taken, and keys are taken only as there is room: memory does not grow with their number. Once
+    `stopped` is true nothing more begins; what runs is finished, and its outcomes still come.
+    Closing the iterator drops what has not begun and waits for what has.
     """
-    under_way: deque[tuple[Key, Future[Result]]] = deque()
+    under_way: dict[Future[Result], Key] = {}
+
+    def begin(key: Key) -> Result:
+        if stopped():
+            raise _NotBegun
+        return work(key)
+
     with ThreadPoolExecutor(workers, "image") as pool:
         try:
             for key in keys:
-                under_way.append((key, pool.submit(work, key)))
+                if stopped():
+                    break
+                under_way[pool.submit(begin, key)] = key
                 if len(under_way) >= 2 * workers:
-                    yield _outcome(*under_way.popleft())
+                    yield from _finished(under_way)
             while under_way:
-                yield _outcome(*under_way.popleft())
+                yield from _finished(under_way)
         finally:
-            for _, future in under_way:
+            for future in under_way:
                 future.cancel()
 
 
-def _outcome(key: Key, future: Future[Result]) -> Outcome[Key, Result]:
-    try:
-        return Outcome(key, future.result(), None)
-    except Exception as error:  # one image must not stop the others
-        return Outcome(key, None, error)
+def _finished(under_way: dict[Future[Result], Key]) -> Iterator[Outcome[Key, Result]]:
+    """Waits for one at least; what is given is no longer under way."""
+    done = wait(under_way, return_when=FIRST_COMPLETED).done
+    for future in [future for future in under_way if future in done]:
+        key = under_way.pop(future)
+        try:
+            yield Outcome(key, future.result(), None)
+        except _NotBegun:
+            continue
+        except Exception as error:  # one image must not stop the others
+            yield Outcome(key, None, error)

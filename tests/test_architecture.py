@@ -28,19 +28,21 @@ NETWORK = {"checkpoint", "decoder", "dpt", "encoder", "network", "untrained", "w
 # Of compile, what must load without torch.
 LIGHT_COMPILE = ("cache", "cli", "errors", "package", "weights")
 # Of serve, what may load torch.
-HEAVY_SERVE = {"serve.runtime_torchscript"}
+HEAVY_SERVE = {"serve.runtime_torchscript", "serve.neuron_program"}
+HEAVY_SERVE |= {"serve.runtime_neuron", "serve.runtime_neuronx"}
 
 # Packages that not everybody has: the one file of each package of ours that may know them.
 OPTIONAL = {
     "openvino": {"compile/openvino.py", "serve/runtime_openvino.py"},
     "onnxruntime": {"compile/onnx.py", "serve/runtime_onnxruntime.py"},
-    "torch_neuronx": {"compile/inf2.py"},
+    "torch_neuron": {"compile/inf1.py", "serve/runtime_neuron.py"},
+    "torch_neuronx": {"compile/inf2.py", "serve/runtime_neuronx.py"},
 }
 OTHER_OPTIONAL = {"boto3", "botocore", "fastapi", "onnx", "ray", "starlette", "transformers"}
-OTHER_OPTIONAL |= {"matplotlib", "torch_neuron", "torchvision", "uvicorn"}
+OTHER_OPTIONAL |= {"matplotlib", "torchvision", "uvicorn"}
 
 HELPS = {
-    ("inference.py",): ["--input", "--model", "--policy", "--preview", "--artifacts"],
+    ("inference.py",): ["--input", "--model", "--policy", "--dry-run", "--keep-failed"],
     ("run.py",): ["--img-path", "--encoder", "--pred-only", "--grayscale", "--outdir"],
     ("main.py",): ["inference", "run", "checkpoints", "compile", "serve"],
     ("main.py", "compile", "build"): ["--size", "--batch"],
@@ -48,7 +50,7 @@ HELPS = {
     ("-m", "compile", "build"): ["--size", "--batch", "--precision", "--checkpoint", "--force"],
     ("-m", "compile", "parity"): ["--checkpoint", "--images"],
     ("-m", "serve"): ["folder"],
-    ("-m", "serve", "folder"): ["--policy", "--allow-failed-parity"],
+    ("-m", "serve", "folder"): ["--policy", "--dry-run", "--keep-failed", "--fail-fast"],
     ("-m", "depth_anything_v2"): ["list", "fetch"],
     ("-m", "depth_anything_v2", "fetch"): ["--accept-licence"],
 }

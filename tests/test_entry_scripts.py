@@ -43,6 +43,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_dry_run_says_what_would_be_done(place: Path) -> None:
+    done = command(place, "inference.py", "--dry-run", "--policy", "buckets", "--output", "dry")
+    assert done.returncode == 3, done.stderr
+    assert "to do: good.jpg: its program 126x168 is not made yet" in done.stdout.splitlines()
+    assert "7 to do, 4 failed" in done.stderr
+    assert not (place / "dry").exists()
+    assert not (place / "artifacts").exists()
+
+
 def test_inference(place: Path) -> None:
     done = command(place, "inference.py", "--preview", "--format", "png", "--format", "npy")
     assert done.returncode == 3, done.stderr

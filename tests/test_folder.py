@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from compile.specialise import specialise
 from depth_anything_v2.artifact import Artifact
@@ -18,12 +19,15 @@ from depth_anything_v2.image import read_image
 from depth_anything_v2.postprocess import resize_depth
 from depth_anything_v2.preprocess import prepare
 from depth_anything_v2.untrained import untrained_checkpoint
-from serve.batch import DONE, FAILED, KEPT, Report
+from serve.batch import DONE, FAILED, KEPT, Entry, Report
+from serve.cli import app
 from serve.depth_files import read_depth
 from serve.engine import Engine
 from serve.errors import NoImages
-from serve.folder import REPORT, FolderJob, run_folder
+from serve.folder import FolderJob, run_folder
+from serve.job_manifest import MANIFEST
 from serve.library import Library
+from tests.folder_jobs import write_images
 from tests.hostile import write_hostile_folder
 from tests.programs import DEMO, make_artifact
 
@@ -49,16 +53,22 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def by_name(report: Report) -> dict[str, str]:
-    return {entry.image: entry.status for entry in report.entries}
+def entries(engine: Engine, job: FolderJob) -> tuple[Report, list[Entry]]:
+    found: list[Entry] = []
+    return run_folder(engine, job, lambda entry, _: found.append(entry)), found
+
+
+def by_name(engine: Engine, job: FolderJob) -> dict[str, str]:
+    return {entry.image: entry.status for entry in entries(engine, job)[1]}
 
 
 def test_a_hostile_folder(engine: Engine, tmp_path: Path) -> None:
     expected = write_hostile_folder(tmp_path / "images")
     output = tmp_path / "out"
-    report = run_folder(engine, FolderJob(tmp_path / "images", output, preview=True))
+    report, found = entries(engine, FolderJob(tmp_path / "images", output, preview=True))
     assert report.exit_code == 3
-    for entry in report.entries:
+    assert (report.counts[DONE], report.counts[FAILED], report.left) == (6, 5, 0)
+    for entry in found:
         reason = expected.pop(entry.image)
         assert entry.status == (FAILED if reason else DONE), entry
         assert bool(reason) == bool(entry.reason)
@@ -68,11 +78,11 @@ def test_a_hostile_folder(engine: Engine, tmp_path: Path) -> None:
         else:
             assert read_depth(entry.outputs[0]).values.min() >= 0
     assert expected == {}
-    lines = [json.loads(line) for line in (output / REPORT).read_text().splitlines()]
-    assert [line["image"] for line in lines] == sorted(e.image for e in report.entries)
+    lines = [json.loads(line) for line in (output / MANIFEST).read_text().splitlines()]
+    assert [line["image"] for line in lines] == [entry.image for entry in found]
     written = {name for line in lines for name in line["outputs"]}
     there = {p.relative_to(output).as_posix() for p in output.rglob("*") if p.is_file()}
-    assert there == written | {REPORT}, "nothing half-written is left"
+    assert there == written | {MANIFEST}, "nothing half-written is left"
 
 
 def test_values_are_the_eager_network_s(engine: Engine, images: Path, tmp_path: Path) -> None:
@@ -92,9 +102,9 @@ def test_folders_are_kept_and_names_do_not_collide(
     engine: Engine, images: Path, tmp_path: Path
 ) -> None:
     shutil.copy(images / "sub" / "good.png", images / "good.png")
-    report = run_folder(engine, FolderJob(images, tmp_path / "out"))
     out = tmp_path / "out"
-    outputs = {entry.image: entry.outputs for entry in report.entries if entry.status == DONE}
+    _, found = entries(engine, FolderJob(images, out))
+    outputs = {entry.image: entry.outputs for entry in found if entry.status == DONE}
     assert outputs["good.jpg"] == (str(out / "good.jpg.png"), str(out / "good.jpg.json"))
     assert outputs["good.png"] == (str(out / "good.png.png"), str(out / "good.png.json"))
     assert outputs["sub/cmyk.jpg"] == (str(out / "sub/cmyk.png"), str(out / "sub/cmyk.json"))
@@ -102,30 +112,11 @@ def test_folders_are_kept_and_names_do_not_collide(
 
 def test_a_rerun_keeps_what_is_complete(engine: Engine, images: Path, tmp_path: Path) -> None:
     job = FolderJob(images, tmp_path / "out", formats=("png", "npy"))
-    first = by_name(run_folder(engine, job))
+    first = by_name(engine, job)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.npy")}
-    second = by_name(run_folder(engine, job))
+    second = by_name(engine, job)
     assert second == {name: KEPT if was == DONE else was for name, was in first.items()}
     assert before == {p: p.stat().st_mtime_ns for p in before}
-
-
-@pytest.mark.parametrize("change", ["no json", "short file", "no file", "new image", "new format"])
-def test_a_rerun_makes_again_what_is_not(
-    engine: Engine, images: Path, tmp_path: Path, change: str
-) -> None:
-    output = tmp_path / "out"
-    run_folder(engine, FolderJob(images, output))
-    job = FolderJob(images, output, formats=("png", "npy") if change == "new format" else ("png",))
-    if change == "no json":
-        (output / "good.json").unlink()
-    elif change == "short file":
-        (output / "good.png").write_bytes(b"short")
-    elif change == "no file":
-        (output / "good.png").unlink()
-    elif change == "new image":
-        shutil.copy(images / "sub" / "cmyk.jpg", images / "good.jpg")
-    assert by_name(run_folder(engine, job))["good.jpg"] == DONE
-    assert read_depth(output / "good.png").values.shape == (70, 98)
 
 
 def test_other_weights_make_everything_again(engine: Engine, images: Path, tmp_path: Path) -> None:
@@ -134,8 +125,7 @@ def test_other_weights_make_everything_again(engine: Engine, images: Path, tmp_p
     library = Library(
         [], build=lambda sizes: [make_artifact(tmp_path / "other", sizes=sizes, seed=1)]
     )
-    report = run_folder(Engine(library, short_side_px=SHORT_SIDE_PX), job)
-    assert KEPT not in by_name(report).values()
+    assert KEPT not in by_name(Engine(library, short_side_px=SHORT_SIDE_PX), job).values()
 
 
 def test_the_remark_is_in_every_result(engine: Engine, images: Path, tmp_path: Path) -> None:
@@ -157,3 +147,26 @@ def test_an_empty_folder(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(NoImages, match="--input"):
         run_folder(engine, FolderJob(tmp_path, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_s_options_reach_the_job(tmp_path: Path) -> None:
+    artifact = str(make_artifact(tmp_path / "artifacts").folder)
+    write_images(tmp_path / "in", 4)
+    (tmp_path / "in/0/0000.png").write_bytes(b"")
+    out = tmp_path / "out"
+
+    def folder(*options: str) -> tuple[int, str]:
+        command = ["folder", artifact, "--input", str(tmp_path / "in"), "--output", str(out)]
+        done = CliRunner().invoke(app, [*command, *options])
+        return done.exit_code, done.output
+
+    code, said = folder("--dry-run")
+    assert (code, said.count("to do: "), out.exists()) == (3, 3, False)
+    assert "3 to do, 1 failed" in said
+    code, said = folder("--fail-fast")
+    assert code == 3
+    assert "left after a failure" in said
+    assert folder()[0] == 3
+    (tmp_path / "in/0/0000.png").unlink()
+    code, said = folder("--keep-failed")
+    assert (code, said.count("already there")) == (0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,17 @@ def test_encoder_and_decoder_apart_give_the_same_depth(standin: Standin, tmp_pat
     encoder, decoder = (inf1.load(one.files, PRECISION) for one in built)
     images = pictures()
     assert error(decoder(encoder(images.numpy())), lowered()(images)) < 0.01
+
+
+def test_a_dynamic_batch_is_split_and_padded_to_the_compiled_one(
+    standin: Standin, tmp_path: Path
+) -> None:
+    settings = replace(standin.settings, dynamic_batch=True)
+    files = inf1.build(small(), example(2), tmp_path / "a", PRECISION, settings)
+    assert read_record(tmp_path / "a").dynamic_batch
+    standin.plug_in()
+    images = pictures(3)
+    assert error(inf1.load(files, PRECISION)(images.numpy()), small()(images)) < 0.01
 
 
 def test_flags_name_everything_the_numbers_depend_on() -> None:

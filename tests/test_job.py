@@ -1,4 +1,4 @@
-"""A compile job from start to end: what it makes, and what a second run takes over or does again."""
+"""A compile job from start to end: what it makes, and what a second run does again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from compile import onnx
+from compile.build import Request
+from compile.errors import BuildError
 from compile.job.ledger import Ledger
 from depth_anything_v2.digest import sha256_file
 from depth_anything_v2.untrained import untrained_checkpoint
@@ -32,9 +33,8 @@ from tests.networks import DEMO
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder after a job."""
     folder = tmp_path_factory.mktemp("once")
-    prepare(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+        prepare(folder, patch)
         ended = command(*WITH_STORE)
         assert (ended.code, ended.out) == (0, f"{only_artifact().folder}\n")
     return folder
@@ -43,9 +43,9 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(name="finished")
 def finished_fixture(once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that folder as the current one."""
-    folder = Path(shutil.copytree(once, tmp_path / "copy"))
-    monkeypatch.chdir(folder)
-    return folder
+    prepare(tmp_path, monkeypatch)
+    shutil.copytree(once, ".", dirs_exist_ok=True)
+    return tmp_path
 
 
 @pytest.fixture(name="no_build")
@@ -53,7 +53,7 @@ def no_build_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(*_: object) -> None:
         pytest.fail("a program was built")
 
-    monkeypatch.setattr(onnx, "build", build)
+    monkeypatch.setattr("compile.onnx.build", build)
 
 
 @pytest.mark.usefixtures("finished")
@@ -146,9 +146,7 @@ def test_an_artifact_that_is_gone_is_built_again() -> None:
 
 
 @pytest.mark.usefixtures("finished")
-@pytest.mark.parametrize(
-    "changed", ["compile.package.source_sha256", "compile.onnx.versions"]
-)
+@pytest.mark.parametrize("changed", ["compile.package.source_sha256", "compile.onnx.versions"])
 def test_other_code_or_another_compiler_does_every_step_again(
     monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
@@ -177,3 +175,22 @@ def test_what_the_store_has_lost_is_sent_again() -> None:
     assert command(*WITH_STORE).code == 0
     assert done_before() == ["preflight", "precision", "build"]
     assert stored() == [only_artifact().identity]
+
+
+@pytest.mark.usefixtures("finished")
+def test_a_time_limit_and_every_shape_reach_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Request] = []
+
+    def build(request: Request, *_: object) -> None:
+        asked.append(request)
+        raise BuildError("not today")
+
+    monkeypatch.setattr("compile.job.steps.build", build)
+    more = ("--size", "56x70", "--batch", "2", "--batch", "1", "--split", "--timeout-s", "90")
+    assert command(*WITH_STORE, *more).code == 1
+    (request,) = asked
+    assert list(request.sizes) == [(28, 42), (56, 70)]
+    assert list(request.batches) == [2, 1]
+    assert request.split
+    assert not request.force
+    assert request.settings.timeout_s == 90.0

@@ -16,7 +16,7 @@ from compile.modes import FP16, mode_named
 from compile.neuron.host import has_device
 from compile.neuron.ladder import Built, Compile, Name, Rung, climb, gentle, rungs
 from compile.neuron.program import Settings, Toolchain, compile_program
-from compile.neuron.record import BuildRecord
+from compile.neuron.record import BuildRecord, dump_record, record_path
 from compile.targets import Run
 from depth_anything_v2.depth_map import FloatArray
 from depth_anything_v2.errors import first_line
@@ -30,7 +30,7 @@ def build(
     precision: str,
     settings: Optional[Settings],
 ) -> list[Path]:
-    """Compile a lowered network to `stem.pt`; its record is `stem.build.json`.
+    """Compile a lowered network to `stem.pt`, and write its record beside it.
 
     If the compiler dies, it is tried again with fewer optimisations. Raises HostError,
     CompilerError or BuildError.
@@ -38,8 +38,9 @@ def build(
     asked = Rung("as asked", "", len(example))
     ladder = (asked, *gentle(asked, toolchain.fewer))
     compile_one = _compiler(toolchain, precision, settings)
-    built = climb(ladder, network, example, lambda _stage, _batch: stem, compile_one)
-    return list(built[0].files)
+    (built,) = climb(ladder, network, example, lambda _stage, _batch: stem, compile_one)
+    record_path(stem).write_bytes(dump_record(built.record))
+    return list(built.files)
 
 
 def build_programs(

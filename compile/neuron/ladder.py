@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from compile.errors import CompilerError
 from compile.lowering.network import OpenNetwork
 from compile.lowering.stages import split
-from compile.neuron.record import Attempt, BuildRecord, dump_record, record_path
+from compile.neuron.record import Attempt, BuildRecord
 from depth_anything_v2.artifact import DECODER, ENCODER, FUSED
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def gentle(asked: Rung, fewer: Sequence[tuple[str, ...]]) -> list[Rung]:
 def climb(
     ladder: Sequence[Rung], network: nn.Module, example: Tensor, name: Name, compile_one: Compile
 ) -> list[Built]:
-    """The programs of the first rung on which the compiler lives; each with its record beside it.
+    """The programs of the first rung on which the compiler lives, each with its record.
 
     `network` is what `compile.lowering.passes.lower` gives, `example` [batch,3,H,W]. Raises
     CompilerError that tells what happened on every rung; any other error at once.
@@ -97,7 +97,7 @@ def climb(
             attempts.append(Attempt(rung.name, error.cause, str(error), duration_s))
             logger.warning("%s: %s", rung.name, error)
             continue
-        return [_recorded(built, rung, attempts, name) for built in found]
+        return [_recorded(built, rung, attempts) for built in found]
     told = "".join(f"\n- {one.rung}: {one.error}" for one in attempts)
     raise CompilerError(attempts[-1].cause, f"the compiler died on every attempt:{told}")
 
@@ -128,7 +128,6 @@ def _stages(rung: Rung, network: nn.Module, example: Tensor) -> list[tuple[str, 
     return [(ENCODER, encoder, example), (DECODER, decoder, features)]
 
 
-def _recorded(built: Built, rung: Rung, attempts: Sequence[Attempt], name: Name) -> Built:
+def _recorded(built: Built, rung: Rung, attempts: Sequence[Attempt]) -> Built:
     record = replace(built.record, rung=rung.name, why=rung.why, attempts=tuple(attempts))
-    record_path(name(built.stage, built.batch)).write_bytes(dump_record(record))
     return replace(built, record=record)

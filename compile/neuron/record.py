@@ -1,6 +1,6 @@
-"""What happened when a program was compiled: kept beside it while the artifact is made.
+"""What happened when a program was compiled: for the build report, and kept in the compile cache.
 
-The file `<stem>.build.json` is for the build report; it is no part of the artifact.
+A program that is built alone has it beside it, as `<stem>.build.json`; an artifact has its report.
 """
 
 from __future__ import annotations

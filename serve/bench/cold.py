@@ -1,0 +1,102 @@
+"""Cold start: from a new process to its first depth map, and the memory that process needs.
+
+`python -m serve.bench.cold ARTIFACT HEIGHT WIDTH RUNS` is that process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from depth_anything_v2.artifact import Artifact, read_artifact
+from depth_anything_v2.strict_json import decode, parse_object
+from serve.bench.network import latencies_ms, noise, open_program
+from serve.errors import RuntimeFailure
+from serve.library import Size
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the process says about itself."""
+
+    load_s: float  # its runtime's package, the program's hash, and the program
+    first_run_s: float
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    first_result_s: float  # from the order to start Python, as seen from outside
+    parts: Parts
+    peak_memory_bytes: int  # resident, of the whole process
+
+
+def cold_start(artifact: Artifact, size: Size, runs: int) -> ColdStart:
+    """Start a process that runs the program; its peak memory is that after `runs` more runs.
+
+    Raises RuntimeFailure with the last line that the process wrote, if it fails.
+    """
+    arguments = (str(artifact.folder.resolve()), *map(str, size), str(runs))
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    started = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-m", __name__, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        first = _out(process).readline()
+        first_result_s = time.perf_counter() - started
+        rest, errors = process.communicate()
+    try:
+        parts = decode(Parts, parse_object(first.encode()))
+        return ColdStart(first_result_s, parts, int(rest))
+    except ValueError:
+        said = (errors.strip().splitlines() or ["it said nothing"])[-1]
+        raise RuntimeFailure(
+            f"{artifact.folder}: a new process with it ended with code {process.returncode}: {said}"
+        ) from None
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident memory of this process so far.
+
+    From /proc: what getrusage tells begins at the size of the parent.
+    """
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def main(folder: str, height: str, width: str, runs: str) -> None:
+    """One line of JSON when the first result is there, then the peak memory in bytes."""
+    size = (int(height), int(width))
+    artifact = read_artifact(Path(folder))
+    images = noise(artifact, size)
+    started = time.perf_counter()
+    runtime = open_program(artifact, size)
+    loaded = time.perf_counter()
+    runtime.run(images)
+    parts = Parts(loaded - started, time.perf_counter() - loaded)
+    sys.stdout.write(json.dumps(asdict(parts)) + "\n")
+    sys.stdout.flush()
+    latencies_ms(runtime, images, int(runs))
+    sys.stdout.write(f"{peak_memory_bytes()}\n")
+
+
+def _out(process: subprocess.Popen[str]) -> IO[str]:
+    if process.stdout is None:
+        raise RuntimeFailure("a process was started without its output")
+    return process.stdout
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,114 @@
+"""How fast this CPU multiplies at best: the measure for how well a network uses it.
+
+Matrix products of 2048 x 2048 x 2048 as an OpenVINO program, run by the same runtime as an
+artifact's, at the same precision. Several in a row, because only the inner ones cost no conversion
+to and from float32.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+
+from depth_anything_v2.artifact import FUSED, Artifact, Program, ProgramFile
+from depth_anything_v2.depth_map import FloatArray
+from depth_anything_v2.digest import sha256_bytes
+from serve.errors import RuntimeFailure
+from serve.runtimes import open_runtime
+
+SIDE = 2048
+IN_A_ROW = 4
+PRECISIONS = ("fp32", "bf16")
+TARGETS = ("openvino", "onnx", "torchscript")  # those that run on the CPU
+
+
+def comparable(artifact: Artifact) -> bool:
+    """Whether the artifact's speed can be compared with matrix products on this CPU."""
+    m = artifact.manifest
+    return m.target in TARGETS and m.precision in PRECISIONS
+
+
+@contextmanager
+def gemm_measure(artifact: Artifact) -> Iterator[Callable[[], float]]:
+    """What measures GFLOP/s of matrix products at the artifact's precision, at each call.
+
+    Raises RuntimeFailure if OpenVINO is not installed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        reference, program = _artifact(artifact, Path(folder))
+        try:
+            runtime = open_runtime(reference, [program])
+        except RuntimeFailure as error:
+            raise RuntimeFailure(f"the matrix products to compare with: {error}") from error
+        values = _weights(1)
+        runtime.run(values)
+
+        def measure() -> float:
+            started = time.perf_counter()
+            runtime.run(values)
+            return 2 * SIDE**3 * IN_A_ROW / (time.perf_counter() - started) / 1e9
+
+        yield measure
+
+
+def _artifact(artifact: Artifact, folder: Path) -> tuple[Artifact, Program]:
+    """The products in an artifact's clothes."""
+    files = []
+    for name, data in (("gemm.xml", _graph()), ("gemm.bin", _weights(0).tobytes())):
+        (folder / name).write_bytes(data)
+        files.append(ProgramFile(name, sha256_bytes(memoryview(data)), len(data)))
+    program = Program(FUSED, SIDE, SIDE, 1, "float32", "float32", tuple(files), None)
+    manifest = dataclasses.replace(artifact.manifest, target="openvino", programs=(program,))
+    return Artifact(folder, manifest, ""), program
+
+
+def _weights(seed: int) -> FloatArray:
+    """Scaled so that products of any number of them stay near one."""
+    values = np.random.default_rng(seed).standard_normal((SIDE, SIDE), np.float32)
+    return values / np.float32(SIDE**0.5)
+
+
+def _graph() -> bytes:
+    """OpenVINO IR: the input times one matrix, and again."""
+    shape = f'shape="{SIDE},{SIDE}" element_type="f32"'
+    layers = [
+        _layer(0, "Parameter", shape, outputs=1),
+        _layer(1, "Const", f'{shape} offset="0" size="{SIDE * SIDE * 4}"', outputs=1),
+    ]
+    edges, last = [], (0, 0)
+    for number in range(2, 2 + IN_A_ROW):
+        layers.append(_layer(number, "MatMul", 'transpose_a="false" transpose_b="false"', 2, 1))
+        edges += [_edge(*last, number, 0), _edge(1, 0, number, 1)]
+        last = (number, 2)
+    layers.append(_layer(2 + IN_A_ROW, "Result", "", inputs=1))
+    edges.append(_edge(*last, 2 + IN_A_ROW, 0))
+    return (
+        f'<?xml version="1.0"?><net name="gemm" version="11"><layers>{"".join(layers)}</layers>'
+        f"<edges>{''.join(edges)}</edges></net>"
+    ).encode()
+
+
+def _layer(number: int, kind: str, data: str, inputs: int = 0, outputs: int = 0) -> str:
+    dims = f"<dim>{SIDE}</dim>" * 2
+    ports = [f'<port id="{port}" precision="FP32">{dims}</port>' for port in range(3)]
+    parts = [f"<data {data}/>" if data else ""]
+    parts += [f"<input>{''.join(ports[:inputs])}</input>"] if inputs else []
+    parts += [f"<output>{''.join(ports[inputs : inputs + outputs])}</output>"] if outputs else []
+    return (
+        f'<layer id="{number}" name="{kind}{number}" type="{kind}" version="opset1">'
+        f"{''.join(parts)}</layer>"
+    )
+
+
+def _edge(from_layer: int, from_port: int, to_layer: int, to_port: int) -> str:
+    return (
+        f'<edge from-layer="{from_layer}" from-port="{from_port}" '
+        f'to-layer="{to_layer}" to-port="{to_port}"/>'
+    )

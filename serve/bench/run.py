@@ -1,0 +1,150 @@
+"""One benchmark, start to end: the artifacts take turns in everything that is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Callable, Optional
+
+from depth_anything_v2.artifact import Artifact
+from depth_anything_v2.errors import InputError
+from depth_anything_v2.sizes import size_text
+from depth_anything_v2.verification import state
+from serve.bench.cold import ColdStart, cold_start
+from serve.bench.folder import folder_measure
+from serve.bench.gemm import comparable, gemm_measure
+from serve.bench.network import images_per_s, latencies_ms, noise, open_program
+from serve.bench.report import Report, Result, Settings, describe_machine, now
+from serve.bench.samples import Rounds
+from serve.bench.turns import Step, take_turns
+from serve.library import Library, Size
+
+Samples = Callable[[], list[float]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An artifact, and the size of the program that the network alone is measured with."""
+
+    artifact: Artifact
+    library: Library  # with that artifact only
+    size: Size
+    gmacs: Optional[float]
+
+
+def common_size(artifacts: Sequence[Artifact], wanted: Optional[Size] = None) -> Size:
+    """`wanted`, or else the first size of the first artifact, that all have a program for.
+
+    Raises InputError if there is none.
+    """
+    have = [
+        [size for size in dict.fromkeys(p.size for p in a.manifest.programs) if _stages(a, size)]
+        for a in artifacts
+    ]
+    shared = [size for size in have[0] if all(size in sizes for sizes in have)]
+    if not shared or (wanted and wanted not in shared):
+        lists = "; ".join(
+            f"{a.folder.name}: {', '.join(map(size_text, sizes)) or 'none'}"
+            for a, sizes in zip(artifacts, have)
+        )
+        what = size_text(wanted) if wanted else "one size in every artifact"
+        raise InputError(f"no program of batch 1 for {what}; there are {lists}")
+    return wanted or shared[0]
+
+
+def _stages(artifact: Artifact, size: Size) -> bool:
+    return bool(artifact.manifest.stages(size))
+
+
+def measure(subjects: Sequence[Subject], settings: Settings, on_step: Step) -> Report:
+    """Measure everything. Raises what runtimes and the folder job raise."""
+    machine = describe_machine()
+    # New processes first: on a NeuronCore nobody else can have the cores once this one has them.
+    cold = _cold_starts(subjects, settings, on_step)
+    latency, gemm = _latency(subjects, settings, on_step)
+    throughput = {
+        streams: _throughput(subjects, settings, streams, on_step) for streams in settings.streams
+    }
+    folder = _folder(subjects, settings, on_step)
+    results = [
+        Result(
+            artifact=one.artifact.folder.name,
+            identity=one.artifact.identity,
+            target=one.artifact.manifest.target,
+            precision=one.artifact.manifest.precision,
+            state=state(one.artifact),
+            program=one.artifact.manifest.stages(one.size)[0].name,
+            gmacs=one.gmacs,
+            cold_starts=cold[i],
+            latency_ms=latency[i],
+            images_per_s={streams: rounds[i] for streams, rounds in throughput.items()},
+            gemm_gflops=gemm[i],
+            folder_s_per_image=folder[i],
+        )
+        for i, one in enumerate(subjects)
+    ]
+    return Report(now(), settings, machine, results)
+
+
+def _cold_starts(
+    subjects: Sequence[Subject], settings: Settings, on_step: Step
+) -> list[list[ColdStart]]:
+    starts = [partial(cold_start, one.artifact, one.size, settings.runs) for one in subjects]
+    # The first one reads files from the disk that later ones find in memory.
+    return take_turns(
+        starts, settings.starts, min(1, settings.warm_up), _named("cold start", on_step)
+    )
+
+
+def _latency(
+    subjects: Sequence[Subject], settings: Settings, on_step: Step
+) -> tuple[list[Rounds], list[Rounds]]:
+    """Latencies, and in the same rounds the matrix products that they are compared with."""
+    with ExitStack() as stack:
+        measures: list[Samples] = []
+        for one in subjects:
+            runtime, images = open_program(one.artifact, one.size), noise(one.artifact, one.size)
+            measures.append(partial(latencies_ms, runtime, images, settings.runs))
+        compared = [i for i, s in enumerate(subjects) if s.gmacs and comparable(s.artifact)]
+        for i in compared:
+            gflops = stack.enter_context(gemm_measure(subjects[i].artifact))
+            measures.append(partial(_single, gflops))
+        found = take_turns(measures, settings.rounds, settings.warm_up, _named("latency", on_step))
+    products = dict(zip(compared, found[len(subjects) :]))
+    return list(found[: len(subjects)]), [products.get(i, []) for i in range(len(subjects))]
+
+
+def _throughput(
+    subjects: Sequence[Subject], settings: Settings, streams: int, on_step: Step
+) -> list[Rounds]:
+    measures: list[Samples] = []
+    for one in subjects:
+        runtime = open_program(one.artifact, one.size, streams)
+        images = noise(one.artifact, one.size)
+        run = partial(images_per_s, runtime, images, max(settings.runs, 2 * streams), streams)
+        measures.append(partial(_single, run))
+    name = f"throughput with {streams} at once"
+    return list(take_turns(measures, settings.rounds, settings.warm_up, _named(name, on_step)))
+
+
+def _folder(subjects: Sequence[Subject], settings: Settings, on_step: Step) -> list[Rounds]:
+    measures = [partial(_single, folder_measure(one.library, settings.images)) for one in subjects]
+    rounds = take_turns(measures, settings.rounds, settings.warm_up, _named("folder", on_step))
+    return list(rounds)
+
+
+def _single(measure_one: Callable[[], float]) -> list[float]:
+    return [measure_one()]
+
+
+def _named(name: str, on_step: Step) -> Step:
+    return lambda text: on_step(f"{name}, {text}")
+
+
+def steps_of(settings: Settings) -> int:
+    """How often `measure` calls `on_step`."""
+    rounds = settings.rounds + settings.warm_up
+    starts = settings.starts + min(1, settings.warm_up)
+    return starts + rounds * (2 + len(settings.streams))

@@ -1,0 +1,75 @@
+"""What `doctor` looks at. Rules judge these facts, tests make them up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Optional
+
+from serve.cores import Device
+from serve.doctor.machine import Cpu, Memory
+
+INF1, INF2 = "inf1", "inf2"  # targets; Trn1 runs programs of inf2
+_FAMILIES = {"inf1": INF1, "inf2": INF2, "trn1": INF2}
+_CORES_OF_INF1 = 4  # per device; the others have 2
+
+DAMAGED = "damaged"  # beside the states of depth_anything_v2/verification.py
+
+
+def family(instance_type: str) -> Optional[str]:
+    """The target whose programs run on "inf1.xlarge" and the like, or None."""
+    return _FAMILIES.get(instance_type.lower()[:4])
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """The driver's and AWS's part. Versions and names are None where nothing tells them."""
+
+    instance_type: Optional[str]  # "inf1.xlarge", as the machine or the driver says
+    devices: tuple[Device, ...]
+    closed_nodes: tuple[str, ...]  # device nodes that this user may not open
+    driver: Optional[str]  # version that is loaded
+    driver_on_disk: Optional[str]  # version that the next boot loads
+    tools: Mapping[str, str]  # neuron-ls, neuron-monitor: where they are
+    system_packages: Mapping[str, str]  # aws-neuronx-*: version
+    environment: Mapping[str, str]  # NEURON*
+    cores_problem: str  # why this process cannot have its cores, or ""
+
+    @property
+    def chip(self) -> Optional[str]:
+        """The target whose programs run here, or None if there is no chip."""
+        named = family(self.instance_type or "")
+        if named:
+            return named
+        if not self.devices:
+            return None
+        cores = len(self.devices[0].core_ids)
+        return INF1 if cores == _CORES_OF_INF1 else INF2
+
+
+@dataclass(frozen=True)
+class ArtifactFacts:
+    folder: str
+    target: str  # "" if it cannot be read
+    precision: str
+    state: str  # verified, built, failed or damaged
+    reason: str  # why it is damaged
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    system: str  # kernel and distribution in words
+    libc: tuple[str, str]  # "glibc", "2.35"
+    python: tuple[int, int, int]
+    cpu: Cpu
+    memory: Memory
+    packages: Mapping[str, str]  # of this environment: version
+    neuron: Neuron
+    artifacts_folder: str
+    artifacts: tuple[ArtifactFacts, ...]
+    disk_free_bytes: int  # where artifacts are
+
+    def version(self, package: str) -> Optional[str]:
+        """Of a Python package, or None."""
+        return self.packages.get(package)

@@ -1,0 +1,74 @@
+"""All facts of this machine. Every byte of every artifact is read."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Callable
+
+from depth_anything_v2.artifact import MANIFEST, read_artifact
+from depth_anything_v2.errors import ArtifactError
+from depth_anything_v2.verification import state
+from serve.doctor import neuron
+from serve.doctor.facts import DAMAGED, ArtifactFacts, Facts
+from serve.doctor.machine import installed, read_cpu, read_memory, text_of
+
+
+def gather(artifacts: Path, on_step: Callable[[str], None] = lambda _: None) -> Facts:
+    """Look at everything; `on_step` is called with what is looked at."""
+    on_step("machine")
+    python = sys.version_info
+    return Facts(
+        system=f"{_distribution()}, kernel {platform.release()}",
+        libc=platform.libc_ver(),
+        python=(python.major, python.minor, python.micro),
+        cpu=read_cpu(),
+        memory=read_memory(),
+        packages=installed(),
+        neuron=neuron.look(os.environ),
+        artifacts_folder=str(artifacts),
+        artifacts=tuple(_artifacts(artifacts, on_step)),
+        disk_free_bytes=shutil.disk_usage(_existing(artifacts)).free,
+    )
+
+
+def _artifacts(folder: Path, on_step: Callable[[str], None]) -> Iterator[ArtifactFacts]:
+    """Whatever was an artifact once; hidden folders are being made."""
+    if not folder.is_dir():
+        return
+    for one in sorted(folder.iterdir()):
+        parts = (one / MANIFEST, one / "programs")
+        if not one.name.startswith(".") and any(part.exists() for part in parts):
+            on_step(one.name)
+            yield _artifact(one)
+
+
+def _artifact(folder: Path) -> ArtifactFacts:
+    try:
+        artifact = read_artifact(folder)
+        files = [file for program in artifact.manifest.programs for file in program.files]
+        for file in files:
+            artifact.open_file(file).release()
+        m = artifact.manifest
+        size_bytes = sum(file.size_bytes for file in files)
+        return ArtifactFacts(folder.name, m.target, m.precision, state(artifact), "", size_bytes)
+    except ArtifactError as error:
+        return ArtifactFacts(folder.name, "", "", DAMAGED, str(error), 0)
+
+
+def _distribution() -> str:
+    for line in (text_of(Path("/etc/os-release")) or "").splitlines():
+        name, _, value = line.partition("=")
+        if name == "PRETTY_NAME":
+            return value.strip('"')
+    return platform.system()
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    resolved = path.resolve()
+    return next(each for each in (resolved, *resolved.parents) if each.exists())

@@ -1,0 +1,28 @@
+"""`python -m serve doctor`: is anything here that keeps programs from running?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+
+def doctor(
+    artifacts: Path = typer.Option(Path("artifacts"), help="Folder of artifacts to check."),
+    json: bool = typer.Option(False, "--json", help="Print findings and facts as JSON."),
+) -> None:
+    """Check this machine, its packages and its artifacts; says what to do about each problem.
+
+    Reads every byte of every artifact, opens no device, changes nothing. The exit code is 1 if
+    there is a problem; warnings leave it 0.
+    """
+    from serve.doctor.diagnosis import as_json, diagnose, has_problem, table
+    from serve.doctor.gather import gather
+
+    console = Console(stderr=True)
+    with console.status("machine") as status:  # shows nothing where there is no terminal
+        facts = gather(artifacts, lambda text: status.update(text))
+    findings = diagnose(facts)
+    typer.echo(as_json(facts, findings) if json else table(findings))
+    raise typer.Exit(1 if has_problem(findings) else 0)

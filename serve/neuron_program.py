@@ -1,0 +1,177 @@
+"""Copies of a program on NeuronCores: loaded, placed, warmed up, run. Both SDKs work alike here.
+
+Source: AWS Neuron SDK documentation, core placement of torch-neuron and of torch-neuronx.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Lock
+from typing import Callable, Optional
+
+import numpy as np
+import torch
+
+from depth_anything_v2.artifact import DECODER, ENCODER, Artifact, Program
+from depth_anything_v2.config import PATCH_PX, model_named
+from depth_anything_v2.depth_map import FloatArray
+from serve.cores import check_same_process, own
+from serve.errors import RuntimeFailure
+from serve.neuron_status import Action, diagnose
+
+_HALF = "-io16"  # how the names of precisions with float16 in and out end
+_FOREIGN = (RuntimeError, ValueError, torch.jit.Error)  # torch.jit.Error is not a RuntimeError
+_placing = Lock()  # the SDKs' placement contexts are not safe in threads
+
+
+@dataclass(frozen=True)
+class Chip:
+    """What differs between the two kinds."""
+
+    instance: str  # where programs run
+    elsewhere: str  # what they do on any other machine
+    cores_per_device: int
+    # What is loaded inside goes to this core. Imports the SDK; raises RuntimeFailure without it.
+    placed_on: Callable[[int], AbstractContextManager[None]]
+
+
+class OnCore:
+    """One copy of a program on one core. Its memory goes with the last reference to it."""
+
+    def __init__(self, loaded: torch.jit.ScriptModule, artifact: Artifact, program: Program):
+        self.name = _name(artifact, program)
+        self._program = loaded
+        self._half = artifact.manifest.precision.endswith(_HALF)
+        self._input, self._output = _shapes(artifact, program)
+        self._pid = os.getpid()
+        self._one_at_a_time = Lock()
+
+    def run(self, images: FloatArray) -> FloatArray:
+        """Input to output in exactly the program's shape, both float32; see `Program`.
+
+        Safe in any thread, one at a time; not in a process forked from this one. Raises
+        RuntimeFailure whose `action` says what helps.
+        """
+        check_same_process(self._pid)
+        if images.shape != self._input:
+            raise RuntimeFailure(
+                f"{self.name}: takes {self._input}, not {images.shape}", Action.REQUEST_FAULT
+            )
+        given = torch.from_numpy(images)
+        try:
+            with self._one_at_a_time, torch.no_grad():
+                found = self._program(given.half() if self._half else given)
+            return found.float().numpy()
+        except _FOREIGN as error:
+            raise _failure(self.name, "failed", error) from error
+
+    def warm_up(self) -> None:
+        """One run, which may be the one that puts the program on the core.
+
+        Raises RuntimeFailure if it fails or gives anything but finite numbers.
+        """
+        found = self.run(np.zeros(self._input, np.float32))
+        if found.shape != self._output or not np.isfinite(found).all():
+            raise RuntimeFailure(
+                f"{self.name}: the first run gave {found.shape}, finite: "
+                f"{bool(np.isfinite(found).all())}; expected finite numbers {self._output}: "
+                "compile again",
+                Action.ARTIFACT_FAULT,
+            )
+
+
+class OnCores:
+    """One copy on each of several cores; a run takes a core that is free, or waits for one."""
+
+    def __init__(self, copies: list[OnCore]) -> None:
+        self._idle: SimpleQueue[OnCore] = SimpleQueue()
+        self._pid = os.getpid()
+        for copy in copies:
+            self._idle.put(copy)
+
+    def run(self, images: FloatArray) -> FloatArray:
+        """As `OnCore.run`, as many at once as there are cores."""
+        check_same_process(self._pid)
+        copy = self._idle.get()
+        try:
+            return copy.run(images)
+        finally:
+            self._idle.put(copy)
+
+
+def open_on_core(chip: Chip, artifact: Artifact, program: Program, core: int) -> OnCore:
+    """A copy on the core that is the `core`-th of this process, run once.
+
+    Raises RuntimeFailure, or ArtifactError if the bytes are not what the manifest says.
+    """
+    count = _count(chip, artifact)
+    if not 0 <= core < count:
+        raise RuntimeFailure(
+            f"{artifact.folder}: no core {core}: this process has {count}, counted from 0"
+        )
+    return _load(chip, artifact, program, _bytes(artifact, program), core)
+
+
+def open_program(chip: Chip, artifact: Artifact, program: Program) -> OnCores:
+    """A copy on every core of this process, each run once. Raises as `open_on_core`."""
+    count = _count(chip, artifact)
+    data = _bytes(artifact, program)
+    return OnCores([_load(chip, artifact, program, data, core) for core in range(count)])
+
+
+def _count(chip: Chip, artifact: Artifact) -> int:
+    count = own(chip.cores_per_device).count
+    if count == 0:
+        raise RuntimeFailure(
+            f"{artifact.folder}: no Neuron device here, and without one its programs "
+            f"{chip.elsewhere}; serve it on {chip.instance}",
+            Action.REPLACE,
+        )
+    return count
+
+
+def _bytes(artifact: Artifact, program: Program) -> memoryview:
+    """Loading runs what the file says: only bytes whose hash matched."""
+    return artifact.open_file(program.files[0])
+
+
+def _load(chip: Chip, artifact: Artifact, program: Program, data: memoryview, core: int) -> OnCore:
+    name = _name(artifact, program)
+    try:
+        # The first run inside too: the documentation names both as what puts it on the core.
+        with _placing, chip.placed_on(core):
+            loaded = torch.jit.load(io.BytesIO(data))  # type: ignore[no-untyped-call]
+            copy = OnCore(loaded, artifact, program)
+            copy.warm_up()
+            return copy
+    except _FOREIGN as error:
+        what = f"could not be loaded on core {core}"
+        raise _failure(name, what, error, Action.ARTIFACT_FAULT) from error
+
+
+def _failure(
+    name: str, what: str, error: Exception, otherwise: Optional[Action] = None
+) -> RuntimeFailure:
+    """An exception of torch or the SDK as one of ours; `otherwise`: if it says nothing known."""
+    found = diagnose(str(error))
+    return RuntimeFailure(f"{name}: {what}: {found.text}", found.action or otherwise)
+
+
+def _name(artifact: Artifact, program: Program) -> str:
+    return f"{artifact.folder.name} {program.name}"
+
+
+def _shapes(artifact: Artifact, program: Program) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Of input and output; see `Program`."""
+    images = program.batch, 3, program.height_px, program.width_px
+    depth = program.batch, program.height_px, program.width_px
+    patches = (program.height_px // PATCH_PX) * (program.width_px // PATCH_PX)
+    if program.stage not in (ENCODER, DECODER):
+        return images, depth
+    width = 4 * model_named(artifact.manifest.model).config.embed_dim
+    features = program.batch, patches, width
+    return (images, features) if program.stage == ENCODER else (features, depth)

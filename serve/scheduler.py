@@ -1,0 +1,273 @@
+"""Requests of many callers onto the cores of one process: queued, batched, retried, answered once.
+
+    caller ─ submit ─▶ queue per size ─ dispatch ─▶ core's thread ─ worker ─▶ future
+
+One thread per core, and one that sleeps until a deadline passes or a core is overdue. Everything
+they share changes in a turn: under the lock, with the answers given after it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Callable, Optional
+
+import numpy as np
+
+from depth_anything_v2.depth_map import FloatArray
+from depth_anything_v2.errors import InputError
+from serve.errors import Closed, Expired, NoProgram, OutOfService, QueueFull
+from serve.scheduling.core import Core, Job, Reopen
+from serve.scheduling.dispatcher import Dispatcher, Limits
+from serve.scheduling.request import Request
+from serve.scheduling.worker import ProgramKey, Size, Worker
+
+DEFAULT_LIMITS = Limits()
+_CLOSING_TIMEOUT_S = 10.0  # for giving back a core; one that takes longer is left to itself
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """How a scheduler is doing."""
+
+    waiting: int  # requests in the queues
+    running: int  # requests on the cores
+    cores: int
+    cores_in_service: int
+    retries: int  # requests put back after a failure, since the start
+
+
+class Scheduler:
+    """Runs images on several cores. Safe in any thread; a context manager that drains.
+
+    `workers`: one for each core, opened. `programs`: what each of them can load. `reopen` makes a
+    new worker for a core whose old one has to be recycled; without it such a core goes out of
+    service. What a request is told: its depth; Expired; OutOfService; Closed; or RuntimeFailure,
+    after as many tries as its `action` allows. Callbacks of futures run in the core's thread, so
+    they must be short and must not wait for this scheduler. Raises InputError if there is no
+    worker or no program.
+    """
+
+    def __init__(
+        self,
+        workers: Sequence[Worker],
+        programs: Iterable[ProgramKey],
+        reopen: Optional[Reopen] = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        programs = list(programs)
+        if not workers or not programs:
+            raise InputError("a scheduler needs at least one worker and one program")
+        self._lock = threading.Lock()
+        self._alarm = threading.Condition(self._lock)  # wakes the thread that watches the time
+        self._changed = threading.Condition(self._lock)  # wakes callers that wait for anything
+        self._callers = 0
+        self._sleeps_until_s = math.inf
+        self._stopped = False
+        self._reopen = reopen
+        self._cores = [Core(i, w, threading.Condition(self._lock)) for i, w in enumerate(workers)]
+        self._state = Dispatcher(self._cores, programs, reopen is not None, limits)
+        # Daemons, so that a core that hangs for good does not keep the process from ending.
+        self._threads = [
+            threading.Thread(target=self._serve, args=(core,), name=f"core {core.index}")
+            for core in self._cores
+        ]
+        self._threads.append(threading.Thread(target=self._watch, name="scheduler"))
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
+
+    @property
+    def sizes(self) -> list[Size]:
+        """The (height, width) px that have a program."""
+        return list(self._state.queues)
+
+    def snapshot(self) -> Snapshot:
+        with self._lock:
+            return Snapshot(
+                self._state.waiting,
+                sum(len(core.job.requests) for core in self._cores if core.job is not None),
+                len(self._cores),
+                sum(core.in_service for core in self._cores),
+                self._state.retries,
+            )
+
+    def warm_up(self, timeout_s: Optional[float] = None) -> bool:
+        """Load all programs on all cores, as far as memory goes. False if that took too long.
+
+        Raises Closed, OutOfService if no core is left, or the error of what loads nowhere.
+        """
+        with self._turn() as state:
+            self._check_open()
+            state.warm_up()
+        with self._lock:
+            if not self._wait_for(lambda: self._state.warm, timeout_s):
+                return False
+            self._check_open()
+            for program, error in self._state.load_errors.items():
+                if not any(core.in_service and core.has(program) for core in self._cores):
+                    raise error
+        return True
+
+    def submit(
+        self,
+        tensor: FloatArray,
+        size: Size,
+        deadline_s: Optional[float] = None,
+        wait: bool = True,
+    ) -> Future[FloatArray]:
+        """Network input [3,H,W] float32 -> the future of its depth [H,W] float32.
+
+        `size` is (H, W), as chosen by `serve.shapes.program_size` among `sizes`; the tensor must
+        not change until the answer is there. A request that has not begun to run after
+        `deadline_s` is answered with Expired. If too many wait already, the call blocks, or with
+        `wait` false raises QueueFull. `Future.cancel` works until the request begins to run.
+
+        Raises NoProgram, InputError, QueueFull, Expired, Closed or OutOfService.
+        """
+        self._check(tensor, size, deadline_s)
+        now_s = time.monotonic()
+        expires_s = math.inf if deadline_s is None else now_s + deadline_s
+        # Half of the deadline at most goes into waiting for others.
+        company_s = min(self._state.limits.batch_wait_s, (expires_s - now_s) / 2)
+        request = Request(tensor, size, Future(), now_s, now_s + company_s, expires_s)
+        with self._turn() as state:
+            self._wait_for_room(request, wait)
+            state.add(request)
+        return request.future
+
+    def close(self, cancel: bool = False) -> None:
+        """Take no more work, finish what there is, give the cores back. May be called again.
+
+        With `cancel` only what has begun is finished; what waits is cancelled.
+        """
+        with self._turn() as state:
+            state.closing = True
+            for core in self._cores:
+                core.to_load.clear()
+            dropped = state.cancel_waiting() if cancel else []
+        for request in dropped:
+            request.future.cancel()
+            request.claim()  # tells those who wait for it by concurrent.futures.wait
+        with self._lock:
+            self._wait_for(lambda: self._state.drained, None)
+            self._stopped = True
+            self._alarm.notify()
+            for core in self._cores:
+                core.wake.notify()
+        self._join()
+
+    def __enter__(self) -> Scheduler:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close(cancel=error is not None)
+
+    def _check(self, tensor: FloatArray, size: Size, deadline_s: Optional[float]) -> None:
+        if size not in self._state.queues:
+            have = ", ".join(f"{h}x{w}" for h, w in self.sizes)
+            raise NoProgram(f"no program for {size[0]}x{size[1]} px; there are {have}")
+        if tensor.shape != (3, *size) or tensor.dtype != np.float32:
+            raise InputError(
+                f"expected float32 of shape {[3, *size]}, got {tensor.dtype} {list(tensor.shape)}"
+            )
+        if deadline_s is not None and not deadline_s > 0:
+            raise InputError(f"deadline of {deadline_s} s: must be above 0")
+
+    def _wait_for_room(self, request: Request, wait: bool) -> None:
+        state, queue = self._state, self._state.queues[request.size]
+
+        def settled() -> bool:
+            return state.closing or state.outage is not None or not queue.full
+
+        if not settled():
+            if not wait:
+                raise QueueFull(f"{len(queue)} requests of this size wait; send it again later")
+            left_s = request.expires_s - time.monotonic()
+            if not self._wait_for(settled, left_s if left_s < math.inf else None):
+                raise Expired(f"the queue was full until the deadline; {len(queue)} requests wait")
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self._state.closing:
+            raise Closed("the scheduler is closed and takes no more work")
+        if self._state.outage is not None:
+            raise OutOfService(str(self._state.outage))
+
+    @contextmanager
+    def _turn(self) -> Iterator[Dispatcher]:
+        """Change the state; what follows from it is done before the lock is free."""
+        with self._lock:
+            yield self._state
+            for core in self._state.dispatch(time.monotonic()):
+                core.wake.notify()
+            if self._callers:
+                self._changed.notify_all()
+            if self._state.alarm_s < self._sleeps_until_s:
+                self._alarm.notify()
+            answers, self._state.answers = self._state.answers, []
+        for answer in answers:
+            answer.give()
+
+    def _wait_for(self, condition: Callable[[], bool], timeout_s: Optional[float]) -> bool:
+        """Wait, with the lock held, for what another turn brings about."""
+        self._callers += 1
+        try:
+            return self._changed.wait_for(condition, timeout_s)
+        finally:
+            self._callers -= 1
+
+    def _serve(self, core: Core) -> None:
+        """A core's thread: one job after the other, until the end or until the core is given up."""
+        # A job that the last turn has left is there to be seen without the lock.
+        while (job := core.job or self._next_job(core)) is not None:
+            outcome = core.perform(job, partial(self._loaded, job), self._reopen)
+            with self._turn() as state:
+                if core.job is job:  # else it was overdue, and has been answered for
+                    state.finish(core, job, outcome, time.monotonic())
+        core.close()
+
+    def _next_job(self, core: Core) -> Optional[Job]:
+        with self._lock:
+            core.wake.wait_for(lambda: core.job or self._stopped or not core.in_service)
+            return core.job
+
+    def _loaded(self, job: Job) -> None:
+        with self._turn() as state:
+            state.loaded(job, time.monotonic())
+
+    def _watch(self) -> None:
+        """The thread that notices what only time brings about."""
+        while True:
+            with self._lock:
+                while not self._stopped and time.monotonic() < self._state.alarm_s:
+                    self._sleep_until(self._state.alarm_s)
+                if self._stopped:
+                    return
+            with self._turn() as state:
+                state.look(time.monotonic())
+
+    def _sleep_until(self, moment_s: float) -> None:
+        self._sleeps_until_s = moment_s
+        left_s = moment_s - time.monotonic()
+        self._alarm.wait(None if left_s == math.inf else min(left_s, threading.TIMEOUT_MAX))
+
+    def _join(self) -> None:
+        """Wait for the threads that do not hang, so that every answer has been given."""
+        until_s = time.monotonic() + _CLOSING_TIMEOUT_S
+        hung = [thread for core, thread in zip(self._cores, self._threads) if core.hung]
+        for thread in self._threads:
+            if thread is not threading.current_thread() and thread not in hung:
+                thread.join(max(0.0, until_s - time.monotonic()))

@@ -1,0 +1,248 @@
+"""Who runs what, when and where: the scheduler's state, without threads, locks or clocks.
+
+Every method is called under the scheduler's lock, with the time of time.monotonic().
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from serve.errors import Closed, OutOfService
+from serve.neuron_status import Action
+from serve.scheduling.batching import batch_size
+from serve.scheduling.core import Core, Job, Outcome, action_of
+from serve.scheduling.faults import (
+    REST_S,
+    OnCore,
+    Sorted,
+    after_failure,
+    after_hang,
+    on_core,
+)
+from serve.scheduling.placement import Measured, choose_core
+from serve.scheduling.queues import Queue, empty_queues
+from serve.scheduling.request import Answer, Request, expiry
+from serve.scheduling.worker import ProgramKey, Size
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    queue_size: int = 64  # requests that wait, for each program size
+    batch_wait_s: float = 0.0  # how long a request waits for others to fill a larger batch
+    run_timeout_s: float = 30.0  # a core that runs longer hangs
+    load_timeout_s: float = 600.0  # the same for loading a program or opening a core
+
+
+@dataclass(frozen=True)
+class _Plan:
+    program: ProgramKey
+    core: Core
+    queue: Queue
+    priority_s: float  # the lowest goes first
+
+
+class Dispatcher:
+    """What waits, what the cores hold and do, and the answers that are due."""
+
+    def __init__(
+        self, cores: Sequence[Core], programs: Iterable[ProgramKey], reopens: bool, limits: Limits
+    ) -> None:
+        batches: defaultdict[Size, set[int]] = defaultdict(set)
+        for program in programs:
+            batches[program.size].add(program.batch)
+        self.cores = cores
+        self.batches = {size: sorted(found) for size, found in batches.items()}
+        self.queues = empty_queues(batches, limits.queue_size)
+        self.limits = limits
+        self.closing = False
+        self.outage: Optional[OutOfService] = None  # set when the last core has gone
+        self.alarm_s = math.inf  # when to look again even if nothing happens
+        self.answers: list[Answer] = []  # to be given once the lock is free
+        self.load_errors: dict[ProgramKey, Exception] = {}  # of warming up
+        self.retries = 0
+        self._reopens = reopens
+        self._measured = Measured()
+
+    @property
+    def waiting(self) -> int:
+        return sum(map(len, self.queues.values()))
+
+    @property
+    def drained(self) -> bool:
+        return not self.waiting and all(core.job is None for core in self.cores)
+
+    @property
+    def warm(self) -> bool:
+        """Whether no core has anything left to load for warming up."""
+        return not any(
+            core.to_load or (core.job is not None and not core.job.requests)
+            for core in self.cores
+            if core.in_service
+        )
+
+    def add(self, request: Request) -> None:
+        self.queues[request.size].append(request)
+        if request.due_s > request.arrived_s:
+            self._remind(request.due_s)
+        self._remind(request.expires_s)
+
+    def warm_up(self) -> None:
+        """Have each core load all programs, each beginning with another one.
+
+        So cores that have no memory for all of them hold different ones.
+        """
+        self.load_errors.clear()
+        programs = [ProgramKey(*size, b) for size, found in self.batches.items() for b in found]
+        for core in self.cores:
+            core.to_load = deque(p for p in programs if not core.has(p))
+            core.to_load.rotate(-core.index)
+
+    def dispatch(self, now_s: float) -> list[Core]:
+        """Give idle cores something to do. Returns those that got it."""
+        started = []
+        for core in self.cores:
+            if core.to_load and core.idle(now_s):
+                self._start(core, core.to_load.popleft(), [], now_s)
+                started.append(core)
+        while any(core.idle(now_s) for core in self.cores):
+            found = (self._plan(size, now_s) for size, queue in self.queues.items() if len(queue))
+            plans = [plan for plan in found if plan is not None]
+            if not plans:
+                break
+            plan = min(plans, key=lambda plan: plan.priority_s)
+            requests = self._take(plan.queue, plan.program.batch, now_s)
+            if requests:
+                self._start(plan.core, plan.program, requests, now_s)
+                started.append(plan.core)
+        return started
+
+    def loaded(self, job: Job, now_s: float) -> None:
+        """A core has loaded its job's program and begins to run it."""
+        job.until_s = now_s + self.limits.run_timeout_s
+        self._remind(job.until_s)
+
+    def finish(self, core: Core, job: Job, outcome: Outcome, now_s: float) -> None:
+        """A core is done with its job, well or not."""
+        core.job = None
+        core.last_used_s = now_s
+        if job.program is not None and outcome.load_s is not None:
+            self._measured.add_load(outcome.load_s)
+        if job.program is not None and outcome.run_s is not None:
+            self._measured.add_run(job.program, outcome.run_s)
+        if outcome.error is not None:
+            self._failed(core, job, outcome.error, now_s)
+        elif outcome.depth is not None:
+            core.failures = 0
+            self.answers += [Answer(r, depth=d) for r, d in zip(job.requests, outcome.depth)]
+
+    def look(self, now_s: float) -> None:
+        """What only time brings about: deadlines that pass, and cores that hang."""
+        for queue in self.queues.values():
+            expired = [request for request in queue.take_expired(now_s) if request.claim()]
+            self.answers += [expiry(request, now_s) for request in expired]
+        for core in self.cores:
+            if core.job is not None and now_s >= core.job.until_s:
+                self._hung(core, core.job)
+        self.alarm_s = self._next_moment_s(now_s)
+
+    def cancel_waiting(self) -> list[Request]:
+        """Empty the queues; who has been tried before is answered, the others are returned."""
+        waiting = [request for queue in self.queues.values() for request in queue.take(len(queue))]
+        tried = [request for request in waiting if request.claimed]
+        error = "the scheduler was closed before this could be tried again; send it again later"
+        self.answers += [Answer(request, error=Closed(error)) for request in tried]
+        return [request for request in waiting if not request.claimed]
+
+    def _plan(self, size: Size, now_s: float) -> Optional[_Plan]:
+        queue, batches = self.queues[size], self.batches[size]
+        head = queue.head
+        due = self.closing or head.alone or head.due_s <= now_s
+        batch = batch_size(queue.together(batches[-1]), batches, due)
+        if batch is None:
+            return None
+        program, load_s = ProgramKey(*size, batch), self._measured.load_s
+        backlog_s = self._measured.backlog_s(program, len(queue))
+        core = choose_core(program, self.cores, head.avoid, now_s, backlog_s, load_s)
+        if core is None:
+            return None
+        # Who makes a core load waits that much longer, so that programs do not take turns.
+        penalty_s = 0.0 if core.has(program) else load_s
+        return _Plan(program, core, queue, head.arrived_s + penalty_s)
+
+    def _take(self, queue: Queue, batch: int, now_s: float) -> list[Request]:
+        """Requests for one run; those that were cancelled or expired are dropped on the way."""
+        live = [request for request in queue.take(queue.together(batch)) if request.claim()]
+        self.answers += [expiry(request, now_s) for request in live if request.expired(now_s)]
+        return [request for request in live if not request.expired(now_s)]
+
+    def _start(
+        self, core: Core, program: Optional[ProgramKey], requests: list[Request], now_s: float
+    ) -> None:
+        runs = program is not None and program in core.loaded
+        limit_s = self.limits.run_timeout_s if runs else self.limits.load_timeout_s
+        core.job = Job(program, requests, now_s + limit_s)
+        self._remind(core.job.until_s)
+
+    def _failed(self, core: Core, job: Job, error: Exception, now_s: float) -> None:
+        logger.warning("core %d: %s", core.index, error)
+        self._put_back(job, after_failure(job.requests, core, error))
+        if job.program is None:  # not even a new worker
+            self._remove(core, error)
+            return
+        if not job.requests:
+            self._not_warm(core, job.program, error)
+        response = on_core(core, error)
+        if response is OnCore.REST:
+            core.rests_until_s = now_s + REST_S
+            self._remind(core.rests_until_s)
+        elif response is OnCore.REOPEN and self._reopens:
+            self._start(core, None, [], now_s)
+        elif response in (OnCore.REOPEN, OnCore.REMOVE):
+            self._remove(core, error)
+
+    def _not_warm(self, core: Core, program: ProgramKey, error: Exception) -> None:
+        if action_of(error) is Action.UNLOAD:
+            core.to_load.clear()  # memory is full, which is as warm as it gets
+        else:
+            self.load_errors[program] = error
+
+    def _hung(self, core: Core, job: Job) -> None:
+        runs = job.program is not None and job.program in core.loaded
+        limit_s = self.limits.run_timeout_s if runs else self.limits.load_timeout_s
+        self._put_back(job, after_hang(job.requests, core, limit_s))
+        core.job, core.hung = None, True  # its thread sees this if it ever returns
+        self._remove(core, TimeoutError(f"no answer within {limit_s:g} s"))
+
+    def _put_back(self, job: Job, found: Sorted) -> None:
+        self.answers += found.answers
+        self.retries += len(found.again)
+        if job.program is not None and found.again:
+            self.queues[job.program.size].put_back(found.again)
+
+    def _remove(self, core: Core, error: Exception) -> None:
+        core.in_service = False
+        logger.error("core %d: out of service: %s", core.index, error)
+        if any(other.in_service for other in self.cores):
+            return
+        reason = f"every core is out of service, the last one because: {error}"
+        self.outage = OutOfService(f"{reason}; start the service again, or replace the machine")
+        for queue in self.queues.values():
+            for request in queue.take(len(queue)):
+                if request.claim():
+                    self.answers.append(Answer(request, error=OutOfService(str(self.outage))))
+
+    def _remind(self, moment_s: float) -> None:
+        self.alarm_s = min(self.alarm_s, moment_s)
+
+    def _next_moment_s(self, now_s: float) -> float:
+        moments = [queue.next_moment_s(now_s) for queue in self.queues.values()]
+        moments += [core.job.until_s for core in self.cores if core.job is not None]
+        moments += [c.rests_until_s for c in self.cores if c.rests_until_s > now_s]
+        return min(moments, default=math.inf)

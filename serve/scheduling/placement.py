@@ -1,0 +1,61 @@
+"""Which core runs a program: one that holds it, unless another copy is worth its loading time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Optional
+
+from serve.scheduling.core import Core
+from serve.scheduling.worker import ProgramKey
+
+_NEW_SHARE = 0.2  # of the latest measurement in a running mean
+
+
+@dataclass
+class Measured:
+    """How long loads and runs have taken so far, as running means in seconds."""
+
+    load_s: float = 0.0  # of any program; 0 as long as none was loaded
+    run_s: dict[ProgramKey, float] = field(default_factory=dict)
+
+    def add_load(self, seconds: float) -> None:
+        self.load_s = _mean(self.load_s or seconds, seconds)
+
+    def add_run(self, program: ProgramKey, seconds: float) -> None:
+        self.run_s[program] = _mean(self.run_s.get(program, seconds), seconds)
+
+    def backlog_s(self, program: ProgramKey, waiting: int) -> float:
+        """How long one core would need for so many images; 0 if the program never ran."""
+        return waiting / program.batch * self.run_s.get(program, 0.0)
+
+
+def _mean(mean: float, latest: float) -> float:
+    return mean + _NEW_SHARE * (latest - mean)
+
+
+def choose_core(
+    program: ProgramKey,
+    cores: Sequence[Core],
+    avoid: Collection[int],
+    now_s: float,
+    backlog_s: float,
+    load_s: float,
+) -> Optional[Core]:
+    """The core to run `program` now, or None if it should wait for one.
+
+    Of the idle cores that hold it, the one that holds fewest others, so that these stay free for
+    what only they hold. With none that holds it, the least recently used. Where its holders are
+    busy, another core loads a copy only if they would need longer for the backlog than it to load.
+    Cores in `avoid` are used only if there is no other.
+    """
+    serving = [core for core in cores if core.in_service]
+    usable = [core for core in serving if core.index not in avoid] or serving
+    holders = [core for core in usable if core.has(program)]
+    idle = [core for core in holders if core.idle(now_s)]
+    if idle:
+        return min(idle, key=lambda core: (len(core.loaded), core.last_used_s))
+    if holders and backlog_s <= load_s * len(holders):
+        return None
+    idle = [core for core in usable if core.idle(now_s)]
+    return min(idle, key=lambda core: core.last_used_s, default=None)

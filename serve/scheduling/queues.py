@@ -1,0 +1,76 @@
+"""The requests that wait: one bounded queue for each program size, oldest first."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from serve.scheduling.request import Request
+from serve.scheduling.worker import Size
+
+
+class Queue:
+    """Requests of one size. A request that is tried again goes to the front, bound or not."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._requests: deque[Request] = deque()
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def __iter__(self) -> Iterator[Request]:
+        return iter(self._requests)
+
+    @property
+    def head(self) -> Request:
+        return self._requests[0]
+
+    @property
+    def full(self) -> bool:
+        if len(self._requests) >= self._capacity:
+            self._keep([r for r in self._requests if not r.given_up()])
+        return len(self._requests) >= self._capacity
+
+    def append(self, request: Request) -> None:
+        self._requests.append(request)
+
+    def put_back(self, requests: Iterable[Request]) -> None:
+        self._requests.extendleft(reversed(list(requests)))
+
+    def together(self, limit: int) -> int:
+        """How many from the head may share a run: at most `limit`, none that has to be alone."""
+        head = self.head
+        if head.alone:
+            return 1
+        count = 0
+        for request in self._requests:
+            if count == limit or request.alone or request.avoid != head.avoid:
+                break
+            count += 1
+        return count
+
+    def take(self, count: int) -> list[Request]:
+        """Remove this many from the head."""
+        return [self._requests.popleft() for _ in range(min(count, len(self._requests)))]
+
+    def take_expired(self, now_s: float) -> list[Request]:
+        expired = [request for request in self._requests if request.expired(now_s)]
+        if expired:
+            self._keep([r for r in self._requests if not r.expired(now_s)])
+        return expired
+
+    def next_moment_s(self, now_s: float) -> float:
+        """When the head is due, if it is not yet, or the next request expires."""
+        moments = [request.expires_s for request in self._requests]
+        if self._requests and self.head.due_s > now_s:
+            moments.append(self.head.due_s)
+        return min(moments, default=math.inf)
+
+    def _keep(self, requests: Iterable[Request]) -> None:
+        self._requests = deque(requests)
+
+
+def empty_queues(sizes: Iterable[Size], capacity: int) -> dict[Size, Queue]:
+    return {size: Queue(capacity) for size in sizes}

@@ -1,0 +1,68 @@
+"""One image that waits for its depth, and the answer that it gets exactly once."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Optional
+
+from depth_anything_v2.depth_map import FloatArray
+from serve.errors import Expired
+from serve.scheduling.worker import Size
+
+
+@dataclass(eq=False)
+class Request:
+    """Times are those of time.monotonic()."""
+
+    image: FloatArray  # [3,H,W]
+    size: Size
+    future: Future[FloatArray]
+    arrived_s: float
+    due_s: float  # until then it may wait for others, to share a batch
+    expires_s: float  # by then it has begun to run, or never does
+    avoid: frozenset[int] = frozenset()  # cores that failed it
+    failures: int = 0
+    hangs: int = 0
+    alone: bool = False  # runs in no batch: one of its last batch was at fault
+    claimed: bool = False
+
+    def claim(self) -> bool:
+        """False if the caller has cancelled it; once claimed, nobody else can."""
+        if not self.claimed:
+            self.claimed = self.future.set_running_or_notify_cancel()
+        return self.claimed
+
+    def given_up(self) -> bool:
+        """True if the caller has cancelled it: it must then be dropped, and not be asked again."""
+        return not self.claimed and self.future.cancelled() and not self.claim()
+
+    def expired(self, now_s: float) -> bool:
+        return now_s >= self.expires_s
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a claimed request is told. Given without any lock held: its caller's code may run."""
+
+    request: Request
+    depth: Optional[FloatArray] = None  # [H,W]
+    error: Optional[Exception] = None
+
+    def give(self) -> None:
+        if self.error is not None:
+            self.request.future.set_exception(self.error)
+        elif self.depth is not None:
+            self.request.future.set_result(self.depth)
+
+
+def expiry(request: Request, now_s: float) -> Answer:
+    """The answer to a request whose deadline passed before a core was free."""
+    waited_s = now_s - request.arrived_s
+    return Answer(
+        request,
+        error=Expired(
+            f"waited {waited_s:.3f} s, its deadline was {request.expires_s - request.arrived_s:.3f}"
+            " s: the cores are busy; send less, or allow more time"
+        ),
+    )

@@ -1,0 +1,81 @@
+"""Folder jobs without a compiled program: a true manifest over a network that is a sum of colours.
+
+As a script it runs such a job with the real command's output and signals:
+
+    python -m tests.folder_jobs INPUT OUTPUT SECONDS_PER_IMAGE
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from depth_anything_v2.artifact import Artifact, parse_manifest
+from depth_anything_v2.depth_map import FloatArray
+from serve.engine import Engine
+from serve.errors import RuntimeFailure
+from serve.folder import FolderJob
+from serve.library import Library, Size
+from serve.runtimes import Runtime
+from serve.shapes import BUCKETS
+from tests.hostile import encoded, picture
+
+GOLDEN = (Path(__file__).parent / "data/golden-manifest.json").read_bytes()
+SIZE = (28, 42)
+
+
+@dataclass
+class Sum:
+    """Takes `duration_s`; from image `fails_from` on it fails, as a broken device would."""
+
+    duration_s: float = 0.0
+    fails_from: float = float("inf")
+    runs: int = 0
+
+    def run(self, images: FloatArray) -> FloatArray:
+        self.runs += 1
+        if self.runs >= self.fails_from:
+            raise RuntimeFailure("the device is gone")
+        time.sleep(self.duration_s)
+        return abs(images).sum(axis=1)
+
+
+class StandIn(Library):
+    """A library whose only program is a `Sum`."""
+
+    def __init__(self, network: Sum, identity: str, size: Size = SIZE) -> None:
+        manifest = parse_manifest(GOLDEN, "golden")
+        program = replace(manifest.programs[0], height_px=size[0], width_px=size[1])
+        manifest = replace(manifest, programs=(program,))
+        super().__init__([Artifact(Path("nowhere"), manifest, identity)], streams=2)
+        self.network = network
+
+    def runtime(self, _size: Size) -> Runtime:
+        return self.network
+
+
+def make_engine(
+    duration_s: float = 0.0, identity: str = "0" * 64, fails_from: float = float("inf")
+) -> Engine:
+    return Engine(StandIn(Sum(duration_s, fails_from), identity), BUCKETS)
+
+
+def write_images(folder: Path, count: int) -> None:
+    """Small images in two folders, each different."""
+    for index in range(count):
+        path = folder / str(index % 2) / f"{index:04}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(picture(20 + index % 5, 30, seed=index), "PNG", compress_level=1))
+
+
+def main() -> None:
+    from serve.folder_cli import run
+
+    source, output, duration_s = sys.argv[1:]
+    sys.exit(run(make_engine(float(duration_s)), FolderJob(Path(source), Path(output))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Schedulers over simulated devices, and a dispatcher in virtual time."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from depth_anything_v2.depth_map import FloatArray
+from serve.runtime_simulated import RUN, Device, Fault, Model, simulated_depth
+from serve.scheduler import Scheduler
+from serve.scheduling.core import Core, Job, Outcome
+from serve.scheduling.dispatcher import Dispatcher, Limits
+from serve.scheduling.request import Request
+from serve.scheduling.worker import ProgramKey, Size
+
+LYING, STANDING, SQUARE = (28, 42), (42, 28), (28, 28)
+WAIT_S = 20.0  # for what should take milliseconds
+HELD = Fault(1, hang=True)  # the first run does not end before the device is released
+
+
+def programs(*sizes: Size, batches: Sequence[int] = (1,)) -> list[ProgramKey]:
+    return [ProgramKey(*size, batch) for size in sizes for batch in batches]
+
+
+def images(count: int, size: Size = LYING, seed: int = 0) -> list[FloatArray]:
+    """Network inputs of which no two are alike."""
+    rng = np.random.default_rng(seed)
+    return list(rng.normal(size=(count, 3, *size)).astype(np.float32))
+
+
+def is_depth_of(future: Future[FloatArray], image: FloatArray) -> bool:
+    return np.array_equal(future.result(WAIT_S), simulated_depth(image[None])[0])
+
+
+@dataclass
+class Served:
+    """A scheduler together with the device that it runs on."""
+
+    scheduler: Scheduler
+    device: Device
+
+    @property
+    def runs(self) -> int:
+        return self.device.calls[RUN, None]
+
+    def submit(self, image: FloatArray, **options: object) -> Future[FloatArray]:
+        return self.scheduler.submit(image, image.shape[1:], **options)
+
+    def submit_all(self, many: Sequence[FloatArray]) -> list[Future[FloatArray]]:
+        return [self.submit(image) for image in many]
+
+    def hold(self) -> Future[FloatArray]:
+        """Begin the run that hangs, and wait until it has begun."""
+        future = self.submit(images(1, seed=99)[0])
+        begun = threading.Event()
+        while not future.running() or not self.runs:
+            begun.wait(0.001)
+        return future
+
+
+@contextmanager
+def serving(
+    keys: Sequence[ProgramKey],
+    *faults: Fault,
+    cores: int = 1,
+    reopens: bool = True,
+    programs_per_core: int | None = None,
+    **limits: float,
+) -> Iterator[Served]:
+    model = Model(lambda _program, _core: 0.0, programs_per_core=programs_per_core, faults=faults)
+    device = Device(model)
+    workers = [device.worker(core) for core in range(cores)]
+    reopen = device.worker if reopens else None
+    scheduler = Scheduler(workers, keys, reopen, Limits(**limits))
+    try:
+        yield Served(scheduler, device)
+    finally:
+        device.release()
+        scheduler.close(cancel=True)
+
+
+@dataclass
+class Virtual:
+    """Cores that take virtual time: every load and every run takes as long as it is told."""
+
+    keys: Sequence[ProgramKey]
+    cores: int
+    run_s: float = 0.01
+    load_s: float = 1.0
+    programs_per_core: float = math.inf
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        lock = threading.Lock()
+        made = [Core(i, None, threading.Condition(lock)) for i in range(self.cores)]
+        self.state = Dispatcher(made, self.keys, False, self.limits)
+        self.loads: list[tuple[int, ProgramKey]] = []  # core, program
+        self.answered: list[tuple[Size, float]] = []  # size, latency in s
+        self.batches: list[int] = []  # live requests in each run
+        self._ends: list[tuple[float, int, Core, Job, Outcome]] = []
+
+    def latencies_s(self, *sizes: Size) -> list[float]:
+        """Of the answers in their order, of these sizes or of all."""
+        return [latency_s for size, latency_s in self.answered if not sizes or size in sizes]
+
+    def play(self, arrivals: Sequence[tuple[float, Size]]) -> None:
+        """Requests at (moment in s, size), until all are answered."""
+        todo = sorted(arrivals)
+        while todo or self._ends or self.state.waiting:
+            next_end_s = self._ends[0][0] if self._ends else math.inf
+            next_arrival_s = todo[0][0] if todo else math.inf
+            now_s = min(next_end_s, next_arrival_s, self.state.alarm_s)
+            if now_s == next_arrival_s:
+                self.state.add(self._request(*todo.pop(0)))
+            elif now_s == next_end_s:
+                _, _, core, job, outcome = heapq.heappop(self._ends)
+                self.state.finish(core, job, outcome, now_s)
+                self.answered += [(r.size, now_s - r.arrived_s) for r in job.requests]
+            else:
+                self.state.look(now_s)
+            for core in self.state.dispatch(now_s):
+                self._begin(core, core.job, now_s)
+
+    def _request(self, now_s: float, size: Size) -> Request:
+        image = np.zeros((3, *size), np.float32)
+        due_s = now_s + self.limits.batch_wait_s
+        return Request(image, size, Future(), now_s, due_s, math.inf)
+
+    def _begin(self, core: Core, job: Job, now_s: float) -> None:
+        load_s = None if job.program in core.loaded else self.load_s
+        if load_s is not None:
+            if len(core.loaded) >= self.programs_per_core:
+                core.loaded.popitem(last=False)
+            core.loaded[job.program] = None
+            self.loads.append((core.index, job.program))
+        depth = np.zeros((job.program.batch, *job.program.size), np.float32)
+        self.batches.append(len(job.requests))
+        end_s = now_s + (load_s or 0.0) + self.run_s
+        outcome = Outcome(depth, None, load_s, self.run_s)
+        heapq.heappush(self._ends, (end_s, len(self.batches), core, job, outcome))

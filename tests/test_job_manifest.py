@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from serve.errors import JobError
+from serve.job_manifest import FORMAT, MANIFEST, Record, Settings, manifest_in
+
+SETTINGS = Settings(("png",), False, "", None)
+
+
+def record(image: str, reason: str = "") -> Record:
+    status = "failed" if reason else "done"
+    return Record(
+        FORMAT, image, status, "ab", SETTINGS, {"a.png": 3}, reason, (), {"read": 1.5}, ""
+    )
+
+
+def test_the_last_line_of_an_image_counts(tmp_path: Path) -> None:
+    with manifest_in(tmp_path / "deep/out", writable=True) as manifest:
+        for one in (record("a", "no luck"), record("b"), record("a")):
+            manifest.append(one)
+        assert manifest.find("a") == record("a")
+    with manifest_in(tmp_path / "deep/out", writable=False) as manifest:
+        assert manifest.find("a") == record("a")
+        assert manifest.find("b") == record("b")
+        assert manifest.find("c") is None
+
+
+def test_names_in_any_bytes_survive(tmp_path: Path) -> None:
+    name = os.fsdecode(b"gr\xf6\xdfe \n\xe6\xb7\xb1.jpg")
+    with manifest_in(tmp_path, writable=True) as manifest:
+        manifest.append(record(name))
+    with manifest_in(tmp_path, writable=True) as manifest:
+        assert manifest.find(name) == record(name)
+
+
+def test_a_torn_last_line_is_cut_wherever_it_is_torn(tmp_path: Path) -> None:
+    with manifest_in(tmp_path, writable=True) as manifest:
+        manifest.append(record("a"))
+        manifest.append(record("b"))
+    path = tmp_path / MANIFEST
+    whole = path.read_bytes()
+    first = len(whole) // 2
+    for end in range(first + 1, len(whole)):
+        path.write_bytes(whole[:end])
+        with manifest_in(tmp_path, writable=False) as manifest:
+            assert manifest.find("b") is None
+        assert path.read_bytes() == whole[:end], "a reader changes nothing"
+        with manifest_in(tmp_path, writable=True) as manifest:
+            assert manifest.find("a") == record("a")
+            manifest.append(record("b"))
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["nonsense", "[1]", "{}", '{"format": 2, "image": "a"}', '{"format": 1, "image": 1}', "\0\0"],
+)
+def test_other_lines_are_ignored_and_left_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, line: str
+) -> None:
+    with manifest_in(tmp_path, writable=True) as manifest:
+        manifest.append(record("a"))
+    path = tmp_path / MANIFEST
+    before = path.read_bytes() + line.encode() + b"\n"
+    path.write_bytes(before)
+    with caplog.at_level(logging.WARNING), manifest_in(tmp_path, writable=True) as manifest:
+        assert manifest.find("a") == record("a")
+        manifest.append(record("b"))
+        assert manifest.find("b") == record("b")
+    assert path.read_bytes().startswith(before)
+    assert "1 lines of another kind" in caplog.text
+
+
+def test_a_line_that_lacks_something_counts_as_none(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text('{"format": 1, "image": "a", "status": "done"}\n')
+    with manifest_in(tmp_path, writable=False) as manifest:
+        assert manifest.find("a") is None
+
+
+def test_one_job_at_a_time(tmp_path: Path) -> None:
+    with manifest_in(tmp_path, writable=True):
+        with pytest.raises(JobError, match="another job"), manifest_in(tmp_path, writable=True):
+            pass
+        with manifest_in(tmp_path, writable=False) as reader:
+            assert reader.find("a") is None
+    with manifest_in(tmp_path, writable=True) as manifest:
+        manifest.append(record("a"))
+
+
+def test_a_manifest_that_cannot_be_kept_stops_the_job(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JobError, match="permissions"), manifest_in(tmp_path / "file", True):
+        pass
+    with manifest_in(tmp_path, writable=False) as manifest:
+        with pytest.raises(JobError, match=MANIFEST):
+            manifest.append(record("a"))
+        manifest.cut()
+    assert not (tmp_path / MANIFEST).exists()
+
+
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with manifest_in(tmp_path, writable=True) as manifest:
+        monkeypatch.setattr(os, "pwrite", lambda *_: 5)
+        with pytest.raises(JobError, match="half a line"):
+            manifest.append(record("a"))

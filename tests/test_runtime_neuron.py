@@ -1,0 +1,142 @@
+"""Serving on NeuronCores, through the stand-in SDK of this lane: numbers, copies and placement."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier, Lock
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from depth_anything_v2.artifact import DECODER, ENCODER, Artifact
+from depth_anything_v2.config import MODELS
+from depth_anything_v2.depth_map import FloatArray
+from serve.runtimes import open_runtime
+from tests.neuron_machine import machine_fixture
+from tests.neuron_served import (
+    LANE,
+    MODEL,
+    SIZE,
+    Chip,
+    built,
+    chip_fixture,
+    eager,
+    runtime_module,
+    served_fixture,
+)
+from tests.neuron_standin import needs_torch_1_13
+from tests.neuronx_standin import needs_torch_2
+
+__all__ = ["chip_fixture", "machine_fixture", "served_fixture"]
+EVERY_CORE = list(range(LANE.cores))
+
+
+def pictures(seed: int = 0) -> FloatArray:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (1, 3, *SIZE)).astype(np.float32)
+
+
+def error(found: FloatArray, expected: FloatArray) -> float:
+    assert found.shape == expected.shape
+    assert found.dtype == np.float32
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def test_it_gives_the_networks_numbers_rounded_as_the_mode_says(
+    chip: Chip, served: Artifact
+) -> None:
+    runtime = open_runtime(served, served.manifest.stages(SIZE))
+    assert chip.sdk is not None
+    for seed in range(3):
+        assert 0 < error(runtime.run(pictures(seed)), eager(pictures(seed))) < 0.02
+
+
+def test_every_core_gets_a_copy_that_has_run_there(chip: Chip, served: Artifact) -> None:
+    open_runtime(served, served.manifest.stages(SIZE), streams=1)
+    assert chip.placed == [(core, 1) for core in EVERY_CORE]
+    assert chip.runs == EVERY_CORE
+
+
+def test_only_the_cores_of_this_process_are_used(
+    chip: Chip, served: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their numbers for placement begin at 0, whatever they are called on the instance."""
+    monkeypatch.setenv("NEURON_RT_VISIBLE_CORES", "1")
+    open_runtime(served, served.manifest.stages(SIZE))
+    assert chip.placed == [(0, 1)]
+
+
+def test_a_scheduler_places_programs_itself(chip: Chip, served: Artifact) -> None:
+    (program,) = served.manifest.stages(SIZE)
+    last = EVERY_CORE[-1]
+    runtime = runtime_module().open_on_core(served, program, last)
+    assert (chip.placed, chip.runs) == ([(last, 1)], [last])
+    assert 0 < error(runtime.run(pictures()), eager(pictures())) < 0.02
+
+
+def test_as_many_run_at_once_as_there_are_cores(chip: Chip, served: Artifact) -> None:
+    runtime = open_runtime(served, served.manifest.stages(SIZE))
+    meeting = Barrier(LANE.cores, timeout=20.0)  # broken, and so a failure, if fewer come at once
+    chip.on_run(lambda: meeting.wait() and None)
+    with ThreadPoolExecutor(2 * LANE.cores) as pool:
+        found = list(pool.map(runtime.run, map(pictures, range(2 * LANE.cores))))
+    for seed, depth in enumerate(found):
+        assert error(depth, eager(pictures(seed))) < 0.02
+
+
+def test_one_core_runs_one_at_a_time(chip: Chip, served: Artifact) -> None:
+    runtime = runtime_module().open_on_core(served, *served.manifest.stages(SIZE), 0)
+    inside, beside = Lock(), []
+
+    def linger() -> None:
+        beside.append(inside.locked())
+        with inside:
+            time.sleep(0.02)
+
+    chip.on_run(linger)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(runtime.run, [pictures()] * 4))
+    assert beside == [False] * 4
+
+
+def test_encoder_and_decoder_apart_give_the_same_depth(chip: Chip, tmp_path: Path) -> None:
+    chip.monkeypatch.setitem(MODELS, MODEL.name, MODEL)
+    apart = built(tmp_path / "apart", split=True)
+    stages = apart.manifest.stages(SIZE)
+    assert [program.stage for program in stages] == [ENCODER, DECODER]
+    runtime = open_runtime(apart, stages)
+    assert chip.placed == [(core, 1) for core in EVERY_CORE] * 2
+    assert 0 < error(runtime.run(pictures()), eager(pictures())) < 0.02
+
+
+@needs_torch_1_13
+def test_float16_in_and_out_is_cast_at_the_door(chip: Chip, tmp_path: Path) -> None:
+    half = built(tmp_path / "half", "matmult-fp16-io16")
+    given: list[Any] = []
+    runtime = importlib.import_module(f"{LANE.sdk}.runtime")
+    original = runtime._run
+
+    def run(header: Any, function: Any, inputs: Any, shapes: Any) -> Any:
+        given.extend(str(x.dtype) for x in inputs)
+        return original(header, function, inputs, shapes)
+
+    chip.monkeypatch.setattr(runtime, "_run", run)
+    found = open_runtime(half, half.manifest.stages(SIZE)).run(pictures())
+    assert set(given) == {"torch.float16"}
+    assert 0 < error(found, eager(pictures())) < 0.02
+
+
+@needs_torch_2
+def test_placement_has_moved_between_releases(
+    chip: Chip, served: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = SimpleNamespace(neuron_cores_context=chip.sdk.neuron_cores_context)
+    monkeypatch.setattr(chip.sdk, "experimental", older, raising=False)
+    monkeypatch.delattr(chip.sdk, "neuron_cores_context")
+    open_runtime(served, served.manifest.stages(SIZE))
+    assert chip.placed == [(core, 1) for core in EVERY_CORE]

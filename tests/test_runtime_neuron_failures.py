@@ -1,0 +1,214 @@
+"""What serving on NeuronCores refuses, and what it makes of the SDK's failures, in either lane."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from depth_anything_v2.artifact import Artifact, Program
+from depth_anything_v2.errors import ArtifactError
+from serve import cores
+from serve.errors import RuntimeFailure
+from serve.neuron_status import Action
+from serve.runtimes import open_runtime
+from tests.networks import rewrite
+from tests.neuron_machine import TRACEBACK, Machine, device, forked, machine_fixture
+from tests.neuron_served import LANE, SIZE, Chip, chip_fixture, runtime_module, served_fixture
+from tests.neuron_standin import IS_1_13
+
+__all__ = ["chip_fixture", "machine_fixture", "served_fixture"]
+BLACK = np.zeros((1, 3, *SIZE), np.float32)
+
+
+@pytest.fixture(name="program")
+def program_fixture(served: Artifact) -> Program:
+    (program,) = served.manifest.stages(SIZE)
+    return program
+
+
+@pytest.mark.usefixtures("machine")
+def test_without_a_device_nothing_is_opened(served: Artifact, program: Program) -> None:
+    says = f"no Neuron device here.*{LANE.elsewhere}; serve it on an {LANE.instance}"
+    with pytest.raises(RuntimeFailure, match=says) as got:
+        open_runtime(served, (program,))
+    assert got.value.action is Action.REPLACE
+    with pytest.raises(RuntimeFailure, match=says):
+        runtime_module().open_on_core(served, program, 0)
+
+
+def test_cores_of_another_process_are_left_alone(
+    chip: Chip, served: Artifact, program: Program, machine: Machine
+) -> None:
+    machine.says(device(0, LANE.cores, pids=(1,)))
+    with pytest.raises(RuntimeFailure, match="other processes have NeuronCores"):
+        open_runtime(served, (program,))
+    assert chip.placed == []
+
+
+@pytest.mark.usefixtures("chip")
+@pytest.mark.parametrize("core", [-1, LANE.cores])
+def test_a_core_that_is_not_there_is_refused(served: Artifact, program: Program, core: int) -> None:
+    with pytest.raises(RuntimeFailure, match=f"no core {core}: this process has {LANE.cores}"):
+        runtime_module().open_on_core(served, program, core)
+
+
+@pytest.mark.usefixtures("chip")
+def test_a_missing_sdk_is_named_with_what_to_install(
+    served: Artifact, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, LANE.sdk, None)
+    with pytest.raises(RuntimeFailure, match=f"{LANE.sdk} cannot be imported.*; install torch-"):
+        open_runtime(served, (program,))
+
+
+@pytest.mark.usefixtures("chip")
+def test_an_sdk_for_another_torch_is_a_failure_of_ours(served: Artifact, program: Program) -> None:
+    target, sdk = ("inf2", "torch_neuronx") if IS_1_13 else ("inf1", "torch_neuron")
+    other = replace(served, manifest=replace(served.manifest, target=target))
+    with pytest.raises(RuntimeFailure, match=f"{sdk} cannot be imported: .*torch"):
+        open_runtime(other, (program,))
+
+
+def test_altered_bytes_are_never_loaded(
+    chip: Chip, served: Artifact, program: Program, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(served.folder, copy)
+    file = copy / program.files[0].path
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(ArtifactError, match="sha256"):
+        open_runtime(replace(served, folder=copy), (program,))
+    assert chip.placed == []
+
+
+@pytest.mark.usefixtures("chip")
+def test_what_is_no_program_is_the_artifacts_fault(
+    served: Artifact, program: Program, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(served.folder, copy)
+    (copy / program.files[0].path).write_bytes(b"no program")
+    broken = rewrite(replace(served, folder=copy))
+    with pytest.raises(RuntimeFailure, match="copy 28x42-b1: could not be loaded on core 0") as got:
+        open_runtime(broken, broken.manifest.stages(SIZE))
+    assert got.value.action is Action.ARTIFACT_FAULT
+
+
+@pytest.mark.usefixtures("chip")
+@pytest.mark.parametrize("shape", [(1, 3, 42, 28), (2, 3, *SIZE), (3, *SIZE)])
+def test_another_shape_is_the_requests_fault(
+    served: Artifact, program: Program, shape: tuple[int, ...]
+) -> None:
+    runtime = open_runtime(served, (program,))
+    with pytest.raises(RuntimeFailure, match=r"takes \(1, 3, 28, 42\), not \(") as got:
+        runtime.run(np.zeros(shape, np.float32))
+    assert got.value.action is Action.REQUEST_FAULT
+
+
+@pytest.fixture(name="failing")
+def failing_fixture(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """While there is a text in it, programs fail with it as in the SDK's own code.
+
+    Not in the stand-in's operator: torch 1.13 drops what an operator written in Python says.
+    """
+    texts: list[str] = []
+    load = torch.jit.load
+
+    def loaded(*arguments: Any) -> Any:
+        program = load(*arguments)  # type: ignore[no-untyped-call]
+
+        def run(images: torch.Tensor) -> torch.Tensor:
+            if texts:
+                raise RuntimeError(TRACEBACK.format(texts[0]))
+            return program(images)
+
+        return run
+
+    monkeypatch.setattr(torch.jit, "load", loaded)
+    return texts
+
+
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
+        ("Could not load the model status=4 message=Allocation Failure", Action.UNLOAD),
+        ("NeuronCore(s) not available - Requested:nc1-nc1 Available:0", Action.REPLACE),
+        ("Could not load the model status=10 message=version", Action.ARTIFACT_FAULT),
+        ("something new", None),
+    ],
+)
+def test_a_failure_on_the_way_to_a_core_says_what_helps(
+    chip: Chip,
+    served: Artifact,
+    program: Program,
+    failing: list[str],
+    text: str,
+    action: Action,
+) -> None:
+    failing.append(text)  # in the first run, that loading may be left to
+    with pytest.raises(RuntimeFailure, match=r"28x42-b1: .*failed: ") as got:
+        open_runtime(served, (program,))
+    assert text in str(got.value)
+    assert got.value.action is action
+    assert chip.placed == [(0, 1)]  # the other cores were not tried
+
+
+@pytest.mark.usefixtures("chip")
+def test_a_failed_load_says_what_helps(
+    served: Artifact, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(_data: Any) -> None:
+        raise RuntimeError("Could not load the model status=4 message=Allocation Failure")
+
+    monkeypatch.setattr(torch.jit, "load", load)
+    with pytest.raises(RuntimeFailure, match="could not be loaded on core 0: .*fewer") as got:
+        open_runtime(served, (program,))
+    assert got.value.action is Action.UNLOAD
+
+
+@pytest.mark.usefixtures("chip")
+def test_a_failed_run_says_what_helps_and_leaves_the_core_usable(
+    served: Artifact, program: Program, failing: list[str]
+) -> None:
+    runtime = open_runtime(served, (program,))
+    failing.append("nrt_execute status=1004 message=...")
+    for _ in range(2 * LANE.cores):
+        with pytest.raises(RuntimeFailure, match="NRT_EXEC_COMPLETED_WITH_ERR") as got:
+            runtime.run(BLACK)
+        assert got.value.action is Action.RETRY
+        assert len(str(got.value).splitlines()) == 1
+    failing.clear()
+    assert np.isfinite(runtime.run(BLACK)).all()
+
+
+@pytest.mark.parametrize("fault", ["nan", "shape"])
+def test_a_program_that_gives_no_depth_never_counts_as_ready(
+    chip: Chip, served: Artifact, program: Program, fault: str
+) -> None:
+    chip.instead(lambda depth: depth * float("nan") if fault == "nan" else depth[:, 1:])
+    with pytest.raises(RuntimeFailure, match="the first run gave .*compile again") as got:
+        open_runtime(served, (program,))
+    assert got.value.action is Action.ARTIFACT_FAULT
+
+
+@pytest.mark.usefixtures("chip")
+def test_a_forked_process_cannot_use_or_open_programs(served: Artifact, program: Program) -> None:
+    everywhere = open_runtime(served, (program,))
+    alone = runtime_module().open_on_core(served, program, 0)
+    for use in (
+        lambda: everywhere.run(BLACK),
+        lambda: alone.run(BLACK),
+        lambda: open_runtime(served, (program,)),
+    ):
+        assert "start workers with" in forked(use)
+    assert np.isfinite(everywhere.run(BLACK)).all()
+    assert cores.own(LANE.cores).count == LANE.cores

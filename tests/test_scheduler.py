@@ -1,0 +1,231 @@
+"""Queues, batches, deadlines and closing, over a simulated device. No test depends on speed."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import CancelledError
+from concurrent.futures import wait as wait_for
+
+import numpy as np
+import pytest
+
+from depth_anything_v2.errors import InputError
+from serve.errors import Closed, Expired, NoProgram, QueueFull
+from serve.scheduler import Scheduler, Snapshot
+from tests.schedules import (
+    HELD,
+    LYING,
+    SQUARE,
+    STANDING,
+    WAIT_S,
+    images,
+    is_depth_of,
+    programs,
+    serving,
+)
+
+
+@pytest.mark.parametrize("batches", [(1,), (4,), (1, 2, 4)], ids=str)
+def test_results_are_those_of_single_images_whatever_the_batching(batches: tuple[int, ...]) -> None:
+    many = [*images(21), *images(18, STANDING)]
+    with serving(programs(LYING, STANDING, batches=batches), cores=3) as served:
+        futures = served.submit_all(many)
+        assert all(is_depth_of(future, image) for future, image in zip(futures, many))
+
+
+def test_what_waits_for_a_core_shares_a_batch() -> None:
+    with serving(programs(LYING, batches=(1, 4)), HELD) as served:
+        first = served.hold()
+        futures = served.submit_all(images(7))
+        served.device.release()
+        wait_for([first, *futures], WAIT_S)
+        assert served.runs == 3  # 1, 4, and 3 of 4
+        assert all(is_depth_of(future, image) for future, image in zip(futures, images(7)))
+
+
+def test_a_full_batch_does_not_wait_for_its_time() -> None:
+    with serving(programs(LYING, batches=(4,)), batch_wait_s=3600.0) as served:
+        futures = served.submit_all(images(8))
+        assert all(is_depth_of(future, image) for future, image in zip(futures, images(8)))
+        assert served.runs == 2
+
+
+def test_a_batch_that_is_not_full_runs_when_its_time_is_over() -> None:
+    with serving(programs(LYING, batches=(4,)), batch_wait_s=0.01) as served:
+        assert is_depth_of(served.submit(images(1)[0]), images(1)[0])
+
+
+def test_a_deadline_shortens_the_wait_for_company() -> None:
+    with serving(programs(LYING, batches=(4,)), batch_wait_s=3600.0) as served:
+        assert is_depth_of(served.submit(images(1)[0], deadline_s=2.0), images(1)[0])
+
+
+def test_an_expired_request_is_told_at_once_and_reaches_no_core() -> None:
+    with serving(programs(LYING), HELD) as served:
+        first = served.hold()
+        late = served.submit(images(1)[0], deadline_s=0.02)
+        with pytest.raises(Expired, match="its deadline was 0.020 s"):
+            late.result(WAIT_S)  # while the core is still held
+        served.device.release()
+        first.result(WAIT_S)
+        served.scheduler.close()
+        assert served.runs == 1
+
+
+def test_a_deadline_that_is_kept_changes_nothing() -> None:
+    with serving(programs(LYING)) as served:
+        assert is_depth_of(served.submit(images(1)[0], deadline_s=3600.0), images(1)[0])
+
+
+def test_a_request_can_be_cancelled_until_it_runs() -> None:
+    with serving(programs(LYING), HELD) as served:
+        running = served.hold()
+        waiting = served.submit_all(images(2))
+        assert waiting[0].cancel()
+        assert not running.cancel()
+        served.device.release()
+        assert is_depth_of(waiting[1], images(2)[1])
+        running.result(WAIT_S)
+        assert served.runs == 2
+        with pytest.raises(CancelledError):
+            waiting[0].result(WAIT_S)
+
+
+def test_a_full_queue_refuses_who_does_not_wait() -> None:
+    with serving(programs(LYING, STANDING), HELD, queue_size=2) as served:
+        served.hold()
+        waiting = served.submit_all(images(2))
+        with pytest.raises(QueueFull, match="2 requests of this size wait"):
+            served.submit(images(1)[0], wait=False)
+        served.submit(images(1, STANDING)[0], wait=False)  # which has a queue of its own
+        waiting[0].cancel()
+        served.submit(images(1)[0], wait=False)
+
+
+def test_a_full_queue_blocks_who_waits_until_there_is_room() -> None:
+    many = images(30)
+    with serving(programs(LYING), HELD, queue_size=2) as served:
+        served.hold()
+        futures = served.submit_all(many[:2])
+        rest = threading.Thread(target=lambda: futures.extend(served.submit_all(many[2:])))
+        rest.start()
+        rest.join(0.05)
+        assert rest.is_alive()
+        assert len(futures) == 2
+        served.device.release()
+        rest.join(WAIT_S)
+        assert all(is_depth_of(future, image) for future, image in zip(futures, many))
+
+
+def test_waiting_for_room_ends_with_the_deadline() -> None:
+    with serving(programs(LYING), HELD, queue_size=1) as served:
+        served.hold()
+        served.submit(images(1)[0])
+        with pytest.raises(Expired, match="queue was full"):
+            served.submit(images(1)[0], deadline_s=0.02)
+
+
+def test_closing_finishes_what_waits() -> None:
+    many = images(20)
+    with serving(programs(LYING, batches=(1, 8)), HELD, batch_wait_s=3600.0) as served:
+        futures = served.submit_all(many)
+        served.device.release()
+        served.scheduler.close()
+        assert all(future.done() for future in futures)
+        assert all(is_depth_of(future, image) for future, image in zip(futures, many))
+        with pytest.raises(Closed, match="takes no more work"):
+            served.submit(many[0])
+
+
+def test_closing_with_cancel_finishes_only_what_has_begun() -> None:
+    with serving(programs(LYING), HELD) as served:
+        running, waiting = served.hold(), served.submit_all(images(5))
+        closing = threading.Thread(target=served.scheduler.close, args=(True,))
+        closing.start()
+        wait_for(waiting, WAIT_S)
+        assert all(future.cancelled() for future in waiting)
+        assert not running.done()
+        served.device.release()
+        closing.join(WAIT_S)
+        assert is_depth_of(running, images(1, seed=99)[0])
+        assert served.runs == 1
+
+
+def test_closing_ends_the_wait_for_room() -> None:
+    with serving(programs(LYING), HELD, queue_size=1) as served:
+        served.hold()
+        served.submit(images(1)[0])
+        errors: list[Exception] = []
+
+        def submit() -> None:
+            try:
+                served.submit(images(1)[0])
+            except Closed as error:
+                errors.append(error)
+
+        blocked = threading.Thread(target=submit)
+        blocked.start()
+        blocked.join(0.05)
+        closing = threading.Thread(target=served.scheduler.close)
+        closing.start()
+        blocked.join(WAIT_S)
+        assert len(errors) == 1
+        served.device.release()
+        closing.join(WAIT_S)
+
+
+def test_an_error_in_the_with_block_cancels_what_waits() -> None:
+    with serving(programs(LYING), HELD) as served:
+        served.hold()
+        waiting = served.submit(images(1)[0])
+        waiting.add_done_callback(lambda _: served.device.release())
+        with pytest.raises(ZeroDivisionError), served.scheduler:
+            raise ZeroDivisionError
+        assert waiting.cancelled()
+
+
+def test_closing_ends_every_thread() -> None:
+    before = set(threading.enumerate())
+    with serving(programs(LYING), cores=3) as served:
+        assert len(set(threading.enumerate()) - before) == 4  # the cores, and one for the time
+        served.submit(images(1)[0])
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_callback_may_use_the_scheduler() -> None:
+    seen: list[Snapshot] = []
+    with serving(programs(LYING)) as served:
+        future = served.submit(images(1)[0])
+        future.add_done_callback(lambda _: seen.append(served.scheduler.snapshot()))
+        future.result(WAIT_S)
+        served.scheduler.close()
+    assert seen == [Snapshot(0, 0, 1, 1, 0)]
+
+
+def test_the_snapshot_counts_what_waits_and_runs() -> None:
+    with serving(programs(LYING), HELD, cores=1) as served:
+        served.hold()
+        served.submit_all(images(3))
+        assert served.scheduler.snapshot() == Snapshot(
+            waiting=3, running=1, cores=1, cores_in_service=1, retries=0
+        )
+
+
+def test_a_size_without_a_program_is_refused() -> None:
+    with serving(programs(LYING)) as served, pytest.raises(NoProgram, match="there are 28x42"):
+        served.submit(images(1, SQUARE)[0])
+
+
+def test_input_that_is_not_as_the_program_takes_it_is_refused() -> None:
+    image = images(1)[0]
+    with serving(programs(LYING)) as served:
+        for wrong in (image[:1], image.astype(np.float64), image[None]):
+            with pytest.raises(InputError, match="expected float32 of shape"):
+                served.scheduler.submit(wrong, LYING)
+        with pytest.raises(InputError, match="must be above 0"):
+            served.submit(image, deadline_s=0.0)
+
+
+def test_a_scheduler_needs_workers_and_programs() -> None:
+    with pytest.raises(InputError, match="at least one worker"):
+        Scheduler([], programs(LYING))

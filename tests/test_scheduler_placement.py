@@ -1,0 +1,124 @@
+"""Which core runs what, in virtual time: exact, and free of the machine's own speed."""
+
+from __future__ import annotations
+
+import heapq
+import random
+
+import pytest
+
+from serve.scheduling.batching import batch_size
+from serve.scheduling.dispatcher import Limits
+from tests.schedules import LYING, SQUARE, STANDING, Virtual, programs
+
+
+def every(gap_s: float, count: int, *sizes: tuple[int, int]) -> list[tuple[float, tuple[int, int]]]:
+    """Arrivals at a steady rate, the sizes taking turns."""
+    return [(index * gap_s, sizes[index % len(sizes)]) for index in range(count)]
+
+
+def test_two_sizes_on_two_cores_are_loaded_once_each() -> None:
+    cores = Virtual(programs(LYING, STANDING), cores=2)
+    cores.play(every(0.01, 400, LYING, STANDING))
+    assert len(cores.loads) == 2
+    assert {core for core, _ in cores.loads} == {0, 1}
+
+
+def test_a_size_that_no_core_holds_goes_to_the_least_recently_used() -> None:
+    cores = Virtual(programs(LYING, STANDING, SQUARE), cores=2)
+    cores.play([(0.0, LYING), (5.0, STANDING), (10.0, LYING), (20.0, SQUARE)])
+    assert cores.loads == [
+        (0, programs(LYING)[0]),
+        (1, programs(STANDING)[0]),
+        (1, programs(SQUARE)[0]),
+    ]
+
+
+def test_a_core_that_holds_only_this_program_goes_first() -> None:
+    cores = Virtual(programs(LYING, STANDING), cores=2)
+    lying, standing = programs(LYING, STANDING)
+    first, second = cores.state.cores
+    first.loaded[lying] = first.loaded[standing] = second.loaded[lying] = None
+    cores.play([(1.0, LYING), (1.0, STANDING)])
+    assert cores.loads == []
+    assert max(cores.latencies_s()) == pytest.approx(cores.run_s)
+
+
+def test_a_copy_is_loaded_only_if_the_backlog_is_worth_it() -> None:
+    few, many = Virtual(programs(LYING), cores=4), Virtual(programs(LYING), cores=4)
+    few.play([(0.0, LYING)] * 50)  # half a second of work, one to load
+    assert len(few.loads) == 1
+    many.play([(0.0, LYING)] * 1000)  # ten seconds of work
+    assert {core for core, _ in many.loads} == {0, 1, 2, 3}
+    assert len(many.loads) == 4
+
+
+def test_a_rare_size_is_not_starved_by_a_busy_one() -> None:
+    cores = Virtual(programs(LYING, STANDING), cores=1)
+    cores.play([*every(0.01, 3000, LYING), (5.0, STANDING)])
+    assert len(cores.loads) == 2
+    # For what came before it, for one loading time of others, and for its own load.
+    assert cores.latencies_s(STANDING)[0] < 4.0
+    assert len(cores.answered) == 3001
+
+
+def test_a_core_does_not_swap_programs_at_every_request() -> None:
+    cores = Virtual(programs(LYING, STANDING), cores=1, programs_per_core=1)
+    cores.play(every(0.005, 1000, LYING, STANDING))
+    assert 2 <= len(cores.loads) <= 20
+    assert len(cores.answered) == 1000
+
+
+@pytest.mark.parametrize(
+    ("waiting", "batches", "due", "chosen"),
+    [
+        (1, (1,), False, 1),
+        (5, (1, 4), False, 4),
+        (3, (1, 4), False, None),
+        (3, (1, 4), True, 4),
+        (2, (1, 4), True, 4),
+        (1, (1, 4), True, 1),
+        (1, (4,), True, 4),
+        (1, (4,), False, None),
+        (3, (1, 8), True, 1),
+        (5, (1, 2, 16), True, 2),
+        (9, (1, 2, 16), True, 16),
+    ],
+)
+def test_the_batch_is_full_or_at_least_half_used(
+    waiting: int, batches: tuple[int, ...], due: bool, chosen: int | None
+) -> None:
+    assert batch_size(waiting, batches, due) == chosen
+
+
+def test_a_request_waits_for_company_but_not_for_ever() -> None:
+    limits = Limits(batch_wait_s=0.1)
+    cores = Virtual(programs(LYING, batches=(1, 4)), cores=1, load_s=0.0, limits=limits)
+    cores.play([(0.0, LYING), (0.01, LYING), (0.02, LYING), (0.03, LYING), (1.0, LYING)])
+    assert cores.batches == [4, 1]
+    assert cores.latencies_s()[-1] == pytest.approx(0.1 + cores.run_s)
+    assert max(cores.latencies_s()[:4]) == pytest.approx(0.03 + cores.run_s)
+
+
+def test_at_random_arrivals_nobody_waits_longer_than_in_an_ideal_queue() -> None:
+    rng, moment_s, arrivals = random.Random(0), 0.0, []
+    cores = Virtual(programs(LYING), cores=4)
+    for core in cores.state.cores:
+        core.loaded[cores.keys[0]] = None
+    free_s, ideal_s = [0.0] * 4, []
+    for _ in range(1000):
+        moment_s += rng.expovariate(0.8 * 4 / cores.run_s)
+        arrivals.append((moment_s, LYING))
+        end_s = max(moment_s, heapq.heappop(free_s)) + cores.run_s
+        heapq.heappush(free_s, end_s)
+        ideal_s.append(end_s - moment_s)
+    cores.play(arrivals)
+    assert sorted(cores.latencies_s()) == pytest.approx(sorted(ideal_s))
+
+
+def test_a_saturated_device_is_never_idle() -> None:
+    cores = Virtual(programs(LYING), cores=4)
+    for core in cores.state.cores:
+        core.loaded[cores.keys[0]] = None
+    cores.play([(0.0, LYING)] * 400)
+    assert max(cores.latencies_s()) == pytest.approx(400 / 4 * cores.run_s)
