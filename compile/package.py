@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from depth_anything_v2.artifact import (
 from depth_anything_v2.digest import sha256_bytes, sha256_file
 from depth_anything_v2.errors import ArtifactError
 
+_SCRATCH = ".building-"
 ROOT = Path(__file__).resolve().parent.parent
 _SOURCES = ("depth_anything_v2", "compile", "compile/lowering", "compile/neuron")
 
@@ -51,25 +52,40 @@ def package(folder: Path, manifest: Manifest, out: Path) -> Path:
 
 @contextmanager
 def scratch_in(out: Path) -> Iterator[Path]:
-    """A folder in `out` for work in progress; what killed processes left there is removed."""
-    host = (
-        socket.gethostname()
-    )  # others may share the folder, and their process numbers say nothing
-    for left in out.glob(f".building-{host}-*"):
-        if not _is_running(left.name[len(f".building-{host}-") :].partition("-")[0]):
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=f".building-{host}-{os.getpid()}-") as folder:
+    """A folder in `out` for work in progress; what killed processes left there is removed.
+
+    A folder in use is locked, and a lock ends with its process. The number of a process would not
+    do: a container that starts again has the same one, and other machines may share `out`.
+    """
+    with ExitStack() as stack:
+        with _locked(out):  # so that nobody finds our folder before it is locked
+            _remove_left(out)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(dir=out, prefix=_SCRATCH))
+            stack.enter_context(_locked(Path(folder)))
         yield Path(folder)
 
 
-def _is_running(process: str) -> bool:
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder; on a file system without locks, nothing."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:  # it runs, for somebody else
-        return True
-    return True
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove_left(out: Path) -> None:
+    for left in out.glob(f"{_SCRATCH}*"):
+        with suppress(OSError):  # in use, gone a moment ago, or no locks here
+            handle = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(handle)
 
 
 def is_whole(folder: Path) -> bool:

@@ -79,7 +79,7 @@ def decode_image(data: bytes, name: str, needed: Optional[Needed] = None) -> Sou
     """Decode an image file given as bytes; `name` is what error messages call it.
 
     `needed` tells from the header which size the pixels will be resized to, if nobody wants them
-    in full: a JPEG of at least twice that may then be decoded at a half, a quarter or an eighth.
+    in full: a JPEG of at least four times that may then be decoded at a half, quarter or eighth.
     Raises ImageError that gives the name and the reason, and what `needed` raises.
     """
     header = _named_header(data, name)

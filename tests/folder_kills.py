@@ -45,7 +45,8 @@ class Toll:
 def torment(start: Start, work: Path, images: int, kills: int, seed: int) -> Toll:
     """Kill jobs `kills` times, start again after each, and look at the outputs every time.
 
-    The first run is left alone: it gives the right outputs, and the time that a run takes.
+    A job is killed some random time after a random number of further images. The first run is
+    left alone: it gives the right outputs, and the time that a run takes.
     """
     random_ = random.Random(seed)
     first = start(work / "right")
@@ -57,8 +58,13 @@ def torment(start: Start, work: Path, images: int, kills: int, seed: int) -> Tol
     before: dict[str, Identity] = {}
     while toll.kills < kills or not toll.right:
         again = toll.kills < kills
-        code = killed(start(out), random_.uniform(0, 0.25 * run_s) if again else None)
-        toll.kills += code is None
+        process = start(out)
+        if again:
+            until(process, out, lines(out) + random_.randint(0, images // 5))
+            time.sleep(random_.uniform(0, 2 * run_s / images))
+            os.kill(process, signal.SIGKILL)
+        code = finished(process)
+        toll.kills += code == -signal.SIGKILL
         look(out, right, before, toll)
         before = complete(out)
         if code == 0:
@@ -110,13 +116,16 @@ def finished(process: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-def killed(process: int, after_s: float | None) -> int | None:
-    """The exit code if it ended before, None if it was killed."""
-    if after_s is not None:
-        time.sleep(after_s)
-        os.kill(process, signal.SIGKILL)
-    code = finished(process)
-    return None if code == -signal.SIGKILL else code
+def until(process: int, out: Path, count: int) -> None:
+    """Wait until the manifest has this many lines, or the process has ended."""
+    options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    while lines(out) < count and os.waitid(os.P_PID, process, options) is None:
+        time.sleep(0.002)
+
+
+def lines(out: Path) -> int:
+    manifest = out / MANIFEST
+    return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
 
 
 def forked(images: Path) -> Start:

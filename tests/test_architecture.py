@@ -42,7 +42,7 @@ OTHER_OPTIONAL = {"boto3", "botocore", "fastapi", "onnx", "ray", "starlette", "t
 OTHER_OPTIONAL |= {"matplotlib", "torchvision", "uvicorn"}
 
 HELPS = {
-    ("inference.py",): ["--input", "--model", "--policy", "--dry-run", "--keep-failed"],
+    ("inference.py",): ["--policy", "--dry-run", "--keep-failed", "--preprocess", "--output-size"],
     ("run.py",): ["--img-path", "--encoder", "--pred-only", "--grayscale", "--outdir"],
     ("main.py",): ["inference", "run", "checkpoints", "compile", "serve"],
     ("main.py", "compile", "build"): ["--size", "--batch"],
@@ -50,7 +50,7 @@ HELPS = {
     ("-m", "compile", "build"): ["--size", "--batch", "--precision", "--checkpoint", "--force"],
     ("-m", "compile", "parity"): ["--checkpoint", "--images"],
     ("-m", "serve"): ["folder"],
-    ("-m", "serve", "folder"): ["--policy", "--dry-run", "--keep-failed", "--fail-fast"],
+    ("-m", "serve", "folder"): ["--policy", "--dry-run", "--preprocess", "--output-size"],
     ("-m", "depth_anything_v2"): ["list", "fetch"],
     ("-m", "depth_anything_v2", "fetch"): ["--accept-licence"],
 }

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,9 +75,12 @@ def test_memory_over_the_limit_ends_parent_and_child_and_spares_the_neighbour(
     assert neighbour.poll() is None
 
 
-def test_the_time_limit_ends_both_too() -> None:
-    with watched(PLENTY, timeout_s=0.3) as watch:
+def test_the_time_limit_ends_both_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(watchdog, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    with watched(PLENTY, timeout_s=60.0) as watch:
         parent, child = family()
+        now_s[0] = 61.0
         assert parent.wait(timeout=10) == -9
     assert watch.cause == "time"
     assert gone(child)

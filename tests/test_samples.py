@@ -43,4 +43,4 @@ def test_depth_files_of_the_samples_against_exact_depth(tmp_path: Path, precisio
             assert depth.values.shape == true.shape
             found.append(score(depth.values, true).abs_rel)
             constant.append(score(np.ones_like(true), true).abs_rel)
-    assert np.mean(found) < 0.85 * np.mean(constant)
+    assert np.mean(found) < 0.5 * np.mean(constant)

@@ -26,7 +26,7 @@ from checkpoints.demo.training import (
 )
 
 FOLDER = Path(__file__).parent
-STEPS = 9000
+STEPS = 5200
 SCENES = 24000
 CACHE = Path(tempfile.gettempdir()) / "demo-pool"
 SAVE_EVERY_S = 90.0

@@ -249,7 +249,6 @@ def machine() -> dict[str, object]:
     return {
         "system": platform.platform(),
         "cores": os.cpu_count(),
-        "niceness": os.nice(0),
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
