@@ -22,7 +22,7 @@ from tests.programs import SIZES, make_artifact
 NUMBERS = ParityNumbers(0.01, 0.001, 0.001, 1.0, None)
 
 
-@pytest.fixture()
+@pytest.fixture
 def built(tmp_path: Path) -> Artifact:
     """An artifact that says it has to be measured on a device."""
     made = make_artifact(tmp_path)
