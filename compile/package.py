@@ -15,6 +15,7 @@ import numpy as np
 
 from depth_anything_v2.artifact import (
     MANIFEST,
+    REPORTS,
     Manifest,
     dump_manifest,
     folder_name,
@@ -22,6 +23,7 @@ from depth_anything_v2.artifact import (
 )
 from depth_anything_v2.digest import sha256_bytes, sha256_file
 from depth_anything_v2.errors import ArtifactError
+from depth_anything_v2.verification import VERIFIED_FILE
 
 _SCRATCH = ".building-"
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,8 +34,9 @@ def package(folder: Path, manifest: Manifest, out: Path) -> Path:
     """Write the manifest into `folder` and rename it into `out`; returns the new folder.
 
     The name ends with the manifest's hash, so a folder of that name already there is the same
-    artifact, and is kept unless it is damaged. Raises ArtifactError if what was written cannot be
-    read back.
+    artifact. It is kept unless it is damaged, and gets the new reports, which may tell of other
+    photographs, unless they tell of a measurement on the device. Raises ArtifactError if what was
+    written cannot be read back.
     """
     data = dump_manifest(manifest)
     (folder / MANIFEST).write_bytes(data)
@@ -47,6 +50,9 @@ def package(folder: Path, manifest: Manifest, out: Path) -> Path:
     except OSError:  # it is there already, perhaps since a moment ago
         if not is_whole(final):
             raise
+        if not (final / VERIFIED_FILE).exists():
+            for name in REPORTS:
+                (folder / name).replace(final / name)
     return final
 
 

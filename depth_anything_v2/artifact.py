@@ -21,6 +21,7 @@ from depth_anything_v2.strict_json import decode, parse_object
 FORMAT = 1
 FUSED, ENCODER, DECODER = "fused", "encoder", "decoder"  # stages
 MANIFEST = "manifest.json"
+REPORTS = ("report.json", "report.md")  # for people, not for serving
 IDENTITY_DIGITS = 12  # of the identity, in a folder's name
 _MAX_MANIFEST_BYTES = 4 << 20
 

@@ -23,6 +23,7 @@ SIZE = (56, 70)  # (height, width) px: not square, and built in a second
 
 TINY = ModelConfig("tiny", 24, 4, 2, (0, 1, 2, 3), 8, (6, 12, 24, 24))
 TINY_GIANT = replace(TINY, name="tiny giant", swiglu=True)
+TINY_MODEL = Model("tiny", TINY, max_depth_m=20.0)
 
 # Our names and upstream's, written again by hand: what weights.py is compared with.
 _UPSTREAM_STEMS = [
@@ -102,3 +103,9 @@ def rewrite(artifact: Artifact, **changes: Any) -> Artifact:
 def _described(folder: Path, file: Any) -> Any:
     path = folder / file.path
     return replace(file, sha256=sha256_file(path), size_bytes=path.stat().st_size)
+
+
+def request(**changes: object) -> Request:
+    """For one small torchscript program of the tiny metric model, with what is different."""
+    made = Request(TINY_MODEL, untrained_checkpoint(TINY_MODEL), "torchscript", "fp32", [SIZE])
+    return replace(made, **changes)  # type: ignore[arg-type]

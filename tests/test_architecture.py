@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import ast
 import functools
-import os
-import re
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.fresh_python import ROOT, run_python
+
 PACKAGES = ("depth_anything_v2", "compile", "serve")
 TOOLS = ("checkpoints/demo",)  # code that is no part of a package
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).glob("**/*.py"))
@@ -40,20 +37,6 @@ OPTIONAL = {
 }
 OTHER_OPTIONAL = {"boto3", "botocore", "fastapi", "onnx", "ray", "starlette", "transformers"}
 OTHER_OPTIONAL |= {"matplotlib", "torchvision", "uvicorn"}
-
-HELPS = {
-    ("inference.py",): ["--policy", "--dry-run", "--keep-failed", "--preprocess", "--output-size"],
-    ("run.py",): ["--img-path", "--encoder", "--pred-only", "--grayscale", "--outdir"],
-    ("main.py",): ["inference", "run", "checkpoints", "compile", "serve"],
-    ("main.py", "compile", "build"): ["--size", "--batch"],
-    ("-m", "compile"): ["build", "inspect", "verify", "parity"],
-    ("-m", "compile", "build"): ["--size", "--batch", "--precision", "--checkpoint", "--force"],
-    ("-m", "compile", "parity"): ["--checkpoint", "--images"],
-    ("-m", "serve"): ["folder"],
-    ("-m", "serve", "folder"): ["--policy", "--dry-run", "--preprocess", "--output-size"],
-    ("-m", "depth_anything_v2"): ["list", "fetch"],
-    ("-m", "depth_anything_v2", "fetch"): ["--accept-licence"],
-}
 
 
 def relative(path: Path) -> str:
@@ -192,17 +175,6 @@ def test_modules_that_know_an_optional_package_are_loaded_on_use_only(path: Path
             assert named(ROOT / user) not in {name for name, _ in imports(path)}
 
 
-def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        check=False,
-    )
-
-
 def light_modules() -> list[str]:
     light = [p for p in MODULES if not relative(p).startswith("compile/") and p.stem not in NETWORK]
     found = [*map(named, light), *(f"compile.{name}" for name in LIGHT_COMPILE)]
@@ -249,33 +221,6 @@ def test_importing_anything_prints_nothing_and_opens_no_network(packages: tuple[
     names = [named(path) for path in files if path.stem not in ("__main__", "__init__")]
     done = run_python("-W", "error", "-c", _IMPORT_EVERYTHING.format(names=names))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-_HELP = """
-import runpy, sys
-first, *rest = sys.argv[1:]
-try:
-    if first == "-m":
-        sys.argv = rest
-        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
-    else:
-        sys.argv = [first, *rest]
-        sys.path.insert(0, "")
-        runpy.run_path(first, run_name="__main__")
-except SystemExit as ended:
-    heavy = {"torch", "openvino", "onnxruntime", "huggingface_hub", "cv2"} & set(sys.modules)
-    sys.exit(ended.code or (f"loads {heavy}" if heavy else 0))
-"""
-
-
-@pytest.mark.parametrize("arguments", HELPS, ids=" ".join)
-def test_help_is_quick_and_names_what_there_is(arguments: tuple[str, ...]) -> None:
-    done = run_python(
-        "-c", _HELP, *arguments, "--help", COLUMNS="200", _TYPER_FORCE_DISABLE_TERMINAL="1"
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    for words in HELPS[arguments]:
-        assert re.search(rf"(?<![\w-]){words}(?![\w-])", done.stdout), words
 
 
 @pytest.mark.parametrize("path", [*OURS, *TESTS], ids=relative)

@@ -14,7 +14,7 @@ from compile.weights import BUNDLED
 from depth_anything_v2.artifact import Artifact, read_artifact
 from depth_anything_v2.checkpoint import read_checkpoint
 from depth_anything_v2.config import MODELS
-from serve.batch import DONE
+from serve.batch import DONE, Entry
 from serve.depth_files import read_depth
 from serve.engine import Engine
 from serve.folder import FolderJob, run_folder
@@ -33,11 +33,13 @@ def test_depth_files_of_the_samples_against_exact_depth(tmp_path: Path, precisio
         return [read_artifact(build(request, tmp_path / "artifacts"))]
 
     engine = Engine(Library([], build=make), short_side_px=DEMO.short_side_px)
-    report = run_folder(engine, FolderJob(ROOT / "input_images/samples", tmp_path / "out"))
-    assert [entry.status for entry in report.entries] == [DONE] * 6
+    entries: list[Entry] = []
+    job = FolderJob(ROOT / "input_images/samples", tmp_path / "out")
+    run_folder(engine, job, lambda entry, _: entries.append(entry))
+    assert [entry.status for entry in entries] == [DONE] * 6
     found, constant = [], []
     with np.load(ROOT / "tests/data/samples_inverse_depth.npz") as truth:
-        for entry in report.entries:
+        for entry in entries:
             true = truth[Path(entry.image).stem].astype(np.float32)
             depth = read_depth(entry.outputs[0])
             assert depth.values.shape == true.shape

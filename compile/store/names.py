@@ -14,12 +14,11 @@ from collections.abc import Iterator
 from typing import Optional
 
 from compile.errors import StoreError
-from depth_anything_v2.artifact import MANIFEST, Manifest, ProgramFile, folder_name
+from depth_anything_v2.artifact import MANIFEST, REPORTS, Manifest, ProgramFile, folder_name
 from depth_anything_v2.errors import InputError
 from depth_anything_v2.verification import VERIFIED_FILE
 
 ARTIFACTS, ALIASES, PROBE = "artifacts/", "aliases/", "probe"
-REPORTS = ("report.json", "report.md")
 MAX_REPORT_BYTES = 16 << 20
 MAX_ALIAS_CHARACTERS = 200
 

@@ -16,14 +16,13 @@ from compile.store.catalogue import Entry
 from compile.store.lock import locked
 from compile.store.names import (
     MAX_REPORT_BYTES,
-    REPORTS,
     companion_key,
     object_key,
     program_files,
 )
 from compile.store.objects import ObjectStore, OnBytes
 from compile.store.verdict import is_later, local_verdict
-from depth_anything_v2.artifact import MANIFEST, Artifact, ProgramFile, read_artifact
+from depth_anything_v2.artifact import MANIFEST, REPORTS, Artifact, ProgramFile, read_artifact
 from depth_anything_v2.digest import sha256_file
 from depth_anything_v2.errors import ArtifactError
 from depth_anything_v2.verification import VERIFIED_FILE

@@ -11,7 +11,6 @@ from compile.errors import StoreError
 from compile.store.catalogue import MAX_MANIFEST_BYTES
 from compile.store.names import (
     MAX_REPORT_BYTES,
-    REPORTS,
     check_names,
     companion_key,
     manifest_key,
@@ -26,7 +25,7 @@ from compile.store.verdict import (
     local_verdict,
     parse_verdict,
 )
-from depth_anything_v2.artifact import MANIFEST, Artifact
+from depth_anything_v2.artifact import MANIFEST, REPORTS, Artifact
 from depth_anything_v2.digest import sha256_bytes
 from depth_anything_v2.verification import MAX_BYTES
 
