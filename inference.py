@@ -60,21 +60,21 @@ def inference(
     from serve.engine import Engine
     from serve.folder import FolderJob
     from serve.folder_cli import run
-    from serve.library import STREAMS, Library
+    from serve.library import Library
     from serve.shapes import BUCKETS, common_sizes
 
     weights = choose(model_named(model), checkpoint)
     if weights.remark:
         typer.echo(weights.remark, err=True)
     cache = Cache(artifacts, weights, target, precision, images=input)
-    library = Library(cache.artifacts(), build=cache.build, streams=STREAMS)
+    library = Library(cache.artifacts(), build=cache.build)
     short_side_px = input_size or model_named(weights.model).short_side_px
     sizes = common_sizes(short_side_px) if policy == BUCKETS else ()
     job = FolderJob(
         input, output, format, preview, weights.remark, retry_failed, fail_fast, dry_run
     )
-    engine = Engine(library, policy, short_side_px, sizes, preprocess, output_size)
-    raise typer.Exit(run(engine, job))
+    with Engine(library, policy, short_side_px, sizes, preprocess, output_size) as engine:
+        raise typer.Exit(run(engine, job))
 
 
 if __name__ == "__main__":

@@ -37,18 +37,17 @@ def run(
     from depth_anything_v2.errors import CheckpointError
     from serve.engine import Engine
     from serve.folder_cli import shown
-    from serve.library import STREAMS, Library
+    from serve.library import Library
     from serve.pictures import PictureJob, run_pictures
 
     weights = choose(model_named(encoder))
     if weights.remark and encoder != weights.model:
         raise CheckpointError(weights.remark)
     cache = Cache(Path("artifacts"), weights, "openvino", "fp32", images=img_path)
-    engine = Engine(
-        Library(cache.artifacts(), build=cache.build, streams=STREAMS), short_side_px=input_size
-    )
+    library = Library(cache.artifacts(), build=cache.build)
     job = PictureJob(img_path, outdir, pred_only, grayscale)
-    report = shown(lambda on_entry, stop: run_pictures(engine, job, on_entry, stop))
+    with Engine(library, short_side_px=input_size) as engine:
+        report = shown(lambda on_entry, stop: run_pictures(engine, job, on_entry, stop))
     raise typer.Exit(report.exit_code)
 
 

@@ -13,7 +13,7 @@ from typing import Callable, Optional, Union
 from depth_anything_v2.errors import DepthAnythingError
 from depth_anything_v2.image import read_header, read_image
 from serve.engine import Engine, Raw
-from serve.errors import ServeError
+from serve.errors import OutOfService, ServeError
 from serve.library import Size
 from serve.resume import digest
 from serve.stop import Stop, Stopped
@@ -21,6 +21,7 @@ from serve.workers import Outcome, each
 
 logger = logging.getLogger(__name__)
 
+_LOOKING = 2  # threads that look what is to be done
 DONE, KEPT, FAILED = "done", "kept", "failed"
 TODO = "todo"  # in a dry run
 
@@ -43,7 +44,7 @@ class Entry:
     notes: tuple[str, ...] = ()
     sha256: str = ""  # of the image's bytes; "" if they could not be read
     size: Optional[Size] = None  # what the network sees
-    timing_ms: Mapping[str, float] = field(default_factory=dict)  # of read, network and write
+    timing_ms: Mapping[str, float] = field(default_factory=dict)  # of read, wait, network, write
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ OnEntry = Callable[[Entry, int], None]  # an entry as it is made, and how many t
 class Batch:
     """One run over `tasks`: first `plan`, then `work`. Entries go to `on_entry` and are let go.
 
-    `stop` ends it early, a first failure does too if `fail_fast`: what runs is finished.
+    `stop` ends it early, and so does a device that has no core left; a first failure does if
+    `fail_fast`. What runs is finished.
     """
 
     def __init__(
@@ -100,8 +102,6 @@ class Batch:
         self._on_entry = on_entry
         self._stop = stop or Stop()
         self._fail_fast = fail_fast
-        # Two workers even for one stream: one reads and writes while the other has the network.
-        self._workers = max(2, engine.library.streams)
 
     def add(self, entry: Entry) -> None:
         """Count an entry and pass it on."""
@@ -123,7 +123,7 @@ class Batch:
             return Todo(task, size, found) if isinstance(found, str) else found
 
         todo = []
-        for outcome in each(self._tasks, look, self._workers, self._stop.requested):
+        for outcome in each(self._tasks, look, _LOOKING, self._stop.requested):
             if isinstance(outcome.result, Todo):
                 todo.append(outcome.result)
             else:
@@ -140,8 +140,11 @@ class Batch:
         def one(item: Todo) -> Entry:
             return self._one(item, write)
 
-        if self._programs_ready(todo):
-            for outcome in each(todo, one, self._workers, self._stop.requested):
+        if todo and self._programs_ready(todo):
+            at_once = self._engine.images_at_once
+            for outcome in each(todo, one, at_once, self._stop.requested):
+                if isinstance(outcome.error, OutOfService):  # the others would fail too
+                    self._stop.request(str(outcome.error))
                 self.add(outcome.result or _failed(outcome.key.task, outcome.key.size, outcome))
         self.report.stopped = self._stop.reason
 
@@ -149,7 +152,7 @@ class Batch:
         """Makes them, which may take minutes; false if a stop cut it off."""
         try:
             with self._stop.interrupts():
-                self._engine.library.prepare(item.size for item in todo)
+                self._engine.make_ready(item.size for item in todo)
         except Stopped:
             return False
         return True
@@ -162,7 +165,12 @@ class Batch:
         started = time.perf_counter()
         written = write(item.task, raw)
         write_ms = (time.perf_counter() - started) * 1e3
-        timing_ms = {"read": read_ms, "network": raw.network_ms, "write": write_ms}
+        timing_ms = {
+            "read": read_ms,
+            "wait": raw.wait_ms,
+            "network": raw.network_ms,
+            "write": write_ms,
+        }
         return Entry(
             item.task.name,
             DONE,

@@ -88,7 +88,7 @@ def subjects(
     """What is to be measured. Raises InputError for what does not go together."""
     from depth_anything_v2.artifact import read_artifact
     from serve.bench.run import Subject, common_size
-    from serve.library import STREAMS, Library
+    from serve.library import Library
 
     if len(folders) > 2:
         raise InputError(f"{len(folders)} artifacts: give one, or two to compare")
@@ -98,9 +98,7 @@ def subjects(
         )
     artifacts = [read_artifact(folder) for folder in folders]
     chosen = common_size(artifacts, parse_size(size) if size else None)
-    libraries = [
-        Library([a], None, allow_failed_parity, allow_unverified, STREAMS) for a in artifacts
-    ]
+    libraries = [Library([a], None, allow_failed_parity, allow_unverified) for a in artifacts]
     counts: list[Optional[float]] = [*gmacs] or [None]
     if len(counts) == 1:
         counts *= len(folders)

@@ -57,15 +57,13 @@ def folder(
     from serve.engine import Engine
     from serve.folder import FolderJob
     from serve.folder_cli import run
-    from serve.library import STREAMS, Library
+    from serve.library import Library
 
     library = Library(
         map(read_artifact, artifact),
         allow_failed_parity=allow_failed_parity,
         allow_unverified=allow_unverified,
-        streams=STREAMS,
     )
-    engine = Engine(library, policy, preprocess=preprocess, output_size=output_size)
     job = FolderJob(
         input,
         output,
@@ -75,7 +73,8 @@ def folder(
         fail_fast=fail_fast,
         dry_run=dry_run,
     )
-    raise typer.Exit(run(engine, job))
+    with Engine(library, policy, preprocess=preprocess, output_size=output_size) as engine:
+        raise typer.Exit(run(engine, job))
 
 
 app.command("bench")(bench)

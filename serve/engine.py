@@ -1,10 +1,11 @@
-"""An image in, a depth map out."""
+"""An image in, a depth map out: pre-processing, the cores that run the network, the way back."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from threading import Lock
+from types import TracebackType
 from typing import Optional
 
 from depth_anything_v2.depth_map import (
@@ -22,7 +23,10 @@ from depth_anything_v2.image_reduction import Needed
 from depth_anything_v2.postprocess import resize_depth
 from depth_anything_v2.preprocess import FAST, PREPARE, REFERENCE
 from depth_anything_v2.sizes import SHORT_SIDE_PX
+from serve.backend import Backend, OpenBackend, open_backend
+from serve.errors import Closed
 from serve.library import Library, Size
+from serve.scheduler import Scheduler
 from serve.shapes import EXACT, POLICIES, program_size
 
 
@@ -37,19 +41,21 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Raw:
-    """Network output [h,w] before it is resized, and how long the network took."""
+    """Network output [h,w] before it is resized, and how long that took."""
 
     values: FloatArray
     prepared: Prepared
+    wait_ms: float  # for a core, and for the program to be loaded on it
     network_ms: float
 
 
 class Engine:
     """Runs images of any size through the programs of a library. Safe in any thread.
 
-    `sizes` is what the policy `buckets` chooses from, by default the programs at hand.
-    `preprocess` is `reference` or `fast`; `output_size` is `full`, the image's, or `model`, the
-    network's. Raises InputError for an unknown one of these.
+    It has its backend, and so all cores of a chip that this process may have, from the first run
+    until `close`; it is a context manager. `sizes` is what the policy `buckets` chooses from, by
+    default the programs at hand. `preprocess` is `reference` or `fast`; `output_size` is `full`,
+    the image's, or `model`, the network's. Raises InputError for an unknown one of these.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Engine:
         sizes: Collection[Size] = (),
         preprocess: str = REFERENCE,
         output_size: str = FULL,
+        backend: OpenBackend = open_backend,
     ) -> None:
         for what, given, known in (
             ("shape policy", policy, POLICIES),
@@ -74,6 +81,10 @@ class Engine:
         self.preprocess = preprocess
         self.output_size = output_size
         self._sizes = sizes
+        self._open_backend = backend
+        self._opening = Lock()
+        self._opened: Optional[tuple[Backend, Scheduler]] = None
+        self._closed = False
 
     @property
     def needed(self) -> Optional[Needed]:
@@ -91,12 +102,55 @@ class Engine:
         folded = self.library.artifact(size).manifest.preprocess.folded
         return Prepared(source, size, PREPARE[self.preprocess](source.pixels, size, folded))
 
-    def run(self, prepared: Prepared) -> Raw:
-        """The network's part. Raises NoProgram, RuntimeFailure or ArtifactError."""
-        runtime = self.library.runtime(prepared.size)
-        started = time.perf_counter()
-        values = runtime.run(prepared.tensor)[0]
-        return Raw(values, prepared, (time.perf_counter() - started) * 1e3)
+    def make_ready(self, sizes: Iterable[Size]) -> None:
+        """Have programs for these sizes, built where missing, loaded on every core of a chip.
+
+        A CPU loads them when they are first used. Not beside other calls. Raises NoProgram, what
+        building raises, RuntimeFailure, or OutOfService.
+        """
+        sizes = set(sizes)
+        self.library.prepare(sizes)
+        if not sizes:
+            return
+        backend, scheduler = self._open()
+        scheduler.offer(self.library.programs)
+        if not backend.shared:
+            scheduler.warm_up(sizes)
+
+    @property
+    def images_at_once(self) -> int:
+        """How many images under way keep cores and host busy. Raises as `make_ready`."""
+        return self._open()[0].images_at_once
+
+    def run(self, prepared: Prepared, deadline_s: Optional[float] = None) -> Raw:
+        """The network's part, when a core is free. Waits while too many wait already.
+
+        Raises NoProgram, RuntimeFailure, OutOfService, Expired if it has not begun to run after
+        `deadline_s`, or Closed.
+        """
+        _, scheduler = self._open()
+        pending = scheduler.submit(prepared.tensor[0], prepared.size, deadline_s)
+        values = pending.result()
+        return Raw(values, prepared, pending.waited_s * 1e3, pending.ran_s * 1e3)
+
+    def close(self) -> None:
+        """Finish what runs, and give the cores back."""
+        with self._opening:
+            self._closed = True
+            if self._opened is not None:
+                self._opened[1].close()
+                self._opened = None
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
 
     def finish(self, raw: Raw) -> DepthMap:
         """The depth map, at the image's own size unless the network's is wanted."""
@@ -128,8 +182,21 @@ class Engine:
 
     def depth(self, source: SourceImage) -> DepthMap:
         """One image, start to end; a missing program is built if the library can."""
-        self.library.prepare([self._size_of(source.header)])
+        self.make_ready([self._size_of(source.header)])
         return self.finish(self.run(self.prepare(source)))
+
+    def _open(self) -> tuple[Backend, Scheduler]:
+        with self._opening:
+            if self._closed:
+                raise Closed("the engine is closed and takes no more work")
+            if self._opened is None:
+                found = self._open_backend(self.library)
+                programs = self.library.programs
+                scheduler = Scheduler(
+                    found.workers, programs, found.reopen, found.limits, found.shared
+                )
+                self._opened = found, scheduler
+            return self._opened
 
     def _size_of(self, header: ImageHeader) -> Size:
         return self.size_for(header.height_px, header.width_px)

@@ -1,29 +1,24 @@
-"""The programs at hand: which artifact has one for a size, and which are loaded."""
+"""The programs at hand: which artifact has one for a size."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from threading import Lock
 from typing import Callable, Optional
 
-from depth_anything_v2.artifact import Artifact, Manifest
+from depth_anything_v2.artifact import Artifact, Manifest, Program
 from depth_anything_v2.verification import BUILT, FAILED, state
 from serve.errors import NoProgram, Refused
-from serve.runtimes import Runtime, open_runtime
+from serve.scheduling.worker import ProgramKey
 
 Size = tuple[int, int]  # (height, width) px
 Build = Callable[[Sequence[Size]], Iterable[Artifact]]  # makes artifacts for missing sizes
 
-STREAMS = 2  # images at once in a folder job: one reads and writes while the other has the cores
-_MAX_LOADED = 4  # programs of vits at 518 px take about 0.5 GB each when loaded
-
 
 class Library:
-    """Programs of one model from one or several artifacts, loaded when first used.
+    """Programs of one model from one or several artifacts.
 
-    `build` makes what is missing; without it a missing size is an error. `streams` runs of one
-    program share the cores. Safe in any thread, except that `prepare` must not run beside others.
+    `build` makes what is missing; without it a missing size is an error. Safe in any thread, except
+    that `prepare` must not run beside others.
     """
 
     def __init__(
@@ -32,15 +27,12 @@ class Library:
         build: Optional[Build] = None,
         allow_failed_parity: bool = False,
         allow_unverified: bool = False,
-        streams: int = 1,
     ) -> None:
-        self.streams = streams
-        self._loading = Lock()
         self._build = build
         self._allow_failed_parity = allow_failed_parity
         self._allow_unverified = allow_unverified
         self._artifacts: dict[Size, Artifact] = {}
-        self._loaded: OrderedDict[Size, Runtime] = OrderedDict()
+        self._programs: dict[ProgramKey, Artifact] = {}
         self._first: Optional[Manifest] = None
         self._add(artifacts)
 
@@ -72,30 +64,30 @@ class Library:
                 "`buckets`"
             ) from None
 
-    def runtime(self, size: Size) -> Runtime:
-        """The loaded program for this size; the least recently used one makes room.
+    @property
+    def programs(self) -> list[ProgramKey]:
+        """Every size in every batch size that there is."""
+        return list(self._programs)
 
-        Raises NoProgram, RuntimeFailure or ArtifactError.
-        """
-        with self._loading:
-            if size not in self._loaded:
-                artifact = self.artifact(size)
-                stages = artifact.manifest.stages(size)
-                if not stages:
-                    raise NoProgram(f"{artifact.folder}: its programs of {size} have no batch 1")
-                # Whoever still runs the one that makes room keeps it until done.
-                while len(self._loaded) >= _MAX_LOADED:
-                    self._loaded.popitem(last=False)
-                self._loaded[size] = open_runtime(artifact, stages, self.streams)
-            self._loaded.move_to_end(size)
-            return self._loaded[size]
+    def stages(self, program: ProgramKey) -> tuple[Artifact, tuple[Program, ...]]:
+        """The artifact that has this program, and what to run one after the other."""
+        artifact = self._programs[program]
+        return artifact, artifact.manifest.stages(program.size, program.batch)
+
+    def any_artifact(self) -> Artifact:
+        """One of them, for what they all have in common. Raises NoProgram if there is none."""
+        if not self._artifacts:
+            raise NoProgram("no program at hand; compile one with `python -m compile build`")
+        return next(iter(self._artifacts.values()))
 
     def _add(self, artifacts: Iterable[Artifact]) -> None:
         for artifact in artifacts:
             self._check(artifact)
             for program in artifact.manifest.programs:
-                if program.batch == 1:
-                    self._artifacts.setdefault(program.size, artifact)
+                whole = artifact.manifest.stages(program.size, program.batch)
+                # All programs of a size are of one artifact: results name it by their size.
+                if whole and self._artifacts.setdefault(program.size, artifact) is artifact:
+                    self._programs[ProgramKey(*program.size, program.batch)] = artifact
 
     def _check(self, artifact: Artifact) -> None:
         m = artifact.manifest

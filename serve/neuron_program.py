@@ -108,7 +108,7 @@ def open_on_core(chip: Chip, artifact: Artifact, program: Program, core: int) ->
 
     Raises RuntimeFailure, or ArtifactError if the bytes are not what the manifest says.
     """
-    count = _count(chip, artifact)
+    count = core_count(chip, artifact)
     if not 0 <= core < count:
         raise RuntimeFailure(
             f"{artifact.folder}: no core {core}: this process has {count}, counted from 0"
@@ -118,12 +118,13 @@ def open_on_core(chip: Chip, artifact: Artifact, program: Program, core: int) ->
 
 def open_program(chip: Chip, artifact: Artifact, program: Program) -> OnCores:
     """A copy on every core of this process, each run once. Raises as `open_on_core`."""
-    count = _count(chip, artifact)
+    count = core_count(chip, artifact)
     data = _bytes(artifact, program)
     return OnCores([_load(chip, artifact, program, data, core) for core in range(count)])
 
 
-def _count(chip: Chip, artifact: Artifact) -> int:
+def core_count(chip: Chip, artifact: Artifact) -> int:
+    """How many cores this process has. Raises RuntimeFailure if there is none."""
     count = own(chip.cores_per_device).count
     if count == 0:
         raise RuntimeFailure(

@@ -23,6 +23,11 @@ def open_on_core(artifact: Artifact, program: Program, core: int) -> OnCore:
     return neuron_program.open_on_core(_INF2, artifact, program, core)
 
 
+def core_count(artifact: Artifact) -> int:
+    """As `serve.neuron_program.core_count`."""
+    return neuron_program.core_count(_INF2, artifact)
+
+
 def _placed_on(core: int) -> AbstractContextManager[None]:
     try:
         import torch_neuronx  # on use: on an unfit machine the import itself fails

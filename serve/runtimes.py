@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol
+from typing import Any, Optional, Protocol
 
 from depth_anything_v2.artifact import Artifact, Program
 from depth_anything_v2.depth_map import FloatArray
@@ -29,6 +29,7 @@ _MODULES = {  # manifest target -> the only module that imports its package
     "inf1": "serve.runtime_neuron",
     "inf2": "serve.runtime_neuronx",
 }
+_ON_CORES = ("inf1", "inf2")  # their programs are placed on single cores
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,40 @@ def open_runtime(artifact: Artifact, stages: Sequence[Program], streams: int = 1
     Raises RuntimeFailure if the target is unknown, its package is missing, or loading fails;
     ArtifactError if the bytes are not what the manifest says.
     """
+    module = _module(artifact)
+    return _chained([module.open_program(artifact, program, streams) for program in stages])
+
+
+def core_count(artifact: Artifact) -> Optional[int]:
+    """How many cores of its chip this process has; None for a target that runs on the CPU.
+
+    Raises RuntimeFailure as `open_runtime`, and if there is no core.
+    """
+    if artifact.manifest.target not in _ON_CORES:
+        return None
+    count: int = _module(artifact).core_count(artifact)
+    return count
+
+
+def open_on_core(artifact: Artifact, stages: Sequence[Program], core: int) -> Runtime:
+    """As `open_runtime`, on the core that is the `core`-th of this process, counted from 0."""
+    module = _module(artifact)
+    return _chained([module.open_on_core(artifact, program, core) for program in stages])
+
+
+def _module(artifact: Artifact) -> Any:
     target = artifact.manifest.target
     if target not in _MODULES:
         raise RuntimeFailure(
             f"{artifact.folder}: no runtime for target {target!r}; there are {', '.join(_MODULES)}"
         )
     try:
-        module = import_module(_MODULES[target])
+        return import_module(_MODULES[target])
     except ImportError as error:
         raise RuntimeFailure(
             f"target {target!r} needs a package that is not installed ({error}); run `make setup`"
         ) from error
-    opened = [module.open_program(artifact, program, streams) for program in stages]
+
+
+def _chained(opened: Sequence[Runtime]) -> Runtime:
     return opened[0] if len(opened) == 1 else Chain(opened)

@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +25,7 @@ from depth_anything_v2.errors import InputError
 from serve.errors import Closed, Expired, NoProgram, OutOfService, QueueFull
 from serve.scheduling.core import Core, Job, Reopen
 from serve.scheduling.dispatcher import Dispatcher, Limits
-from serve.scheduling.request import Request
+from serve.scheduling.request import Pending, Request
 from serve.scheduling.worker import ProgramKey, Size, Worker
 
 DEFAULT_LIMITS = Limits()
@@ -49,10 +48,10 @@ class Scheduler:
 
     `workers`: one for each core, opened. `programs`: what each of them can load. `reopen` makes a
     new worker for a core whose old one has to be recycled; without it such a core goes out of
-    service. What a request is told: its depth; Expired; OutOfService; Closed; or RuntimeFailure,
-    after as many tries as its `action` allows. Callbacks of futures run in the core's thread, so
-    they must be short and must not wait for this scheduler. Raises InputError if there is no
-    worker or no program.
+    service. `shared`: what one core has loaded costs the others nothing. What a request is told:
+    its depth; Expired; OutOfService; Closed; or RuntimeFailure, after as many tries as its `action`
+    allows. Callbacks of futures run in the core's thread, so they must be short and must not wait
+    for this scheduler. Raises InputError if there is no worker.
     """
 
     def __init__(
@@ -61,10 +60,10 @@ class Scheduler:
         programs: Iterable[ProgramKey],
         reopen: Optional[Reopen] = None,
         limits: Limits = DEFAULT_LIMITS,
+        shared: bool = False,
     ) -> None:
-        programs = list(programs)
-        if not workers or not programs:
-            raise InputError("a scheduler needs at least one worker and one program")
+        if not workers:
+            raise InputError("a scheduler needs at least one worker")
         self._lock = threading.Lock()
         self._alarm = threading.Condition(self._lock)  # wakes the thread that watches the time
         self._changed = threading.Condition(self._lock)  # wakes callers that wait for anything
@@ -73,7 +72,7 @@ class Scheduler:
         self._stopped = False
         self._reopen = reopen
         self._cores = [Core(i, w, threading.Condition(self._lock)) for i, w in enumerate(workers)]
-        self._state = Dispatcher(self._cores, programs, reopen is not None, limits)
+        self._state = Dispatcher(self._cores, programs, reopen is not None, limits, shared)
         # Daemons, so that a core that hangs for good does not keep the process from ending.
         self._threads = [
             threading.Thread(target=self._serve, args=(core,), name=f"core {core.index}")
@@ -99,14 +98,22 @@ class Scheduler:
                 self._state.retries,
             )
 
-    def warm_up(self, timeout_s: Optional[float] = None) -> bool:
-        """Load all programs on all cores, as far as memory goes. False if that took too long.
+    def offer(self, programs: Iterable[ProgramKey]) -> None:
+        """Take requests for these programs too; every worker must be able to load them."""
+        with self._turn() as state:
+            state.offer(programs)
 
-        Raises Closed, OutOfService if no core is left, or the error of what loads nowhere.
+    def warm_up(
+        self, sizes: Optional[Collection[Size]] = None, timeout_s: Optional[float] = None
+    ) -> bool:
+        """Load the programs of these sizes, or all, on all cores, as far as memory goes.
+
+        False if that took too long. Raises Closed, OutOfService if no core is left, or the error
+        of what loads nowhere.
         """
         with self._turn() as state:
             self._check_open()
-            state.warm_up()
+            state.warm_up(sizes)
         with self._lock:
             if not self._wait_for(lambda: self._state.warm, timeout_s):
                 return False
@@ -122,7 +129,7 @@ class Scheduler:
         size: Size,
         deadline_s: Optional[float] = None,
         wait: bool = True,
-    ) -> Future[FloatArray]:
+    ) -> Pending:
         """Network input [3,H,W] float32 -> the future of its depth [H,W] float32.
 
         `size` is (H, W), as chosen by `serve.shapes.program_size` among `sizes`; the tensor must
@@ -137,7 +144,7 @@ class Scheduler:
         expires_s = math.inf if deadline_s is None else now_s + deadline_s
         # Half of the deadline at most goes into waiting for others.
         company_s = min(self._state.limits.batch_wait_s, (expires_s - now_s) / 2)
-        request = Request(tensor, size, Future(), now_s, now_s + company_s, expires_s)
+        request = Request(tensor, size, Pending(), now_s, now_s + company_s, expires_s)
         with self._turn() as state:
             self._wait_for_room(request, wait)
             state.add(request)

@@ -14,21 +14,23 @@ from pathlib import Path
 
 from depth_anything_v2.artifact import Artifact, parse_manifest
 from depth_anything_v2.depth_map import FloatArray
+from serve.backend import Backend, ProgramWorker
 from serve.engine import Engine
 from serve.errors import RuntimeFailure
 from serve.folder import FolderJob
 from serve.library import Library, Size
-from serve.runtimes import Runtime
+from serve.neuron_status import Action
 from serve.shapes import BUCKETS
 from tests.hostile import encoded, picture
 
 GOLDEN = (Path(__file__).parent / "data/golden-manifest.json").read_bytes()
 SIZE = (28, 42)
+_made: list[Engine] = []
 
 
 @dataclass
 class Sum:
-    """Takes `duration_s`; from image `fails_from` on it fails, as a broken device would."""
+    """Takes `duration_s`; from image `fails_from` on it fails, whatever is tried."""
 
     duration_s: float = 0.0
     fails_from: float = float("inf")
@@ -37,7 +39,7 @@ class Sum:
     def run(self, images: FloatArray) -> FloatArray:
         self.runs += 1
         if self.runs >= self.fails_from:
-            raise RuntimeFailure("the device is gone")
+            raise RuntimeFailure("the device is gone", Action.REQUEST_FAULT)
         time.sleep(self.duration_s)
         return abs(images).sum(axis=1)
 
@@ -49,17 +51,29 @@ class StandIn(Library):
         manifest = parse_manifest(GOLDEN, "golden")
         program = replace(manifest.programs[0], height_px=size[0], width_px=size[1])
         manifest = replace(manifest, programs=(program,))
-        super().__init__([Artifact(Path("nowhere"), manifest, identity)], streams=2)
+        super().__init__([Artifact(Path("nowhere"), manifest, identity)])
         self.network = network
 
-    def runtime(self, _size: Size) -> Runtime:
-        return self.network
+
+def two_cores(library: StandIn) -> Backend:
+    """Both run the library's `Sum`."""
+    workers = [ProgramWorker(lambda _program: library.network) for _ in range(2)]
+    return Backend(workers, None, images_at_once=4, shared=True)
 
 
 def make_engine(
     duration_s: float = 0.0, identity: str = "0" * 64, fails_from: float = float("inf")
 ) -> Engine:
-    return Engine(StandIn(Sum(duration_s, fails_from), identity), BUCKETS)
+    """Closed by `close_engines`."""
+    engine = Engine(StandIn(Sum(duration_s, fails_from), identity), BUCKETS, backend=two_cores)
+    _made.append(engine)
+    return engine
+
+
+def close_engines() -> None:
+    """Close those made so far."""
+    while _made:
+        _made.pop().close()
 
 
 def write_images(folder: Path, count: int) -> None:

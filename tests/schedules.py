@@ -17,7 +17,7 @@ from serve.runtime_simulated import RUN, Device, Fault, Model, simulated_depth
 from serve.scheduler import Scheduler
 from serve.scheduling.core import Core, Job, Outcome
 from serve.scheduling.dispatcher import Dispatcher, Limits
-from serve.scheduling.request import Request
+from serve.scheduling.request import Pending, Request
 from serve.scheduling.worker import ProgramKey, Size
 
 LYING, STANDING, SQUARE = (28, 42), (42, 28), (28, 28)
@@ -131,7 +131,7 @@ class Virtual:
     def _request(self, now_s: float, size: Size) -> Request:
         image = np.zeros((3, *size), np.float32)
         due_s = now_s + self.limits.batch_wait_s
-        return Request(image, size, Future(), now_s, due_s, math.inf)
+        return Request(image, size, Pending(), now_s, due_s, math.inf)
 
     def _begin(self, core: Core, job: Job, now_s: float) -> None:
         load_s = None if job.program in core.loaded else self.load_s

@@ -160,8 +160,8 @@ def test_measuring_an_openvino_program_loads_no_torch(artifact: Artifact) -> Non
 
 
 def test_a_folder_is_measured_until_its_files_are_there(artifact: Artifact, images: Path) -> None:
-    measure = folder_measure(Library([artifact]), images)
-    assert 0 < measure() < 60
+    with folder_measure(Library([artifact]), images) as measure:
+        assert 0 < measure() < 60
     assert sorted(path.name for path in images.iterdir()) == ["0.jpg", "1.jpg"]
 
 
@@ -169,9 +169,8 @@ def test_a_folder_in_which_an_image_fails_is_not_measured(
     artifact: Artifact, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"not a picture")
-    measure = folder_measure(Library([artifact]), tmp_path)
-    with pytest.raises(RuntimeFailure, match=r"bad\.jpg: .*not an image"):
-        measure()
+    with folder_measure(Library([artifact]), tmp_path) as measure:
+        pytest.raises(RuntimeFailure, measure).match(r"bad\.jpg: .*not an image")
 
 
 def test_the_matrix_products_to_compare_with_are_matrix_products(

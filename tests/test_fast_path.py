@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import cv2
 import numpy as np
@@ -33,6 +35,7 @@ from tests.programs import make_artifact
 Pixels = npt.NDArray[np.uint8]
 
 SIZE = (56, 70)  # (height, width) px of the program
+Make = Callable[..., Engine]
 LARGE = encoded(picture(224, 280), "JPEG", quality=95)  # four times as large
 
 
@@ -54,8 +57,13 @@ def image(tmp_path: Path) -> Path:
     return folder / "a.jpg"
 
 
-def engine(library: Library, **options: str) -> Engine:
-    return Engine(library, short_side_px=SIZE[0], **options)
+@pytest.fixture
+def make(library: Library) -> Iterator[Make]:
+    """Makes engines, and closes them."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(
+            Engine(library, short_side_px=SIZE[0], **options)
+        )
 
 
 def header(height_px: int, width_px: int, orientation: int = 1) -> ImageHeader:
@@ -200,8 +208,8 @@ def test_resize_depth_has_the_bits_of_the_plain_sum() -> None:
         assert np.array_equal(resize_depth(values, target), expected)
 
 
-def test_a_fast_result_says_so_and_is_close(library: Library, image: Path) -> None:
-    reference, fast = engine(library), engine(library, preprocess="fast")
+def test_a_fast_result_says_so_and_is_close(make: Make, image: Path) -> None:
+    reference, fast = make(), make(preprocess="fast")
     assert reference.needed is None
     whole, reduced = read_image(image), read_image(image, fast.needed)
     assert reduced.pixels.shape == (112, 140, 3)
@@ -219,27 +227,27 @@ def test_a_fast_result_says_so_and_is_close(library: Library, image: Path) -> No
 
 
 def test_output_at_the_network_s_size_is_what_the_full_size_is_made_from(
-    library: Library, image: Path
+    make: Make, image: Path
 ) -> None:
     source = read_image(image)
-    full = engine(library).depth(source)
-    own = engine(library, output_size="model").depth(source)
+    full = make().depth(source)
+    own = make(output_size="model").depth(source)
     assert own.values.shape == SIZE
     assert own.provenance.output_size == "model"
     assert np.array_equal(resize_depth(own.values, (224, 280)), full.values)
 
 
-def test_unknown_choices_are_refused(library: Library) -> None:
+def test_unknown_choices_are_refused(make: Make) -> None:
     with pytest.raises(InputError, match="no pre-processing 'quick'; choose from reference, fast"):
-        engine(library, preprocess="quick")
+        make(preprocess="quick")
     with pytest.raises(InputError, match="no output size 'half'; choose from full, model"):
-        engine(library, output_size="half")
+        make(output_size="half")
 
 
-def test_the_json_says_how_positions_correspond(library: Library, image: Path) -> None:
+def test_the_json_says_how_positions_correspond(make: Make, image: Path) -> None:
     metas = {}
     for output_size in ("full", "model"):
-        own = engine(library, output_size=output_size)
+        own = make(output_size=output_size)
         out = image.parent.parent / output_size
         run_folder(own, FolderJob(image.parent, out))
         metas[output_size] = json.loads((out / "a.json").read_text())
@@ -254,11 +262,11 @@ def test_the_json_says_how_positions_correspond(library: Library, image: Path) -
     assert (x * (SIZE[1] - 1), y * (SIZE[0] - 1)) == pytest.approx((279, 223))
 
 
-def test_results_made_in_another_way_are_made_again(library: Library, image: Path) -> None:
+def test_results_made_in_another_way_are_made_again(make: Make, image: Path) -> None:
     def status(**options: str) -> str:
         entries = []
         job = FolderJob(image.parent, image.parent.parent / "out")
-        run_folder(engine(library, **options), job, lambda entry, _: entries.append(entry))
+        run_folder(make(**options), job, lambda entry, _: entries.append(entry))
         return entries[0].status
 
     assert [status(), status()] == [DONE, KEPT]
@@ -266,8 +274,8 @@ def test_results_made_in_another_way_are_made_again(library: Library, image: Pat
     assert [status(preprocess="fast", output_size="model"), status(preprocess="fast")] == [DONE] * 2
 
 
-def test_files_of_before_there_was_a_choice_are_read(library: Library, image: Path) -> None:
-    depth = engine(library).depth(read_image(image))
+def test_files_of_before_there_was_a_choice_are_read(make: Make, image: Path) -> None:
+    depth = make().depth(read_image(image))
     text = encode_depth(depth, "tiff", {})
     assert b"to_image_px" not in text, "the image's size is not known"
     assert b'"output_size":"full"' in text

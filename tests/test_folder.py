@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +35,14 @@ SHORT_SIDE_PX = 56
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     out = tmp_path_factory.mktemp("artifacts")
 
     def build(sizes: Sequence[tuple[int, int]]) -> list[Artifact]:
         return [make_artifact(out, sizes=sizes)]
 
-    return Engine(Library([], build=build, streams=2), short_side_px=SHORT_SIDE_PX)
+    with Engine(Library([], build=build), short_side_px=SHORT_SIDE_PX) as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -125,7 +126,8 @@ def test_other_weights_make_everything_again(engine: Engine, images: Path, tmp_p
     library = Library(
         [], build=lambda sizes: [make_artifact(tmp_path / "other", sizes=sizes, seed=1)]
     )
-    assert KEPT not in by_name(Engine(library, short_side_px=SHORT_SIDE_PX), job).values()
+    with Engine(library, short_side_px=SHORT_SIDE_PX) as engine:
+        assert KEPT not in by_name(engine, job).values()
 
 
 def test_the_remark_is_in_every_result(engine: Engine, images: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_the_manifest_says_what_was_done(job: FolderJob) -> None:
     assert set(line["outputs"]) == {"0/0000.npy", "0/0000.png", "0/0000.json"}
     for name, size_bytes in line["outputs"].items():
         assert (job.output / name).stat().st_size == size_bytes
-    assert set(line["timing_ms"]) == {"read", "network", "write"}
+    assert set(line["timing_ms"]) == {"read", "wait", "network", "write"}
     assert line["finished"].endswith("+00:00")
 
 
@@ -189,7 +189,7 @@ def test_fail_fast_leaves_the_rest(job: FolderJob) -> None:
     write_images(job.input, 30)
     report = run_folder(make_engine(fails_from=5), replace(job, fail_fast=True))
     assert report.counts[FAILED] >= 1
-    assert report.left >= 20
+    assert report.left >= 15
     assert (report.exit_code, report.stopped) == (3, "a failure")
     assert run_folder(make_engine(), job).exit_code == 0
 

@@ -9,6 +9,7 @@ import pytest
 from depth_anything_v2.artifact import Artifact, ParityLimit
 from serve.errors import NoProgram, Refused
 from serve.library import Library
+from serve.scheduling.worker import ProgramKey
 from tests.programs import SIZES, make_artifact
 
 
@@ -21,11 +22,24 @@ def with_manifest(artifact: Artifact, **changes: object) -> Artifact:
     return replace(artifact, manifest=replace(artifact.manifest, **changes))  # type: ignore[arg-type]
 
 
-def test_programs_are_loaded_once(artifact: Artifact) -> None:
-    library = Library([artifact])
+def test_each_size_has_the_programs_of_one_artifact(artifact: Artifact) -> None:
+    (size, _), first = SIZES, artifact.manifest.programs[0]
+    larger = with_manifest(artifact, programs=(first, replace(first, batch=4)))
+    library = Library([artifact, larger])
     assert library.sizes == list(SIZES)
-    assert library.runtime(SIZES[0]) is library.runtime(SIZES[0])
-    assert library.runtime(SIZES[0]) is not library.runtime(SIZES[1])
+    assert library.programs == [ProgramKey(*size, 1) for size in SIZES]
+    assert Library([larger]).programs == [ProgramKey(*size, 1), ProgramKey(*size, 4)]
+    assert Library([larger]).stages(ProgramKey(*size, 4)) == (larger, larger.manifest.programs[1:])
+
+
+def test_half_a_program_is_none(artifact: Artifact) -> None:
+    encoder = replace(artifact.manifest.programs[0], stage="encoder")
+    assert Library([with_manifest(artifact, programs=(encoder,))]).programs == []
+
+
+def test_an_empty_library_says_what_to_do() -> None:
+    with pytest.raises(NoProgram, match="compile build"):
+        Library([]).any_artifact()
 
 
 def test_a_missing_size_says_how_to_get_it(artifact: Artifact) -> None:
@@ -46,7 +60,7 @@ def test_missing_sizes_are_built_once_and_together(artifact: Artifact, tmp_path:
     library.prepare(wanted)
     library.prepare(wanted)
     assert asked == [[(28, 42), (42, 28)]]
-    assert library.runtime((28, 42)) is not library.runtime((42, 28))
+    assert {(28, 42), (42, 28)} <= set(library.sizes)
 
 
 def test_a_build_that_leaves_a_size_out_is_noticed(artifact: Artifact) -> None:

@@ -32,10 +32,10 @@ def test_depth_files_of_the_samples_against_exact_depth(tmp_path: Path, precisio
         request = Request(DEMO, read_checkpoint(BUNDLED), "openvino", precision, sizes)
         return [read_artifact(build(request, tmp_path / "artifacts"))]
 
-    engine = Engine(Library([], build=make), short_side_px=DEMO.short_side_px)
     entries: list[Entry] = []
     job = FolderJob(ROOT / "input_images/samples", tmp_path / "out")
-    run_folder(engine, job, lambda entry, _: entries.append(entry))
+    with Engine(Library([], build=make), short_side_px=DEMO.short_side_px) as engine:
+        run_folder(engine, job, lambda entry, _: entries.append(entry))
     assert [entry.status for entry in entries] == [DONE] * 6
     found, constant = [], []
     with np.load(ROOT / "tests/data/samples_inverse_depth.npz") as truth:

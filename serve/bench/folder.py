@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable
 
@@ -15,14 +17,14 @@ from serve.library import Library
 from serve.shapes import BUCKETS
 
 
-def folder_measure(library: Library, images: Path) -> Callable[[], float]:
+@contextmanager
+def folder_measure(library: Library, images: Path) -> Iterator[Callable[[], float]]:
     """What measures seconds per image, of whole folders, each time it is called.
 
     Reading, resizing, the network, resizing back and writing 16-bit PNG files count; loading a
     program counts the first time. Raises RuntimeFailure if an image fails: a time that leaves
     work out compares with nothing.
     """
-    engine = Engine(library, BUCKETS)
 
     def measure() -> float:
         entries: list[Entry] = []
@@ -40,4 +42,5 @@ def folder_measure(library: Library, images: Path) -> Callable[[], float]:
                 )
         return wall_s / len(entries)
 
-    return measure
+    with Engine(library, BUCKETS) as engine:
+        yield measure

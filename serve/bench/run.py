@@ -130,9 +130,13 @@ def _throughput(
 
 
 def _folder(subjects: Sequence[Subject], settings: Settings, on_step: Step) -> list[Rounds]:
-    measures = [partial(_single, folder_measure(one.library, settings.images)) for one in subjects]
-    rounds = take_turns(measures, settings.rounds, settings.warm_up, _named("folder", on_step))
-    return list(rounds)
+    with ExitStack() as stack:
+        measures: list[Samples] = []
+        for one in subjects:
+            measure = stack.enter_context(folder_measure(one.library, settings.images))
+            measures.append(partial(_single, measure))
+        rounds = take_turns(measures, settings.rounds, settings.warm_up, _named("folder", on_step))
+        return list(rounds)
 
 
 def _single(measure_one: Callable[[], float]) -> list[float]:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
+from depth_anything_v2.depth_map import FloatArray
 from serve.errors import Closed, OutOfService
 from serve.neuron_status import Action
 from serve.scheduling.batching import batch_size
 from serve.scheduling.core import Core, Job, Outcome, action_of
 from serve.scheduling.faults import (
+    NO_FAULT_OF_CORE,
     REST_S,
     OnCore,
     Sorted,
@@ -25,7 +27,7 @@ from serve.scheduling.faults import (
     on_core,
 )
 from serve.scheduling.placement import Measured, choose_core
-from serve.scheduling.queues import Queue, empty_queues
+from serve.scheduling.queues import Queue
 from serve.scheduling.request import Answer, Request, expiry
 from serve.scheduling.worker import ProgramKey, Size
 
@@ -52,14 +54,16 @@ class Dispatcher:
     """What waits, what the cores hold and do, and the answers that are due."""
 
     def __init__(
-        self, cores: Sequence[Core], programs: Iterable[ProgramKey], reopens: bool, limits: Limits
+        self,
+        cores: Sequence[Core],
+        programs: Iterable[ProgramKey],
+        reopens: bool,
+        limits: Limits,
+        shared: bool = False,
     ) -> None:
-        batches: defaultdict[Size, set[int]] = defaultdict(set)
-        for program in programs:
-            batches[program.size].add(program.batch)
         self.cores = cores
-        self.batches = {size: sorted(found) for size, found in batches.items()}
-        self.queues = empty_queues(batches, limits.queue_size)
+        self.batches: dict[Size, list[int]] = {}  # ascending
+        self.queues: dict[Size, Queue] = {}
         self.limits = limits
         self.closing = False
         self.outage: Optional[OutOfService] = None  # set when the last core has gone
@@ -68,7 +72,9 @@ class Dispatcher:
         self.load_errors: dict[ProgramKey, Exception] = {}  # of warming up
         self.retries = 0
         self._reopens = reopens
+        self._shared = shared
         self._measured = Measured()
+        self.offer(programs)
 
     @property
     def waiting(self) -> int:
@@ -87,19 +93,31 @@ class Dispatcher:
             if core.in_service
         )
 
+    def offer(self, programs: Iterable[ProgramKey]) -> None:
+        """Take requests for these programs too."""
+        for program in programs:
+            known = self.batches.setdefault(program.size, [])
+            known[:] = sorted({*known, program.batch})
+            self.queues.setdefault(program.size, Queue(self.limits.queue_size))
+
     def add(self, request: Request) -> None:
         self.queues[request.size].append(request)
         if request.due_s > request.arrived_s:
             self._remind(request.due_s)
         self._remind(request.expires_s)
 
-    def warm_up(self) -> None:
-        """Have each core load all programs, each beginning with another one.
+    def warm_up(self, sizes: Optional[Collection[Size]] = None) -> None:
+        """Have each core load the programs of these sizes, or all, each beginning with another one.
 
         So cores that have no memory for all of them hold different ones.
         """
         self.load_errors.clear()
-        programs = [ProgramKey(*size, b) for size, found in self.batches.items() for b in found]
+        programs = [
+            ProgramKey(*size, batch)
+            for size, found in self.batches.items()
+            for batch in found
+            if sizes is None or size in sizes
+        ]
         for core in self.cores:
             core.to_load = deque(p for p in programs if not core.has(p))
             core.to_load.rotate(-core.index)
@@ -133,14 +151,16 @@ class Dispatcher:
         core.job = None
         core.last_used_s = now_s
         if job.program is not None and outcome.load_s is not None:
-            self._measured.add_load(outcome.load_s)
+            self._measured.add_load(job.program, outcome.load_s)
         if job.program is not None and outcome.run_s is not None:
             self._measured.add_run(job.program, outcome.run_s)
         if outcome.error is not None:
             self._failed(core, job, outcome.error, now_s)
-        elif outcome.depth is not None:
+        elif job.program is not None and outcome.depth is not None:
             core.failures = 0
-            self.answers += [Answer(r, depth=d) for r, d in zip(job.requests, outcome.depth)]
+            ran_s = outcome.run_s or 0.0
+            self._answer(job.requests, outcome.depth, ran_s, now_s)
+            self._note_starving(job.program, ran_s, now_s)
 
     def look(self, now_s: float) -> None:
         """What only time brings about: deadlines that pass, and cores that hang."""
@@ -167,9 +187,10 @@ class Dispatcher:
         batch = batch_size(queue.together(batches[-1]), batches, due)
         if batch is None:
             return None
-        program, load_s = ProgramKey(*size, batch), self._measured.load_s
-        backlog_s = self._measured.backlog_s(program, len(queue))
-        core = choose_core(program, self.cores, head.avoid, now_s, backlog_s, load_s)
+        program = ProgramKey(*size, batch)
+        load_s = 0.0 if self._shared else self._measured.load_s
+        worth_s = self._measured.worth_s(program, len(queue))
+        core = choose_core(program, self.cores, head.avoid, now_s, worth_s, load_s)
         if core is None:
             return None
         # Who makes a core load waits that much longer, so that programs do not take turns.
@@ -190,8 +211,23 @@ class Dispatcher:
         core.job = Job(program, requests, now_s + limit_s)
         self._remind(core.job.until_s)
 
+    def _answer(
+        self, requests: Sequence[Request], depth: FloatArray, ran_s: float, now_s: float
+    ) -> None:
+        for request, one in zip(requests, depth):
+            request.future.ran_s = ran_s
+            request.future.waited_s = now_s - ran_s - request.arrived_s
+            self.answers.append(Answer(request, depth=one))
+
+    def _note_starving(self, program: ProgramKey, ran_s: float, now_s: float) -> None:
+        others = any(core.idle(now_s) and not core.has(program) for core in self.cores)
+        if others and len(self.queues[program.size]):
+            self._measured.starved_s[program] += ran_s
+
     def _failed(self, core: Core, job: Job, error: Exception, now_s: float) -> None:
-        logger.warning("core %d: %s", core.index, error)
+        # A core's failures would else go unseen if trying again helps; requests are told theirs.
+        level = logging.INFO if action_of(error) in NO_FAULT_OF_CORE else logging.WARNING
+        logger.log(level, "core %d: %s", core.index, error)
         self._put_back(job, after_failure(job.requests, core, error))
         if job.program is None:  # not even a new worker
             self._remove(core, error)

@@ -19,6 +19,9 @@ REMOVE_AFTER = 6
 REST_S = 0.05  # of a core whose device says that it has too much to do
 
 
+NO_FAULT_OF_CORE = (Action.REQUEST_FAULT, Action.ARTIFACT_FAULT)
+
+
 class OnRequests(Enum):
     AGAIN = "again"  # elsewhere, a limited number of times
     SPLIT = "split"  # each by itself, to find the one at fault
@@ -109,7 +112,10 @@ def _sorted(
 
 def _told(request: Request, core: Core, error: Exception) -> RuntimeFailure:
     """An error of its own for each request: raising one object in several threads mixes them."""
-    times = f"tried {request.failures} times, last on " if request.failures > 1 else ""
-    told = RuntimeFailure(f"{times}core {core.index}: {error}", action=action_of(error))
+    action = action_of(error)
+    where = "" if action in NO_FAULT_OF_CORE else f"core {core.index}: "
+    if request.failures > 1:
+        where = f"tried {request.failures} times, last on core {core.index}: "
+    told = RuntimeFailure(f"{where}{error}", action)
     told.__cause__ = error
     return told

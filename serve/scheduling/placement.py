@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Optional
@@ -16,18 +18,25 @@ _NEW_SHARE = 0.2  # of the latest measurement in a running mean
 class Measured:
     """How long loads and runs have taken so far, as running means in seconds."""
 
-    load_s: float = 0.0  # of any program; 0 as long as none was loaded
+    load_s: float = math.inf  # of any program; inf as long as none was loaded
     run_s: dict[ProgramKey, float] = field(default_factory=dict)
+    # How long requests have waited for a program's holders while another core stood idle.
+    starved_s: defaultdict[ProgramKey, float] = field(default_factory=lambda: defaultdict(float))
 
-    def add_load(self, seconds: float) -> None:
-        self.load_s = _mean(self.load_s or seconds, seconds)
+    def add_load(self, program: ProgramKey, seconds: float) -> None:
+        first = self.load_s == math.inf
+        self.load_s = seconds if first else _mean(self.load_s, seconds)
+        self.starved_s.pop(program, None)
 
     def add_run(self, program: ProgramKey, seconds: float) -> None:
         self.run_s[program] = _mean(self.run_s.get(program, seconds), seconds)
 
-    def backlog_s(self, program: ProgramKey, waiting: int) -> float:
-        """How long one core would need for so many images; 0 if the program never ran."""
-        return waiting / program.batch * self.run_s.get(program, 0.0)
+    def worth_s(self, program: ProgramKey, waiting: int) -> float:
+        """What a further copy would save: the time of one core for so many images that wait now,
+        and, since callers may hold back the next until these are answered, what it would have
+        saved already. 0 if the program never ran.
+        """
+        return waiting / program.batch * self.run_s.get(program, 0.0) + self.starved_s[program]
 
 
 def _mean(mean: float, latest: float) -> float:
@@ -39,15 +48,15 @@ def choose_core(
     cores: Sequence[Core],
     avoid: Collection[int],
     now_s: float,
-    backlog_s: float,
+    worth_s: float,
     load_s: float,
 ) -> Optional[Core]:
     """The core to run `program` now, or None if it should wait for one.
 
     Of the idle cores that hold it, the one that holds fewest others, so that these stay free for
     what only they hold. With none that holds it, the least recently used. Where its holders are
-    busy, another core loads a copy only if they would need longer for the backlog than it to load.
-    Cores in `avoid` are used only if there is no other.
+    busy, another core loads a copy only if that is worth more time than it takes. Cores in `avoid`
+    are used only if there is no other.
     """
     serving = [core for core in cores if core.in_service]
     usable = [core for core in serving if core.index not in avoid] or serving
@@ -55,7 +64,7 @@ def choose_core(
     idle = [core for core in holders if core.idle(now_s)]
     if idle:
         return min(idle, key=lambda core: (len(core.loaded), core.last_used_s))
-    if holders and backlog_s <= load_s * len(holders):
+    if holders and worth_s < load_s * len(holders):
         return None
     idle = [core for core in usable if core.idle(now_s)]
     return min(idle, key=lambda core: core.last_used_s, default=None)

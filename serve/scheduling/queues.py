@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from serve.scheduling.request import Request
-from serve.scheduling.worker import Size
 
 
 class Queue:
@@ -70,7 +69,3 @@ class Queue:
 
     def _keep(self, requests: Iterable[Request]) -> None:
         self._requests = deque(requests)
-
-
-def empty_queues(sizes: Iterable[Size], capacity: int) -> dict[Size, Queue]:
-    return {size: Queue(capacity) for size in sizes}

@@ -11,13 +11,20 @@ from serve.errors import Expired
 from serve.scheduling.worker import Size
 
 
+class Pending(Future[FloatArray]):
+    """Depth [H,W] to come; once it is there, also how long that took."""
+
+    waited_s = 0.0  # in the queue, for a program to load, and in tries that failed
+    ran_s = 0.0  # in the run that gave it, together with what shared its batch
+
+
 @dataclass(eq=False)
 class Request:
     """Times are those of time.monotonic()."""
 
     image: FloatArray  # [3,H,W]
     size: Size
-    future: Future[FloatArray]
+    future: Pending
     arrived_s: float
     due_s: float  # until then it may wait for others, to share a batch
     expires_s: float  # by then it has begun to run, or never does
