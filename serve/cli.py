@@ -51,7 +51,8 @@ def folder(
 
     Exit code 0 all done, 1 failed, 2 usage, 3 some images failed or left: depth-report.jsonl in the
     output folder says what became of each. Run it again for the rest: what is whole, and made from
-    the same bytes with the same settings, is kept. Ctrl-C or SIGTERM finishes the images under way.
+    the same bytes with the same settings, is kept. Ctrl-C, SIGTERM or, on EC2, the notice that a
+    spot instance is taken back finishes the images under way.
     """
     from depth_anything_v2.artifact import read_artifact
     from serve.engine import Engine

@@ -14,6 +14,7 @@ from serve.engine import Engine
 from serve.folder import FolderJob, run_folder
 from serve.job_manifest import MANIFEST
 from serve.pace import Pace
+from serve.spot import spot_notices
 from serve.stop import Stop, stop_on_signals
 
 _LINE_EVERY_S = 30.0  # of progress, where there is no terminal
@@ -32,7 +33,7 @@ def run(engine: Engine, job: FolderJob) -> int:
 def shown(work: Callable[[OnEntry, Stop], Report]) -> Report:
     """Run `work`: outputs on stdout; progress, failures and a closing line on stderr.
 
-    SIGTERM and SIGINT stop it: images under way are finished.
+    SIGTERM, SIGINT and a spot notice stop it: images under way are finished.
     """
     started = time.monotonic()
     console = Console(stderr=True)
@@ -46,7 +47,7 @@ def shown(work: Callable[[OnEntry, Stop], Report]) -> Report:
     # On a pipe or in a log the bar would be noise.
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         view = _View(progress, lines=not console.is_terminal)
-        with stop_on_signals() as stop:
+        with stop_on_signals() as stop, spot_notices(stop):
             report = work(view.show, stop)
     typer.echo(closing(report, time.monotonic() - started), err=True)
     return report

@@ -48,6 +48,14 @@ class Neuron:
 
 
 @dataclass(frozen=True)
+class Metadata:
+    """EC2's instance metadata service, which announces that a spot instance is taken back."""
+
+    address: str = ""  # "" if it is not asked, as elsewhere than on EC2
+    trouble: str = ""  # why its notices would not be seen
+
+
+@dataclass(frozen=True)
 class ArtifactFacts:
     folder: str
     target: str  # "" if it cannot be read
@@ -69,6 +77,7 @@ class Facts:
     artifacts_folder: str
     artifacts: tuple[ArtifactFacts, ...]
     disk_free_bytes: int  # where artifacts are
+    metadata: Metadata = Metadata()
 
     def version(self, package: str) -> Optional[str]:
         """Of a Python package, or None."""

@@ -13,9 +13,10 @@ from typing import Callable
 from depth_anything_v2.artifact import MANIFEST, read_artifact
 from depth_anything_v2.errors import ArtifactError
 from depth_anything_v2.verification import state
+from serve import spot
 from serve.doctor import neuron
-from serve.doctor.facts import DAMAGED, ArtifactFacts, Facts
-from serve.doctor.machine import installed, read_cpu, read_memory, text_of
+from serve.doctor.facts import DAMAGED, ArtifactFacts, Facts, Metadata
+from serve.doctor.machine import ROOT, installed, read_cpu, read_memory, text_of
 
 
 def gather(artifacts: Path, on_step: Callable[[str], None] = lambda _: None) -> Facts:
@@ -33,7 +34,13 @@ def gather(artifacts: Path, on_step: Callable[[str], None] = lambda _: None) -> 
         artifacts_folder=str(artifacts),
         artifacts=tuple(_artifacts(artifacts, on_step)),
         disk_free_bytes=shutil.disk_usage(_existing(artifacts)).free,
+        metadata=_metadata(),
     )
+
+
+def _metadata() -> Metadata:
+    address = spot.endpoint(os.environ, ROOT)
+    return Metadata(address, spot.trouble(address)) if address else Metadata()
 
 
 def _artifacts(folder: Path, on_step: Callable[[str], None]) -> Iterator[ArtifactFacts]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from depth_anything_v2.verification import BUILT, FAILED
-from serve.doctor.facts import DAMAGED, INF1, INF2, ArtifactFacts, Facts
+from serve.doctor.facts import DAMAGED, INF1, INF2, ArtifactFacts, Facts, Metadata
 from serve.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
 
 _GIB = 2**30
@@ -31,11 +31,13 @@ class Remark:
 
 
 def host_findings(facts: Facts) -> Iterator[Finding]:
-    """System, processor, memory and disk."""
+    """System, processor, memory, disk, and on EC2 its metadata service."""
     yield Finding(OK, "system", f"{facts.system}, {' '.join(facts.libc)}")
     yield _cpu(facts)
     yield _memory(facts)
     yield _disk(facts)
+    if facts.metadata.address:
+        yield _spot_notices(facts.metadata)
 
 
 def _cpu(facts: Facts) -> Finding:
@@ -73,6 +75,19 @@ def _disk(facts: Facts) -> Finding:
     if free < _LOW_DISK_BYTES:
         return Finding(WARNING, "disk", f"{said}: programs of vits take 0.1 GiB each", advice)
     return Finding(OK, "disk", said)
+
+
+def _spot_notices(metadata: Metadata) -> Finding:
+    if metadata.trouble:
+        return Finding(
+            WARNING,
+            "spot",
+            f"a notice that the instance is taken back would not be seen: {metadata.address}: "
+            f"{metadata.trouble}",
+            "in a container set the instance's metadata hop limit to 2: aws ec2 "
+            "modify-instance-metadata-options --http-put-response-hop-limit 2 --instance-id ...",
+        )
+    return Finding(OK, "spot", f"notices are looked for at {metadata.address}")
 
 
 def artifact_findings(facts: Facts) -> Iterator[Finding]:
