@@ -37,17 +37,18 @@ class Backend:
     limits: Limits = Limits()
 
 
-OpenBackend = Callable[[Library], Backend]
+OpenBackend = Callable[[Library, int], Backend]
 
 
-def open_backend(library: Library) -> Backend:
+def open_backend(library: Library, images: int) -> Backend:
     """What the library's artifacts are made for: every core of this process, or the CPU.
 
-    Raises NoProgram if the library is empty, RuntimeFailure if the device cannot be used.
+    `images`: so many are wanted at once at most; on a CPU a single one has all its cores. Raises
+    NoProgram if the library is empty, RuntimeFailure if the device cannot be used.
     """
     artifact = library.any_artifact()
     cores = core_count(artifact)
-    return _cpu(library) if cores is None else _chips(library, cores)
+    return _cpu(library, min(CPU_STREAMS, images)) if cores is None else _chips(library, cores)
 
 
 def _chips(library: Library, cores: int) -> Backend:
@@ -63,21 +64,22 @@ def _open_on_core(library: Library, core: int, program: ProgramKey) -> Runtime:
     return open_on_core(*library.stages(program), core)
 
 
-def _cpu(library: Library) -> Backend:
-    programs = _SharedPrograms(library)
+def _cpu(library: Library, streams: int) -> Backend:
+    programs = _SharedPrograms(library, streams)
 
     def worker(_core: int) -> ProgramWorker:
         return ProgramWorker(programs.open, _CPU_PROGRAMS, otherwise=Action.REQUEST_FAULT)
 
-    workers = [worker(core) for core in range(CPU_STREAMS)]
-    return Backend(workers, worker, 2 * CPU_STREAMS, shared=True, limits=_CPU_LIMITS)
+    workers = [worker(core) for core in range(streams)]
+    return Backend(workers, worker, 2 * streams, shared=True, limits=_CPU_LIMITS)
 
 
 class _SharedPrograms:
     """Each program once, for as long as a worker holds it."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, streams: int) -> None:
         self._library = library
+        self._streams = streams
         self._loading = Lock()
         self._loaded: WeakValueDictionary[ProgramKey, Runtime] = WeakValueDictionary()
 
@@ -85,7 +87,7 @@ class _SharedPrograms:
         with self._loading:
             runtime = self._loaded.get(program)
             if runtime is None:
-                runtime = open_runtime(*self._library.stages(program), CPU_STREAMS)
+                runtime = open_runtime(*self._library.stages(program), self._streams)
                 self._loaded[program] = runtime
             return runtime
 

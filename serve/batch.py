@@ -152,7 +152,7 @@ class Batch:
         """Makes them, which may take minutes; false if a stop cut it off."""
         try:
             with self._stop.interrupts():
-                self._engine.make_ready(item.size for item in todo)
+                self._engine.make_ready((item.size for item in todo), len(todo))
         except Stopped:
             return False
         return True

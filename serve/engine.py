@@ -29,6 +29,8 @@ from serve.library import Library, Size
 from serve.scheduler import Scheduler
 from serve.shapes import EXACT, POLICIES, program_size
 
+MANY = 1_000_000
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -102,17 +104,18 @@ class Engine:
         folded = self.library.artifact(size).manifest.preprocess.folded
         return Prepared(source, size, PREPARE[self.preprocess](source.pixels, size, folded))
 
-    def make_ready(self, sizes: Iterable[Size]) -> None:
+    def make_ready(self, sizes: Iterable[Size], images: int = MANY) -> None:
         """Have programs for these sizes, built where missing, loaded on every core of a chip.
 
-        A CPU loads them when they are first used. Not beside other calls. Raises NoProgram, what
-        building raises, RuntimeFailure, or OutOfService.
+        A CPU loads them when they are first used. If this is the engine's first work, `images` is
+        how many it can expect: a single one is not kept waiting for the others' share of a CPU. Not
+        beside other calls. Raises NoProgram, what building raises, RuntimeFailure, or OutOfService.
         """
         sizes = set(sizes)
         self.library.prepare(sizes)
         if not sizes:
             return
-        backend, scheduler = self._open()
+        backend, scheduler = self._open(images)
         scheduler.offer(self.library.programs)
         if not backend.shared:
             scheduler.warm_up(sizes)
@@ -182,15 +185,15 @@ class Engine:
 
     def depth(self, source: SourceImage) -> DepthMap:
         """One image, start to end; a missing program is built if the library can."""
-        self.make_ready([self._size_of(source.header)])
+        self.make_ready([self._size_of(source.header)], images=1)
         return self.finish(self.run(self.prepare(source)))
 
-    def _open(self) -> tuple[Backend, Scheduler]:
+    def _open(self, images: int = MANY) -> tuple[Backend, Scheduler]:
         with self._opening:
             if self._closed:
                 raise Closed("the engine is closed and takes no more work")
             if self._opened is None:
-                found = self._open_backend(self.library)
+                found = self._open_backend(self.library, images)
                 programs = self.library.programs
                 scheduler = Scheduler(
                     found.workers, programs, found.reopen, found.limits, found.shared

@@ -55,7 +55,7 @@ class StandIn(Library):
         self.network = network
 
 
-def two_cores(library: StandIn) -> Backend:
+def two_cores(library: StandIn, _images: int) -> Backend:
     """Both run the library's `Sum`."""
     workers = [ProgramWorker(lambda _program: library.network) for _ in range(2)]
     return Backend(workers, None, images_at_once=4, shared=True)
