@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 from typing import Callable, Optional
-from weakref import WeakValueDictionary
 
 from depth_anything_v2.depth_map import FloatArray
-from depth_anything_v2.errors import DepthAnythingError
+from depth_anything_v2.errors import DepthAnythingError, first_line
 from serve.errors import RuntimeFailure, ServeError
 from serve.library import Library
 from serve.neuron_status import Action
@@ -20,8 +21,12 @@ from serve.scheduling.core import Reopen
 from serve.scheduling.dispatcher import Limits
 from serve.scheduling.worker import ProgramKey, Worker
 
+logger = logging.getLogger(__name__)
+
 CPU_STREAMS = 2  # runs of the network that share the CPU; more only take more memory
 _CPU_PROGRAMS = 4  # loaded at once; those of vits at 518 px take about 0.5 GB each
+# The SDKs load one program at a time; waiting for others is no part of loading.
+_CHIP_LIMITS = Limits(loads_at_once=1)
 # Nothing on a CPU hangs: a large network on a busy machine is only slow.
 _CPU_LIMITS = Limits(run_timeout_s=float("inf"), load_timeout_s=float("inf"))
 
@@ -57,7 +62,8 @@ def _chips(library: Library, cores: int) -> Backend:
 
     # One image on each core, one that waits for it, and the rest in the hands of the host.
     at_once = 2 * cores + len(os.sched_getaffinity(0))
-    return Backend([worker(core) for core in range(cores)], worker, at_once)
+    workers = [worker(core) for core in range(cores)]
+    return Backend(workers, worker, at_once, limits=_CHIP_LIMITS)
 
 
 def _open_on_core(library: Library, core: int, program: ProgramKey) -> Runtime:
@@ -68,54 +74,81 @@ def _cpu(library: Library, streams: int) -> Backend:
     programs = _SharedPrograms(library, streams)
 
     def worker(_core: int) -> ProgramWorker:
-        return ProgramWorker(programs.open, _CPU_PROGRAMS, otherwise=Action.REQUEST_FAULT)
+        return ProgramWorker(programs.open, otherwise=Action.REQUEST_FAULT)
 
     workers = [worker(core) for core in range(streams)]
     return Backend(workers, worker, 2 * streams, shared=True, limits=_CPU_LIMITS)
 
 
 class _SharedPrograms:
-    """Each program once, for as long as a worker holds it."""
+    """Each program once for all streams of a CPU; of many, those that were used last."""
 
     def __init__(self, library: Library, streams: int) -> None:
         self._library = library
         self._streams = streams
-        self._loading = Lock()
-        self._loaded: WeakValueDictionary[ProgramKey, Runtime] = WeakValueDictionary()
+        self._loading = Lock()  # for seconds: two at once could load one program twice
+        self._looking = Lock()  # for no time, so that what is loaded runs meanwhile
+        self._latest: OrderedDict[ProgramKey, Runtime] = OrderedDict()
 
     def open(self, program: ProgramKey) -> Runtime:
+        """What runs it, loaded again if it had to make room meanwhile. Raises as `open_runtime`."""
+        self.loaded(program)
+        return _Shared(self, program)
+
+    def loaded(self, program: ProgramKey) -> Runtime:
+        return self._found(program) or self._load(program)
+
+    def _found(self, program: ProgramKey) -> Optional[Runtime]:
+        with self._looking:
+            if program in self._latest:
+                self._latest.move_to_end(program)
+            return self._latest.get(program)
+
+    def _load(self, program: ProgramKey) -> Runtime:
         with self._loading:
-            runtime = self._loaded.get(program)
+            runtime = self._found(program)
             if runtime is None:
+                self._make_room()
                 runtime = open_runtime(*self._library.stages(program), self._streams)
-                self._loaded[program] = runtime
+                with self._looking:
+                    self._latest[program] = runtime
             return runtime
+
+    def _make_room(self) -> None:
+        with self._looking:
+            while len(self._latest) >= _CPU_PROGRAMS:
+                self._latest.popitem(last=False)  # gone once it runs nowhere
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """A program as a worker holds it."""
+
+    programs: _SharedPrograms
+    program: ProgramKey
+
+    def run(self, images: FloatArray) -> FloatArray:
+        return self.programs.loaded(self.program).run(images)
 
 
 class ProgramWorker:
     """One core that runs programs of artifacts: `Worker` by way of `Runtime`.
 
-    `capacity`: how many it holds; None: as many as there is memory for. `otherwise`: what a failure
-    of a run means whose runtime does not say; None: that the core may be at fault.
+    `otherwise`: what a failure of a run means whose runtime does not say; None: that the core may
+    be at fault.
     """
 
     def __init__(
-        self,
-        open_program: Callable[[ProgramKey], Runtime],
-        capacity: Optional[int] = None,
-        otherwise: Optional[Action] = None,
+        self, open_program: Callable[[ProgramKey], Runtime], otherwise: Optional[Action] = None
     ) -> None:
         self._open = open_program
-        self._capacity = capacity
         self._otherwise = otherwise
         self._loaded: dict[ProgramKey, Runtime] = {}
 
     def load(self, program: ProgramKey) -> None:
-        if self._capacity is not None and len(self._loaded) >= self._capacity:
-            raise RuntimeFailure(f"{self._capacity} programs are loaded already", Action.UNLOAD)
         try:
             self._loaded[program] = self._open(program)
-        except (ServeError, DepthAnythingError) as error:
+        except Exception as error:  # whatever it is, it is told what that means
             raise _said(error, Action.ARTIFACT_FAULT) from error
 
     def unload(self, program: ProgramKey) -> None:
@@ -124,7 +157,7 @@ class ProgramWorker:
     def run(self, program: ProgramKey, images: FloatArray) -> FloatArray:
         try:
             return self._loaded[program].run(images)
-        except RuntimeFailure as error:
+        except Exception as error:  # as above
             raise _said(error, self._otherwise) from error
 
     def close(self) -> None:
@@ -132,6 +165,10 @@ class ProgramWorker:
 
 
 def _said(error: Exception, otherwise: Optional[Action]) -> RuntimeFailure:
-    """The failure, with `otherwise` for its action if it names none."""
-    action = error.action if isinstance(error, RuntimeFailure) else None
-    return RuntimeFailure(str(error), action or otherwise)
+    """Any error as a failure of ours, with `otherwise` for its action if it names none."""
+    if isinstance(error, RuntimeFailure):
+        return RuntimeFailure(str(error), error.action or otherwise)
+    if isinstance(error, (ServeError, DepthAnythingError)):
+        return RuntimeFailure(str(error), otherwise)
+    logger.error("unexpected error", exc_info=error)
+    return RuntimeFailure(f"unexpected {type(error).__name__}: {first_line(error)}", otherwise)

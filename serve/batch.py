@@ -84,8 +84,8 @@ OnEntry = Callable[[Entry, int], None]  # an entry as it is made, and how many t
 class Batch:
     """One run over `tasks`: first `plan`, then `work`. Entries go to `on_entry` and are let go.
 
-    `stop` ends it early, and so does a device that has no core left; a first failure does if
-    `fail_fast`. What runs is finished.
+    `stop` ends it early, and so does a device that has no core left, whose images are left like
+    those that were not begun; a first failure does if `fail_fast`. What runs is finished.
     """
 
     def __init__(
@@ -143,19 +143,21 @@ class Batch:
         if todo and self._programs_ready(todo):
             at_once = self._engine.images_at_once
             for outcome in each(todo, one, at_once, self._stop.requested):
-                if isinstance(outcome.error, OutOfService):  # the others would fail too
-                    self._stop.request(str(outcome.error))
-                self.add(outcome.result or _failed(outcome.key.task, outcome.key.size, outcome))
+                if isinstance(outcome.error, OutOfService):
+                    self._stop.request(str(outcome.error))  # and left: no image is at fault
+                else:
+                    self.add(outcome.result or _failed(outcome.key.task, outcome.key.size, outcome))
         self.report.stopped = self._stop.reason
 
     def _programs_ready(self, todo: Sequence[Todo]) -> bool:
-        """Makes them, which may take minutes; false if a stop cut it off."""
+        """Makes and loads them, which may take minutes; false if a stop cut it off."""
+        sizes = {item.size for item in todo}
         try:
             with self._stop.interrupts():
-                self._engine.make_ready((item.size for item in todo), len(todo))
+                self._engine.library.prepare(sizes)
         except Stopped:
             return False
-        return True
+        return self._engine.make_ready(sizes, len(todo), self._stop.requested)
 
     def _one(self, item: Todo, write: Write) -> Entry:
         started = time.perf_counter()

@@ -132,10 +132,10 @@ def forget() -> None:
 
 
 def check_same_process(pid: int) -> None:
-    """Raises RuntimeFailure in any other process: the runtime does not survive a fork."""
+    """Raises RuntimeFailure in any other process: neither runtimes nor threads survive a fork."""
     if os.getpid() != pid:
         raise RuntimeFailure(
-            f"NeuronCores belong to process {pid}, and this one was forked from it; start workers "
+            f"the cores belong to process {pid}, and this one was forked from it; start workers "
             'with multiprocessing.get_context("spawn")',
             Action.RECYCLE,
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from threading import Lock
 from types import TracebackType
-from typing import Optional
+from typing import Callable, Optional
 
 from depth_anything_v2.depth_map import (
     FULL,
@@ -24,9 +25,11 @@ from depth_anything_v2.postprocess import resize_depth
 from depth_anything_v2.preprocess import FAST, PREPARE, REFERENCE
 from depth_anything_v2.sizes import SHORT_SIDE_PX
 from serve.backend import Backend, OpenBackend, open_backend
+from serve.cores import check_same_process
 from serve.errors import Closed
 from serve.library import Library, Size
 from serve.scheduler import Scheduler
+from serve.scheduling.request import Pending
 from serve.shapes import EXACT, POLICIES, program_size
 
 MANY = 1_000_000
@@ -50,12 +53,26 @@ class Raw:
     wait_ms: float  # for a core, and for the program to be loaded on it
     network_ms: float
 
+    @staticmethod
+    def of(pending: Pending, prepared: Prepared) -> Raw:
+        """What was submitted, once it is answered. Raises what it was answered with."""
+        values = pending.result()
+        return Raw(values, prepared, pending.waited_s * 1e3, pending.ran_s * 1e3)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    backend: Backend
+    scheduler: Scheduler
+    pid: int  # of the process that has its threads
+
 
 class Engine:
     """Runs images of any size through the programs of a library. Safe in any thread.
 
     It has its backend, and so all cores of a chip that this process may have, from the first run
-    until `close`; it is a context manager. `sizes` is what the policy `buckets` chooses from, by
+    until `close`; it is a context manager. A process that is forked meanwhile cannot use it, only
+    one that is spawned can have its own. `sizes` is what the policy `buckets` chooses from, by
     default the programs at hand. `preprocess` is `reference` or `fast`; `output_size` is `full`,
     the image's, or `model`, the network's. Raises InputError for an unknown one of these.
     """
@@ -85,7 +102,7 @@ class Engine:
         self._sizes = sizes
         self._open_backend = backend
         self._opening = Lock()
-        self._opened: Optional[tuple[Backend, Scheduler]] = None
+        self._opened: Optional[_Opened] = None
         self._closed = False
 
     @property
@@ -104,26 +121,31 @@ class Engine:
         folded = self.library.artifact(size).manifest.preprocess.folded
         return Prepared(source, size, PREPARE[self.preprocess](source.pixels, size, folded))
 
-    def make_ready(self, sizes: Iterable[Size], images: int = MANY) -> None:
+    def make_ready(
+        self,
+        sizes: Iterable[Size],
+        images: int = MANY,
+        given_up: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """Have programs for these sizes, built where missing, loaded on every core of a chip.
 
         A CPU loads them when they are first used. If this is the engine's first work, `images` is
         how many it can expect: a single one is not kept waiting for the others' share of a CPU. Not
-        beside other calls. Raises NoProgram, what building raises, RuntimeFailure, or OutOfService.
+        beside other calls. False if loading was given up. Raises NoProgram, what building raises,
+        RuntimeFailure, or OutOfService.
         """
         sizes = set(sizes)
         self.library.prepare(sizes)
         if not sizes:
-            return
-        backend, scheduler = self._open(images)
-        scheduler.offer(self.library.programs)
-        if not backend.shared:
-            scheduler.warm_up(sizes)
+            return True
+        opened = self._open(images)
+        opened.scheduler.offer(self.library.programs)
+        return opened.backend.shared or opened.scheduler.warm_up(sizes, given_up)
 
     @property
     def images_at_once(self) -> int:
         """How many images under way keep cores and host busy. Raises as `make_ready`."""
-        return self._open()[0].images_at_once
+        return self._open().backend.images_at_once
 
     def run(self, prepared: Prepared, deadline_s: Optional[float] = None) -> Raw:
         """The network's part, when a core is free. Waits while too many wait already.
@@ -131,18 +153,22 @@ class Engine:
         Raises NoProgram, RuntimeFailure, OutOfService, Expired if it has not begun to run after
         `deadline_s`, or Closed.
         """
-        _, scheduler = self._open()
-        pending = scheduler.submit(prepared.tensor[0], prepared.size, deadline_s)
-        values = pending.result()
-        return Raw(values, prepared, pending.waited_s * 1e3, pending.ran_s * 1e3)
+        return Raw.of(self.submit(prepared, deadline_s), prepared)
+
+    def submit(
+        self, prepared: Prepared, deadline_s: Optional[float] = None, wait: bool = True
+    ) -> Pending:
+        """As `run`, to be waited for or cancelled; see `Scheduler.submit`."""
+        scheduler = self._open().scheduler
+        return scheduler.submit(prepared.tensor[0], prepared.size, deadline_s, wait)
 
     def close(self) -> None:
         """Finish what runs, and give the cores back."""
         with self._opening:
             self._closed = True
-            if self._opened is not None:
-                self._opened[1].close()
-                self._opened = None
+            opened, self._opened = self._opened, None
+            if opened is not None and opened.pid == os.getpid():
+                opened.scheduler.close()
 
     def __enter__(self) -> Engine:
         return self
@@ -188,7 +214,10 @@ class Engine:
         self.make_ready([self._size_of(source.header)], images=1)
         return self.finish(self.run(self.prepare(source)))
 
-    def _open(self, images: int = MANY) -> tuple[Backend, Scheduler]:
+    def _open(self, images: int = MANY) -> _Opened:
+        opened = self._opened
+        if opened is not None:  # before a lock that the owner may have held
+            check_same_process(opened.pid)
         with self._opening:
             if self._closed:
                 raise Closed("the engine is closed and takes no more work")
@@ -198,7 +227,7 @@ class Engine:
                 scheduler = Scheduler(
                     found.workers, programs, found.reopen, found.limits, found.shared
                 )
-                self._opened = found, scheduler
+                self._opened = _Opened(found, scheduler, os.getpid())
             return self._opened
 
     def _size_of(self, header: ImageHeader) -> Size:

@@ -29,6 +29,7 @@ from serve.scheduling.request import Pending, Request
 from serve.scheduling.worker import ProgramKey, Size, Worker
 
 DEFAULT_LIMITS = Limits()
+_LOOK_EVERY_S = 0.1  # whether warming up is given up
 _CLOSING_TIMEOUT_S = 10.0  # for giving back a core; one that takes longer is left to itself
 
 
@@ -104,21 +105,25 @@ class Scheduler:
             state.offer(programs)
 
     def warm_up(
-        self, sizes: Optional[Collection[Size]] = None, timeout_s: Optional[float] = None
+        self,
+        sizes: Optional[Collection[Size]] = None,
+        given_up: Callable[[], bool] = lambda: False,
     ) -> bool:
         """Load the programs of these sizes, or all, on all cores, as far as memory goes.
 
-        False if that took too long. Raises Closed, OutOfService if no core is left, or the error
-        of what loads nowhere.
+        A core that could not is tried again like with requests. False if it was given up. Raises
+        Closed, OutOfService if no core is left, or the error of what loads nowhere.
         """
         with self._turn() as state:
             self._check_open()
             state.warm_up(sizes)
         with self._lock:
-            if not self._wait_for(lambda: self._state.warm, timeout_s):
-                return False
+            while not self._wait_for(self._warmed_up, _LOOK_EVERY_S):
+                if given_up():
+                    self._state.warming.stop()
+                    return False
             self._check_open()
-            for program, error in self._state.load_errors.items():
+            for program, error in self._state.warming.errors.items():
                 if not any(core.in_service and core.has(program) for core in self._cores):
                     raise error
         return True
@@ -157,8 +162,6 @@ class Scheduler:
         """
         with self._turn() as state:
             state.closing = True
-            for core in self._cores:
-                core.to_load.clear()
             dropped = state.cancel_waiting() if cancel else []
         for request in dropped:
             request.future.cancel()
@@ -181,6 +184,9 @@ class Scheduler:
         trace: Optional[TracebackType],
     ) -> None:
         self.close(cancel=error is not None)
+
+    def _warmed_up(self) -> bool:
+        return self._state.warming.done or self._state.closing
 
     def _check(self, tensor: FloatArray, size: Size, deadline_s: Optional[float]) -> None:
         if size not in self._state.queues:

@@ -228,7 +228,7 @@ def test_a_program_that_fits_on_no_core_is_an_error() -> None:
 
 def test_warming_up_loads_every_program_on_every_core() -> None:
     with serving(programs(LYING, STANDING, batches=(1, 4)), cores=3) as served:
-        assert served.scheduler.warm_up(timeout_s=WAIT_S)
+        assert served.scheduler.warm_up()
         assert served.device.calls[LOAD, None] == 12
         assert is_depth_of(served.submit(images(1)[0]), images(1)[0])
         assert served.device.calls[LOAD, None] == 12
@@ -236,7 +236,7 @@ def test_warming_up_loads_every_program_on_every_core() -> None:
 
 def test_warming_up_ends_where_memory_does() -> None:
     with serving(programs(LYING, STANDING), cores=2, programs_per_core=1) as served:
-        assert served.scheduler.warm_up(timeout_s=WAIT_S)
+        assert served.scheduler.warm_up()
         held = [core.worker.loaded for core in served.scheduler._cores]
         assert sorted(map(len, held)) == [1, 1]
         assert set.union(*held) == set(programs(LYING, STANDING))
@@ -246,26 +246,26 @@ def test_warming_up_says_when_a_program_loads_nowhere() -> None:
     faults = [Fault(n, Action.ARTIFACT_FAULT, call=LOAD) for n in (1, 2)]
     with serving(programs(LYING), *faults, cores=2) as served:
         with pytest.raises(RuntimeFailure, match="load 2"):
-            served.scheduler.warm_up(timeout_s=WAIT_S)
+            served.scheduler.warm_up()
         assert in_service(served) == 2
 
 
 def test_warming_up_says_when_no_core_is_left() -> None:
     fault = Fault(1, Action.REPLACE, call=LOAD)
     with serving(programs(LYING), fault) as served, pytest.raises(OutOfService):
-        served.scheduler.warm_up(timeout_s=WAIT_S)
+        served.scheduler.warm_up()
 
 
 def test_a_closed_scheduler_does_not_warm_up() -> None:
     with serving(programs(LYING)) as served:
         served.scheduler.close()
         with pytest.raises(Closed):
-            served.scheduler.warm_up(timeout_s=WAIT_S)
+            served.scheduler.warm_up()
 
 
 def test_warming_up_gives_up_when_told() -> None:
     with serving(programs(LYING), Fault(1, call=LOAD, hang=True)) as served:
-        assert not served.scheduler.warm_up(timeout_s=0.02)
+        assert not served.scheduler.warm_up(given_up=lambda: True)
 
 
 def test_among_many_failures_every_request_is_answered_exactly_once() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import Condition
 from typing import Callable, Optional, TypeVar
@@ -28,7 +28,12 @@ class Job:
 
     program: Optional[ProgramKey]  # None: its worker is opened again
     requests: list[Request]  # none: the program is only loaded
+    loads: bool  # it has not begun to run yet, nor ended
     until_s: float  # a core that is not done by then hangs
+
+    @property
+    def warms(self) -> bool:
+        return not self.requests
 
 
 @dataclass
@@ -49,7 +54,6 @@ class Core:
     worker: Worker
     wake: Condition
     loaded: OrderedDict[ProgramKey, None] = field(default_factory=OrderedDict)  # latest used last
-    to_load: deque[ProgramKey] = field(default_factory=deque)  # what warming up has left to do
     job: Optional[Job] = None
     in_service: bool = True
     hung: bool = False  # its thread may never come back

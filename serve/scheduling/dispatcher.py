@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
 from depth_anything_v2.depth_map import FloatArray
 from serve.errors import Closed, OutOfService
-from serve.neuron_status import Action
 from serve.scheduling.batching import batch_size
 from serve.scheduling.core import Core, Job, Outcome, action_of
 from serve.scheduling.faults import (
@@ -29,6 +27,7 @@ from serve.scheduling.faults import (
 from serve.scheduling.placement import Measured, choose_core
 from serve.scheduling.queues import Queue
 from serve.scheduling.request import Answer, Request, expiry
+from serve.scheduling.warming import Warming
 from serve.scheduling.worker import ProgramKey, Size
 
 logger = logging.getLogger(__name__)
@@ -40,6 +39,7 @@ class Limits:
     batch_wait_s: float = 0.0  # how long a request waits for others to fill a larger batch
     run_timeout_s: float = 30.0  # a core that runs longer hangs
     load_timeout_s: float = 600.0  # the same for loading a program or opening a core
+    loads_at_once: float = math.inf  # on all cores together
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Dispatcher:
         self.outage: Optional[OutOfService] = None  # set when the last core has gone
         self.alarm_s = math.inf  # when to look again even if nothing happens
         self.answers: list[Answer] = []  # to be given once the lock is free
-        self.load_errors: dict[ProgramKey, Exception] = {}  # of warming up
+        self.warming = Warming(cores)
         self.retries = 0
         self._reopens = reopens
         self._shared = shared
@@ -83,15 +83,6 @@ class Dispatcher:
     @property
     def drained(self) -> bool:
         return not self.waiting and all(core.job is None for core in self.cores)
-
-    @property
-    def warm(self) -> bool:
-        """Whether no core has anything left to load for warming up."""
-        return not any(
-            core.to_load or (core.job is not None and not core.job.requests)
-            for core in self.cores
-            if core.in_service
-        )
 
     def offer(self, programs: Iterable[ProgramKey]) -> None:
         """Take requests for these programs too."""
@@ -107,28 +98,19 @@ class Dispatcher:
         self._remind(request.expires_s)
 
     def warm_up(self, sizes: Optional[Collection[Size]] = None) -> None:
-        """Have each core load the programs of these sizes, or all, each beginning with another one.
-
-        So cores that have no memory for all of them hold different ones.
-        """
-        self.load_errors.clear()
-        programs = [
-            ProgramKey(*size, batch)
-            for size, found in self.batches.items()
-            for batch in found
-            if sizes is None or size in sizes
-        ]
-        for core in self.cores:
-            core.to_load = deque(p for p in programs if not core.has(p))
-            core.to_load.rotate(-core.index)
+        """Have each core load the programs of these sizes, or all, while it has nothing to run."""
+        self.warming.begin(
+            [
+                ProgramKey(*size, batch)
+                for size, found in self.batches.items()
+                for batch in found
+                if sizes is None or size in sizes
+            ]
+        )
 
     def dispatch(self, now_s: float) -> list[Core]:
         """Give idle cores something to do. Returns those that got it."""
         started = []
-        for core in self.cores:
-            if core.to_load and core.idle(now_s):
-                self._start(core, core.to_load.popleft(), [], now_s)
-                started.append(core)
         while any(core.idle(now_s) for core in self.cores):
             found = (self._plan(size, now_s) for size, queue in self.queues.items() if len(queue))
             plans = [plan for plan in found if plan is not None]
@@ -139,10 +121,16 @@ class Dispatcher:
             if requests:
                 self._start(plan.core, plan.program, requests, now_s)
                 started.append(plan.core)
+        for core in self.cores:
+            program = self._to_warm(core, now_s)
+            if program is not None:
+                self._start(core, program, [], now_s)
+                started.append(core)
         return started
 
     def loaded(self, job: Job, now_s: float) -> None:
         """A core has loaded its job's program and begins to run it."""
+        job.loads = False
         job.until_s = now_s + self.limits.run_timeout_s
         self._remind(job.until_s)
 
@@ -191,11 +179,20 @@ class Dispatcher:
         load_s = 0.0 if self._shared else self._measured.load_s
         worth_s = self._measured.worth_s(program, len(queue))
         core = choose_core(program, self.cores, head.avoid, now_s, worth_s, load_s)
-        if core is None:
+        if core is None or not (core.has(program) or self._may_load()):
             return None
         # Who makes a core load waits that much longer, so that programs do not take turns.
         penalty_s = 0.0 if core.has(program) else load_s
         return _Plan(program, core, queue, head.arrived_s + penalty_s)
+
+    def _to_warm(self, core: Core, now_s: float) -> Optional[ProgramKey]:
+        if self.closing or not core.idle(now_s) or not self._may_load():
+            return None
+        return self.warming.next(core)
+
+    def _may_load(self) -> bool:
+        loading = sum(core.job is not None and core.job.loads for core in self.cores)
+        return loading < self.limits.loads_at_once
 
     def _take(self, queue: Queue, batch: int, now_s: float) -> list[Request]:
         """Requests for one run; those that were cancelled or expired are dropped on the way."""
@@ -206,10 +203,12 @@ class Dispatcher:
     def _start(
         self, core: Core, program: Optional[ProgramKey], requests: list[Request], now_s: float
     ) -> None:
-        runs = program is not None and program in core.loaded
-        limit_s = self.limits.run_timeout_s if runs else self.limits.load_timeout_s
-        core.job = Job(program, requests, now_s + limit_s)
+        loads = program is None or program not in core.loaded
+        core.job = Job(program, requests, loads, now_s + self._limit_s(loads))
         self._remind(core.job.until_s)
+
+    def _limit_s(self, loads: bool) -> float:
+        return self.limits.load_timeout_s if loads else self.limits.run_timeout_s
 
     def _answer(
         self, requests: Sequence[Request], depth: FloatArray, ran_s: float, now_s: float
@@ -232,26 +231,20 @@ class Dispatcher:
         if job.program is None:  # not even a new worker
             self._remove(core, error)
             return
-        if not job.requests:
-            self._not_warm(core, job.program, error)
+        if job.warms:
+            self.warming.failed(core, job.program, error)
         response = on_core(core, error)
         if response is OnCore.REST:
             core.rests_until_s = now_s + REST_S
             self._remind(core.rests_until_s)
         elif response is OnCore.REOPEN and self._reopens:
+            self.warming.again(core)
             self._start(core, None, [], now_s)
         elif response in (OnCore.REOPEN, OnCore.REMOVE):
             self._remove(core, error)
 
-    def _not_warm(self, core: Core, program: ProgramKey, error: Exception) -> None:
-        if action_of(error) is Action.UNLOAD:
-            core.to_load.clear()  # memory is full, which is as warm as it gets
-        else:
-            self.load_errors[program] = error
-
     def _hung(self, core: Core, job: Job) -> None:
-        runs = job.program is not None and job.program in core.loaded
-        limit_s = self.limits.run_timeout_s if runs else self.limits.load_timeout_s
+        limit_s = self._limit_s(job.loads)
         self._put_back(job, after_hang(job.requests, core, limit_s))
         core.job, core.hung = None, True  # its thread sees this if it ever returns
         self._remove(core, TimeoutError(f"no answer within {limit_s:g} s"))
