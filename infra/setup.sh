@@ -27,7 +27,7 @@ if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && is_python39 "$venv/bi
 fi
 
 # sync LOCK...: the environment holds these packages and no other, each checked against its hash.
-sync() { "$UV" pip sync ${quiet:+"$quiet"} -p "$venv" --require-hashes "$@"; }
+sync() { "$UV" pip sync ${quiet:+"$quiet"} --compile-bytecode -p "$venv" --require-hashes "$@"; }
 
 wants_cpu_build() {
   [ "$(uname -s) $(uname -m)" = "Linux x86_64" ] && [ -n "$cpu_index" ] &&

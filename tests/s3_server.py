@@ -90,7 +90,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_MAX_ATTEMPTS": "1",
+        "AWS_MAX_ATTEMPTS": "3",  # the stand-in answers 500 now and then when many write at once
         "NO_PROXY": "127.0.0.1",
     }.items():
         monkeypatch.setenv(name, value)
