@@ -15,7 +15,7 @@ BATCH = 1
 PRECISION = auto
 ARTIFACT =
 UPSTREAM =
-BENCH = tests/benchmarks/upstream.py
+BENCH = tests.benchmarks.upstream
 ACCEPT_LICENCE =
 ARGS =
 # One thread for each of two workers: more only makes them wait for each other.
@@ -66,7 +66,7 @@ fix: .venv/.ready ## rewrite the files that check complains about, where that ca
 
 bench: .venv/.ready ## time this against a checkout of upstream  UPSTREAM=path [ARGS=...]
 	$(call need,UPSTREAM,UPSTREAM=../Depth-Anything-V2)
-	$(PYTHON) "$(BENCH)" --upstream "$(UPSTREAM)" $(ARGS)
+	$(PYTHON) -m "$(BENCH)" --upstream "$(UPSTREAM)" $(ARGS)
 
 demo-model: .venv/.ready ## train the bundled demo model from nothing; resumable  [ARGS=...]
 	$(PYTHON) -m checkpoints.demo.train $(ARGS)

@@ -23,17 +23,20 @@ import openvino as ov  # noqa: E402
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
-def build(
-    network: nn.Module,
-    example: Tensor,
-    stem: Path,
-    precision: str,  # noqa: ARG001 - it counts when the program is loaded
-) -> list[Path]:
+def runs_natively(precision: str) -> bool:
+    """Whether this CPU has the arithmetic; OpenVINO silently takes float32 where it has not."""
+    return precision != "bf16" or "BF16" in ov.Core().get_property(
+        "CPU", "OPTIMIZATION_CAPABILITIES"
+    )
+
+
+def build(network: nn.Module, example: Tensor, stem: Path, precision: str) -> list[Path]:
     """Export, convert, and save `stem.xml` and `stem.bin`; weights stay float32.
 
     By way of ONNX: OpenVINO's own reading of a torch trace does not load under torch 1.13, and
-    gives the same graph where it does.
+    gives the same graph where it does. Raises BuildError too if this CPU cannot prove the precision.
     """
+    _check_native(precision)
     entry, weights = (stem.parent / f"{stem.name}.{suffix}" for suffix in ("xml", "bin"))
     with tempfile.TemporaryDirectory() as scratch:
         exported = Path(scratch) / "network.onnx"
@@ -49,6 +52,7 @@ def build(
 
 def load(files: Sequence[Path], precision: str) -> Run:
     """Compile the saved IR for this CPU at the precision that serving will use."""
+    _check_native(precision)
     try:
         compiled = ov.Core().compile_model(
             files[0], "CPU", {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
@@ -60,6 +64,14 @@ def load(files: Sequence[Path], precision: str) -> Run:
         return compiled({0: images})[0].copy()
 
     return run
+
+
+def _check_native(precision: str) -> None:
+    if not runs_natively(precision):
+        raise BuildError(
+            f"this CPU has no {precision}: the numbers would be those of float32, and prove nothing "
+            f"about {precision}; use --precision fp32, or compile on a CPU with AVX-512 and bf16"
+        )
 
 
 def flags(precision: str) -> tuple[str, ...]:

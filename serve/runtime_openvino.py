@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from queue import SimpleQueue
 
@@ -16,6 +17,7 @@ from serve.errors import RuntimeFailure
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 import openvino as ov  # noqa: E402
 
+logger = logging.getLogger(__name__)
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
@@ -37,6 +39,12 @@ class OpenVino:
             self._idle.put(request)
 
 
+def _tell_precision(compiled: ov.CompiledModel, name: str, precision: str) -> None:
+    used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    if used != _HINTS[precision]:
+        logger.warning("%s: this CPU has no %s; it runs in %s, slower", name, precision, used)
+
+
 def open_program(artifact: Artifact, program: Program, streams: int) -> OpenVino:
     """Compile the IR for this CPU at the artifact's precision."""
     name = f"{artifact.folder.name} {program.height_px}x{program.width_px}"
@@ -48,6 +56,8 @@ def open_program(artifact: Artifact, program: Program, streams: int) -> OpenVino
             "INFERENCE_PRECISION_HINT": _HINTS[artifact.manifest.precision],
             "NUM_STREAMS": streams,
         }
-        return OpenVino(core.compile_model(model, "CPU", settings), name, streams)
+        compiled = core.compile_model(model, "CPU", settings)
+        _tell_precision(compiled, name, artifact.manifest.precision)
+        return OpenVino(compiled, name, streams)
     except (RuntimeError, KeyError) as error:
         raise RuntimeFailure(f"{name}: OpenVINO could not load it: {first_line(error)}") from error

@@ -19,6 +19,7 @@ from serve.depth_files import read_depth
 from serve.engine import Engine
 from serve.folder import FolderJob, run_folder
 from serve.library import Library
+from tests.programs import needs_arithmetic
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = MODELS["demo"]
@@ -27,6 +28,7 @@ DEMO = MODELS["demo"]
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_depth_files_of_the_samples_against_exact_depth(tmp_path: Path, precision: str) -> None:
     """Not forced: the bundled weights pass the parity gate at both precisions."""
+    needs_arithmetic(precision)
 
     def make(sizes: Sequence[tuple[int, int]]) -> list[Artifact]:
         request = Request(DEMO, read_checkpoint(BUNDLED), "openvino", precision, sizes)

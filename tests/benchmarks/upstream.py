@@ -1,6 +1,6 @@
 """End to end against upstream's run.py: same photographs, same weights, runs taking turns.
 
-    make bench UPSTREAM=../Depth-Anything-V2
+    make bench UPSTREAM=../Depth-Anything-V2    # or python -m tests.benchmarks.upstream
 
 Upstream's checkout is only read. Both sides run as their users run them, as a process over a
 folder; what is compared is images per second from the first image to the last, and with the
@@ -23,6 +23,8 @@ from pathlib import Path
 
 import numpy as np
 import typer
+
+from compile.openvino import runs_natively
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ROOT.parent / "shared/data/photos"
@@ -77,8 +79,9 @@ def main(
         sides = {
             "upstream fp32": upstream_command(encoder),
             "ours fp32": our_command(encoder, "fp32"),
-            "ours bf16": our_command(encoder, "bf16"),
         }
+        if runs_natively("bf16"):
+            sides["ours bf16"] = our_command(encoder, "bf16")
         errors = {
             side: depth_errors(encoder, side.split()[1], photos, work) for side in list(sides)[1:]
         }
