@@ -163,12 +163,13 @@ class Engine:
         return scheduler.submit(prepared.tensor[0], prepared.size, deadline_s, wait)
 
     def close(self) -> None:
-        """Finish what runs, and give the cores back."""
+        """Take no more work, finish what there is, and give the cores back."""
         with self._opening:
             self._closed = True
-            opened, self._opened = self._opened, None
-            if opened is not None and opened.pid == os.getpid():
-                opened.scheduler.close()
+            opened = self._opened
+        if opened is not None and opened.pid == os.getpid():
+            opened.scheduler.close()
+        self._opened = None
 
     def __enter__(self) -> Engine:
         return self

@@ -1,0 +1,89 @@
+"""Engines over programs that are made up: any sizes and batches, nothing to build or to load."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Callable
+from weakref import WeakSet
+
+import numpy as np
+
+from depth_anything_v2.artifact import Artifact, Program, parse_manifest
+from depth_anything_v2.depth_map import FloatArray
+from depth_anything_v2.image import decode_image
+from serve.engine import Engine, Prepared
+from serve.library import Library, Size
+from serve.runtime_simulated import simulated_depth
+from serve.scheduling.worker import ProgramKey
+from tests.folder_jobs import GOLDEN
+from tests.hostile import encoded, picture
+
+
+def library_of(keys: Sequence[ProgramKey]) -> Library:
+    """Programs for OpenVINO, as far as a manifest goes."""
+    manifest = parse_manifest(GOLDEN, "golden")
+    first = manifest.programs[0]
+    programs = tuple(
+        replace(first, height_px=key.height_px, width_px=key.width_px, batch=key.batch)
+        for key in keys
+    )
+    return Library([Artifact(Path("nowhere"), replace(manifest, programs=programs), "0" * 64)])
+
+
+def image_of(engine: Engine, size: Size, seed: int = 0) -> Prepared:
+    """An image that needs no resizing for a program of this size."""
+    data = encoded(picture(*size, seed=seed), "PNG", compress_level=1)
+    return engine.prepare(decode_image(data, f"image {seed}"))
+
+
+def images_of(engine: Engine, count: int, *sizes: Size) -> list[Prepared]:
+    """Images of which no two are alike, the sizes taking turns."""
+    return [image_of(engine, sizes[i % len(sizes)], seed=i) for i in range(count)]
+
+
+def depth_of(prepared: Prepared) -> FloatArray:
+    """What `Programs` and simulated devices make of an image."""
+    return simulated_depth(prepared.tensor)[0]
+
+
+def is_depth_of(found: FloatArray, prepared: Prepared) -> bool:
+    return np.array_equal(found, depth_of(prepared))
+
+
+class Programs:
+    """Stands in for `serve.backend.open_runtime`; counts what is opened and what is still there."""
+
+    def __init__(self) -> None:
+        self.opened: list[Size] = []
+        self.streams = 0
+        self.alive: WeakSet[_Program] = WeakSet()
+        self.most_alive = 0
+        self.on_run: Callable[[FloatArray], object] = lambda _images: None  # may raise
+        self._lock = threading.Lock()
+
+    def __call__(self, _artifact: Artifact, stages: Sequence[Program], streams: int) -> _Program:
+        program = _Program(self, stages[0].size)
+        with self._lock:
+            self.streams = streams
+            self.opened.append(program.size)
+            self.alive.add(program)
+            self.most_alive = max(self.most_alive, len(self.alive))
+        return program
+
+    @property
+    def sizes(self) -> set[Size]:
+        """Of the programs that are in memory."""
+        return {program.size for program in self.alive}
+
+
+class _Program:
+    def __init__(self, programs: Programs, size: Size) -> None:
+        self.size = size
+        self._programs = programs
+
+    def run(self, images: FloatArray) -> FloatArray:
+        self._programs.on_run(images)
+        return simulated_depth(images)
