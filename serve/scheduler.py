@@ -244,13 +244,20 @@ class Scheduler:
 
     def _serve(self, core: Core) -> None:
         """A core's thread: one job after the other, until the end or until the core is given up."""
-        # A job that the last turn has left is there to be seen without the lock.
-        while (job := core.job or self._next_job(core)) is not None:
-            outcome = core.perform(job, partial(self._loaded, job), self._reopen)
-            with self._turn() as state:
-                if core.job is job:  # else it was overdue, and has been answered for
-                    state.finish(core, job, outcome, time.monotonic())
+        while self._serve_one(core):
+            pass  # and nothing is kept: an error holds what failed, and so memory of the core
         core.close()
+
+    def _serve_one(self, core: Core) -> bool:
+        # A job that the last turn has left is there to be seen without the lock.
+        job = core.job or self._next_job(core)
+        if job is None:
+            return False
+        outcome = core.perform(job, partial(self._loaded, job), self._reopen)
+        with self._turn() as state:
+            if core.job is job:  # else it was overdue, and has been answered for
+                state.finish(core, job, outcome, time.monotonic())
+        return True
 
     def _next_job(self, core: Core) -> Optional[Job]:
         with self._lock:

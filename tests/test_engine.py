@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,16 +13,12 @@ import pytest
 from serve.backend import Backend
 from serve.engine import Engine, Prepared, Raw
 from serve.errors import Closed, Expired, NoProgram, QueueFull
-from serve.folder import FolderJob, run_folder
 from serve.library import Library
 from serve.runtime_simulated import RUN, Device, Fault, Model
 from serve.scheduling.dispatcher import Limits
 from serve.shapes import BUCKETS, EXACT
 from tests.engines import depth_of, image_of, images_of, is_depth_of, library_of
-from tests.folder_jobs import write_images
-from tests.fresh_python import run_python
 from tests.neuron_machine import forked
-from tests.programs import make_artifact
 from tests.schedules import HELD, LYING, SQUARE, STANDING, WAIT_S, programs
 
 
@@ -154,27 +149,3 @@ def test_a_forked_process_is_refused_and_does_not_hang(held: Held) -> None:
     assert "start workers with" in forked(lambda: held.engine.make_ready([LYING]))
     assert forked(held.engine.close) == ""
     assert is_depth_of(held.engine.run(one).values, one)
-
-
-_RERUN = """
-import sys
-from pathlib import Path
-from typer.testing import CliRunner
-from serve.cli import app
-done = CliRunner().invoke(app, sys.argv[1:])
-loaded = [name for name in ("openvino", "torch", "serve.runtime_openvino") if name in sys.modules]
-print(done.exit_code, loaded, done.output.splitlines()[-1])
-"""
-
-
-def test_a_rerun_of_a_finished_job_loads_no_program_and_no_runtime(tmp_path: Path) -> None:
-    artifact = make_artifact(tmp_path / "artifacts", sizes=[(56, 70)])
-    write_images(tmp_path / "in", 3)
-    with Engine(Library([artifact]), BUCKETS) as engine:
-        assert run_folder(engine, FolderJob(tmp_path / "in", tmp_path / "out")).exit_code == 0
-    words = ["folder", artifact.folder, "--input", tmp_path / "in", "--output", tmp_path / "out"]
-    again = run_python("-c", _RERUN, *map(str, words))
-    assert again.stdout.startswith("0 [] 3 already there in "), again.stdout + again.stderr
-    (tmp_path / "out/0/0000.json").unlink()  # the failing side: one is to be done
-    again = run_python("-c", _RERUN, *map(str, words))
-    assert "0 ['openvino', 'serve.runtime_openvino'] 1 done, 2 already" in again.stdout

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from compile.build import Request, build
 from depth_anything_v2.artifact import Artifact, Program, read_artifact
@@ -27,6 +28,7 @@ from serve.scheduling.worker import ProgramKey
 from serve.shapes import BUCKETS
 from tests.engines import images_of
 from tests.folder_jobs import write_images
+from tests.fresh_python import run_python
 from tests.networks import TINY
 from tests.schedules import LYING, STANDING
 
@@ -167,6 +169,28 @@ def test_an_altered_program_fails_its_images_and_no_others(
 
 
 def turned(path: Path) -> None:
-    from PIL import Image
-
     Image.open(path).rotate(90, expand=True).save(path)
+
+
+_RERUN = """
+import sys
+from typer.testing import CliRunner
+from serve.cli import app
+done = CliRunner().invoke(app, sys.argv[1:])
+loaded = [name for name in ("openvino", "torch", "serve.runtime_openvino") if name in sys.modules]
+print(done.exit_code, loaded, done.output.splitlines()[-1])
+"""
+
+
+def test_a_rerun_of_a_finished_job_loads_no_program_and_no_runtime(
+    standing: Artifact, tmp_path: Path
+) -> None:
+    write_images(tmp_path / "in", 3)
+    with Engine(Library([standing]), BUCKETS) as engine:
+        assert run_folder(engine, FolderJob(tmp_path / "in", tmp_path / "out")).exit_code == 0
+    words = ["folder", standing.folder, "--input", tmp_path / "in", "--output", tmp_path / "out"]
+    again = run_python("-c", _RERUN, *map(str, words))
+    assert again.stdout.startswith("0 [] 3 already there in "), again.stdout + again.stderr
+    (tmp_path / "out/0/0000.json").unlink()  # the failing side: one is to be done
+    again = run_python("-c", _RERUN, *map(str, words))
+    assert "0 ['openvino', 'serve.runtime_openvino'] 1 done, 2 already" in again.stdout

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import Condition
+from traceback import clear_frames
 from typing import Callable, Optional, TypeVar
 
 from depth_anything_v2.depth_map import FloatArray
@@ -74,13 +75,8 @@ class Core:
         `on_loaded` is called between loading and running.
         """
         outcome = Outcome()
-        try:
-            if job.program is not None:
-                self._load_and_run(job.program, job.requests, on_loaded, outcome)
-            elif reopen is not None:
-                self._reopen(reopen)
-        except Exception as error:  # whatever a worker raises, its thread goes on
-            outcome.error = error
+        outcome.error = self._attempt(job, on_loaded, reopen, outcome)
+        _let_go(outcome.error)
         return outcome
 
     def close(self) -> None:
@@ -89,6 +85,22 @@ class Core:
             self.worker.close()
         except Exception as error:  # it is given up either way
             logger.warning("core %d: could not be closed: %s", self.index, error)
+
+    def _attempt(
+        self,
+        job: Job,
+        on_loaded: Callable[[], None],
+        reopen: Optional[Reopen],
+        outcome: Outcome,
+    ) -> Optional[Exception]:
+        try:
+            if job.program is not None:
+                self._load_and_run(job.program, job.requests, on_loaded, outcome)
+            elif reopen is not None:
+                self._reopen(reopen)
+        except Exception as error:  # whatever a worker raises, its thread goes on
+            return error
+        return None
 
     def _load_and_run(
         self,
@@ -139,6 +151,13 @@ class Core:
 
 def _once(_program: ProgramKey, call: Callable[[], Result]) -> Result:
     return call()
+
+
+def _let_go(error: Optional[BaseException]) -> None:
+    """Let its frames be forgotten, which hold a program that failed and thereby a core's memory."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def action_of(error: Exception) -> Optional[Action]:

@@ -226,7 +226,7 @@ class Dispatcher:
     def _failed(self, core: Core, job: Job, error: Exception, now_s: float) -> None:
         # A core's failures would else go unseen if trying again helps; requests are told theirs.
         level = logging.INFO if action_of(error) in NO_FAULT_OF_CORE else logging.WARNING
-        logger.log(level, "core %d: %s", core.index, error)
+        logger.log(level, "core %d: %s", core.index, str(error))
         self._put_back(job, after_failure(job.requests, core, error))
         if job.program is None:  # not even a new worker
             self._remove(core, error)
@@ -257,7 +257,7 @@ class Dispatcher:
 
     def _remove(self, core: Core, error: Exception) -> None:
         core.in_service = False
-        logger.error("core %d: out of service: %s", core.index, error)
+        logger.error("core %d: out of service: %s", core.index, str(error))
         if any(other.in_service for other in self.cores):
             return
         reason = f"every core is out of service, the last one because: {error}"
