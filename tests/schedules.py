@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import threading
+from bisect import insort
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -96,12 +97,14 @@ class Virtual:
     load_s: float = 1.0
     programs_per_core: float = math.inf
     limits: Limits = field(default_factory=Limits)
+    rest_s: dict[Size, float] = field(default_factory=dict)  # of callers before they send again
 
     def __post_init__(self) -> None:
         lock = threading.Lock()
         made = [Core(i, None, threading.Condition(lock)) for i in range(self.cores)]
         self.state = Dispatcher(made, self.keys, False, self.limits)
         self.loads: list[tuple[int, ProgramKey]] = []  # core, program
+        self.loaded_at_s: list[float] = []  # when they began
         self.answered: list[tuple[Size, float]] = []  # size, latency in s
         self.batches: list[int] = []  # live requests in each run
         self._ends: list[tuple[float, int, Core, Job, Outcome]] = []
@@ -110,8 +113,11 @@ class Virtual:
         """Of the answers in their order, of these sizes or of all."""
         return [latency_s for size, latency_s in self.answered if not sizes or size in sizes]
 
-    def play(self, arrivals: Sequence[tuple[float, Size]]) -> None:
-        """Requests at (moment in s, size), until all are answered."""
+    def play(self, arrivals: Sequence[tuple[float, Size]], again: int = 0) -> None:
+        """Requests at (moment in s, size), until all are answered.
+
+        An answer makes its caller send one more of the same size, `again` times altogether.
+        """
         todo = sorted(arrivals)
         while todo or self._ends or self.state.waiting:
             next_end_s = self._ends[0][0] if self._ends else math.inf
@@ -122,7 +128,11 @@ class Virtual:
             elif now_s == next_end_s:
                 _, _, core, job, outcome = heapq.heappop(self._ends)
                 self.state.finish(core, job, outcome, now_s)
-                self.answered += [(r.size, now_s - r.arrived_s) for r in job.requests]
+                for request in job.requests:
+                    self.answered.append((request.size, now_s - request.arrived_s))
+                    if again > 0:
+                        again -= 1
+                        insort(todo, (now_s + self.rest_s.get(request.size, 0.0), request.size))
             else:
                 self.state.look(now_s)
             for core in self.state.dispatch(now_s):
@@ -138,8 +148,10 @@ class Virtual:
         if load_s is not None:
             if len(core.loaded) >= self.programs_per_core:
                 core.loaded.popitem(last=False)
+                core.full = True
             core.loaded[job.program] = None
             self.loads.append((core.index, job.program))
+            self.loaded_at_s.append(now_s)
         depth = np.zeros((job.program.batch, *job.program.size), np.float32)
         self.batches.append(len(job.requests))
         end_s = now_s + (load_s or 0.0) + self.run_s

@@ -190,14 +190,16 @@ def test_without_a_core_left_the_job_stops_and_a_rerun_finishes_it(
     write_images(tmp_path, 40, LYING)
     all_gone(cores, after=2)
     report, entries = cores.job(two_sizes, tmp_path)
-    assert report.counts == {DONE: 2 * LANE.cores}
-    assert (report.left, report.exit_code) == (40 - 2 * LANE.cores, 3)
+    done = report.counts[DONE]
+    assert done == 2 * LANE.cores
+    assert report.counts[FAILED] <= 1  # of an image that three cores failed
+    assert (report.left, report.exit_code) == (40 - len(entries), 3)
     assert "every core is out of service, the last one because: " in report.stopped
     assert "NRT_HW_ERROR); replace the instance" in report.stopped
-    assert cores.count(RUN) <= 3 * LANE.cores
+    assert cores.count(RUN) == 3 * LANE.cores
     cores.before = lambda _event, _count: None
     report, more = cores.job(two_sizes, tmp_path)
-    assert report.counts == {KEPT: len(entries), DONE: 40 - len(entries)}
+    assert report.counts == {KEPT: done, DONE: 40 - done}
     assert (report.exit_code, everyone_once(more, 40)) == (0, True)
 
 

@@ -69,6 +69,56 @@ def test_a_core_does_not_swap_programs_at_every_request() -> None:
     assert len(cores.answered) == 1000
 
 
+@pytest.mark.parametrize(("callers", "copies"), [(1, 1), (2, 2), (3, 3), (4, 4), (12, 4)])
+def test_callers_that_wait_for_their_answers_get_the_idle_cores_too(
+    callers: int, copies: int
+) -> None:
+    """So few that there is never a backlog worth a load: what was lost so far counts."""
+    cores = Virtual(programs(LYING), cores=4)
+    cores.play([(0.0, LYING)] * callers, again=3000)
+    assert len(cores.loads) == copies
+    assert len(set(cores.loads)) == copies  # on as many cores
+    if copies > 1:  # after about the time that the load takes, after the first
+        assert 1.5 < cores.loaded_at_s[1] < 2.5
+    late = cores.latencies_s()[-500:]
+    assert sum(late) / len(late) == pytest.approx(cores.run_s * max(1, callers / 4))
+
+
+@pytest.mark.parametrize("rest_s", [0.0, 0.02, 0.1, 1.0])
+def test_a_copy_for_convenience_pushes_out_nothing_that_is_in_use(rest_s: float) -> None:
+    """Two callers of one program, one of another, and cores with memory for one."""
+    cores = Virtual(programs(LYING, STANDING), 2, programs_per_core=1, rest_s={STANDING: rest_s})
+    cores.play([(0.0, LYING), (0.0, LYING), (0.0, STANDING)], again=5000)
+    assert len(cores.loads) <= 4  # one in vain: it shows that memory is full
+    found = cores.latencies_s(STANDING)
+    assert max(found[len(found) // 2 :]) <= 2 * cores.run_s
+
+
+def test_a_copy_for_convenience_pushes_out_what_is_not_used_any_more() -> None:
+    cores = Virtual(programs(LYING, STANDING), 2, programs_per_core=1, rest_s={STANDING: 1e6})
+    both = [(0.0, LYING), (0.0, LYING), (0.0, STANDING), (3.0, STANDING)]
+    cores.play(both, again=5000)
+    sizes = [program.size for _, program in cores.loads]
+    assert sizes == [LYING, STANDING, LYING, STANDING, LYING, STANDING]
+    assert 13.0 < cores.loaded_at_s[4] < 15.0  # ten loading times after the other ran last
+    late = cores.latencies_s(LYING)[-1000:]
+    assert sum(late) / len(late) == pytest.approx(cores.run_s)
+
+
+def test_what_came_first_is_loaded_first() -> None:
+    cores = Virtual(programs(LYING, STANDING, SQUARE), cores=1)
+    cores.play([(0.0, SQUARE), (0.1, STANDING), (0.2, LYING)])
+    assert [program.size for _, program in cores.loads] == [SQUARE, STANDING, LYING]
+
+
+def test_loads_come_one_by_one_where_a_device_wants_that() -> None:
+    cores = Virtual(programs(LYING, STANDING, SQUARE), 3, limits=Limits(loads_at_once=1))
+    cores.play([(0.0, LYING), (0.1, STANDING), (0.2, SQUARE), (1.5, LYING)])
+    assert cores.loaded_at_s == pytest.approx([0.0, 1.01, 2.02])
+    assert {core for core, _ in cores.loads} == {0, 1, 2}
+    assert min(cores.latencies_s(LYING)) == pytest.approx(cores.run_s)  # while others load
+
+
 @pytest.mark.parametrize(
     ("waiting", "batches", "due", "chosen"),
     [

@@ -49,7 +49,9 @@ class Outcome:
 
 @dataclass(eq=False)
 class Core:
-    """Changed under the scheduler's lock, but for `worker` and `loaded`: its own thread's."""
+    """Changed under the scheduler's lock, but for what its own thread does while it has a job:
+    `worker`, `loaded` and `full`.
+    """
 
     index: int
     worker: Worker
@@ -58,6 +60,7 @@ class Core:
     job: Optional[Job] = None
     in_service: bool = True
     hung: bool = False  # its thread may never come back
+    full: bool = False  # it had to unload something to make room
     rests_until_s: float = 0.0
     last_used_s: float = 0.0
     failures: int = 0  # since its last success
@@ -142,6 +145,7 @@ class Core:
                 logger.info("core %d: %s makes room for %s", self.index, other.name, program.name)
                 self.worker.unload(other)
                 del self.loaded[other]
+                self.full = True
 
     def _reopen(self, reopen: Reopen) -> None:
         self.close()

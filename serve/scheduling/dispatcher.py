@@ -24,7 +24,7 @@ from serve.scheduling.faults import (
     after_hang,
     on_core,
 )
-from serve.scheduling.placement import Measured, choose_core
+from serve.scheduling.placement import Measured, Wish, choose_core
 from serve.scheduling.queues import Queue
 from serve.scheduling.request import Answer, Request, expiry
 from serve.scheduling.warming import Warming
@@ -73,7 +73,7 @@ class Dispatcher:
         self.retries = 0
         self._reopens = reopens
         self._shared = shared
-        self._measured = Measured()
+        self._measured = Measured(load_s=0.0 if shared else math.inf)
         self.offer(programs)
 
     @property
@@ -138,10 +138,10 @@ class Dispatcher:
         """A core is done with its job, well or not."""
         core.job = None
         core.last_used_s = now_s
-        if job.program is not None and outcome.load_s is not None:
+        if job.program is not None and outcome.load_s is not None and not self._shared:
             self._measured.add_load(job.program, outcome.load_s)
         if job.program is not None and outcome.run_s is not None:
-            self._measured.add_run(job.program, outcome.run_s)
+            self._measured.add_run(job.program, outcome.run_s, now_s)
         if outcome.error is not None:
             self._failed(core, job, outcome.error, now_s)
         elif job.program is not None and outcome.depth is not None:
@@ -176,13 +176,12 @@ class Dispatcher:
         if batch is None:
             return None
         program = ProgramKey(*size, batch)
-        load_s = 0.0 if self._shared else self._measured.load_s
-        worth_s = self._measured.worth_s(program, len(queue))
-        core = choose_core(program, self.cores, head.avoid, now_s, worth_s, load_s)
+        wish = Wish(program, len(queue), head.avoid)
+        core = choose_core(wish, self.cores, self._measured, now_s)
         if core is None or not (core.has(program) or self._may_load()):
             return None
         # Who makes a core load waits that much longer, so that programs do not take turns.
-        penalty_s = 0.0 if core.has(program) else load_s
+        penalty_s = 0.0 if core.has(program) else self._measured.known_load_s
         return _Plan(program, core, queue, head.arrived_s + penalty_s)
 
     def _to_warm(self, core: Core, now_s: float) -> Optional[ProgramKey]:

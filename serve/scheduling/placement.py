@@ -12,6 +12,7 @@ from serve.scheduling.core import Core
 from serve.scheduling.worker import ProgramKey
 
 _NEW_SHARE = 0.2  # of the latest measurement in a running mean
+_RECENT_LOADS = 10  # what ran within so many loading times is not pushed out for convenience
 
 
 @dataclass
@@ -20,51 +21,74 @@ class Measured:
 
     load_s: float = math.inf  # of any program; inf as long as none was loaded
     run_s: dict[ProgramKey, float] = field(default_factory=dict)
+    ran_at_s: dict[ProgramKey, float] = field(default_factory=dict)  # the last time
     # How long requests have waited for a program's holders while another core stood idle.
     starved_s: defaultdict[ProgramKey, float] = field(default_factory=lambda: defaultdict(float))
+
+    @property
+    def known_load_s(self) -> float:
+        return self.load_s if self.load_s < math.inf else 0.0
 
     def add_load(self, program: ProgramKey, seconds: float) -> None:
         first = self.load_s == math.inf
         self.load_s = seconds if first else _mean(self.load_s, seconds)
         self.starved_s.pop(program, None)
 
-    def add_run(self, program: ProgramKey, seconds: float) -> None:
+    def add_run(self, program: ProgramKey, seconds: float, now_s: float) -> None:
         self.run_s[program] = _mean(self.run_s.get(program, seconds), seconds)
+        self.ran_at_s[program] = now_s
 
-    def worth_s(self, program: ProgramKey, waiting: int) -> float:
-        """What a further copy would save: the time of one core for so many images that wait now,
-        and, since callers may hold back the next until these are answered, what it would have
-        saved already. 0 if the program never ran.
-        """
-        return waiting / program.batch * self.run_s.get(program, 0.0) + self.starved_s[program]
+    def backlog_s(self, program: ProgramKey, waiting: int) -> float:
+        """How long one core would need for so many images; 0 if the program never ran."""
+        return waiting / program.batch * self.run_s.get(program, 0.0)
+
+    def recent(self, program: ProgramKey, now_s: float) -> bool:
+        return now_s - self.ran_at_s.get(program, -math.inf) < _RECENT_LOADS * self.load_s
 
 
 def _mean(mean: float, latest: float) -> float:
     return mean + _NEW_SHARE * (latest - mean)
 
 
-def choose_core(
-    program: ProgramKey,
-    cores: Sequence[Core],
-    avoid: Collection[int],
-    now_s: float,
-    worth_s: float,
-    load_s: float,
-) -> Optional[Core]:
-    """The core to run `program` now, or None if it should wait for one.
+@dataclass(frozen=True)
+class Wish:
+    """A program that should run now."""
 
-    Of the idle cores that hold it, the one that holds fewest others, so that these stay free for
-    what only they hold. With none that holds it, the least recently used. Where its holders are
-    busy, another core loads a copy only if that is worth more time than it takes. Cores in `avoid`
-    are used only if there is no other.
+    program: ProgramKey
+    waiting: int  # images
+    avoid: Collection[int]  # cores, unless there is no other
+
+
+def choose_core(
+    wish: Wish, cores: Sequence[Core], measured: Measured, now_s: float
+) -> Optional[Core]:
+    """The core for a wish, or None if it should wait for one.
+
+    Of the idle cores that hold the program, the one that holds fewest others, so that these stay
+    free for what only they hold. With none that holds it, the least recently used. Where its
+    holders are busy, another core loads a copy only if that saves more time than it takes: now, or,
+    since callers may hold back the next image until these are answered, all in all. In the second
+    case nothing is pushed out that is in use and nowhere else.
     """
     serving = [core for core in cores if core.in_service]
-    usable = [core for core in serving if core.index not in avoid] or serving
-    holders = [core for core in usable if core.has(program)]
-    idle = [core for core in holders if core.idle(now_s)]
-    if idle:
-        return min(idle, key=lambda core: (len(core.loaded), core.last_used_s))
-    if holders and worth_s < load_s * len(holders):
-        return None
+    usable = [core for core in serving if core.index not in wish.avoid] or serving
+    holders = [core for core in usable if core.has(wish.program)]
+    ready = [core for core in holders if core.idle(now_s)]
+    if ready:
+        return min(ready, key=lambda core: (len(core.loaded), core.last_used_s))
     idle = [core for core in usable if core.idle(now_s)]
+    backlog_s = measured.backlog_s(wish.program, wish.waiting)
+    cost_s = measured.load_s * len(holders)
+    if holders and backlog_s < cost_s:
+        if backlog_s + measured.starved_s[wish.program] < cost_s:
+            return None
+        idle = [core for core in idle if not _would_miss(core, serving, measured, now_s)]
     return min(idle, key=lambda core: core.last_used_s, default=None)
+
+
+def _would_miss(core: Core, serving: Sequence[Core], measured: Measured, now_s: float) -> bool:
+    """Whether another program could push out one that would soon be loaded again."""
+    oldest = next(iter(core.loaded), None)
+    if oldest is None or not core.full or not measured.recent(oldest, now_s):
+        return False
+    return sum(other.has(oldest) for other in serving) == 1
