@@ -22,15 +22,23 @@ from tests.folder_jobs import GOLDEN
 from tests.hostile import encoded, picture
 
 
-def library_of(keys: Sequence[ProgramKey]) -> Library:
-    """Programs for OpenVINO, as far as a manifest goes."""
+def library_of(keys: Sequence[ProgramKey], builds: bool = False) -> Library:
+    """Programs for OpenVINO, as far as a manifest goes; with `builds` any size can be had."""
+
+    def build(sizes: Sequence[Size]) -> list[Artifact]:
+        return [_artifact([ProgramKey(*size, 1) for size in sizes])]
+
+    return Library([_artifact(keys)], build if builds else None)
+
+
+def _artifact(keys: Sequence[ProgramKey]) -> Artifact:
     manifest = parse_manifest(GOLDEN, "golden")
     first = manifest.programs[0]
     programs = tuple(
         replace(first, height_px=key.height_px, width_px=key.width_px, batch=key.batch)
         for key in keys
     )
-    return Library([Artifact(Path("nowhere"), replace(manifest, programs=programs), "0" * 64)])
+    return Artifact(Path("nowhere"), replace(manifest, programs=programs), "0" * 64)
 
 
 def image_of(engine: Engine, size: Size, seed: int = 0) -> Prepared:

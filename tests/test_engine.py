@@ -30,7 +30,7 @@ class Held:
         self.device = Device(model)
         self.release = self.device.release
         self._limits = Limits(queue_size=queue_size)
-        self.engine = Engine(library_of(programs(LYING)), BUCKETS, backend=self._backend)
+        self.engine = Engine(library_of(programs(LYING)), BUCKETS, backend=self.backend)
 
     def hold(self) -> threading.Thread:
         """Begin the run that hangs, and wait until it has begun."""
@@ -45,7 +45,7 @@ class Held:
     def images(self, count: int) -> list[Prepared]:
         return images_of(self.engine, count, LYING)
 
-    def _backend(self, _library: Library, _images: int) -> Backend:
+    def backend(self, _library: Library, _images: int) -> Backend:
         worker = self.device.worker
         return Backend([worker(0)], worker, images_at_once=1, limits=self._limits)
 
@@ -141,11 +141,22 @@ def test_a_size_without_a_program_says_how_to_get_it() -> None:
 
 
 def test_a_forked_process_is_refused_and_does_not_hang(held: Held) -> None:
-    held.release()
+    held.hold()
     (one,) = held.images(1)
-    held.engine.run(one)
     told = forked(lambda: held.engine.run(one))
     assert 'start workers with multiprocessing.get_context("spawn")' in told
     assert "start workers with" in forked(lambda: held.engine.make_ready([LYING]))
     assert forked(held.engine.close) == ""
+    held.release()
     assert is_depth_of(held.engine.run(one).values, one)
+
+
+def test_sizes_that_are_built_later_are_served_too(held: Held) -> None:
+    held.release()
+    library = library_of(programs(LYING), builds=True)
+    with Engine(library, EXACT, short_side_px=28, backend=held.backend) as engine:
+        for size in (LYING, STANDING, SQUARE):
+            engine.make_ready([size])
+            one = image_of(engine, size)
+            assert is_depth_of(engine.run(one).values, one)
+    assert library.sizes == [LYING, STANDING, SQUARE]

@@ -181,7 +181,7 @@ class Dispatcher:
         if core is None or not (core.has(program) or self._may_load()):
             return None
         # Who makes a core load waits that much longer, so that programs do not take turns.
-        penalty_s = 0.0 if core.has(program) else self._measured.known_load_s
+        penalty_s = 0.0 if core.has(program) else self._measured.load_s
         return _Plan(program, core, queue, head.arrived_s + penalty_s)
 
     def _to_warm(self, core: Core, now_s: float) -> Optional[ProgramKey]:

@@ -25,10 +25,6 @@ class Measured:
     # How long requests have waited for a program's holders while another core stood idle.
     starved_s: defaultdict[ProgramKey, float] = field(default_factory=lambda: defaultdict(float))
 
-    @property
-    def known_load_s(self) -> float:
-        return self.load_s if self.load_s < math.inf else 0.0
-
     def add_load(self, program: ProgramKey, seconds: float) -> None:
         first = self.load_s == math.inf
         self.load_s = seconds if first else _mean(self.load_s, seconds)
