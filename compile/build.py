@@ -14,9 +14,19 @@ from compile.package import package, provenance_versions, scratch_in
 from compile.parity import failure, worst
 from compile.probes import Picture
 from compile.programs import Proven, Step, Workshop, stem_name
+from compile.quantisation import ADVICE, Quantisation, check_float_layers
 from compile.report import ProgramReport, write_reports
 from compile.specialise import specialise
-from compile.targets import Builder, Limit, Target, builder, ready, target_named
+from compile.targets import (
+    Builder,
+    Limit,
+    Target,
+    builder,
+    calibration_versions,
+    quantiser,
+    ready,
+    target_named,
+)
 from depth_anything_v2.artifact import (
     FORMAT,
     CheckpointFacts,
@@ -55,6 +65,7 @@ class Request:
     split: bool = False  # encoder and decoder as programs of their own
     settings: Settings = field(default_factory=Settings)  # of a Neuron compiler
     forms: Sequence[str] = ()  # of lowering passes, beside or in place of the target's
+    quantisation: Optional[Quantisation] = None  # of a precision that is calibrated
 
     def shapes(self) -> Iterator[tuple[tuple[int, int], int]]:
         for size in dict.fromkeys(self.sizes):
@@ -77,11 +88,9 @@ def build(request: Request, out: Path, on_step: Step = lambda _: None) -> Path:
     far. Nothing is left in `out` then.
     """
     target = target_named(request.target, request.precision)
-    ready(target)
+    ready(target, request.precision)
     maker = builder(target)
-    for batch in request.batches:
-        if batch < 1:
-            raise InputError(f"batch {batch}: must be at least 1")
+    _check(request, target)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -93,10 +102,22 @@ def build(request: Request, out: Path, on_step: Step = lambda _: None) -> Path:
         (folder / "programs").mkdir(parents=True)
         built = _build_programs(request, target, maker, folder, on_step)
         if built.failures and not request.force:
-            raise ParityError("; ".join(built.failures))
+            raise ParityError("; ".join(built.failures) + (ADVICE if request.quantisation else ""))
         manifest = _manifest(request, target, maker, built)
-        write_reports(folder, manifest, built.reports)
+        calibration = request.quantisation.calibration if request.quantisation else None
+        write_reports(folder, manifest, built.reports, calibration)
         return package(folder, manifest, out)
+
+
+def _check(request: Request, target: Target) -> None:
+    for batch in request.batches:
+        if batch < 1:
+            raise InputError(f"batch {batch}: must be at least 1")
+    calibrated = request.precision in target.calibrated
+    if calibrated and request.quantisation is None:
+        raise InputError(f"precision {request.precision!r} needs images to calibrate on; name some")
+    if not calibrated and request.quantisation is not None:
+        raise InputError(f"precision {request.precision!r} is not calibrated, and takes no images")
 
 
 def _build_programs(
@@ -111,6 +132,7 @@ def _build_programs(
         request.split,
         request.settings,
         with_forms(target.passes, request.forms),
+        request.quantisation,
     )
     built = _Built()
     network: Optional[DepthAnything] = None
@@ -118,6 +140,8 @@ def _build_programs(
         on_step(f"{stem_name(size, batch)}: specialise")
         if network is None:
             network = specialise(request.model, request.checkpoint, size)
+            if request.quantisation is not None:
+                check_float_layers(network, request.quantisation.float_layers)
         else:
             network.fix_size(*size)
         proven = workshop.make(network, batch, on_step)
@@ -159,6 +183,13 @@ def _other_flags(reports: Sequence[ProgramReport]) -> Iterator[str]:
             yield f"{report.name}: dynamic batch"
 
 
+def _quantised_flags(request: Request, target: Target) -> Iterator[str]:
+    found = quantiser(target, request.precision)
+    if found and request.quantisation:
+        yield from found.flags()
+        yield from request.quantisation.flags()
+
+
 def _manifest(request: Request, target: Target, maker: Builder, built: _Built) -> Manifest:
     limit = target.limits[request.precision]
     passes = with_forms(target.passes, request.forms)
@@ -181,9 +212,14 @@ def _manifest(request: Request, target: Target, maker: Builder, built: _Built) -
         compiler_flags=(
             *maker.flags(request.precision),
             *lowering,
+            *_quantised_flags(request, target),
             *_other_flags(built.reports),
         ),
-        versions={**provenance_versions(), **maker.versions()},
+        versions={
+            **provenance_versions(),
+            **maker.versions(),
+            **calibration_versions(target, request.precision),
+        },
         parity_limit=ParityLimit(
             limit.max_rel, limit.mean_rel, None if target.device else not built.failures
         ),

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from compile.build import Request
 
 IMAGES = typer.Option(
-    Path("input_images"), help="Folder of photographs that parity uses beside its own test images."
+    Path("input_images"),
+    help="Folder of photographs: parity uses up to 3 beside its own test images, and int8 is "
+    "calibrated on up to 32 others.",
+)
+FLOAT_LAYERS_HELP = (
+    "int8: parts of the network that stay float, in place of decoder and encoder.patch_embed. "
+    "Name modules, like decoder.head2 or encoder.blocks.0. Repeatable."
 )
 MAX_PHOTOGRAPHS = 3  # each costs an eager run per program
 
@@ -28,8 +34,8 @@ def build(
     ),
     precision: Optional[str] = typer.Option(
         None,
-        help="fp32, or with openvino bf16; for inf1 and inf2 a compiler mode, see `python -m "
-        "compile precision`. By default the target's first.",
+        help="fp32, or with openvino bf16 or int8; for inf1 and inf2 a compiler mode, see `python "
+        "-m compile precision`. By default the target's first.",
     ),
     size: list[str] = typer.Option(
         ["518x518"], help="HEIGHTxWIDTH in px, multiples of 14. Repeat it for several programs."
@@ -53,6 +59,7 @@ def build(
         help="A lowering pass beside those of the target, or another form of one: resize=conv1x1, "
         "attention_blocks=4. See compile/lowering/README.md. Repeatable.",
     ),
+    float_layers: list[str] = typer.Option([], help=FLOAT_LAYERS_HELP),
     timeout_s: Optional[float] = typer.Option(
         None, min=1, help="inf1 and inf2: end a compiler run after this long; by default 2 hours."
     ),
@@ -68,7 +75,9 @@ def build(
 
     sizes, batches = list(dict.fromkeys(size)), list(dict.fromkeys(batch))
     with steps(total=1 + 3 * len(sizes) * len(batches)) as step:
-        request = requested(model, target, precision, sizes, batches, checkpoint, images, step)
+        request = requested(
+            model, target, precision, sizes, batches, checkpoint, images, step, float_layers
+        )
         if timeout_s is not None:
             request = replace(request, settings=replace(request.settings, timeout_s=timeout_s))
         folder = build_artifact(replace(request, split=split, force=force, forms=form), out, step)
@@ -84,22 +93,35 @@ def requested(
     checkpoint: Optional[str],
     images: Path,
     on_step: Callable[[str], None],
+    float_layers: Sequence[str] = (),
 ) -> Request:
     """What a command line or a job file asks for, with the weights read.
 
-    Raises TargetError, InputError, HostError or CheckpointError.
+    Raises TargetError, InputError, BuildError or CheckpointError.
     """
     from compile.build import Request
-    from compile.probes import photographs
+    from compile.quantisation import pictures_for
     from compile.targets import default_precision, ready, target_named
     from compile.weights import read
     from depth_anything_v2.sizes import parse_size
 
     row = model_named(model)
     precision = precision or default_precision(target)
-    ready(target_named(target, precision))  # before weights of a gigabyte are read
+    chosen = target_named(target, precision)
+    ready(chosen, precision)  # before weights of a gigabyte are read
+    pictures, quantisation = pictures_for(
+        images, MAX_PHOTOGRAPHS, precision in chosen.calibrated, float_layers
+    )
     shapes = [parse_size(text) for text in sizes]
     on_step(f"read the weights of {model}")
     weights = read(row, checkpoint)
-    pictures = photographs(images, MAX_PHOTOGRAPHS)
-    return Request(row, weights, target, precision, shapes, batches, pictures)
+    return Request(
+        row,
+        weights,
+        target,
+        precision,
+        shapes,
+        batches,
+        pictures,
+        quantisation=quantisation,
+    )

@@ -26,6 +26,9 @@ def job(
     split: Optional[bool] = typer.Option(None, "--split", help="Encoder and decoder apart."),
     form: Optional[list[str]] = typer.Option(None, help="Lowering, like `build`. Repeatable."),
     images: Optional[str] = typer.Option(None, help="Folder of photographs for the checks."),
+    float_layers: Optional[list[str]] = typer.Option(
+        None, help="Parts that stay float in int8, like `build`. Repeatable."
+    ),
     out: Optional[str] = typer.Option(None, help="Folder that receives artifact and report."),
     store: Optional[str] = typer.Option(None, help="s3://bucket/prefix, or a folder, to push to."),
     endpoint_url: Optional[str] = typer.Option(None, help="S3 server other than AWS."),
@@ -55,6 +58,7 @@ def job(
         "split": split,
         "forms": form or None,
         "images": images,
+        "float_layers": float_layers or None,
         "out": out,
         "store": store,
         "endpoint_url": endpoint_url,

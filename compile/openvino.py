@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from compile.errors import BuildError
+from compile.quantisation import Change
 from compile.targets import Run
 from compile.trace import export_onnx
 from depth_anything_v2.depth_map import FloatArray
@@ -20,7 +21,9 @@ from depth_anything_v2.errors import first_line
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 import openvino as ov  # noqa: E402
 
-_HINTS = {"fp32": "f32", "bf16": "bf16"}
+# What int8 leaves in float is float32, also where a CPU could take bf16: the gate's numbers are to
+# hold on every CPU.
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 def runs_natively(precision: str) -> bool:
@@ -34,15 +37,25 @@ def build(network: nn.Module, example: Tensor, stem: Path, precision: str) -> li
     """Export, convert, and save `stem.xml` and `stem.bin`; weights stay float32.
 
     By way of ONNX: OpenVINO's own reading of a torch trace does not load under torch 1.13, and
-    gives the same graph where it does. Raises BuildError too if this CPU cannot prove the precision.
+    gives the same graph where it does. Raises BuildError if this CPU cannot prove the precision.
     """
     _check_native(precision)
+    return _converted(network, example, stem, lambda graph: graph)
+
+
+def build_quantised(network: nn.Module, example: Tensor, stem: Path, change: Change) -> list[Path]:
+    """As `build`, with the graph changed before it is saved."""
+    return _converted(network, example, stem, change)
+
+
+def _converted(network: nn.Module, example: Tensor, stem: Path, change: Change) -> list[Path]:
     entry, weights = (stem.parent / f"{stem.name}.{suffix}" for suffix in ("xml", "bin"))
     with tempfile.TemporaryDirectory() as scratch:
         exported = Path(scratch) / "network.onnx"
         export_onnx(network, example, exported)
         try:
-            ov.save_model(ov.Core().read_model(exported), entry, compress_to_fp16=False)
+            graph = change(ov.Core().read_model(exported))
+            ov.save_model(graph, entry, compress_to_fp16=False)
         except RuntimeError as error:
             raise BuildError(
                 f"OpenVINO could not convert the network: {first_line(error)}"
@@ -69,8 +82,9 @@ def load(files: Sequence[Path], precision: str) -> Run:
 def _check_native(precision: str) -> None:
     if not runs_natively(precision):
         raise BuildError(
-            f"this CPU has no {precision}: the numbers would be those of float32, and prove nothing "
-            f"about {precision}; use --precision fp32, or compile on a CPU with AVX-512 and bf16"
+            f"this CPU has no {precision}: the numbers would be those of float32, and prove "
+            f"nothing about {precision}; use --precision fp32, or compile on a CPU with AVX-512 "
+            "and bf16"
         )
 
 

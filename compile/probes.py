@@ -31,6 +31,7 @@ class Probe:
 class Picture:
     name: str
     pixels: Pixels  # [H,W,3] BGR
+    sha256: str = ""  # of the file, where there is one
 
 
 def photographs(folder: Path, limit: int) -> list[Picture]:
@@ -43,7 +44,8 @@ def photographs(folder: Path, limit: int) -> list[Picture]:
         if len(found) == limit:
             break
         try:
-            found.append(Picture(path.name, read_image(path).pixels))
+            image = read_image(path)
+            found.append(Picture(path.name, image.pixels, image.sha256))
         except ImageError as error:
             logger.info("not used as a test image: %s", error)
     return found

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Callable, Optional, Union
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from compile.calibration import batches
 from compile.errors import PreflightError
 from compile.lowering.network import OpenNetwork
 from compile.lowering.passes import lower
@@ -22,7 +24,8 @@ from compile.parity import ProbeResult, measure
 from compile.preflight.check import preflight
 from compile.preflight.report import PreflightReport
 from compile.probes import Picture, probes
-from compile.targets import Builder, DeviceBuilder, Run, Target
+from compile.quantisation import Inputs, Quantisation
+from compile.targets import Builder, DeviceBuilder, QuantisingBuilder, Run, Target, quantiser
 from depth_anything_v2.artifact import DECODER, ENCODER, FUSED
 from depth_anything_v2.depth_map import FloatArray
 from depth_anything_v2.network import DepthAnything
@@ -65,6 +68,7 @@ class Workshop:
     apart: bool  # encoder and decoder as programs of their own
     settings: Settings  # of a Neuron compiler
     passes: tuple[str, ...]  # that lower the network
+    quantisation: Optional[Quantisation] = None  # of a calibrated precision
 
     def make(self, network: DepthAnything, batch: int, on_step: Step) -> Proven:
         """Lower, compile and measure at the network's size.
@@ -73,7 +77,7 @@ class Workshop:
         """
         name = stem_name(network.size, batch)
         if not self.target.device:
-            on_step(f"{name}: build for {self.target.name}")
+            on_step(f"{name}: build for {self.target.name}{self._calibrated_on()}")
             compiled = tuple(self._on_cpu(self._lowered(network), network.size, batch))
             on_step(f"{name}: parity of the saved program with the eager network")
             return self._measured(network, compiled, batch)
@@ -90,14 +94,44 @@ class Workshop:
         stages: list[tuple[str, nn.Module]] = [(FUSED, lowered)]
         if self.apart:
             stages = list(zip((ENCODER, DECODER), split(lowered)))
+        inputs = partial(self._calibration_inputs, size, batch)
         for stage, module in stages:
             started = time.perf_counter()
             stem = self.folder / stem_name(size, batch, stage)
-            files = self.maker.build(module, example, stem, self.precision)
+            files = self._written(module, example, stem, inputs)
             yield Compiled(stage, batch, tuple(files), time.perf_counter() - started)
             if stage == ENCODER:
                 with torch.no_grad():
                     example = module(example)
+                inputs = partial(_through, module, inputs)
+
+    def _written(
+        self, module: nn.Module, example: Tensor, stem: Path, inputs: Inputs
+    ) -> list[Path]:
+        found = quantiser(self.target, self.precision)
+        if found is None or self.quantisation is None:
+            return self.maker.build(module, example, stem, self.precision)
+        if not isinstance(self.maker, QuantisingBuilder):
+            raise TypeError(f"target {self.target.name} has no build_quantised")
+        change = partial(
+            found.quantised, inputs=inputs, float_layers=self.quantisation.float_layers
+        )
+        return self.maker.build_quantised(module, example, stem, change)
+
+    def _calibration_inputs(self, size: tuple[int, int], batch: int) -> list[FloatArray]:
+        """As the programs get them, `batch` at a time."""
+        if self.quantisation is None:
+            return []
+        images = list(self.quantisation.calibration.inputs(size))
+        folded = NORMALISATION in self.passes
+        return [unnormalised(one) if folded else one for one in batches(images, batch)]
+
+    def _calibrated_on(self) -> str:
+        if self.quantisation is None:
+            return ""
+        images = self.quantisation.calibration
+        missed = f", {images.unreadable} more could not be read" if images.unreadable else ""
+        return f", calibrated on {len(images.images)} images{missed}"
 
     def _for_device(self, network: DepthAnything, batch: int) -> Iterator[Compiled]:
         maker = self.maker
@@ -131,6 +165,12 @@ class Workshop:
         run = chained(runs, self.passes)
         results = measure(network, run, probes(network.size, self.photographs), batch)
         return Proven(compiled, results, time.perf_counter() - started)
+
+
+def _through(module: nn.Module, inputs: Inputs) -> list[FloatArray]:
+    """What a stage makes of its inputs: those of the next."""
+    with torch.no_grad():
+        return [module(torch.from_numpy(one)).numpy() for one in inputs()]
 
 
 def chained(runs: Sequence[Run], passes: Sequence[str]) -> Run:

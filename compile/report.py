@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Optional
 
+from compile.calibration import Calibration
 from compile.neuron.record import BuildRecord
 from compile.parity import ProbeResult
 from compile.preflight.report import PreflightReport
@@ -39,7 +40,12 @@ class ProgramReport:
         return cls(name, one.build_s, proven.parity_s, proven.results, one.record, proven.preflight)
 
 
-def write_reports(folder: Path, manifest: Manifest, reports: Sequence[ProgramReport]) -> None:
+def write_reports(
+    folder: Path,
+    manifest: Manifest,
+    reports: Sequence[ProgramReport],
+    calibration: Optional[Calibration] = None,
+) -> None:
     """Write report.json and report.md: everything that may differ from one build to the next."""
     made = datetime.now(timezone.utc).isoformat(timespec="seconds")
     machine = {"host": platform.platform(), "processor": platform.processor()}
@@ -49,11 +55,32 @@ def write_reports(folder: Path, manifest: Manifest, reports: Sequence[ProgramRep
         "manifest": asdict(manifest),
         "programs": [asdict(report) for report in reports],
     }
+    if calibration:
+        data["calibration"] = _calibration_facts(calibration)
     (folder / "report.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    lines = [*_heading(manifest, made, machine["host"]), *_table(manifest.programs)]
+    lines = [*_heading(manifest, made, machine["host"]), *_calibration_lines(calibration)]
+    lines += _table(manifest.programs)
     for report in reports:
         lines += ["", *_program(report)]
     (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _calibration_facts(calibration: Calibration) -> dict[str, object]:
+    return {
+        "sha256": calibration.sha256,
+        "unreadable": calibration.unreadable,
+        "images": [{"name": one.path.name, "sha256": one.sha256} for one in calibration.images],
+    }
+
+
+def _calibration_lines(calibration: Optional[Calibration]) -> list[str]:
+    if calibration is None:
+        return []
+    return [
+        f"Calibrated on {len(calibration.images)} images, of which parity sees none; "
+        f"{calibration.unreadable} more could not be read. report.json names them.",
+        "",
+    ]
 
 
 def add_verification(folder: Path, verification: Verification, table: str) -> None:

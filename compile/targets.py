@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib import import_module
+from dataclasses import dataclass, field
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional, Protocol, cast, runtime_checkable
 
@@ -14,6 +14,7 @@ from compile.errors import BuildError, TargetError
 from compile.lowering.passes import NEURON_PASSES
 from compile.modes import modes_of
 from compile.neuron.host import check_host
+from compile.quantisation import Change, Quantiser
 from depth_anything_v2.depth_map import FloatArray
 
 if TYPE_CHECKING:
@@ -37,6 +38,16 @@ class Builder(Protocol):
 
     def versions(self) -> dict[str, str]:
         """Name and version of the packages that made the program."""
+
+
+@runtime_checkable
+class QuantisingBuilder(Protocol):
+    """What the module of a target with whole-number precisions provides beside that."""
+
+    def build_quantised(
+        self, network: nn.Module, example: Tensor, stem: Path, change: Change
+    ) -> list[Path]:
+        """As `build`, with the converted graph changed before it is saved."""
 
 
 @runtime_checkable
@@ -67,6 +78,14 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """A precision whose programs are calibrated on the user's images."""
+
+    module: str  # a Quantiser
+    package: str  # that it is made with, and that not everybody has
+
+
+@dataclass(frozen=True)
 class Target:
     name: str
     module: str
@@ -74,6 +93,7 @@ class Target:
     summary: str
     passes: tuple[str, ...] = ()  # lowering passes that it needs, see compile/lowering
     device: bool = False  # its programs give right numbers on its device only
+    calibrated: Mapping[str, Calibrated] = field(default_factory=dict)  # by precision
 
 
 FP32 = Limit(max_rel=5e-4, mean_rel=5e-5)
@@ -88,7 +108,13 @@ def _modes(target: str, default: str) -> dict[str, Limit]:
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
-        Target("openvino", "compile.openvino", {"fp32": FP32, "bf16": BF16}, "CPU; the default"),
+        Target(
+            "openvino",
+            "compile.openvino",
+            {"fp32": FP32, "bf16": BF16, "int8": BF16},
+            "CPU; the default",
+            calibrated={"int8": Calibrated("compile.openvino_int8", "nncf")},
+        ),
         Target("onnx", "compile.onnx", {"fp32": FP32}, "ONNX Runtime and other tools"),
         Target("torchscript", "compile.torchscript", {"fp32": FP32}, "CPU; torch itself"),
         Target(
@@ -129,10 +155,32 @@ def target_named(name: str, precision: Optional[str] = None) -> Target:
     return target
 
 
-def ready(target: Target) -> None:
-    """Raises HostError if this machine lacks what a device target's compiler needs."""
+def ready(target: Target, precision: Optional[str] = None) -> None:
+    """Raises HostError if this machine lacks what a device target's compiler needs.
+
+    BuildError if it lacks the package that the precision is made with.
+    """
     if target.device:
         check_host(target.name)
+    row = target.calibrated.get(precision or "")
+    if row and precision and not calibration_versions(target, precision):
+        raise BuildError(
+            f"precision {precision!r} is made with {row.package}, which is not installed here: "
+            "`make setup-int8` adds it to .venv. It cannot be installed beside torch 1.13 "
+            "(.venv-inf1), whose numpy is too old for it; what is built in .venv is served in both"
+        )
+
+
+def calibration_versions(target: Target, precision: str) -> dict[str, str]:
+    """Name and version of what a calibrated precision is made with; imports nothing.
+
+    Empty for other precisions, and if it is not installed.
+    """
+    try:
+        package = target.calibrated[precision].package
+        return {package: metadata.version(package)}
+    except (KeyError, metadata.PackageNotFoundError):
+        return {}
 
 
 def builder(target: Target) -> Builder:
@@ -144,3 +192,9 @@ def builder(target: Target) -> Builder:
             f"target {target.name!r} needs a package that is not installed ({error}); "
             "run `make setup`"
         ) from error
+
+
+def quantiser(target: Target, precision: str) -> Optional[Quantiser]:
+    """The module of a calibrated precision; None for other precisions."""
+    row = target.calibrated.get(precision)
+    return cast(Quantiser, import_module(row.module)) if row else None

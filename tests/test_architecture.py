@@ -30,6 +30,7 @@ HEAVY_SERVE |= {"serve.runtime_neuron", "serve.runtime_neuronx"}
 
 # Packages that not everybody has: the one file of each package of ours that may know them.
 OPTIONAL = {
+    "nncf": {"compile/openvino_int8.py"},
     "openvino": {"compile/openvino.py", "serve/runtime_openvino.py"},
     "onnxruntime": {"compile/onnx.py", "serve/runtime_onnxruntime.py"},
     "torch_neuron": {"compile/inf1.py", "serve/runtime_neuron.py"},

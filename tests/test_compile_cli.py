@@ -95,7 +95,7 @@ def test_build_prints_the_folder_and_shows_progress_on_stderr(
         (("--target", "vax"), "no target 'vax'; choose from openvino, onnx, torchscript"),
         (
             ("--precision", "int4"),
-            "target 'openvino' has no precision 'int4'; choose from fp32, bf16",
+            "target 'openvino' has no precision 'int4'; choose from fp32, bf16, int8",
         ),
         (("--batch", "0"), "batch 0: must be at least 1"),
     ],

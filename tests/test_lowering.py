@@ -113,7 +113,7 @@ def test_normalisation_folds_into_the_convolution_and_into_the_product_alike() -
     rewrites.multiply_patches(before, "")
     rewrites.multiply_patches(after, "")
     rewrites.fold_normalisation(after, "")
-    assert torch.equal(before.encoder.embed.weight, after.encoder.embed.weight)
+    assert torch.equal(before.encoder.patch_embed.weight, after.encoder.patch_embed.weight)
     assert torch.equal(before(pixels(SIZE)), after(pixels(SIZE)))
 
 

@@ -16,7 +16,7 @@ from compile.job.report import REPORT, Section, write_report
 from compile.job.spec import AUTO, JobSpec
 from compile.job.steps import Done, Say
 from compile.package import is_whole, provenance_versions
-from compile.targets import builder, ready, target_named
+from compile.targets import builder, calibration_versions, ready, target_named
 from depth_anything_v2.config import UNTRAINED
 from depth_anything_v2.digest import sha256_file
 
@@ -39,8 +39,12 @@ class Job:
 
     def __post_init__(self) -> None:
         self.sections: list[Section] = []
-        maker = builder(target_named(self.spec.target))
-        versions = {**provenance_versions(), **maker.versions()}  # with a hash of our own code
+        target = target_named(self.spec.target)
+        versions = {
+            **provenance_versions(),  # with a hash of our own code
+            **builder(target).versions(),
+            **calibration_versions(target, self.spec.precision),
+        }
         self._versions = json.dumps(versions, sort_keys=True)
 
     def run(self) -> Path:
@@ -101,7 +105,8 @@ def run_job(spec: JobSpec, say: Say) -> Outcome:
 
     Raises JobError if another process runs it, and what the steps raise.
     """
-    ready(target_named(spec.target, None if spec.precision == AUTO else spec.precision))
+    asked = None if spec.precision == AUTO else spec.precision
+    ready(target_named(spec.target, asked), asked)
     folder = job_folder(spec)
     with ledger_in(folder) as ledger:
         steps.passes_of(spec)

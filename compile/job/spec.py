@@ -37,7 +37,8 @@ class JobSpec:
     accept_licence: bool = False  # of a published checkpoint that asks for it
     split: bool = False  # encoder and decoder as programs of their own
     forms: tuple[str, ...] = ()  # of lowering passes, beside or in place of the target's
-    images: str = "input_images"  # photographs for forecast and parity
+    images: str = "input_images"  # photographs for forecast and parity, and to calibrate int8 on
+    float_layers: tuple[str, ...] = ()  # of int8, in place of those that stay float by default
     out: str = "artifacts"
     store: Optional[str] = None  # s3://bucket/prefix or a folder to push to
     endpoint_url: Optional[str] = None  # S3 server other than AWS

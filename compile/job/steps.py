@@ -20,7 +20,8 @@ from compile.plan.plan import plan_for
 from compile.precision.survey import survey
 from compile.preflight.programs import lane_remark, network_for, preflight_all
 from compile.preflight.report import all_together
-from compile.probes import photographs
+from compile.probes import Picture, photographs
+from compile.quantisation import Quantisation, pictures_for
 from compile.specialise import specialise
 from compile.store.names import ALIASES, program_files
 from compile.store.objects import open_store
@@ -65,9 +66,18 @@ def fetch_weights(spec: JobSpec, say: Say) -> Done:
 
 
 def photographs_hash(spec: JobSpec) -> str:
-    """Of the photographs that forecast and parity use."""
-    found = photographs(Path(spec.images), MAX_PHOTOGRAPHS)
-    return inputs_hash(*(sha256_bytes(picture.pixels.tobytes()) for picture in found))
+    """Of the photographs that forecast and parity use, and of those to calibrate on.
+
+    Raises InputError if there are none where some are needed.
+    """
+    found, quantisation = _pictures(spec, spec.precision)
+    hashes = [sha256_bytes(picture.pixels.tobytes()) for picture in found]
+    return inputs_hash(*hashes, *([quantisation.calibration.sha256] if quantisation else ()))
+
+
+def _pictures(spec: JobSpec, precision: str) -> tuple[list[Picture], Optional[Quantisation]]:
+    calibrated = precision in target_named(spec.target).calibrated
+    return pictures_for(Path(spec.images), MAX_PHOTOGRAPHS, calibrated, spec.float_layers)
 
 
 def passes_of(spec: JobSpec) -> tuple[str, ...]:
@@ -131,6 +141,7 @@ def estimate_plan(spec: JobSpec) -> Optional[str]:
 def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Done:
     """Build, prove and package. Result: the folder's name in `out`. Raises what `build` raises."""
     model = model_named(spec.model)
+    pictures, quantisation = _pictures(spec, precision)
     request = Request(
         model,
         read(model, weights),
@@ -138,9 +149,10 @@ def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Don
         precision,
         list(dict.fromkeys(size for size, _ in spec.shapes)),
         list(dict.fromkeys(spec.batches)),
-        photographs(Path(spec.images), MAX_PHOTOGRAPHS),
+        pictures,
         split=spec.split,
         forms=spec.forms,
+        quantisation=quantisation,
     )
     if spec.timeout_s is not None:
         request = replace(request, settings=replace(request.settings, timeout_s=spec.timeout_s))

@@ -77,7 +77,7 @@ class OpenEncoder(nn.Module):
         super().__init__()
         self.taps = encoder.taps
         convolution = encoder.patch_embed
-        self.embed: PatchEmbed = PatchConvolution(
+        self.patch_embed: PatchEmbed = PatchConvolution(
             convolution.weight, cast(Tensor, convolution.bias)
         )
         self.position: nn.Module = FixedPosition(encoder.position)
@@ -88,7 +88,9 @@ class OpenEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:  # [B,3,H,W] -> 4 x [B,h*w,D]
         # A zero row in front becomes the class token when the position is added.
-        x = torch.constant_pad_nd(self.embed(images), (0, 0, 1, 0)) + self.position()  # [B,N,D]
+        x = (
+            torch.constant_pad_nd(self.patch_embed(images), (0, 0, 1, 0)) + self.position()
+        )  # [B,N,D]
         features = []
         for index, block in enumerate(self.blocks):
             x = block(x)

@@ -27,7 +27,7 @@ def fix_position(network: OpenNetwork, _form: str) -> None:
 
 
 def fold_normalisation(network: OpenNetwork, _form: str) -> None:
-    embed = network.encoder.embed
+    embed = network.encoder.patch_embed
     weight = embed.weight.double().reshape(len(embed.weight), len(STD), -1)  # [D,3,14*14]
     mean, std = (torch.tensor(v, dtype=torch.float64)[:, None].to(weight) for v in (MEAN, STD))
     shift = (weight * (mean / std)).sum(dim=(1, 2))
@@ -36,10 +36,10 @@ def fold_normalisation(network: OpenNetwork, _form: str) -> None:
 
 
 def multiply_patches(network: OpenNetwork, _form: str) -> None:
-    embed = network.encoder.embed
+    embed = network.encoder.patch_embed
     if isinstance(embed, PatchConvolution):
         weight = _parameter(embed.weight.flatten(1))
-        network.encoder.embed = PatchMatmul(weight, embed.bias, network.grid)
+        network.encoder.patch_embed = PatchMatmul(weight, embed.bias, network.grid)
 
 
 def fold_attention_scale(network: OpenNetwork, _form: str) -> None:

@@ -1,0 +1,154 @@
+"""Precision int8 with NNCF itself: what passes, what does not, and serving without it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from importlib import import_module, metadata
+from pathlib import Path
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from compile.build import Request, build
+from compile.build_cli import MAX_PHOTOGRAPHS
+from compile.calibration import choose
+from compile.errors import BuildError, ParityError
+from compile.quantisation import Quantisation
+from compile.targets import builder, target_named
+from compile.weights import BUNDLED
+from depth_anything_v2.artifact import Artifact, read_artifact
+from depth_anything_v2.checkpoint import read_checkpoint
+from tests.fresh_python import run_python
+from tests.networks import DEMO, ROOT, SIZE
+
+SAMPLES = ROOT / "input_images"
+
+
+def _installed() -> bool:
+    try:
+        return bool(metadata.version("nncf"))
+    except metadata.PackageNotFoundError:
+        return False
+
+
+pytestmark = pytest.mark.skipif(
+    not _installed(), reason="NNCF is not installed: `make setup-int8` adds it in the CPU lane"
+)
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Artifact, Artifact]:
+    """What one command makes in two processes."""
+    command = [sys.executable, "-m", "compile", "build", "--model", "demo", "--precision", "int8"]
+    command += ["--size", "56x70", "--images", str(SAMPLES), "--checkpoint", str(BUNDLED)]
+    processes = [
+        subprocess.Popen(
+            [*command, "--out", str(tmp_path_factory.mktemp("int8"))],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    ends = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ends
+    assert {len(err.splitlines()) for _, err in ends} == {4}  # steps, and nothing of NNCF's
+    one, other = (read_artifact(Path(out.rstrip("\n"))) for out, _ in ends)
+    return one, other
+
+
+@pytest.fixture
+def built(twice: tuple[Artifact, Artifact]) -> Artifact:
+    return twice[0]
+
+
+def test_two_processes_give_the_same_identity(twice: tuple[Artifact, Artifact]) -> None:
+    assert twice[0].folder != twice[1].folder
+    assert twice[0].identity == twice[1].identity
+
+
+def test_the_demo_model_passes_the_gate(built: Artifact) -> None:
+    m = built.manifest
+    assert (m.precision, m.parity_limit.passed) == ("int8", True)
+    assert m.versions["nncf"] == metadata.version("nncf")
+    assert "calibration_images=3" in m.compiler_flags
+    (program,) = m.programs
+    assert program.parity
+    assert 1e-4 < program.parity.mean_rel < 0.01  # float32 would be nearer
+    for path in (built.folder / "programs").iterdir():
+        assert str(ROOT).encode() not in path.read_bytes()
+
+
+def test_layers_of_the_encoder_are_in_int8_and_no_others(built: Artifact) -> None:
+    file = built.manifest.programs[0].files[0]
+    nodes = list(ElementTree.parse(built.folder / file.path).iter("layer"))
+    quantisers = [node for node in nodes if node.get("type") == "FakeQuantize"]
+    assert len(quantisers) == 4 * DEMO.config.depth  # qkv, proj, fc1, fc2 of every block
+    weights = [node for node in nodes if node.find("data[@element_type='i8']") is not None]
+    assert len(weights) == 4 * DEMO.config.depth
+    assert not [node for node in quantisers if "decoder" in str(node.get("name"))]
+
+
+_SERVE = """
+import sys
+for name in ("nncf", "torch", "compile"):
+    sys.modules[name] = None
+import numpy as np
+from pathlib import Path
+from depth_anything_v2.artifact import read_artifact
+from serve.runtimes import open_runtime
+artifact = read_artifact(Path({folder!r}))
+runtime = open_runtime(artifact, artifact.manifest.programs)
+np.save({out!r}, runtime.run(np.load({images!r})))
+"""
+
+
+def test_serving_needs_neither_nncf_nor_torch(built: Artifact, tmp_path: Path) -> None:
+    images = np.random.default_rng(3).standard_normal((1, 3, *SIZE), dtype=np.float32)
+    np.save(tmp_path / "images.npy", images)
+    out = tmp_path / "depth.npy"
+    code = _SERVE.format(
+        folder=str(built.folder), images=str(tmp_path / "images.npy"), out=str(out)
+    )
+    done = run_python("-W", "error", "-c", code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    files = [built.folder / file.path for file in built.manifest.programs[0].files]
+    run = builder(target_named("openvino")).load(files, "int8")
+    np.testing.assert_allclose(np.load(out), run(images), rtol=1e-4)
+
+
+def test_layers_that_bear_no_int8_are_found_out(tmp_path: Path) -> None:
+    gate, calibration = choose(SAMPLES, MAX_PHOTOGRAPHS)
+    asked = Request(DEMO, read_checkpoint(BUNDLED), "openvino", "int8", [SIZE], photographs=gate)
+    decoder = Quantisation(calibration, ("encoder",))
+    with pytest.raises(ParityError, match="mean_rel .*Nothing is written"):
+        build(replace(asked, quantisation=decoder), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+class OneLayer:
+    """Looks like a graph of one layer, and is none."""
+
+    def get_ordered_ops(self) -> list[OneLayer]:
+        return [self]
+
+    def get_type_name(self) -> str:
+        return "MatMul"
+
+    def get_friendly_name(self) -> str:
+        return "/encoder/blocks.0/mlp/fc1/MatMul"
+
+    def input_value(self, _: int) -> SimpleNamespace:
+        return SimpleNamespace(get_node=lambda: SimpleNamespace(get_type_name=lambda: "Constant"))
+
+
+def test_what_nncf_raises_becomes_an_error_of_ours() -> None:
+    quantised = import_module("compile.openvino_int8").quantised
+    images = [np.zeros((1, 3, 14, 14), np.float32)]
+    with pytest.raises(BuildError, match="NNCF could not quantise the network: .*precision fp32"):
+        quantised(OneLayer(), lambda: images, ())
