@@ -30,6 +30,11 @@ export_lane cpu --extra reference --group bench
 awk -v rest="$work/rest" -v torch="$work/new/torch-default.txt" \
   '/^[^ ]/ { out = /^(torch|torchvision|nvidia-[a-z0-9-]+)==/ ? torch : rest } { print > out }' "$work/new/cpu.txt"
 mv "$work/rest" "$work/new/cpu.txt"
+# What int8 adds to the lane.
+"$UV" export -q --directory "$work" --frozen --no-emit-project --no-annotate --no-header \
+  --extra cpu --extra int8 -o int8.txt
+cat "$work"/new/{cpu,torch-default}.txt >"$work/have"
+awk 'NR == FNR { have[$1]; next } /^[^ ]/ { more = !($1 in have) } more' "$work/have" "$work/int8.txt" >"$work/new/int8.txt"
 echo 'uv>=0.9,<1' | compile uv
 { sed -n 's/^requires = \["\(.*\)"\].*/\1/p' pyproject.toml | sed 's/", *"/\n/g'; echo editables; } | compile build
 

@@ -80,6 +80,17 @@ def test_locks_pin_by_hash_and_name_no_host(lock: Path) -> None:
         assert without_known_hash or "--hash=sha256:" in line, line
 
 
+def test_int8_adds_to_the_lane_and_changes_nothing_in_it() -> None:
+    lane = {line.split("==")[0] for lock in ("cpu", "torch-default") for line in lines(lock)}
+    added = {line.split("==")[0] for line in lines("int8")}
+    assert "nncf" in added
+    assert not lane & added
+
+
+def lines(lock: str) -> list[str]:
+    return pins(ROOT / "infra" / "locks" / f"{lock}.txt")
+
+
 @pytest.mark.parametrize("name", ["torch", "torchvision"])
 def test_both_builds_are_of_one_version(name: str) -> None:
     assert version(name, "torch-cpu.txt") == version(name, "torch-default.txt") + "+cpu"
