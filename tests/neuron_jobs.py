@@ -6,6 +6,7 @@ A test module that imports `machine_fixture`, `chip_fixture`, `cores_fixture` an
 
 from __future__ import annotations
 
+import itertools
 import threading
 import weakref
 from collections import Counter
@@ -51,6 +52,7 @@ class Cores:
     # Called as an event begins, with how many of its kind its core had before; may raise.
     before: Callable[[Event, int], object] = lambda _event, _count: None
     backend: OpenBackend = open_backend
+    _faulty: tuple[int, int] = field(init=False)
 
     def count(self, what: str, core: Optional[int] = None) -> int:
         return sum(e.what == what and core in (None, e.core) for e in self.events)
@@ -64,14 +66,32 @@ class Cores:
         self.events.append(event)
         self.before(event, before)
 
-    def fail(self, text: str, what: str = RUN, core: int = 0, nth: int = 1) -> None:
-        """The nth event of this kind on this core fails, as the SDK would say it."""
+    def at(self, what: str, nth: int, do: Callable[[], object], core: Optional[int] = None) -> None:
+        """At the nth event of this kind, on this core or wherever it is, `do`, which may raise."""
+        turns = itertools.count(1)
 
-        def before(event: Event, count: int) -> None:
-            if (event.what, event.core, count) == (what, core, nth - 1):
-                raise RuntimeError(TRACEBACK.format(text))
+        def before(event: Event, _count: int) -> None:
+            if event.what == what and core in (None, event.core) and next(turns) == nth:
+                self._faulty = event.core, len(self._on(event.core))
+                do()
 
         self.before = before
+
+    def fail(self, text: str, what: str, nth: int, core: Optional[int] = None) -> None:
+        """As `at`: it fails, as the SDK would say it."""
+
+        def fail() -> None:
+            raise RuntimeError(TRACEBACK.format(text))
+
+        self.at(what, nth, fail, core)
+
+    def around_the_fault(self) -> tuple[list[Event], list[Event]]:
+        """What the core of `at` did up to that, and afterwards. Raises if it never came to that."""
+        core, count = self._faulty
+        return self._on(core)[:count], self._on(core)[count:]
+
+    def _on(self, core: int) -> list[Event]:
+        return [event for event in self.events if event.core == core]
 
     def engine(self, artifact: Artifact) -> Engine:
         return Engine(Library([artifact], allow_unverified=True), BUCKETS, backend=self.backend)
