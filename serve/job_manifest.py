@@ -12,7 +12,7 @@ before anything is appended, cut. Keys of a line, format 1:
     outputs    name inside the output folder -> bytes
     reason     why it failed, else ""
     notes      what was left out of the image, such as "alpha ignored"
-    timing_ms  of read, network and write, where the image was worked on
+    timing_ms  of read, wait, network and write, where the image was worked on
     finished   UTC time, ISO 8601
 """
 
