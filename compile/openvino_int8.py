@@ -13,6 +13,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from compile.errors import BuildError
@@ -26,44 +27,68 @@ _LAYERS = ("Convolution", "MatMul")
 _OTHERS = ("ConvolutionBackpropData", "Interpolate")
 _BETWEEN = ("Convert", "Reshape", "Transpose")  # between a constant and what it is the weight of
 
-SMOOTH = 0.3  # how much of an outlier channel's size the weights take over
+
+@dataclass(frozen=True)
+class Method:
+    """What was chosen by measurement: docs/int8.md, tests/benchmarks/int8.py."""
+
+    # Else sums of two 8-bit products overflow their 16 bits on CPUs without VNNI, silently, and the
+    # gate on one machine would say nothing about another.
+    overflow_fix: str = "ENABLE"
+    # NNCF's own choice, means over the images, cuts off what is nearest in half of them.
+    ranges: str = "MINMAX"
+    smooth_quant: float = 0.3  # how much of an outlier channel's size the weights take over
+    bias_correction: bool = False  # it changes nothing here but the time to build
+    attention: bool = False  # products of activations alone
+
+    @property
+    def text(self) -> str:
+        return ",".join(f"{name}:{value}" for name, value in asdict(self).items())
+
+
+METHOD = Method()
 
 
 def flags() -> tuple[str, ...]:
-    method = "transformer,mixed,min-max,overflow-fix"
-    return (f"nncf={method},smooth-quant-{SMOOTH},no-bias-correction",)
+    return (f"nncf=preset:MIXED,model:TRANSFORMER,{METHOD.text}",)
 
 
-def quantised(graph: Any, inputs: Inputs, float_layers: Sequence[str]) -> Any:
+def quantised(
+    graph: Any, inputs: Inputs, float_layers: Sequence[str], method: Method = METHOD
+) -> Any:
     """The graph with FakeQuantize in front of its layers and their weights in int8.
 
     A graph that is all float stays as it is. Raises BuildError if NNCF fails.
     """
     layers = [node for node in graph.get_ordered_ops() if node.get_type_name() in _LAYERS]
-    left = [node.get_friendly_name() for node in layers if not _in_int8(node, float_layers)]
+    left = [
+        node.get_friendly_name()
+        for node in layers
+        if is_part(_module(node.get_friendly_name()), float_layers)
+        or not (method.attention or _has_weights(node))
+    ]
     if len(left) == len(layers):
         return graph
     images = list(inputs())
     with _quiet():
         nncf = _nncf()
         try:
-            return _by_nncf(nncf, graph, images, left)
+            return _by_nncf(nncf, graph, images, left, method)
         except Exception as error:  # its own share no base but Exception
             raise BuildError(
                 f"NNCF could not quantise the network: {first_line(error)}; use --precision fp32"
             ) from error
 
 
-def _by_nncf(nncf: Any, graph: Any, images: list[FloatArray], left: list[str]) -> Any:
+def _by_nncf(
+    nncf: Any, graph: Any, images: list[FloatArray], left: list[str], method: Method
+) -> Any:
     ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet
     advanced = nncf.AdvancedQuantizationParameters(
-        # Else sums of two 8-bit products overflow their 16 bits on CPUs without VNNI, silently, and
-        # the gate on one machine would say nothing about another.
-        overflow_fix=nncf.OverflowFix.ENABLE,
-        # NNCF's own choice, means over the images, cuts off what is nearest in half of them.
-        activations_range_estimator_params=ranges.MINMAX,
-        smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=SMOOTH),
-        disable_bias_correction=True,  # it changes nothing here but the time to build
+        overflow_fix=nncf.OverflowFix[method.overflow_fix],
+        activations_range_estimator_params=getattr(ranges, method.ranges),
+        smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=method.smooth_quant),
+        disable_bias_correction=not method.bias_correction,
     )
     return nncf.quantize(
         graph,
@@ -74,10 +99,6 @@ def _by_nncf(nncf: Any, graph: Any, images: list[FloatArray], left: list[str]) -
         ignored_scope=nncf.IgnoredScope(names=left, types=list(_OTHERS), validate=False),
         advanced_parameters=advanced,
     )
-
-
-def _in_int8(node: Any, float_layers: Sequence[str]) -> bool:
-    return _has_weights(node) and not is_part(_module(node.get_friendly_name()), float_layers)
 
 
 def _has_weights(node: Any) -> bool:

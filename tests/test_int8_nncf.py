@@ -40,53 +40,51 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Artifact, Artifact]:
-    """What one command makes in two processes."""
+def test_an_artifact_in_int8(tmp_path: Path) -> None:
+    """In one test, for what it takes to make one: the same command in two processes."""
+    one, other = built_twice(tmp_path)
+    assert one.folder != other.folder
+    assert one.identity == other.identity
+    check_that_it_passed(one)
+    check_what_is_in_int8(one)
+    check_serving_without_nncf_and_torch(one, tmp_path)
+
+
+def built_twice(out: Path) -> list[Artifact]:
     command = [sys.executable, "-m", "compile", "build", "--model", "demo", "--precision", "int8"]
     command += ["--size", "56x70", "--images", str(SAMPLES), "--checkpoint", str(BUNDLED)]
     processes = [
         subprocess.Popen(
-            [*command, "--out", str(tmp_path_factory.mktemp("int8"))],
+            [*command, "--out", str(out / place)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for _ in range(2)
+        for place in ("one", "other")
     ]
     ends = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ends
     assert {len(err.splitlines()) for _, err in ends} == {4}  # steps, and nothing of NNCF's
-    one, other = (read_artifact(Path(out.rstrip("\n"))) for out, _ in ends)
-    return one, other
+    return [read_artifact(Path(out.rstrip("\n"))) for out, _ in ends]
 
 
-@pytest.fixture
-def built(twice: tuple[Artifact, Artifact]) -> Artifact:
-    return twice[0]
-
-
-def test_two_processes_give_the_same_identity(twice: tuple[Artifact, Artifact]) -> None:
-    assert twice[0].folder != twice[1].folder
-    assert twice[0].identity == twice[1].identity
-
-
-def test_the_demo_model_passes_the_gate(built: Artifact) -> None:
-    m = built.manifest
+def check_that_it_passed(artifact: Artifact) -> None:
+    m = artifact.manifest
     assert (m.precision, m.parity_limit.passed) == ("int8", True)
     assert m.versions["nncf"] == metadata.version("nncf")
     assert "calibration_images=3" in m.compiler_flags
     (program,) = m.programs
     assert program.parity
     assert 1e-4 < program.parity.mean_rel < 0.01  # float32 would be nearer
-    for path in (built.folder / "programs").iterdir():
+    for path in (artifact.folder / "programs").iterdir():
         assert str(ROOT).encode() not in path.read_bytes()
 
 
-def test_layers_of_the_encoder_are_in_int8_and_no_others(built: Artifact) -> None:
-    file = built.manifest.programs[0].files[0]
-    nodes = list(ElementTree.parse(built.folder / file.path).iter("layer"))
+def check_what_is_in_int8(artifact: Artifact) -> None:
+    """The layers of the encoder, and no others."""
+    file = artifact.manifest.programs[0].files[0]
+    nodes = list(ElementTree.parse(artifact.folder / file.path).iter("layer"))
     quantisers = [node for node in nodes if node.get("type") == "FakeQuantize"]
     assert len(quantisers) == 4 * DEMO.config.depth  # qkv, proj, fc1, fc2 of every block
     weights = [node for node in nodes if node.find("data[@element_type='i8']") is not None]
@@ -108,16 +106,14 @@ np.save({out!r}, runtime.run(np.load({images!r})))
 """
 
 
-def test_serving_needs_neither_nncf_nor_torch(built: Artifact, tmp_path: Path) -> None:
+def check_serving_without_nncf_and_torch(artifact: Artifact, scratch: Path) -> None:
     images = np.random.default_rng(3).standard_normal((1, 3, *SIZE), dtype=np.float32)
-    np.save(tmp_path / "images.npy", images)
-    out = tmp_path / "depth.npy"
-    code = _SERVE.format(
-        folder=str(built.folder), images=str(tmp_path / "images.npy"), out=str(out)
-    )
+    given, out = scratch / "images.npy", scratch / "depth.npy"
+    np.save(given, images)
+    code = _SERVE.format(folder=str(artifact.folder), images=str(given), out=str(out))
     done = run_python("-W", "error", "-c", code)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    files = [built.folder / file.path for file in built.manifest.programs[0].files]
+    files = [artifact.folder / file.path for file in artifact.manifest.programs[0].files]
     run = builder(target_named("openvino")).load(files, "int8")
     np.testing.assert_allclose(np.load(out), run(images), rtol=1e-4)
 
