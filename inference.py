@@ -22,9 +22,7 @@ def inference(
     output: Path = typer.Option(Path("output_depth"), help="Folder that receives depth files."),
     model: str = typer.Option("vits", help=f"One of {', '.join(MODELS)}."),
     target: str = typer.Option("openvino", help="openvino, onnx or torchscript."),
-    precision: str = typer.Option(
-        "fp32", help="fp32; with openvino also int8, and bf16: 1.7 to 3.6x faster if a CPU has it."
-    ),
+    precision: str = typer.Option("fp32", help="fp32; with openvino also bf16 (faster) and int8."),
     format: list[str] = typer.Option(  # noqa: A002
         ["png"], help="png (16-bit), npy, npz, pfm, exr or tiff. Repeat it for several."
     ),

@@ -7,7 +7,6 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import Condition
-from traceback import clear_frames
 from typing import Callable, Optional, TypeVar
 
 from depth_anything_v2.depth_map import FloatArray
@@ -102,6 +101,8 @@ class Core:
             elif reopen is not None:
                 self._reopen(reopen)
         except Exception as error:  # whatever a worker raises, its thread goes on
+            if not isinstance(error, RuntimeFailure):
+                logger.exception("core %d: unexpected error", self.index)
             return error
         return None
 
@@ -158,9 +159,13 @@ def _once(_program: ProgramKey, call: Callable[[], Result]) -> Result:
 
 
 def _let_go(error: Optional[BaseException]) -> None:
-    """Let its frames be forgotten, which hold a program that failed and thereby a core's memory."""
+    """Forget where it came from: those frames hold the program that failed, so a core's memory.
+
+    They are dropped whole. Clearing them, as the traceback module can, crashed Python 3.9 in tests
+    with torch 1.13 in other threads.
+    """
     while error is not None:
-        clear_frames(error.__traceback__)
+        error.__traceback__ = None
         error = error.__cause__ or error.__context__
 
 
