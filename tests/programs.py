@@ -1,8 +1,11 @@
-"""Small real artifacts for the tests of serve/, made once per test run."""
+"""Small real artifacts for the tests of serve/, each built once per test run."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,9 +33,20 @@ def make_artifact(
     sizes: Sequence[tuple[int, int]] = SIZES,
     seed: int = 0,
 ) -> Artifact:
-    """An artifact of the demo network with fixed-seed weights."""
+    """An artifact of the demo network with fixed-seed weights: a copy, free to be damaged."""
     needs_arithmetic(precision)
+    folder = _built(target, precision, tuple(sizes), seed)
+    return read_artifact(Path(shutil.copytree(folder, out / folder.name)))
+
+
+@cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="programs-")
+
+
+@cache
+def _built(target: str, precision: str, sizes: tuple[tuple[int, int], ...], seed: int) -> Path:
     checkpoint = untrained_checkpoint(DEMO, seed)
     # Forced: rounding errors of weights that were never trained say nothing about bf16.
     request = Request(DEMO, checkpoint, target, precision, sizes, force=precision == "bf16")
-    return read_artifact(build(request, out))
+    return build(request, Path(_scratch().name))
