@@ -8,12 +8,12 @@ from typing import Optional
 import typer
 
 from compile.errors import CompileError
-from depth_anything_v2.command import guarded
+from depth_anything_v2.command import command_line, guarded
 from depth_anything_v2.config import MODELS
 from serve.errors import ServeError
 from serve.options import DRY_RUN, FAIL_FAST, OUTPUT_SIZE, PREPROCESS, RETRY_FAILED
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = command_line()
 
 
 @app.command()

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import typer
-
 from compile.cli import app as compile_app
 from compile.errors import CompileError
 from depth_anything_v2.checkpoints_cli import app as checkpoints_app
-from depth_anything_v2.command import guarded
+from depth_anything_v2.command import command_line, guarded
 from inference import inference
 from run import run
 from serve.cli import app as serve_app
 from serve.errors import ServeError
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Depth Anything, compiled for AWS Inferentia and CPUs, proven, and served.",
-)
+app = command_line(no_args_is_help=True)
 app.command()(inference)
 app.command()(run)
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(compile_app, name="compile")
 app.add_typer(serve_app, name="serve")
+
+
+@app.callback()
+def _help() -> None:
+    """Depth Anything, compiled for AWS Inferentia and CPUs, proven, and served."""
+
 
 if __name__ == "__main__":
     guarded(app, "main.py", CompileError, ServeError)

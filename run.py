@@ -7,12 +7,12 @@ from pathlib import Path
 import typer
 
 from compile.errors import CompileError
-from depth_anything_v2.command import guarded
+from depth_anything_v2.command import command_line, guarded
 from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.sizes import SHORT_SIDE_PX
 from serve.errors import ServeError
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = command_line()
 
 
 @app.command()

@@ -15,9 +15,9 @@ from compile.precision_cli import precision as forecast_precision
 from compile.preflight_cli import preflight
 from compile.store_cli import list_, promote, pull, push
 from depth_anything_v2.artifact import Artifact, read_artifact
-from depth_anything_v2.command import guarded
+from depth_anything_v2.command import command_line, guarded
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = command_line(no_args_is_help=True)
 
 _ARTIFACT = typer.Argument(help="An artifact's folder, as `build` prints it.")
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import typer
 
 from depth_anything_v2 import registry
+from depth_anything_v2.command import command_line
 from depth_anything_v2.download import fetch
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = command_line(no_args_is_help=True)
 
 _FOLDER = typer.Option(Path("checkpoints"), help="Where the checkpoints are kept.")
 

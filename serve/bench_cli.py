@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from depth_anything_v2.errors import InputError
 from depth_anything_v2.sizes import parse_size
@@ -111,6 +109,15 @@ def subjects(
 @contextmanager
 def _shown(total: int) -> Iterator[Callable[[str], None]]:
     """A bar on stderr of `total` steps; on a pipe or in a log one line per step."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda text: console.print(text, highlight=False, soft_wrap=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import typer
 
-from depth_anything_v2.command import guarded
+from depth_anything_v2.command import command_line, guarded
 from serve.bench_cli import bench
 from serve.doctor_cli import doctor
 from serve.errors import ServeError
 from serve.options import DRY_RUN, FAIL_FAST, OUTPUT_SIZE, PREPROCESS, RETRY_FAILED
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = command_line(no_args_is_help=True)
 
 
 @app.callback()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
 
 def doctor(
@@ -17,6 +16,8 @@ def doctor(
     Reads every byte of every artifact, opens no device, changes nothing. The exit code is 1 if
     there is a problem; warnings leave it 0.
     """
+    from rich.console import Console
+
     from serve.doctor.diagnosis import as_json, diagnose, has_problem, table
     from serve.doctor.gather import gather
 
