@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from typing import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Callable, Protocol
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from serve.batch import DONE, FAILED, KEPT, TODO, Entry, OnEntry, Report
 from serve.engine import Engine
@@ -16,6 +17,9 @@ from serve.job_manifest import MANIFEST
 from serve.pace import Pace
 from serve.spot import spot_notices
 from serve.stop import Stop, stop_on_signals
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _LINE_EVERY_S = 30.0  # of progress, where there is no terminal
 
@@ -36,54 +40,84 @@ def shown(work: Callable[[OnEntry, Stop], Report]) -> Report:
     SIGTERM, SIGINT and a spot notice stop it: images under way are finished.
     """
     started = time.monotonic()
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("depth"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[pace]}"),
-    )
-    # On a pipe or in a log the bar would be noise.
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        view = _View(progress, lines=not console.is_terminal)
-        with stop_on_signals() as stop, spot_notices(stop):
-            report = work(view.show, stop)
+    with _screen() as screen, stop_on_signals() as stop, spot_notices(stop):
+        report = work(_View(screen).show, stop)
     typer.echo(closing(report, time.monotonic() - started), err=True)
     return report
+
+
+class _Screen(Protocol):
+    def say(self, text: str, err: bool = False) -> None:
+        """Print a line."""
+
+    def progress(self, seen: int, total: int, pace: str) -> None:
+        """So many entries of a total."""
+
+
+@contextmanager
+def _screen() -> Iterator[_Screen]:
+    """A bar in a terminal; on a pipe or in a log, where that would be noise, sometimes a line."""
+    if not sys.stderr.isatty():
+        yield _Log()
+        return
+    from rich.console import Console  # takes 50 ms that a log does without
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    pace_column = TextColumn("{task.fields[pace]}")
+    columns = (TextColumn("depth"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, pace_column, console=console, redirect_stdout=False) as bars:
+        yield _Terminal(bars)
+
+
+class _Log:
+    def __init__(self) -> None:
+        self._last_s = time.monotonic()
+
+    def say(self, text: str, err: bool = False) -> None:
+        typer.echo(text, err=err)
+
+    def progress(self, seen: int, total: int, pace: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self._last_s >= _LINE_EVERY_S:
+            self._last_s = now_s
+            typer.echo(f"{seen} of {total}, {pace or 'looking'}", err=True)
+
+
+class _Terminal:
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._bar = bars.add_task("depth", total=None, pace="")
+
+    def say(self, text: str, err: bool = False) -> None:
+        if err or sys.stdout.isatty():  # above the bar, not into it
+            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            typer.echo(text)
+
+    def progress(self, seen: int, total: int, pace: str) -> None:
+        self._bars.update(self._bar, completed=seen, total=total, pace=pace)
 
 
 class _View:
     """Prints entries and keeps the progress up to date."""
 
-    def __init__(self, progress: Progress, lines: bool) -> None:
-        self._progress = progress
-        self._bar = progress.add_task("depth", total=None, pace="")
-        self._lines = lines
+    def __init__(self, screen: _Screen) -> None:
+        self._screen = screen
         self._pace = Pace()
         self._seen = 0
-        self._last_line_s = time.monotonic()
 
     def show(self, entry: Entry, total: int) -> None:
-        _print(entry)
+        if entry.status == FAILED:
+            self._screen.say(f"failed: {entry.image}: {entry.reason}", err=True)
+        elif entry.status == TODO:
+            self._screen.say(f"to do: {entry.image}: {entry.reason}")
+        else:
+            self._screen.say(entry.outputs[0])
         self._seen += 1
-        now_s = time.monotonic()
         if entry.status == DONE:
-            self._pace.worked(now_s)
-        pace = self._pace.text(total - self._seen)
-        self._progress.update(self._bar, total=total, advance=1, pace=pace)
-        if self._lines and now_s - self._last_line_s >= _LINE_EVERY_S:
-            self._last_line_s = now_s
-            typer.echo(f"{self._seen} of {total}, {pace or 'looking'}", err=True)
-
-
-def _print(entry: Entry) -> None:
-    if entry.status == FAILED:
-        typer.echo(f"failed: {entry.image}: {entry.reason}", err=True)
-    elif entry.status == TODO:
-        typer.echo(f"to do: {entry.image}: {entry.reason}")
-    else:
-        typer.echo(entry.outputs[0])
+            self._pace.worked(time.monotonic())
+        self._screen.progress(self._seen, total, self._pace.text(total - self._seen))
 
 
 def closing(report: Report, wall_s: float) -> str:

@@ -1,0 +1,67 @@
+"""What a folder job prints in a terminal, on a pipe, and with its results in a file."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from serve.batch import DONE, FAILED, Entry, OnEntry, Report
+from serve.folder_cli import shown
+from serve.stop import Stop
+
+CLEAR_LINE = "\x1b[2K"
+
+
+class Stream(io.StringIO):
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+def work(on_entry: OnEntry, _stop: Stop) -> Report:
+    report = Report(2)
+    entries = [
+        Entry("a[b].jpg", DONE, outputs=("out/a[b].png",)),
+        Entry("c.jpg", FAILED, reason="torn"),
+    ]
+    for entry in entries:
+        on_entry(entry, len(entries))
+        report.counts[entry.status] += 1
+    return report
+
+
+def printed(monkeypatch: pytest.MonkeyPatch, out: bool, err: bool) -> tuple[str, str]:
+    """What stands on stdout and stderr, which are terminals or not."""
+    streams = Stream(out), Stream(err)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    shown(work)
+    return streams[0].getvalue(), streams[1].getvalue()
+
+
+def test_in_a_terminal_lines_stand_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, err = printed(monkeypatch, out=True, err=True)
+    assert out == ""
+    assert f"{CLEAR_LINE}out/a[b].png\n" in err
+    assert f"{CLEAR_LINE}failed: c.jpg: torn\n" in err
+    assert "2/2" in err
+    assert err.endswith("1 done, 1 failed in 0.0 s\n")
+
+
+def test_results_go_into_a_file_below_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, err = printed(monkeypatch, out=False, err=True)
+    assert out == "out/a[b].png\n"
+    assert "2/2" in err
+    assert "a[b].png" not in err
+
+
+def test_a_log_gets_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, err = printed(monkeypatch, out=False, err=False)
+    assert out == "out/a[b].png\n"
+    assert err == "failed: c.jpg: torn\n1 done, 1 failed in 0.0 s\n"
