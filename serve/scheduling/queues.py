@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 
+from depth_anything_v2.depth_map import FloatArray
 from serve.scheduling.request import Request
 
 
@@ -15,6 +17,7 @@ class Queue:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._requests: deque[Request] = deque()
+        self._some_cancelled = False  # so that not every look goes through all of them
 
     def __len__(self) -> int:
         return len(self._requests)
@@ -28,12 +31,14 @@ class Queue:
 
     @property
     def full(self) -> bool:
-        if len(self._requests) >= self._capacity:
+        if len(self._requests) >= self._capacity and self._some_cancelled:
+            self._some_cancelled = False
             self._keep([r for r in self._requests if not r.given_up()])
         return len(self._requests) >= self._capacity
 
     def append(self, request: Request) -> None:
         self._requests.append(request)
+        request.future.add_done_callback(self._note)
 
     def put_back(self, requests: Iterable[Request]) -> None:
         self._requests.extendleft(reversed(list(requests)))
@@ -66,6 +71,11 @@ class Queue:
         if self._requests and self.head.due_s > now_s:
             moments.append(self.head.due_s)
         return min(moments, default=math.inf)
+
+    def _note(self, future: Future[FloatArray]) -> None:
+        """Called in any thread, without the lock."""
+        if future.cancelled():
+            self._some_cancelled = True
 
     def _keep(self, requests: Iterable[Request]) -> None:
         self._requests = deque(requests)
