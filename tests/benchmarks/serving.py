@@ -30,10 +30,10 @@ RESULTS = Path(__file__).parent / "results"
 PHOTOGRAPH_SIZES = ("518x784", "518x798")
 GMACS = "83.7"  # of vits at 518x686
 NAMES = {  # results file, less .json
-    "upstream": "upstream-vits",
+    "upstream": "serving-upstream-vits",
     "pipeline": "pipeline",
-    "host": "host-path-vits-518",
-    "network": "serve-vits-bf16",
+    "host": "serving-host-path",
+    "network": "serving-network",
     "scheduler": "scheduler",
     "kills": "killed-folder",
 }
@@ -68,14 +68,18 @@ def measure(upstream: Path, copies: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         artifact = built(Path(scratch), "fp32", PHOTOGRAPH_SIZES)
         python("tests.benchmarks.pipeline", artifact, "--images", 6 * copies)
-        python(
-            "tests.benchmarks.upstream", "--upstream", upstream, "--copies", copies, "--rounds", 1
-        )
+        rounds = ["--copies", copies, "--rounds", 1, "--result", "serving-upstream"]
+        python("tests.benchmarks.upstream", "--upstream", upstream, *rounds)
         python("tests.benchmarks.host_path", artifact, "--result", NAMES["host"])
         precision = "bf16" if runs_natively("bf16") else "fp32"
         small = built(Path(scratch), precision, ("518x686",))
         samples = ["--rounds", 3, "--runs", 3, "--starts", 1, "--gmacs", GMACS]
-        samples += ["--images", "input_images/samples", "--json", RESULTS / "serve-vits-bf16.json"]
+        samples += [
+            "--images",
+            "input_images/samples",
+            "--json",
+            RESULTS / f"{NAMES['network']}.json",
+        ]
         python("serve", "bench", small, *samples)
         python("tests.benchmarks.scheduler")
         python("tests.benchmarks.killed_folder")

@@ -71,8 +71,9 @@ def main(
     photos: Path = typer.Option(PHOTOS, help="Folder of photographs."),
     copies: int = typer.Option(4, help="How often each photograph stands in the folder."),
     rounds: int = typer.Option(3, help="How often the sides take turns."),
+    result: str = typer.Option("upstream", help="Begin of the file's name in results/."),
 ) -> None:
-    """Compare with upstream and write tests/benchmarks/results/upstream.json."""
+    """Compare with upstream and write tests/benchmarks/results/RESULT-ENCODER.json."""
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         prepare(upstream, encoder, photos, copies, work)
@@ -90,7 +91,7 @@ def main(
         ]
     report = summary(encoder, photos, copies, runs, errors)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"upstream-{encoder}.json").write_text(json.dumps(report, indent=2) + "\n")
+    (RESULTS / f"{result}-{encoder}.json").write_text(json.dumps(report, indent=2) + "\n")
     typer.echo(table(report))
 
 
