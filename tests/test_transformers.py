@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, Optional
 
 import pytest
@@ -17,8 +18,10 @@ from depth_anything_v2.network import DepthAnything
 from depth_anything_v2.weights import load_weights, to_ours
 from tests.networks import TINY, TINY_GIANT
 
-transformers = pytest.importorskip(
-    "transformers", reason="transformers is in the CPU lane only: its releases want a newer torch"
+# Imported where it is used: it takes seconds, in every worker of a test run.
+pytestmark = pytest.mark.skipif(
+    find_spec("transformers") is None,
+    reason="transformers is in the CPU lane only: its releases want a newer torch",
 )
 
 logger = logging.getLogger(__name__)
@@ -28,6 +31,8 @@ SIZE_PX = 518  # elsewhere transformers resamples the position embedding another
 
 def theirs(config: Any, max_depth_m: Optional[float] = None) -> Any:
     """Their network with random weights that no ReLU cuts to zero."""
+    import transformers
+
     torch.manual_seed(0)
     made = transformers.DepthAnythingForDepthEstimation(
         transformers.DepthAnythingConfig(
