@@ -9,11 +9,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from compile.neuron import watchdog
-from compile.neuron.watchdog import free_memory_bytes, watched
+from compile.neuron.watchdog import Watch, free_memory_bytes, watched
 
 PLENTY = 1 << 50
 GROW = "import time; held = bytearray(120 << 20); time.sleep(60)"
@@ -83,6 +84,25 @@ def test_the_time_limit_ends_both_too(monkeypatch: pytest.MonkeyPatch) -> None:
         now_s[0] = 61.0
         assert parent.wait(timeout=10) == -9
     assert watch.cause == "time"
+    assert gone(child)
+
+
+def test_a_child_born_between_the_look_and_the_end_is_ended_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, looks = watchdog._processes, []
+
+    def processes() -> dict[int, Any]:
+        found = real()
+        looks.append(found.pop(child, None) if len(looks) < 1 else None)  # born after this look
+        return found
+
+    others = set(watchdog._descendants(real()))
+    parent, child = family()
+    monkeypatch.setattr(watchdog, "_processes", processes)
+    watchdog._look(Watch(PLENTY), others, deadline=0.0)
+    assert parent.wait(timeout=10) == -9
+    assert looks[0] is not None
     assert gone(child)
 
 

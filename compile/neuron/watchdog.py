@@ -66,7 +66,7 @@ def watched(memory_limit_bytes: int, timeout_s: Optional[float] = None) -> Itera
         done.set()
         thread.join()
         _look(watch, others, float("inf"))
-        _end(watch)
+        _end(watch, others)
         raise
     finally:
         done.set()
@@ -87,14 +87,33 @@ def free_memory_bytes() -> int:
 
 def _look(watch: Watch, others: set[int], deadline: float) -> None:
     processes = _processes()
-    mine = {p for p in set(_descendants(processes)) - others if _runs(p)}
+    mine = _mine(processes, others)
     watch.seen.update((process, processes[process].began) for process in mine)
     used = sum(processes[process].resident_bytes for process in mine)
     watch.peak_bytes = max(watch.peak_bytes, used)
     if mine and (used > watch.limit_bytes or time.monotonic() > deadline):
         watch.cause = watch.cause or ("memory" if used > watch.limit_bytes else "time")
         logger.warning("the compiler is ended: %s", watch.cause)
-        _end(watch)
+        _end(watch, others)
+
+
+def _mine(processes: dict[int, _Process], others: set[int]) -> set[int]:
+    return {process for process in set(_descendants(processes)) - others if _runs(process)}
+
+
+def _hold(watch: Watch, others: set[int]) -> None:
+    """Stop them all, so that no child is born unseen: it would outlive its parent."""
+    held: set[int] = set()
+    while True:
+        processes = _processes()
+        born = _mine(processes, others) - held
+        if not born:
+            return
+        for process in born:
+            watch.seen[process] = processes[process].began
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGSTOP)
+        held |= born
 
 
 def _runs(process: int) -> bool:
@@ -108,8 +127,9 @@ def _runs(process: int) -> bool:
     return False
 
 
-def _end(watch: Watch) -> None:
+def _end(watch: Watch, others: set[int]) -> None:
     """End every process seen, also those whose parent is gone; a reused number is left alone."""
+    _hold(watch, others)
     processes = _processes()
     for process, began in watch.seen.items():
         if process in processes and processes[process].began == began:
