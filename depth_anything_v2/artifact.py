@@ -137,16 +137,14 @@ class Artifact:
     identity: str  # sha256 of manifest.json
 
     def open_file(self, file: ProgramFile) -> memoryview:
-        """The bytes of one program file, mapped, after its hash was checked.
-
-        They can be written to, since some runtimes take nothing else; the file never changes.
+        """The bytes of one program file, mapped read-only, after its hash was checked.
 
         Raises ArtifactError if the file is missing or is not what the manifest says.
         """
         path = _inside(self.folder, file.path)
         try:
             with path.open("rb") as opened:
-                mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY)
+                mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{path}: cannot be read ({error}); compile again") from error
         view = memoryview(mapped)

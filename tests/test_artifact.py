@@ -77,10 +77,7 @@ def test_an_artifact_is_read_and_its_files_are_handed_out(tmp_path: Path) -> Non
     files = [file for program in artifact.manifest.programs for file in program.files]
     assert [bytes(artifact.open_file(file)) for file in files] == list(FILES.values())
     view = artifact.open_file(files[0])
-    view[0] ^= 1
-    assert bytes(artifact.open_file(files[0])) == FILES[Path(files[0].path).name], (
-        "the file stays as it is"
-    )
+    assert view.readonly
 
 
 def test_a_whole_number_may_stand_for_a_float() -> None:

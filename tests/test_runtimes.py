@@ -56,6 +56,21 @@ def test_runs_side_by_side_give_each_its_own_result(artifact: Artifact) -> None:
     assert np.abs(alone[0] - alone[1]).max() > 1e-3 * np.abs(alone[0]).max()
 
 
+def test_files_that_are_altered_once_loaded_change_nothing(
+    artifact: Artifact, tmp_path: Path
+) -> None:
+    m = artifact.manifest
+    copy = make_artifact(tmp_path, m.target, m.precision)
+    program = copy.manifest.programs[0]
+    image = np.random.default_rng(2).normal(size=(1, 3, *program.size)).astype(np.float32)
+    runtime = open_runtime(copy, (program,))
+    before = runtime.run(image)
+    for file in program.files:
+        with (copy.folder / file.path).open("r+b") as opened:
+            opened.write(bytes(file.size_bytes))
+    assert np.abs(runtime.run(image) - before).max() <= 1e-5 * np.abs(before).max()
+
+
 def test_a_wrong_shape_is_our_error(artifact: Artifact) -> None:
     runtime = open_runtime(artifact, artifact.manifest.programs[:1])
     with pytest.raises(RuntimeFailure, match=artifact.folder.name):

@@ -159,11 +159,7 @@ def _once(_program: ProgramKey, call: Callable[[], Result]) -> Result:
 
 
 def _let_go(error: Optional[BaseException]) -> None:
-    """Forget where it came from: those frames hold the program that failed, so a core's memory.
-
-    They are dropped whole. Clearing them, as the traceback module can, crashed Python 3.9 in tests
-    with torch 1.13 in other threads.
-    """
+    """Forget where it came from: those frames hold the program that failed, so a core's memory."""
     while error is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
