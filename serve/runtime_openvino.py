@@ -51,8 +51,8 @@ def open_program(artifact: Artifact, program: Program, streams: int) -> OpenVino
     graph, weights = (artifact.open_file(file) for file in program.files)
     try:
         core = ov.Core()
-        # The tensor is a copy. Shared, it would be 80 ms faster for vits, and a file that is altered
-        # after its hash was checked would change the numbers, one that is cut end the process.
+        # The tensor is a copy. Shared, it would save 80 ms for vits, but a file that is altered
+        # after its hash was checked would change depth, and one cut short would end the process.
         model = core.read_model(bytes(graph), ov.Tensor(np.frombuffer(weights, np.uint8)))
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[artifact.manifest.precision],

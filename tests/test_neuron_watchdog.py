@@ -90,11 +90,12 @@ def test_the_time_limit_ends_both_too(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_child_born_between_the_look_and_the_end_is_ended_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real, looks = watchdog._processes, []
+    real, unborn = watchdog._processes, []
 
     def processes() -> dict[int, Any]:
         found = real()
-        looks.append(found.pop(child, None) if len(looks) < 1 else None)  # born after this look
+        if not unborn:  # the first look comes before its birth
+            unborn.append(found.pop(child))
         return found
 
     others = set(watchdog._descendants(real()))
@@ -102,7 +103,7 @@ def test_a_child_born_between_the_look_and_the_end_is_ended_too(
     monkeypatch.setattr(watchdog, "_processes", processes)
     watchdog._look(Watch(PLENTY), others, deadline=0.0)
     assert parent.wait(timeout=10) == -9
-    assert looks[0] is not None
+    assert unborn
     assert gone(child)
 
 

@@ -65,7 +65,6 @@ def watched(memory_limit_bytes: int, timeout_s: Optional[float] = None) -> Itera
     except BaseException:
         done.set()
         thread.join()
-        _look(watch, others, float("inf"))
         _end(watch, others)
         raise
     finally:

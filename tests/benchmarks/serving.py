@@ -68,8 +68,8 @@ def measure(upstream: Path, copies: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         artifact = built(Path(scratch), "fp32", PHOTOGRAPH_SIZES)
         python("tests.benchmarks.pipeline", artifact, "--images", 6 * copies)
-        rounds = ["--copies", copies, "--rounds", 1, "--result", "serving-upstream"]
-        python("tests.benchmarks.upstream", "--upstream", upstream, *rounds)
+        options = ["--upstream", upstream, "--copies", copies, "--result", "serving-upstream"]
+        python("tests.benchmarks.upstream", *options, "--rounds", 1)
         python("tests.benchmarks.host_path", artifact, "--result", NAMES["host"])
         precision = "bf16" if runs_natively("bf16") else "fp32"
         small = built(Path(scratch), precision, ("518x686",))
