@@ -16,7 +16,7 @@ from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.network import DepthAnything
 from tests.networks import ROOT, TINY, TINY_GIANT, network
 
-SIZES = [(518, 518), (518, 686)]
+SIZES = [(518, 518), (518, 686), (686, 518)]
 # Written out, so that both versions of torch are held to the same set.
 OPERATORS = {
     "aten::_convolution",
