@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import json
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,9 +15,6 @@ from torch import Tensor
 _MAGIC = b"NEFF"
 _LENGTH_BYTES = 8
 _LIBRARY = torch.library.Library("neuron", "DEF")
-_counting = threading.Lock()
-_inside = 0  # operators that run now
-_collecting = False  # whether garbage was collected before
 
 
 @dataclass(frozen=True)
@@ -59,33 +52,7 @@ def rounded(tensor: Tensor, dtype: str) -> Tensor:
     )
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """No garbage is collected in an operator that is written in Python: torch 1.13 crashes.
-
-    It hides there which Python object belongs to a tensor, and so may not free one of elsewhere.
-    """
-    global _inside, _collecting
-    with _counting:
-        if not _inside:
-            _collecting = gc.isenabled()
-            gc.disable()
-        _inside += 1
-    try:
-        yield
-    finally:
-        with _counting:
-            _inside -= 1
-            if not _inside and _collecting:
-                gc.enable()
-
-
 def forward(inputs: list[Tensor], neff: Tensor) -> list[Tensor]:
-    with _no_collection():
-        return _forward(inputs, neff)
-
-
-def _forward(inputs: list[Tensor], neff: Tensor) -> list[Tensor]:
     header, function = _loaded(neff.numpy().tobytes())
     shapes = [list(tensor.shape) for tensor in inputs]
     if not header.dynamic_batch:
