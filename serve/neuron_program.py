@@ -48,13 +48,13 @@ class OnCore:
         self._half = artifact.manifest.precision.endswith(_HALF)
         self._input, self._output = _shapes(artifact, program)
         self._pid = os.getpid()
-        self._one_at_a_time = Lock()
 
     def run(self, images: FloatArray) -> FloatArray:
         """Input to output in exactly the program's shape, both float32; see `Program`.
 
-        Safe in any thread, one at a time; not in a process forked from this one. Raises
-        RuntimeFailure whose `action` says what helps.
+        Safe in any thread: the SDK does one run on the core after the other, and copies what comes
+        and goes meanwhile. Not in a process forked from this one. Raises RuntimeFailure whose
+        `action` says what helps.
         """
         check_same_process(self._pid)
         if images.shape != self._input:
@@ -63,7 +63,7 @@ class OnCore:
             )
         given = torch.from_numpy(images)
         try:
-            with self._one_at_a_time, torch.no_grad():
+            with torch.no_grad():
                 found = self._program(given.half() if self._half else given)
             return found.float().numpy()
         except _FOREIGN as error:

@@ -31,7 +31,7 @@ class Fault:
     action: Optional[Action] = None  # of the RuntimeFailure that it raises
     core: Optional[int] = None  # None: the n-th call on any of the cores
     call: str = RUN
-    hang: bool = False  # does not return before `Device.release`
+    hang: bool = False  # it and what comes after it on its core return after `Device.release`
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Model:
     jitter: float = 0.0  # each run takes up to this share longer or shorter
     load_ms: float = 0.0
     programs_per_core: Optional[int] = None  # what memory has room for; None: any number
+    runs_at_once: int = 2  # that a core takes, to do one after the other; more are refused
     faults: tuple[Fault, ...] = ()
     seed: int = 0
 
@@ -61,6 +62,7 @@ class Device:
         self._counting = threading.Lock()
         self._released = threading.Event()
         self._dead: set[int] = set()
+        self._hanging: set[int] = set()
 
     def worker(self, core: int) -> SimulatedWorker:
         """Open a core. Raises RuntimeFailure if it has to be replaced."""
@@ -81,6 +83,8 @@ class Device:
         for fault in self.model.faults:
             if fault.call == call and fault.core in counts and fault.nth == counts[fault.core]:
                 self._fail(fault, core)
+        if core in self._hanging:
+            self._released.wait()
 
     def _check(self, core: int) -> None:
         if core in self._dead:
@@ -88,7 +92,7 @@ class Device:
 
     def _fail(self, fault: Fault, core: int) -> None:
         if fault.hang:
-            self._released.wait()
+            self._hanging.add(core)
             return
         if fault.action is Action.REPLACE:
             self._dead.add(core)
@@ -97,7 +101,7 @@ class Device:
 
 
 class SimulatedWorker:
-    """One core as the scheduler sees it. One call at a time; another one beside it is refused."""
+    """One core as the scheduler sees it. Runs that it has been handed take their turns on it."""
 
     def __init__(self, device: Device, core: int) -> None:
         self.loaded: set[ProgramKey] = set()
@@ -106,7 +110,9 @@ class SimulatedWorker:
         self._core = core
         self._jitter = random.Random(f"{device.model.seed} {core}")
         self._broken: Optional[RuntimeFailure] = None
-        self._busy = threading.Lock()
+        self._line = threading.Lock()
+        self._handed = 0  # runs that have not ended
+        self._free_s = 0.0  # when the last of them will have
 
     def load(self, program: ProgramKey) -> None:
         model = self._device.model
@@ -123,12 +129,16 @@ class SimulatedWorker:
 
     def run(self, program: ProgramKey, images: FloatArray) -> FloatArray:
         """Depth after the model's latency; an image that is not finite is refused, like a NaN."""
-        if not self._busy.acquire(blocking=False):
-            raise RuntimeFailure(f"simulated core {self._core}: busy", action=Action.RETRY)
+        started_s = time.perf_counter()
+        with self._line:
+            if self._handed == self._device.model.runs_at_once:
+                raise RuntimeFailure(f"simulated core {self._core}: busy", action=Action.RETRY)
+            self._handed += 1
         try:
-            return self._run(program, images, time.perf_counter())
+            return self._run(program, images, started_s)
         finally:
-            self._busy.release()
+            with self._line:
+                self._handed -= 1
 
     def close(self) -> None:
         self.loaded.clear()
@@ -144,9 +154,12 @@ class SimulatedWorker:
                 f"{program.name}: expected {list(expected)}, got {list(images.shape)}",
                 action=Action.REQUEST_FAULT,
             )
+        with self._line:
+            ends_s = self._free_s = max(started_s, self._free_s) + self._latency_s(program)
         depth = simulated_depth(images)
         finite = bool(np.isfinite(depth.sum()))
-        self._sleep_until(started_s + self._latency_s(program))
+        # What the host has computed meanwhile is part of the device's latency.
+        time.sleep(max(0.0, ends_s - time.perf_counter()))
         if not finite:
             raise RuntimeFailure(
                 f"{program.name}: the input is no number", action=Action.REQUEST_FAULT
@@ -168,11 +181,6 @@ class SimulatedWorker:
         factor = 1 + model.jitter * self._jitter.uniform(-1, 1)
         return model.latency_ms(program, self._core) * factor / 1e3
 
-    @staticmethod
-    def _sleep_until(moment_s: float) -> None:
-        # What the host has computed meanwhile is part of the device's latency.
-        time.sleep(max(0.0, moment_s - time.perf_counter()))
-
 
 class SimulatedRuntime:
     """One program on one core, for whatever takes a runtime. Safe in any thread."""
@@ -180,9 +188,9 @@ class SimulatedRuntime:
     def __init__(self, device: Device, core: int, program: ProgramKey) -> None:
         self._worker = device.worker(core)
         self._program = program
-        self._one_at_a_time = threading.Lock()
+        self._line = threading.Semaphore(device.model.runs_at_once)
         self._worker.load(program)
 
     def run(self, images: FloatArray) -> FloatArray:
-        with self._one_at_a_time:
+        with self._line:
             return self._worker.run(self._program, images)

@@ -2,8 +2,8 @@
 
     caller ─ submit ─▶ queue per size ─ dispatch ─▶ core's thread ─ worker ─▶ future
 
-One thread per core, and one that sleeps until a deadline passes or a core is overdue. Everything
-they share changes in a turn: under the lock, with the answers given after it.
+One thread for each run that a core may have at once, and one that sleeps until a deadline passes or
+a core is overdue. What they share changes in a turn: under the lock, with the answers after it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Callable, Optional
@@ -23,25 +23,17 @@ import numpy as np
 from depth_anything_v2.depth_map import FloatArray
 from depth_anything_v2.errors import InputError
 from serve.errors import Closed, Expired, NoProgram, OutOfService, QueueFull
-from serve.scheduling.core import Core, Job, Reopen
-from serve.scheduling.dispatcher import Dispatcher, Limits
+from serve.scheduling.core import Core, Reopen
+from serve.scheduling.dispatcher import Dispatcher
+from serve.scheduling.job import Job
+from serve.scheduling.limits import Limits
 from serve.scheduling.request import Pending, Request
+from serve.scheduling.snapshot import Snapshot
 from serve.scheduling.worker import ProgramKey, Size, Worker
 
 DEFAULT_LIMITS = Limits()
 _LOOK_EVERY_S = 0.1  # whether warming up is given up
 _CLOSING_TIMEOUT_S = 10.0  # for giving back a core; one that takes longer is left to itself
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """How a scheduler is doing."""
-
-    waiting: int  # requests in the queues
-    running: int  # requests on the cores
-    cores: int
-    cores_in_service: int
-    retries: int  # requests put back after a failure, since the start
 
 
 class Scheduler:
@@ -75,12 +67,14 @@ class Scheduler:
         self._cores = [Core(i, w, threading.Condition(self._lock)) for i, w in enumerate(workers)]
         self._state = Dispatcher(self._cores, programs, reopen is not None, limits, shared)
         # Daemons, so that a core that hangs for good does not keep the process from ending.
+        # How many threads each core has that have not ended.
+        self._serving = Counter(dict.fromkeys(self._cores, limits.runs_per_core))
         self._threads = [
-            threading.Thread(target=self._serve, args=(core,), name=f"core {core.index}")
-            for core in self._cores
+            (core, threading.Thread(target=self._serve, args=(core,), name=f"core {core.index}"))
+            for core in self._serving.elements()
         ]
-        self._threads.append(threading.Thread(target=self._watch, name="scheduler"))
-        for thread in self._threads:
+        self._watching = threading.Thread(target=self._watch, name="scheduler")
+        for thread in (*(thread for _, thread in self._threads), self._watching):
             thread.daemon = True
             thread.start()
 
@@ -91,13 +85,7 @@ class Scheduler:
 
     def snapshot(self) -> Snapshot:
         with self._lock:
-            return Snapshot(
-                self._state.waiting,
-                sum(len(core.job.requests) for core in self._cores if core.job is not None),
-                len(self._cores),
-                sum(core.in_service for core in self._cores),
-                self._state.retries,
-            )
+            return Snapshot.of(self._state)
 
     def offer(self, programs: Iterable[ProgramKey]) -> None:
         """Take requests for these programs too; every worker must be able to load them."""
@@ -171,7 +159,7 @@ class Scheduler:
             self._stopped = True
             self._alarm.notify()
             for core in self._cores:
-                core.wake.notify()
+                core.wake.notify_all()
         self._join()
 
     def __enter__(self) -> Scheduler:
@@ -225,7 +213,7 @@ class Scheduler:
         with self._lock:
             yield self._state
             for core in self._state.dispatch(time.monotonic()):
-                core.wake.notify()
+                core.wake.notify(1 if core.in_service else self._serving[core])
             if self._callers:
                 self._changed.notify_all()
             if self._state.alarm_s < self._sleeps_until_s:
@@ -243,26 +231,32 @@ class Scheduler:
             self._callers -= 1
 
     def _serve(self, core: Core) -> None:
-        """A core's thread: one job after the other, until the end or until the core is given up."""
+        """A thread of a core: one job after the other, until the end or the core is given up."""
         while self._serve_one(core):
             pass  # and nothing is kept: an error holds what failed, and so memory of the core
-        core.close()
+        with self._lock:
+            self._serving[core] -= 1
+            last = not self._serving[core]
+        if last:
+            core.close()
 
     def _serve_one(self, core: Core) -> bool:
-        # A job that the last turn has left is there to be seen without the lock.
-        job = core.job or self._next_job(core)
+        job = self._next_job(core)
         if job is None:
             return False
         outcome = core.perform(job, partial(self._loaded, job), self._reopen)
         with self._turn() as state:
-            if core.job is job:  # else it was overdue, and has been answered for
+            if job in core.jobs:  # else it was overdue, and has been answered for
                 state.finish(core, job, outcome, time.monotonic())
         return True
 
     def _next_job(self, core: Core) -> Optional[Job]:
         with self._lock:
-            core.wake.wait_for(lambda: core.job or self._stopped or not core.in_service)
-            return core.job
+            job = core.take()
+            while job is None and core.in_service and not self._stopped:
+                core.wake.wait()
+                job = core.take()
+            return job
 
     def _loaded(self, job: Job) -> None:
         with self._turn() as state:
@@ -287,7 +281,7 @@ class Scheduler:
     def _join(self) -> None:
         """Wait for the threads that do not hang, so that every answer has been given."""
         until_s = time.monotonic() + _CLOSING_TIMEOUT_S
-        hung = [thread for core, thread in zip(self._cores, self._threads) if core.hung]
-        for thread in self._threads:
-            if thread is not threading.current_thread() and thread not in hung:
+        threads = [thread for core, thread in self._threads if not core.hung]
+        for thread in (*threads, self._watching):
+            if thread is not threading.current_thread():
                 thread.join(max(0.0, until_s - time.monotonic()))

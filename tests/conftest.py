@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import schedules
 from tests.folder_jobs import close_engines
 
 
@@ -11,3 +12,11 @@ from tests.folder_jobs import close_engines
 def _engines_are_closed() -> Iterator[None]:
     yield
     close_engines()
+
+
+@pytest.fixture(params=[1, 2])
+def runs_per_core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """What schedulers of tests.schedules hand to a core at once, unless told otherwise."""
+    runs: int = request.param
+    monkeypatch.setattr(schedules, "runs_per_core", runs)
+    return runs

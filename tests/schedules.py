@@ -16,13 +16,16 @@ import numpy as np
 from depth_anything_v2.depth_map import FloatArray
 from serve.runtime_simulated import RUN, Device, Fault, Model, simulated_depth
 from serve.scheduler import Scheduler
-from serve.scheduling.core import Core, Job, Outcome
-from serve.scheduling.dispatcher import Dispatcher, Limits
+from serve.scheduling.core import Core
+from serve.scheduling.dispatcher import Dispatcher
+from serve.scheduling.job import Job, Outcome
+from serve.scheduling.limits import Limits
 from serve.scheduling.request import Pending, Request
 from serve.scheduling.worker import ProgramKey, Size
 
 LYING, STANDING, SQUARE = (28, 42), (42, 28), (28, 28)
 WAIT_S = 20.0  # for what should take milliseconds
+runs_per_core = 1  # what the fixture of this name changes
 HELD = Fault(1, hang=True)  # the first run does not end before the device is released
 
 
@@ -66,6 +69,10 @@ class Served:
         return future
 
 
+def made_limits(**limits: float) -> Limits:
+    return Limits(**{"runs_per_core": runs_per_core, **limits})
+
+
 @contextmanager
 def serving(
     keys: Sequence[ProgramKey],
@@ -73,13 +80,16 @@ def serving(
     cores: int = 1,
     reopens: bool = True,
     programs_per_core: int | None = None,
+    latency_ms: float = 0.0,
     **limits: float,
 ) -> Iterator[Served]:
-    model = Model(lambda _program, _core: 0.0, programs_per_core=programs_per_core, faults=faults)
-    device = Device(model)
+    def latency(_program: ProgramKey, _core: int) -> float:
+        return latency_ms
+
+    device = Device(Model(latency, programs_per_core=programs_per_core, faults=faults))
     workers = [device.worker(core) for core in range(cores)]
     reopen = device.worker if reopens else None
-    scheduler = Scheduler(workers, keys, reopen, Limits(**limits))
+    scheduler = Scheduler(workers, keys, reopen, made_limits(**limits))
     try:
         yield Served(scheduler, device)
     finally:
@@ -96,17 +106,20 @@ class Virtual:
     run_s: float = 0.01
     load_s: float = 1.0
     programs_per_core: float = math.inf
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=made_limits)
     rest_s: dict[Size, float] = field(default_factory=dict)  # of callers before they send again
+    reopens: bool = False
 
     def __post_init__(self) -> None:
         lock = threading.Lock()
         made = [Core(i, None, threading.Condition(lock)) for i in range(self.cores)]
-        self.state = Dispatcher(made, self.keys, False, self.limits)
+        self.state = Dispatcher(made, self.keys, self.reopens, self.limits)
         self.loads: list[tuple[int, ProgramKey]] = []  # core, program
         self.loaded_at_s: list[float] = []  # when they began
         self.answered: list[tuple[Size, float]] = []  # size, latency in s
         self.batches: list[int] = []  # live requests in each run
+        self.handed_at_s: list[float] = []  # runs, to a core
+        self._free_s = [0.0] * self.cores  # when each is done with what it has been handed
         self._ends: list[tuple[float, int, Core, Job, Outcome]] = []
 
     def latencies_s(self, *sizes: Size) -> list[float]:
@@ -124,7 +137,7 @@ class Virtual:
             next_arrival_s = todo[0][0] if todo else math.inf
             now_s = min(next_end_s, next_arrival_s, self.state.alarm_s)
             if now_s == next_arrival_s:
-                self.state.add(self._request(*todo.pop(0)))
+                self.state.add(self.request(*todo.pop(0)))
             elif now_s == next_end_s:
                 _, _, core, job, outcome = heapq.heappop(self._ends)
                 self.state.finish(core, job, outcome, now_s)
@@ -136,9 +149,11 @@ class Virtual:
             else:
                 self.state.look(now_s)
             for core in self.state.dispatch(now_s):
-                self._begin(core, core.job, now_s)
+                job = core.take()
+                if job is not None:
+                    self._begin(core, job, now_s)
 
-    def _request(self, now_s: float, size: Size) -> Request:
+    def request(self, now_s: float, size: Size) -> Request:
         image = np.zeros((3, *size), np.float32)
         due_s = now_s + self.limits.batch_wait_s
         return Request(image, size, Pending(), now_s, due_s, math.inf)
@@ -154,6 +169,8 @@ class Virtual:
             self.loaded_at_s.append(now_s)
         depth = np.zeros((job.program.batch, *job.program.size), np.float32)
         self.batches.append(len(job.requests))
-        end_s = now_s + (load_s or 0.0) + self.run_s
+        self.handed_at_s.append(now_s)
+        end_s = max(now_s, self._free_s[core.index]) + (load_s or 0.0) + self.run_s
+        self._free_s[core.index] = end_s
         outcome = Outcome(depth, None, load_s, self.run_s)
         heapq.heappush(self._ends, (end_s, len(self.batches), core, job, outcome))

@@ -15,7 +15,7 @@ from serve.engine import Engine, Prepared, Raw
 from serve.errors import Closed, Expired, NoProgram, QueueFull
 from serve.library import Library
 from serve.runtime_simulated import RUN, Device, Fault, Model
-from serve.scheduling.dispatcher import Limits
+from serve.scheduling.limits import Limits
 from serve.shapes import BUCKETS, EXACT
 from tests.engines import depth_of, image_of, images_of, is_depth_of, library_of
 from tests.neuron_machine import forked

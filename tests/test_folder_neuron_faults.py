@@ -15,7 +15,7 @@ from serve.batch import DONE, FAILED, KEPT, Entry
 from serve.errors import OutOfService, RuntimeFailure
 from serve.library import Library
 from serve.neuron_status import STATUSES, Action, Status
-from serve.scheduling.dispatcher import Limits
+from serve.scheduling.limits import Limits
 from tests.neuron_jobs import (
     EVERY_CORE,
     LOAD,
@@ -53,6 +53,10 @@ def by_name(status: Status) -> str:
     return status.name
 
 
+def one_at_a_time(cores: Cores) -> None:
+    cores.backend = lambda library, images: replace(open_backend(library, images), images_at_once=1)
+
+
 def run_with(cores: Cores, artifact: Artifact, folder: Path, status: Status) -> list[Entry]:
     """A job in which a core gives this status at the fourth image."""
     write_images(folder, IMAGES, LYING, STANDING)
@@ -61,6 +65,12 @@ def run_with(cores: Cores, artifact: Artifact, folder: Path, status: Status) -> 
     assert everyone_once(entries)
     assert report.exit_code == (3 if failed(entries) else 0)
     return entries
+
+
+def once_it_stands(after: list[Event]) -> list[str]:
+    """What a core did after a fault, without the run that it had been handed before."""
+    what = [event.what for event in after]
+    return what[1:] if what[0] == RUN else what
 
 
 @pytest.mark.parametrize("status", of(Action.RETRY, Action.BACK_PRESSURE), ids=by_name)
@@ -80,7 +90,7 @@ def test_a_core_to_recycle_is_opened_again_with_what_it_held(
     assert cores.count(RUN) == IMAGES + 1
     # Everything is given back before anything is loaded again; the job may end meanwhile.
     _, after = cores.around_the_fault()
-    assert [event.what for event in after][:2] == [UNLOAD, UNLOAD]
+    assert once_it_stands(after)[:2] == [UNLOAD, UNLOAD]
     loads = [event.size for event in after if event.what == LOAD]
     assert loads in ([], [LYING], [STANDING], [LYING, STANDING], [STANDING, LYING])
 
@@ -91,7 +101,7 @@ def test_a_core_to_replace_is_left_and_the_others_go_on(
 ) -> None:
     assert failed(run_with(cores, two_sizes, tmp_path, status)) == []
     _, after = cores.around_the_fault()
-    assert [event.what for event in after] == [UNLOAD, UNLOAD]
+    assert once_it_stands(after) == [UNLOAD, UNLOAD]
     assert cores.count(RUN) == IMAGES + 1
 
 
@@ -99,6 +109,7 @@ def test_a_core_to_replace_is_left_and_the_others_go_on(
 def test_without_memory_the_other_program_is_unloaded(
     cores: Cores, two_sizes: Artifact, tmp_path: Path, status: Status
 ) -> None:
+    one_at_a_time(cores)  # beside another run, which may need it, nothing is unloaded
     assert failed(run_with(cores, two_sizes, tmp_path, status)) == []
     before, after = cores.around_the_fault()
     run = before[-1]
@@ -136,7 +147,7 @@ def test_a_failure_that_does_not_go_away_fails_the_image_with_what_was_tried(
             raise RuntimeError("nrt_execute status=1004 message=...")
 
     cores.before = before
-    cores.backend = lambda library, images: replace(open_backend(library, images), images_at_once=1)
+    one_at_a_time(cores)
     report, entries = cores.job(two_sizes, tmp_path)
     (entry,) = failed(entries)
     assert (report.counts[DONE], len(told)) == (3, 3)
@@ -188,7 +199,7 @@ def test_without_a_core_left_the_job_stops_and_a_rerun_finishes_it(
     assert (report.left, report.exit_code) == (40 - len(entries), 3)
     assert "every core is out of service, the last one because: " in report.stopped
     assert "NRT_HW_ERROR); replace the instance" in report.stopped
-    assert cores.count(RUN) == 3 * LANE.cores
+    assert 3 * LANE.cores <= cores.count(RUN) <= 4 * LANE.cores  # one or two at once were its last
     cores.before = lambda _event, _count: None
     report, more = cores.job(two_sizes, tmp_path)
     assert report.counts == {KEPT: done, DONE: 40 - done}

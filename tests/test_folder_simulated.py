@@ -20,7 +20,7 @@ from serve.job_manifest import MANIFEST
 from serve.library import Library
 from serve.neuron_status import Action
 from serve.runtime_simulated import LOAD, RUN, Device, Fault, Model
-from serve.scheduling.dispatcher import Limits
+from serve.scheduling.limits import Limits
 from serve.shapes import BUCKETS
 from tests.engines import depth_of, library_of
 from tests.hostile import encoded, picture

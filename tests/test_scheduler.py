@@ -24,6 +24,8 @@ from tests.schedules import (
     serving,
 )
 
+pytestmark = pytest.mark.usefixtures("runs_per_core")
+
 
 @pytest.mark.parametrize("batches", [(1,), (4,), (1, 2, 4)], ids=str)
 def test_results_are_those_of_single_images_whatever_the_batching(batches: tuple[int, ...]) -> None:
@@ -184,10 +186,11 @@ def test_an_error_in_the_with_block_cancels_what_waits() -> None:
         assert waiting.cancelled()
 
 
-def test_closing_ends_every_thread() -> None:
+def test_closing_ends_every_thread(runs_per_core: int) -> None:
     before = set(threading.enumerate())
     with serving(programs(LYING), cores=3) as served:
-        assert len(set(threading.enumerate()) - before) == 4  # the cores, and one for the time
+        # Those of the cores, and one for the time.
+        assert len(set(threading.enumerate()) - before) == 3 * runs_per_core + 1
         served.submit(images(1)[0])
     assert set(threading.enumerate()) <= before
 

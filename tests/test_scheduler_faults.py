@@ -27,6 +27,8 @@ from tests.schedules import (
     serving,
 )
 
+pytestmark = pytest.mark.usefixtures("runs_per_core")
+
 
 def in_service(served: Served) -> int:
     return served.scheduler.snapshot().cores_in_service

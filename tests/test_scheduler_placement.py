@@ -8,8 +8,9 @@ import random
 import pytest
 
 from serve.scheduling.batching import batch_size
-from serve.scheduling.dispatcher import Limits
-from tests.schedules import LYING, SQUARE, STANDING, Virtual, programs
+from tests.schedules import LYING, SQUARE, STANDING, Virtual, made_limits, programs
+
+pytestmark = pytest.mark.usefixtures("runs_per_core")
 
 
 def every(gap_s: float, count: int, *sizes: tuple[int, int]) -> list[tuple[float, tuple[int, int]]]:
@@ -112,7 +113,7 @@ def test_what_came_first_is_loaded_first() -> None:
 
 
 def test_loads_come_one_by_one_where_a_device_wants_that() -> None:
-    cores = Virtual(programs(LYING, STANDING, SQUARE), 3, limits=Limits(loads_at_once=1))
+    cores = Virtual(programs(LYING, STANDING, SQUARE), 3, limits=made_limits(loads_at_once=1))
     cores.play([(0.0, LYING), (0.1, STANDING), (0.2, SQUARE), (1.5, LYING)])
     assert cores.loaded_at_s == pytest.approx([0.0, 1.01, 2.02])
     assert {core for core, _ in cores.loads} == {0, 1, 2}
@@ -142,7 +143,7 @@ def test_the_batch_is_full_or_at_least_half_used(
 
 
 def test_a_request_waits_for_company_but_not_for_ever() -> None:
-    limits = Limits(batch_wait_s=0.1)
+    limits = made_limits(batch_wait_s=0.1)
     cores = Virtual(programs(LYING, batches=(1, 4)), cores=1, load_s=0.0, limits=limits)
     cores.play([(0.0, LYING), (0.01, LYING), (0.02, LYING), (0.03, LYING), (1.0, LYING)])
     assert cores.batches == [4, 1]

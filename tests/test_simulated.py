@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from depth_anything_v2.depth_map import FloatArray
 from serve.errors import RuntimeFailure
 from serve.neuron_status import Action
 from serve.runtime_simulated import (
@@ -124,16 +125,39 @@ def test_a_run_that_hangs_returns_when_released() -> None:
     opened = device.worker(0)
     opened.load(KEY)
     depth = []
-    thread = threading.Thread(target=lambda: depth.append(opened.run(KEY, images(1)[0][None])))
-    thread.start()
-    thread.join(0.05)
-    assert thread.is_alive()
+    threads = [
+        threading.Thread(target=lambda: depth.append(opened.run(KEY, images(1)[0][None])))
+        for _ in range(2)
+    ]
+    for thread in threads:  # the second hangs behind the first
+        thread.start()
+        thread.join(0.05)
+        assert thread.is_alive()
     with pytest.raises(RuntimeFailure, match="busy") as caught:
         opened.run(KEY, images(1)[0][None])
     assert caught.value.action is Action.RETRY
     device.release()
-    thread.join(WAIT_S)
-    assert np.array_equal(depth[0], simulated_depth(images(1)[0][None]))
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert len(depth) == 2
+    assert all(np.array_equal(one, simulated_depth(images(1)[0][None])) for one in depth)
+
+
+def test_runs_that_a_core_was_handed_take_their_turns() -> None:
+    opened = worker(Model(lambda _program, _core: 50.0))
+    opened.load(KEY)
+    began_s = time.perf_counter()
+
+    def run(image: FloatArray) -> tuple[FloatArray, float]:
+        return opened.run(KEY, image[None]), time.perf_counter() - began_s
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(run, images(2)))
+    early_s, late_s = sorted(ended_s for _, ended_s in found)
+    assert early_s >= 0.05
+    assert late_s >= 0.1
+    for image, (depth, _) in zip(images(2), found):
+        assert np.array_equal(depth, simulated_depth(image[None]))
 
 
 @pytest.mark.parametrize(

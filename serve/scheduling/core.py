@@ -1,4 +1,4 @@
-"""One core: what it holds, what it does now, and how it does it in its own thread."""
+"""One core: what it holds, what it has been handed, and how its threads do that."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import logging
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from threading import Condition
+from threading import Condition, Lock
 from typing import Callable, Optional, TypeVar
 
-from depth_anything_v2.depth_map import FloatArray
 from serve.errors import RuntimeFailure
 from serve.neuron_status import Action
 from serve.scheduling.batching import stacked
+from serve.scheduling.job import Job, Outcome
 from serve.scheduling.request import Request
 from serve.scheduling.worker import ProgramKey, Worker
 
@@ -23,56 +23,60 @@ Reopen = Callable[[int], Worker]  # a new worker for the core of this index
 
 
 @dataclass(eq=False)
-class Job:
-    """What a core does at one time."""
-
-    program: Optional[ProgramKey]  # None: its worker is opened again
-    requests: list[Request]  # none: the program is only loaded
-    loads: bool  # it has not begun to run yet, nor ended
-    until_s: float  # a core that is not done by then hangs
-
-    @property
-    def warms(self) -> bool:
-        return not self.requests
-
-
-@dataclass
-class Outcome:
-    """What became of a job, and how long its parts took."""
-
-    depth: Optional[FloatArray] = None  # [B,H,W], with the padding
-    error: Optional[Exception] = None
-    load_s: Optional[float] = None
-    run_s: Optional[float] = None
-
-
-@dataclass(eq=False)
 class Core:
-    """Changed under the scheduler's lock, but for what its own thread does while it has a job:
-    `worker`, `loaded` and `full`.
+    """Changed under the scheduler's lock, but for what its own threads do while it has a job:
+    `worker`, `loaded`, `full` and `ran_until_s`.
     """
 
     index: int
     worker: Worker
     wake: Condition
     loaded: OrderedDict[ProgramKey, None] = field(default_factory=OrderedDict)  # latest used last
-    job: Optional[Job] = None
+    jobs: list[Job] = field(default_factory=list)  # in the order in which the device has them
     in_service: bool = True
-    hung: bool = False  # its thread may never come back
-    full: bool = False  # it had to unload something to make room
+    hung: bool = False  # a thread of it may never come back
+    full: bool = False  # its memory ran out
     rests_until_s: float = 0.0
     last_used_s: float = 0.0
     failures: int = 0  # since its last success
+    ran_until_s: float = 0.0
+    memory: Lock = field(default_factory=Lock)  # held by the thread that changes what is loaded
+
+    @property
+    def loading(self) -> bool:
+        return any(job.loads for job in self.jobs)
+
+    @property
+    def reopening(self) -> bool:
+        """Whether its worker is opened again, or will be once what it runs has ended."""
+        return any(job.program is None for job in self.jobs)
 
     def idle(self, now_s: float) -> bool:
-        return self.in_service and self.job is None and now_s >= self.rests_until_s
+        return self.in_service and not self.jobs and now_s >= self.rests_until_s
+
+    def can_follow(self, program: ProgramKey, runs: int, now_s: float) -> bool:
+        """Whether it may be handed a run of this program while it is at another one.
+
+        `runs`: how many it may have at once. Not where memory has run out: what is in use cannot
+        make room.
+        """
+        handed = 0 < len(self.jobs) < runs and not self.loading and now_s >= self.rests_until_s
+        return self.in_service and handed and not self.full and program in self.loaded
 
     def has(self, program: ProgramKey) -> bool:
         """Whether it holds the program or loads it now."""
-        return program in self.loaded or (self.job is not None and self.job.program == program)
+        return program in self.loaded or any(job.program == program for job in self.jobs)
+
+    def take(self) -> Optional[Job]:
+        """What one of its threads does next: a run at once, all else when nothing runs."""
+        for job in self.jobs:
+            if not job.taken and (job is self.jobs[0] or not job.loads):
+                job.taken = True
+                return job
+        return None
 
     def perform(self, job: Job, on_loaded: Callable[[], None], reopen: Optional[Reopen]) -> Outcome:
-        """Do a job, in the core's thread and without the lock; every error is in the outcome.
+        """Do a job, in a thread of the core and without the lock; every error is in the outcome.
 
         `on_loaded` is called between loading and running.
         """
@@ -113,26 +117,38 @@ class Core:
         on_loaded: Callable[[], None],
         outcome: Outcome,
     ) -> None:
-        started_s = time.monotonic()
         if program not in self.loaded:
-            # Warming up must not push out what it has just loaded.
-            load = self._making_room if requests else _once
-            load(program, lambda: self.worker.load(program))
-            self.loaded[program] = None
-            outcome.load_s = time.monotonic() - started_s
+            self._load(program, bool(requests), outcome)
             on_loaded()
-            started_s = time.monotonic()
         if requests:
+            started_s = time.monotonic()
             images = stacked([request.image for request in requests], program.batch)
             depth = self._making_room(program, lambda: self.worker.run(program, images))
-            self.loaded.move_to_end(program)
             if depth.shape != (program.batch, *program.size):
                 raise RuntimeFailure(
                     f"{program.name}: the worker gave depth of shape {list(depth.shape)}, "
                     f"expected {[program.batch, *program.size]}; compile the artifact again",
                     action=Action.ARTIFACT_FAULT,
                 )
-            outcome.depth, outcome.run_s = depth, time.monotonic() - started_s
+            self._ran(program, started_s, outcome)
+            outcome.depth = depth
+
+    def _load(self, program: ProgramKey, to_run: bool, outcome: Outcome) -> None:
+        started_s = time.monotonic()
+        # Warming up must not push out what it has just loaded.
+        load = self._making_room if to_run else _once
+        load(program, lambda: self.worker.load(program))
+        with self.memory:
+            self.loaded[program] = None
+        outcome.load_s = time.monotonic() - started_s
+
+    def _ran(self, program: ProgramKey, started_s: float, outcome: Outcome) -> None:
+        ended_s = time.monotonic()
+        # What was handed over while another run was on the device began when that one ended.
+        outcome.run_s = ended_s - max(started_s, self.ran_until_s)
+        self.ran_until_s = ended_s
+        with self.memory:
+            self.loaded.move_to_end(program)
 
     def _making_room(self, program: ProgramKey, call: Callable[[], Result]) -> Result:
         """Call; while memory runs out, unload the least recently used other and call again."""
@@ -140,13 +156,21 @@ class Core:
             try:
                 return call()
             except RuntimeFailure as error:
-                other = next((held for held in self.loaded if held != program), None)
-                if action_of(error) is not Action.UNLOAD or other is None:
+                if action_of(error) is not Action.UNLOAD or not self._unload_for(program):
                     raise
-                logger.info("core %d: %s makes room for %s", self.index, other.name, program.name)
-                self.worker.unload(other)
-                del self.loaded[other]
-                self.full = True
+
+    def _unload_for(self, program: ProgramKey) -> bool:
+        """False if there is nothing but this program and what is in use."""
+        with self.memory:
+            self.full = True
+            used = {job.program for job in tuple(self.jobs)}
+            others = [held for held in self.loaded if held != program and held not in used]
+            if not others:
+                return False
+            logger.info("core %d: %s makes room for %s", self.index, others[0].name, program.name)
+            self.worker.unload(others[0])
+            del self.loaded[others[0]]
+            return True
 
     def _reopen(self, reopen: Reopen) -> None:
         self.close()

@@ -8,13 +8,11 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Optional
 
 from depth_anything_v2.depth_map import FloatArray
 from serve.errors import Closed, OutOfService
-from serve.scheduling.batching import batch_size
-from serve.scheduling.core import Core, Job, Outcome, action_of
+from serve.scheduling.core import Core, action_of
 from serve.scheduling.faults import (
     NO_FAULT_OF_CORE,
     REST_S,
@@ -24,30 +22,16 @@ from serve.scheduling.faults import (
     after_hang,
     on_core,
 )
-from serve.scheduling.placement import Measured, Wish, choose_core
+from serve.scheduling.job import Job, Outcome
+from serve.scheduling.limits import Limits
+from serve.scheduling.placement import Measured
+from serve.scheduling.planning import Planner
 from serve.scheduling.queues import Queue
 from serve.scheduling.request import Answer, Request, expiry
 from serve.scheduling.warming import Warming
 from serve.scheduling.worker import ProgramKey, Size
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Limits:
-    queue_size: int = 64  # requests that wait, for each program size
-    batch_wait_s: float = 0.0  # how long a request waits for others to fill a larger batch
-    run_timeout_s: float = 30.0  # a core that runs longer hangs
-    load_timeout_s: float = 600.0  # the same for loading a program or opening a core
-    loads_at_once: float = math.inf  # on all cores together
-
-
-@dataclass(frozen=True)
-class _Plan:
-    program: ProgramKey
-    core: Core
-    queue: Queue
-    priority_s: float  # the lowest goes first
 
 
 class Dispatcher:
@@ -62,7 +46,6 @@ class Dispatcher:
         shared: bool = False,
     ) -> None:
         self.cores = cores
-        self.batches: dict[Size, list[int]] = {}  # ascending
         self.queues: dict[Size, Queue] = {}
         self.limits = limits
         self.closing = False
@@ -71,9 +54,11 @@ class Dispatcher:
         self.answers: list[Answer] = []  # to be given once the lock is free
         self.warming = Warming(cores)
         self.retries = 0
+        self._changed: list[Core] = []  # since the last dispatch
         self._reopens = reopens
         self._shared = shared
         self._measured = Measured(load_s=0.0 if shared else math.inf)
+        self._planner = Planner(cores, limits, self._measured)
         self.offer(programs)
 
     @property
@@ -82,14 +67,13 @@ class Dispatcher:
 
     @property
     def drained(self) -> bool:
-        return not self.waiting and all(core.job is None for core in self.cores)
+        return not self.waiting and not any(core.jobs for core in self.cores)
 
     def offer(self, programs: Iterable[ProgramKey]) -> None:
         """Take requests for these programs too."""
         for program in programs:
-            known = self.batches.setdefault(program.size, [])
-            known[:] = sorted({*known, program.batch})
-            self.queues.setdefault(program.size, Queue(self.limits.queue_size))
+            queue = self.queues.setdefault(program.size, Queue(self.limits.queue_size))
+            queue.batches = sorted({*queue.batches, program.batch})
 
     def add(self, request: Request) -> None:
         self.queues[request.size].append(request)
@@ -102,41 +86,38 @@ class Dispatcher:
         self.warming.begin(
             [
                 ProgramKey(*size, batch)
-                for size, found in self.batches.items()
-                for batch in found
+                for size, queue in self.queues.items()
+                for batch in queue.batches
                 if sizes is None or size in sizes
             ]
         )
 
     def dispatch(self, now_s: float) -> list[Core]:
-        """Give idle cores something to do. Returns those that got it."""
-        started = []
-        while any(core.idle(now_s) for core in self.cores):
-            found = (self._plan(size, now_s) for size, queue in self.queues.items() if len(queue))
-            plans = [plan for plan in found if plan is not None]
-            if not plans:
-                break
-            plan = min(plans, key=lambda plan: plan.priority_s)
+        """Hand cores what they can do. Returns those whose threads should look."""
+        queues = self.queues.values()
+        plan = self._planner.next_plan(queues, now_s, self.closing)
+        while plan is not None:
             requests = self._take(plan.queue, plan.program.batch, now_s)
             if requests:
-                self._start(plan.core, plan.program, requests, now_s)
-                started.append(plan.core)
+                self._hand(plan.core, plan.program, requests, now_s)
+            plan = self._planner.next_plan(queues, now_s, self.closing)
         for core in self.cores:
             program = self._to_warm(core, now_s)
             if program is not None:
-                self._start(core, program, [], now_s)
-                started.append(core)
-        return started
+                self._hand(core, program, [], now_s)
+        changed, self._changed = self._changed, []
+        return changed
 
     def loaded(self, job: Job, now_s: float) -> None:
         """A core has loaded its job's program and begins to run it."""
         job.loads = False
-        job.until_s = now_s + self.limits.run_timeout_s
-        self._remind(job.until_s)
+        self._begin(job, now_s)
 
     def finish(self, core: Core, job: Job, outcome: Outcome, now_s: float) -> None:
         """A core is done with its job, well or not."""
-        core.job = None
+        core.jobs.remove(job)
+        if core.jobs:
+            self._begin(core.jobs[0], now_s)
         core.last_used_s = now_s
         if job.program is not None and outcome.load_s is not None and not self._shared:
             self._measured.add_load(job.program, outcome.load_s)
@@ -156,8 +137,8 @@ class Dispatcher:
             expired = [request for request in queue.take_expired(now_s) if request.claim()]
             self.answers += [expiry(request, now_s) for request in expired]
         for core in self.cores:
-            if core.job is not None and now_s >= core.job.until_s:
-                self._hung(core, core.job)
+            if core.jobs and now_s >= core.jobs[0].until_s:
+                self._hung(core)
         self.alarm_s = self._next_moment_s(now_s)
 
     def cancel_waiting(self) -> list[Request]:
@@ -168,30 +149,10 @@ class Dispatcher:
         self.answers += [Answer(request, error=Closed(error)) for request in tried]
         return [request for request in waiting if not request.claimed]
 
-    def _plan(self, size: Size, now_s: float) -> Optional[_Plan]:
-        queue, batches = self.queues[size], self.batches[size]
-        head = queue.head
-        due = self.closing or head.alone or head.due_s <= now_s
-        batch = batch_size(queue.together(batches[-1]), batches, due)
-        if batch is None:
-            return None
-        program = ProgramKey(*size, batch)
-        wish = Wish(program, len(queue), head.avoid)
-        core = choose_core(wish, self.cores, self._measured, now_s)
-        if core is None or not (core.has(program) or self._may_load()):
-            return None
-        # Who makes a core load waits that much longer, so that programs do not take turns.
-        penalty_s = 0.0 if core.has(program) else self._measured.load_s
-        return _Plan(program, core, queue, head.arrived_s + penalty_s)
-
     def _to_warm(self, core: Core, now_s: float) -> Optional[ProgramKey]:
-        if self.closing or not core.idle(now_s) or not self._may_load():
+        if self.closing or not core.idle(now_s) or not self._planner.may_load:
             return None
         return self.warming.next(core)
-
-    def _may_load(self) -> bool:
-        loading = sum(core.job is not None and core.job.loads for core in self.cores)
-        return loading < self.limits.loads_at_once
 
     def _take(self, queue: Queue, batch: int, now_s: float) -> list[Request]:
         """Requests for one run; those that were cancelled or expired are dropped on the way."""
@@ -199,12 +160,19 @@ class Dispatcher:
         self.answers += [expiry(request, now_s) for request in live if request.expired(now_s)]
         return [request for request in live if not request.expired(now_s)]
 
-    def _start(
+    def _hand(
         self, core: Core, program: Optional[ProgramKey], requests: list[Request], now_s: float
     ) -> None:
-        loads = program is None or program not in core.loaded
-        core.job = Job(program, requests, loads, now_s + self._limit_s(loads))
-        self._remind(core.job.until_s)
+        job = Job(program, requests, loads=program is None or program not in core.loaded)
+        core.jobs.append(job)
+        if job is core.jobs[0]:
+            self._begin(job, now_s)
+        self._changed.append(core)
+
+    def _begin(self, job: Job, now_s: float) -> None:
+        """It is the first that its core has: what comes after it has not begun."""
+        job.began_s, job.until_s = now_s, now_s + self._limit_s(job.loads)
+        self._remind(job.until_s)
 
     def _limit_s(self, loads: bool) -> float:
         return self.limits.load_timeout_s if loads else self.limits.run_timeout_s
@@ -226,26 +194,35 @@ class Dispatcher:
         # A core's failures would else go unseen if trying again helps; requests are told theirs.
         level = logging.INFO if action_of(error) in NO_FAULT_OF_CORE else logging.WARNING
         logger.log(level, "core %d: %s", core.index, str(error))
+        if core.reopening or not core.in_service:  # by what failed before it, and not by this run
+            self._put_back(job, Sorted(job.requests, []))
+            return
         self._put_back(job, after_failure(job.requests, core, error))
         if job.program is None:  # not even a new worker
             self._remove(core, error)
             return
         if job.warms:
             self.warming.failed(core, job.program, error)
+        self._respond(core, error, now_s)
+
+    def _respond(self, core: Core, error: Exception, now_s: float) -> None:
         response = on_core(core, error)
         if response is OnCore.REST:
             core.rests_until_s = now_s + REST_S
             self._remind(core.rests_until_s)
         elif response is OnCore.REOPEN and self._reopens:
             self.warming.again(core)
-            self._start(core, None, [], now_s)
+            self._hand(core, None, [], now_s)
         elif response in (OnCore.REOPEN, OnCore.REMOVE):
             self._remove(core, error)
 
-    def _hung(self, core: Core, job: Job) -> None:
-        limit_s = self._limit_s(job.loads)
-        self._put_back(job, after_hang(job.requests, core, limit_s))
-        core.job, core.hung = None, True  # its thread sees this if it ever returns
+    def _hung(self, core: Core) -> None:
+        limit_s = self._limit_s(core.jobs[0].loads)
+        first, *behind = core.jobs
+        core.jobs, core.hung = [], True  # its threads see this if they ever return
+        for job in behind:
+            self._put_back(job, Sorted(job.requests, []))
+        self._put_back(first, after_hang(first.requests, core, limit_s))
         self._remove(core, TimeoutError(f"no answer within {limit_s:g} s"))
 
     def _put_back(self, job: Job, found: Sorted) -> None:
@@ -253,14 +230,23 @@ class Dispatcher:
         self.retries += len(found.again)
         if job.program is not None and found.again:
             self.queues[job.program.size].put_back(found.again)
+        if self.outage is not None:
+            self._tell_outage()
 
     def _remove(self, core: Core, error: Exception) -> None:
         core.in_service = False
+        self._changed.append(core)
         logger.error("core %d: out of service: %s", core.index, str(error))
-        if any(other.in_service for other in self.cores):
-            return
-        reason = f"every core is out of service, the last one because: {error}"
-        self.outage = OutOfService(f"{reason}; start the service again, or replace the machine")
+        for job in [job for job in core.jobs if not job.taken]:
+            core.jobs.remove(job)
+            self._put_back(job, Sorted(job.requests, []))
+        if not any(other.in_service for other in self.cores):
+            reason = f"every core is out of service, the last one because: {error}"
+            advice = "start the service again, or replace the machine"
+            self.outage = OutOfService(f"{reason}; {advice}")
+            self._tell_outage()
+
+    def _tell_outage(self) -> None:
         for queue in self.queues.values():
             for request in queue.take(len(queue)):
                 if request.claim():
@@ -271,6 +257,6 @@ class Dispatcher:
 
     def _next_moment_s(self, now_s: float) -> float:
         moments = [queue.next_moment_s(now_s) for queue in self.queues.values()]
-        moments += [core.job.until_s for core in self.cores if core.job is not None]
+        moments += [core.jobs[0].until_s for core in self.cores if core.jobs]
         moments += [c.rests_until_s for c in self.cores if c.rests_until_s > now_s]
         return min(moments, default=math.inf)

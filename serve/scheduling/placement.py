@@ -38,6 +38,15 @@ class Measured:
         """How long one core would need for so many images; 0 if the program never ran."""
         return waiting / program.batch * self.run_s.get(program, 0.0)
 
+    def free_s(self, core: Core, now_s: float) -> float:
+        """When a core that runs should be done with all it was handed; inf if nobody can say.
+
+        That is so if a program has not run before, or now takes over twice its time: it may hang.
+        """
+        usual_s = [self.run_s.get(job.program, math.inf) for job in core.jobs if job.program]
+        began_s = core.jobs[0].began_s
+        return math.inf if now_s - began_s > 2 * usual_s[0] else began_s + sum(usual_s)
+
     def recent(self, program: ProgramKey, now_s: float) -> bool:
         return now_s - self.ran_at_s.get(program, -math.inf) < _RECENT_LOADS * self.load_s
 
@@ -80,6 +89,15 @@ def choose_core(
             return None
         idle = [core for core in idle if not _would_miss(core, serving, measured, now_s)]
     return min(idle, key=lambda core: core.last_used_s, default=None)
+
+
+def choose_next_free(
+    wish: Wish, cores: Sequence[Core], measured: Measured, now_s: float, runs: int
+) -> Optional[Core]:
+    """Of the cores that run and hold the program, the one that should be free first."""
+    usable = [core for core in cores if core.index not in wish.avoid]
+    able = [core for core in usable if core.can_follow(wish.program, runs, now_s)]
+    return min(able, key=lambda core: measured.free_s(core, now_s), default=None)
 
 
 def _would_miss(core: Core, serving: Sequence[Core], measured: Measured, now_s: float) -> bool:

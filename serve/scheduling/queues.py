@@ -9,12 +9,14 @@ from concurrent.futures import Future
 
 from depth_anything_v2.depth_map import FloatArray
 from serve.scheduling.request import Request
+from serve.scheduling.worker import ProgramKey
 
 
 class Queue:
     """Requests of one size. A request that is tried again goes to the front, bound or not."""
 
     def __init__(self, capacity: int) -> None:
+        self.batches: list[int] = []  # of the size's programs, ascending
         self._capacity = capacity
         self._requests: deque[Request] = deque()
         self._some_cancelled = False  # so that not every look goes through all of them
@@ -28,6 +30,11 @@ class Queue:
     @property
     def head(self) -> Request:
         return self._requests[0]
+
+    @property
+    def largest(self) -> ProgramKey:
+        """The program that takes most of them at once."""
+        return ProgramKey(*self.head.size, self.batches[-1])
 
     @property
     def full(self) -> bool:

@@ -25,7 +25,7 @@ class Warming:
     def done(self) -> bool:
         """Whether no core that is in service loads or has anything left to load."""
         return not any(
-            core.in_service and (self._lacks(core) or (core.job is not None and core.job.warms))
+            core.in_service and (self._lacks(core) or any(job.warms for job in core.jobs))
             for core in self._cores
         )
 
@@ -42,7 +42,7 @@ class Warming:
 
     def again(self, core: Core) -> None:
         """Have a core that is opened again load what it held, what it used last first."""
-        self._left[core.index].extendleft(core.loaded)
+        self._left[core.index].extendleft(tuple(core.loaded))
 
     def next(self, core: Core) -> Optional[ProgramKey]:
         """What a core should load now."""

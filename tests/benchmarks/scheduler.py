@@ -27,6 +27,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import Future, wait
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +35,12 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from serve.backend import CHIP_LIMITS  # noqa: E402
 from serve.errors import ServeError  # noqa: E402
 from serve.neuron_status import Action  # noqa: E402
 from serve.runtime_simulated import RUN, Device, Fault, Model, simulated_depth  # noqa: E402
-from serve.scheduler import DEFAULT_LIMITS, Scheduler  # noqa: E402
-from serve.scheduling.dispatcher import Limits  # noqa: E402
+from serve.scheduler import Scheduler  # noqa: E402
+from serve.scheduling.limits import Limits  # noqa: E402
 from serve.scheduling.worker import ProgramKey, Worker  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
@@ -94,9 +96,7 @@ def simulated(*faults: Fault, latency_ms: float = SERVICE_MS) -> Device:
     return Device(Model(lambda program, _core: latency_ms * program.batch, faults=faults))
 
 
-def started(
-    device: Device, programs: list[ProgramKey], limits: Limits = DEFAULT_LIMITS
-) -> Scheduler:
+def started(device: Device, programs: list[ProgramKey], limits: Limits = CHIP_LIMITS) -> Scheduler:
     workers = [device.worker(core) for core in range(CORES)]
     scheduler = Scheduler(workers, programs, device.worker, limits)
     scheduler.warm_up()
@@ -107,17 +107,22 @@ class Timed:
     """A worker that records how long its core stands idle between runs."""
 
     def __init__(self, worker: Worker) -> None:
-        self.idle_ms: list[float] = []
         self.load, self.unload, self.close = worker.load, worker.unload, worker.close
         self._worker = worker
-        self._ended_s = 0.0
+        self._began_s: list[float] = []
 
     def run(self, program: ProgramKey, images: np.ndarray) -> np.ndarray:
-        if self._ended_s:
-            self.idle_ms.append(1e3 * (time.perf_counter() - self._ended_s))
-        depth = self._worker.run(program, images)
-        self._ended_s = time.perf_counter()
-        return depth
+        self._began_s.append(time.perf_counter())
+        return self._worker.run(program, images)
+
+    @property
+    def idle_ms(self) -> list[float]:
+        """A run begins when it is handed over, or when the one before it ends, SERVICE_MS later."""
+        rests, free_s = [], self._began_s[0]
+        for began_s in sorted(self._began_s):
+            rests.append(1e3 * max(0.0, began_s - free_s))
+            free_s = max(began_s, free_s) + SERVICE_MS / 1e3
+        return rests
 
 
 def saturated(count: int) -> dict[str, object]:
@@ -125,7 +130,7 @@ def saturated(count: int) -> dict[str, object]:
     image = np.ones((3, *PROGRAM.size), np.float32)
     device = simulated()
     workers = [Timed(device.worker(core)) for core in range(CORES)]
-    with Scheduler(workers, [PROGRAM]) as scheduler:
+    with Scheduler(workers, [PROGRAM], limits=CHIP_LIMITS) as scheduler:
         scheduler.warm_up()
         started_s = time.perf_counter()
         wait([scheduler.submit(image, PROGRAM.size) for _ in range(count)])
@@ -187,7 +192,7 @@ def fault_run(count: int) -> dict[str, object]:
     answers: Counter[int] = Counter()
     futures: list[Future[np.ndarray]] = []
     device = simulated(*schedule, latency_ms=1.0)
-    with started(device, MIXED, Limits(run_timeout_s=2.0)) as scheduler:
+    with started(device, MIXED, replace(CHIP_LIMITS, run_timeout_s=2.0)) as scheduler:
         for index, (kind, number) in enumerate(chosen):
             future = scheduler.submit(kinds[kind][number], sizes[kind])
             future.add_done_callback(lambda _, i=index: answers.update([i]))

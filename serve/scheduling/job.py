@@ -1,0 +1,37 @@
+"""What a core is handed, and what became of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Optional
+
+from depth_anything_v2.depth_map import FloatArray
+from serve.scheduling.request import Request
+from serve.scheduling.worker import ProgramKey
+
+
+@dataclass(eq=False)
+class Job:
+    """What a core is handed at one time."""
+
+    program: Optional[ProgramKey]  # None: its worker is opened again
+    requests: list[Request]  # none: the program is only loaded
+    loads: bool  # it has not begun to run yet, nor ended
+    taken: bool = False  # by one of the core's threads
+    began_s: float = math.inf  # when it was the first that the core had
+    until_s: float = math.inf  # a core that is not done by then hangs
+
+    @property
+    def warms(self) -> bool:
+        return not self.requests
+
+
+@dataclass
+class Outcome:
+    """What became of a job, and how long its parts took."""
+
+    depth: Optional[FloatArray] = None  # [B,H,W], with the padding
+    error: Optional[Exception] = None
+    load_s: Optional[float] = None
+    run_s: Optional[float] = None
