@@ -1,6 +1,6 @@
 """Requests of many callers onto the cores of one process: queued, batched, retried, answered once.
 
-    caller ─ submit ─▶ queue per size ─ dispatch ─▶ core's thread ─ worker ─▶ future
+    caller ─ submit ─▶ queue per size ─ dispatch ─▶ core's threads ─ worker ─▶ future
 
 One thread for each run that a core may have at once, and one that sleeps until a deadline passes or
 a core is overdue. What they share changes in a turn: under the lock, with the answers after it.
@@ -43,7 +43,7 @@ class Scheduler:
     new worker for a core whose old one has to be recycled; without it such a core goes out of
     service. `shared`: what one core has loaded costs the others nothing. What a request is told:
     its depth; Expired; OutOfService; Closed; or RuntimeFailure, after as many tries as its `action`
-    allows. Callbacks of futures run in the core's thread, so they must be short and must not wait
+    allows. Callbacks of futures run in a core's thread, so they must be short and must not wait
     for this scheduler. Raises InputError if there is no worker.
     """
 
@@ -128,7 +128,7 @@ class Scheduler:
         `size` is (H, W), as chosen by `serve.shapes.program_size` among `sizes`; the tensor must
         not change until the answer is there. A request that has not begun to run after
         `deadline_s` is answered with Expired. If too many wait already, the call blocks, or with
-        `wait` false raises QueueFull. `Future.cancel` works until the request begins to run.
+        `wait` false raises QueueFull. `Future.cancel` works until a core has the request.
 
         Raises NoProgram, InputError, QueueFull, Expired, Closed or OutOfService.
         """

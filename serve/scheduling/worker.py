@@ -26,9 +26,10 @@ class ProgramKey(NamedTuple):
 
 
 class Worker(Protocol):
-    """One core. Called by one thread at a time; each method may raise RuntimeFailure.
+    """One core. Each method may raise RuntimeFailure, whose `action` says what to do about it.
 
-    A failure's `action` says what to do about it (serve/neuron_status.py).
+    `run` is called by as many threads as `Limits.runs_per_core` says, and beside a `load` or an
+    `unload` of another program; anything else has the core for itself.
     """
 
     def load(self, program: ProgramKey) -> None:
