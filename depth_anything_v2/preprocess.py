@@ -31,18 +31,18 @@ Pixels = npt.NDArray[np.uint8]
 class _Scratch(threading.local):
     """A float64 array per thread, kept between images: fresh pages cost more than the resize."""
 
-    _KEEP_BYTES = 128 << 20
+    _KEEP_BYTES = 128 << 20  # the channel of an image of 16 megapixels
 
     def __init__(self) -> None:
         self.kept = np.empty(0)
 
-    def like(self, pixels: Pixels) -> npt.NDArray[np.float64]:
-        if pixels.size <= self.kept.size:
-            return self.kept[: pixels.size].reshape(pixels.shape)
-        fresh = np.empty(pixels.size)
+    def like(self, channel: Pixels) -> npt.NDArray[np.float64]:
+        if channel.size <= self.kept.size:
+            return self.kept[: channel.size].reshape(channel.shape)
+        fresh = np.empty(channel.size)
         if fresh.nbytes <= self._KEEP_BYTES:
             self.kept = fresh
-        return fresh.reshape(pixels.shape)
+        return fresh.reshape(channel.shape)
 
 
 _scratch = _Scratch()
@@ -59,12 +59,12 @@ def prepare(pixels: Pixels, size: tuple[int, int], folded: Collection[str] = ())
     height, width = size
     # Resizing is linear, so the division by 255 can wait until there are fewer pixels.
     # In float64: OpenCV's float32 cubic differs from it by up to 2e-4, and between its releases.
-    wide = _scratch.like(pixels)
-    wide[...] = pixels
-    resized = cv2.resize(wide, (width, height), interpolation=cv2.INTER_CUBIC)
+    # One channel after the other: the same bits with a third of the memory.
+    wide = _scratch.like(pixels[:, :, 0])
     result = np.empty((1, 3, height, width), np.float32)
     for channel, (mean, std) in enumerate(zip(MEAN, STD)):
-        plane = resized[:, :, 2 - channel]  # BGR to RGB
+        wide[...] = pixels[:, :, 2 - channel]  # BGR to RGB
+        plane = cv2.resize(wide, (width, height), interpolation=cv2.INTER_CUBIC)
         if NORMALISATION in folded:
             result[0, channel] = plane
         else:

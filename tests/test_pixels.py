@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -77,6 +78,18 @@ def test_prepare_keeps_nothing_from_a_larger_image_before() -> None:
     fresh = as_published(small, (28, 42))
     prepare(noise(200, 300), (28, 42))
     assert np.abs(prepare(small, (28, 42)) - fresh).max() < 2e-6
+
+
+def test_prepare_has_one_channel_in_float64_at_a_time() -> None:
+    pixels = noise(900, 1200)
+    tracemalloc.start()
+    try:
+        with ThreadPoolExecutor(1) as pool:  # with nothing kept from before
+            pool.submit(prepare, pixels, (28, 42)).result()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.2 * pixels[:, :, 0].size * 8
 
 
 def test_prepare_in_threads() -> None:
