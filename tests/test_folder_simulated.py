@@ -37,7 +37,7 @@ class Place:
 
     folder: Path
     device: Device
-    limits: Limits = Limits()
+    limits: Limits = Limits(runs_per_core=2)
     snapshot: Optional[object] = None
 
     def run(self) -> tuple[Report, list[Entry]]:
@@ -127,7 +127,7 @@ def test_faults_of_images_fail_these_only(tmp_path: Path) -> None:
 
 def test_a_core_that_hangs_is_left_behind(tmp_path: Path) -> None:
     there = place(tmp_path, Fault(5, hang=True))
-    there.limits = Limits(run_timeout_s=1.0)
+    there.limits = Limits(run_timeout_s=1.0, runs_per_core=2)
     report, entries = there.run()
     there.device.release()
     assert report.counts == {DONE: IMAGES}

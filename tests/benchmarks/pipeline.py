@@ -41,7 +41,7 @@ from depth_anything_v2.depth_map import FloatArray
 from depth_anything_v2.image import read_image
 from depth_anything_v2.postprocess import resize_depth
 from depth_anything_v2.preprocess import prepare
-from serve.backend import Backend
+from serve.backend import CHIP_LIMITS, Backend
 from serve.batch import DONE, Entry
 from serve.bench.network import images_per_s, noise, open_program
 from serve.bench.report import describe_machine
@@ -184,7 +184,7 @@ def device(artifact: Artifact, images_per_s: float) -> Iterator[Engine]:
         return Giving(simulated_device.worker(core), depth)
 
     def backend(_library: Library, _images: int) -> Backend:
-        return Backend([worker(0)], worker, images_at_once=2 + CPUS)
+        return Backend([worker(0)], worker, images_at_once=2 + CPUS, limits=CHIP_LIMITS)
 
     with Engine(Library([artifact]), BUCKETS, backend=backend) as engine:
         yield engine
