@@ -3,8 +3,9 @@
     python tests/benchmarks/scheduler.py
 
 saturated  4 cores of 10 ms: images per second, as a share of the 400 that they could do at most
-poisson    the same at 80 % of that, arrivals at random: latency, and that of a queue that costs
+even       the same at 80 % of that, arrivals evenly spaced: latency, and that of a queue that costs
            nothing given the same arrivals
+poisson    the same with arrivals at random
 faults     10,000 requests of three sizes in batches of up to 4; a core fails at least every 500
            requests, one is lost and one hangs: what each request was answered
 
@@ -46,6 +47,7 @@ from serve.scheduling.worker import ProgramKey, Worker  # noqa: E402
 RESULTS = Path(__file__).parent / "results"
 CORES, SERVICE_MS = 4, 10.0
 MOST_PER_S = CORES * 1e3 / SERVICE_MS
+LOADED_PER_S = 0.8 * MOST_PER_S
 PROGRAM = ProgramKey(126, 168, 1)
 MIXED = [ProgramKey(h, w, batch) for h, w in ((28, 42), (42, 28), (28, 28)) for batch in (1, 4)]
 ACTIONS = (Action.RETRY, Action.RECYCLE, Action.BACK_PRESSURE, None)
@@ -54,7 +56,7 @@ ACTIONS = (Action.RETRY, Action.RECYCLE, Action.BACK_PRESSURE, None)
 def main(
     rounds: int = typer.Option(5, help="How often everything is measured."),
     images: int = typer.Option(2000, help="Requests of one saturated run."),
-    arrivals: int = typer.Option(4000, help="Requests of one Poisson run."),
+    arrivals: int = typer.Option(4000, help="Requests of one run at 80 % load."),
 ) -> None:
     """Measure, print a summary and write tests/benchmarks/results/scheduler.json."""
     report: dict[str, object] = {"machine": machine(), "cores": CORES, "service_ms": SERVICE_MS}
@@ -64,7 +66,8 @@ def main(
             "load_average": os.getloadavg()[0],
             "sleeping_share": sleeping(),
             **saturated(images),
-            "poisson": poisson(arrivals, seed),
+            "even": arriving([1 / LOADED_PER_S] * arrivals),
+            "poisson": arriving(poisson_gaps_s(arrivals, seed)),
         }
         measured.append(found)
         typer.echo(line(found), err=True)
@@ -143,15 +146,19 @@ def saturated(count: int) -> dict[str, object]:
     }
 
 
-def poisson(count: int, seed: int) -> dict[str, object]:
-    """Latencies in ms at 80 % load, and those of an ideal queue given the same arrivals."""
+def poisson_gaps_s(count: int, seed: int) -> list[float]:
     rng = random.Random(seed)
+    return [rng.expovariate(LOADED_PER_S) for _ in range(count)]
+
+
+def arriving(gaps_s: list[float]) -> dict[str, object]:
+    """Latencies in ms, and those of an ideal queue given the same arrivals."""
     image = np.ones((3, *PROGRAM.size), np.float32)
-    arrived_s, answered_s, futures = [], [0.0] * count, []
+    arrived_s, answered_s, futures = [], [0.0] * len(gaps_s), []
     with started(simulated(), [PROGRAM]) as scheduler:
         due_s = time.perf_counter()
-        for index in range(count):
-            due_s += rng.expovariate(0.8 * MOST_PER_S)
+        for index, gap_s in enumerate(gaps_s):
+            due_s += gap_s
             time.sleep(max(0.0, due_s - time.perf_counter()))
             arrived_s.append(time.perf_counter())
             future = scheduler.submit(image, PROGRAM.size)
@@ -227,6 +234,7 @@ def percentile(samples: list[float], share: float) -> float:
 def summary(measured: list[dict]) -> dict[str, object]:
     """Best and median of the rounds."""
     shares = [found["saturated_share"] for found in measured]
+    even_ms = [found["even"]["p99_ms"] for found in measured]
     p99s_ms = [found["poisson"]["p99_ms"] for found in measured]
     over_ms = [p["p99_ms"] - p["ideal_p99_ms"] for p in (found["poisson"] for found in measured)]
     sleep = [found["sleeping_share"] for found in measured]
@@ -235,6 +243,7 @@ def summary(measured: list[dict]) -> dict[str, object]:
         "saturated_share": {"best": max(shares), "median": statistics.median(shares)},
         "sleeping_share": {"best": max(sleep), "median": statistics.median(sleep)},
         "share_by_own_cost": {"best": max(own), "median": statistics.median(own)},
+        "even_p99_ms": {"best": min(even_ms), "median": statistics.median(even_ms)},
         "poisson_p99_ms": {"best": min(p99s_ms), "median": statistics.median(p99s_ms)},
         "poisson_p99_over_ideal_ms": {"best": min(over_ms), "median": statistics.median(over_ms)},
     }
@@ -245,7 +254,8 @@ def line(found: dict) -> str:
     return (
         f"sleeping {found['sleeping_share']:.1%}, saturated {found['saturated_share']:.1%} "
         f"(by own cost {found['share_by_own_cost']:.1%}), "
-        f"p99 {poisson_run['p99_ms']:.1f} ms (ideal {poisson_run['ideal_p99_ms']:.1f} ms), "
+        f"p99 even {found['even']['p99_ms']:.1f} ms, "
+        f"Poisson {poisson_run['p99_ms']:.1f} ms (ideal {poisson_run['ideal_p99_ms']:.1f} ms), "
         f"load {found['load_average']:.1f}"
     )
 
