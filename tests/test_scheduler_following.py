@@ -12,6 +12,7 @@ from serve.neuron_status import Action
 from serve.runtime_simulated import LOAD, RUN, Fault
 from serve.scheduling.core import Core
 from serve.scheduling.job import Outcome
+from serve.scheduling.request import Request
 from tests.schedules import (
     LYING,
     STANDING,
@@ -34,6 +35,7 @@ def warm(cores: Virtual) -> list[Core]:
         core.loaded.update(dict.fromkeys(cores.keys))
     for program in cores.keys:
         cores.play([(1.0, program.size)] * program.batch)
+    cores.state.answers.clear()
     return list(cores.state.cores)
 
 
@@ -162,9 +164,47 @@ def test_a_core_that_is_lost_finishes_what_it_can() -> None:
     fault = Fault(3, Action.REPLACE)
     with serving(programs(LYING), fault, latency_ms=200.0, runs_per_core=2) as served:
         first, second = two_under_way(served)
+        worker = served.scheduler._cores[0].worker
         with pytest.raises(OutOfService, match="every core is out of service"):
             second.result(WAIT_S)
+        early = worker.closed
+        assert first.done() or not early
         assert is_depth_of(first, images(2)[0])
+
+
+def replaced(cores: Virtual, second_begun: bool) -> tuple[Request, Request]:
+    """Requests of a first core's two runs, of which the first has told that the core is lost."""
+    core = warm(cores)[0]
+    arrive(cores, 2.0, count=2 * len(cores.state.cores))
+    first, second = core.jobs
+    assert core.take() is first
+    if second_begun:
+        assert core.take() is second
+    lost = Outcome(error=RuntimeFailure("it is lost", Action.REPLACE))
+    cores.state.finish(core, first, lost, 2.5)
+    if second_begun:
+        cores.state.finish(core, second, lost, 2.6)
+    assert core.jobs == []
+    return first.requests[0], second.requests[0]
+
+
+@pytest.mark.parametrize("second_begun", [False, True])
+def test_what_a_core_has_when_it_is_lost_goes_to_another(second_begun: bool) -> None:
+    cores = Virtual(programs(LYING), cores=2, limits=TWO)
+    first, second = replaced(cores, second_begun)
+    assert (first.failures, second.failures) == (1, 0)
+    assert cores.state.waiting == 2
+    assert cores.state.answers == []
+
+
+@pytest.mark.parametrize("second_begun", [False, True])
+def test_what_the_last_core_has_when_it_is_lost_is_told_so(second_begun: bool) -> None:
+    cores = Virtual(programs(LYING), cores=1, limits=TWO)
+    requests = replaced(cores, second_begun)
+    told = {answer.request: answer.error for answer in cores.state.answers}
+    assert set(told) == set(requests)
+    assert all(isinstance(error, OutOfService) for error in told.values())
+    assert cores.state.drained
 
 
 def test_what_is_in_use_is_not_unloaded_for_the_run_behind_it() -> None:
@@ -181,6 +221,7 @@ def test_what_is_in_use_is_not_unloaded_for_the_run_behind_it() -> None:
         (core,) = served.scheduler._cores
         assert core.full
         assert set(core.loaded) == set(keys)
+        assert served.device.calls[LOAD, 0] == len(keys)  # nothing was loaded again
         assert served.scheduler.snapshot().retries == 1
 
 
@@ -203,7 +244,7 @@ def test_what_is_behind_a_run_that_hangs_is_done_elsewhere(close_early: bool) ->
 
 def test_every_thread_of_a_core_that_is_lost_ends_and_one_gives_it_back() -> None:
     fault = Fault(1, Action.REPLACE, core=0)
-    with serving(programs(LYING), fault, cores=2, runs_per_core=2) as served:
+    with serving(programs(LYING), fault, cores=2, runs_per_core=3) as served:
         worker = served.scheduler._cores[0].worker
         assert is_depth_of(served.submit(images(1)[0]), images(1)[0])
         for core, thread in served.scheduler._threads:
