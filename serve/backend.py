@@ -13,6 +13,7 @@ from typing import Callable, Optional
 
 from depth_anything_v2.depth_map import FloatArray
 from depth_anything_v2.errors import DepthAnythingError, first_line
+from serve.cores import RUNS_PER_CORE
 from serve.errors import RuntimeFailure, ServeError
 from serve.library import Library
 from serve.neuron_status import Action
@@ -25,9 +26,8 @@ logger = logging.getLogger(__name__)
 
 CPU_STREAMS = 2  # runs of the network that share the CPU; more only take more memory
 _CPU_PROGRAMS = 4  # loaded at once; those of vits at 518 px take about 0.5 GB each
-# The SDKs load one program at a time; waiting for others is no part of loading. Two runs per core,
-# as AWS's guide to performance has it: the next image is on the device when the last one is done.
-CHIP_LIMITS = Limits(loads_at_once=1, runs_per_core=2)
+# The SDKs load one program at a time; waiting for others is no part of loading.
+CHIP_LIMITS = Limits(loads_at_once=1, runs_per_core=RUNS_PER_CORE)
 # Nothing on a CPU hangs: a large network on a busy machine is only slow.
 _CPU_LIMITS = Limits(run_timeout_s=float("inf"), load_timeout_s=float("inf"))
 
@@ -61,8 +61,8 @@ def _chips(library: Library, cores: int) -> Backend:
     def worker(core: int) -> ProgramWorker:
         return ProgramWorker(partial(_open_on_core, library, core))
 
-    # One image on each core, one that waits for it, and the rest in the hands of the host.
-    at_once = 2 * cores + len(os.sched_getaffinity(0))
+    # What every core is handed, and the rest in the hands of the host.
+    at_once = RUNS_PER_CORE * cores + len(os.sched_getaffinity(0))
     workers = [worker(core) for core in range(cores)]
     return Backend(workers, worker, at_once, limits=CHIP_LIMITS)
 

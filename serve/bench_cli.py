@@ -15,6 +15,7 @@ from depth_anything_v2.sizes import parse_size
 from serve.errors import NoImages
 
 if TYPE_CHECKING:
+    from depth_anything_v2.artifact import Artifact
     from serve.bench.run import Subject
 
 
@@ -35,7 +36,8 @@ def bench(
     streams: Optional[list[int]] = typer.Option(
         None,
         min=1,
-        help="Runs at once, for the throughput. Repeat it; by default 1, 2 and the CPU's cores.",
+        help="Runs at once, for the throughput. Repeat it; by default 1, 2 and the CPU's cores, or "
+        "1, one and two for each core of a chip.",
     ),
     gmacs: Optional[list[float]] = typer.Option(
         None,
@@ -65,15 +67,25 @@ def bench(
         raise NoImages(f"{images}: no images in it to measure with; name others with --images")
     if json is not None and not json.parent.is_dir():
         raise InputError(f"{json.parent}: no such folder to write {json.name} to; make it first")
-    cores = len(os.sched_getaffinity(0))
-    at_once = tuple(dict.fromkeys(streams or sorted({1, 2, cores})))
-    settings = Settings(rounds, warm_up, runs, starts, at_once, images)
     found = subjects(artifact, size, gmacs or [], allow_failed_parity, allow_unverified)
+    at_once = tuple(dict.fromkeys(streams or _at_once(found[0].artifact)))
+    settings = Settings(rounds, warm_up, runs, starts, at_once, images)
     with _shown(steps_of(settings)) as step:
         report = measure(found, settings, step)
     if json is not None:
         json.write_text(report.json(), encoding="utf-8")
     typer.echo(text(report))
+
+
+def _at_once(artifact: Artifact) -> list[int]:
+    """One run, and as many as keep all cores busy."""
+    from serve.cores import RUNS_PER_CORE
+    from serve.runtimes import core_count
+
+    cores = core_count(artifact)
+    if cores is None:
+        return sorted({1, 2, len(os.sched_getaffinity(0))})
+    return sorted({1, cores, RUNS_PER_CORE * cores})
 
 
 def subjects(

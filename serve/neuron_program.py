@@ -9,8 +9,7 @@ import io
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from queue import SimpleQueue
-from threading import Lock
+from threading import Condition, Lock
 from typing import Callable, Optional
 
 import numpy as np
@@ -19,7 +18,7 @@ import torch
 from depth_anything_v2.artifact import DECODER, ENCODER, Artifact, Program
 from depth_anything_v2.config import PATCH_PX, model_named
 from depth_anything_v2.depth_map import FloatArray
-from serve.cores import check_same_process, own
+from serve.cores import RUNS_PER_CORE, check_same_process, own
 from serve.errors import RuntimeFailure
 from serve.neuron_status import Action, diagnose
 
@@ -85,22 +84,27 @@ class OnCore:
 
 
 class OnCores:
-    """One copy on each of several cores; a run takes a core that is free, or waits for one."""
+    """One copy on each of several cores; a run goes to the core that has fewest, or waits."""
 
     def __init__(self, copies: list[OnCore]) -> None:
-        self._idle: SimpleQueue[OnCore] = SimpleQueue()
         self._pid = os.getpid()
-        for copy in copies:
-            self._idle.put(copy)
+        self._copies = copies
+        self._runs = [0] * len(copies)  # on each
+        self._changed = Condition()
 
     def run(self, images: FloatArray) -> FloatArray:
-        """As `OnCore.run`, as many at once as there are cores."""
+        """As `OnCore.run`, `RUNS_PER_CORE` at once on every core."""
         check_same_process(self._pid)
-        copy = self._idle.get()
+        with self._changed:
+            self._changed.wait_for(lambda: min(self._runs) < RUNS_PER_CORE)
+            core = self._runs.index(min(self._runs))
+            self._runs[core] += 1
         try:
-            return copy.run(images)
+            return self._copies[core].run(images)
         finally:
-            self._idle.put(copy)
+            with self._changed:
+                self._runs[core] -= 1
+                self._changed.notify()
 
 
 def open_on_core(chip: Chip, artifact: Artifact, program: Program, core: int) -> OnCore:

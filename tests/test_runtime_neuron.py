@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Lock
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from depth_anything_v2.artifact import DECODER, ENCODER, Artifact
 from depth_anything_v2.config import MODELS
 from depth_anything_v2.depth_map import FloatArray
+from serve.neuron_program import OnCores
 from serve.runtimes import open_runtime
 from tests.neuron_machine import machine_fixture
 from tests.neuron_served import (
@@ -78,14 +79,45 @@ def test_a_scheduler_places_programs_itself(chip: Chip, served: Artifact) -> Non
     assert 0 < error(runtime.run(pictures()), eager(pictures())) < 0.02
 
 
-def test_as_many_run_at_once_as_there_are_cores(chip: Chip, served: Artifact) -> None:
+def test_every_core_has_two_runs_at_once(chip: Chip, served: Artifact) -> None:
     runtime = open_runtime(served, served.manifest.stages(SIZE))
-    meeting = Barrier(LANE.cores, timeout=20.0)  # broken, and so a failure, if fewer come at once
+    both = 2 * LANE.cores
+    meeting = Barrier(both, timeout=20.0)  # broken, and so a failure, if fewer come at once
     chip.on_run(lambda: meeting.wait() and None)
-    with ThreadPoolExecutor(2 * LANE.cores) as pool:
-        found = list(pool.map(runtime.run, map(pictures, range(2 * LANE.cores))))
+    with ThreadPoolExecutor(3 * LANE.cores) as pool:
+        found = list(pool.map(runtime.run, map(pictures, range(2 * both))))
     for seed, depth in enumerate(found):
         assert error(depth, eager(pictures(seed))) < 0.02
+
+
+class Copy:
+    """A program on one core, which records how many runs it has at once."""
+
+    def __init__(self, meeting: Barrier) -> None:
+        self.at_once: list[int] = []
+        self._meeting = meeting
+        self._inside = 0
+        self._lock = Lock()
+
+    def run(self, images: FloatArray) -> FloatArray:
+        with self._lock:
+            self._inside += 1
+            self.at_once.append(self._inside)
+        self._meeting.wait()
+        with self._lock:
+            self._inside -= 1
+        return images
+
+
+def test_a_run_goes_to_the_core_that_has_fewest_and_no_core_has_three() -> None:
+    meeting = Barrier(6, timeout=20.0)
+    copies = [Copy(meeting) for _ in range(3)]
+    cores = OnCores(copies)
+    with ThreadPoolExecutor(9) as pool:
+        found = list(pool.map(cores.run, range(24)))
+    assert found == list(range(24))
+    assert all(max(copy.at_once) == 2 for copy in copies)
+    assert sum(len(copy.at_once) for copy in copies) == 24
 
 
 def test_a_core_takes_the_next_run_while_it_is_at_one(chip: Chip, served: Artifact) -> None:

@@ -24,11 +24,12 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import typer
@@ -41,6 +42,7 @@ from depth_anything_v2.depth_map import FloatArray
 from depth_anything_v2.image import read_image
 from depth_anything_v2.postprocess import resize_depth
 from depth_anything_v2.preprocess import prepare
+from depth_anything_v2.sizes import size_text
 from serve.backend import CHIP_LIMITS, Backend
 from serve.batch import DONE, Entry
 from serve.bench.network import images_per_s, noise, open_program
@@ -61,6 +63,14 @@ RESULT = Path(__file__).parent / "results/pipeline.json"
 DEVICE_PER_S = 15.0  # twice the only published figure of this network on a NeuronCore
 MEMORY_IMAGES = 2000
 CPUS = len(os.sched_getaffinity(0))
+
+
+class Memory(NamedTuple):
+    """At one moment. A folder job takes images by the size of their program."""
+
+    size: str
+    images: int  # of this size, done so far
+    resident_mb: float
 
 
 def main(
@@ -218,25 +228,26 @@ def cold(artifact: Path, photos: Path) -> float:
         return time.perf_counter() - started
 
 
-def memory_of(artifact: Path, folder: Path) -> list[tuple[int, float]]:
-    """(images done, resident MB) of a process of its own, ten times a second."""
+def memory_of(artifact: Path, folder: Path) -> list[Memory]:
+    """Of a process of its own, ten times a second."""
     command = [sys.executable, "-m", "tests.benchmarks.pipeline", "--memory-of"]
     command += [str(artifact.resolve()), str(folder)]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
-    samples: list[tuple[int, float]] = json.loads(done.stdout)
-    return samples
+    return [Memory(*sample) for sample in json.loads(done.stdout)]
 
 
 def sample_memory(artifact: Artifact, folder: Path) -> None:
     """The process that `memory_of` starts."""
-    done, samples, ended = [0], [], threading.Event()
+    done: Counter[str] = Counter({"": 0})  # images by size, the latest size last
+    samples, ended = [], threading.Event()
 
     def sample() -> None:
         while not ended.wait(0.1):
-            samples.append((done[0], memory_mb(os.getpid())))
+            size, images = list(done.items())[-1]
+            samples.append(Memory(size, images, memory_mb(os.getpid())))
 
-    def count(_entry: Entry, _total: int) -> None:
-        done[0] += 1
+    def count(entry: Entry, _total: int) -> None:
+        done[size_text(entry.size)] += 1
 
     watcher = threading.Thread(target=sample)
     watcher.start()
@@ -247,9 +258,7 @@ def sample_memory(artifact: Artifact, folder: Path) -> None:
     sys.stdout.write(json.dumps(samples))
 
 
-def summary(
-    found: dict[str, list[dict[str, float]]], memory: list[tuple[int, float]]
-) -> dict[str, Any]:
+def summary(found: dict[str, list[dict[str, float]]], memory: list[Memory]) -> dict[str, Any]:
     medians = {
         f"{name} {key}": round(statistics.median(row[key] for row in rows), 4)
         for name, rows in found.items()
@@ -259,8 +268,7 @@ def summary(
     return {
         **medians,
         f"simulated share of {DEVICE_PER_S:g}/s": round(rate / DEVICE_PER_S, 4),
-        "memory peak MB to 100": max(mb for images, mb in memory if images <= 100),
-        "memory peak MB": max(mb for _, mb in memory),
+        "memory peak MB": max(sample.resident_mb for sample in memory),
     }
 
 
