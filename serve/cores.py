@@ -24,8 +24,8 @@ TOOLS = Path("/opt/aws/neuron/bin")  # not on PATH under systemd and in containe
 NODES = Path("/dev")
 SYSFS = Path("/sys/devices/virtual/neuron_device")
 VISIBLE, COUNT = "NEURON_RT_VISIBLE_CORES", "NEURON_RT_NUM_CORES"
-# Handed to a core at once, as in AWS's guide to performance: the next image is on the device when the
-# one before is done.
+# Handed to a core at once, as in AWS's guide to performance: the next image is on the device when
+# the one before is done.
 RUNS_PER_CORE = 2
 _TOOL_TIMEOUT_S = 30.0
 _looking = Lock()
