@@ -150,7 +150,7 @@ def test_what_breaks_a_core_counts_once() -> None:
     cores = Virtual(programs(LYING), cores=1, limits=TWO, reopens=True)
     (core,) = warm(cores)
     arrive(cores, 2.0, count=2)
-    first, second = core.jobs
+    first, second = core.take(), core.take()
     broken = Outcome(error=RuntimeFailure("it is broken", Action.RECYCLE))
     cores.state.finish(core, first, broken, 2.5)
     cores.state.finish(core, second, broken, 2.6)
@@ -170,6 +170,17 @@ def test_a_core_that_is_lost_finishes_what_it_can() -> None:
         early = worker.closed
         assert first.done() or not early
         assert is_depth_of(first, images(2)[0])
+
+
+def test_what_a_core_has_not_begun_is_not_run_on_it_once_it_is_broken() -> None:
+    cores = Virtual(programs(LYING), cores=1, limits=TWO, reopens=True)
+    (core,) = warm(cores)
+    arrive(cores, 2.0, count=2)
+    first = core.take()
+    broken = Outcome(error=RuntimeFailure("it is broken", Action.RECYCLE))
+    cores.state.finish(core, first, broken, 2.5)
+    assert [job.program for job in core.jobs] == [None]
+    assert cores.state.waiting == 2
 
 
 def replaced(cores: Virtual, second_begun: bool) -> tuple[Request, Request]:

@@ -211,6 +211,7 @@ class Dispatcher:
             core.rests_until_s = now_s + REST_S
             self._remind(core.rests_until_s)
         elif response is OnCore.REOPEN and self._reopens:
+            self._take_back(core)
             self.warming.again(core)
             self._hand(core, None, [], now_s)
         elif response in (OnCore.REOPEN, OnCore.REMOVE):
@@ -237,14 +238,18 @@ class Dispatcher:
         core.in_service = False
         self._changed.append(core)
         logger.error("core %d: out of service: %s", core.index, str(error))
-        for job in [job for job in core.jobs if not job.taken]:
-            core.jobs.remove(job)
-            self._put_back(job, Sorted(job.requests, []))
+        self._take_back(core)
         if not any(other.in_service for other in self.cores):
             reason = f"every core is out of service, the last one because: {error}"
             advice = "start the service again, or replace the machine"
             self.outage = OutOfService(f"{reason}; {advice}")
             self._tell_outage()
+
+    def _take_back(self, core: Core) -> None:
+        """What it has been handed and has not begun."""
+        for job in [job for job in core.jobs if not job.taken]:
+            core.jobs.remove(job)
+            self._put_back(job, Sorted(job.requests, []))
 
     def _tell_outage(self) -> None:
         for queue in self.queues.values():
