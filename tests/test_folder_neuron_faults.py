@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import dropwhile
 from pathlib import Path
 from threading import Event as Signal
 
@@ -68,9 +69,8 @@ def run_with(cores: Cores, artifact: Artifact, folder: Path, status: Status) -> 
 
 
 def once_it_stands(after: list[Event]) -> list[str]:
-    """What a core did after a fault, without the run that it had been handed before."""
-    what = [event.what for event in after]
-    return what[1:] if what[0] == RUN else what
+    """What a core did after a fault, without what it was handed before that was known."""
+    return list(dropwhile(lambda what: what == RUN, (event.what for event in after)))
 
 
 @pytest.mark.parametrize("status", of(Action.RETRY, Action.BACK_PRESSURE), ids=by_name)

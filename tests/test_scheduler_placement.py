@@ -89,7 +89,7 @@ def test_callers_that_wait_for_their_answers_get_the_idle_cores_too(
 def test_a_copy_for_convenience_pushes_out_nothing_that_is_in_use(rest_s: float) -> None:
     """Two callers of one program, one of another, and cores with memory for one."""
     cores = Virtual(programs(LYING, STANDING), 2, programs_per_core=1, rest_s={STANDING: rest_s})
-    cores.play([(0.0, LYING), (0.0, LYING), (0.0, STANDING)], again=5000)
+    cores.play([(0.0, LYING), (0.0, LYING), (0.0, STANDING)], again=2000)
     assert len(cores.loads) <= 4  # one in vain: it shows that memory is full
     found = cores.latencies_s(STANDING)
     assert max(found[len(found) // 2 :]) <= 2 * cores.run_s
