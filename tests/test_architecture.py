@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import functools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Callable
 
 import pytest
 
@@ -58,13 +59,16 @@ def parsed(text: str) -> ast.Module:
     return ast.parse(text)
 
 
-def imports(path: Path) -> Iterator[tuple[str, ast.stmt]]:
+@functools.cache
+def imports(path: Path) -> list[tuple[str, ast.stmt]]:
     """Every module that a file imports, at the top or inside, under its full name."""
+    found: list[tuple[str, ast.stmt]] = []
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node) for alias in node.names)
+            found += [(alias.name, node) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield "." * node.level + (node.module or ""), node
+            found.append(("." * node.level + (node.module or ""), node))
+    return found
 
 
 def imported_from(path: Path, package: str) -> set[str]:
@@ -72,12 +76,38 @@ def imported_from(path: Path, package: str) -> set[str]:
     return {name for name in names if name == package or name.startswith(f"{package}.")}
 
 
+Check = Callable[[Path], None]
+
+
+def every(paths: Sequence[Path]) -> Callable[[Check], Callable[[], None]]:
+    """One test over many files, which names those that fail.
+
+    A test for each of them would take pytest longer than the check.
+    """
+
+    def of(check: Check) -> Callable[[], None]:
+        @functools.wraps(check)
+        def test() -> None:
+            failures = []
+            for path in paths:
+                try:
+                    check(path)
+                except AssertionError as error:
+                    failures.append(f"{relative(path)}: {error}")
+            assert not failures, "\n".join(failures)
+
+        del test.__wrapped__  # pytest would see its parameter
+        return test
+
+    return of
+
+
 def test_there_is_something_to_check() -> None:
     assert len(MODULES) > 50
     assert {"inference.py", "run.py", "main.py"} <= {path.name for path in SCRIPTS}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=named)
+@every(MODULES)
 def test_packages_import_in_one_direction(path: Path) -> None:
     allowed = {
         "depth_anything_v2": {"depth_anything_v2"},
@@ -88,27 +118,27 @@ def test_packages_import_in_one_direction(path: Path) -> None:
         assert not imported_from(path, package)
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if "serve/" in relative(p)], ids=named)
+@every([p for p in MODULES if "serve/" in relative(p)])
 def test_serving_never_imports_the_network(path: Path) -> None:
     network = {f"depth_anything_v2.{name}" for name in NETWORK}
     assert not imported_from(path, "depth_anything_v2") & network
     assert not imported_from(path, "torch") or named(path) in HEAVY_SERVE
 
 
-@pytest.mark.parametrize("path", TOOL_FILES, ids=named)
+@every(TOOL_FILES)
 def test_making_the_demo_checkpoint_needs_only_the_model_and_the_preview(path: Path) -> None:
     assert not imported_from(path, "compile")
     assert imported_from(path, "serve") <= {"serve.preview"}
 
 
-@pytest.mark.parametrize("path", [*OURS, *TESTS], ids=relative)
+@every([*OURS, *TESTS])
 def test_nobody_imports_an_entry_script_but_the_one_that_joins_them(path: Path) -> None:
     names = {name.split(".")[0] for name, _ in imports(path)}
     found = names & {script.stem for script in SCRIPTS}
     assert found <= ({"inference", "run"} if relative(path) == "main.py" else set())
 
 
-@pytest.mark.parametrize("path", [*OURS, *TESTS], ids=relative)
+@every([*OURS, *TESTS])
 def test_imports_are_absolute_and_hide_no_builtin(path: Path) -> None:
     for name, node in imports(path):
         assert not name.startswith("."), f"line {node.lineno}: a relative import"
@@ -168,7 +198,7 @@ def test_an_optional_package_is_known_to_one_module_of_each_package() -> None:
         assert len(by_package) == len(set(by_package)), f"{name}: {users[name]}"
 
 
-@pytest.mark.parametrize("path", [path for path in OURS if path.name != "__main__.py"], ids=named)
+@every([path for path in OURS if path.name != "__main__.py"])
 def test_modules_that_know_an_optional_package_are_loaded_on_use_only(path: Path) -> None:
     """They appear as text in a table, never in an import statement."""
     for users in OPTIONAL.values():
@@ -224,7 +254,7 @@ def test_importing_anything_prints_nothing_and_opens_no_network(packages: tuple[
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("path", [*OURS, *TESTS], ids=relative)
+@every([*OURS, *TESTS])
 def test_files_and_functions_stay_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
     for node in ast.walk(tree(path)):
@@ -233,7 +263,7 @@ def test_files_and_functions_stay_short(path: Path) -> None:
             assert length <= 60, f"{node.name} has {length} lines"
 
 
-@pytest.mark.parametrize("path", [*MODULES, *SCRIPTS], ids=relative)
+@every([*MODULES, *SCRIPTS])
 def test_no_assert_and_no_print(path: Path) -> None:
     for node in ast.walk(tree(path)):
         where = f"line {getattr(node, 'lineno', 0)}"
