@@ -68,7 +68,7 @@ def bench(
     if json is not None and not json.parent.is_dir():
         raise InputError(f"{json.parent}: no such folder to write {json.name} to; make it first")
     found = subjects(artifact, size, gmacs or [], allow_failed_parity, allow_unverified)
-    at_once = tuple(dict.fromkeys(streams or _at_once(found[0].artifact)))
+    at_once = tuple(dict.fromkeys(streams or runs_at_once(found[0].artifact)))
     settings = Settings(rounds, warm_up, runs, starts, at_once, images)
     with _shown(steps_of(settings)) as step:
         report = measure(found, settings, step)
@@ -77,7 +77,7 @@ def bench(
     typer.echo(text(report))
 
 
-def _at_once(artifact: Artifact) -> list[int]:
+def runs_at_once(artifact: Artifact) -> list[int]:
     """One run, and as many as keep all cores busy."""
     from serve.cores import RUNS_PER_CORE
     from serve.runtimes import core_count

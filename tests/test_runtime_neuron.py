@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier, Lock
@@ -15,6 +16,8 @@ import pytest
 from depth_anything_v2.artifact import DECODER, ENCODER, Artifact
 from depth_anything_v2.config import MODELS
 from depth_anything_v2.depth_map import FloatArray
+from serve import cores as machine_cores
+from serve.bench_cli import runs_at_once
 from serve.neuron_program import OnCores
 from serve.runtimes import open_runtime
 from tests.neuron_machine import machine_fixture
@@ -128,6 +131,18 @@ def test_a_core_takes_the_next_run_while_it_is_at_one(chip: Chip, served: Artifa
         found = list(pool.map(runtime.run, map(pictures, range(2))))
     for seed, depth in enumerate(found):
         assert error(depth, eager(pictures(seed))) < 0.02
+
+
+def test_serve_bench_keeps_every_core_busy_unless_told_otherwise(
+    chip: Chip, served: Artifact
+) -> None:
+    assert runs_at_once(served) == [1, LANE.cores, 2 * LANE.cores]
+    chip.monkeypatch.setenv("NEURON_RT_NUM_CORES", "1")
+    machine_cores.forget()
+    assert runs_at_once(served) == [1, 2]
+    on_cpu = SimpleNamespace(manifest=SimpleNamespace(target="openvino"))
+    chip.monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: range(8))
+    assert runs_at_once(on_cpu) == [1, 2, 8]
 
 
 def test_encoder_and_decoder_apart_give_the_same_depth(chip: Chip, tmp_path: Path) -> None:

@@ -60,8 +60,9 @@ class Core:
         `runs`: how many it may have at once. Not where memory has run out: what is in use cannot
         make room.
         """
-        handed = 0 < len(self.jobs) < runs and not self.loading and now_s >= self.rests_until_s
-        return self.in_service and handed and not self.full and program in self.loaded
+        has_place = 0 < len(self.jobs) < runs and not self.loading and not self.full
+        rested = now_s >= self.rests_until_s
+        return self.in_service and has_place and rested and program in self.loaded
 
     def has(self, program: ProgramKey) -> bool:
         """Whether it holds the program or loads it now."""
