@@ -141,10 +141,10 @@ def _reason(body: bytes) -> str:
 def _watch(service: Service, stop: Stop, over: Event) -> None:
     reason = _wait(service, over)
     if reason and not over.is_set():
+        stop.request(reason)  # before the line: a signal that follows it is not the first reason
         say(f"{reason}: finishing what is under way")
-    while reason and not over.is_set():
+    while reason and not over.wait(_WAKE_S):
         stop.request(reason)
-        over.wait(_WAKE_S)
 
 
 def _wait(service: Service, over: Event) -> str:

@@ -165,7 +165,19 @@ def test_a_service_that_comes_back_is_heard(
         assert until(lambda: len(watched.requests) > 5)  # the third failure has been told
         watched.put_status, watched.notice = 200, TERMINATE
         assert until(stop.requested)
+    assert until(lambda: not watchers())
     assert len(capfd.readouterr().err.splitlines()) == 2
+
+
+def test_a_signal_that_answers_the_line_is_not_the_reason(
+    watched: MetadataServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.notice, stop = TERMINATE, Stop()
+    monkeypatch.setattr(spot, "say", lambda line: stop.request("SIGTERM"))
+    with spot_notices(stop):
+        assert until(stop.requested)
+    assert until(lambda: not watchers())
+    assert stop.reason == REASON
 
 
 class Hiccups(Service):
