@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 import typer
 
 from depth_anything_v2.config import MODELS, model_named
+from depth_anything_v2.sizes import parse_size
 
 if TYPE_CHECKING:
     from compile.build import Request
@@ -70,7 +71,6 @@ def build(
     limit, nothing is written and the exit code is 1. A program for inf1 or inf2 can be compared on
     its device only: `python -m compile parity ARTIFACT --on-device`.
     """
-    from compile.build import build as build_artifact
     from compile.progress import steps
 
     sizes, batches = list(dict.fromkeys(size)), list(dict.fromkeys(batch))
@@ -80,6 +80,9 @@ def build(
         )
         if timeout_s is not None:
             request = replace(request, settings=replace(request.settings, timeout_s=timeout_s))
+
+        from compile.build import build as build_artifact
+
         folder = build_artifact(replace(request, split=split, force=force, forms=form), out, step)
     typer.echo(folder)
 
@@ -99,20 +102,21 @@ def requested(
 
     Raises TargetError, InputError, BuildError or CheckpointError.
     """
-    from compile.build import Request
-    from compile.quantisation import pictures_for
     from compile.targets import default_precision, ready, target_named
-    from compile.weights import read
-    from depth_anything_v2.sizes import parse_size
 
     row = model_named(model)
     precision = precision or default_precision(target)
     chosen = target_named(target, precision)
-    ready(chosen, precision)  # before weights of a gigabyte are read
+    shapes = [parse_size(text) for text in sizes]
+    ready(chosen, precision)  # before torch is imported and weights of a gigabyte are read
+
+    from compile.build import Request
+    from compile.quantisation import pictures_for
+    from compile.weights import read
+
     pictures, quantisation = pictures_for(
         images, MAX_PHOTOGRAPHS, precision in chosen.calibrated, float_layers
     )
-    shapes = [parse_size(text) for text in sizes]
     on_step(f"read the weights of {model}")
     weights = read(row, checkpoint)
     return Request(

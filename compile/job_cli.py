@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
 from depth_anything_v2.config import MODELS
+
+if TYPE_CHECKING:
+    from compile.job.run import Outcome
+    from compile.job.spec import JobSpec
 
 
 def job(
@@ -43,9 +47,7 @@ def job(
     A job file has the names of the options, with _ for -, and sizes and batches as lists:
     model = "vits", target = "inf1", sizes = ["518x518", "518x686"], store = "s3://bucket/models".
     """
-    from compile.job.run import run_job
     from compile.job.spec import make_spec, read_spec
-    from compile.progress import say
 
     given: dict[str, Any] = {
         "model": model,
@@ -67,6 +69,13 @@ def job(
     }
     options = {name: value for name, value in given.items() if value is not None}
     found = {**(read_spec(file) if file else {}), **options}
-    outcome = run_job(make_spec(found, str(file) if file else "job"), say)
+    outcome = _run(make_spec(found, str(file) if file else "job"))
     typer.echo(f"report: {outcome.report}", err=True)
     typer.echo(outcome.artifact)
+
+
+def _run(spec: JobSpec) -> Outcome:
+    from compile.job.run import run_job  # loads torch, which a wrong option need not wait for
+    from compile.progress import say
+
+    return run_job(spec, say)

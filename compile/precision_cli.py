@@ -47,13 +47,14 @@ def precision(
     Rounds on a CPU what the compiler is documented to cast: a forecast, not a measurement. Prints
     a table for each model, size and target; the exit code is 1 if one has no mode in the limit.
     """
-    from compile.precision.report import document
-    from compile.progress import steps
-
     if out is not None and not out.parent.is_dir():
         raise InputError(f"{out.parent}: no such folder to write {out.name} to; make it first")
     modes = sum(len(modes_of(name)) for name in target)
     jobs = _jobs(model, checkpoint, size)
+
+    from compile.precision.report import document
+    from compile.progress import steps
+
     reports: list[PrecisionReport] = []
     with steps(total=len(jobs) * (2 + modes)) as step:
         for job in jobs:
@@ -80,11 +81,10 @@ class _Job:
     def survey(
         self, targets: Sequence[str], images: Path, lowering: bool, step: Callable[[str], None]
     ) -> list[PrecisionReport]:
-        from compile.lowering.passes import NEURON_PASSES
         from compile.precision.survey import survey
         from compile.probes import photographs
         from compile.specialise import specialise
-        from compile.targets import BF16
+        from compile.targets import BF16, NEURON_PASSES
         from compile.weights import read
 
         checkpoint = read(self.model, self.checkpoint)

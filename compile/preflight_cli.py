@@ -41,20 +41,22 @@ def preflight(
     remedy; then device memory, an estimate. The exit code is 1 if anything would be left for the
     CPU or would not fit.
     """
-    from compile.lowering.passes import NEURON_PASSES
-    from compile.preflight.check import check_target
+    from compile.targets import neuron_target
+
+    if passes is not None and no_lowering:
+        raise InputError("--passes and --no-lowering exclude each other: give one of them")
+    needed = neuron_target(target).passes
+    chosen = needed if passes is None else [name for name in passes.split(",") if name]
+    mode = None if precision is None else mode_named(target, precision)
+    sizes = dict.fromkeys(parse_size(text) for text in size)
+    shapes = [(pair, count) for pair in sizes for count in dict.fromkeys(batch)]
+    row = model_named(model)
+
     from compile.preflight.programs import lane_remark, network_for, preflight_all
     from compile.preflight.report import all_together
     from compile.progress import steps
 
-    if passes is not None and no_lowering:
-        raise InputError("--passes and --no-lowering exclude each other: give one of them")
-    check_target(target)
-    chosen = NEURON_PASSES if passes is None else [name for name in passes.split(",") if name]
-    mode = None if precision is None else mode_named(target, precision)
-    sizes = dict.fromkeys(parse_size(text) for text in size)
-    shapes = [(pair, count) for pair in sizes for count in dict.fromkeys(batch)]
-    network = network_for(model_named(model), checkpoint)
+    network = network_for(row, checkpoint)
     with steps(total=len(shapes)) as step:
         reports = preflight_all(
             network, target, shapes, None if no_lowering else chosen, mode, step

@@ -1,4 +1,7 @@
-"""The targets there are, as data. A target's module is imported only when it is used."""
+"""The targets there are, as data. Loads no torch: a wrong name is told at once.
+
+A target's module is imported only when it is used.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,17 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional, Protocol, cast, runtime_checkable
 
-from torch import Tensor, nn
-
 from compile.errors import BuildError, TargetError
-from compile.lowering.passes import NEURON_PASSES
 from compile.modes import modes_of
 from compile.neuron.host import check_host
-from compile.quantisation import Change, Quantiser
 from depth_anything_v2.depth_map import FloatArray
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from compile.neuron.ladder import Built, Name
     from compile.neuron.program import Settings
+    from compile.quantisation import Change, Quantiser
 
 Run = Callable[[FloatArray], FloatArray]  # [B,3,H,W] float32 -> [B,H,W] float32
 
@@ -96,6 +98,17 @@ class Target:
     calibrated: Mapping[str, Calibrated] = field(default_factory=dict)  # by precision
 
 
+# Lowering passes of inf1 and inf2. Slices of attention cost nothing but operators, and whether they
+# pay is not known.
+NEURON_PASSES = (
+    "position",
+    "normalisation",
+    "patch_embed",
+    "attention_scale",
+    "layer_scale",
+    "resize",
+)
+
 FP32 = Limit(max_rel=5e-4, mean_rel=5e-5)
 BF16 = Limit(max_rel=0.1, mean_rel=0.01)
 
@@ -155,6 +168,14 @@ def target_named(name: str, precision: Optional[str] = None) -> Target:
     return target
 
 
+def neuron_target(name: str) -> Target:
+    """The row of a device target. Raises TargetError that lists them."""
+    found = {row.name: row for row in TARGETS.values() if row.device}
+    if name not in found:
+        raise TargetError(f"target {name!r} is not one of Neuron's; choose from {', '.join(found)}")
+    return found[name]
+
+
 def ready(target: Target, precision: Optional[str] = None) -> None:
     """Raises HostError if this machine lacks what a device target's compiler needs.
 
@@ -197,4 +218,4 @@ def builder(target: Target) -> Builder:
 def quantiser(target: Target, precision: str) -> Optional[Quantiser]:
     """The module of a calibrated precision; None for other precisions."""
     row = target.calibrated.get(precision)
-    return cast(Quantiser, import_module(row.module)) if row else None
+    return cast("Quantiser", import_module(row.module)) if row else None

@@ -20,7 +20,8 @@ import torch
 from torch import nn
 
 from compile.build import Request, build
-from compile.lowering.passes import NEURON_PASSES, lower
+from compile.lowering.passes import lower
+from compile.targets import NEURON_PASSES
 from depth_anything_v2.artifact import Artifact, read_artifact
 from depth_anything_v2.config import Model
 from depth_anything_v2.depth_map import FloatArray

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from compile.lowering.network import OpenNetwork
-from compile.lowering.passes import NEURON_PASSES, lower
+from compile.lowering.passes import lower
 from compile.neuron import host
 from compile.neuron.program import Settings
+from compile.targets import NEURON_PASSES
 from tests.networks import ROOT, TINY, network
 
 STANDINS = ROOT / "tests/standins"

@@ -24,7 +24,7 @@ OURS = [*MODULES, *SCRIPTS, *TOOL_FILES]
 # Of depth_anything_v2, what needs torch; the rest must load without it.
 NETWORK = {"checkpoint", "decoder", "dpt", "encoder", "network", "untrained", "weights"}
 # Of compile, what must load without torch.
-LIGHT_COMPILE = ("cache", "cli", "errors", "package", "weights")
+LIGHT_COMPILE = ("cache", "cli", "errors", "package", "targets", "weights")
 # Of serve, what may load torch.
 HEAVY_SERVE = {"serve.runtime_torchscript", "serve.neuron_program"}
 HEAVY_SERVE |= {"serve.runtime_neuron", "serve.runtime_neuronx"}

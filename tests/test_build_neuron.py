@@ -17,10 +17,10 @@ import pytest
 
 from compile.build import Request, build
 from compile.errors import CompilerError, PreflightError
-from compile.lowering.passes import NEURON_PASSES, Costs
+from compile.lowering.passes import Costs
 from compile.neuron import host
 from compile.preflight import check
-from compile.targets import TARGETS, builder, default_precision
+from compile.targets import NEURON_PASSES, TARGETS, builder, default_precision
 from depth_anything_v2.artifact import MANIFEST, Artifact, Program, read_artifact
 from depth_anything_v2.config import Model
 from depth_anything_v2.untrained import untrained_checkpoint

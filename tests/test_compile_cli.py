@@ -16,6 +16,7 @@ import pytest
 from compile.cli import main
 from depth_anything_v2.artifact import Artifact, ParityLimit, read_artifact
 from depth_anything_v2.digest import sha256_bytes
+from tests.fresh_python import run_python
 from tests.networks import ROOT, build_demo, rewrite
 
 BUILD = ("build", "--model", "demo", "--checkpoint", "untrained", "--images", "no-such-folder")
@@ -107,6 +108,27 @@ def test_a_wrong_value_is_a_usage_error_in_one_line(
     assert ended.code == 2
     assert text in ended.error()
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(
+            (name, *model, option, value)
+            for name, model in {"build": (), "preflight": (), "job": ("--model", "vits")}.items()
+            for option, value in (("--target", "vax"), ("--precision", "int4"), ("--size", "57x70"))
+        ),
+        ("precision", "--target", "vax"),
+        ("precision", "--size", "57x70"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_word_is_told_before_torch_is_imported(words: tuple[str, ...]) -> None:
+    code = "import sys; sys.modules['torch'] = None; from compile.cli import main; main()"
+    ended = run_python("-c", code, *words)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert words[-1][:2] in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 from torch import nn
 
 from compile import inf1
-from compile.lowering.passes import NEURON_PASSES, lower
+from compile.lowering.passes import lower
 from compile.neuron.record import read_record
+from compile.targets import NEURON_PASSES
 from tests.networks import TINY, network
 from tests.neuron_standin import (
     SMALL,

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from compile.lowering import resize, rewrites
 from compile.lowering.network import OpenNetwork
-from compile.lowering.passes import NEURON_PASSES, PASSES, asked, costs, lower
+from compile.lowering.passes import PASSES, asked, costs, lower
 from compile.lowering.stages import split
 from compile.lowering.stock import stock
 from compile.macs import without_values
+from compile.targets import NEURON_PASSES
 from depth_anything_v2.config import CONFIGS, ModelConfig
 from depth_anything_v2.errors import InputError
 from depth_anything_v2.network import DepthAnything

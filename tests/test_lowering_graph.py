@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from compile.lowering.passes import NEURON_PASSES, lower
+from compile.lowering.passes import lower
 from compile.lowering.stages import split
 from compile.lowering.stock import stock
+from compile.targets import NEURON_PASSES
 from compile.trace import trace
 from tests.networks import ROOT, SIZE, TINY, TINY_GIANT, network
 

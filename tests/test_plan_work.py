@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from compile.lowering.passes import NEURON_PASSES, PASSES, lower
+from compile.lowering.passes import PASSES, lower
 from compile.macs import KINDS, count_macs
 from compile.plan import work
 from compile.plan.plan import ATTENTION_BLOCKS
 from compile.plan.work import decoder_work, encoder_work
+from compile.targets import NEURON_PASSES
 from depth_anything_v2.config import CONFIGS, ModelConfig
 from depth_anything_v2.network import DepthAnything
 from tests.networks import TINY, TINY_GIANT

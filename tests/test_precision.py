@@ -12,7 +12,7 @@ import typer
 
 from compile import targets
 from compile.errors import CompileError, ParityError, PrecisionError
-from compile.lowering.passes import NEURON_PASSES, lower
+from compile.lowering.passes import lower
 from compile.modes import MODES, Mode, mode_named, modes_of
 from compile.parity import ProbeResult, compare
 from compile.precision import forecast as forecast_module
@@ -22,7 +22,7 @@ from compile.precision.report import document
 from compile.precision.survey import inputs, survey
 from compile.precision_cli import precision
 from compile.probes import Probe, probes
-from compile.targets import Limit
+from compile.targets import NEURON_PASSES, Limit
 from depth_anything_v2.artifact import ParityNumbers
 from depth_anything_v2.command import guarded
 from tests.networks import DEMO as DEMO_MODEL

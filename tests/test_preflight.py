@@ -16,7 +16,7 @@ import typer
 from safetensors.torch import save_file
 
 from compile.errors import BuildError, CompileError, TargetError
-from compile.lowering.passes import NEURON_PASSES, lower
+from compile.lowering.passes import lower
 from compile.lowering.stages import split
 from compile.modes import mode_named
 from compile.preflight.check import check, preflight
@@ -24,6 +24,7 @@ from compile.preflight.memory import CHIPS, Chip
 from compile.preflight.programs import INF1_TORCH, lane_remark
 from compile.preflight.report import PreflightReport, Row, all_together
 from compile.preflight_cli import preflight as preflight_command
+from compile.targets import NEURON_PASSES
 from depth_anything_v2.command import guarded
 from depth_anything_v2.config import ModelConfig
 from tests.networks import ROOT, SIZE, TINY, TINY_GIANT, network, weights
@@ -164,8 +165,8 @@ def test_the_stages_of_a_split_network_are_checked_apart() -> None:
     assert len(all_together(reports).footprints) == 2
 
 
-def test_a_target_without_rules_is_refused() -> None:
-    with pytest.raises(TargetError, match="no rules for target 'onnx'; choose from inf1, inf2"):
+def test_a_target_that_is_no_device_is_refused() -> None:
+    with pytest.raises(TargetError, match="'onnx' is not one of Neuron's; choose from inf1, inf2"):
         report_of(target="onnx")
 
 
@@ -245,7 +246,7 @@ def test_passes_and_mode_are_chosen_by_name(command: Command) -> None:
     [
         (("--passes", "position", "--no-lowering"), "--passes and --no-lowering exclude"),
         (("--passes", "magic"), "no lowering pass 'magic'; choose from position"),
-        (("--target", "openvino"), "no rules for target 'openvino'; choose from inf1, inf2"),
+        (("--target", "openvino"), "'openvino' is not one of Neuron's; choose from inf1, inf2"),
         (("--precision", "fp7"), "target 'inf1' has no precision 'fp7'; choose from "),
         (("--size", "57x70"), "height 57 px: must be a multiple of 14"),
         (("--model", "vitx"), "no model 'vitx'"),

@@ -173,7 +173,7 @@ def test_a_signal_that_answers_the_line_is_not_the_reason(
     watched: MetadataServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched.notice, stop = TERMINATE, Stop()
-    monkeypatch.setattr(spot, "say", lambda line: stop.request("SIGTERM"))
+    monkeypatch.setattr(spot, "say", lambda _line: stop.request("SIGTERM"))
     with spot_notices(stop):
         assert until(stop.requested)
     assert until(lambda: not watchers())

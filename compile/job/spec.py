@@ -10,8 +10,8 @@ from typing import Any, Optional
 
 import tomli
 
-from compile.modes import mode_named
 from compile.plan.hardware import instance_named
+from compile.targets import target_named
 from depth_anything_v2.config import model_named
 from depth_anything_v2.digest import sha256_bytes
 from depth_anything_v2.errors import InputError
@@ -97,5 +97,4 @@ def _check(spec: JobSpec, where: str) -> None:
         raise InputError(f"{where}: timeout_s {spec.timeout_s:g}: must be at least 1")
     if spec.plan_instance is not None:
         instance_named(spec.plan_instance)
-    if spec.target in _INSTANCES and spec.precision != AUTO:
-        mode_named(spec.target, spec.precision)
+    target_named(spec.target, None if spec.precision == AUTO else spec.precision)

@@ -78,9 +78,6 @@ PASSES: dict[str, Pass] = {
     )
 }
 
-# What inf1 and inf2 use. Slices cost nothing but operators, and whether they pay is not known.
-NEURON_PASSES: tuple[str, ...] = tuple(name for name in PASSES if name != "attention_blocks")
-
 
 @dataclass(frozen=True)
 class PassCost:

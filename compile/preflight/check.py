@@ -9,8 +9,7 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from compile.errors import TargetError
-from compile.lowering.passes import NEURON_PASSES, costs, lower
+from compile.lowering.passes import costs, lower
 from compile.lowering.stock import stock
 from compile.macs import count_macs
 from compile.modes import Mode
@@ -19,6 +18,7 @@ from compile.preflight.findings import Finding
 from compile.preflight.graph import CONSTANT, LIST, PARAMETER, TUPLE, Graph, read_graph
 from compile.preflight.memory import footprint, widest_mode
 from compile.preflight.report import PreflightReport, Row, Work
+from compile.targets import NEURON_PASSES, neuron_target
 from compile.trace import trace
 from depth_anything_v2.network import DepthAnything
 from depth_anything_v2.sizes import size_text
@@ -41,7 +41,7 @@ def preflight(
     `example` is [B,3,H,W] at the network's size. `passes=None` takes the network as published.
     Raises TargetError, InputError (a pass that does not exist) or BuildError (not traceable).
     """
-    check_target(target)
+    neuron_target(target)
     lowered = stock(network) if passes is None else lower(network, passes)
     work = Work(count_macs(lowered, example[:1]), costs(network, passes or ()))
     program = f"{size_text(network.size)}-b{len(example)}"
@@ -60,7 +60,7 @@ def check(
 
     Without a mode, memory is estimated for the target's widest. Raises TargetError or BuildError.
     """
-    check_target(target)
+    neuron_target(target)
     graph = read_graph(trace(module, example))
     largest = sorted(graph.constants, key=lambda one: one.size_bytes, reverse=True)[:_LARGEST]
     return PreflightReport(
@@ -79,14 +79,6 @@ def check(
 def torch_version() -> str:
     """Without the suffix of a build."""
     return str(torch.__version__).split("+")[0]
-
-
-def check_target(target: str) -> None:
-    """Raise TargetError unless there are rules for the target."""
-    if target not in _RULES:
-        raise TargetError(
-            f"preflight has no rules for target {target!r}; choose from {', '.join(_RULES)}"
-        )
 
 
 def judged(graph: Graph, target: str) -> list[Row]:

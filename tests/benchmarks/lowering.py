@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 import typer
 
-from compile.lowering.passes import NEURON_PASSES, PASSES, lower
+from compile.lowering.passes import PASSES, lower
 from compile.precision.survey import inputs
 from compile.probes import photographs, probes
 from compile.specialise import specialise
+from compile.targets import NEURON_PASSES
 from compile.weights import read
 from depth_anything_v2.config import model_named
 from depth_anything_v2.network import DepthAnything
