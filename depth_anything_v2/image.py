@@ -24,6 +24,7 @@ from depth_anything_v2.digest import sha256_bytes
 from depth_anything_v2.errors import ImageError, InputError, first_line
 from depth_anything_v2.image_containers import parse_header
 from depth_anything_v2.image_header import ImageHeader
+from depth_anything_v2.image_png import without_animation
 from depth_anything_v2.image_reduction import Needed, reduction
 
 Pixels = npt.NDArray[np.uint8]
@@ -88,7 +89,8 @@ def decode_image(data: bytes, name: str, needed: Optional[Needed] = None) -> Sou
         if header.format == "JPEG":
             pixels, warnings = _decode_jpeg(data, header, factor)
         else:
-            pixels, warnings = _decode_by_opencv(data, factor), ()
+            still = without_animation(data) if header.format == "PNG" else data
+            pixels, warnings = _decode_by_opencv(still, factor), ()
     except (ValueError, cv2.error) as error:
         raise _refusal(name, f"damaged: {first_line(error)}; copy it again") from error
     if pixels.shape != (header.height_px // factor, header.width_px // factor, 3):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import struct
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,19 +20,20 @@ from depth_anything_v2.image_header import (
     CMYK_CONVERTED,
     FIRST_FRAME,
     FIRST_PAGE,
+    MAX_PARTS,
     SIXTEEN_BIT,
+    TRUNCATED,
     ImageHeader,
     checked_header,
+    named_mode,
 )
+from depth_anything_v2.image_png import read_png
 from depth_anything_v2.tiff_directory import (
     ORIENTATION,
     TiffDirectory,
     exif_orientation,
     read_directory,
 )
-
-_MAX_PARTS = 100_000  # segments or chunks; a 200 MB PNG in chunks of 8 kB has 25,000
-_TRUNCATED = "truncated: {} is missing; copy or download it again"
 
 
 def parse_header(data: bytes) -> ImageHeader:
@@ -47,7 +47,7 @@ def parse_header(data: bytes) -> ImageHeader:
             try:
                 return reader(data)
             except (struct.error, IndexError, OverflowError) as error:
-                raise ImageError(_TRUNCATED.format("part of its header")) from error
+                raise ImageError(TRUNCATED.format("part of its header")) from error
     for signature, name in _REFUSED:
         if signature.match(data):
             raise ImageError(f"{name} files are not read; convert it to PNG or JPEG")
@@ -60,6 +60,8 @@ _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
 _SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_BETWEEN_SCANS = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])", re.DOTALL)
+_MAX_SCANS = 100  # a progressive picture has about 10; each costs time, and few bytes
 _JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 
 
@@ -74,7 +76,9 @@ def _jpeg(data: bytes) -> ImageHeader:
     if not frame:
         raise ImageError("damaged: no frame header before the first scan")
     if data.rfind(b"\xff\xd9", end) < 0:
-        raise ImageError(_TRUNCATED.format("the end of the picture"))
+        raise ImageError(TRUNCATED.format("the end of the picture"))
+    if _scans(data, end) > _MAX_SCANS:
+        raise ImageError(f"a JPEG of more than {_MAX_SCANS} scans is not read; save it again")
     bits, height, width, components = struct.unpack_from(">BHHB", frame)
     if bits != 8 or components not in _JPEG_MODES:
         raise ImageError(
@@ -88,7 +92,7 @@ def _jpeg(data: bytes) -> ImageHeader:
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, start and end of each segment's content, up to the first scan header."""
     position = 2
-    for _ in range(_MAX_PARTS):
+    for _ in range(MAX_PARTS):
         found = _JPEG_MARKER.search(data, position)
         if found is None:
             break
@@ -102,58 +106,19 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if marker == _SOS:
             return
         position += length
-    raise ImageError(_TRUNCATED.format("the picture"))
+    raise ImageError(TRUNCATED.format("the picture"))
 
 
-# PNG: W3C recommendation, third edition
-
-_PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
-
-
-def _png(data: bytes) -> ImageHeader:
-    chunks: dict[bytes, memoryview] = {}
-    for kind, content in _png_chunks(memoryview(data)):
-        chunks.setdefault(kind, content)
-    if b"IHDR" not in chunks or b"IDAT" not in chunks:
-        raise ImageError("damaged: a PNG without header or pixels")
-    width, height, bits, colour = struct.unpack_from(">IIBB", chunks[b"IHDR"])
-    mode = _PNG_MODES.get(colour, "?")
-    frames = struct.unpack_from(">I", chunks[b"acTL"])[0] if b"acTL" in chunks else 1
-    notes = {
-        ALPHA_IGNORED: mode in ("LA", "RGBA") or b"tRNS" in chunks,
-        SIXTEEN_BIT: bits == 16,
-        FIRST_FRAME: frames > 1,
-    }
-    orientation = exif_orientation(bytes(chunks.get(b"eXIf", b"")))
-    return checked_header((width, height), ("PNG", _mode(mode, bits)), orientation, notes)
-
-
-def _png_chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Kind and content of each chunk up to the last one, checksums verified."""
-    position = 8
-    for _ in range(_MAX_PARTS):
-        if position + 12 > len(data):
+def _scans(data: bytes, position: int) -> int:
+    """How many scans there are, each a pass over all pixels; `position` is in the first one."""
+    scans = 1
+    while scans <= _MAX_SCANS:
+        found = _JPEG_BETWEEN_SCANS.search(data, position)
+        if found is None or found.group(1)[0] == _EOI or found.end() + 2 > len(data):
             break
-        (length,) = struct.unpack_from(">I", data, position)
-        end = position + 8 + length
-        if end + 4 > len(data):
-            break
-        kind = bytes(data[position + 4 : position + 8])
-        intact = struct.unpack_from(">I", data, end)[0] == zlib.crc32(data[position + 4 : end])
-        if kind[:1].isupper() and not intact:
-            raise ImageError("damaged: a PNG checksum is wrong; copy or download it again")
-        if intact:  # a damaged chunk that is not critical is skipped, as every reader does
-            yield kind, data[position + 8 : end]
-        if kind == b"IEND":
-            return
-        position = end + 4
-    raise ImageError(_TRUNCATED.format("the end of the picture"))
-
-
-def _mode(base: str, bits: int) -> str:
-    if bits == 16:
-        return f"{base};16"
-    return "1" if bits == 1 and base == "L" else base
+        scans += found.group(1)[0] == _SOS
+        position = found.end() + struct.unpack_from(">H", data, found.end())[0]
+    return scans
 
 
 # WebP: RFC 9649
@@ -162,7 +127,7 @@ def _mode(base: str, bits: int) -> str:
 def _webp(data: bytes) -> ImageHeader:
     (length,) = struct.unpack_from("<I", data, 4)
     if len(data) < length + 8:
-        raise ImageError(_TRUNCATED.format(f"{length + 8 - len(data)} bytes at its end"))
+        raise ImageError(TRUNCATED.format(f"{length + 8 - len(data)} bytes at its end"))
     kind = data[12:16]
     alpha = animated = False
     if kind == b"VP8X":
@@ -189,7 +154,7 @@ def _u24(data: bytes, position: int) -> int:
 
 def _webp_orientation(data: bytes) -> int:
     position = 12
-    for _ in range(_MAX_PARTS):
+    for _ in range(MAX_PARTS):
         if position + 8 > len(data):
             break
         kind, length = struct.unpack_from("<4sI", data, position)
@@ -213,7 +178,7 @@ def _bmp(data: bytes) -> ImageHeader:
     height = abs(height)  # negative: rows from top to bottom
     end = pixels_at + (width * bits + 31) // 32 * 4 * height
     if compression in (0, 3) and len(data) < end:  # no compression; colour masks
-        raise ImageError(_TRUNCATED.format(f"{end - len(data)} bytes at its end"))
+        raise ImageError(TRUNCATED.format(f"{end - len(data)} bytes at its end"))
     mode = "P" if bits <= 8 else "RGBA" if bits == 32 else "RGB"
     return checked_header((width, height), ("BMP", mode), 1, {ALPHA_IGNORED: bits == 32})
 
@@ -221,6 +186,9 @@ def _bmp(data: bytes) -> ImageHeader:
 # TIFF: TIFF 6.0 specification
 
 _STRIPS, _TILES = (273, 279), (324, 325)  # tags of offsets and byte counts
+_SHEARED = ((16, 1), (8, 2), (16, 2))  # bits and channels
+_MARGIN_PX = 1 << 22  # tiles may be larger than a small picture
+_MAX_STRIPS = 1 << 20  # or tiles; rows of one pixel make 100 million, and nobody stores them so
 _TIFF_MODES = {0: "L", 1: "L", 2: "RGB", 3: "P", 5: "CMYK"}
 _CHANNELS = {"L": 1, "P": 1, "RGB": 3, "CMYK": 4}
 
@@ -237,6 +205,9 @@ def _tiff(data: bytes) -> ImageHeader:
         raise ImageError(
             f"a tiled TIFF with orientation {orientation} is not read; save it upright"
         )
+    size = page.get(256, 0), page.get(257, 0)
+    if _TILES[0] in page.fields:
+        _check_tiles(page, size, (bits, channels))
     for tags in (_STRIPS, _TILES):
         _check_inside(page, tags, len(data))
     mode = _TIFF_MODES.get(page.get(262, 1), "RGB")
@@ -249,23 +220,38 @@ def _tiff(data: bytes) -> ImageHeader:
         FIRST_PAGE: page.more_pages,
         CMYK_CONVERTED: mode == "CMYK",
     }
-    kind = ("TIFF", _mode(mode + "A" * alpha, bits))
+    kind = ("TIFF", named_mode(mode + "A" * alpha, bits))
     orientation = orientation if 1 <= orientation <= 8 else 1
-    return checked_header((page.get(256, 0), page.get(257, 0)), kind, orientation, notes)
+    return checked_header(size, kind, orientation, notes)
+
+
+def _check_tiles(page: TiffDirectory, size: tuple[int, int], sample: tuple[int, int]) -> None:
+    width, height = page.get(322, 0), page.get(323, 0)
+    if width * height > size[0] * size[1] + _MARGIN_PX:  # OpenCV makes room for a whole one
+        raise ImageError(
+            f"damaged: a picture of {size[0]}x{size[1]} px in tiles of {width}x{height}"
+        )
+    if sample in _SHEARED and size[0] % (width or 1):
+        raise ImageError(
+            "a TIFF of 16-bit gray, or gray with alpha, in tiles that do not divide its width is "
+            "not read, as OpenCV shears the last ones; save it in strips"
+        )
 
 
 def _check_inside(page: TiffDirectory, tags: tuple[int, int], size_bytes: int) -> None:
     """Refuse a file that ends before its strips or tiles do."""
     offsets, counts = (page.fields.get(tag, np.zeros(0, np.uint64)) for tag in tags)
+    if max(offsets.size, counts.size) > _MAX_STRIPS:
+        raise ImageError(f"its pixels are in more than {_MAX_STRIPS} parts; save it again")
     common = min(offsets.size, counts.size)
-    ends = offsets[:common] + counts[:common]
+    ends = offsets[:common].astype(np.uint64) + counts[:common].astype(np.uint64)
     if any((values > size_bytes).any() for values in (offsets, counts, ends)):
-        raise ImageError(_TRUNCATED.format("part of its pixels"))
+        raise ImageError(TRUNCATED.format("part of its pixels"))
 
 
 _READERS = (
     (re.compile(rb"\xff\xd8\xff"), _jpeg),
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), _png),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), read_png),
     (re.compile(rb"RIFF....WEBPVP8[ LX]", re.DOTALL), _webp),
     (re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL), _bmp),
     (re.compile(rb"II[*+]\0|MM\0[*+]"), _tiff),

@@ -8,6 +8,9 @@ from depth_anything_v2.errors import ImageError
 
 MAX_PIXELS = 100_000_000  # 300 MB as uint8 BGR
 
+MAX_PARTS = 100_000  # segments or chunks; a 200 MB PNG in chunks of 8 kB has 25,000
+TRUNCATED = "truncated: {} is missing; copy or download it again"
+
 # What is lost or left out when a picture becomes 8-bit BGR.
 ALPHA_IGNORED = "alpha channel ignored"
 ALPHA_MULTIPLIED = "colours multiplied by the alpha channel, as OpenCV reads TIFF"
@@ -48,3 +51,10 @@ def checked_header(
         width, height = height, width
     present = tuple(note for note, applies in notes.items() if applies)
     return ImageHeader(width, height, *kind, orientation, present)
+
+
+def named_mode(base: str, bits: int) -> str:
+    """A mode with its depth: L of 16 bits is "L;16", of one bit "1"."""
+    if bits == 16:
+        return f"{base};16"
+    return "1" if bits == 1 and base == "L" else base
