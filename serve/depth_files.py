@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from depth_anything_v2.depth_map import DepthMap, FloatArray
 from depth_anything_v2.errors import InputError
+from depth_anything_v2.image_header import MAX_PIXELS
 from serve import png
 from serve.depth_formats import CODECS
 from serve.depth_meta import (
     MAX_JSON_BYTES,
-    MAX_PIXELS,
     Meta,
     compact_json,
     describe,
@@ -208,6 +208,8 @@ def _read_bytes(path: Path, limit: int) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DepthFileError(f"cannot read {path.name}: {error.strerror}") from error
+    except ValueError as error:  # a name that a .json gives and no file system takes
+        raise DepthFileError(f"cannot read {path.name!r}: {error}") from error
 
 
 class _Staging:

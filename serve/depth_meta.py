@@ -32,10 +32,10 @@ from typing import Any
 from depth_anything_v2.config import METRIC, RELATIVE, UNTRAINED
 from depth_anything_v2.depth_map import DepthMap, Provenance
 from depth_anything_v2.errors import InputError
+from depth_anything_v2.image_header import MAX_PIXELS
 from serve.errors import DepthFileError
 
 FORMAT = 1
-MAX_PIXELS = 2**28  # refused beyond: what a damaged or hostile header may make us allocate
 MAX_JSON_BYTES = 2**20
 
 _MEANINGS = {

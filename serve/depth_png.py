@@ -28,6 +28,7 @@ KITTI_STEP_M = 1 / 256  # KITTI's unit: 80 m and more, where millimetres end at 
 _SMALLEST_RANGE = 1e-30
 
 _ROWS = 64  # coded at a time, so that the temporaries stay in the cache
+_ANIMATION = (b"acTL", b"fcTL", b"fdAT")  # OpenCV 4.11 crashes on damaged ones
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -106,6 +107,8 @@ def decode_png(data: bytes) -> tuple[Codes, str | None]:
     for kind, body in _chunks(data):
         if kind == b"IHDR":
             width_px, height_px = _gray16_size(body)
+        elif kind in _ANIMATION:
+            raise DepthFileError("an animated PNG: expected one picture")
         elif kind == b"tEXt":
             keyword, _, content = body[: MAX_JSON_BYTES + 80].tobytes().partition(b"\0")
             text = content.decode("latin-1") if keyword == KEYWORD.encode() else text

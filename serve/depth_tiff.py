@@ -16,11 +16,11 @@ from depth_anything_v2.depth_map import FloatArray
 from serve.depth_meta import check_size
 from serve.errors import DepthFileError
 
-Tags = dict[int, Union[bytes, tuple[int, ...]]]
+Tags = dict[int, Union[bytes, int]]
 
 _LITTLE_ENDIAN = b"II*\0"
 _WIDTH, _HEIGHT, _DESCRIPTION, _OFFSETS, _BYTES = 256, 257, 270, 273, 279
-_PLAIN = {258: (32,), 259: (1,), 277: (1,), 339: (3,)}  # bits, compression, samples, float
+_PLAIN = {258: 32, 259: 1, 277: 1, 339: 3}  # bits, compression, samples, float
 _ASCII, _SHORT, _LONG = 2, 3, 4
 _CODES = {_ASCII: "s", _SHORT: "H", _LONG: "I"}
 
@@ -65,7 +65,7 @@ def decode_tiff(data: bytes) -> tuple[FloatArray, str | None]:
 
 
 def _tags(data: bytes) -> Tags:
-    """The tags of the first image that hold text or whole numbers."""
+    """The description of the first image, and its tags that hold one whole number."""
     if data[:4] != _LITTLE_ENDIAN:
         raise DepthFileError("not a little-endian TIFF file")
     (directory,) = struct.unpack_from("<I", data, 4)
@@ -73,20 +73,20 @@ def _tags(data: bytes) -> Tags:
     tags: Tags = {}
     for at in range(directory + 2, directory + 2 + 12 * count, 12):
         tag, kind, length = struct.unpack_from("<HHI", data, at)
-        if kind in _CODES:
+        wanted = length == 1 or (tag, kind) == (_DESCRIPTION, _ASCII)
+        if kind in _CODES and wanted and tag not in tags:
             layout = f"<{length}{_CODES[kind]}"
             inline = struct.calcsize(layout) <= 4
             place = at + 8 if inline else struct.unpack_from("<I", data, at + 8)[0]
-            found = struct.unpack_from(layout, data, place)
-            tags[tag] = found[0] if kind == _ASCII else found
+            (tags[tag], *_) = struct.unpack_from(layout, data, place)
     return tags
 
 
 def _number(tags: Tags, tag: int) -> int:
     value = tags.get(tag)
-    if not isinstance(value, tuple) or len(value) != 1:
+    if not isinstance(value, int):
         raise DepthFileError(f"a TIFF without one usable value for tag {tag}")
-    return value[0]
+    return value
 
 
 def _text(tags: Tags) -> str | None:

@@ -86,6 +86,7 @@ BAD_FIELDS: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
     ("in its own folder", lambda meta: meta["files"]["png"].update(name="/etc/passwd")),
     ("in its own folder", lambda meta: meta["files"]["png"].update(name="x\0.png")),
     ("cannot read", lambda meta: meta["files"]["png"].update(name="..")),
+    ("cannot read", lambda meta: meta["files"]["png"].update(name="\ud800.png")),
     ("cannot read y.png", lambda meta: meta["files"]["png"].update(name="y.png")),
 ]
 

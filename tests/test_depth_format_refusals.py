@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,6 +19,7 @@ import tifffile
 from serve.depth_formats import CODECS
 from serve.errors import DepthFileError
 from tests.depth_samples import pixels_for, ramp
+from tests.image_samples import chunk
 
 TEXT = '{"kind":"metric"}'
 
@@ -166,6 +168,29 @@ def test_a_compressed_npz_is_read() -> None:
 def test_other_pngs_are_refused(bits: int, colour: int) -> None:
     with pytest.raises(DepthFileError, match="not 16-bit gray"):
         CODECS["png"].decode(png_of(4, 4, bits, colour))
+
+
+def test_an_animated_png_is_refused() -> None:
+    data = CODECS["png"].encode(pixels_for("png", ramp()), TEXT)
+    for kind in (b"acTL", b"fcTL", b"fdAT"):
+        animated = data[:33] + chunk(kind, bytes(26)) + data[33:]
+        with pytest.raises(DepthFileError, match="animated PNG"):
+            CODECS["png"].decode(animated)
+
+
+def test_a_tiff_of_many_long_fields_costs_no_memory() -> None:
+    data = CODECS["tiff"].encode(ramp(), TEXT)
+    filler = len(data) // 4
+    entries = [struct.pack("<HHII", tag, 4, filler, 0) for tag in range(2000, 12_000)]
+    entries += [struct.pack("<HHII", 270, 2, len(data), 0)] * 1000
+    directory = struct.pack("<H", len(entries)) + b"".join(entries)
+    long = data[:4] + struct.pack("<I", len(data)) + data[8:] + directory + bytes(4)
+    tracemalloc.start()
+    with pytest.raises(DepthFileError, match="without one usable value for tag 257"):
+        CODECS["tiff"].decode(long)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 1_000_000
 
 
 def test_other_exr_and_tiff_are_refused() -> None:
