@@ -13,12 +13,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from depth_anything_v2.image import SourceImage, list_images
+from depth_anything_v2.image import SourceImage
 from depth_anything_v2.sizes import size_text
 from serve.batch import DONE, FAILED, KEPT, TODO, Batch, Entry, OnEntry, Report, Task
 from serve.depth_files import output_names, read_sidecar, write_depth
 from serve.engine import Engine, Raw
 from serve.errors import NoImages
+from serve.inputs import check_apart, images_in
 from serve.job_manifest import FORMAT, JobManifest, Record, Settings, manifest_in
 from serve.library import Size
 from serve.names import output_bases
@@ -50,9 +51,9 @@ def run_folder(
 ) -> Report:
     """Run the job; its manifest grows as images are finished, and `on_entry` gets every entry.
 
-    Raises NoImages if there is nothing to do, JobError if the manifest cannot be kept, and what
-    the library raises if programs for the images cannot be had. Failures of single images are
-    entries.
+    Raises NoImages if there is nothing to do, InputError if an image would be replaced, JobError if
+    the manifest cannot be kept, and what the library raises if programs for the images cannot be
+    had. Failures of single images are entries.
     """
     tasks = _tasks(job)
     with manifest_in(job.output, writable=not job.dry_run) as manifest:
@@ -142,14 +143,15 @@ def _same(record: Record, last: Optional[Record]) -> bool:
 
 
 def _tasks(job: FolderJob) -> list[Task]:
-    images = list_images(job.input)
+    images = images_in(job.input, job.output)
     if not images:
         raise NoImages(f"{job.input}: no images in it; put some there, or name another --input")
     relative = [image.relative_to(job.input) for image in images]
     bases = output_bases(relative, job.names)
+    stems = [job.output / base for base in bases]
+    check_apart(images, (stem.with_name(name) for stem in stems for name in job.names(stem.name)))
     return [
-        Task(image, path.as_posix(), job.output / base)
-        for image, path, base in zip(images, relative, bases)
+        Task(image, path.as_posix(), stem) for image, path, stem in zip(images, relative, stems)
     ]
 
 

@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from depth_anything_v2.image import list_images
+from depth_anything_v2.errors import InputError
 from serve import png
 from serve.batch import Batch, OnEntry, Report, Task
 from serve.engine import Engine, Raw
 from serve.errors import DepthFileError, NoImages
+from serve.inputs import check_apart, images_in
 from serve.names import output_bases
 from serve.preview import WARM_LAST, upstream_levels
 from serve.stop import Stop
@@ -37,12 +38,13 @@ def run_pictures(
     """One PNG per image in one flat folder, as upstream names them.
 
     Images of the same name keep their extension, or the folder they come from, in the picture's
-    name; upstream overwrites one with the other. Raises NoImages if there is nothing to do.
+    name; upstream overwrites one with the other. Raises NoImages if there is nothing to do,
+    InputError if a list of images cannot be read or a picture would replace one of them.
     """
 
     def write(task: Task, raw: Raw) -> list[Path]:
         levels = upstream_levels(engine.finish(raw).values)
-        path = task.stem.with_name(task.stem.name + ".png")
+        path = _picture_path(task.stem)
         _write(path, _picture(job, raw.prepared.source.pixels, levels))
         return [path]
 
@@ -52,16 +54,28 @@ def run_pictures(
 
 
 def _tasks(job: PictureJob) -> list[Task]:
-    if job.img_path.suffix == ".txt":
-        images = [Path(line) for line in job.img_path.read_text().splitlines() if line.strip()]
-    else:
-        images = list_images(job.img_path) if job.img_path.is_dir() else [job.img_path]
+    images = _images(job)
     if not images:
         raise NoImages(f"{job.img_path}: no images in it")
-    return [
-        Task(image, str(image), job.outdir / name)
-        for image, name in zip(images, _flat_names(images))
-    ]
+    stems = [job.outdir / name for name in _flat_names(images)]
+    check_apart(images, map(_picture_path, stems))
+    return [Task(image, str(image), stem) for image, stem in zip(images, stems)]
+
+
+def _images(job: PictureJob) -> list[Path]:
+    if job.img_path.is_dir():
+        return images_in(job.img_path, job.outdir)
+    if job.img_path.suffix != ".txt":
+        return [job.img_path]
+    try:
+        lines = job.img_path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{job.img_path}: cannot be read as a list of images: {error}") from error
+    return [Path(line.strip()) for line in lines if line.strip()]
+
+
+def _picture_path(stem: Path) -> Path:
+    return stem.with_name(f"{stem.name}.png")
 
 
 def _flat_names(images: Sequence[Path]) -> list[str]:
