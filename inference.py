@@ -7,7 +7,7 @@ from typing import Optional
 
 import typer
 
-from compile.errors import CompileError
+from compile.errors import CompileError, TargetError
 from depth_anything_v2.command import command_line, guarded
 from depth_anything_v2.config import MODELS
 from serve.errors import ServeError
@@ -20,7 +20,11 @@ app = command_line()
 def inference(
     input: Path = typer.Option(Path("input_images"), help="Folder of images."),  # noqa: A002
     output: Path = typer.Option(Path("output_depth"), help="Folder that receives depth files."),
-    model: str = typer.Option("vits", help=f"One of {', '.join(MODELS)}."),
+    model: Optional[str] = typer.Option(
+        None,
+        help=f"One of {', '.join(MODELS)}. By default vits, or demo if the weights of vits cannot "
+        "be had.",
+    ),
     target: str = typer.Option("openvino", help="openvino, onnx or torchscript."),
     precision: str = typer.Option("fp32", help="fp32; with openvino also bf16 (faster) and int8."),
     format: list[str] = typer.Option(  # noqa: A002
@@ -33,7 +37,9 @@ def inference(
         "nearest of seven common shapes, for folders of many different sizes.",
     ),
     input_size: Optional[int] = typer.Option(
-        None, help="Short side of the network's input in px; by default what the model is made for."
+        None,
+        min=1,
+        help="Short side of the network's input in px; by default what the model is made for.",
     ),
     checkpoint: Optional[Path] = typer.Option(
         None, help="Weights file; by default the model's own in checkpoints/, or downloaded."
@@ -56,6 +62,7 @@ def inference(
     spot instance is taken back finishes the images under way.
     """
     from compile.cache import Cache
+    from compile.targets import target_named
     from compile.weights import choose
     from depth_anything_v2.config import model_named
     from serve.engine import Engine
@@ -64,7 +71,13 @@ def inference(
     from serve.library import Library
     from serve.shapes import BUCKETS, common_sizes
 
-    weights = choose(model_named(model), checkpoint)
+    chosen = target_named(target, precision)
+    if chosen.device:
+        raise TargetError(
+            f"target {target!r} runs on its device only: `python -m compile build` makes an "
+            "artifact, `python -m serve folder` takes it there; here openvino, onnx or torchscript"
+        )
+    weights = choose(model_named(model) if model else None, checkpoint)
     if weights.remark:
         typer.echo(weights.remark, err=True)
     cache = Cache(artifacts, weights, target, precision, images=input)
@@ -72,7 +85,15 @@ def inference(
     short_side_px = input_size or model_named(weights.model).short_side_px
     sizes = common_sizes(short_side_px) if policy == BUCKETS else ()
     job = FolderJob(
-        input, output, format, preview, weights.remark, retry_failed, fail_fast, dry_run
+        input,
+        output,
+        format,
+        preview,
+        weights.remark,
+        weights.model if weights.remark else "",
+        retry_failed,
+        fail_fast,
+        dry_run,
     )
     with Engine(library, policy, short_side_px, sizes, preprocess, output_size) as engine:
         raise typer.Exit(run(engine, job))

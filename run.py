@@ -34,15 +34,12 @@ def run(
     from compile.cache import Cache
     from compile.weights import choose
     from depth_anything_v2.config import model_named
-    from depth_anything_v2.errors import CheckpointError
     from serve.engine import Engine
     from serve.folder_cli import shown
     from serve.library import Library
     from serve.pictures import PictureJob, run_pictures
 
     weights = choose(model_named(encoder))
-    if weights.remark and encoder != weights.model:
-        raise CheckpointError(weights.remark)
     cache = Cache(Path("artifacts"), weights, "openvino", "fp32", images=img_path)
     library = Library(cache.artifacts(), build=cache.build)
     job = PictureJob(img_path, outdir, pred_only, grayscale)

@@ -16,7 +16,8 @@ from depth_anything_v2.registry import PUBLISHED
 if TYPE_CHECKING:
     from depth_anything_v2.checkpoint import Checkpoint
 
-DEFAULT_MODEL = "demo"  # what runs when the wanted weights cannot be had
+WANTED_MODEL = "vits"  # what runs if no model is named
+DEFAULT_MODEL = "demo"  # what runs then if its weights cannot be had
 BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints" / "demo" / "demo.safetensors"
 CHECKPOINTS = Path("checkpoints")
 
@@ -34,11 +35,15 @@ class Weights:
         return facts.sha256 == sha256_file(self.file)
 
 
-def choose(model: Model, given: Optional[Path] = None, folder: Path = CHECKPOINTS) -> Weights:
-    """The given file, or the model's own in `folder`, or downloaded; else the bundled default.
+def choose(
+    named: Optional[Model], given: Optional[Path] = None, folder: Path = CHECKPOINTS
+) -> Weights:
+    """The given file, or the model's own in `folder`, or downloaded.
 
-    Raises CheckpointError if a file was given and is not there.
+    With no model named the bundled default takes the place of what cannot be had. Raises
+    CheckpointError if a given file is not there, or a named model's weights cannot be had.
     """
+    model = named or model_named(WANTED_MODEL)
     if given is not None:
         if not given.is_file():
             raise CheckpointError(f"{given}: no such file")
@@ -52,6 +57,8 @@ def choose(model: Model, given: Optional[Path] = None, folder: Path = CHECKPOINT
         why = "no checkpoint of it is published"
     except DownloadError as error:
         why = str(error)
+    if named:
+        raise CheckpointError(f"no weights for {model.name}: {why}")
     return Weights(
         DEFAULT_MODEL,
         BUNDLED,

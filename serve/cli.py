@@ -74,7 +74,10 @@ def folder(
         fail_fast=fail_fast,
         dry_run=dry_run,
     )
-    with Engine(library, policy, preprocess=preprocess, output_size=output_size) as engine:
+    short_side_px = library.any_artifact().manifest.preprocess.short_side_px
+    with Engine(
+        library, policy, short_side_px, preprocess=preprocess, output_size=output_size
+    ) as engine:
         raise typer.Exit(run(engine, job))
 
 

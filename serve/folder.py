@@ -23,7 +23,7 @@ from serve.inputs import check_apart, images_in
 from serve.job_manifest import FORMAT, JobManifest, Record, Settings, manifest_in
 from serve.library import Size
 from serve.names import output_bases
-from serve.resume import digest, stale
+from serve.resume import digest, model_of, stale
 from serve.stop import Stop
 
 
@@ -34,6 +34,7 @@ class FolderJob:
     formats: Sequence[str] = ("png",)
     preview: bool = False
     remark: str = ""  # goes into every result's JSON
+    only_of: str = ""  # a model: results of any other are not replaced
     retry_failed: bool = True  # try images again whose bytes and settings failed before
     fail_fast: bool = False
     dry_run: bool = False  # only say what would be done
@@ -89,9 +90,13 @@ class _Log:
     def check(self, task: Task, size: Size) -> Union[Entry, str]:
         """The entry of an image that needs nothing, else why it has to be done."""
         settings = self._settings(size)
+        outputs = [task.stem.with_name(name) for name in self._job.names(task.stem.name)]
+        other = model_of(outputs[-1]) if self._job.only_of else ""
+        if other not in ("", self._job.only_of):
+            reason = f"has a result of {other}, which {self._job.only_of} does not replace"
+            return Entry(task.name, FAILED, reason=reason, sha256=digest(task.image), size=size)
         if settings.provenance is None:
             return f"its program {size_text(size)} is not made yet"
-        outputs = [task.stem.with_name(name) for name in self._job.names(task.stem.name)]
         reason = stale(task.image, outputs, settings, settings.provenance)
         if not reason:
             sha256 = read_sidecar(outputs[-1])["source"]["sha256"]

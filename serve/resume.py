@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,12 +25,21 @@ def stale(image: Path, outputs: Sequence[Path], settings: Settings, made_by: Pro
     try:
         meta = read_sidecar(sidecar)
     except DepthFileError as error:
-        return f"{sidecar.name} cannot be used: {error}" if sidecar.exists() else "no result yet"
+        there = os.path.lexists(sidecar)  # unlike Path.exists it takes a name that is too long
+        return f"{sidecar.name} cannot be used: {error}" if there else "no result yet"
     return (
         _other_settings(meta, settings, made_by)
         or _not_whole(meta, outputs[:-1])
         or ("" if meta["source"].get("sha256") == digest(image) else "the image changed")
     )
+
+
+def model_of(sidecar: Path) -> str:
+    """The model of the result that is there; "" if there is none."""
+    try:
+        return str(read_sidecar(sidecar)["provenance"]["model"])
+    except DepthFileError:
+        return ""
 
 
 def digest(image: Path) -> str:

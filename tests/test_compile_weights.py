@@ -78,13 +78,22 @@ def test_the_models_own_file_is_taken(folder: Path) -> None:
         ("vitg", "no checkpoint of it is published"),
     ],
 )
-def test_without_weights_the_default_runs_and_says_why(folder: Path, name: str, why: str) -> None:
-    chosen = choose(MODELS[name], None, folder)
+def test_a_named_model_without_weights_is_refused(folder: Path, name: str, why: str) -> None:
+    with pytest.raises(CheckpointError, match=f"^no weights for {name}: ") as caught:
+        choose(MODELS[name], None, folder)
+    assert why in str(caught.value)
+    assert not list(folder.glob("*.pth"))
+
+
+def test_if_no_model_is_named_the_default_runs_and_says_why(folder: Path) -> None:
+    chosen = choose(None, None, folder)
     assert chosen.model == "demo"
-    assert chosen.remark.startswith(f"no weights for {name}, so ")
-    assert why in chosen.remark
+    assert chosen.remark.startswith("no weights for vits, so ")
+    assert "HF_HUB_OFFLINE is set" in chosen.remark
     assert "\n" not in chosen.remark
     assert not list(folder.glob("*.pth"))
+    (folder / "depth_anything_v2_vits.pth").touch()
+    assert choose(None, None, folder) == Weights("vits", folder / "depth_anything_v2_vits.pth")
 
 
 def test_the_default_model_needs_no_remark(folder: Path) -> None:
