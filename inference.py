@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from compile.errors import CompileError, TargetError
+from compile.errors import CompileError
 from depth_anything_v2.command import command_line, guarded
-from depth_anything_v2.config import MODELS
+from depth_anything_v2.config import MODELS, model_named
 from serve.errors import ServeError
 from serve.options import DRY_RUN, FAIL_FAST, OUTPUT_SIZE, PREPROCESS, RETRY_FAILED
+
+if TYPE_CHECKING:
+    from compile.cache import Cache
+    from serve.engine import Engine
 
 app = command_line()
 
@@ -61,42 +65,48 @@ def inference(
     the same bytes with the same settings, is kept. Ctrl-C, SIGTERM or, on EC2, the notice that a
     spot instance is taken back finishes the images under way.
     """
-    from compile.cache import Cache
-    from compile.targets import target_named
-    from compile.weights import choose
-    from depth_anything_v2.config import model_named
-    from serve.engine import Engine
     from serve.folder import FolderJob
     from serve.folder_cli import run
-    from serve.library import Library
-    from serve.shapes import BUCKETS, common_sizes
 
-    chosen = target_named(target, precision)
-    if chosen.device:
-        raise TargetError(
-            f"target {target!r} runs on its device only: `python -m compile build` makes an "
-            "artifact, `python -m serve folder` takes it there; here openvino, onnx or torchscript"
-        )
+    cache = _cache(artifacts, model, checkpoint, target, precision, input)
+    remark, stand_in = cache.weights.remark, cache.weights.stand_in
+    job = FolderJob(
+        input, output, format, preview, remark, stand_in, retry_failed, fail_fast, dry_run
+    )
+    with _engine(cache, policy, input_size, preprocess, output_size) as engine:
+        raise typer.Exit(run(engine, job))
+
+
+def _cache(
+    folder: Path,
+    model: Optional[str],
+    checkpoint: Optional[Path],
+    target: str,
+    precision: str,
+    images: Path,
+) -> Cache:
+    from compile.cache import Cache
+    from compile.targets import host_target
+    from compile.weights import choose
+
+    host_target(target, precision)
     weights = choose(model_named(model) if model else None, checkpoint)
     if weights.remark:
         typer.echo(weights.remark, err=True)
-    cache = Cache(artifacts, weights, target, precision, images=input)
-    library = Library(cache.artifacts(), build=cache.build)
-    short_side_px = input_size or model_named(weights.model).short_side_px
+    return Cache(folder, weights, target, precision, images)
+
+
+def _engine(
+    cache: Cache, policy: str, input_size: Optional[int], preprocess: str, output_size: str
+) -> Engine:
+    from serve.engine import Engine
+    from serve.library import Library
+    from serve.shapes import BUCKETS, common_sizes
+
+    short_side_px = input_size or model_named(cache.weights.model).short_side_px
     sizes = common_sizes(short_side_px) if policy == BUCKETS else ()
-    job = FolderJob(
-        input,
-        output,
-        format,
-        preview,
-        weights.remark,
-        weights.model if weights.remark else "",
-        retry_failed,
-        fail_fast,
-        dry_run,
-    )
-    with Engine(library, policy, short_side_px, sizes, preprocess, output_size) as engine:
-        raise typer.Exit(run(engine, job))
+    library = Library(cache.artifacts(), build=cache.build)
+    return Engine(library, policy, short_side_px, sizes, preprocess, output_size)
 
 
 if __name__ == "__main__":

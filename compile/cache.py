@@ -17,7 +17,7 @@ from pathlib import Path
 from compile.errors import BuildError
 from compile.package import ROOT, source_sha256
 from compile.weights import Weights
-from depth_anything_v2.artifact import Artifact, read_artifact
+from depth_anything_v2.artifact import MANIFEST, Artifact, read_artifact
 from depth_anything_v2.errors import ArtifactError
 from depth_anything_v2.sizes import size_text
 
@@ -41,7 +41,10 @@ class Cache:
         """The artifacts here that this version of the code would make again."""
         source = source_sha256()
         made = lru_cache(self.weights.made)  # hashes the weights: once, not for every artifact
-        for path in sorted(self.folder.glob(f"{self.weights.model}-{self.target}-*")):
+        # The oldest first: results name the artifact that they are of, and a newer one with the
+        # same program would have all of them made again.
+        found = self.folder.glob(f"{self.weights.model}-{self.target}-*")
+        for path in sorted(found, key=lambda path: (_made_ns(path), path)):
             try:
                 artifact = read_artifact(path)
             except ArtifactError as error:
@@ -82,3 +85,10 @@ class Cache:
         if done.returncode:
             raise BuildError(f"could not compile {self.weights.model} for {self.target}; see above")
         return read_artifact(Path(done.stdout.strip()))
+
+
+def _made_ns(folder: Path) -> int:
+    try:
+        return (folder / MANIFEST).stat().st_mtime_ns
+    except OSError:  # gone a moment ago
+        return 0

@@ -176,6 +176,18 @@ def neuron_target(name: str) -> Target:
     return found[name]
 
 
+def host_target(name: str, precision: str) -> Target:
+    """The row of a target that runs where it is compiled. Raises TargetError for any other."""
+    target = target_named(name)
+    if target.device:
+        here = ", ".join(row.name for row in TARGETS.values() if not row.device)
+        raise TargetError(
+            f"target {name!r} runs on its device only: `python -m compile build` makes an artifact "
+            f"for it, `python -m serve folder` runs that there; choose from {here}"
+        )
+    return target_named(name, precision)
+
+
 def ready(target: Target, precision: Optional[str] = None) -> None:
     """Raises HostError if this machine lacks what a device target's compiler needs.
 

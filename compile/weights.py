@@ -30,6 +30,11 @@ class Weights:
     file: Path
     remark: str = ""  # one plain line if they are not what was asked for
 
+    @property
+    def stand_in(self) -> str:
+        """The model, if it is not the one that was asked for; else ""."""
+        return self.model if self.remark else ""
+
     def made(self, facts: CheckpointFacts) -> bool:
         """Whether an artifact with these facts was made from these weights."""
         return facts.sha256 == sha256_file(self.file)

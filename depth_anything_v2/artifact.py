@@ -152,7 +152,7 @@ class Artifact:
         if digest != file.sha256:
             raise ArtifactError(
                 f"{path}: sha256 {digest[:12]}..., the manifest says {file.sha256[:12]}...; the "
-                "file is damaged or altered: compile or copy the artifact again"
+                f"file is damaged or altered: delete {self.folder}, and compile or copy it again"
             )
         return view
 

@@ -33,7 +33,7 @@ MAX_FILE_BYTES = 200_000_000
 _TOO_LARGE = f"over the limit of {MAX_FILE_BYTES // 1_000_000} MB; reduce it first"
 # The last five are refused on reading: an image left out silently is worse than one reported.
 IMAGE_EXTENSIONS = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
     + (".gif", ".heic", ".heif", ".avif", ".jp2")
 )
 # Complete files from real encoders make the decoder say these; anything else it says is damage.

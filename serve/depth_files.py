@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -235,8 +236,10 @@ class _Staging:
     def add(self, name: str, data: bytes) -> Meta:
         """Writes a file that will be called `name`; what to record about it."""
         # A short name of its own: `name` may be as long as names can be.
-        temporary = self.folder / f".depth-{uuid.uuid4().hex}.tmp"
-        self.waiting.append((temporary, self.folder / name))
+        temporary, final = self.folder / f".depth-{uuid.uuid4().hex}.tmp", self.folder / name
+        with suppress(FileNotFoundError):
+            final.lstat()  # raises for one that is too long, before anything is replaced
+        self.waiting.append((temporary, final))
         temporary.write_bytes(data)
         return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 

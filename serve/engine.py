@@ -9,6 +9,8 @@ from threading import Lock
 from types import TracebackType
 from typing import Callable, Optional
 
+import numpy as np
+
 from depth_anything_v2.depth_map import (
     FULL,
     MODEL,
@@ -26,7 +28,7 @@ from depth_anything_v2.preprocess import FAST, PREPARE, REFERENCE
 from depth_anything_v2.sizes import SHORT_SIDE_PX
 from serve.backend import Backend, OpenBackend, open_backend
 from serve.cores import check_same_process
-from serve.errors import Closed
+from serve.errors import Closed, RuntimeFailure
 from serve.library import Library, Size
 from serve.scheduler import Scheduler
 from serve.scheduling.request import Pending
@@ -183,9 +185,14 @@ class Engine:
         self.close()
 
     def finish(self, raw: Raw) -> DepthMap:
-        """The depth map, at the image's own size unless the network's is wanted."""
+        """The depth map, at the image's own size unless the network's is wanted.
+
+        Raises RuntimeFailure for numbers that are not finite.
+        """
         header = raw.prepared.source.header
         values = raw.values
+        if not (np.isfinite(values.min()) and np.isfinite(values.max())):
+            raise RuntimeFailure("the network's depth is not finite: its numbers overflow")
         if self.output_size != MODEL:
             values = resize_depth(values, (header.height_px, header.width_px))
         artifact = self.library.artifact(raw.prepared.size)

@@ -34,7 +34,7 @@ class FolderJob:
     formats: Sequence[str] = ("png",)
     preview: bool = False
     remark: str = ""  # goes into every result's JSON
-    only_of: str = ""  # a model: results of any other are not replaced
+    stand_in: str = ""  # a model in another's place: results of others are not replaced
     retry_failed: bool = True  # try images again whose bytes and settings failed before
     fail_fast: bool = False
     dry_run: bool = False  # only say what would be done
@@ -91,9 +91,9 @@ class _Log:
         """The entry of an image that needs nothing, else why it has to be done."""
         settings = self._settings(size)
         outputs = [task.stem.with_name(name) for name in self._job.names(task.stem.name)]
-        other = model_of(outputs[-1]) if self._job.only_of else ""
-        if other not in ("", self._job.only_of):
-            reason = f"has a result of {other}, which {self._job.only_of} does not replace"
+        other = model_of(outputs[-1]) if self._job.stand_in else ""
+        if other not in ("", self._job.stand_in):
+            reason = f"has a result of {other}, which {self._job.stand_in} does not replace"
             return Entry(task.name, FAILED, reason=reason, sha256=digest(task.image), size=size)
         if settings.provenance is None:
             return f"its program {size_text(size)} is not made yet"

@@ -57,7 +57,7 @@ class _Screen(Protocol):
 @contextmanager
 def _screen() -> Iterator[_Screen]:
     """A bar in a terminal; on a pipe or in a log, where that would be noise, sometimes a line."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():  # None: it was closed
         yield _Log()
         return
     from rich.console import Console  # takes 50 ms that a log does without

@@ -156,6 +156,12 @@ def _lock(path: Path, descriptor: int) -> None:
             f"{path}: another job is writing into this folder; wait for it, or give another "
             "--output"
         ) from error
+    except OSError as error:
+        logger.warning(
+            "%s: this file system has no locks (%s): see to it that no other job writes here",
+            path,
+            error.strerror,
+        )
 
 
 @contextmanager

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path, PurePath
 from typing import Any, Optional
 
@@ -54,10 +57,10 @@ def run_pictures(
 
 
 def _tasks(job: PictureJob) -> list[Task]:
-    images = _images(job)
+    images = list(dict.fromkeys(_images(job)))
     if not images:
         raise NoImages(f"{job.img_path}: no images in it")
-    stems = [job.outdir / name for name in _flat_names(images)]
+    stems = [job.outdir / name for name in _flat_names(images, job.img_path)]
     check_apart(images, map(_picture_path, stems))
     return [Task(image, str(image), stem) for image, stem in zip(images, stems)]
 
@@ -78,11 +81,24 @@ def _picture_path(stem: Path) -> Path:
     return stem.with_name(f"{stem.name}.png")
 
 
-def _flat_names(images: Sequence[Path]) -> list[str]:
-    flat = [PurePath(image.name) for image in images]
+def _flat_names(images: Sequence[Path], root: Path) -> list[str]:
+    flat = [image.name for image in images]
     if len(set(flat)) < len(flat):  # same names in several folders
-        flat = [PurePath("_".join(part for part in image.parts if part != "/")) for image in images]
-    return [str(base) for base in output_bases(flat, lambda name: [name + ".png"])]
+        inside = [image.relative_to(root) if root in image.parents else image for image in images]
+        flat = _distinct("_".join(p for p in path.parts if p not in ("/", "..")) for path in inside)
+    bases = output_bases(list(map(PurePath, flat)), lambda name: [name + ".png"])
+    return list(map(str, bases))
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """A number in those that came before: a/b_c.jpg and a_b/c.jpg are both a_b_c.jpg."""
+    found: dict[str, str] = {}  # by what a file system may take for the same
+    for name in names:
+        stem, dot, suffix = name.rpartition(".")
+        numbered = (f"{stem}-{number}{dot}{suffix}" for number in count(2))
+        free = next(one for one in chain([name], numbered) if one.casefold() not in found)
+        found[free.casefold()] = free
+    return list(found.values())
 
 
 def _picture(
@@ -98,10 +114,12 @@ def _picture(
 
 
 def _write(path: Path, pixels: npt.NDArray[Any]) -> None:
+    temporary = path.with_name(f".picture-{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
         temporary.write_bytes(png.encode(pixels))
         temporary.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
         raise DepthFileError(f"{path}: cannot be written: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -135,3 +136,14 @@ def test_nothing_is_built_before_it_is_asked_for(tmp_path: Path) -> None:
     cache.build([(14, 14 * i) for i in range(1, 10)])
     assert not (tmp_path / "kept").exists()
     assert list(cache.build([])) == []
+
+
+def test_the_oldest_comes_first(copied: Artifact) -> None:
+    """Results name it: one with another identity would have them all made again."""
+    newer = copied.folder.with_name(f"{WEIGHTS.model}-torchscript-0")
+    shutil.copytree(copied.folder, newer)
+    for seconds, folder in enumerate((copied.folder, newer)):
+        os.utime(folder / "manifest.json", (seconds, seconds))
+    assert found(cache_of(copied)) == [copied.folder.name, newer.name]
+    os.utime(newer / "manifest.json", (-1, -1))
+    assert found(cache_of(copied)) == [newer.name, copied.folder.name]

@@ -167,6 +167,16 @@ def test_a_failed_write_leaves_nothing_of_its_own(tmp_path: Path) -> None:
         write_depth(depth_map(ramp()), tmp_path / "file" / "x", ["npy"], SOURCE)
 
 
+def test_a_name_too_long_for_one_file_leaves_the_files_that_were_there(tmp_path: Path) -> None:
+    stem = tmp_path / ("x" * 245)
+    before = write_depth(depth_map(ramp()), stem, ["npy"], SOURCE)
+    bytes_before = [path.read_bytes() for path in before]
+    with pytest.raises(DepthFileError, match="length of the name"):
+        write_depth(depth_map(ramp(high=9.0)), stem, ["npy"], SOURCE, preview=True)
+    assert [path.read_bytes() for path in before] == bytes_before
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_a_failed_rewrite_takes_the_json_away(tmp_path: Path) -> None:
     """The set is neither the old nor the new one then, and must not look complete."""
     depth = depth_map(ramp())

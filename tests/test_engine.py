@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from serve.backend import Backend
 from serve.engine import Engine, Prepared, Raw
-from serve.errors import Closed, Expired, NoProgram, QueueFull
+from serve.errors import Closed, Expired, NoProgram, QueueFull, RuntimeFailure
 from serve.library import Library
 from serve.runtime_simulated import RUN, Device, Fault, Model
 from serve.scheduling.limits import Limits
@@ -122,6 +123,17 @@ def test_a_closed_engine_still_knows_what_its_results_are(held: Held) -> None:
     depth = held.engine.finish(raw)
     assert np.array_equal(depth.values, depth_of(one))
     assert depth.provenance.shape_policy == BUCKETS
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_depth_that_is_not_finite_is_refused(held: Held, value: float) -> None:
+    held.release()
+    (one,) = held.images(1)
+    raw = held.engine.run(one)
+    values = raw.values.copy()
+    values[1, 2] = value
+    with pytest.raises(RuntimeFailure, match="not finite"):
+        held.engine.finish(replace(raw, values=values))
 
 
 def test_an_engine_that_was_never_used_closes() -> None:

@@ -18,6 +18,7 @@ from depth_anything_v2.artifact import Artifact
 from depth_anything_v2.image import read_image
 from depth_anything_v2.postprocess import resize_depth
 from depth_anything_v2.preprocess import prepare
+from depth_anything_v2.sizes import exact_size
 from depth_anything_v2.untrained import untrained_checkpoint
 from serve.batch import DONE, FAILED, KEPT, Entry, Report
 from serve.cli import app
@@ -172,3 +173,13 @@ def test_the_command_s_options_reach_the_job(tmp_path: Path) -> None:
     (tmp_path / "in/0/0000.png").unlink()
     code, said = folder("--keep-failed")
     assert (code, said.count("already there")) == (0, 1)
+
+
+def test_exact_is_the_size_that_the_artifact_s_model_is_made_for(tmp_path: Path) -> None:
+    artifact = str(make_artifact(tmp_path / "artifacts").folder)
+    write_images(tmp_path / "in", 1)
+    command = ["folder", artifact, "--input", str(tmp_path / "in"), "--output", str(tmp_path)]
+    done = CliRunner().invoke(app, [*command, "--policy", "exact", "--dry-run"])
+    height, width = exact_size(20, 30, DEMO.short_side_px)
+    assert DEMO.short_side_px != 518
+    assert f"its program {height}x{width} is not made yet" in done.output

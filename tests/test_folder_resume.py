@@ -202,3 +202,33 @@ def test_a_size_without_a_program_is_to_be_done(job: FolderJob) -> None:
     engine = Engine(make_engine().library, BUCKETS, sizes=((56, 84),))
     todo = entries(replace(job, dry_run=True), engine)
     assert {entry.reason for entry in todo.values()} == {"its program 56x84 is not made yet"}
+
+
+def test_a_stand_in_leaves_the_results_of_other_models(job: FolderJob) -> None:
+    entries(job)
+    (job.output / "1/0001.json").unlink()
+    before = {path: path.read_bytes() for path in job.output.rglob("0/*")}
+    stand_in = replace(job, remark="a stand-in", stand_in="demo")
+    other = make_engine(identity="1" * 64)
+    for dry_run in (True, False):
+        found = entries(replace(stand_in, dry_run=dry_run), other)
+        reasons = [found[name].reason for name in (ONE, LAST)]
+        assert reasons == ["has a result of vits-metric-indoor, which demo does not replace"] * 2
+        assert [found[name].status for name in (ONE, LAST)] == [FAILED] * 2
+    assert found[OTHER].status == DONE, "nothing was there"
+    assert {path: path.read_bytes() for path in before} == before
+    assert statuses(job) == [KEPT, DONE, KEPT], "what was wanted is made as if nothing had been"
+    same = replace(stand_in, stand_in="vits-metric-indoor")
+    assert statuses(same, other) == [DONE] * 3
+    assert statuses(same, other) == [KEPT] * 3
+
+
+def test_a_name_too_long_for_its_outputs_is_one_failure(
+    job: FolderJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    long = "x" * 251 + ".png"  # with .json it has 256 characters
+    shutil.copy(job.input / ONE, job.input / long)
+    found = entries(job)
+    assert (found[long].status, found[ONE].status) == (FAILED, DONE)
+    assert "length of the name" in found[long].reason
+    assert not caplog.records, "an error like others, and none that nobody thought of"

@@ -66,3 +66,11 @@ def test_a_log_gets_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     out, err = printed(monkeypatch, out=False, err=False)
     assert out == "out/a[b].png\n"
     assert re.fullmatch(r"failed: c\.jpg: torn\n1 done, 1 failed in \d\.\d s\n", err)
+
+
+def test_with_stderr_closed_results_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Stream(terminal=False)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", None)
+    shown(work)
+    assert out.getvalue() == "out/a[b].png\n"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import logging
 import os
 from pathlib import Path
@@ -108,3 +110,16 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(os, "pwrite", lambda *_: 5)
         with pytest.raises(JobError, match="half a line"):
             manifest.append(record("a"))
+
+
+def test_without_locks_the_job_goes_on_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with caplog.at_level(logging.WARNING), manifest_in(tmp_path, writable=True) as manifest:
+        manifest.append(record("a"))
+        assert manifest.find("a") == record("a")
+    assert "has no locks (No locks available)" in caplog.text
