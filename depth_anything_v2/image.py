@@ -92,7 +92,9 @@ def decode_image(data: bytes, name: str, needed: Optional[Needed] = None) -> Sou
             still = without_animation(data) if header.format == "PNG" else data
             pixels, warnings = _decode_by_opencv(still, factor), ()
     except (ValueError, cv2.error) as error:
-        raise _refusal(name, f"damaged: {first_line(error)}; copy it again") from error
+        unusual = ", or stored in an unusual way" if header.format != "JPEG" else ""
+        advice = f"damaged{unusual}: {first_line(error)}; copy it again, or save it as 8-bit PNG"
+        raise _refusal(name, advice) from error
     if pixels.shape != (header.height_px // factor, header.width_px // factor, 3):
         raise _refusal(name, f"damaged: its pixels are {pixels.shape}, its header differs")
     reduced = (f"decoded at 1/{factor} of its size",) if factor > 1 else ()

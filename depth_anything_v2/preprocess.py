@@ -75,7 +75,7 @@ def prepare(pixels: Pixels, size: tuple[int, int], folded: Collection[str] = ())
 
 
 def prepare_fast(pixels: Pixels, size: tuple[int, int], folded: Collection[str] = ()) -> FloatArray:
-    """As `prepare`, within half a level of 255, except that overshoot at hard edges is cut off.
+    """As `prepare`, within a level of 255, except that overshoot at hard edges is cut off.
 
     The same interpolation on purpose: averaging (INTER_AREA) gives a smoother picture than the
     network is used to, and changes depth thirty times as much.

@@ -13,6 +13,7 @@ from typing import Optional
 _STDERR = 2
 # What a terminal, a container's host and a machine that shuts down send.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SHOW_CURSOR = "\x1b[?25h"
 # Wakes the main thread when another one asks for the stop. Not one of the above: after a spot
 # notice the first SIGTERM must still let images finish. Ignored by whoever does not handle it.
 _WAKE = signal.SIGURG
@@ -73,7 +74,9 @@ def stop_on_signals() -> Iterator[Stop]:
         for each_number in _SIGNALS:
             signal.signal(each_number, signal.SIG_DFL)
         name = signal.Signals(number).name
-        say(f"{name}: finishing what is under way; a second signal ends at once")
+        # A bar hides the cursor, and a second signal leaves it no time to show it again.
+        cursor = _SHOW_CURSOR if os.isatty(_STDERR) else ""
+        say(f"{cursor}{name}: finishing what is under way; a second signal ends at once")
         stop.request(name)
 
     def wake(_number: int, _frame: Optional[FrameType]) -> None:

@@ -97,6 +97,16 @@ def test_a_thread_that_cannot_be_cut_off_does_not_disturb_the_main_one() -> None
         thread.join()
 
 
+def test_a_signal_gives_a_terminal_its_cursor_back(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for terminals, start in ({2}, "\x1b[?25hSIGTERM: "), (set[int](), "SIGTERM: "):
+        monkeypatch.setattr(os, "isatty", terminals.__contains__)
+        with stop_on_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert capfd.readouterr().err.startswith(start)
+
+
 def test_a_signal_that_nobody_asked_for_is_no_stop() -> None:
     with stop_on_signals() as stop, stop.interrupts():
         signal.raise_signal(signal.SIGURG)
