@@ -100,11 +100,11 @@ def test_a_thread_that_cannot_be_cut_off_does_not_disturb_the_main_one() -> None
 def test_a_signal_gives_a_terminal_its_cursor_back(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for terminals, start in ({2}, "\x1b[?25hSIGTERM: "), (set[int](), "SIGTERM: "):
+    for terminals, first in ({2}, "\x1b[?25hSIGTERM: "), (set[int](), "SIGTERM: "):
         monkeypatch.setattr(os, "isatty", terminals.__contains__)
         with stop_on_signals():
             os.kill(os.getpid(), signal.SIGTERM)
-        assert capfd.readouterr().err.startswith(start)
+        assert capfd.readouterr().err.startswith(first)
 
 
 def test_a_signal_that_nobody_asked_for_is_no_stop() -> None:
