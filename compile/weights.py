@@ -11,7 +11,7 @@ from depth_anything_v2.config import UNTRAINED, Model, model_named
 from depth_anything_v2.digest import sha256_file
 from depth_anything_v2.download import fetch
 from depth_anything_v2.errors import CheckpointError, DownloadError
-from depth_anything_v2.registry import PUBLISHED
+from depth_anything_v2.registry import PUBLISHED, by_sha256
 
 if TYPE_CHECKING:
     from depth_anything_v2.checkpoint import Checkpoint
@@ -89,7 +89,8 @@ def find(model: Model, folder: Path = CHECKPOINTS) -> Optional[Path]:
 def read(model: Model, given: Optional[str], folder: Path = CHECKPOINTS) -> Checkpoint:
     """The weights named by the user, or else the model's own in `folder`.
 
-    Raises CheckpointError if there are none, with what to do.
+    Raises CheckpointError if there are none, with what to do, or if they are published as another
+    model's: those of vits fit vits-metric-indoor, and would pass for metres.
     """
     from depth_anything_v2.checkpoint import read_checkpoint
     from depth_anything_v2.untrained import untrained_checkpoint
@@ -103,7 +104,11 @@ def read(model: Model, given: Optional[str], folder: Path = CHECKPOINTS) -> Chec
             "downloads the published ones, --checkpoint FILE names your own, and "
             f"--checkpoint {UNTRAINED} takes fixed-seed weights to try a target"
         )
-    return read_checkpoint(path)
+    checkpoint = read_checkpoint(path)
+    published = by_sha256(checkpoint.sha256)
+    if published and published.model != model.name:
+        raise CheckpointError(f"{path}: is published as {published.model}, not as {model.name}")
+    return checkpoint
 
 
 def read_again(model_name: str, file: str, sha256: str, folder: Path = CHECKPOINTS) -> Checkpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -160,3 +161,16 @@ def test_the_bundled_weights_are_read_and_read_again(folder: Path) -> None:
     found = read(DEMO, None, folder)
     assert (found.name, found.licence) == ("demo.safetensors", "Apache-2.0")
     assert read_again("demo", "demo.safetensors", found.sha256, folder).sha256 == found.sha256
+
+
+def test_weights_that_are_published_as_another_model_s_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = folder / "mine.safetensors"
+    save_file(untrained_checkpoint(DEMO, seed=4).state, file)
+    row = replace(PUBLISHED["vits"], model="demo", sha256=sha256_file(file))
+    known = {sha256_file(file): row}
+    monkeypatch.setattr("compile.weights.by_sha256", known.get)
+    assert read(DEMO, str(file)).name == "mine.safetensors"
+    with pytest.raises(CheckpointError, match="is published as demo, not as vits-metric-indoor"):
+        read(METRIC, str(file))
