@@ -151,6 +151,14 @@ def test_a_request_waits_for_company_but_not_for_ever() -> None:
     assert max(cores.latencies_s()[:4]) == pytest.approx(0.03 + cores.run_s)
 
 
+def test_what_a_small_batch_leaves_behind_does_not_wait_longer_than_it_has_to() -> None:
+    limits = made_limits(batch_wait_s=0.05)
+    cores = Virtual(programs(LYING, batches=(1, 8)), cores=1, load_s=0.0, limits=limits)
+    cores.play([(0.0, LYING), (0.02, LYING), (0.04, LYING)])
+    assert cores.batches == [1, 1, 1]
+    assert cores.latencies_s() == pytest.approx([0.05 + cores.run_s] * 3)
+
+
 def test_at_random_arrivals_nobody_waits_longer_than_in_an_ideal_queue() -> None:
     rng, moment_s, arrivals = random.Random(0), 0.0, []
     cores = Virtual(programs(LYING), cores=4)

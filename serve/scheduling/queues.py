@@ -73,10 +73,12 @@ class Queue:
         return expired
 
     def next_moment_s(self, now_s: float) -> float:
-        """When the head is due, if it is not yet, or the next request expires."""
+        """When the next request is due, of those that are not yet, or expires.
+
+        Of all: those in front may be handed over before anybody asks again.
+        """
         moments = [request.expires_s for request in self._requests]
-        if self._requests and self.head.due_s > now_s:
-            moments.append(self.head.due_s)
+        moments += [request.due_s for request in self._requests if request.due_s > now_s]
         return min(moments, default=math.inf)
 
     def _note(self, future: Future[FloatArray]) -> None:
