@@ -159,6 +159,21 @@ def test_what_a_small_batch_leaves_behind_does_not_wait_longer_than_it_has_to() 
     assert cores.latencies_s() == pytest.approx([0.05 + cores.run_s] * 3)
 
 
+def test_who_has_less_time_than_the_head_makes_both_run() -> None:
+    limits = made_limits(batch_wait_s=0.5)
+    cores = Virtual(programs(LYING, batches=(4,)), cores=1, limits=limits)
+    hurried = cores.request(0.01, LYING)
+    hurried.due_s, hurried.expires_s = 0.06, 0.11
+    for request in (cores.request(0.0, LYING), hurried):
+        cores.state.add(request)
+        cores.state.dispatch(request.arrived_s)
+    (core,) = cores.state.cores
+    assert (cores.state.alarm_s, core.jobs) == (0.06, [])
+    cores.state.look(0.06)
+    cores.state.dispatch(0.06)
+    assert [len(job.requests) for job in core.jobs] == [2]
+
+
 def test_at_random_arrivals_nobody_waits_longer_than_in_an_ideal_queue() -> None:
     rng, moment_s, arrivals = random.Random(0), 0.0, []
     cores = Virtual(programs(LYING), cores=4)

@@ -65,9 +65,10 @@ class Planner:
         return queue.head.arrived_s + (0.0 if held else self._measured.load_s)
 
     def _for_idle(self, queue: Queue, now_s: float, closing: bool) -> Optional[Plan]:
-        head = queue.head
-        due = closing or head.alone or head.due_s <= now_s
-        batch = batch_size(queue.together(queue.batches[-1]), queue.batches, due)
+        head, together = queue.head, queue.together(queue.batches[-1])
+        # Who came later may have less time than the head.
+        due = closing or head.alone or any(r.due_s <= now_s for r in islice(queue, together))
+        batch = batch_size(together, queue.batches, due)
         if batch is None:
             return None
         program = ProgramKey(*head.size, batch)
