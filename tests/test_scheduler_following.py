@@ -183,6 +183,17 @@ def test_what_a_core_has_not_begun_is_not_run_on_it_once_it_is_broken() -> None:
     assert cores.state.waiting == 2
 
 
+def test_the_deadline_of_what_is_put_back_is_looked_out_for_again() -> None:
+    cores = Virtual(programs(LYING), cores=1, limits=TWO, reopens=True)
+    (core,) = warm(cores)
+    arrive(cores, 2.0, within_s=1.0)
+    cores.state.look(2.1)  # while the core has it
+    broken = Outcome(error=RuntimeFailure("it is broken", Action.RECYCLE))
+    cores.state.finish(core, core.take(), broken, 2.5)
+    cores.state.dispatch(2.5)
+    assert (cores.state.waiting, cores.state.alarm_s) == (1, 3.0)
+
+
 def replaced(cores: Virtual, second_begun: bool) -> tuple[Request, Request]:
     """Requests of a first core's two runs, of which the first has told that the core is lost."""
     core = warm(cores)[0]

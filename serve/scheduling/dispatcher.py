@@ -77,9 +77,7 @@ class Dispatcher:
 
     def add(self, request: Request) -> None:
         self.queues[request.size].append(request)
-        if request.due_s > request.arrived_s:
-            self._remind(request.due_s)
-        self._remind(request.expires_s)
+        self._remind_of(request)
 
     def warm_up(self, sizes: Optional[Collection[Size]] = None) -> None:
         """Have each core load the programs of these sizes, or all, while it has nothing to run."""
@@ -231,6 +229,8 @@ class Dispatcher:
         self.retries += len(found.again)
         if job.program is not None and found.again:
             self.queues[job.program.size].put_back(found.again)
+            for request in found.again:  # nobody looked out for it while a core had it
+                self._remind_of(request)
         if self.outage is not None:
             self._tell_outage()
 
@@ -259,6 +259,11 @@ class Dispatcher:
 
     def _remind(self, moment_s: float) -> None:
         self.alarm_s = min(self.alarm_s, moment_s)
+
+    def _remind_of(self, request: Request) -> None:
+        if request.due_s > request.arrived_s:
+            self._remind(request.due_s)
+        self._remind(request.expires_s)
 
     def _next_moment_s(self, now_s: float) -> float:
         moments = [queue.next_moment_s(now_s) for queue in self.queues.values()]
