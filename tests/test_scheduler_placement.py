@@ -5,9 +5,14 @@ from __future__ import annotations
 import heapq
 import random
 
+import numpy as np
 import pytest
 
+from serve.errors import RuntimeFailure
 from serve.scheduling.batching import batch_size
+from serve.scheduling.core import Core
+from serve.scheduling.job import Outcome
+from serve.scheduling.request import Request
 from tests.schedules import LYING, SQUARE, STANDING, Virtual, made_limits, programs
 
 pytestmark = pytest.mark.usefixtures("runs_per_core")
@@ -104,6 +109,27 @@ def test_a_copy_for_convenience_pushes_out_what_is_not_used_any_more() -> None:
     assert 13.0 < cores.loaded_at_s[4] < 15.0  # ten loading times after the other ran last
     late = cores.latencies_s(LYING)[-1000:]
     assert sum(late) / len(late) == pytest.approx(cores.run_s)
+
+
+def test_who_waits_for_another_core_holds_up_nobody_behind() -> None:
+    cores = Virtual(programs(LYING), cores=2, limits=made_limits(runs_per_core=1))
+    first, second = cores.state.cores
+    for core in (first, second):
+        core.loaded[cores.keys[0]] = None
+    sent = [cores.request(moment_s, LYING) for moment_s in (1.0, 1.1, 1.2, 1.3)]
+    for request in sent:
+        cores.state.add(request)
+        cores.state.dispatch(request.arrived_s)
+
+    def next_after(core: Core, outcome: Outcome, now_s: float) -> list[Request]:
+        cores.state.finish(core, core.take(), outcome, now_s)
+        cores.state.dispatch(now_s)
+        return [request for job in core.jobs for request in job.requests]
+
+    well = Outcome(np.zeros((1, *LYING), np.float32))
+    assert next_after(first, Outcome(error=RuntimeFailure("again")), 2.0) == [sent[2]]
+    assert next_after(first, well, 2.1) == [sent[3]]
+    assert next_after(second, well, 2.2) == [sent[0]]
 
 
 def test_what_came_first_is_loaded_first() -> None:

@@ -25,7 +25,7 @@ from serve.scheduling.faults import (
 from serve.scheduling.job import Job, Outcome
 from serve.scheduling.limits import Limits
 from serve.scheduling.placement import Measured
-from serve.scheduling.planning import Planner
+from serve.scheduling.planning import Plan, Planner
 from serve.scheduling.queues import Queue
 from serve.scheduling.request import Answer, Request, expiry
 from serve.scheduling.warming import Warming
@@ -95,7 +95,7 @@ class Dispatcher:
         queues = self.queues.values()
         plan = self._planner.next_plan(queues, now_s, self.closing)
         while plan is not None:
-            requests = self._take(plan.queue, plan.program.batch, now_s)
+            requests = self._take(plan, now_s)
             if requests:
                 self._hand(plan.core, plan.program, requests, now_s)
             plan = self._planner.next_plan(queues, now_s, self.closing)
@@ -152,9 +152,11 @@ class Dispatcher:
             return None
         return self.warming.next(core)
 
-    def _take(self, queue: Queue, batch: int, now_s: float) -> list[Request]:
+    def _take(self, plan: Plan, now_s: float) -> list[Request]:
         """Requests for one run; those that were cancelled or expired are dropped on the way."""
-        live = [request for request in queue.take(queue.together(batch)) if request.claim()]
+        together = plan.queue.together(plan.program.batch, plan.start)
+        taken = plan.queue.take(together, plan.start)
+        live = [request for request in taken if request.claim()]
         self.answers += [expiry(request, now_s) for request in live if request.expired(now_s)]
         return [request for request in live if not request.expired(now_s)]
 

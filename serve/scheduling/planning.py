@@ -13,6 +13,7 @@ from serve.scheduling.core import Core
 from serve.scheduling.limits import Limits
 from serve.scheduling.placement import Measured, Wish, choose_core, choose_next_free
 from serve.scheduling.queues import Queue
+from serve.scheduling.request import Request
 from serve.scheduling.worker import ProgramKey
 
 
@@ -21,6 +22,7 @@ class Plan:
     """The next batch of a queue, for a core."""
 
     queue: Queue
+    start: int  # its place in the queue
     program: ProgramKey
     core: Core
 
@@ -45,7 +47,7 @@ class Planner:
         if any(core.idle(now_s) for core in self._cores):
             found = (self._for_idle(queue, now_s, closing) for queue in waiting)
             turns = [
-                (self._turn_s(plan.queue, plan.program, [plan.core]), plan)
+                (self._turn_s(plan.queue[plan.start], plan.program, [plan.core]), plan)
                 for plan in found
                 if plan is not None
             ]
@@ -53,30 +55,36 @@ class Planner:
         if self._limits.runs_per_core == 1:
             return None
         # Only for who is first of all: else what has to be loaded would never find an idle core.
-        first = min(waiting, key=lambda q: self._turn_s(q, q.largest, self._cores))
+        first = min(waiting, key=lambda q: self._turn_s(q.head, q.largest, self._cores))
         return self._to_follow(first, now_s)
 
-    def _turn_s(self, queue: Queue, program: ProgramKey, cores: Collection[Core]) -> float:
+    def _turn_s(self, first: Request, program: ProgramKey, cores: Collection[Core]) -> float:
         """The lowest goes first.
 
         Who makes a core load waits that much longer, so that programs do not take turns.
         """
         held = any(core.in_service and core.has(program) for core in cores)
-        return queue.head.arrived_s + (0.0 if held else self._measured.load_s)
+        return first.arrived_s + (0.0 if held else self._measured.load_s)
 
     def _for_idle(self, queue: Queue, now_s: float, closing: bool) -> Optional[Plan]:
-        head, together = queue.head, queue.together(queue.batches[-1])
-        # Who came later may have less time than the head.
-        due = closing or head.alone or any(r.due_s <= now_s for r in islice(queue, together))
+        """The first batch that finds a core: the head's may have to wait for another than these."""
+        found = (self._from(queue, start, now_s, closing) for start in queue.starts())
+        return next((plan for plan in found if plan is not None), None)
+
+    def _from(self, queue: Queue, start: int, now_s: float, closing: bool) -> Optional[Plan]:
+        first, together = queue[start], queue.together(queue.batches[-1], start)
+        # Who came later may have less time than the first.
+        live = islice(queue, start, start + together)
+        due = closing or first.alone or any(request.due_s <= now_s for request in live)
         batch = batch_size(together, queue.batches, due)
         if batch is None:
             return None
-        program = ProgramKey(*head.size, batch)
-        wish = Wish(program, len(queue), head.avoid)
+        program = ProgramKey(*first.size, batch)
+        wish = Wish(program, len(queue) - start, first.avoid)
         core = choose_core(wish, self._cores, self._measured, now_s)
         if core is None or not (core.has(program) or self.may_load):
             return None
-        return Plan(queue, program, core)
+        return Plan(queue, start, program, core)
 
     def _to_follow(self, queue: Queue, now_s: float) -> Optional[Plan]:
         """For a core that runs. Only a full batch: another may grow until a core is idle."""
@@ -89,4 +97,4 @@ class Planner:
         expires_s = min(request.expires_s for request in islice(queue, program.batch))
         if core is None or self._measured.free_s(core, now_s) >= expires_s:
             return None  # who would expire until then must be told so
-        return Plan(queue, program, core)
+        return Plan(queue, 0, program, core)

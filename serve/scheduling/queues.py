@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from itertools import islice
 
 from depth_anything_v2.depth_map import FloatArray
 from serve.scheduling.request import Request
@@ -26,6 +27,9 @@ class Queue:
 
     def __iter__(self) -> Iterator[Request]:
         return iter(self._requests)
+
+    def __getitem__(self, place: int) -> Request:
+        return self._requests[place]
 
     @property
     def head(self) -> Request:
@@ -50,21 +54,38 @@ class Queue:
     def put_back(self, requests: Iterable[Request]) -> None:
         self._requests.extendleft(reversed(list(requests)))
 
-    def together(self, limit: int) -> int:
-        """How many from the head may share a run: at most `limit`, none that has to be alone."""
-        head = self.head
-        if head.alone:
+    def starts(self) -> Iterator[int]:
+        """The places from which a run may be taken: the head, and behind it who avoids other cores.
+
+        None behind one that avoids no core: where that cannot run, neither can they.
+        """
+        seen = set()
+        for place, request in enumerate(self._requests):
+            if request.avoid not in seen:
+                yield place
+            if not request.avoid:
+                return
+            seen.add(request.avoid)
+
+    def together(self, limit: int, start: int = 0) -> int:
+        """How many from there on may share a run: at most `limit`, none that has to be alone."""
+        first = self._requests[start]
+        if first.alone:
             return 1
         count = 0
-        for request in self._requests:
-            if count == limit or request.alone or request.avoid != head.avoid:
+        for request in islice(self._requests, start, None):
+            if count == limit or request.alone or request.avoid != first.avoid:
                 break
             count += 1
         return count
 
-    def take(self, count: int) -> list[Request]:
-        """Remove this many from the head."""
-        return [self._requests.popleft() for _ in range(min(count, len(self._requests)))]
+    def take(self, count: int, start: int = 0) -> list[Request]:
+        """Remove this many from there on."""
+        count = min(count, len(self._requests) - start)
+        self._requests.rotate(-start)
+        taken = [self._requests.popleft() for _ in range(count)]
+        self._requests.rotate(start)
+        return taken
 
     def take_expired(self, now_s: float) -> list[Request]:
         expired = [request for request in self._requests if request.expired(now_s)]
