@@ -8,6 +8,7 @@ a core is overdue. What they share changes in a turn: under the lock, with the a
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -30,6 +31,8 @@ from serve.scheduling.limits import Limits
 from serve.scheduling.request import Pending, Request
 from serve.scheduling.snapshot import Snapshot
 from serve.scheduling.worker import ProgramKey, Size, Worker
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_LIMITS = Limits()
 _LOOK_EVERY_S = 0.1  # whether warming up is given up
@@ -220,7 +223,10 @@ class Scheduler:
                 self._alarm.notify()
             answers, self._state.answers = self._state.answers, []
         for answer in answers:
-            answer.give()
+            try:
+                answer.give()
+            except BaseException:  # such as a callback's sys.exit: the others get theirs
+                logger.exception("a future's callback raised")
 
     def _wait_for(self, condition: Callable[[], bool], timeout_s: Optional[float]) -> bool:
         """Wait, with the lock held, for what another turn brings about."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from concurrent.futures import CancelledError
 from concurrent.futures import wait as wait_for
@@ -203,6 +204,17 @@ def test_a_callback_may_use_the_scheduler() -> None:
         future.result(WAIT_S)
         served.scheduler.close()
     assert seen == [Snapshot(0, 0, 1, 1, 0)]
+
+
+def test_a_callback_that_would_end_the_thread_takes_no_answer_from_others() -> None:
+    with serving(programs(LYING, batches=(1, 4)), HELD) as served:
+        first = served.hold()
+        futures = served.submit_all(images(4))
+        futures[0].add_done_callback(lambda _: sys.exit(1))
+        served.device.release()
+        assert all(is_depth_of(future, image) for future, image in zip(futures, images(4)))
+        assert is_depth_of(served.submit(images(1)[0]), images(1)[0])
+        first.result(WAIT_S)
 
 
 def test_the_snapshot_counts_what_waits_and_runs() -> None:
