@@ -28,6 +28,7 @@ from serve.scheduling.core import Core, Reopen
 from serve.scheduling.dispatcher import Dispatcher
 from serve.scheduling.job import Job
 from serve.scheduling.limits import Limits
+from serve.scheduling.pause import Sleep
 from serve.scheduling.request import Pending, Request
 from serve.scheduling.snapshot import Snapshot
 from serve.scheduling.worker import ProgramKey, Size, Worker
@@ -64,7 +65,7 @@ class Scheduler:
         self._alarm = threading.Condition(self._lock)  # wakes the thread that watches the time
         self._changed = threading.Condition(self._lock)  # wakes callers that wait for anything
         self._callers = 0
-        self._sleeps_until_s = math.inf
+        self._sleep = Sleep()
         self._stopped = False
         self._reopen = reopen
         self._cores = [Core(i, w, threading.Condition(self._lock)) for i, w in enumerate(workers)]
@@ -219,7 +220,7 @@ class Scheduler:
                 core.wake.notify(1 if core.in_service else self._serving[core])
             if self._callers:
                 self._changed.notify_all()
-            if self._state.alarm_s < self._sleeps_until_s:
+            if self._state.alarm_s < self._sleep.until_s:
                 self._alarm.notify()
             answers, self._state.answers = self._state.answers, []
         for answer in answers:
@@ -272,17 +273,18 @@ class Scheduler:
         """The thread that notices what only time brings about."""
         while True:
             with self._lock:
-                while not self._stopped and time.monotonic() < self._state.alarm_s:
-                    self._sleep_until(self._state.alarm_s)
+                while not self._stopped and (now_s := self._awake_s()) < self._state.alarm_s:
+                    self._alarm.wait(self._sleep.begin(now_s, self._state.alarm_s))
                 if self._stopped:
                     return
             with self._turn() as state:
-                state.look(time.monotonic())
+                state.look(self._awake_s())
 
-    def _sleep_until(self, moment_s: float) -> None:
-        self._sleeps_until_s = moment_s
-        left_s = moment_s - time.monotonic()
-        self._alarm.wait(None if left_s == math.inf else min(left_s, threading.TIMEOUT_MAX))
+    def _awake_s(self) -> float:
+        now_s = time.monotonic()
+        if self._sleep.too_long(now_s):
+            self._state.begin_anew(now_s)
+        return now_s
 
     def _join(self) -> None:
         """Wait for the threads that do not hang, so that every answer has been given."""

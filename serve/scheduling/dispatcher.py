@@ -139,6 +139,12 @@ class Dispatcher:
                 self._hung(core)
         self.alarm_s = self._next_moment_s(now_s)
 
+    def begin_anew(self, now_s: float) -> None:
+        """After a pause of the process: no core could be heard, so each gets all its time again."""
+        for core in self.cores:
+            if core.jobs:
+                core.jobs[0].until_s = now_s + self._limit_s(core.jobs[0].loads)
+
     def cancel_waiting(self) -> list[Request]:
         """Empty the queues; who has been tried before is answered, the others are returned."""
         waiting = [request for queue in self.queues.values() for request in queue.take(len(queue))]
