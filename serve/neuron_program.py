@@ -6,8 +6,11 @@ Source: AWS Neuron SDK documentation, core placement of torch-neuron and of torc
 from __future__ import annotations
 
 import io
+import math
 import os
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import Condition, Lock
 from typing import Callable, Optional
@@ -21,10 +24,40 @@ from depth_anything_v2.depth_map import FloatArray
 from serve.cores import RUNS_PER_CORE, check_same_process, own
 from serve.errors import RuntimeFailure
 from serve.neuron_status import Action, diagnose
+from serve.scheduling.limits import Limits
 
 _HALF = "-io16"  # how the names of precisions with float16 in and out end
 _FOREIGN = (RuntimeError, ValueError, torch.jit.Error)  # torch.jit.Error is not a RuntimeError
-_placing = Lock()  # the SDKs' placement contexts are not safe in threads
+_HANGS_S = Limits.load_timeout_s  # a load that has taken so long never ends
+_LOOK_EVERY_S = 1.0  # whether the load that is waited for hangs
+
+
+class _Turns:
+    """One load at a time: the SDKs' placement contexts are not safe in threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._began_s = math.inf
+
+    @contextmanager
+    def turn(self, name: str) -> Iterator[None]:
+        """Raises RuntimeFailure rather than wait for a load that hangs: it would seem to, too."""
+        while not self._lock.acquire(timeout=_LOOK_EVERY_S):
+            if time.monotonic() - self._began_s >= _HANGS_S:
+                raise RuntimeFailure(
+                    f"{name}: not loaded: the SDK loads one program at a time, and a load that "
+                    f"has taken {_HANGS_S:g} s hangs; start the process again",
+                    Action.BACK_PRESSURE,  # this core can still run what it holds
+                )
+        self._began_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self._began_s = math.inf
+            self._lock.release()
+
+
+_loads = _Turns()
 
 
 @dataclass(frozen=True)
@@ -148,7 +181,7 @@ def _load(chip: Chip, artifact: Artifact, program: Program, data: memoryview, co
     name = _name(artifact, program)
     try:
         # The first run inside too: the documentation names both as what puts it on the core.
-        with _placing, chip.placed_on(core):
+        with _loads.turn(name), chip.placed_on(core):
             loaded = torch.jit.load(io.BytesIO(data))  # type: ignore[no-untyped-call]
             copy = OnCore(loaded, artifact, program)
             copy.warm_up()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import torch
 
 from depth_anything_v2.artifact import Artifact, Program
 from depth_anything_v2.errors import ArtifactError
-from serve import cores
+from serve import cores, neuron_program
 from serve.errors import RuntimeFailure
 from serve.neuron_status import Action
 from serve.runtimes import open_runtime
@@ -173,6 +175,36 @@ def test_a_failed_load_says_what_helps(
     with pytest.raises(RuntimeFailure, match="could not be loaded on core 0: .*fewer") as got:
         open_runtime(served, (program,))
     assert got.value.action is Action.UNLOAD
+
+
+def test_a_load_that_hangs_takes_no_other_core_with_it(
+    chip: Chip, served: Artifact, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neuron_program, "_HANGS_S", 0.0)
+    monkeypatch.setattr(neuron_program, "_LOOK_EVERY_S", 0.001)
+
+    def load() -> Any:
+        return runtime_module().open_on_core(served, program, 1)
+
+    with ThreadPoolExecutor(1) as pool, neuron_program._loads.turn("a load that hangs"):
+        says = "28x42-b1: not loaded: .*hangs; start the process again"
+        with pytest.raises(RuntimeFailure, match=says) as got:
+            pool.submit(load).result(20)
+        assert got.value.action is Action.BACK_PRESSURE
+        assert chip.placed == []
+    assert np.isfinite(load().run(BLACK)).all()
+
+
+@pytest.mark.usefixtures("chip")
+def test_a_load_waits_for_one_that_may_still_end(
+    served: Artifact, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neuron_program, "_LOOK_EVERY_S", 0.001)
+    with ThreadPoolExecutor(1) as pool:
+        with neuron_program._loads.turn("a long load"):
+            second = pool.submit(runtime_module().open_on_core, served, program, 1)
+            assert not wait_for([second], 0.05).done
+        assert np.isfinite(second.result(20).run(BLACK)).all()
 
 
 @pytest.mark.usefixtures("chip")
