@@ -15,7 +15,7 @@ import pytest
 from depth_anything_v2.depth_map import FloatArray
 from serve.errors import Closed, NoProgram, RuntimeFailure
 from serve.neuron_status import Action
-from serve.runtime_simulated import LOAD, RUN, Device, Fault, Model
+from serve.runtime_simulated import LOAD, RUN, Device, Fault, Model, simulated_depth
 from serve.scheduler import Scheduler
 from serve.scheduling.worker import ProgramKey
 from tests.schedules import (
@@ -185,6 +185,18 @@ class Heavy:
     """What a worker holds while it fails."""
 
 
+def _fail(_heavy: Heavy) -> None:
+    raise KeyError("of the SDK")
+
+
+def _fail_twice(heavy: Heavy) -> None:
+    """An error whose context holds something large, and not its cause."""
+    try:
+        _fail(heavy)
+    except KeyError:
+        raise ValueError("of the SDK") from OSError("of the driver")
+
+
 class Failing:
     """A worker whose failing calls have something large at hand."""
 
@@ -196,8 +208,8 @@ class Failing:
         self._calls.append(weakref.ref(heavy))
         if self._fails(len(self._calls)):
             try:
-                raise KeyError("of the SDK")
-            except KeyError as error:
+                _fail_twice(heavy)
+            except ValueError as error:
                 raise RuntimeFailure("again", Action.RETRY) from error
 
     def run(self, program: ProgramKey, images: FloatArray) -> FloatArray:
@@ -223,3 +235,16 @@ def test_what_failed_is_let_go_at_once() -> None:
     finally:
         gc.enable()
     assert alive == [[False, False, False]]
+
+
+def test_an_error_that_caused_itself_holds_up_nobody() -> None:
+    class Worker(Failing):
+        def run(self, _program: ProgramKey, images: FloatArray) -> FloatArray:
+            self._calls.append(weakref.ref(Heavy()))
+            if len(self._calls) == 2:
+                error = RuntimeFailure("again", Action.RETRY)
+                raise error from error
+            return simulated_depth(images)
+
+    with Scheduler([Worker([], lambda _n: False)], programs(LYING)) as scheduler:
+        assert is_depth_of(scheduler.submit(images(1)[0], LYING), images(1)[0])

@@ -146,8 +146,9 @@ class Core:
     def _ran(self, program: ProgramKey, started_s: float, outcome: Outcome) -> None:
         ended_s = time.monotonic()
         # What was handed over while another run was on the device began when that one ended.
-        outcome.run_s = ended_s - max(started_s, self.ran_until_s)
-        self.ran_until_s = ended_s
+        # Unless its thread got there first, since the other one came late to say so.
+        outcome.run_s = max(0.0, ended_s - max(started_s, self.ran_until_s))
+        self.ran_until_s = max(ended_s, self.ran_until_s)
         with self.memory:
             self.loaded.move_to_end(program)
 
@@ -185,9 +186,13 @@ def _once(_program: ProgramKey, call: Callable[[], Result]) -> Result:
 
 def _let_go(error: Optional[BaseException]) -> None:
     """Forget where it came from: those frames hold the program that failed, so a core's memory."""
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
+    left, seen = [error], set()  # who caused whom may be a circle
+    while left:
+        error = left.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            error.__traceback__ = None
+            left += [error.__cause__, error.__context__]
 
 
 def action_of(error: Exception) -> Optional[Action]:
