@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 import math
 import threading
+import time
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,13 @@ def images(count: int, size: Size = LYING, seed: int = 0) -> list[FloatArray]:
     return list(rng.normal(size=(count, 3, *size)).astype(np.float32))
 
 
+def until(condition: Callable[[], bool]) -> None:
+    ends_s = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < ends_s
+        time.sleep(0.001)
+
+
 def is_depth_of(future: Future[FloatArray], image: FloatArray) -> bool:
     return np.array_equal(future.result(WAIT_S), simulated_depth(image[None])[0])
 
@@ -64,7 +72,7 @@ class Served:
         """Begin the run that hangs, and wait until it has begun."""
         future = self.submit(images(1, seed=99)[0])
         begun = threading.Event()
-        while not future.running() or not self.runs:
+        while not future.done() and not (future.running() and self.runs):
             begun.wait(0.001)
         return future
 

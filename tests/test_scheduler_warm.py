@@ -29,18 +29,12 @@ from tests.schedules import (
     is_depth_of,
     programs,
     serving,
+    until,
 )
 
 
 def holds(served: Served, core: int) -> set[ProgramKey]:
     return set(served.scheduler._cores[core].worker.loaded)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    ends_s = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < ends_s
-        time.sleep(0.001)
 
 
 def test_only_the_sizes_that_are_asked_for_are_loaded() -> None:
@@ -113,14 +107,18 @@ def test_a_core_that_is_opened_again_gets_back_what_it_held() -> None:
 
 def test_what_waits_goes_before_what_a_core_had() -> None:
     keys = programs(LYING, STANDING, SQUARE)
-    with serving(keys, Fault(1, Action.RECYCLE)) as served:  # on the only core
-        assert served.scheduler.warm_up([LYING, STANDING, SQUARE])
-        loads: list[int] = []
-        future = served.submit(images(1)[0])
-        future.add_done_callback(lambda _: loads.append(served.device.calls[LOAD, None]))
-        future.result(WAIT_S)
+    loads: list[int] = []  # before each run that does not fail
+
+    def latency(_program: ProgramKey, _core: int) -> float:
+        loads.append(device.calls[LOAD, None])
+        return 0.0
+
+    device = Device(Model(latency, faults=(Fault(1, Action.RECYCLE),)))
+    with Scheduler([device.worker(0)], keys, device.worker) as scheduler:
+        assert scheduler.warm_up([LYING, STANDING, SQUARE])
+        assert is_depth_of(scheduler.submit(images(1)[0], LYING), images(1)[0])
         assert loads == [4]  # its own program only
-        until(lambda: holds(served, 0) == set(keys))
+        until(lambda: holds(Served(scheduler, device), 0) == set(keys))
 
 
 def test_closing_loads_nothing_more() -> None:
@@ -168,11 +166,12 @@ def test_a_shared_program_is_taken_by_every_core_at_once(shared: bool) -> None:
 
 def test_the_answer_says_how_long_it_waited_and_ran() -> None:
     took_s = 0.02
-    device = Device(Model(lambda _program, _core: 1e3 * took_s, load_ms=1e3 * took_s))
+    held = (Fault(1, call=LOAD, hang=True),)
+    device = Device(Model(lambda _program, _core: 1e3 * took_s, load_ms=1e3 * took_s, faults=held))
     with Scheduler([device.worker(0)], programs(LYING)) as scheduler:
         began_s = time.monotonic()
         many = [scheduler.submit(image, LYING) for image in images(3)]
-        assert (many[2].waited_s, many[2].ran_s) == (0.0, 0.0)
+        device.release()
         for nth, pending in enumerate(many, 1):
             pending.result(WAIT_S)
             # For its turn and, the first, for the program.
