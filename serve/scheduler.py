@@ -36,7 +36,7 @@ from serve.scheduling.worker import ProgramKey, Size, Worker
 logger = logging.getLogger(__name__)
 
 DEFAULT_LIMITS = Limits()
-_LOOK_EVERY_S = 0.1  # whether warming up is given up
+_LOOK_EVERY_S = 0.1  # whether warming up is given up, or a request that waits
 _CLOSING_TIMEOUT_S = 10.0  # for giving back a core; one that takes longer is left to itself
 
 
@@ -200,8 +200,11 @@ class Scheduler:
         if not settled():
             if not wait:
                 raise QueueFull(f"{len(queue)} requests of this size wait; send it again later")
-            left_s = request.expires_s - time.monotonic()
-            if not self._wait_for(settled, left_s if left_s < math.inf else None):
+            # Looks now and then: who cancels a request may be anywhere, and takes no lock to tell.
+            while not request.expired(now_s := time.monotonic()):
+                if self._wait_for(settled, min(request.expires_s - now_s, _LOOK_EVERY_S)):
+                    break
+            else:
                 raise Expired(f"the queue was full until the deadline; {len(queue)} requests wait")
         self._check_open()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 
 import numpy as np
@@ -23,6 +23,7 @@ from tests.schedules import (
     is_depth_of,
     programs,
     serving,
+    until,
 )
 
 pytestmark = pytest.mark.usefixtures("runs_per_core")
@@ -126,6 +127,19 @@ def test_waiting_for_room_ends_with_the_deadline() -> None:
         served.submit(images(1)[0])
         with pytest.raises(Expired, match="queue was full"):
             served.submit(images(1)[0], deadline_s=0.02)
+
+
+@pytest.mark.parametrize("deadline_s", [None, 1e10])
+def test_a_request_that_is_cancelled_makes_room(deadline_s: float | None) -> None:
+    with serving(programs(LYING), HELD, queue_size=1) as served, ThreadPoolExecutor(1) as pool:
+        served.hold()
+        waiting = served.submit(images(1)[0])
+        blocked = pool.submit(served.submit, images(2)[1], deadline_s=deadline_s)
+        until(lambda: served.scheduler._callers == 1)
+        assert waiting.cancel()
+        future = blocked.result(WAIT_S)  # while the core is still held
+        served.device.release()
+        assert is_depth_of(future, images(2)[1])
 
 
 def test_closing_finishes_what_waits() -> None:
