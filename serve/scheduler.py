@@ -131,8 +131,9 @@ class Scheduler:
 
         `size` is (H, W), as chosen by `serve.shapes.program_size` among `sizes`; the tensor must
         not change until the answer is there. A request that has not begun to run after
-        `deadline_s` is answered with Expired. If too many wait already, the call blocks, or with
-        `wait` false raises QueueFull. `Future.cancel` works until a core has the request.
+        `deadline_s`, or would have to again, is answered with Expired. If too many wait already,
+        the call blocks, or with `wait` false raises QueueFull. `Future.cancel` works until a core
+        has the request.
 
         Raises NoProgram, InputError, QueueFull, Expired, Closed or OutOfService.
         """

@@ -64,12 +64,14 @@ class Answer:
 
 
 def expiry(request: Request, now_s: float) -> Answer:
-    """The answer to a request whose deadline passed before a core was free."""
+    """The answer to a request whose deadline passed before a core was free, at first or again."""
     waited_s = now_s - request.arrived_s
+    reason = "the cores are busy; send less, or allow more time"
+    if request.failures:
+        cores = ", ".join(f"core {index}" for index in sorted(request.avoid)) or "a core"
+        reason = f"{cores} failed it, and it is not tried again; allow more time"
+    deadline_s = request.expires_s - request.arrived_s
     return Answer(
         request,
-        error=Expired(
-            f"waited {waited_s:.3f} s, its deadline was {request.expires_s - request.arrived_s:.3f}"
-            " s: the cores are busy; send less, or allow more time"
-        ),
+        error=Expired(f"waited {waited_s:.3f} s, its deadline was {deadline_s:.3f} s: {reason}"),
     )
