@@ -7,10 +7,38 @@ from types import SimpleNamespace
 
 import pytest
 
-from serve.runtime_simulated import Device, Model
+from serve.neuron_status import Action
+from serve.runtime_simulated import Device, Fault, Model
 from serve.scheduling.core import Core
 from serve.scheduling.job import Job
-from tests.schedules import LYING, Virtual, programs
+from serve.scheduling.worker import ProgramKey
+from tests.schedules import LYING, STANDING, Virtual, programs
+
+
+def test_what_is_being_unloaded_is_loaded_again_by_who_is_handed_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept, dropped = keys = programs(LYING, STANDING)
+    device = Device(Model(lambda _program, _core: 0.0, faults=(Fault(1, Action.UNLOAD),)))
+    worker = device.worker(0)
+    core = Core(0, worker, threading.Condition())
+    for key in keys:
+        worker.load(key)
+        core.loaded[key] = None
+    handed: list[Job] = []
+
+    def unload(program: ProgramKey) -> None:
+        worker.loaded.remove(program)
+        handed.append(core.hand(program, []))  # in another thread, which must not wait for this
+
+    monkeypatch.setattr(worker, "unload", unload)
+    first = core.hand(kept, [Virtual([kept], cores=1).request(0.0, LYING)])
+    assert core.take() is first
+    assert not first.loads
+    assert core.perform(first, lambda: None, None).error is None
+    (second,) = handed
+    assert (second.program, second.loads) == (dropped, True)
+    assert core.take() is None  # until the first one is done
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,15 @@ class Core:
     last_used_s: float = 0.0
     failures: int = 0  # since its last success
     ran_until_s: float = 0.0
-    memory: Lock = field(default_factory=Lock)  # held by the thread that changes what is loaded
+    memory: Lock = field(default_factory=Lock)  # of what is loaded and in use; held for moments
+    unloading: Lock = field(default_factory=Lock)  # by a thread of it, as long as that takes
+
+    def hand(self, program: Optional[ProgramKey], requests: list[Request]) -> Job:
+        """What its threads do next; a program that it holds stays until that is done."""
+        with self.memory:
+            job = Job(program, requests, loads=program is None or program not in self.loaded)
+            self.jobs.append(job)
+        return job
 
     @property
     def loading(self) -> bool:
@@ -163,15 +171,16 @@ class Core:
 
     def _unload_for(self, program: ProgramKey) -> bool:
         """False if there is nothing but this program and what is in use."""
-        with self.memory:
-            self.full = True
-            used = {job.program for job in tuple(self.jobs)}
-            others = [held for held in self.loaded if held != program and held not in used]
-            if not others:
-                return False
+        with self.unloading:
+            with self.memory:
+                self.full = True
+                used = {job.program for job in tuple(self.jobs)}
+                others = [held for held in self.loaded if held != program and held not in used]
+                if not others:
+                    return False
+                del self.loaded[others[0]]  # who is handed it from now on loads it again
             logger.info("core %d: %s makes room for %s", self.index, others[0].name, program.name)
             self.worker.unload(others[0])
-            del self.loaded[others[0]]
             return True
 
     def _reopen(self, reopen: Reopen) -> None:

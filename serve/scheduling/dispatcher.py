@@ -169,8 +169,7 @@ class Dispatcher:
     def _hand(
         self, core: Core, program: Optional[ProgramKey], requests: list[Request], now_s: float
     ) -> None:
-        job = Job(program, requests, loads=program is None or program not in core.loaded)
-        core.jobs.append(job)
+        job = core.hand(program, requests)
         if job is core.jobs[0]:
             self._begin(job, now_s)
         self._changed.append(core)
