@@ -19,17 +19,15 @@ from functools import partial
 from types import TracebackType
 from typing import Callable, Optional
 
-import numpy as np
-
 from depth_anything_v2.depth_map import FloatArray
 from depth_anything_v2.errors import InputError
-from serve.errors import Closed, Expired, NoProgram, OutOfService, QueueFull
+from serve.errors import Closed, Expired, OutOfService, QueueFull
 from serve.scheduling.core import Core, Reopen
 from serve.scheduling.dispatcher import Dispatcher
 from serve.scheduling.job import Job
 from serve.scheduling.limits import Limits
 from serve.scheduling.pause import Sleep
-from serve.scheduling.request import Pending, Request
+from serve.scheduling.request import Pending, Request, check
 from serve.scheduling.snapshot import Snapshot
 from serve.scheduling.worker import ProgramKey, Size, Worker
 
@@ -64,6 +62,7 @@ class Scheduler:
         self._lock = threading.Lock()
         self._alarm = threading.Condition(self._lock)  # wakes the thread that watches the time
         self._changed = threading.Condition(self._lock)  # wakes callers that wait for anything
+        self._warming = threading.Lock()  # held as long as it takes: one call at a time
         self._callers = 0
         self._sleep = Sleep()
         self._stopped = False
@@ -104,21 +103,16 @@ class Scheduler:
         """Load the programs of these sizes, or all, on all cores, as far as memory goes.
 
         A core that could not is tried again like with requests. False if it was given up. Raises
-        Closed, OutOfService if no core is left, or the error of what loads nowhere.
+        Closed, OutOfService if no core is left, or the error of what loads nowhere. Of several
+        calls at once, one comes after the other.
         """
-        with self._turn() as state:
-            self._check_open()
-            state.warm_up(sizes)
-        with self._lock:
-            while not self._wait_for(self._warmed_up, _LOOK_EVERY_S):
-                if given_up():
-                    self._state.warming.stop()
-                    return False
-            self._check_open()
-            for program, error in self._state.warming.errors.items():
-                if not any(core.in_service and core.has(program) for core in self._cores):
-                    raise error
-        return True
+        while not self._warming.acquire(timeout=_LOOK_EVERY_S):
+            if given_up():
+                return False
+        try:
+            return self._warm_up(sizes, given_up)
+        finally:
+            self._warming.release()
 
     def submit(
         self,
@@ -137,7 +131,7 @@ class Scheduler:
 
         Raises NoProgram, InputError, QueueFull, Expired, Closed or OutOfService.
         """
-        self._check(tensor, size, deadline_s)
+        check(tensor, size, deadline_s, self.sizes)
         now_s = time.monotonic()
         expires_s = math.inf if deadline_s is None else now_s + deadline_s
         # Half of the deadline at most goes into waiting for others.
@@ -178,19 +172,23 @@ class Scheduler:
     ) -> None:
         self.close(cancel=error is not None)
 
+    def _warm_up(self, sizes: Optional[Collection[Size]], given_up: Callable[[], bool]) -> bool:
+        with self._turn() as state:
+            self._check_open()
+            state.warm_up(sizes)
+        with self._lock:
+            while not self._wait_for(self._warmed_up, _LOOK_EVERY_S):
+                if given_up():
+                    self._state.warming.stop()
+                    return False
+            self._check_open()
+            for program, error in self._state.warming.errors.items():
+                if not any(core.in_service and core.has(program) for core in self._cores):
+                    raise error
+        return True
+
     def _warmed_up(self) -> bool:
         return self._state.warming.done or self._state.closing
-
-    def _check(self, tensor: FloatArray, size: Size, deadline_s: Optional[float]) -> None:
-        if size not in self._state.queues:
-            have = ", ".join(f"{h}x{w}" for h, w in self.sizes)
-            raise NoProgram(f"no program for {size[0]}x{size[1]} px; there are {have}")
-        if tensor.shape != (3, *size) or tensor.dtype != np.float32:
-            raise InputError(
-                f"expected float32 of shape {[3, *size]}, got {tensor.dtype} {list(tensor.shape)}"
-            )
-        if deadline_s is not None and not deadline_s > 0:
-            raise InputError(f"deadline of {deadline_s} s: must be above 0")
 
     def _wait_for_room(self, request: Request, wait: bool) -> None:
         state, queue = self._state, self._state.queues[request.size]

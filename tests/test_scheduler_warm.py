@@ -82,6 +82,27 @@ def test_a_load_that_failed_once_leaves_no_core_cold(action: Action) -> None:
         assert holds(served, 0) == holds(served, 1) == set(keys)
 
 
+def test_of_two_that_warm_up_at_once_each_gets_its_programs() -> None:
+    keys, waits = programs(LYING, STANDING, SQUARE), threading.Event()
+
+    def given_up() -> bool:
+        waits.set()
+        return False
+
+    hang = Fault(1, call=LOAD, hang=True)
+    with serving(keys, hang) as served, ThreadPoolExecutor(2) as pool:
+        both = pool.submit(served.scheduler.warm_up, [LYING, STANDING])
+        until(lambda: served.device.calls[LOAD, None] == 1)
+        one = pool.submit(served.scheduler.warm_up, [SQUARE], given_up)
+        assert waits.wait(WAIT_S)
+        assert not served.scheduler.warm_up(given_up=lambda: True)  # and stops nobody else's
+        served.device.release()
+        assert both.result(WAIT_S)
+        assert holds(served, 0) >= set(programs(LYING, STANDING))
+        assert one.result(WAIT_S)
+        assert holds(served, 0) == set(keys)
+
+
 def test_a_load_that_keeps_failing_is_given_up_and_told() -> None:
     faults = [Fault(n, Action.BACK_PRESSURE, call=LOAD) for n in (1, 2, 3)]
     with serving(programs(LYING), *faults) as served:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Optional
 
+import numpy as np
+
 from depth_anything_v2.depth_map import FloatArray
-from serve.errors import Expired
+from depth_anything_v2.errors import InputError
+from serve.errors import Expired, NoProgram
 from serve.scheduling.worker import Size
 
 
@@ -46,6 +50,21 @@ class Request:
 
     def expired(self, now_s: float) -> bool:
         return now_s >= self.expires_s
+
+
+def check(
+    tensor: FloatArray, size: Size, deadline_s: Optional[float], sizes: Collection[Size]
+) -> None:
+    """Whether a request may be made of this. Raises NoProgram, or InputError."""
+    if size not in sizes:
+        have = ", ".join(f"{h}x{w}" for h, w in sizes)
+        raise NoProgram(f"no program for {size[0]}x{size[1]} px; there are {have}")
+    if tensor.shape != (3, *size) or tensor.dtype != np.float32:
+        raise InputError(
+            f"expected float32 of shape {[3, *size]}, got {tensor.dtype} {list(tensor.shape)}"
+        )
+    if deadline_s is not None and not deadline_s > 0:
+        raise InputError(f"deadline of {deadline_s} s: must be above 0")
 
 
 @dataclass(frozen=True)
