@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from serve.runtime_simulated import Device, Fault, Model
 from serve.scheduling.core import Core
 from serve.scheduling.job import Job
 from serve.scheduling.worker import ProgramKey
-from tests.schedules import LYING, STANDING, Virtual, programs
+from tests.schedules import LYING, STANDING, Virtual, made_limits, programs
 
 
 def test_what_is_being_unloaded_is_loaded_again_by_who_is_handed_it(
@@ -52,7 +53,7 @@ def test_what_is_being_unloaded_is_loaded_again_by_who_is_handed_it(
 def test_the_time_of_a_run_is_that_of_its_own_turn(
     monkeypatch: pytest.MonkeyPatch, before_s: float, run_s: float
 ) -> None:
-    clock_s = iter([1.0, 2.0])
+    clock_s = iter([1.0, 1.1, 2.0])
     monkeypatch.setattr("serve.scheduling.core.time", SimpleNamespace(monotonic=clock_s.__next__))
     (key,) = programs(LYING)
     core = Core(0, Device(Model(lambda _program, _core: 0.0)).worker(0), threading.Condition())
@@ -60,6 +61,25 @@ def test_the_time_of_a_run_is_that_of_its_own_turn(
     core.loaded[key] = None
     core.ran_until_s = before_s
     request = Virtual([key], cores=1).request(0.0, LYING)
-    outcome = core.perform(Job(key, [request], loads=False), lambda: None, None)
-    assert outcome.run_s == run_s
+    job = Job(key, [request], loads=False)
+    assert core.perform(job, lambda: None, None).run_s == run_s
+    assert job.at_device_s == 1.1
     assert core.ran_until_s == max(2.0, before_s)
+
+
+@pytest.mark.parametrize(
+    "at_device_s", [(0.1, 0.2), (0.2, 0.1), (math.inf, 0.1), (math.inf, math.inf)]
+)
+def test_of_two_runs_the_one_that_the_device_has_first_is_taken_to_hang(
+    at_device_s: tuple[float, float],
+) -> None:
+    cores = Virtual(programs(LYING), cores=2, limits=made_limits(runs_per_core=2))
+    core = cores.state.cores[0]
+    requests = [cores.request(0.0, LYING) for _ in at_device_s]
+    for request, moment_s in zip(requests, at_device_s):
+        core.hand(cores.keys[0], [request]).at_device_s = moment_s
+    core.jobs[0].until_s = 30.0
+    cores.state.look(30.0)
+    hangs = at_device_s.index(min(at_device_s))
+    assert [request.hangs for request in requests] == [int(hangs == n) for n in (0, 1)]
+    assert cores.state.waiting == 2

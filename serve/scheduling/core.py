@@ -32,7 +32,7 @@ class Core:
     worker: Worker
     wake: Condition
     loaded: OrderedDict[ProgramKey, None] = field(default_factory=OrderedDict)  # latest used last
-    jobs: list[Job] = field(default_factory=list)  # in the order in which the device has them
+    jobs: list[Job] = field(default_factory=list)  # in the order in which it was handed them
     in_service: bool = True
     hung: bool = False  # a thread of it may never come back
     full: bool = False  # its memory ran out
@@ -110,7 +110,7 @@ class Core:
     ) -> Optional[Exception]:
         try:
             if job.program is not None:
-                self._load_and_run(job.program, job.requests, on_loaded, outcome)
+                self._load_and_run(job.program, job, on_loaded, outcome)
             elif reopen is not None:
                 self._reopen(reopen)
         except Exception as error:  # whatever a worker raises, its thread goes on
@@ -122,16 +122,17 @@ class Core:
     def _load_and_run(
         self,
         program: ProgramKey,
-        requests: list[Request],
+        job: Job,
         on_loaded: Callable[[], None],
         outcome: Outcome,
     ) -> None:
         if program not in self.loaded:
-            self._load(program, bool(requests), outcome)
+            self._load(program, not job.warms, outcome)
             on_loaded()
-        if requests:
+        if job.requests:
             started_s = time.monotonic()
-            images = stacked([request.image for request in requests], program.batch)
+            images = stacked([request.image for request in job.requests], program.batch)
+            job.at_device_s = time.monotonic()
             depth = self._making_room(program, lambda: self.worker.run(program, images))
             if depth.shape != (program.batch, *program.size):
                 raise RuntimeFailure(

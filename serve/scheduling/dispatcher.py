@@ -224,7 +224,9 @@ class Dispatcher:
 
     def _hung(self, core: Core) -> None:
         limit_s = self._limit_s(core.jobs[0].loads)
-        first, *behind = core.jobs
+        # The device may have got a later one first, whose images were together sooner.
+        first = min(core.jobs, key=lambda job: job.at_device_s)
+        behind = [job for job in core.jobs if job is not first]
         core.jobs, core.hung = [], True  # its threads see this if they ever return
         for job in behind:
             self._put_back(job, Sorted(job.requests, []))

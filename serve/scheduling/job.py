@@ -21,6 +21,7 @@ class Job:
     taken: bool = False  # by one of the core's threads
     began_s: float = math.inf  # when it was the first that the core had
     until_s: float = math.inf  # a core that is not done by then hangs
+    at_device_s: float = math.inf  # when its thread had its images together, and called the device
 
     @property
     def warms(self) -> bool:
