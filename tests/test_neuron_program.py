@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,9 @@ import pytest
 import torch
 
 from compile.errors import BuildError, CompilerError, HostError
-from compile.neuron import watchdog
+from compile.neuron import program, turn, watchdog
 from compile.neuron.program import CompileOrder, Settings, Toolchain, compile_program
+from compile.neuron.record import BuildRecord
 from tests.neuron_standin import example, pretend_installed, small
 
 INF2 = {"torch": "2.7.0", "torch-neuronx": "2.7.0.2.10", "neuronx-cc": "2.21", "protobuf": "3.20.3"}
@@ -43,10 +47,15 @@ def toolchain(trace: Any, **changes: Any) -> Toolchain:
     return Toolchain(**{**facts, **changes})
 
 
-def compiled(folder: Path, trace: Any, **changes: Any) -> None:
+def compiled(folder: Path, trace: Any, name: str = "a.pt", **changes: Any) -> BuildRecord:
     settings = Settings(folder / "neuron", timeout_s=0.3, memory_limit_bytes=1 << 40)
-    chain, program = toolchain(trace, **changes), folder / "a.pt"
-    compile_program(chain, small(), example(), program, "none", ("-O", "1"), settings)
+    chain, path = toolchain(trace, **changes), folder / name
+    return compile_program(chain, small(), example(), path, "none", ("-O", "1"), settings)
+
+
+def on_chip(order: CompileOrder) -> Any:
+    """A program that passes for one on the chip, where `check_on_chip` is not asked."""
+    return torch.jit.trace(order.network, order.example)
 
 
 def test_the_watchdog_keeps_the_time_for_an_sdk_that_does_not(tmp_path: Path) -> None:
@@ -85,6 +94,50 @@ def test_an_sdk_that_cannot_be_imported_is_told_before_the_trace(tmp_path: Path)
     with pytest.raises(HostError, match="cannot be imported"):
         compiled(tmp_path, None, sdk=sdk)
     assert not (tmp_path / "neuron").exists()
+
+
+def test_who_comes_second_waits_and_takes_the_program_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    waits, runs, second_record = threading.Event(), [], []
+
+    def say(text: str, *_: object) -> None:
+        said.append(text)
+        waits.set()
+
+    def trace(order: CompileOrder) -> Any:
+        runs.append(order.work)
+        if len(runs) == 1:
+            second.start()
+            assert waits.wait(20)
+            assert order.work.is_dir()
+        return on_chip(order)
+
+    second = threading.Thread(target=lambda: second_record.append(compiled(tmp_path, trace, "b")))
+    monkeypatch.setattr(program, "check_on_chip", lambda *_: None)
+    monkeypatch.setattr(turn.logger, "warning", say)
+    assert not compiled(tmp_path, trace).from_cache
+    second.join()
+    assert second_record[0].from_cache
+    assert (tmp_path / "b").read_bytes() == (tmp_path / "a.pt").read_bytes()
+    assert len(runs) == 1
+    (line,) = said
+    assert line.startswith("waiting for another process that compiles the same program")
+
+
+def test_where_nothing_can_be_locked_nobody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(_handle: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with turn.turn(tmp_path / "a.lock"):
+        pass
+    (tmp_path / "file").touch()
+    with turn.turn(tmp_path / "file" / "no folder" / "a.lock"):
+        pass
 
 
 def test_a_network_that_depends_on_the_image_is_not_compiled(tmp_path: Path) -> None:

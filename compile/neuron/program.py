@@ -25,6 +25,7 @@ from compile.neuron.host import check_host
 from compile.neuron.log import CompilerLog, logged_to, not_on_chip, read_log
 from compile.neuron.metrics import OUTPUT, read_metrics
 from compile.neuron.record import BuildRecord
+from compile.neuron.turn import turn
 from compile.neuron.watchdog import Watch, free_memory_bytes, watched
 from compile.trace import trace
 
@@ -105,27 +106,29 @@ def compile_program(
     dynamic = ("dynamic batch",) if settings.dynamic_batch else ()
     key = _key(toolchain, network, traced, example, (precision, *arguments, *dynamic))
     cache = ProgramCache(settings.folder / "programs")
-    record = cache.fetch(key, path)
-    if record is not None:
-        return record
-    work = _work_folder(settings.folder, f"{path.stem}-{key.digest()[:12]}")
-    order = CompileOrder(
-        network, example, precision, arguments, work, settings.timeout_s, settings.dynamic_batch
-    )
-    log, watch = _run(toolchain, order, traced, path, settings)
-    record = BuildRecord(
-        target=toolchain.target,
-        precision=precision,
-        compiler_arguments=arguments,
-        from_cache=False,
-        build_s=round(time.perf_counter() - started, 3),
-        peak_memory_bytes=watch.peak_bytes,
-        work_folder=str(work),
-        log=log,
-        subgraphs=read_metrics(work),
-        dynamic_batch=settings.dynamic_batch,
-    )
-    cache.store(key, path, record)
+    work = settings.folder / "work" / f"{path.stem}-{key.digest()[:12]}"
+    with turn(work.with_name(f"{key.digest()}.lock")):  # another process may be at work on it
+        record = cache.fetch(key, path)
+        if record is not None:
+            return record
+        _empty(work)
+        order = CompileOrder(
+            network, example, precision, arguments, work, settings.timeout_s, settings.dynamic_batch
+        )
+        log, watch = _run(toolchain, order, traced, path, settings)
+        record = BuildRecord(
+            target=toolchain.target,
+            precision=precision,
+            compiler_arguments=arguments,
+            from_cache=False,
+            build_s=round(time.perf_counter() - started, 3),
+            peak_memory_bytes=watch.peak_bytes,
+            work_folder=str(work),
+            log=log,
+            subgraphs=read_metrics(work),
+            dynamic_batch=settings.dynamic_batch,
+        )
+        cache.store(key, path, record)
     return record
 
 
@@ -193,13 +196,11 @@ def _weights(network: nn.Module) -> Iterator[bytes]:
         yield tensor.detach().contiguous().view(-1).numpy().tobytes()
 
 
-def _work_folder(folder: Path, name: str) -> Path:
-    """An empty folder for the compiler's files, which stay there after the run."""
-    work = folder / "work" / name
+def _empty(work: Path) -> None:
+    """Make an empty folder for the compiler's files, which stay there after the run."""
     if work.exists():
         shutil.rmtree(work)
     work.mkdir(parents=True)
-    return work
 
 
 @contextmanager
