@@ -15,6 +15,7 @@ import torch
 
 from compile.errors import BuildError, CompilerError, HostError
 from compile.neuron import program, turn, watchdog
+from compile.neuron.cache import ProgramCache
 from compile.neuron.program import CompileOrder, Settings, Toolchain, compile_program
 from compile.neuron.record import BuildRecord
 from tests.neuron_standin import example, pretend_installed, small
@@ -138,6 +139,19 @@ def test_where_nothing_can_be_locked_nobody_waits(
     (tmp_path / "file").touch()
     with turn.turn(tmp_path / "file" / "no folder" / "a.lock"):
         pass
+
+
+def test_a_cache_without_room_does_not_cost_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def store(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(program, "check_on_chip", lambda *_: None)
+    monkeypatch.setattr(ProgramCache, "store", store)
+    assert not compiled(tmp_path, on_chip).from_cache
+    assert (tmp_path / "a.pt").stat().st_size > 0
+    assert "built but not kept for the next build: No space left on device" in caplog.text
 
 
 def test_a_network_that_depends_on_the_image_is_not_compiled(tmp_path: Path) -> None:

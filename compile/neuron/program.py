@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -29,6 +30,7 @@ from compile.neuron.turn import turn
 from compile.neuron.watchdog import Watch, free_memory_bytes, watched
 from compile.trace import trace
 
+logger = logging.getLogger(__name__)
 _LOWERING = Path(__file__).resolve().parent.parent / "lowering"
 _MANGLED = re.compile(r"___torch_mangle_\d+\.")
 _LOG, _PROGRAM = "trace.log", "program.pt"  # in the work folder
@@ -128,8 +130,21 @@ def compile_program(
             subgraphs=read_metrics(work),
             dynamic_batch=settings.dynamic_batch,
         )
-        cache.store(key, path, record)
+        _keep(cache, key, path, record)
     return record
+
+
+def _keep(cache: ProgramCache, key: CacheKey, path: Path, record: BuildRecord) -> None:
+    try:
+        cache.store(key, path, record)
+    except (
+        OSError
+    ) as error:  # what took hours is there, and is worth more than the next build's time
+        logger.warning(
+            "%s: the program is built but not kept for the next build: %s",
+            cache.folder,
+            error.strerror or error,
+        )
 
 
 def _run(
