@@ -13,6 +13,7 @@ from compile.job_cli import job
 from compile.plan_cli import plan
 from compile.precision_cli import precision as forecast_precision
 from compile.preflight_cli import preflight
+from compile.sigterm import ends_on_sigterm
 from compile.store_cli import list_, promote, pull, push
 from depth_anything_v2.artifact import Artifact, read_artifact
 from depth_anything_v2.command import command_line, guarded
@@ -23,11 +24,12 @@ _ARTIFACT = typer.Argument(help="An artifact's folder, as `build` prints it.")
 
 
 @app.callback()
-def compile_() -> None:
+def compile_(context: typer.Context) -> None:
     """Turn a checkpoint into an artifact: programs at fixed sizes, proven against the original.
 
     python -m compile build --model vits --size 518x686 --out artifacts/
     """
+    context.with_resource(ends_on_sigterm())
 
 
 def inspect(artifact: Path = _ARTIFACT) -> None:

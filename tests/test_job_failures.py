@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import shutil
+import signal
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, Optional
 
 import pytest
 
@@ -168,6 +170,37 @@ def test_an_interruption_by_hand_is_no_success() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("compile.onnx.build", failing(KeyboardInterrupt()))
         assert command(*JOB).code != 0
+    assert "**FAILED at build**: interrupted; run it again, and it goes on" in report()
+    assert [path.name for path in Path("out").iterdir()] == ["jobs"]
+    assert command(*JOB).code == 0
+    assert done_before() == ["preflight", "precision"]
+
+
+def test_sigterm_is_an_interruption_too_and_leaves_nothing_half_made() -> None:
+    def sigterm(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+            raise BuildError("went on")
+        finally:
+            signal.raise_signal(signal.SIGTERM)  # some send it twice
+            cleaned_up.append(True)
+
+    unheard: list[int] = []
+    cleaned_up: list[bool] = []
+
+    def outside(number: int, _frame: Optional[FrameType]) -> None:
+        unheard.append(number)
+
+    before = signal.signal(signal.SIGTERM, outside)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("compile.onnx.build", sigterm)
+            assert command(*JOB).code == 128 + signal.SIGTERM
+        assert signal.getsignal(signal.SIGTERM) is outside
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert cleaned_up
+    assert not unheard
     assert "**FAILED at build**: interrupted; run it again, and it goes on" in report()
     assert [path.name for path in Path("out").iterdir()] == ["jobs"]
     assert command(*JOB).code == 0

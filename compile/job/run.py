@@ -118,7 +118,7 @@ def run_job(spec: JobSpec, say: Say) -> Outcome:
         except Exception as error:
             job.report(error)
             raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # SIGTERM is the latter
             job.report(JobError("interrupted; run it again, and it goes on"))
             raise
         return Outcome(artifact, job.report())
