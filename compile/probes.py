@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Picture:
-    name: str
+    name: str  # printable
     pixels: Pixels  # [H,W,3] BGR
     sha256: str = ""  # of the file, where there is one
 
@@ -45,10 +46,16 @@ def photographs(folder: Path, limit: int) -> list[Picture]:
             break
         try:
             image = read_image(path)
-            found.append(Picture(path.name, image.pixels, image.sha256))
+            found.append(Picture(printable(path.name), image.pixels, image.sha256))
         except ImageError as error:
             logger.info("not used as a test image: %s", error)
     return found
+
+
+def printable(name: str) -> str:
+    """A file's name on one line of UTF-8: a name may hold any byte, and reports must not."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def probes(size: tuple[int, int], real: Sequence[Picture] = ()) -> list[Probe]:

@@ -14,6 +14,7 @@ from compile.calibration import Calibration
 from compile.neuron.record import BuildRecord
 from compile.parity import ProbeResult
 from compile.preflight.report import PreflightReport
+from compile.probes import printable
 from compile.programs import Compiled, Proven
 from depth_anything_v2.artifact import Manifest, Program
 from depth_anything_v2.verification import Verification
@@ -62,14 +63,19 @@ def write_reports(
     lines += _table(manifest.programs)
     for report in reports:
         lines += ["", *_program(report)]
-    (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    # A file of weights may have any name, and a compiler may say anything.
+    (folder / "report.md").write_text(
+        "\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace"
+    )
 
 
 def _calibration_facts(calibration: Calibration) -> dict[str, object]:
     return {
         "sha256": calibration.sha256,
         "unreadable": calibration.unreadable,
-        "images": [{"name": one.path.name, "sha256": one.sha256} for one in calibration.images],
+        "images": [
+            {"name": printable(one.path.name), "sha256": one.sha256} for one in calibration.images
+        ],
     }
 
 
@@ -176,8 +182,8 @@ def _probe_table(report: ProgramReport) -> list[str]:
     ]
     for result in report.probes:
         n = result.numbers
+        name = result.probe.replace("|", "\\|")
         rows.append(
-            f"| {result.probe} | {n.max_rel:.2e} | {n.mean_rel:.2e} | {n.abs_rel:.2e} "
-            f"| {n.delta1:.4f} |"
+            f"| {name} | {n.max_rel:.2e} | {n.mean_rel:.2e} | {n.abs_rel:.2e} | {n.delta1:.4f} |"
         )
     return rows

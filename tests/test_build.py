@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from compile.build import build
 from compile.errors import BuildError, ParityError, TargetError
 from compile.package import source_sha256
+from compile.probes import photographs
 from compile.specialise import specialise
 from compile.targets import TARGETS, Limit, Target, builder, target_named
 from depth_anything_v2.artifact import MANIFEST, Artifact, read_artifact
@@ -173,6 +176,22 @@ def test_the_same_artifact_again_is_kept_and_a_damaged_one_replaced(tmp_path: Pa
         assert build(same, tmp_path) == folder
         assert program.read_bytes() == good
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_any_name_of_a_photograph_is_one_cell_of_the_report(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9|\n.png")
+    (tmp_path / "images").mkdir()
+    image = np.random.default_rng(0).integers(0, 255, (28, 42, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "images" / name)
+    checkpoint = replace(untrained_checkpoint(TINY_MODEL), name=name)
+    found = photographs(tmp_path / "images", 3)
+    folder = build(request(photographs=found, checkpoint=checkpoint), tmp_path / "out")
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    (row,) = (line for line in text.splitlines() if line.startswith("| caf"))
+    assert row.startswith("| caf\\xe9\\|\\n.png | ")
+    assert row.replace("\\|", "").count("|") == 6
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert report["programs"][0]["probes"][-1]["probe"] == "caf\\xe9|\\n.png"
 
 
 def test_a_network_with_flat_depth_proves_nothing(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def write_whole(path: Path, text: str) -> None:
     """All of a file or nothing, through a temporary file. Raises JobError if that fails."""
     part = path.with_suffix(".part")
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths may be any bytes
         part.replace(path)
     except OSError as error:
         raise JobError(
