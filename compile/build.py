@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
@@ -39,7 +41,7 @@ from depth_anything_v2.artifact import (
 from depth_anything_v2.checkpoint import Checkpoint
 from depth_anything_v2.config import PATCH_PX, Model
 from depth_anything_v2.digest import sha256_file
-from depth_anything_v2.errors import InputError
+from depth_anything_v2.errors import InputError, first_line
 from depth_anything_v2.network import DepthAnything
 from depth_anything_v2.preprocess import (
     INTERPOLATION,
@@ -48,6 +50,8 @@ from depth_anything_v2.preprocess import (
     REFERENCE,
     STD,
 )
+
+_FULL_BYTES = 1 << 20  # a disk with less room than this is full
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def build(request: Request, out: Path, on_step: Step = lambda _: None) -> Path:
         raise BuildError(
             f"{out}: no folder for artifacts: {error.strerror}; name another"
         ) from error
-    with scratch_in(out) as scratch:
+    with _writable(out), scratch_in(out) as scratch, _roomy(out):
         folder = scratch / "artifact"
         (folder / "programs").mkdir(parents=True)
         built = _build_programs(request, target, maker, folder, on_step)
@@ -107,6 +111,31 @@ def build(request: Request, out: Path, on_step: Step = lambda _: None) -> Path:
         calibration = request.quantisation.calibration if request.quantisation else None
         write_reports(folder, manifest, built.reports, calibration)
         return package(folder, manifest, out)
+
+
+@contextmanager
+def _writable(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BuildError(
+            f"{error.filename or out}: cannot be written: {error.strerror or error}; make room, or "
+            f"name another folder than {out}"
+        ) from error
+
+
+@contextmanager
+def _roomy(out: Path) -> Iterator[None]:
+    """On a full disk OpenVINO saves what does not load, and torch raises what does not say why."""
+    try:
+        yield
+    except (BuildError, RuntimeError) as error:
+        if shutil.disk_usage(out).free >= _FULL_BYTES:
+            raise
+        raise BuildError(
+            f"{out}: no space left on the device; make room, or name another folder: "
+            f"{first_line(error)}"
+        ) from error
 
 
 def _check(request: Request, target: Target) -> None:
