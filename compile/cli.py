@@ -13,10 +13,9 @@ from compile.job_cli import job
 from compile.plan_cli import plan
 from compile.precision_cli import precision as forecast_precision
 from compile.preflight_cli import preflight
-from compile.sigterm import ends_on_sigterm
 from compile.store_cli import list_, promote, pull, push
 from depth_anything_v2.artifact import Artifact, read_artifact
-from depth_anything_v2.command import command_line, guarded
+from depth_anything_v2.command import command_line, ends_on_sigterm, guarded
 
 app = command_line(no_args_is_help=True)
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
-from typing import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Callable, Optional
 
 import typer
 
@@ -35,3 +39,22 @@ def guarded(app: Callable[..., object], name: str, *errors: type[Exception]) -> 
     except ours as error:
         typer.echo(f"{name}: {error}", err=True)
         sys.exit(USAGE if isinstance(error, ValueError) else FAILED)
+
+
+@contextmanager
+def ends_on_sigterm() -> Iterator[None]:
+    """SIGTERM raises SystemExit in the main thread, which this is for, as Ctrl-C does its own.
+
+    So what cleans up still runs; else processes that we started would go on without us.
+    """
+
+    def end(number: int, _frame: Optional[FrameType]) -> None:
+        # `timeout` and others send it twice, and what cleans up must not be cut off.
+        signal.signal(number, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

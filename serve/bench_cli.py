@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 
 import typer
 
+from depth_anything_v2.command import ends_on_sigterm
 from depth_anything_v2.errors import InputError
 from depth_anything_v2.sizes import parse_size
 from serve.errors import NoImages
@@ -70,7 +72,7 @@ def bench(
     found = subjects(artifact, size, gmacs or [], allow_failed_parity, allow_unverified)
     at_once = tuple(dict.fromkeys(streams or runs_at_once(found[0].artifact)))
     settings = Settings(rounds, warm_up, runs, starts, at_once, images)
-    with _shown(steps_of(settings)) as step:
+    with ends_on_sigterm(), _shown(steps_of(settings)) as step:  # not leaving a cold start behind
         report = measure(found, settings, step)
     if json is not None:
         json.write_text(report.json(), encoding="utf-8")
@@ -106,6 +108,9 @@ def subjects(
         raise InputError(
             f"{len(gmacs)} times --gmacs for {len(folders)} artifacts: give it once, or for each"
         )
+    for count in gmacs:
+        if not math.isfinite(count):
+            raise InputError(f"--gmacs {count}: must be a finite number")
     artifacts = [read_artifact(folder) for folder in folders]
     chosen = common_size(artifacts, parse_size(size) if size else None)
     libraries = [Library([a], None, allow_failed_parity, allow_unverified) for a in artifacts]

@@ -23,7 +23,7 @@ from depth_anything_v2.depth_map import FloatArray
 from depth_anything_v2.errors import InputError
 from serve import runtimes
 from serve.bench import gemm
-from serve.bench.cold import ColdStart, Parts, cold_start
+from serve.bench.cold import ColdStart, Parts
 from serve.bench.folder import folder_measure
 from serve.bench.network import images_per_s, latencies_ms, noise
 from serve.bench.report import Result
@@ -133,20 +133,6 @@ def test_a_program_that_normalises_gets_pixels() -> None:
     assert tensors[0].shape == tensors[1].shape == (1, 3, *SIZE)
     assert abs(tensors[0]).max() < 4
     assert tensors[1].max() > 200
-
-
-def test_a_cold_start_is_a_whole_process_with_its_own_memory(artifact: Artifact) -> None:
-    found = cold_start(artifact, SIZE, 1)
-    assert found.first_result_s > found.parts.load_s + found.parts.first_run_s
-    assert 30e6 < found.peak_memory_bytes < 2e9
-
-
-def test_a_cold_start_that_fails_says_why(tmp_path: Path) -> None:
-    damaged = stored_artifacts.make(tmp_path, target="openvino")
-    (path,) = damaged.folder.glob("programs/*.bin")
-    path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(RuntimeFailure, match=r"ended with code 1: .*damaged or altered"):
-        cold_start(damaged, (518, 518), 1)
 
 
 def test_measuring_an_openvino_program_loads_no_torch(artifact: Artifact) -> None:
@@ -266,6 +252,8 @@ def test_two_artifacts_in_one_run(artifact: Artifact, images: Path, tmp_path: Pa
     ("more", "text"),
     [
         (["--gmacs", "1", "--gmacs", "2"], "2 times --gmacs for 1 artifacts"),
+        (["--gmacs", "nan"], "--gmacs nan: must be a finite number"),
+        (["--gmacs", "inf"], "--gmacs inf: must be a finite number"),
         (["--size", "98x98"], "no program of batch 1 for 98x98"),
         (["--images", "no/such/folder"], "not a folder"),
         (["--json", "no/such/file.json"], "no such folder to write file.json to"),

@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 
 from depth_anything_v2.artifact import Artifact, read_artifact
@@ -21,6 +22,7 @@ from serve.errors import RuntimeFailure
 from serve.library import Size
 
 _ROOT = Path(__file__).resolve().parents[2]
+_END_BYTES = 10_000  # of what a process says; its last line is in them
 
 
 @dataclass(frozen=True)
@@ -46,23 +48,29 @@ def cold_start(artifact: Artifact, size: Size, runs: int) -> ColdStart:
     arguments = (str(artifact.folder.resolve()), *map(str, size), str(runs))
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     started = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-m", __name__, *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        first = _out(process).readline()
-        first_result_s = time.perf_counter() - started
-        rest, errors = process.communicate()
+    with TemporaryFile() as said:  # a pipe could be full before anybody reads it
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__, *arguments],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+        )
+        try:
+            first = _out(process).readline()
+            first_result_s = time.perf_counter() - started
+            rest, _ = process.communicate()
+        except BaseException:  # it must not outlive us
+            process.kill()
+            process.communicate()
+            raise
+        last = _last_line(said)
     try:
         parts = decode(Parts, parse_object(first.encode()))
         return ColdStart(first_result_s, parts, int(rest))
     except ValueError:
-        said = (errors.strip().splitlines() or ["it said nothing"])[-1]
         raise RuntimeFailure(
-            f"{artifact.folder}: a new process with it ended with code {process.returncode}: {said}"
+            f"{artifact.folder}: a new process with it ended with code {process.returncode}: {last}"
         ) from None
 
 
@@ -90,6 +98,11 @@ def main(folder: str, height: str, width: str, runs: str) -> None:
     sys.stdout.flush()
     latencies_ms(runtime, images, int(runs))
     sys.stdout.write(f"{peak_memory_bytes()}\n")
+
+
+def _last_line(said: IO[bytes]) -> str:
+    said.seek(max(0, said.seek(0, os.SEEK_END) - _END_BYTES))
+    return (said.read().decode("utf-8", "replace").strip().splitlines() or ["it said nothing"])[-1]
 
 
 def _out(process: subprocess.Popen[str]) -> IO[str]:
