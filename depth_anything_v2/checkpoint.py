@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ _DAMAGED = (
     LookupError,
     TypeError,
     AttributeError,
+    AssertionError,
+    struct.error,
 )
 
 

@@ -76,7 +76,8 @@ LAYOUTS: dict[str, list[Rule]] = {
 def to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A published state dict under our names; tensors are shared, not copied.
 
-    Raises CheckpointError if the layout is unknown or a key has no rule.
+    Raises CheckpointError if the layout is unknown, a key has no rule, or a tensor is no plain one
+    of floating-point numbers.
     """
     rules = LAYOUTS[_layout(state)]
     renamed: dict[str, Tensor] = {}
@@ -88,6 +89,7 @@ def to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             unknown.append(key)
             continue
         if name is not None:
+            _check_plain(key, value)
             renamed[name] = value
     if unknown:
         raise CheckpointError(f"unknown keys in the checkpoint: {_some(unknown)}")
@@ -155,13 +157,26 @@ def _rename(key: str, rules: Sequence[Rule]) -> Optional[str]:
     raise KeyError(key)
 
 
+def _check_plain(key: str, value: Tensor) -> None:
+    plain = value.layout == torch.strided and not value.is_meta and not value.is_quantized
+    if not (plain and value.is_floating_point()):
+        kind = " on the meta device" if value.is_meta else ""
+        raise CheckpointError(
+            f"{key} is {value.dtype}, {value.layout}{kind}; expected dense floating-point numbers"
+        )
+
+
 def _stack(renamed: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Join parts `name#0`, `#1`, `#2` into `name`; an incomplete set keeps its part names."""
+    """Join parts `name#0`, `#1`, `#2` into `name`.
+
+    A set that is incomplete, or of different shapes, keeps its part names: they fit no network.
+    """
     stems = {name.split("#")[0] for name in renamed if "#" in name}
     whole = dict(renamed)
     for stem in stems:
         parts = [f"{stem}#{i}" for i in range(3)]
-        if all(part in renamed for part in parts):
+        shapes = {renamed[part].shape for part in parts if part in renamed}
+        if all(part in renamed for part in parts) and len(shapes) == 1 and shapes != {()}:
             whole[stem] = torch.cat([whole.pop(part) for part in parts])
     return whole
 

@@ -8,7 +8,7 @@ import warnings
 import zipfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 import torch
@@ -128,20 +128,44 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, suffix: str, share: float) 
     assert "not a" in refusal(path)
 
 
-@pytest.mark.parametrize("position", range(0, 200, 8))
-def test_a_damaged_pickle_is_no_error_but_ours(tmp_path: Path, position: int) -> None:
-    whole = saved(tmp_path / "whole.pth", STATE)
-    path = tmp_path / "damaged.pth"
+def altered(whole: Path, alter: Callable[[bytes], bytes]) -> Path:
+    """A copy with another pickle inside."""
+    path = whole.with_name("damaged.pth")
     with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w") as target:
         for info in source.infolist():
-            data = bytearray(source.read(info))
-            if info.filename.endswith("data.pkl"):
-                data[position % len(data)] ^= 0x15
-            target.writestr(info.filename, bytes(data))
+            data = source.read(info)
+            pickled = info.filename.endswith("data.pkl")
+            target.writestr(info.filename, alter(data) if pickled else data)
+    return path
+
+
+@pytest.mark.parametrize("position", range(0, 200, 8))
+def test_a_damaged_pickle_is_no_error_but_ours(tmp_path: Path, position: int) -> None:
+    def alter(data: bytes) -> bytes:
+        changed = bytearray(data)
+        changed[position % len(data)] ^= 0x15
+        return bytes(changed)
+
+    path = altered(saved(tmp_path / "whole.pth", STATE), alter)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
         with suppress(CheckpointError):  # or none: a byte of a name may differ without harm
             read_checkpoint(path)
+
+
+def test_a_pickle_cut_short_anywhere_is_refused(tmp_path: Path) -> None:
+    whole = saved(tmp_path / "whole.pth", STATE)
+    for length in range(2, 120):
+        path = altered(whole, lambda data, length=length: data[:length])
+        assert "refused or damaged" in refusal(path)
+
+
+def test_a_pickle_whose_tensor_lies_in_no_tuple_is_refused(tmp_path: Path) -> None:
+    def alter(data: bytes) -> bytes:
+        assert b"K\x06t" in data  # six numbers, which end a tuple
+        return data.replace(b"K\x06t", b"K\x06]")
+
+    assert "refused or damaged" in refusal(altered(saved(tmp_path / "a.pth", STATE), alter))
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,22 @@ def test_a_missing_part_of_the_attention_is_named(vits: dict[str, Tensor]) -> No
     assert "unexpected encoder.blocks.3.attn.qkv.weight#1" in text
 
 
+@pytest.mark.parametrize("shape", [(), (384, 385), (383, 384)])
+def test_a_part_of_the_attention_that_does_not_fit_is_named(
+    vits: dict[str, Tensor], shape: tuple[int, ...]
+) -> None:
+    query = "backbone.encoder.layer.3.attention.attention.query.weight"
+    text = problem({**vits, query: torch.zeros(shape)})
+    assert "missing encoder.blocks.3.attn.qkv.weight, " in text
+    assert "unexpected encoder.blocks.3.attn.qkv.weight#0" in text
+
+
+def test_parts_of_the_attention_without_a_dimension_are_named(vits: dict[str, Tensor]) -> None:
+    layer = "backbone.encoder.layer.3.attention.attention."
+    scalars = {f"{layer}{part}.weight": torch.tensor(1.0) for part in ("query", "key", "value")}
+    assert "unexpected encoder.blocks.3.attn.qkv.weight#2" in problem({**vits, **scalars})
+
+
 def test_an_unknown_key_is_named(vits: dict[str, Tensor]) -> None:
     assert problem({**vits, "neck.novelty.weight": torch.zeros(1)}) == (
         "unknown keys in the checkpoint: neck.novelty.weight"

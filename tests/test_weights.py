@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -88,6 +91,26 @@ def test_a_missing_key_is_named(vits: dict[str, Tensor]) -> None:
 def test_a_wrong_shape_is_named(vits: dict[str, Tensor]) -> None:
     state = {**to_upstream(vits), "pretrained.norm.weight": torch.ones(7)}
     assert problem(state).endswith(": encoder.norm.weight is (7,), expected (384,)")
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (lambda t: t.to_sparse(), "pretrained.norm.weight is torch.float32, torch.sparse_coo; exp"),
+        (lambda t: t.to("meta"), "pretrained.norm.weight is torch.float32, .* meta device; exp"),
+        (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8), "weight is torch.qint8, "),
+        (lambda t: t.bool(), "weight is torch.bool, torch.strided; expected dense floating-point"),
+        (lambda t: t.to(torch.int32), "weight is torch.int32, "),
+        (lambda t: t.to(torch.complex64), "weight is torch.complex64, "),
+    ],
+    ids=["sparse", "meta", "quantised", "bool", "int", "complex"],
+)
+def test_what_is_no_plain_tensor_of_floats_is_named(
+    vits: dict[str, Tensor], damage: Callable[[Tensor], Tensor], text: str
+) -> None:
+    state = to_upstream(vits)
+    state["pretrained.norm.weight"] = damage(state["pretrained.norm.weight"])
+    assert re.search(text, problem(state))
 
 
 def test_another_size_is_recognised(vits: dict[str, Tensor]) -> None:
