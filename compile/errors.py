@@ -9,6 +9,7 @@ CompileError
 ├── PrecisionError  no precision mode keeps the numbers, by forecast
 ├── PreflightError  the target's compiler or its device would refuse a program
 ├── StoreError      a store of artifacts cannot be used, or what it holds is damaged
+│   └── TooLargeError  an object is larger than its kind ever is
 └── TargetError     no such target, or a precision it does not have (also a ValueError)
 """
 
@@ -51,6 +52,10 @@ class PreflightError(CompileError):
 
 class StoreError(CompileError):
     """A store of artifacts cannot be used, or what it holds is damaged."""
+
+
+class TooLargeError(StoreError):
+    """An object in a store is larger than its kind ever is."""
 
 
 class TargetError(CompileError, ValueError):

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from compile.errors import StoreError
-from compile.store.catalogue import find, rows
+from compile.store.catalogue import MAX_MANIFEST_BYTES, find, rows
 from compile.store.folder import FolderStore
-from compile.store.names import manifest_key
+from compile.store.names import manifest_key, verified_key
 from compile.store.objects import ObjectStore, open_store
 from compile.store.push import push
 from compile.store.table import table
 from depth_anything_v2.errors import InputError
+from depth_anything_v2.verification import MAX_BYTES
 from tests.stored_artifacts import a_store, make
 
 
@@ -65,6 +66,32 @@ def test_a_listing_says_what_there_is(store: ObjectStore, tmp_path: Path) -> Non
         failed.folder.name: ["openvino", "bf16", "518x518", "0.0", "failed", "-"],
         built.folder.name: ["inf1", "fp32", "518x518", "0.0", "built", "-"],
     }
+
+
+def test_one_artifact_with_too_large_files_does_not_cost_the_listing(
+    store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    artifact, other = make(tmp_path), make(tmp_path, precision="bf16")
+    for each in (artifact, other):
+        push(store, each)
+    store.write(manifest_key("ab" * 32), bytes(MAX_MANIFEST_BYTES + 1))
+    store.write(verified_key(other.identity), bytes(MAX_BYTES + 1))
+    assert [row.entry.identity for row in rows(store)] == [artifact.identity]
+    assert caplog.text.count("ignored: ") == 2
+    assert f"{MAX_MANIFEST_BYTES} bytes; refused" in caplog.text
+
+
+def test_a_store_that_fails_amid_a_listing_is_an_error(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(store, make(tmp_path))
+
+    def read(*_: object) -> None:
+        raise StoreError("connection lost")
+
+    monkeypatch.setattr(type(store), "read", read)
+    with pytest.raises(StoreError, match="connection lost"):
+        rows(store)
 
 
 def test_a_location_is_a_bucket_or_a_folder(tmp_path: Path) -> None:

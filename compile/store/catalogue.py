@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Optional
 
-from compile.errors import StoreError
+from compile.errors import StoreError, TooLargeError
 from compile.store.aliases import all_aliases, read_alias
 from compile.store.names import (
     ARTIFACTS,
@@ -127,23 +127,36 @@ def find(store: ObjectStore, reference: str) -> Entry:
 
 
 def rows(store: ObjectStore) -> list[Row]:
-    """Every artifact, the newest first. What is damaged is logged and left out."""
+    """Every artifact, the newest first. What is damaged is logged and left out.
+
+    Raises StoreError if the store cannot be read.
+    """
     names: dict[str, list[str]] = {}
     for name, alias in all_aliases(store):
         names.setdefault(alias.identity, []).append(name)
     listed = sorted(_manifests(store), key=lambda one: one[1], reverse=True)
     found = []
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        for (identity, pushed), read in zip(
-            listed, pool.map(lambda one: _read(store, one[0]), listed)
+        for (identity, pushed), entry in zip(
+            listed, pool.map(lambda one: _whole(store, one[0]), listed)
         ):
-            try:
-                entry = _entry(store.name, identity, *read)
-            except StoreError as error:
-                logger.warning("ignored: %s", error)
-                continue
-            found.append(Row(entry, tuple(names.get(identity, ())), pushed))
+            if entry is not None:
+                found.append(Row(entry, tuple(names.get(identity, ())), pushed))
     return found
+
+
+def _whole(store: ObjectStore, identity: str) -> Optional[Entry]:
+    """The entry, or None if it is damaged; a store that fails is still an error."""
+    try:
+        read = _read(store, identity)
+    except TooLargeError as error:
+        logger.warning("ignored: %s", error)
+        return None
+    try:
+        return _entry(store.name, identity, *read)
+    except StoreError as error:
+        logger.warning("ignored: %s", error)
+        return None
 
 
 def _manifests(store: ObjectStore, digits: str = "") -> Iterator[tuple[str, datetime]]:

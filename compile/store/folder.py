@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Optional
 
-from compile.errors import StoreError
+from compile.errors import StoreError, TooLargeError
 from compile.store.lock import locked
 from compile.store.objects import Listed, OnBytes, Versioned
 from depth_anything_v2.digest import sha256_bytes, sha256_file
@@ -40,7 +40,7 @@ class FolderStore:
             except (FileNotFoundError, NotADirectoryError):
                 return None
         if len(data) > max_bytes:
-            raise StoreError(f"{self.name}/{key}: over {max_bytes} bytes; refused")
+            raise TooLargeError(f"{self.name}/{key}: over {max_bytes} bytes; refused")
         return Versioned(data, sha256_bytes(data))
 
     def write(self, key: str, data: bytes) -> None:

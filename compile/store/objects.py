@@ -37,7 +37,7 @@ class ObjectStore(Protocol):
         """As a person writes it: s3://bucket/prefix."""
 
     def read(self, key: str, max_bytes: int) -> Optional[Versioned]:
-        """All bytes of a small object, or None. More than `max_bytes` are refused."""
+        """All bytes of a small object, or None. More than `max_bytes` raise TooLargeError."""
 
     def write(self, key: str, data: bytes) -> None:
         """Create or replace; others see the old bytes or the new ones, never a part."""

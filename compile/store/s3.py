@@ -28,7 +28,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NoConnection
 
-from compile.errors import StoreError
+from compile.errors import StoreError, TooLargeError
 from compile.store.multipart import Parts, Place, upload_in_parts
 from compile.store.objects import Listed, OnBytes, Versioned
 from depth_anything_v2.digest import sha256_bytes
@@ -92,7 +92,7 @@ class S3Store:
             with closing(found["Body"]) as body:
                 data = body.read(max_bytes + 1)
         if len(data) > max_bytes:
-            raise StoreError(f"{self.name}/{key}: over {max_bytes} bytes; refused")
+            raise TooLargeError(f"{self.name}/{key}: over {max_bytes} bytes; refused")
         return Versioned(data, found["ETag"])
 
     def write(self, key: str, data: bytes) -> None:
