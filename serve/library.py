@@ -9,6 +9,7 @@ from depth_anything_v2.artifact import Artifact, Manifest, Program
 from depth_anything_v2.verification import BUILT, FAILED, state
 from serve.errors import NoProgram, Refused
 from serve.scheduling.worker import ProgramKey
+from serve.servable import unservable
 
 Size = tuple[int, int]  # (height, width) px
 Build = Callable[[Sequence[Size]], Iterable[Artifact]]  # makes artifacts for missing sizes
@@ -91,6 +92,11 @@ class Library:
 
     def _check(self, artifact: Artifact) -> None:
         m = artifact.manifest
+        for problem in unservable(m):
+            raise Refused(
+                f"{artifact.folder}: {problem}; this version cannot serve it: compile again, or "
+                "use the version that made it"
+            )
         found = state(artifact)
         if found == FAILED and not self._allow_failed_parity:
             raise Refused(

@@ -90,3 +90,46 @@ def test_an_artifact_that_was_never_measured_is_refused_unless_allowed(artifact:
 def test_artifacts_that_do_not_go_together(artifact: Artifact, change: dict[str, str]) -> None:
     with pytest.raises(Refused, match=f"{next(iter(change))} is "):
         Library([artifact, with_manifest(artifact, **change)])
+
+
+ABSURD = 10**400
+UNSERVABLE = {
+    "preprocess.mode": "letterbox",
+    "preprocess.mean": (0.9, 0.456, 0.406),
+    "preprocess.std": (0.229, 0.224, 0.5),
+    "preprocess.interpolation": "area",
+    "preprocess.multiple_px": 16,
+    "preprocess.folded": ("resize",),
+    "preprocess.short_side_px": 0,
+    "kind": "disparity",
+    "max_depth_m": 20.0,
+    "programs.stage": "head",
+    "programs.batch": 0,
+    "programs.height_px": -14,
+    "programs.width_px": 57,
+    "programs.input_dtype": "float16",
+    "programs.output_dtype": "float16",
+}
+CASES = [*UNSERVABLE.items(), ("kind", "metric"), ("preprocess.short_side_px", ABSURD)]
+CASES += [(f"programs.{name}", ABSURD) for name in ("batch", "height_px", "width_px")]
+
+
+@pytest.mark.parametrize(("field", "value"), CASES, ids=lambda value: str(value)[:24])
+def test_what_this_version_does_not_do_is_not_served(
+    artifact: Artifact, field: str, value: object
+) -> None:
+    m = artifact.manifest
+    part, _, name = field.rpartition(".")
+    changes: dict[str, object] = {name: value}
+    if part == "preprocess":
+        changes = {part: replace(m.preprocess, **changes)}  # type: ignore[arg-type]
+    if part == "programs":
+        changes = {part: (m.programs[0], replace(m.programs[1], **changes))}  # type: ignore[arg-type]
+    with pytest.raises(Refused, match=f"{artifact.folder}.*; this version cannot serve it") as told:
+        Library([with_manifest(artifact, **changes)], None, True, True)
+    assert "expected" in str(told.value) or "must be a multiple of 14" in str(told.value)
+
+
+def test_a_step_that_programs_do_themselves_is_served(artifact: Artifact) -> None:
+    folded = replace(artifact.manifest.preprocess, folded=("normalisation",))
+    assert Library([with_manifest(artifact, preprocess=folded)]).sizes == list(SIZES)
