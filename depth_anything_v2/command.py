@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from types import FrameType
 from typing import Callable, Optional
 
@@ -32,6 +35,7 @@ def guarded(app: Callable[..., object], name: str, *errors: type[Exception]) -> 
 
     The code is 2, as for an unknown option, if a value that the user gave is wrong; else 1.
     """
+    _open_streams()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     ours: tuple[type[Exception], ...] = (DepthAnythingError, *errors)
     try:
@@ -39,6 +43,19 @@ def guarded(app: Callable[..., object], name: str, *errors: type[Exception]) -> 
     except ours as error:
         typer.echo(f"{name}: {error}", err=True)
         sys.exit(USAGE if isinstance(error, ValueError) else FAILED)
+
+
+def _open_streams() -> None:
+    """A file's name may hold any byte, and stdout or stderr may be closed: neither ends a job."""
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    for stream, in_utf8 in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            # As Python has it in the locale C.UTF-8; in other encodings that would be no help.
+            utf8 = codecs.lookup(stream.encoding).name == "utf-8"
+            stream.reconfigure(errors=in_utf8 if utf8 else "backslashreplace")
 
 
 @contextmanager
