@@ -137,9 +137,7 @@ def compile_program(
 def _keep(cache: ProgramCache, key: CacheKey, path: Path, record: BuildRecord) -> None:
     try:
         cache.store(key, path, record)
-    except (
-        OSError
-    ) as error:  # what took hours is there, and is worth more than the next build's time
+    except OSError as error:  # what took hours is there, and is not lost for the next build's time
         logger.warning(
             "%s: the program is built but not kept for the next build: %s",
             cache.folder,
