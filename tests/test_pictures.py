@@ -60,7 +60,8 @@ def test_what_cannot_be_written_leaves_nothing(
     (tmp_path / "out/0000.png").mkdir(parents=True)
     report, found = run(tmp_path / "in", tmp_path / "out")
     assert (report.counts[DONE], report.counts[FAILED]) == (1, 1)
-    assert "0000.png: cannot be written: " in found[0].reason
+    (failed,) = (entry for entry in found if entry.status == FAILED)
+    assert "0000.png: cannot be written: " in failed.reason
     assert names(tmp_path / "out") == ["0000.png", "0001.png"]
 
     def full(_pixels: object) -> bytes:
