@@ -7,7 +7,6 @@ copy stays on disk, and a fetch that was cut off resumes.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
@@ -18,6 +17,7 @@ from typing import Optional
 
 from depth_anything_v2.digest import sha256_file
 from depth_anything_v2.errors import DownloadError, LicenceError
+from depth_anything_v2.lock import wait_for_lock
 from depth_anything_v2.registry import PublishedFile
 
 logger = logging.getLogger(__name__)
@@ -86,10 +86,7 @@ def _only_one_fetch_into(folder: Path) -> Iterator[None]:
 
 def _lock(handle: int, folder: Path) -> None:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logger.warning("waiting for another fetch into %s", folder)
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        wait_for_lock(handle, f"fetch into {folder}")
     except OSError as error:  # some network file systems have no locks; fetch there all the same
         logger.warning("%s cannot be locked (%s): run one fetch at a time", folder, error.strerror)
 

@@ -18,6 +18,7 @@ from compile.neuron import program, turn, watchdog
 from compile.neuron.cache import ProgramCache
 from compile.neuron.program import CompileOrder, Settings, Toolchain, compile_program
 from compile.neuron.record import BuildRecord
+from depth_anything_v2 import lock
 from tests.neuron_standin import example, pretend_installed, small
 
 INF2 = {"torch": "2.7.0", "torch-neuronx": "2.7.0.2.10", "neuronx-cc": "2.21", "protobuf": "3.20.3"}
@@ -103,8 +104,8 @@ def test_who_comes_second_waits_and_takes_the_program_from_the_cache(
     said: list[str] = []
     waits, runs, second_record = threading.Event(), [], []
 
-    def say(text: str, *_: object) -> None:
-        said.append(text)
+    def say(text: str, *values: object) -> None:
+        said.append(text % values)
         waits.set()
 
     def trace(order: CompileOrder) -> Any:
@@ -117,7 +118,7 @@ def test_who_comes_second_waits_and_takes_the_program_from_the_cache(
 
     second = threading.Thread(target=lambda: second_record.append(compiled(tmp_path, trace, "b")))
     monkeypatch.setattr(program, "check_on_chip", lambda *_: None)
-    monkeypatch.setattr(turn.logger, "warning", say)
+    monkeypatch.setattr(lock.logger, "warning", say)
     assert not compiled(tmp_path, trace).from_cache
     second.join()
     assert second_record[0].from_cache

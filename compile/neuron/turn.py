@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-logger = logging.getLogger(__name__)
+from depth_anything_v2.lock import wait_for_lock
 
 
 @contextmanager
@@ -20,13 +18,6 @@ def turn(lock: Path) -> Iterator[None]:
     with ExitStack() as stack:
         with suppress(OSError):  # a file system without locks, or one that can only be read
             lock.parent.mkdir(parents=True, exist_ok=True)
-            _wait(stack.enter_context(lock.open("a")).fileno(), lock)
+            handle = stack.enter_context(lock.open("a")).fileno()
+            wait_for_lock(handle, f"process that compiles the same program: {lock}")
         yield
-
-
-def _wait(handle: int, lock: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logger.warning("waiting for another process that compiles the same program: %s", lock)
-        fcntl.flock(handle, fcntl.LOCK_EX)

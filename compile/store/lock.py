@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from compile.errors import StoreError
-
-logger = logging.getLogger(__name__)
+from depth_anything_v2.lock import wait_for_lock
 
 
 @contextmanager
@@ -30,10 +27,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _lock(handle: int, folder: Path) -> None:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logger.warning("waiting for another process that uses %s", folder)
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        wait_for_lock(handle, f"process that uses {folder}")
     except OSError as error:
         raise StoreError(
             f"{folder}: cannot be locked ({error.strerror}); use a folder on another file system"
