@@ -98,10 +98,23 @@ def check_the_folder(artifact: Artifact) -> None:
     assert "thin lines" in text
 
 
-@pytest.mark.parametrize("target", ON_CPU)
-def test_the_same_command_gives_the_same_identity(tmp_path: Path, target: str) -> None:
-    command = [sys.executable, "-m", "compile", "build", "--model", "demo", "--target", target]
-    command += ["--size", "56x70", "--checkpoint", "untrained", "--images", str(tmp_path / "none")]
+EACH_TARGET = """
+import sys
+from compile.cli import main
+program, *words = sys.argv
+for target in {targets}:
+    sys.argv = [program, *words, "--target", target]
+    try:
+        main()
+    except SystemExit as ended:
+        assert not ended.code, ended.code
+"""
+
+
+def test_the_same_command_gives_the_same_identity(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", EACH_TARGET.format(targets=ON_CPU)]
+    command += ["build", "--model", "demo", "--size", "56x70", "--checkpoint", "untrained"]
+    command += ["--images", str(tmp_path / "none")]
     processes = [
         subprocess.Popen(
             [*command, "--out", str(tmp_path / place)],
@@ -114,12 +127,14 @@ def test_the_same_command_gives_the_same_identity(tmp_path: Path, target: str) -
     ]
     ends = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ends
-    first, second = (read_artifact(Path(out.strip())) for out, _ in ends)
-    assert first.folder.parent != second.folder.parent
-    assert (first.folder / MANIFEST).read_text() == (second.folder / MANIFEST).read_text()
-    assert first.identity == second.identity
+    here, there = (list(map(read_artifact, map(Path, out.split()))) for out, _ in ends)
+    assert [artifact.manifest.target for artifact in here] == ON_CPU
+    for first, second in zip(here, there):
+        assert first.folder.parent != second.folder.parent
+        assert (first.folder / MANIFEST).read_text() == (second.folder / MANIFEST).read_text()
+        assert first.identity == second.identity
     for out, err in ends:
-        assert out.count("\n") == 1  # the folder alone, so that scripts can use it
+        assert out.count("\n") == len(ON_CPU)  # the folders alone, so that scripts can use them
         assert "56x70-b1: parity of the saved program with the eager network" in err
 
 

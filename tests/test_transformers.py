@@ -32,29 +32,31 @@ def theirs(config: Any, max_depth_m: Optional[float] = None) -> Any:
     import transformers
 
     torch.manual_seed(0)
-    made = transformers.DepthAnythingForDepthEstimation(
-        transformers.DepthAnythingConfig(
-            backbone_config=transformers.Dinov2Config(
-                hidden_size=config.embed_dim,
-                num_hidden_layers=config.depth,
-                num_attention_heads=config.num_heads,
-                image_size=SIZE_PX,
-                patch_size=14,
-                out_indices=[tap + 1 for tap in config.taps],
-                reshape_hidden_states=False,
-                apply_layernorm=True,
-                use_swiglu_ffn=config.swiglu,
-            ),
-            reassemble_hidden_size=config.embed_dim,
+    facts = transformers.DepthAnythingConfig(
+        backbone_config=transformers.Dinov2Config(
+            hidden_size=config.embed_dim,
+            num_hidden_layers=config.depth,
+            num_attention_heads=config.num_heads,
+            image_size=SIZE_PX,
             patch_size=14,
-            neck_hidden_sizes=list(config.stage_dims),
-            fusion_hidden_size=config.decoder_dim,
-            head_in_index=-1,
-            depth_estimation_type="metric" if max_depth_m else "relative",
-            max_depth=max_depth_m,
-        )
-    ).eval()
-    made.requires_grad_(False)
+            out_indices=[tap + 1 for tap in config.taps],
+            reshape_hidden_states=False,
+            apply_layernorm=True,
+            use_swiglu_ffn=config.swiglu,
+        ),
+        reassemble_hidden_size=config.embed_dim,
+        patch_size=14,
+        neck_hidden_sizes=list(config.stage_dims),
+        fusion_hidden_size=config.decoder_dim,
+        head_in_index=-1,
+        depth_estimation_type="metric" if max_depth_m else "relative",
+        max_depth=max_depth_m,
+    )
+    network = transformers.DepthAnythingForDepthEstimation
+    with torch.device("meta"):  # its own random weights take seconds, and are replaced
+        made = network(facts).eval()
+    assert not list(made.buffers())
+    made.to_empty(device="cpu").requires_grad_(False)
     for name, parameter in made.named_parameters():
         noise = torch.randn(parameter.shape)
         if "embeddings" in name and "projection" not in name:
