@@ -188,7 +188,7 @@ def _bmp(data: bytes) -> ImageHeader:
 _STRIPS, _TILES = (273, 279), (324, 325)  # tags of offsets and byte counts
 _SHEARED = ((16, 1), (8, 2), (16, 2))  # bits and channels
 _MARGIN_PX = 1 << 22  # tiles may be larger than a small picture
-_MAX_STRIPS = 1 << 20  # or tiles; rows of one pixel make 100 million, and nobody stores them so
+_MAX_STRIPS = 1 << 20  # or tiles; real files have thousands
 _TIFF_MODES = {0: "L", 1: "L", 2: "RGB", 3: "P", 5: "CMYK"}
 _CHANNELS = {"L": 1, "P": 1, "RGB": 3, "CMYK": 4}
 

@@ -24,7 +24,7 @@ from depth_anything_v2.image_header import (
 from depth_anything_v2.tiff_directory import exif_orientation
 
 _MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
-_ANIMATION = {b"acTL", b"fcTL", b"fdAT"}
+ANIMATION = frozenset((b"acTL", b"fcTL", b"fdAT"))  # OpenCV 4.11 crashes on damaged ones
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def without_animation(data: bytes) -> bytes:
     say, and ends the process. Raises ImageError for what `read_png` would call truncated.
     """
     chunks = list(_chunks(data))
-    kept = [chunk.whole for chunk in chunks if chunk.kind not in _ANIMATION]
+    kept = [chunk.whole for chunk in chunks if chunk.kind not in ANIMATION]
     return data if len(kept) == len(chunks) else b"".join([data[:8], *kept])
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from depth_anything_v2.config import METRIC
 from depth_anything_v2.depth_map import DepthMap, FloatArray
 from depth_anything_v2.errors import InputError
+from depth_anything_v2.image_png import ANIMATION
 from serve import png
 from serve.depth_meta import MAX_JSON_BYTES, check_size
 from serve.errors import DepthFileError
@@ -28,7 +29,6 @@ KITTI_STEP_M = 1 / 256  # KITTI's unit: 80 m and more, where millimetres end at 
 _SMALLEST_RANGE = 1e-30
 
 _ROWS = 64  # coded at a time, so that the temporaries stay in the cache
-_ANIMATION = (b"acTL", b"fcTL", b"fdAT")  # OpenCV 4.11 crashes on damaged ones
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -107,7 +107,7 @@ def decode_png(data: bytes) -> tuple[Codes, str | None]:
     for kind, body in _chunks(data):
         if kind == b"IHDR":
             width_px, height_px = _gray16_size(body)
-        elif kind in _ANIMATION:
+        elif kind in ANIMATION:
             raise DepthFileError("an animated PNG: expected one picture")
         elif kind == b"tEXt":
             keyword, _, content = body[: MAX_JSON_BYTES + 80].tobytes().partition(b"\0")

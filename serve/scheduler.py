@@ -131,7 +131,7 @@ class Scheduler:
 
         Raises NoProgram, InputError, QueueFull, Expired, Closed or OutOfService.
         """
-        check(tensor, size, deadline_s, self.sizes)
+        check(tensor, size, deadline_s, self._state.queues)
         now_s = time.monotonic()
         expires_s = math.inf if deadline_s is None else now_s + deadline_s
         # Half of the deadline at most goes into waiting for others.
