@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from compile.errors import CompileError
-from depth_anything_v2.command import command_line, guarded
+from depth.command import command_line, guarded
 from depth_anything_v2.config import MODELS, model_named
 from serve.errors import ServeError
 from serve.options import DRY_RUN, FAIL_FAST, OUTPUT_SIZE, PREPROCESS, RETRY_FAILED
 
 if TYPE_CHECKING:
-    from compile.cache import Cache
+    from compile.on_demand import Cache
     from serve.engine import Engine
-
 app = command_line()
 
 
@@ -65,8 +64,8 @@ def inference(
     the same bytes with the same settings, is kept. Ctrl-C, SIGTERM or, on EC2, the notice that a
     spot instance is taken back finishes the images under way.
     """
-    from serve.folder import FolderJob
-    from serve.folder_cli import run
+    from serve.folder.cli import run
+    from serve.folder.job import FolderJob
 
     cache = _cache(artifacts, model, checkpoint, target, precision, input)
     remark, stand_in = cache.weights.remark, cache.weights.stand_in
@@ -85,8 +84,8 @@ def _cache(
     precision: str,
     images: Path,
 ) -> Cache:
-    from compile.cache import Cache
-    from compile.targets import host_target
+    from compile.on_demand import Cache
+    from compile.targets.table import host_target
     from compile.weights import choose
 
     host_target(target, precision)

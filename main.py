@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from compile.cli import app as compile_app
 from compile.errors import CompileError
-from depth_anything_v2.checkpoints_cli import app as checkpoints_app
-from depth_anything_v2.command import command_line, guarded
+from compile.weights_cli import app as checkpoints_app
+from depth.command import command_line, guarded
 from inference import inference
 from run import run
 from serve.cli import app as serve_app

@@ -7,9 +7,9 @@ from pathlib import Path
 import typer
 
 from compile.errors import CompileError
-from depth_anything_v2.command import command_line, guarded
+from depth.command import command_line, guarded
+from depth.sizes import SHORT_SIDE_PX
 from depth_anything_v2.config import CONFIGS
-from depth_anything_v2.sizes import SHORT_SIDE_PX
 from serve.errors import ServeError
 
 app = command_line()
@@ -31,13 +31,13 @@ def run(
     Weights are read from checkpoints/, where upstream expects them, or downloaded if their licence
     allows every use.
     """
-    from compile.cache import Cache
+    from compile.on_demand import Cache
     from compile.weights import choose
     from depth_anything_v2.config import model_named
     from serve.engine import Engine
-    from serve.folder_cli import shown
+    from serve.folder.cli import shown
+    from serve.folder.pictures import PictureJob, run_pictures
     from serve.library import Library
-    from serve.pictures import PictureJob, run_pictures
 
     weights = choose(model_named(encoder))
     cache = Cache(Path("artifacts"), weights, "openvino", "fp32", images=img_path)

@@ -7,15 +7,16 @@ from typing import Optional
 
 import typer
 
-from compile.build_cli import IMAGES, MAX_PHOTOGRAPHS, build
+from compile.build.cli import IMAGES, build
+from compile.build.request import MAX_PHOTOGRAPHS
 from compile.errors import CompileError, ParityError
-from compile.job_cli import job
-from compile.plan_cli import plan
-from compile.precision_cli import precision as forecast_precision
-from compile.preflight_cli import preflight
-from compile.store_cli import list_, promote, pull, push
-from depth_anything_v2.artifact import Artifact, read_artifact
-from depth_anything_v2.command import command_line, ends_on_sigterm, guarded
+from compile.job.cli import job
+from compile.plan.cli import plan
+from compile.precision.cli import precision as forecast_precision
+from compile.preflight.cli import preflight
+from depth.artifact.manifest import Artifact, read_artifact
+from depth.command import command_line, ends_on_sigterm, guarded
+from depth.store.cli import list_, promote, pull, push
 
 app = command_line(no_args_is_help=True)
 
@@ -62,10 +63,10 @@ def parity(
 
     Prints a table; the exit code is 1 if a program is over its limit.
     """
-    from compile.device_parity import keep
-    from compile.probes import photographs
-    from compile.progress import steps
-    from compile.reparity import check_where, reparity
+    from compile.parity.again import check_where, reparity
+    from compile.parity.device import keep
+    from compile.parity.probes import photographs
+    from depth.console import steps
 
     opened = read_artifact(artifact)
     check_where(opened, on_device)

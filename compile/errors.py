@@ -8,8 +8,6 @@ CompileError
 ├── ParityError     the saved program does not give the reference's numbers
 ├── PrecisionError  no precision mode keeps the numbers, by forecast
 ├── PreflightError  the target's compiler or its device would refuse a program
-├── StoreError      a store of artifacts cannot be used, or what it holds is damaged
-│   └── TooLargeError  an object is larger than its kind ever is
 └── TargetError     no such target, or a precision it does not have (also a ValueError)
 """
 
@@ -48,14 +46,6 @@ class PrecisionError(CompileError):
 
 class PreflightError(CompileError):
     """The target's compiler or its device would refuse a program."""
-
-
-class StoreError(CompileError):
-    """A store of artifacts cannot be used, or what it holds is damaged."""
-
-
-class TooLargeError(StoreError):
-    """An object in a store is larger than its kind ever is."""
 
 
 class TargetError(CompileError, ValueError):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from depth_anything_v2.checkpoint import Checkpoint
+from depth.weights.checkpoint import Checkpoint
 from depth_anything_v2.config import Model
+from depth_anything_v2.layouts import load_weights
 from depth_anything_v2.network import DepthAnything
-from depth_anything_v2.weights import load_weights
 
 
 def specialise(model: Model, checkpoint: Checkpoint, size: tuple[int, int]) -> DepthAnything:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from depth_anything_v2.artifact import Artifact, Program
+from depth.artifact.manifest import Artifact, Program
 
 VERDICTS = {True: "passed", False: "FAILED", None: "not measured: needs the device"}
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
 from compile.errors import BuildError
-from depth_anything_v2.errors import first_line
+from depth.errors import first_line
 
 OPSET = 17  # ONNX: the first with LayerNormalization, the last that torch 1.13 exports
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from depth_anything_v2.artifact import CheckpointFacts
-from depth_anything_v2.config import UNTRAINED, Model, model_named
-from depth_anything_v2.digest import sha256_file
-from depth_anything_v2.download import fetch
-from depth_anything_v2.errors import CheckpointError, DownloadError
-from depth_anything_v2.registry import PUBLISHED, by_sha256
+from depth.artifact.manifest import CheckpointFacts
+from depth.errors import CheckpointError, DownloadError
+from depth.family import UNTRAINED
+from depth.files import sha256_file
+from depth.weights.download import fetch
+from depth.weights.registry import PUBLISHED, by_sha256
+from depth_anything_v2.config import Model, model_named
 
 if TYPE_CHECKING:
-    from depth_anything_v2.checkpoint import Checkpoint
-
+    from depth.weights.checkpoint import Checkpoint
 WANTED_MODEL = "vits"  # what runs if no model is named
 DEFAULT_MODEL = "demo"  # what runs then if its weights cannot be had
 BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints" / "demo" / "demo.safetensors"
@@ -92,8 +92,8 @@ def read(model: Model, given: Optional[str], folder: Path = CHECKPOINTS) -> Chec
     Raises CheckpointError if there are none, with what to do, or if they are published as another
     model's: those of vits fit vits-metric-indoor, and would pass for metres.
     """
-    from depth_anything_v2.checkpoint import read_checkpoint
-    from depth_anything_v2.untrained import untrained_checkpoint
+    from compile.untrained import untrained_checkpoint
+    from depth.weights.checkpoint import read_checkpoint
 
     if given == UNTRAINED:
         return untrained_checkpoint(model)

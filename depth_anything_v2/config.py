@@ -9,15 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from depth_anything_v2.errors import InputError
-
-PATCH_PX = 14  # side of one patch
-NATIVE_GRID = 37  # patches per side of the position embedding in every checkpoint: 518 / 14
-
-RELATIVE = "relative_inverse"  # inverse depth without unit: larger is nearer
-METRIC = "metric"  # metres
-
-UNTRAINED = "untrained"  # the name of fixed-seed weights, in commands and in results
+from depth.errors import InputError
+from depth.family import METRIC, RELATIVE
 
 
 @dataclass(frozen=True)

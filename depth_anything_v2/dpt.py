@@ -11,14 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from depth.errors import InputError
+from depth.maps.depth_map import FloatArray
+from depth.postprocess import resize_depth
+from depth.preprocess import prepare
+from depth.sizes import SHORT_SIDE_PX, exact_size
 from depth_anything_v2.config import CONFIGS
-from depth_anything_v2.depth_map import FloatArray
-from depth_anything_v2.errors import InputError
+from depth_anything_v2.layouts import load_weights
 from depth_anything_v2.network import DepthAnything
-from depth_anything_v2.postprocess import resize_depth
-from depth_anything_v2.preprocess import prepare
-from depth_anything_v2.sizes import SHORT_SIDE_PX, exact_size
-from depth_anything_v2.weights import load_weights
 
 
 class DepthAnythingV2(nn.Module):

@@ -6,10 +6,11 @@ from typing import Optional
 
 from torch import Tensor, nn
 
-from depth_anything_v2.config import NATIVE_GRID, PATCH_PX, ModelConfig
-from depth_anything_v2.decoder import Decoder
-from depth_anything_v2.encoder import Encoder
-from depth_anything_v2.sizes import check_size
+from depth.family import NATIVE_GRID, PATCH_PX
+from depth.network.dpt import Decoder
+from depth.network.vit import Encoder
+from depth.sizes import check_size
+from depth_anything_v2.config import ModelConfig
 
 
 class DepthAnything(nn.Module):

@@ -11,16 +11,16 @@ from functools import partial
 from threading import Lock
 from typing import Callable, Optional
 
-from depth_anything_v2.depth_map import FloatArray
-from depth_anything_v2.errors import DepthAnythingError, first_line
-from serve.cores import RUNS_PER_CORE
-from serve.errors import RuntimeFailure, ServeError
+from depth.artifact.manifest import ProgramKey
+from depth.errors import DepthAnythingError, first_line
+from depth.maps.depth_map import FloatArray
+from serve.errors import Action, RuntimeFailure, ServeError
 from serve.library import Library
-from serve.neuron_status import Action
-from serve.runtimes import Runtime, core_count, open_on_core, open_runtime
+from serve.runtimes.neuron_cores import RUNS_PER_CORE
+from serve.runtimes.table import Runtime, core_count, open_on_core, open_runtime
 from serve.scheduling.core import Reopen
 from serve.scheduling.limits import Limits
-from serve.scheduling.worker import ProgramKey, Worker
+from serve.scheduling.worker import Worker
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import typer
 
-from depth_anything_v2.command import command_line, guarded
-from serve.bench_cli import bench
-from serve.doctor_cli import doctor
+from depth.command import command_line, guarded
+from serve.bench.cli import bench
+from serve.doctor.cli import doctor
 from serve.errors import ServeError
 from serve.options import DRY_RUN, FAIL_FAST, OUTPUT_SIZE, PREPROCESS, RETRY_FAILED
 
@@ -54,10 +54,10 @@ def folder(
     the same bytes with the same settings, is kept. Ctrl-C, SIGTERM or, on EC2, the notice that a
     spot instance is taken back finishes the images under way.
     """
-    from depth_anything_v2.artifact import read_artifact
+    from depth.artifact.manifest import read_artifact
     from serve.engine import Engine
-    from serve.folder import FolderJob
-    from serve.folder_cli import run
+    from serve.folder.cli import run
+    from serve.folder.job import FolderJob
     from serve.library import Library
 
     library = Library(

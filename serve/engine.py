@@ -11,7 +11,11 @@ from typing import Callable, Optional
 
 import numpy as np
 
-from depth_anything_v2.depth_map import (
+from depth.errors import InputError
+from depth.images.header import ImageHeader
+from depth.images.read import SourceImage
+from depth.images.reduction import Needed
+from depth.maps.depth_map import (
     FULL,
     MODEL,
     OUTPUT_SIZES,
@@ -19,19 +23,15 @@ from depth_anything_v2.depth_map import (
     FloatArray,
     Provenance,
 )
-from depth_anything_v2.errors import InputError
-from depth_anything_v2.image import SourceImage
-from depth_anything_v2.image_header import ImageHeader
-from depth_anything_v2.image_reduction import Needed
-from depth_anything_v2.postprocess import resize_depth
-from depth_anything_v2.preprocess import FAST, PREPARE, REFERENCE
-from depth_anything_v2.sizes import SHORT_SIDE_PX
+from depth.postprocess import resize_depth
+from depth.preprocess import FAST, PREPARE, REFERENCE
+from depth.sizes import SHORT_SIDE_PX
 from serve.backend import Backend, OpenBackend, open_backend
-from serve.cores import check_same_process
 from serve.errors import Closed, RuntimeFailure
 from serve.library import Library, Size
-from serve.scheduler import Scheduler
+from serve.runtimes.neuron_cores import check_same_process
 from serve.scheduling.request import Pending
+from serve.scheduling.scheduler import Scheduler
 from serve.shapes import EXACT, POLICIES, program_size
 
 MANY = 1_000_000

@@ -2,7 +2,6 @@
 
 ServeError
 ├── Closed            the scheduler takes no more work, or dropped what had not begun
-├── DepthFileError    a depth file cannot be written, or is not one that can be read
 ├── Expired           a request's deadline passed before a core was free
 ├── JobError          a folder job cannot keep its manifest, or another one has the folder
 ├── NoImages          there is nothing to do
@@ -15,9 +14,20 @@ ServeError
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Optional
 
-from serve.neuron_status import Action
+
+class Action(Enum):
+    """What to do about a failed load or run."""
+
+    RETRY = "retry"  # run it again, here or on another core
+    BACK_PRESSURE = "back-pressure"  # send less: refuse or delay new requests
+    UNLOAD = "unload"  # make room: unload a program, then try again
+    RECYCLE = "recycle"  # open the runtime again, in a new process if need be
+    REPLACE = "replace"  # take the core out of service; an operator has to look at the machine
+    REQUEST_FAULT = "request fault"  # the input is at fault; trying again will not help
+    ARTIFACT_FAULT = "artifact fault"  # the program is at fault: compile again
 
 
 class ServeError(Exception):
@@ -26,10 +36,6 @@ class ServeError(Exception):
 
 class Closed(ServeError):
     """The scheduler is closed: it takes no more work, and dropped what had not begun."""
-
-
-class DepthFileError(ServeError):
-    """A depth file cannot be written, or is missing, damaged, or says something else."""
 
 
 class Expired(ServeError):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Callable, Optional
 
-from depth_anything_v2.artifact import Artifact, Manifest, Program
-from depth_anything_v2.verification import BUILT, FAILED, state
+from depth.artifact.manifest import Artifact, Manifest, Program, ProgramKey
+from depth.artifact.verification import BUILT, FAILED, state
 from serve.errors import NoProgram, Refused
-from serve.scheduling.worker import ProgramKey
 from serve.servable import unservable
 
 Size = tuple[int, int]  # (height, width) px

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from depth_anything_v2.artifact import DECODER, ENCODER, FUSED, Manifest, Program
-from depth_anything_v2.config import METRIC, PATCH_PX, RELATIVE
-from depth_anything_v2.errors import InputError
-from depth_anything_v2.preprocess import INTERPOLATION, MEAN, NORMALISATION, REFERENCE, STD
-from depth_anything_v2.sizes import MAX_PATCHES, check_size
+from depth.artifact.manifest import DECODER, ENCODER, FUSED, Manifest, Program
+from depth.errors import InputError
+from depth.family import METRIC, PATCH_PX, RELATIVE
+from depth.preprocess import INTERPOLATION, MEAN, NORMALISATION, REFERENCE, STD
+from depth.sizes import MAX_PATCHES, check_size
 
 _PREPROCESS = {
     "mode": REFERENCE,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
-from depth_anything_v2.sizes import SHORT_SIDE_PX, exact_size
+from depth.sizes import SHORT_SIDE_PX, exact_size
 from serve.errors import NoProgram
 
 EXACT, BUCKETS = "exact", "buckets"

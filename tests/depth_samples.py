@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from depth_anything_v2.config import METRIC, RELATIVE
-from depth_anything_v2.depth_map import DepthMap, FloatArray, Provenance
-from serve.depth_formats import CODECS
+from depth.family import METRIC, RELATIVE
+from depth.maps.depth_map import DepthMap, FloatArray, Provenance
+from depth.maps.formats import CODECS
 
 KINDS = (RELATIVE, METRIC)
 SOURCE: dict[str, Any] = {"path": "in/dépôt.jpg", "width_px": 7, "sha256": "ab" * 32}

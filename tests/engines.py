@@ -11,15 +11,14 @@ from weakref import WeakSet
 
 import numpy as np
 
-from depth_anything_v2.artifact import Artifact, Program, parse_manifest
-from depth_anything_v2.depth_map import FloatArray
-from depth_anything_v2.image import decode_image
+from depth.artifact.manifest import Artifact, Program, ProgramKey, parse_manifest
+from depth.images.read import decode_image
+from depth.maps.depth_map import FloatArray
 from serve.engine import Engine, Prepared
 from serve.library import Library, Size
-from serve.runtime_simulated import simulated_depth
-from serve.scheduling.worker import ProgramKey
 from tests.folder_jobs import GOLDEN
 from tests.hostile import encoded, picture
+from tests.simulated import simulated_depth
 
 
 def library_of(keys: Sequence[ProgramKey], builds: bool = False) -> Library:

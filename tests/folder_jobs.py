@@ -12,14 +12,13 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from depth_anything_v2.artifact import Artifact, parse_manifest
-from depth_anything_v2.depth_map import FloatArray
+from depth.artifact.manifest import Artifact, parse_manifest
+from depth.maps.depth_map import FloatArray
 from serve.backend import Backend, ProgramWorker
 from serve.engine import Engine
-from serve.errors import RuntimeFailure
-from serve.folder import FolderJob
+from serve.errors import Action, RuntimeFailure
+from serve.folder.job import FolderJob
 from serve.library import Library, Size
-from serve.neuron_status import Action
 from serve.shapes import BUCKETS
 from tests.hostile import encoded, picture
 
@@ -85,7 +84,7 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def main() -> None:
-    from serve.folder_cli import run
+    from serve.folder.cli import run
 
     source, output, duration_s = sys.argv[1:]
     sys.exit(run(make_engine(float(duration_s)), FolderJob(Path(source), Path(output))))

@@ -8,7 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Optional
 
-from depth_anything_v2.registry import APACHE, PublishedFile
+from depth.weights.registry import APACHE, PublishedFile
 
 WEIGHTS = bytes(range(256)) * 64
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()

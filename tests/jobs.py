@@ -13,12 +13,12 @@ from typing import Optional
 
 import pytest
 
+from compile.build.package import is_whole
 from compile.cli import main
-from compile.package import is_whole
-from compile.store.catalogue import rows
-from compile.store.objects import open_store
 from compile.weights import BUNDLED
-from depth_anything_v2.artifact import Artifact, read_artifact
+from depth.artifact.manifest import Artifact, read_artifact
+from depth.store.catalogue import rows
+from depth.store.objects import open_store
 
 SOURCE = "0" * 64
 STEPS = ["fetch", "preflight", "precision", "build", "push"]
@@ -59,7 +59,7 @@ def prepare(folder: Path, patch: pytest.MonkeyPatch) -> None:
     Also, somebody who edits our code while tests run shall not make them build again.
     """
     patch.chdir(folder)
-    patch.setattr("compile.package.source_sha256", lambda: SOURCE)
+    patch.setattr("compile.build.package.source_sha256", lambda: SOURCE)
     shutil.copyfile(BUNDLED, folder / "weights.safetensors")
     (folder / "images").mkdir()
     (folder / "store").mkdir()

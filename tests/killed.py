@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-_LOADED = ("compile.cli", "compile.job.run", "compile.onnx", "compile.store.folder")
-_LOADED += ("compile.store.s3",)
+_LOADED = ("compile.cli", "compile.job.run", "compile.targets.onnx", "depth.store.folder")
+_LOADED += ("depth.store.s3",)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _serve() -> None:
-    from compile import package
+    from compile.build.package import package
     from tests.jobs import SOURCE
 
     for name in _LOADED:

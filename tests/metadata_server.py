@@ -122,7 +122,7 @@ def start(place: Path, address: str, *command: object, **environment: str) -> su
 
 
 def main() -> None:
-    from serve import spot
+    from serve.jobs import spot
 
     _, connections, command, *arguments = sys.argv
     log = open(connections, "w", buffering=1)  # noqa: SIM115, PTH123  # kept as long as the process

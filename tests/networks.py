@@ -10,12 +10,13 @@ from typing import Any, Optional
 import torch
 from torch import Tensor
 
-from compile.build import Request, build
-from depth_anything_v2.artifact import Artifact, Manifest, dump_manifest, read_artifact
+from compile.build.build import build
+from compile.build.request import Request
+from compile.untrained import untrained_checkpoint
+from depth.artifact.manifest import Artifact, Manifest, dump_manifest, read_artifact
+from depth.files import sha256_file
 from depth_anything_v2.config import MODELS, Model, ModelConfig
-from depth_anything_v2.digest import sha256_file
 from depth_anything_v2.network import DepthAnything
-from depth_anything_v2.untrained import untrained_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = MODELS["demo"]

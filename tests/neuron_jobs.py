@@ -18,14 +18,14 @@ from typing import Any, Callable, Optional
 import pytest
 import torch
 
-from depth_anything_v2.artifact import Artifact, Program
-from serve import neuron_program
+from depth.artifact.manifest import Artifact, Program
 from serve.backend import OpenBackend, open_backend
-from serve.batch import Entry, Report
 from serve.engine import Engine
-from serve.folder import FolderJob, run_folder
+from serve.folder.job import FolderJob, run_folder
+from serve.jobs.batch import Entry, Report
 from serve.library import Library, Size
-from serve.neuron_program import OnCore
+from serve.runtimes import neuron_program
+from serve.runtimes.neuron_program import OnCore
 from serve.shapes import BUCKETS
 from tests.hostile import encoded, picture
 from tests.neuron_machine import TRACEBACK

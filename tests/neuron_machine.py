@@ -14,8 +14,8 @@ from typing import Any, Callable
 
 import pytest
 
-from serve import cores
 from serve.errors import RuntimeFailure
+from serve.runtimes import neuron_cores as cores
 
 GIB = 1 << 30
 # How torch passes on what an operator raised.

@@ -19,13 +19,14 @@ import pytest
 import torch
 from torch import nn
 
-from compile.build import Request, build
+from compile.build.build import build
+from compile.build.request import Request
 from compile.lowering.passes import lower
-from compile.targets import NEURON_PASSES
-from depth_anything_v2.artifact import Artifact, read_artifact
+from compile.targets.table import NEURON_PASSES
+from compile.untrained import untrained_checkpoint
+from depth.artifact.manifest import Artifact, read_artifact
+from depth.maps.depth_map import FloatArray
 from depth_anything_v2.config import Model
-from depth_anything_v2.depth_map import FloatArray
-from depth_anything_v2.untrained import untrained_checkpoint
 from tests.networks import TINY, network
 from tests.neuron_machine import Machine, device
 from tests.neuron_standin import GOOD_INF1, IS_1_13, pretend
@@ -47,9 +48,9 @@ class Lane:
 
 
 LANE = (
-    Lane("inf1", "torch_neuron", "serve.runtime_neuron", 4, GOOD_INF1, "Inf1", "wrong numbers")
+    Lane("inf1", "torch_neuron", "serve.runtimes.neuron", 4, GOOD_INF1, "Inf1", "wrong numbers")
     if IS_1_13
-    else Lane("inf2", "torch_neuronx", "serve.runtime_neuronx", 2, GOOD_INF2, "Inf2", "do not run")
+    else Lane("inf2", "torch_neuronx", "serve.runtimes.neuronx", 2, GOOD_INF2, "Inf2", "do not run")
 )
 
 

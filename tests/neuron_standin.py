@@ -17,8 +17,8 @@ from torch import nn
 from compile.lowering.network import OpenNetwork
 from compile.lowering.passes import lower
 from compile.neuron import host
-from compile.neuron.program import Settings
-from compile.targets import NEURON_PASSES
+from compile.targets.protocols import Settings
+from compile.targets.table import NEURON_PASSES
 from tests.networks import ROOT, TINY, network
 
 STANDINS = ROOT / "tests/standins"

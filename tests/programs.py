@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from compile import openvino
-from compile.build import Request, build
-from depth_anything_v2.artifact import Artifact, read_artifact
+from compile.build.build import build
+from compile.build.request import Request
+from compile.targets import openvino
+from compile.untrained import untrained_checkpoint
+from depth.artifact.manifest import Artifact, read_artifact
 from depth_anything_v2.config import MODELS
-from depth_anything_v2.untrained import untrained_checkpoint
 
 DEMO = MODELS["demo"]
 SIZES = ((56, 70), (70, 56))  # small enough to build in a second

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from compile.quantisation import Inputs
-from compile.targets import TARGETS, Calibrated, Limit
-from depth_anything_v2.depth_map import FloatArray
+from compile.targets.protocols import Inputs, Limit
+from compile.targets.table import TARGETS, Calibrated
+from depth.maps.depth_map import FloatArray
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from itertools import count
 
 import pytest
 
-from compile.store.s3 import S3Store
+from depth.store.s3 import S3Store
 
 _numbers = count()
 

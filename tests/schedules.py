@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from depth_anything_v2.depth_map import FloatArray
-from serve.runtime_simulated import RUN, Device, Fault, Model, simulated_depth
-from serve.scheduler import Scheduler
+from depth.artifact.manifest import ProgramKey
+from depth.maps.depth_map import FloatArray
+from serve.library import Size
 from serve.scheduling.core import Core
 from serve.scheduling.dispatcher import Dispatcher
 from serve.scheduling.job import Job, Outcome
 from serve.scheduling.limits import Limits
 from serve.scheduling.request import Pending, Request
-from serve.scheduling.worker import ProgramKey, Size
+from serve.scheduling.scheduler import Scheduler
+from tests.simulated import RUN, Device, Fault, Model, simulated_depth
 
 LYING, STANDING, SQUARE = (28, 42), (42, 28), (28, 28)
 WAIT_S = 20.0  # for what should take milliseconds

@@ -10,9 +10,7 @@ from typing import Any, Optional
 
 import pytest
 
-from compile.store.names import manifest_key, object_key
-from compile.store.objects import ObjectStore, open_store
-from depth_anything_v2.artifact import (
+from depth.artifact.manifest import (
     Artifact,
     Manifest,
     ParityLimit,
@@ -21,8 +19,10 @@ from depth_anything_v2.artifact import (
     parse_manifest,
     read_artifact,
 )
-from depth_anything_v2.digest import sha256_bytes
-from depth_anything_v2.verification import Verification, write_verification
+from depth.artifact.verification import Verification, write_verification
+from depth.files import sha256_bytes
+from depth.store.names import manifest_key, object_key
+from depth.store.objects import ObjectStore, open_store
 from tests import s3_server
 
 GOLDEN = (Path(__file__).parent / "data/golden-manifest.json").read_bytes()

@@ -26,16 +26,16 @@ NETWORK = {"checkpoint", "decoder", "dpt", "encoder", "network", "untrained", "w
 # Of compile, what must load without torch.
 LIGHT_COMPILE = ("cache", "cli", "errors", "package", "targets", "weights")
 # Of serve, what may load torch.
-HEAVY_SERVE = {"serve.runtime_torchscript", "serve.neuron_program"}
-HEAVY_SERVE |= {"serve.runtime_neuron", "serve.runtime_neuronx"}
+HEAVY_SERVE = {"serve.runtimes.torchscript", "serve.runtimes.neuron_program"}
+HEAVY_SERVE |= {"serve.runtimes.neuron", "serve.runtimes.neuronx"}
 
 # Packages that not everybody has: the one file of each package of ours that may know them.
 OPTIONAL = {
-    "nncf": {"compile/openvino_int8.py"},
-    "openvino": {"compile/openvino.py", "serve/runtime_openvino.py"},
-    "onnxruntime": {"compile/onnx.py", "serve/runtime_onnxruntime.py"},
-    "torch_neuron": {"compile/inf1.py", "serve/runtime_neuron.py"},
-    "torch_neuronx": {"compile/inf2.py", "serve/runtime_neuronx.py"},
+    "nncf": {"compile/int8/nncf.py"},
+    "openvino": {"compile/targets/openvino.py", "serve/runtimes/openvino.py"},
+    "onnxruntime": {"compile/targets/onnx.py", "serve/runtimes/onnxruntime.py"},
+    "torch_neuron": {"compile/neuron/inf1.py", "serve/runtimes/neuron.py"},
+    "torch_neuronx": {"compile/neuron/inf2.py", "serve/runtimes/neuronx.py"},
 }
 OTHER_OPTIONAL = {"boto3", "botocore", "fastapi", "onnx", "ray", "starlette", "transformers"}
 OTHER_OPTIONAL |= {"matplotlib", "torchvision", "uvicorn"}
@@ -128,7 +128,7 @@ def test_serving_never_imports_the_network(path: Path) -> None:
 @every(TOOL_FILES)
 def test_making_the_demo_checkpoint_needs_only_the_model_and_the_preview(path: Path) -> None:
     assert not imported_from(path, "compile")
-    assert imported_from(path, "serve") <= {"serve.preview"}
+    assert imported_from(path, "serve") <= {"depth.maps.preview"}
 
 
 @every([*OURS, *TESTS])

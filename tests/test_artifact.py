@@ -12,13 +12,13 @@ from typing import Any, Callable
 
 import pytest
 
-from depth_anything_v2.artifact import (
+from depth.artifact.manifest import (
     Artifact,
     dump_manifest,
     parse_manifest,
     read_artifact,
 )
-from depth_anything_v2.errors import ArtifactError
+from depth.errors import ArtifactError
 
 GOLDEN = (Path(__file__).parent / "data/golden-manifest.json").read_bytes()
 # Its program files.

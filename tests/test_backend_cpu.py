@@ -10,13 +10,12 @@ from threading import Barrier
 import numpy as np
 import pytest
 
-from depth_anything_v2.depth_map import FloatArray
-from depth_anything_v2.errors import ArtifactError
+from depth.artifact.manifest import ProgramKey
+from depth.errors import ArtifactError
+from depth.maps.depth_map import FloatArray
 from serve.backend import CPU_STREAMS, open_backend
 from serve.engine import Engine
-from serve.errors import RuntimeFailure
-from serve.neuron_status import Action
-from serve.scheduling.worker import ProgramKey
+from serve.errors import Action, RuntimeFailure
 from serve.shapes import BUCKETS
 from tests.engines import Programs, image_of, images_of, is_depth_of, library_of
 from tests.schedules import WAIT_S

@@ -18,11 +18,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from depth_anything_v2.artifact import Artifact, read_artifact
-from depth_anything_v2.depth_map import FloatArray
-from depth_anything_v2.errors import InputError
-from serve import runtimes
+from depth.artifact.manifest import Artifact, read_artifact
+from depth.errors import InputError
+from depth.maps.depth_map import FloatArray
 from serve.bench import gemm
+from serve.bench.cli import bench
 from serve.bench.cold import ColdStart, Parts
 from serve.bench.folder import folder_measure
 from serve.bench.network import images_per_s, latencies_ms, noise
@@ -31,7 +31,7 @@ from serve.bench.run import common_size
 from serve.bench.samples import percentiles, ratio
 from serve.bench.table import utilisation
 from serve.bench.turns import take_turns
-from serve.bench_cli import bench
+from serve.doctor.diagnosis import table as runtimes
 from serve.errors import NoImages, Refused, RuntimeFailure
 from serve.library import Library
 from tests import stored_artifacts

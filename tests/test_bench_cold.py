@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from depth_anything_v2.artifact import Artifact
+from depth.artifact.manifest import Artifact
 from serve.bench import cold
 from serve.bench.cold import cold_start
 from serve.errors import RuntimeFailure

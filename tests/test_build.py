@@ -16,16 +16,17 @@ import pytest
 import torch
 from PIL import Image
 
-from compile.build import build
+from compile.build.build import build
+from compile.build.package import source_sha256
 from compile.errors import BuildError, ParityError, TargetError
-from compile.package import source_sha256
-from compile.probes import photographs
+from compile.parity.probes import photographs
 from compile.specialise import specialise
-from compile.targets import TARGETS, Limit, Target, builder, target_named
-from depth_anything_v2.artifact import MANIFEST, Artifact, read_artifact
-from depth_anything_v2.errors import CheckpointError, InputError
-from depth_anything_v2.untrained import untrained_checkpoint
-from depth_anything_v2.verification import VERIFIED_FILE
+from compile.targets.protocols import Limit
+from compile.targets.table import TARGETS, Target, builder, target_named
+from compile.untrained import untrained_checkpoint
+from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
+from depth.artifact.verification import VERIFIED_FILE
+from depth.errors import CheckpointError, InputError
 from tests.networks import DEMO, ROOT, SIZE, TINY_MODEL, build_demo, request
 from tests.programs import needs_arithmetic
 
@@ -248,7 +249,7 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
         build(request(), tmp_path / "out")
 
 
-@pytest.mark.parametrize("place", ["tempfile.mkdtemp", "compile.build.write_reports"])
+@pytest.mark.parametrize("place", ["tempfile.mkdtemp", "compile.build.build.write_reports"])
 def test_a_folder_without_room_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -269,7 +270,7 @@ def test_what_fails_on_a_full_disk_is_told_as_that(
     def fail(*_: object) -> None:
         raise RuntimeError("unexpected pos 64 vs 0")
 
-    monkeypatch.setattr("compile.torchscript.build", fail)
+    monkeypatch.setattr("compile.targets.torchscript.build", fail)
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free_bytes))
     with pytest.raises(BuildError if told else RuntimeError) as found:
         build(request(), tmp_path)

@@ -15,16 +15,17 @@ from typing import Any
 
 import pytest
 
-from compile.build import Request, build
+from compile.build.build import build
+from compile.build.request import Request
 from compile.errors import CompilerError, PreflightError
-from compile.lowering.passes import Costs
 from compile.neuron import host
 from compile.preflight import check
-from compile.targets import NEURON_PASSES, TARGETS, builder, default_precision
-from depth_anything_v2.artifact import MANIFEST, Artifact, Program, read_artifact
+from compile.preflight.costs import Costs
+from compile.targets.table import NEURON_PASSES, TARGETS, builder, default_precision
+from compile.untrained import untrained_checkpoint
+from depth.artifact.manifest import MANIFEST, Artifact, Program, read_artifact
+from depth.artifact.verification import read_verification, state
 from depth_anything_v2.config import Model
-from depth_anything_v2.untrained import untrained_checkpoint
-from depth_anything_v2.verification import read_verification, state
 from serve.cli import main as serve
 from serve.errors import Refused
 from serve.library import Library

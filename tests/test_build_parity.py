@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compile.build import build
+from compile.build.build import build
 from compile.errors import ParityError
-from compile.targets import TARGETS, Limit, Run, Target
-from depth_anything_v2.artifact import read_artifact
-from depth_anything_v2.depth_map import FloatArray
+from compile.targets.protocols import Limit, Run
+from compile.targets.table import TARGETS, Target
+from depth.artifact.manifest import read_artifact
+from depth.maps.depth_map import FloatArray
 from tests.networks import SIZE, request
 
 

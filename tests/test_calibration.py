@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compile.calibration import MAX_IMAGES, Calibration, batches, choose
-from compile.probes import photographs
-from depth_anything_v2.digest import sha256_bytes, sha256_file
-from depth_anything_v2.errors import ImageError, InputError
-from depth_anything_v2.image import read_image
-from depth_anything_v2.preprocess import prepare
+from compile.int8.images import MAX_IMAGES, Calibration, batches, choose
+from compile.parity.probes import photographs
+from depth.errors import ImageError, InputError
+from depth.files import sha256_bytes, sha256_file
+from depth.images.read import read_image
+from depth.preprocess import prepare
 from tests.quantiser_standin import pictures
 
 SIZE = (28, 42)

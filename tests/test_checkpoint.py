@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from depth_anything_v2.checkpoint import read_checkpoint
-from depth_anything_v2.errors import CheckpointError
+from depth.errors import CheckpointError
+from depth.weights.checkpoint import read_checkpoint
 
 STATE = {"encoder.a": torch.arange(6.0).reshape(2, 3), "decoder.b": torch.ones(1)}
 

@@ -15,8 +15,8 @@ _SAYS = """
 import logging, os, sys
 from pathlib import Path
 import typer
-from depth_anything_v2.command import command_line, guarded
-from depth_anything_v2.errors import InputError
+from depth.command import command_line, guarded
+from depth.errors import InputError
 app = command_line()
 @app.command()
 def say(folder: Path) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from compile.cache import Cache
 from compile.errors import BuildError
+from compile.on_demand import Cache
+from compile.untrained import untrained_checkpoint
 from compile.weights import BUNDLED, Weights
-from depth_anything_v2.artifact import Artifact, CheckpointFacts, ParityLimit, read_artifact
-from depth_anything_v2.checkpoint import read_checkpoint
-from depth_anything_v2.digest import sha256_file
-from depth_anything_v2.untrained import untrained_checkpoint
+from depth.artifact.manifest import Artifact, CheckpointFacts, ParityLimit, read_artifact
+from depth.files import sha256_file
+from depth.weights.checkpoint import read_checkpoint
 from tests.networks import DEMO, SIZE, build_demo, rewrite
 
 WEIGHTS = Weights("demo", BUNDLED)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from compile.cli import main
-from depth_anything_v2.artifact import Artifact, ParityLimit, read_artifact
-from depth_anything_v2.digest import sha256_bytes
+from depth.artifact.manifest import Artifact, ParityLimit, read_artifact
+from depth.files import sha256_bytes
 from tests.fresh_python import run_python
 from tests.networks import ROOT, build_demo, rewrite
 
@@ -243,7 +243,7 @@ def test_parity_fails_though_the_manifest_was_rewritten_to_match(
 def test_parity_refuses_other_weights(command: Command, copied: Artifact, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    from depth_anything_v2.untrained import untrained_checkpoint
+    from compile.untrained import untrained_checkpoint
     from tests.networks import DEMO
 
     other = tmp_path / "other.safetensors"

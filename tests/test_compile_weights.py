@@ -11,13 +11,13 @@ import pytest
 from huggingface_hub.utils import reset_sessions
 from safetensors.torch import save_file
 
+from compile.untrained import untrained_checkpoint
 from compile.weights import BUNDLED, Weights, choose, find, read, read_again
-from depth_anything_v2.artifact import CheckpointFacts
+from depth.artifact.manifest import CheckpointFacts
+from depth.errors import CheckpointError, InputError
+from depth.files import sha256_file
+from depth.weights.registry import PUBLISHED
 from depth_anything_v2.config import MODELS, model_named
-from depth_anything_v2.digest import sha256_file
-from depth_anything_v2.errors import CheckpointError, InputError
-from depth_anything_v2.registry import PUBLISHED
-from depth_anything_v2.untrained import untrained_checkpoint
 from tests.networks import DEMO
 
 VITS, METRIC = MODELS["vits"], MODELS["vits-metric-indoor"]

@@ -6,10 +6,9 @@ import os
 
 import pytest
 
-from serve import cores
-from serve.cores import Cores, Device, check_free, find_devices, own, share
-from serve.errors import RuntimeFailure
-from serve.neuron_status import Action
+from serve.errors import Action, RuntimeFailure
+from serve.runtimes import neuron_cores as cores
+from serve.runtimes.neuron_cores import Cores, Device, check_free, find_devices, own, share
 from tests.neuron_machine import GIB, Machine, device, forked, machine_fixture
 
 __all__ = ["machine_fixture"]

@@ -11,11 +11,11 @@ import torch
 from checkpoints.demo import evaluate
 from checkpoints.demo.losses import gradient_loss, normalise, total_loss
 from checkpoints.demo.render import render
-from depth_anything_v2.checkpoint import read_checkpoint
+from depth.errors import CheckpointError
+from depth.weights.checkpoint import read_checkpoint
 from depth_anything_v2.config import CONFIGS
-from depth_anything_v2.errors import CheckpointError
+from depth_anything_v2.layouts import load_weights
 from depth_anything_v2.network import DepthAnything
-from depth_anything_v2.weights import load_weights
 
 MOST_BYTES = 12_000_000
 

@@ -10,7 +10,7 @@ from checkpoints.demo.render import View, cast, render
 from checkpoints.demo.scenes import KINDS, SEEN, UNSEEN, build
 from checkpoints.demo.solids import BALL, BOX, CYLINDER, PLANE, ROOM
 from checkpoints.demo.world import Camera, World, turn
-from depth_anything_v2.errors import InputError
+from depth.errors import InputError
 
 SIZE = (60, 80)
 

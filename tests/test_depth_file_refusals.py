@@ -12,10 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from depth_anything_v2.errors import InputError
-from serve.depth_files import FORMATS, encode_depth, read_depth, write_depth
-from serve.depth_meta import parse
-from serve.errors import DepthFileError
+from depth.errors import DepthFileError, InputError
+from depth.maps.files import FORMATS, encode_depth, read_depth, write_depth
+from depth.maps.meta import parse
 from tests.depth_samples import SOURCE, depth_map, ramp
 
 

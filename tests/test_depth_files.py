@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 import pytest
 
-from depth_anything_v2.config import METRIC, RELATIVE
-from depth_anything_v2.depth_map import DepthMap
-from depth_anything_v2.errors import InputError
-from serve.depth_files import (
+from depth.errors import DepthFileError, InputError
+from depth.family import METRIC, RELATIVE
+from depth.maps.depth_map import DepthMap
+from depth.maps.files import (
     FORMATS,
     encode_depth,
     output_names,
@@ -29,7 +29,6 @@ from serve.depth_files import (
     read_sidecar,
     write_depth,
 )
-from serve.errors import DepthFileError
 from tests.depth_samples import KINDS, MADE_BY, SOURCE, depth_map, ramp
 
 ROOT = Path(__file__).parents[1]
@@ -217,7 +216,7 @@ def test_threads_do_not_disturb_each_other(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from serve.depth_files import write_depth
+from depth.maps.files import write_depth
 from tests.depth_samples import SOURCE, depth_map, ramp
 print("ready", flush=True)
 for high in range(1, 10**6):

@@ -16,8 +16,8 @@ import OpenEXR
 import pytest
 import tifffile
 
-from serve.depth_formats import CODECS
-from serve.errors import DepthFileError
+from depth.errors import DepthFileError
+from depth.maps.formats import CODECS
 from tests.depth_samples import pixels_for, ramp
 from tests.image_samples import chunk
 

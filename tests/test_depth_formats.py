@@ -12,11 +12,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from depth_anything_v2.config import METRIC, RELATIVE
-from depth_anything_v2.errors import InputError
-from serve.depth_formats import CODECS
-from serve.depth_png import KITTI_STEP_M, Coding, coding_for, from_codes, to_codes
-from serve.errors import DepthFileError
+from depth.errors import DepthFileError, InputError
+from depth.family import METRIC, RELATIVE
+from depth.maps.formats import CODECS
+from depth.maps.png16 import KITTI_STEP_M, Coding, coding_for, from_codes, to_codes
 from tests.depth_samples import KINDS, depth_map, pixels_for, ramp
 
 TEXT = '{"kind":"metric"}'

@@ -10,12 +10,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from depth_anything_v2.artifact import Artifact
+from depth.artifact.manifest import Artifact
+from serve.doctor.cli import doctor
 from serve.doctor.facts import DAMAGED
 from serve.doctor.gather import gather
 from serve.doctor.machine import installed, read_cpu, read_memory
 from serve.doctor.neuron import look
-from serve.doctor_cli import doctor
 from tests import stored_artifacts
 from tests.neuron_machine import Machine, device, machine_fixture
 

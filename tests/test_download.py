@@ -20,9 +20,9 @@ import pytest
 from hub_mirror import FILE, SHA256, WEIGHTS, Hub
 from huggingface_hub.utils import reset_sessions
 
-from depth_anything_v2.download import fetch
-from depth_anything_v2.errors import DownloadError, LicenceError
-from depth_anything_v2.registry import CC_BY_NC
+from depth.errors import DownloadError, LicenceError
+from depth.weights.download import fetch
+from depth.weights.registry import CC_BY_NC
 
 ROOT = Path(__file__).parent.parent
 
@@ -123,8 +123,8 @@ def test_a_killed_fetch_leaves_no_file_and_the_next_one_finishes(hub: Hub, folde
     hub.hang_up.clear()
     code = (
         "from pathlib import Path\n"
-        "from depth_anything_v2.download import fetch\n"
-        "from depth_anything_v2.registry import PublishedFile\n"
+        "from depth.weights.download import fetch\n"
+        "from depth.weights.registry import PublishedFile\n"
         f"fetch({FILE!r}, Path({str(folder)!r}))"
     )
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as process:
@@ -207,7 +207,7 @@ def test_a_file_without_known_sha256_is_fetched_with_a_warning(
     hub: Hub, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     unknown = replace(FILE, sha256=None, size_bytes=None)
-    with caplog.at_level(logging.WARNING, "depth_anything_v2.download"):
+    with caplog.at_level(logging.WARNING, "depth.weights.download"):
         assert fetch(unknown, folder).read_bytes() == WEIGHTS
     (record,) = caplog.records
     assert record.message == f"tiny.pth is unverified: no sha256 is published; it has {SHA256}"

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from depth.errors import CheckpointError, InputError
 from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.dpt import DepthAnythingV2
-from depth_anything_v2.errors import CheckpointError, InputError
 from tests.networks import network, to_upstream, weights
 
 DEMO: dict[str, Any] = {"encoder": "demo", "features": 32, "out_channels": [24, 48, 96, 192]}

@@ -15,12 +15,12 @@ from serve.backend import Backend
 from serve.engine import Engine, Prepared, Raw
 from serve.errors import Closed, Expired, NoProgram, QueueFull, RuntimeFailure
 from serve.library import Library
-from serve.runtime_simulated import RUN, Device, Fault, Model
 from serve.scheduling.limits import Limits
 from serve.shapes import BUCKETS, EXACT
 from tests.engines import depth_of, image_of, images_of, is_depth_of, library_of
 from tests.neuron_machine import forked
 from tests.schedules import HELD, LYING, SQUARE, STANDING, WAIT_S, programs
+from tests.simulated import RUN, Device, Fault, Model
 
 
 class Held:

@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compile.build import Request, build
-from depth_anything_v2.artifact import Artifact, Program, read_artifact
+from compile.build.build import build
+from compile.build.request import Request
+from compile.untrained import untrained_checkpoint
+from depth.artifact.manifest import Artifact, Program, ProgramKey, read_artifact
+from depth.maps.depth_map import FloatArray
 from depth_anything_v2.config import Model
-from depth_anything_v2.depth_map import FloatArray
-from depth_anything_v2.untrained import untrained_checkpoint
 from serve.backend import CPU_STREAMS
 from serve.engine import Engine, Prepared
 from serve.errors import RuntimeFailure
-from serve.folder import FolderJob, run_folder
+from serve.folder.job import FolderJob, run_folder
 from serve.library import Library, Size
-from serve.runtimes import Runtime, open_runtime
-from serve.scheduling.worker import ProgramKey
+from serve.runtimes.table import Runtime, open_runtime
 from serve.shapes import BUCKETS
 from tests.engines import images_of
 from tests.folder_jobs import write_images
@@ -177,7 +177,7 @@ import sys
 from typer.testing import CliRunner
 from serve.cli import app
 done = CliRunner().invoke(app, sys.argv[1:])
-loaded = [name for name in ("openvino", "torch", "serve.runtime_openvino") if name in sys.modules]
+loaded = [name for name in ("openvino", "torch", "serve.runtimes.openvino") if name in sys.modules]
 print(done.exit_code, loaded, done.output.splitlines()[-1])
 """
 
@@ -193,4 +193,4 @@ def test_a_rerun_of_a_finished_job_loads_no_program_and_no_runtime(
     assert again.stdout.startswith("0 [] 3 already there in "), again.stdout + again.stderr
     (tmp_path / "out/0/0000.json").unlink()  # the failing side: one is to be done
     again = run_python("-c", _RERUN, *map(str, words))
-    assert "0 ['openvino', 'serve.runtime_openvino'] 1 done, 2 already" in again.stdout
+    assert "0 ['openvino', 'serve.runtimes.openvino'] 1 done, 2 already" in again.stdout

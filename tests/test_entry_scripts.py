@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from compile.untrained import untrained_checkpoint
+from depth.maps.files import read_depth
+from depth.maps.preview import WARM_LAST, upstream_levels
 from depth_anything_v2.config import MODELS
-from depth_anything_v2.untrained import untrained_checkpoint
-from serve.depth_files import read_depth
-from serve.preview import WARM_LAST, upstream_levels
 from tests.hostile import encoded, picture, write_hostile_folder
 
 ROOT = Path(__file__).resolve().parent.parent

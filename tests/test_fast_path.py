@@ -14,19 +14,19 @@ import numpy.typing as npt
 import pytest
 from typer.testing import CliRunner
 
-from depth_anything_v2.artifact import Artifact
-from depth_anything_v2.errors import ImageError, InputError
-from depth_anything_v2.image import decode_image, read_image
-from depth_anything_v2.image_header import ImageHeader
-from depth_anything_v2.image_reduction import reduction
-from depth_anything_v2.postprocess import resize_depth
-from depth_anything_v2.preprocess import STD, prepare, prepare_fast
-from serve.batch import DONE, KEPT
+from depth.artifact.manifest import Artifact
+from depth.errors import ImageError, InputError
+from depth.images.header import ImageHeader
+from depth.images.read import decode_image, read_image
+from depth.images.reduction import reduction
+from depth.maps.files import encode_depth, read_depth
+from depth.maps.meta import parse
+from depth.postprocess import resize_depth
+from depth.preprocess import STD, prepare, prepare_fast
 from serve.cli import app
-from serve.depth_files import encode_depth, read_depth
-from serve.depth_meta import parse
 from serve.engine import Engine
-from serve.folder import FolderJob, run_folder
+from serve.folder.job import FolderJob, run_folder
+from serve.jobs.batch import DONE, KEPT
 from serve.library import Library
 from tests.hostile import encoded, picture
 from tests.image_samples import exif

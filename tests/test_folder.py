@@ -14,19 +14,19 @@ import torch
 from typer.testing import CliRunner
 
 from compile.specialise import specialise
-from depth_anything_v2.artifact import Artifact
-from depth_anything_v2.image import read_image
-from depth_anything_v2.postprocess import resize_depth
-from depth_anything_v2.preprocess import prepare
-from depth_anything_v2.sizes import exact_size
-from depth_anything_v2.untrained import untrained_checkpoint
-from serve.batch import DONE, FAILED, KEPT, Entry, Report
+from compile.untrained import untrained_checkpoint
+from depth.artifact.manifest import Artifact
+from depth.images.read import read_image
+from depth.maps.files import read_depth
+from depth.postprocess import resize_depth
+from depth.preprocess import prepare
+from depth.sizes import exact_size
 from serve.cli import app
-from serve.depth_files import read_depth
 from serve.engine import Engine
 from serve.errors import NoImages
-from serve.folder import FolderJob, run_folder
-from serve.job_manifest import MANIFEST
+from serve.folder.job import FolderJob, run_folder
+from serve.folder.manifest import MANIFEST
+from serve.jobs.batch import DONE, FAILED, KEPT, Entry, Report
 from serve.library import Library
 from tests.folder_jobs import write_images
 from tests.hostile import write_hostile_folder

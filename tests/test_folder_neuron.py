@@ -8,16 +8,15 @@ from threading import Barrier
 import numpy as np
 import pytest
 
-from depth_anything_v2.artifact import Artifact
-from depth_anything_v2.image import read_image
-from serve import cores as machine_cores
-from serve.batch import DONE, KEPT
+from depth.artifact.manifest import Artifact
+from depth.images.read import read_image
 from serve.engine import Raw
-from serve.errors import NoImages, Refused, RuntimeFailure
-from serve.folder import FolderJob, run_folder
+from serve.errors import Action, NoImages, Refused, RuntimeFailure
+from serve.folder.job import FolderJob, run_folder
+from serve.jobs.batch import DONE, KEPT
 from serve.library import Library
-from serve.neuron_status import Action
-from serve.runtimes import open_runtime
+from serve.runtimes import neuron_cores as machine_cores
+from serve.runtimes.table import open_runtime
 from tests.neuron_jobs import (
     EVERY_CORE,
     LOAD,

@@ -10,12 +10,12 @@ from threading import Event as Signal
 
 import pytest
 
-from depth_anything_v2.artifact import Artifact
+from depth.artifact.manifest import Artifact
 from serve.backend import Backend, open_backend
-from serve.batch import DONE, FAILED, KEPT, Entry
-from serve.errors import OutOfService, RuntimeFailure
+from serve.errors import Action, OutOfService, RuntimeFailure
+from serve.jobs.batch import DONE, FAILED, KEPT, Entry
 from serve.library import Library
-from serve.neuron_status import STATUSES, Action, Status
+from serve.runtimes.neuron_status import STATUSES, Status
 from serve.scheduling.limits import Limits
 from tests.neuron_jobs import (
     EVERY_CORE,

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from depth_anything_v2.digest import sha256_file
-from serve.batch import DONE, FAILED, KEPT, TODO, Entry
+from depth.files import sha256_file
 from serve.engine import Engine
-from serve.folder import FolderJob, run_folder
-from serve.job_manifest import MANIFEST
+from serve.folder.job import FolderJob, run_folder
+from serve.folder.manifest import MANIFEST
+from serve.jobs.batch import DONE, FAILED, KEPT, TODO, Entry
 from serve.shapes import BUCKETS
 from tests.folder_jobs import make_engine, write_images
 from tests.hostile import encoded, picture

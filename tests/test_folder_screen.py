@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from serve.batch import DONE, FAILED, Entry, OnEntry, Report
-from serve.folder_cli import shown
-from serve.stop import Stop
+from serve.folder.cli import shown
+from serve.jobs.batch import DONE, FAILED, Entry, OnEntry, Report
+from serve.jobs.stop import Stop
 
 CLEAR_LINE = "\x1b[2K"
 

@@ -11,20 +11,20 @@ from typing import Optional
 import numpy as np
 import pytest
 
-from depth_anything_v2.image import read_image
+from depth.images.read import read_image
 from serve.backend import Backend
-from serve.batch import DONE, FAILED, KEPT, Entry, Report
 from serve.engine import Engine, Raw
-from serve.folder import FolderJob, run_folder
-from serve.job_manifest import MANIFEST
+from serve.errors import Action
+from serve.folder.job import FolderJob, run_folder
+from serve.folder.manifest import MANIFEST
+from serve.jobs.batch import DONE, FAILED, KEPT, Entry, Report
 from serve.library import Library
-from serve.neuron_status import Action
-from serve.runtime_simulated import LOAD, RUN, Device, Fault, Model
 from serve.scheduling.limits import Limits
 from serve.shapes import BUCKETS
 from tests.engines import depth_of, library_of
 from tests.hostile import encoded, picture
 from tests.schedules import LYING, SQUARE, STANDING, programs
+from tests.simulated import LOAD, RUN, Device, Fault, Model
 
 CORES, IMAGES = 4, 40
 LIBRARY = library_of(programs(LYING, STANDING, SQUARE, batches=(1, 4)))

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from serve.batch import Batch, Task
-from serve.folder import FolderJob, run_folder
-from serve.job_manifest import MANIFEST
+from serve.folder.job import FolderJob, run_folder
+from serve.folder.manifest import MANIFEST
+from serve.folder.pace import Pace
+from serve.jobs.batch import Batch, Task
+from serve.jobs.stop import Stop, Stopped, stop_on_signals
 from serve.library import Library, Size
-from serve.pace import Pace
-from serve.stop import Stop, Stopped, stop_on_signals
 from tests.folder_jobs import make_engine, write_images
 from tests.folder_kills import Toll, complete, look, outputs
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from depth_anything_v2.image import decode_image, read_header, read_image
+from depth.images.read import decode_image, read_header, read_image
 from tests.hostile import encoded, picture
 from tests.image_samples import JPEG, PNG, RGB, STORED, by_opencv, chunk, exif, opencv
 

@@ -12,9 +12,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from depth_anything_v2.errors import ImageError
-from depth_anything_v2.image import decode_image, read_header
-from depth_anything_v2.image_png import without_animation
+from depth.errors import ImageError
+from depth.images.png import without_animation
+from depth.images.read import decode_image, read_header
 from tests.hostile import encoded
 from tests.image_samples import GRAY, JPEG, PNG, RGB, RGBA, STORED, chunk, opencv
 

@@ -13,15 +13,15 @@ import pytest
 import tifffile
 from PIL import Image
 
-from depth_anything_v2.errors import ImageError, InputError
-from depth_anything_v2.image import (
+from depth.errors import ImageError, InputError
+from depth.images.read import (
     MAX_FILE_BYTES,
     decode_image,
     list_images,
     read_header,
     read_image,
 )
-from depth_anything_v2.sizes import exact_size
+from depth.sizes import exact_size
 from tests.hostile import encoded, write_hostile_folder
 from tests.image_samples import GRAY, JPEG, PNG, RGB, STORED, chunk, opencv
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compile import inf1
 from compile.errors import BuildError
+from compile.neuron import inf1
 from compile.neuron.record import BuildRecord, read_record
 from tests.neuron_standin import (
     Standin,

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from compile import inf1
 from compile.lowering.passes import lower
+from compile.neuron import inf1
 from compile.neuron.record import read_record
-from compile.targets import NEURON_PASSES
+from compile.targets.table import NEURON_PASSES
 from tests.networks import TINY, network
 from tests.neuron_standin import (
     SMALL,

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compile import inf1
 from compile.errors import BuildError, CompilerError, HostError
+from compile.neuron import inf1
 from compile.neuron.record import read_record
 from tests.neuron_standin import (
     IS_1_13,

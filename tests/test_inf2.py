@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compile import inf2
 from compile.errors import BuildError
-from compile.modes import modes_of
+from compile.neuron import inf2
 from compile.neuron.record import BuildRecord, read_record
+from compile.targets.modes import modes_of
 from tests.neuron_standin import Standin, example, lowered, pictures, pretend_installed, small
 from tests.neuronx_standin import GOOD_INF2, needs_torch_2, neuronx_fixture
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compile import inf2
 from compile.errors import BuildError, CompilerError, HostError
+from compile.neuron import inf2
 from compile.neuron.record import read_record
 from tests.neuron_standin import IS_1_13, Standin, example, lowered, pretend_installed, small
 from tests.neuronx_standin import GOOD_INF2, needs_torch_2, neuronx_fixture

@@ -8,14 +8,14 @@ from typing import Union
 
 import pytest
 
-from depth_anything_v2.errors import InputError
-from depth_anything_v2.image import list_images
-from serve.batch import Entry
+from depth.errors import InputError
+from depth.images.read import list_images
 from serve.engine import Engine
-from serve.folder import FolderJob, run_folder
-from serve.inputs import check_apart, images_in
+from serve.folder.inputs import check_apart, images_in
+from serve.folder.job import FolderJob, run_folder
+from serve.folder.pictures import PictureJob, run_pictures
+from serve.jobs.batch import Entry
 from serve.library import Library
-from serve.pictures import PictureJob, run_pictures
 from tests.folder_jobs import write_images
 
 Job = Union[FolderJob, PictureJob]

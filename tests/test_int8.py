@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from compile.build import build
-from compile.calibration import choose
+from compile.build.build import build
 from compile.errors import BuildError, ParityError
+from compile.int8.images import choose
+from compile.int8.layers import FLOAT_LAYERS, Quantisation, check_float_layers, is_part
 from compile.job.spec import JobSpec
 from compile.job.steps import photographs_hash
-from compile.quantisation import FLOAT_LAYERS, Quantisation, check_float_layers, is_part
-from compile.targets import TARGETS, Limit, ready
-from depth_anything_v2.artifact import Artifact, read_artifact
-from depth_anything_v2.errors import InputError
+from compile.targets.protocols import Limit
+from compile.targets.table import TARGETS, ready
+from depth.artifact.manifest import Artifact, read_artifact
+from depth.errors import InputError
 from tests.jobs import command
 from tests.networks import TINY, network, request
 from tests.quantiser_standin import Call, install, pictures

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from compile.errors import BuildError
-from compile.targets import builder, target_named
+from compile.targets.table import builder, target_named
 from compile.weights import BUNDLED
-from depth_anything_v2.artifact import Artifact, read_artifact
+from depth.artifact.manifest import Artifact, read_artifact
 from tests.fresh_python import run_python
 from tests.networks import DEMO, ROOT, SIZE
 
@@ -92,8 +92,8 @@ for name in ("nncf", "torch", "compile"):
     sys.modules[name] = None
 import numpy as np
 from pathlib import Path
-from depth_anything_v2.artifact import read_artifact
-from serve.runtimes import open_runtime
+from depth.artifact.manifest import read_artifact
+from serve.runtimes.table import open_runtime
 artifact = read_artifact(Path({folder!r}))
 runtime = open_runtime(artifact, artifact.manifest.programs)
 np.save({out!r}, runtime.run(np.load({images!r})))
@@ -129,7 +129,7 @@ class OneLayer:
 
 
 def test_what_nncf_raises_becomes_an_error_of_ours() -> None:
-    quantised = import_module("compile.openvino_int8").quantised
+    quantised = import_module("compile.int8.nncf").quantised
     images = [np.zeros((1, 3, 14, 14), np.float32)]
     with pytest.raises(BuildError, match="NNCF could not quantise the network: .*precision fp32"):
         quantised(OneLayer(), lambda: images, ())

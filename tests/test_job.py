@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from compile.build import Request
+from compile.build.request import Request
 from compile.errors import BuildError
 from compile.job.ledger import Ledger
-from depth_anything_v2.digest import sha256_file
-from depth_anything_v2.untrained import untrained_checkpoint
+from compile.untrained import untrained_checkpoint
+from depth.files import sha256_file
 from tests.hostile import encoded, picture
 from tests.jobs import (
     STEPS,
@@ -53,7 +53,7 @@ def no_build_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(*_: object) -> None:
         pytest.fail("a program was built")
 
-    monkeypatch.setattr("compile.onnx.build", build)
+    monkeypatch.setattr("compile.targets.onnx.build", build)
 
 
 @pytest.mark.usefixtures("finished")
@@ -146,7 +146,9 @@ def test_an_artifact_that_is_gone_is_built_again() -> None:
 
 
 @pytest.mark.usefixtures("finished")
-@pytest.mark.parametrize("changed", ["compile.package.source_sha256", "compile.onnx.versions"])
+@pytest.mark.parametrize(
+    "changed", ["compile.build.package.source_sha256", "compile.targets.onnx.versions"]
+)
 def test_other_code_or_another_compiler_does_every_step_again(
     monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:

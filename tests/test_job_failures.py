@@ -12,10 +12,11 @@ from typing import Any, Optional
 
 import pytest
 
-from compile.errors import BuildError, StoreError
+from compile.errors import BuildError
 from compile.job.ledger import ledger_in
 from compile.job.report import Section, write_report
 from compile.job.spec import JobSpec
+from depth.errors import StoreError
 from tests.jobs import (
     JOB,
     STEPS,
@@ -47,7 +48,7 @@ def failing(error: BaseException) -> Any:
 BROKEN = {  # step: what breaks there, and the error
     "preflight": ("compile.job.steps.check_operators", BuildError("broken\non purpose")),
     "precision": ("compile.job.steps.choose_precision", BuildError("broken\non purpose")),
-    "build": ("compile.onnx.build", BuildError("broken\non purpose")),
+    "build": ("compile.targets.onnx.build", BuildError("broken\non purpose")),
     "push": ("compile.job.steps.push", StoreError("broken\non purpose")),
 }
 
@@ -168,7 +169,7 @@ def test_a_full_disk_is_told_with_the_step(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_an_interruption_by_hand_is_no_success() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("compile.onnx.build", failing(KeyboardInterrupt()))
+        patch.setattr("compile.targets.onnx.build", failing(KeyboardInterrupt()))
         assert command(*JOB).code != 0
     assert "**FAILED at build**: interrupted; run it again, and it goes on" in report()
     assert [path.name for path in Path("out").iterdir()] == ["jobs"]
@@ -194,7 +195,7 @@ def test_sigterm_is_an_interruption_too_and_leaves_nothing_half_made() -> None:
     before = signal.signal(signal.SIGTERM, outside)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("compile.onnx.build", sigterm)
+            patch.setattr("compile.targets.onnx.build", sigterm)
             assert command(*JOB).code == 128 + signal.SIGTERM
         assert signal.getsignal(signal.SIGTERM) is outside
     finally:

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
+from compile.preflight.memory import CHIPS
 from compile.preflight.programs import network_for, preflight_all
-from compile.preflight.report import CHIPS, all_together
-from compile.targets import TARGETS, Limit
+from compile.preflight.report import all_together
+from compile.targets.protocols import Limit
+from compile.targets.table import TARGETS
+from depth.artifact.verification import state
 from depth_anything_v2.config import MODELS, Model
-from depth_anything_v2.verification import state
 from tests.jobs import (
     JOB,
     STEPS,

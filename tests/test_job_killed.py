@@ -13,11 +13,11 @@ import torch
 from huggingface_hub import constants
 from huggingface_hub.utils import reset_sessions
 
-from compile.package import is_whole
-from depth_anything_v2.artifact import Artifact
+from compile.build.package import is_whole
+from depth.artifact.manifest import Artifact
+from depth.files import sha256_bytes
+from depth.weights.registry import PUBLISHED
 from depth_anything_v2.config import MODELS, Model
-from depth_anything_v2.digest import sha256_bytes
-from depth_anything_v2.registry import PUBLISHED
 from tests import hub_mirror, s3_server
 from tests.jobs import (
     JOB,
@@ -47,14 +47,14 @@ PLACES = {
     "precision has ended": Kill("compile.job.steps:choose_precision", "after"),
     "precision is half kept": Kill(REPLACE, given="precision.json"),
     "build begins": Kill("compile.job.steps:build_artifact"),
-    "build has one program": Kill("compile.onnx:build", "after"),
-    "build has every program": Kill("compile.build:write_reports"),
-    "build has the manifest": Kill("compile.package:read_artifact", "after"),
+    "build has one program": Kill("compile.targets.onnx:build", "after"),
+    "build has every program": Kill("compile.build.build:write_reports"),
+    "build has the manifest": Kill("compile.build.package:read_artifact", "after"),
     "build has ended": Kill("compile.job.steps:build_artifact", "after"),
     "push begins": Kill("compile.job.steps:push_artifact"),
     "push has half an object": Kill(REPLACE, given="store/objects/"),
-    "push has one object": Kill("compile.store.folder:FolderStore.upload", "after"),
-    "push has all but the manifest": Kill("compile.store.push:_write_manifest"),
+    "push has one object": Kill("depth.store.folder:FolderStore.upload", "after"),
+    "push has all but the manifest": Kill("depth.store.push:_write_manifest"),
     "push has ended": Kill("compile.job.steps:push_artifact", "after"),
 }
 IN_THE_BUILD = ("build has one program", "build has every program", "build has the manifest")
@@ -116,8 +116,8 @@ def test_a_killed_job_goes_on_and_ends_whole(name: str, built: Path) -> None:
 @pytest.mark.parametrize(
     ("kill", "objects"),
     [
-        (Kill("compile.store.s3:S3Store.upload", "after"), 1),
-        (Kill("compile.store.s3:S3Store.write", given="manifest.json"), 2),
+        (Kill("depth.store.s3:S3Store.upload", "after"), 1),
+        (Kill("depth.store.s3:S3Store.write", given="manifest.json"), 2),
     ],
     ids=["one object", "all but the manifest"],
 )
@@ -166,7 +166,7 @@ def hub_fixture(
         server,
         (
             "from depth_anything_v2.config import *\n"
-            "from depth_anything_v2.registry import *\n"
+            "from depth.weights.registry import *\n"
             f"MODELS['tiny'] = {model}\n"
             f"PUBLISHED['tiny'] = {file}\n"
         ),
@@ -181,7 +181,7 @@ def hub_fixture(
 def test_a_killed_download_is_not_begun_again(hub: tuple[hub_mirror.Hub, str], when: str) -> None:
     server, known = hub
     words = [word for word in JOB if word not in ("--checkpoint", "weights.safetensors")]
-    killed([*words, "--model", "tiny"], Kill("depth_anything_v2.download:_mismatch", when), known)
+    killed([*words, "--model", "tiny"], Kill("depth.weights.download:_mismatch", when), known)
     assert [path.name for path in Path("checkpoints").iterdir()] == [".tiny.pth.partial"]
 
     assert command(*words, "--model", "tiny").code == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from serve.errors import JobError
-from serve.job_manifest import FORMAT, MANIFEST, Record, Settings, manifest_in
+from serve.folder.manifest import FORMAT, MANIFEST, Record, Settings, manifest_in
 
 SETTINGS = Settings(("png",), False, "", None)
 

@@ -10,7 +10,7 @@ import pytest
 
 from compile.errors import JobError
 from compile.job.spec import JobSpec, make_spec, read_spec
-from depth_anything_v2.errors import InputError
+from depth.errors import InputError
 from tests.jobs import command
 
 FILE = """

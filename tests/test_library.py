@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from depth_anything_v2.artifact import Artifact, ParityLimit
+from depth.artifact.manifest import Artifact, ParityLimit, ProgramKey
 from serve.errors import NoProgram, Refused
 from serve.library import Library
-from serve.scheduling.worker import ProgramKey
 from tests.programs import SIZES, make_artifact
 
 

@@ -10,15 +10,16 @@ from torch import Tensor
 
 from compile.lowering import resize, rewrites
 from compile.lowering.network import OpenNetwork
-from compile.lowering.passes import PASSES, asked, costs, lower
+from compile.lowering.passes import PASSES, asked, lower
 from compile.lowering.stages import split
 from compile.lowering.stock import stock
 from compile.macs import without_values
-from compile.targets import NEURON_PASSES
+from compile.preflight.costs import costs
+from compile.targets.table import NEURON_PASSES
+from depth.errors import InputError
+from depth.preprocess import MEAN, STD
 from depth_anything_v2.config import CONFIGS, ModelConfig
-from depth_anything_v2.errors import InputError
 from depth_anything_v2.network import DepthAnything
-from depth_anything_v2.preprocess import MEAN, STD
 from tests.networks import SIZE, TINY, TINY_GIANT, network
 
 ALONE, TOGETHER = 1e-5, 5e-5  # largest error as a share of the largest depth

@@ -13,7 +13,7 @@ from torch import nn
 from compile.lowering.passes import lower
 from compile.lowering.stages import split
 from compile.lowering.stock import stock
-from compile.targets import NEURON_PASSES
+from compile.targets.table import NEURON_PASSES
 from compile.trace import trace
 from tests.networks import ROOT, SIZE, TINY, TINY_GIANT, network
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from compile.lowering.network import OpenNetwork
 from compile.lowering.passes import lower
 from compile.macs import count_macs, without_values
-from compile.targets import NEURON_PASSES
+from compile.targets.table import NEURON_PASSES
 from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.network import DepthAnything
 from tests.networks import SIZE, TINY, network

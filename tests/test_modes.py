@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from compile.errors import TargetError
-from compile.modes import BF16, FP16, FP32, MODES, TF32, mode_named, modes_of
+from compile.targets.modes import BF16, FP16, FP32, MODES, TF32, mode_named, modes_of
 from tests.networks import ROOT
 
 
@@ -91,5 +91,5 @@ def test_an_unknown_mode_or_target_lists_what_there_is() -> None:
 
 
 def test_the_table_loads_without_torch() -> None:
-    code = "import sys, compile.modes; sys.exit('torch' in sys.modules)"
+    code = "import sys, compile.targets.modes; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -4,7 +4,7 @@ from pathlib import PurePath
 
 import pytest
 
-from serve.names import output_bases
+from serve.folder.names import output_bases
 
 
 def png_and_preview(base: str) -> list[str]:

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from depth.errors import InputError
+from depth.network.vit import SwiGlu, fit_pos_embed
 from depth_anything_v2.config import CONFIGS, ModelConfig
-from depth_anything_v2.encoder import SwiGlu, fit_pos_embed
-from depth_anything_v2.errors import InputError
 from depth_anything_v2.network import DepthAnything
 from tests.networks import TINY, TINY_GIANT, network, to_upstream
 

@@ -10,9 +10,10 @@ import pytest
 from torch import Tensor, nn
 
 from compile.errors import BuildError, CompilerError
-from compile.neuron.ladder import Built, climb, rungs
+from compile.neuron.fallbacks import climb, rungs
 from compile.neuron.log import CompilerLog
 from compile.neuron.record import BuildRecord, dump_record, parse_record
+from compile.targets.protocols import Built
 from tests.neuron_standin import example, lowered
 
 FEWER = (("-O", "0"), ("-O", "legacy"))

@@ -14,11 +14,13 @@ import pytest
 import torch
 
 from compile.errors import BuildError, CompilerError, HostError
-from compile.neuron import program, turn, watchdog
+from compile.neuron import program, watchdog
 from compile.neuron.cache import ProgramCache
-from compile.neuron.program import CompileOrder, Settings, Toolchain, compile_program
+from compile.neuron.program import CompileOrder, Toolchain, compile_program
 from compile.neuron.record import BuildRecord
-from depth_anything_v2 import lock
+from compile.targets.protocols import Settings
+from depth import files
+from depth.files import turn
 from tests.neuron_standin import example, pretend_installed, small
 
 INF2 = {"torch": "2.7.0", "torch-neuronx": "2.7.0.2.10", "neuronx-cc": "2.21", "protobuf": "3.20.3"}
@@ -118,7 +120,7 @@ def test_who_comes_second_waits_and_takes_the_program_from_the_cache(
 
     second = threading.Thread(target=lambda: second_record.append(compiled(tmp_path, trace, "b")))
     monkeypatch.setattr(program, "check_on_chip", lambda *_: None)
-    monkeypatch.setattr(lock.logger, "warning", say)
+    monkeypatch.setattr(files.logger, "warning", say)
     assert not compiled(tmp_path, trace).from_cache
     second.join()
     assert second_record[0].from_cache
@@ -135,10 +137,10 @@ def test_where_nothing_can_be_locked_nobody_waits(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with turn.turn(tmp_path / "a.lock"):
+    with turn(tmp_path / "a.lock"):
         pass
     (tmp_path / "file").touch()
-    with turn.turn(tmp_path / "file" / "no folder" / "a.lock"):
+    with turn(tmp_path / "file" / "no folder" / "a.lock"):
         pass
 
 

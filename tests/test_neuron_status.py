@@ -7,8 +7,8 @@ from typing import Optional
 
 import pytest
 
-from serve.errors import RuntimeFailure
-from serve.neuron_status import STATUSES, TEXTS, Action, diagnose
+from serve.errors import Action, RuntimeFailure
+from serve.runtimes.neuron_status import STATUSES, TEXTS, diagnose
 from tests.neuron_machine import TRACEBACK
 
 

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from compile import openvino
 from compile.errors import BuildError
-from serve import runtime_openvino
+from compile.targets import openvino
+from serve.runtimes import openvino as runtime_openvino
 from tests.networks import build_demo
 
 

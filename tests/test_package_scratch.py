@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from compile.package import scratch_in
+from compile.build.package import scratch_in
 from tests.networks import ROOT
 
 _AT_WORK = """
 import sys
 from pathlib import Path
-from compile.package import scratch_in
+from compile.build.package import scratch_in
 with scratch_in(Path(sys.argv[1])) as folder:
     (folder / "programs").mkdir()
     (folder / "programs/half").write_bytes(b"half")

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from compile.errors import ParityError
-from compile.parity import compare, failure, measure, worst
-from compile.probes import photographs, probes
-from compile.targets import Limit
-from depth_anything_v2.artifact import ParityNumbers
-from depth_anything_v2.depth_map import FloatArray
+from compile.parity.measure import compare, failure, measure, worst
+from compile.parity.probes import photographs, probes
+from compile.targets.protocols import Limit
+from depth.artifact.manifest import ParityNumbers
+from depth.maps.depth_map import FloatArray
 from tests.hostile import picture
 from tests.networks import SIZE, TINY, network
 

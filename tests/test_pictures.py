@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from serve import pictures
-from serve.batch import DONE, FAILED, Entry, Report
-from serve.pictures import PictureJob, run_pictures
+from serve.folder import pictures
+from serve.folder.pictures import PictureJob, run_pictures
+from serve.jobs.batch import DONE, FAILED, Entry, Report
 from tests.folder_jobs import make_engine, write_images
 from tests.hostile import encoded, picture
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from depth_anything_v2.errors import InputError
-from depth_anything_v2.postprocess import resize_depth
-from depth_anything_v2.preprocess import MEAN, STD, prepare, unnormalised
+from depth.errors import InputError
+from depth.postprocess import resize_depth
+from depth.preprocess import MEAN, STD, prepare, unnormalised
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -29,8 +29,8 @@ from compile.plan.roofline import (
 )
 from compile.plan.tables import overview_table
 from compile.plan.work import CONV, Product, Work, encoder_work
+from depth.errors import InputError
 from depth_anything_v2.config import CONFIGS
-from depth_anything_v2.errors import InputError
 
 VITS = CONFIGS["vits"]
 FIT = CALIBRATIONS[INFERENTIA]

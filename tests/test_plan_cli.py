@@ -6,8 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from compile.plan_cli import plan
-from depth_anything_v2.errors import InputError
+from compile.plan.cli import plan
+from depth.errors import InputError
 from tests.networks import ROOT
 
 app = typer.Typer()

@@ -10,7 +10,7 @@ from compile.macs import KINDS, count_macs
 from compile.plan import work
 from compile.plan.plan import ATTENTION_BLOCKS
 from compile.plan.work import decoder_work, encoder_work
-from compile.targets import NEURON_PASSES
+from compile.targets.table import NEURON_PASSES
 from depth_anything_v2.config import CONFIGS, ModelConfig
 from depth_anything_v2.network import DepthAnything
 from tests.networks import TINY, TINY_GIANT

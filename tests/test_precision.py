@@ -10,21 +10,22 @@ import pytest
 import torch
 import typer
 
-from compile import targets
 from compile.errors import CompileError, ParityError, PrecisionError
 from compile.lowering.passes import lower
-from compile.modes import MODES, Mode, mode_named, modes_of
-from compile.parity import ProbeResult, compare
+from compile.parity.measure import ProbeResult, compare
+from compile.parity.probes import Probe, probes
 from compile.precision import forecast as forecast_module
 from compile.precision.casts import Casts
+from compile.precision.cli import precision
 from compile.precision.forecast import Forecast, choose, forecast, forecasts
 from compile.precision.report import document
 from compile.precision.survey import inputs, survey
-from compile.precision_cli import precision
-from compile.probes import Probe, probes
-from compile.targets import NEURON_PASSES, Limit
-from depth_anything_v2.artifact import ParityNumbers
-from depth_anything_v2.command import guarded
+from compile.targets.modes import MODES, Mode, mode_named, modes_of
+from compile.targets.protocols import Limit
+from compile.targets.table import NEURON_PASSES
+from depth.artifact.manifest import ParityNumbers
+from depth.command import guarded
+from depth.store.table import table as targets
 from tests.networks import DEMO as DEMO_MODEL
 from tests.networks import SIZE, TINY, network
 

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from compile.errors import PrecisionError
 from compile.lowering.passes import lower
-from compile.modes import BF16, FP16, FP32, MODES, TF32, Mode, mode_named
 from compile.precision.casts import Casts
 from compile.precision.rounding import rounded
 from compile.precision.steps import layer_norm, softmax
-from compile.targets import NEURON_PASSES
+from compile.targets.modes import BF16, FP16, FP32, MODES, TF32, Mode, mode_named
+from compile.targets.table import NEURON_PASSES
 from compile.trace import trace
 from tests.networks import SIZE, TINY, TINY_GIANT, network
 

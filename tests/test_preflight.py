@@ -18,14 +18,14 @@ from safetensors.torch import save_file
 from compile.errors import BuildError, CompileError, TargetError
 from compile.lowering.passes import lower
 from compile.lowering.stages import split
-from compile.modes import mode_named
 from compile.preflight.check import check, preflight
+from compile.preflight.cli import preflight as preflight_command
 from compile.preflight.memory import CHIPS, Chip
 from compile.preflight.programs import INF1_TORCH, lane_remark
 from compile.preflight.report import PreflightReport, Row, all_together
-from compile.preflight_cli import preflight as preflight_command
-from compile.targets import NEURON_PASSES
-from depth_anything_v2.command import guarded
+from compile.targets.modes import mode_named
+from compile.targets.table import NEURON_PASSES
+from depth.command import guarded
 from depth_anything_v2.config import ModelConfig
 from tests.networks import ROOT, SIZE, TINY, TINY_GIANT, network, weights
 from tests.test_compile_cli import Command, Ended
@@ -288,5 +288,5 @@ def test_fixed_seed_weights_fit(command: Command) -> None:
 
 
 def test_importing_the_command_loads_no_torch() -> None:
-    code = "import sys, compile.preflight_cli; sys.exit('torch' in sys.modules)"
+    code = "import sys, compile.preflight.cli; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compile.modes import mode_named, modes_of
+from compile.graph import read_graph
 from compile.preflight.check import check
-from compile.preflight.graph import read_graph
 from compile.preflight.memory import CHIPS, Chip, Footprint, footprint, widest_mode
 from compile.preflight.report import PreflightReport, all_together
+from compile.targets.modes import mode_named, modes_of
 from compile.trace import trace
 
 X = torch.zeros(2, 4, 8, 8)

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compile.graph import read_graph
 from compile.preflight.check import judged
 from compile.preflight.findings import DOUBTFUL, ON_CHIP, REFUSED
-from compile.preflight.graph import read_graph
-from compile.preflight.operators import inf1_operators
+from compile.preflight.inf1 import inf1_operators
 from compile.preflight.report import Row
 
 X = torch.linspace(-1, 1, 192).reshape(1, 3, 8, 8)

@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from depth_anything_v2.config import METRIC, RELATIVE
-from serve.preview import (
+from depth.family import METRIC, RELATIVE
+from depth.maps.preview import (
     WARM_FIRST,
     WARM_LAST,
     colour_preview,

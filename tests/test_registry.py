@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from depth.errors import InputError
+from depth.weights.registry import PUBLISHED, PublishedFile, by_sha256, published
 from depth_anything_v2.config import MODELS
-from depth_anything_v2.errors import InputError
-from depth_anything_v2.registry import PUBLISHED, PublishedFile, by_sha256, published
 
 ROOT = Path(__file__).parent.parent
 ROWS = list(PUBLISHED.values())
@@ -109,7 +109,7 @@ def test_wrong_use_ends_with_2_and_prints_no_result(args: Sequence[str]) -> None
 def test_help_teaches_and_loads_nothing_heavy(args: Sequence[str]) -> None:
     code = (
         "import sys\n"
-        "from depth_anything_v2.checkpoints_cli import app\n"
+        "from compile.weights_cli import app\n"
         f"app({args!r}, standalone_mode=False)\n"
         "sys.exit(bool({'torch', 'huggingface_hub', 'numpy', 'cv2'} & set(sys.modules)))"
     )

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from depth_anything_v2.artifact import DECODER, ENCODER, Artifact
+from depth.artifact.manifest import DECODER, ENCODER, Artifact
+from depth.maps.depth_map import FloatArray
 from depth_anything_v2.config import MODELS
-from depth_anything_v2.depth_map import FloatArray
-from serve import cores as machine_cores
-from serve.bench_cli import runs_at_once
-from serve.neuron_program import OnCores
-from serve.runtimes import open_runtime
+from serve.bench.cli import runs_at_once
+from serve.runtimes import neuron_cores as machine_cores
+from serve.runtimes.neuron_program import OnCores
+from serve.runtimes.table import open_runtime
 from tests.neuron_machine import machine_fixture
 from tests.neuron_served import (
     LANE,

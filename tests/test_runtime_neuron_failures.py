@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from depth_anything_v2.artifact import Artifact, Program
-from depth_anything_v2.errors import ArtifactError
-from serve import cores, neuron_program
-from serve.errors import RuntimeFailure
-from serve.neuron_status import Action
-from serve.runtimes import open_runtime
+from depth.artifact.manifest import Artifact, Program
+from depth.errors import ArtifactError
+from serve.errors import Action, RuntimeFailure
+from serve.runtimes import neuron_cores as cores
+from serve.runtimes import neuron_program
+from serve.runtimes.table import open_runtime
 from tests.networks import rewrite
 from tests.neuron_machine import TRACEBACK, Machine, device, forked, machine_fixture
 from tests.neuron_served import LANE, SIZE, Chip, chip_fixture, runtime_module, served_fixture

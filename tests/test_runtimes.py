@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from compile.specialise import specialise
-from depth_anything_v2.artifact import Artifact
-from depth_anything_v2.errors import ArtifactError
-from depth_anything_v2.untrained import untrained_checkpoint
+from compile.untrained import untrained_checkpoint
+from depth.artifact.manifest import Artifact
+from depth.errors import ArtifactError
 from serve.errors import RuntimeFailure
-from serve.runtimes import open_runtime
+from serve.runtimes.table import open_runtime
 from tests.programs import DEMO, make_artifact
 
 TARGETS = [("openvino", "fp32"), ("openvino", "bf16"), ("onnx", "fp32"), ("torchscript", "fp32")]
@@ -100,8 +100,8 @@ def test_torch_is_never_imported(target: str, tmp_path: Path) -> None:
     folder = make_artifact(tmp_path, target).folder
     code = (
         "import sys, numpy as np; from pathlib import Path;"
-        "from depth_anything_v2.artifact import read_artifact;"
-        "from serve.runtimes import open_runtime;"
+        "from depth.artifact.manifest import read_artifact;"
+        "from serve.runtimes.table import open_runtime;"
         f"artifact = read_artifact(Path({str(folder)!r}));"
         "program = artifact.manifest.programs[0];"
         "open_runtime(artifact, (program,)).run(np.zeros((1, 3, *program.size), np.float32));"

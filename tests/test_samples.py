@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 from checkpoints.demo.evaluate import score
-from compile.build import Request, build
+from compile.build.build import build
+from compile.build.request import Request
 from compile.weights import BUNDLED
-from depth_anything_v2.artifact import Artifact, read_artifact
-from depth_anything_v2.checkpoint import read_checkpoint
+from depth.artifact.manifest import Artifact, read_artifact
+from depth.maps.files import read_depth
+from depth.weights.checkpoint import read_checkpoint
 from depth_anything_v2.config import MODELS
-from serve.batch import DONE, Entry
-from serve.depth_files import read_depth
 from serve.engine import Engine
-from serve.folder import FolderJob, run_folder
+from serve.folder.job import FolderJob, run_folder
+from serve.jobs.batch import DONE, Entry
 from serve.library import Library
 from tests.programs import needs_arithmetic
 

@@ -10,9 +10,10 @@ from concurrent.futures import wait as wait_for
 import numpy as np
 import pytest
 
-from depth_anything_v2.errors import InputError
+from depth.errors import InputError
 from serve.errors import Closed, Expired, NoProgram, QueueFull
-from serve.scheduler import Scheduler, Snapshot
+from serve.scheduling.scheduler import Scheduler
+from serve.scheduling.snapshot import Snapshot
 from tests.schedules import (
     HELD,
     LYING,

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from serve.neuron_status import Action
-from serve.runtime_simulated import Device, Fault, Model
+from depth.artifact.manifest import ProgramKey
+from serve.errors import Action
 from serve.scheduling.core import Core
 from serve.scheduling.job import Job
-from serve.scheduling.worker import ProgramKey
 from tests.schedules import LYING, STANDING, Virtual, made_limits, programs
+from tests.simulated import Device, Fault, Model
 
 
 def test_what_is_being_unloaded_is_loaded_again_by_who_is_handed_it(

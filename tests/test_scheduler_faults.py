@@ -9,12 +9,10 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from depth_anything_v2.depth_map import FloatArray
-from serve.errors import Closed, OutOfService, RuntimeFailure
-from serve.neuron_status import Action
-from serve.runtime_simulated import LOAD, RUN, Device, Fault, Model
-from serve.scheduler import Scheduler
-from serve.scheduling.worker import ProgramKey
+from depth.artifact.manifest import ProgramKey
+from depth.maps.depth_map import FloatArray
+from serve.errors import Action, Closed, OutOfService, RuntimeFailure
+from serve.scheduling.scheduler import Scheduler
 from tests.schedules import (
     HELD,
     LYING,
@@ -27,6 +25,7 @@ from tests.schedules import (
     programs,
     serving,
 )
+from tests.simulated import LOAD, RUN, Device, Fault, Model
 
 pytestmark = pytest.mark.usefixtures("runs_per_core")
 

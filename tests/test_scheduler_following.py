@@ -7,10 +7,8 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 
-from depth_anything_v2.depth_map import FloatArray
-from serve.errors import OutOfService, RuntimeFailure
-from serve.neuron_status import Action
-from serve.runtime_simulated import LOAD, RUN, Fault
+from depth.maps.depth_map import FloatArray
+from serve.errors import Action, OutOfService, RuntimeFailure
 from serve.scheduling.core import Core
 from serve.scheduling.job import Outcome
 from serve.scheduling.request import Request
@@ -27,6 +25,7 @@ from tests.schedules import (
     serving,
     until,
 )
+from tests.simulated import LOAD, RUN, Fault
 
 TWO = made_limits(runs_per_core=2)
 

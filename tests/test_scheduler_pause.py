@@ -20,7 +20,7 @@ def test_a_pause_of_the_process_is_not_taken_for_cores_that_hang(
 ) -> None:
     paused_s = 0.0
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + paused_s)
-    monkeypatch.setattr("serve.scheduler.time", clock)
+    monkeypatch.setattr("serve.scheduling.scheduler.time", clock)
     monkeypatch.setattr("serve.scheduling.pause.TICK_S", 0.02)
     with serving(programs(LYING), HELD) as served:
         running = served.hold()

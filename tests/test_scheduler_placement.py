@@ -8,8 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from serve.errors import Expired, RuntimeFailure
-from serve.neuron_status import Action
+from serve.errors import Action, Expired, RuntimeFailure
 from serve.scheduling.batching import batch_size
 from serve.scheduling.core import Core
 from serve.scheduling.job import Outcome

@@ -12,12 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from depth_anything_v2.depth_map import FloatArray
-from serve.errors import Closed, NoProgram, RuntimeFailure
-from serve.neuron_status import Action
-from serve.runtime_simulated import LOAD, RUN, Device, Fault, Model, simulated_depth
-from serve.scheduler import Scheduler
-from serve.scheduling.worker import ProgramKey
+from depth.artifact.manifest import ProgramKey
+from depth.maps.depth_map import FloatArray
+from serve.errors import Action, Closed, NoProgram, RuntimeFailure
+from serve.scheduling.scheduler import Scheduler
 from tests.schedules import (
     HELD,
     LYING,
@@ -31,6 +29,7 @@ from tests.schedules import (
     serving,
     until,
 )
+from tests.simulated import LOAD, RUN, Device, Fault, Model, simulated_depth
 
 
 def holds(served: Served, core: int) -> set[ProgramKey]:

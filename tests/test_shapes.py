@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from depth_anything_v2.errors import InputError
+from depth.errors import InputError
 from serve.engine import Engine
 from serve.errors import NoProgram
 from serve.library import Library

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from depth_anything_v2.depth_map import FloatArray
-from serve.errors import RuntimeFailure
-from serve.neuron_status import Action
-from serve.runtime_simulated import (
+from depth.maps.depth_map import FloatArray
+from serve.errors import Action, RuntimeFailure
+from tests.schedules import LYING, STANDING, WAIT_S, images, programs
+from tests.simulated import (
     LOAD,
     RUN,
     Device,
@@ -20,7 +20,6 @@ from serve.runtime_simulated import (
     SimulatedWorker,
     simulated_depth,
 )
-from tests.schedules import LYING, STANDING, WAIT_S, images, programs
 
 KEY, BATCH_OF_4 = programs(LYING, batches=(1, 4))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from depth_anything_v2.errors import InputError
-from depth_anything_v2.sizes import check_size, exact_size, parse_size, size_text
+from depth.errors import InputError
+from depth.sizes import check_size, exact_size, parse_size, size_text
 
 
 @pytest.mark.parametrize(

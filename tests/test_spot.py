@@ -11,13 +11,13 @@ from typing import Callable
 
 import pytest
 
-from serve import spot
 from serve.doctor.facts import Metadata
 from serve.doctor.findings import OK, WARNING
 from serve.doctor.gather import gather
 from serve.doctor.host_rules import host_findings
-from serve.spot import Service, endpoint, spot_notices
-from serve.stop import Stop
+from serve.jobs import spot
+from serve.jobs.spot import Service, endpoint, spot_notices
+from serve.jobs.stop import Stop
 from tests.metadata_server import REASON, TERMINATE, MetadataServer, metadata_server
 
 V4, V6 = "http://169.254.169.254", "http://[fd00:ec2::254]"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from serve.job_manifest import MANIFEST
-from serve.stop import Stop, Stopped, stop_on_signals
+from serve.folder.manifest import MANIFEST
+from serve.jobs.stop import Stop, Stopped, stop_on_signals
 from tests.folder_jobs import write_images
 from tests.hostile import encoded, picture
 from tests.metadata_server import REASON, TERMINATE, MetadataServer, metadata_server, start

@@ -9,14 +9,14 @@ from typing import Callable
 
 import pytest
 
-from compile.errors import StoreError
-from compile.store.catalogue import Entry, find, rows
-from compile.store.names import manifest_key
-from compile.store.objects import ObjectStore
-from compile.store.pull import pull
-from compile.store.push import Pushed, push
-from depth_anything_v2.artifact import read_artifact
-from depth_anything_v2.digest import sha256_bytes
+from depth.artifact.manifest import read_artifact
+from depth.errors import StoreError
+from depth.files import sha256_bytes
+from depth.store.catalogue import Entry, find, rows
+from depth.store.names import manifest_key
+from depth.store.objects import ObjectStore
+from depth.store.pull import pull
+from depth.store.push import Pushed, push
 from tests.stored_artifacts import FILES, a_store, contents, make, verify
 
 SIZE_BYTES = sum(map(len, FILES.values()))

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from compile.errors import StoreError
-from compile.store.catalogue import MAX_MANIFEST_BYTES, find, rows
-from compile.store.folder import FolderStore
-from compile.store.names import manifest_key, verified_key
-from compile.store.objects import ObjectStore, open_store
-from compile.store.push import push
-from compile.store.table import table
-from depth_anything_v2.errors import InputError
-from depth_anything_v2.verification import MAX_BYTES
+from depth.artifact.verification import MAX_BYTES
+from depth.errors import InputError, StoreError
+from depth.store.catalogue import MAX_MANIFEST_BYTES, find, rows
+from depth.store.folder import FolderStore
+from depth.store.names import manifest_key, verified_key
+from depth.store.objects import ObjectStore, open_store
+from depth.store.push import push
+from depth.store.table import table
 from tests.stored_artifacts import a_store, make
 
 
@@ -111,6 +110,6 @@ def test_a_location_is_a_bucket_or_a_folder(tmp_path: Path) -> None:
 
 
 def test_without_boto3_the_message_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "compile.store.s3", None)
+    monkeypatch.setitem(__import__("sys").modules, "depth.store.s3", None)
     with pytest.raises(StoreError, match="needs a package that is not installed .*make setup"):
         open_store("s3://bucket/prefix").__enter__()

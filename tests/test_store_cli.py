@@ -15,11 +15,11 @@ import pytest
 import typer
 from boto3.session import Session
 
-from compile import store_cli
 from compile.errors import CompileError
-from compile.store.s3 import S3Store
-from depth_anything_v2.artifact import Artifact, read_artifact
-from depth_anything_v2.command import guarded
+from depth.artifact.manifest import Artifact, read_artifact
+from depth.command import guarded
+from depth.store import cli as store_cli
+from depth.store.s3 import S3Store
 from tests import s3_server
 from tests.stored_artifacts import contents, make, verify
 

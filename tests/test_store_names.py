@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from compile.errors import StoreError
-from compile.store.names import (
+from depth.errors import InputError, StoreError
+from depth.store.names import (
     alias_in,
     alias_key,
     check_alias,
@@ -16,7 +16,6 @@ from compile.store.names import (
     is_identity_prefix,
     manifest_key,
 )
-from depth_anything_v2.errors import InputError
 from tests.stored_artifacts import FILES, manifest_of
 
 IDENTITY = "0123456789abcdef" * 4

@@ -11,15 +11,14 @@ from typing import Any, Callable, Optional
 
 import pytest
 
-from compile.errors import StoreError
-from compile.store.aliases import Alias, read_alias
-from compile.store.catalogue import Entry, find, rows
-from compile.store.names import PROBE, alias_key
-from compile.store.objects import ObjectStore
-from compile.store.promote import promote, require_conditional_writes
-from compile.store.push import push
-from compile.store.s3 import S3Store
-from depth_anything_v2.errors import InputError
+from depth.errors import InputError, StoreError
+from depth.store.aliases import Alias, read_alias
+from depth.store.catalogue import Entry, find, rows
+from depth.store.names import PROBE, alias_key
+from depth.store.objects import ObjectStore
+from depth.store.promote import promote, require_conditional_writes
+from depth.store.push import push
+from depth.store.s3 import S3Store
 from tests.stored_artifacts import a_store, make, verify
 
 PRODUCTION = "vits/inf1/production"
@@ -137,7 +136,7 @@ def test_of_eight_who_make_an_alias_nobody_undoes_another(
             barrier.wait()  # nobody writes until all have seen that there is none
         return found
 
-    monkeypatch.setattr("compile.store.promote.read_alias", seen_by_all)
+    monkeypatch.setattr("depth.store.promote.read_alias", seen_by_all)
     told = race(store, entries, expect=None)
     assert len(told) == RACERS - 1
     assert now(store).previous is None
@@ -203,7 +202,7 @@ def busy(s3: S3Store, monkeypatch: pytest.MonkeyPatch, answers: int) -> None:
         return kept(**arguments)
 
     monkeypatch.setattr(s3.client, "put_object", put_object)
-    monkeypatch.setattr("compile.store.s3.time.sleep", lambda _: None)
+    monkeypatch.setattr("depth.store.s3.time.sleep", lambda _: None)
 
 
 def test_a_write_that_meets_another_is_sent_again(

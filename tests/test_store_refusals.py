@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from compile.errors import StoreError
-from compile.store.catalogue import find, read_entry, rows
-from compile.store.folder import FolderStore
-from compile.store.names import manifest_key, object_key, verified_key
-from compile.store.objects import ObjectStore
-from compile.store.pull import pull
-from compile.store.push import push
-from depth_anything_v2.artifact import dump_manifest
-from depth_anything_v2.digest import sha256_bytes
-from depth_anything_v2.errors import ArtifactError
+from depth.artifact.manifest import dump_manifest
+from depth.errors import ArtifactError, StoreError
+from depth.files import sha256_bytes
+from depth.store.catalogue import find, read_entry, rows
+from depth.store.folder import FolderStore
+from depth.store.names import manifest_key, object_key, verified_key
+from depth.store.objects import ObjectStore
+from depth.store.pull import pull
+from depth.store.push import push
 from tests.stored_artifacts import FILES, a_store, contents, make, manifest_of, put_manifest, verify
 
 
@@ -58,7 +57,7 @@ def test_a_manifest_that_goes_during_the_push_is_told(store: ObjectStore, tmp_pa
 def test_a_report_of_any_size_is_not_taken(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("compile.store.push.MAX_REPORT_BYTES", 2)
+    monkeypatch.setattr("depth.store.push.MAX_REPORT_BYTES", 2)
     with pytest.raises(StoreError, match=r"report.json: over 2 bytes; not a report"):
         push(store, make(tmp_path))
 
@@ -123,7 +122,7 @@ def test_an_enormous_manifest_is_not_read(
 ) -> None:
     artifact = make(tmp_path)
     push(store, artifact)
-    monkeypatch.setattr("compile.store.catalogue.MAX_MANIFEST_BYTES", 9)
+    monkeypatch.setattr("depth.store.catalogue.MAX_MANIFEST_BYTES", 9)
     with pytest.raises(StoreError, match="manifest.json: over 9 bytes; refused"):
         find(store, artifact.identity)
 

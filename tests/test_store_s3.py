@@ -13,10 +13,10 @@ from typing import Any, Optional
 
 import pytest
 
-from compile.errors import StoreError
-from compile.store.multipart import Parts, is_ours
-from compile.store.s3 import S3Store
-from depth_anything_v2.digest import sha256_bytes
+from depth.errors import StoreError
+from depth.files import sha256_bytes
+from depth.store.multipart import Parts, is_ours
+from depth.store.s3 import S3Store
 from tests import s3_server
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,7 +70,7 @@ def unfinished(store: S3Store, key: str = "big") -> list[str]:
 
 _KILLED = """
 import os, signal, sys
-from compile.store.s3 import S3Store
+from depth.store.s3 import S3Store
 from tests.test_store_s3 import LARGE, PART_BYTES, sha256_bytes
 parts = 0
 def on_bytes(_):

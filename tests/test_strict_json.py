@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 import pytest
 
-from depth_anything_v2.strict_json import decode, parse_object
+from depth.artifact.strict_json import decode, parse_object
 
 
 @dataclass(frozen=True)

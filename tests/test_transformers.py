@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from depth.errors import CheckpointError
 from depth_anything_v2.config import CONFIGS
-from depth_anything_v2.errors import CheckpointError
+from depth_anything_v2.layouts import load_weights, to_ours
 from depth_anything_v2.network import DepthAnything
-from depth_anything_v2.weights import load_weights, to_ours
 from tests.networks import TINY, TINY_GIANT
 
 # Imported where it is used: it takes seconds, in every worker of a test run.

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
-from depth_anything_v2.checkpoint import read_checkpoint
+from depth.weights.checkpoint import read_checkpoint
 from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.dpt import DepthAnythingV2
 from tests.benchmarks.upstream import PHOTOS, prepare, upstream_command

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from depth_anything_v2.artifact import Artifact, ParityLimit, ParityNumbers
-from depth_anything_v2.errors import ArtifactError
-from depth_anything_v2.verification import (
+from depth.artifact.manifest import Artifact, ParityLimit, ParityNumbers
+from depth.artifact.verification import (
     VERIFIED_FILE,
     ProgramVerification,
     Verification,
@@ -16,6 +15,7 @@ from depth_anything_v2.verification import (
     state,
     write_verification,
 )
+from depth.errors import ArtifactError
 from serve.library import Library
 from tests.programs import SIZES, make_artifact
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from depth.errors import CheckpointError
 from depth_anything_v2.config import CONFIGS, ModelConfig
-from depth_anything_v2.errors import CheckpointError
+from depth_anything_v2.layouts import load_weights, to_ours
 from depth_anything_v2.network import DepthAnything
-from depth_anything_v2.weights import load_weights, to_ours
 from tests.networks import TINY, TINY_GIANT, to_upstream, weights
 
 UNUSED = {

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from serve.workers import each
+from serve.jobs.workers import each
 
 
 def test_errors_do_not_stop_the_others() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from checkpoints.demo.pool import Halves, Pool
 from checkpoints.demo.solids import FloatArray
-from depth_anything_v2.preprocess import MEAN, STD
+from depth.preprocess import MEAN, STD
 
 Pixels = npt.NDArray[np.uint8]
 

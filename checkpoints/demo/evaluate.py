@@ -21,13 +21,13 @@ import typer
 from checkpoints.demo.render import Scene, render
 from checkpoints.demo.scenes import KINDS, SEEN, UNSEEN
 from checkpoints.demo.solids import FloatArray
-from depth_anything_v2.checkpoint import read_checkpoint
+from depth.postprocess import resize_depth
+from depth.preprocess import prepare
+from depth.sizes import exact_size
+from depth.weights.checkpoint import read_checkpoint
 from depth_anything_v2.config import model_named
+from depth_anything_v2.layouts import load_weights
 from depth_anything_v2.network import DepthAnything
-from depth_anything_v2.postprocess import resize_depth
-from depth_anything_v2.preprocess import prepare
-from depth_anything_v2.sizes import exact_size
-from depth_anything_v2.weights import load_weights
 
 WEIGHTS = Path(__file__).parent / "demo.safetensors"
 FIRST_SEED = 1_000_000  # training uses the seeds from 0

@@ -10,7 +10,7 @@ from checkpoints.demo import scenes_indoor as indoor
 from checkpoints.demo import scenes_outdoor as outdoor
 from checkpoints.demo.solids import BOX, Solid
 from checkpoints.demo.world import Camera, World
-from depth_anything_v2.errors import InputError
+from depth.errors import InputError
 
 Builder = Callable[[World], None]
 

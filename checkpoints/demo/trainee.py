@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from depth_anything_v2.config import CONFIGS, NATIVE_GRID, PATCH_PX
-from depth_anything_v2.encoder import fit_pos_embed
+from depth.family import NATIVE_GRID, PATCH_PX
+from depth.network.vit import fit_pos_embed
+from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.network import DepthAnything
 
 WAVES = 8  # cosines per side from which the position embedding is made

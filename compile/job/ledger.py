@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Optional
 
 from compile.errors import JobError
-from depth_anything_v2.digest import sha256_bytes
-from depth_anything_v2.strict_json import decode, parse_object
+from depth.artifact.strict_json import decode, parse_object
+from depth.files import sha256_bytes
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Optional
 
 from compile.job.ledger import write_whole
 from compile.job.spec import JobSpec
-from depth_anything_v2.errors import first_line
+from depth.errors import first_line
 
 REPORT = "report.md"
 _TITLES = {

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
+from compile.build.package import is_whole, provenance_versions
 from compile.errors import JobError
 from compile.job import steps
 from compile.job.ledger import Entry, Ledger, inputs_hash, ledger_in
 from compile.job.report import REPORT, Section, write_report
 from compile.job.spec import AUTO, JobSpec
 from compile.job.steps import Done, Say
-from compile.package import is_whole, provenance_versions
-from compile.targets import builder, calibration_versions, ready, target_named
-from depth_anything_v2.config import UNTRAINED
-from depth_anything_v2.digest import sha256_file
+from compile.targets.table import builder, calibration_versions, ready, target_named
+from depth.family import UNTRAINED
+from depth.files import sha256_file
 
 STEPS = ("fetch", "preflight", "precision", "build", "push")
 

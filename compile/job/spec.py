@@ -11,12 +11,12 @@ from typing import Any, Optional
 import tomli
 
 from compile.plan.hardware import instance_named
-from compile.targets import target_named
+from compile.targets.table import target_named
+from depth.artifact.strict_json import decode
+from depth.errors import InputError
+from depth.files import sha256_bytes
+from depth.sizes import parse_size
 from depth_anything_v2.config import model_named
-from depth_anything_v2.digest import sha256_bytes
-from depth_anything_v2.errors import InputError
-from depth_anything_v2.sizes import parse_size
-from depth_anything_v2.strict_json import decode
 
 AUTO = "auto"  # precision: the fastest mode that the forecast finds within the limit
 _INSTANCES = {"inf1": "inf1.xlarge", "inf2": "inf2.xlarge"}  # by target: the smallest

@@ -9,32 +9,33 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable, Optional
 
-from compile.build import Request, build
-from compile.build_cli import MAX_PHOTOGRAPHS
+from compile.build.build import build
+from compile.build.request import MAX_PHOTOGRAPHS, Request
 from compile.errors import PreflightError
+from compile.int8.layers import Quantisation, pictures_for
 from compile.job.ledger import inputs_hash
 from compile.job.spec import AUTO, JobSpec
 from compile.lowering.passes import with_forms
-from compile.modes import mode_named, modes_of
+from compile.parity.probes import Picture, photographs
 from compile.plan.plan import plan_for
 from compile.precision.survey import survey
 from compile.preflight.programs import lane_remark, network_for, preflight_all
 from compile.preflight.report import all_together
-from compile.probes import Picture, photographs
-from compile.quantisation import Quantisation, pictures_for
 from compile.specialise import specialise
-from compile.store.names import ALIASES, program_files
-from compile.store.objects import open_store
-from compile.store.progress import transfer
-from compile.store.push import push
-from compile.targets import default_precision, target_named
+from compile.targets.modes import mode_named, modes_of
+from compile.targets.table import default_precision, target_named
 from compile.weights import find, read
-from depth_anything_v2.artifact import read_artifact
-from depth_anything_v2.config import UNTRAINED, model_named
-from depth_anything_v2.digest import sha256_bytes, sha256_file
-from depth_anything_v2.download import fetch
-from depth_anything_v2.errors import CheckpointError
-from depth_anything_v2.registry import PUBLISHED
+from depth.artifact.manifest import read_artifact
+from depth.console import transfer
+from depth.errors import CheckpointError
+from depth.family import UNTRAINED
+from depth.files import sha256_bytes, sha256_file
+from depth.store.names import ALIASES, program_files
+from depth.store.objects import open_store
+from depth.store.push import push
+from depth.weights.download import fetch
+from depth.weights.registry import PUBLISHED
+from depth_anything_v2.config import model_named
 
 CHECKPOINTS = Path("checkpoints")
 Say = Callable[[str], None]  # called with what begins now, in words

@@ -18,9 +18,9 @@ from compile.lowering.attention import Attend
 from compile.lowering.patches import PatchConvolution, PatchEmbed
 from compile.lowering.position import FixedPosition
 from compile.lowering.resize import Interpolate
-from depth_anything_v2.config import PATCH_PX
-from depth_anything_v2.decoder import Decoder, Fusion
-from depth_anything_v2.encoder import Attention, Block, Encoder
+from depth.family import PATCH_PX
+from depth.network.dpt import Decoder, Fusion
+from depth.network.vit import Attention, Block, Encoder
 from depth_anything_v2.network import DepthAnything
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depth_anything_v2.config import PATCH_PX
+from depth.family import PATCH_PX
 
 
 class PatchEmbed(nn.Module):

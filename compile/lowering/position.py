@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from depth_anything_v2.encoder import fit_pos_embed
+from depth.network.vit import fit_pos_embed
 
 
 class FixedPosition(nn.Module):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depth_anything_v2.decoder import upsample
+from depth.network.dpt import upsample
 
 
 class Resize(nn.Module):

@@ -15,9 +15,9 @@ from compile.lowering.network import ChannelGain, OpenBlock, OpenNetwork
 from compile.lowering.patches import PatchConvolution, PatchMatmul
 from compile.lowering.position import FixedPosition
 from compile.lowering.resize import ConvolutionResize, Interpolate, MatmulResize, ProductResize
-from depth_anything_v2.encoder import Mlp, SwiGlu
-from depth_anything_v2.errors import InputError
-from depth_anything_v2.preprocess import MEAN, STD
+from depth.errors import InputError
+from depth.network.vit import Mlp, SwiGlu
+from depth.preprocess import MEAN, STD
 
 RESIZES: dict[str, type[ProductResize]] = {"matmul": MatmulResize, "conv1x1": ConvolutionResize}
 

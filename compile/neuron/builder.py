@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from compile.errors import BuildError
-from compile.modes import FP16, mode_named
+from compile.neuron.fallbacks import Compile, Rung, climb, gentle, rungs
 from compile.neuron.host import has_device
-from compile.neuron.ladder import Built, Compile, Name, Rung, climb, gentle, rungs
-from compile.neuron.program import Settings, Toolchain, compile_program
+from compile.neuron.program import Toolchain, compile_program
 from compile.neuron.record import BuildRecord, dump_record, record_path
-from compile.targets import Run
-from depth_anything_v2.depth_map import FloatArray
-from depth_anything_v2.errors import first_line
+from compile.targets.modes import FP16, mode_named
+from compile.targets.protocols import Built, Name, Run, Settings
+from depth.errors import first_line
+from depth.maps.depth_map import FloatArray
 
 
 def build(

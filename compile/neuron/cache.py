@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Optional
 
 from compile.neuron.record import BuildRecord, dump_record, parse_record
-from depth_anything_v2.digest import sha256_bytes, sha256_file
+from depth.files import sha256_bytes, sha256_file
 
 logger = logging.getLogger(__name__)
 _PROGRAM, _RECORD, _HASH = "program", "record.json", "program.sha256"

@@ -16,7 +16,7 @@ from compile.neuron.graph import described, modules_of
 from compile.neuron.log import CompilerLog
 from compile.neuron.metrics import compiler_message
 from compile.neuron.watchdog import Watch
-from depth_anything_v2.errors import first_line
+from depth.errors import first_line
 
 _GB = 1e9
 _FAILED_WITH = re.compile(r"neuronx-cc failed with (-?\d+)")

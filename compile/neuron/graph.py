@@ -14,7 +14,7 @@ from typing import Any, Optional
 import torch
 
 from compile.errors import BuildError
-from compile.preflight.graph import read_graph
+from compile.graph import read_graph
 
 _PATHS_SHOWN = 6
 _ROOT = "the whole network"  # a path in words, where the path itself is empty

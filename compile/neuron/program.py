@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -26,9 +26,10 @@ from compile.neuron.host import check_host
 from compile.neuron.log import CompilerLog, logged_to, not_on_chip, read_log
 from compile.neuron.metrics import OUTPUT, read_metrics
 from compile.neuron.record import BuildRecord
-from compile.neuron.turn import turn
 from compile.neuron.watchdog import Watch, free_memory_bytes, watched
+from compile.targets.protocols import Settings
 from compile.trace import trace
+from depth.files import turn
 
 logger = logging.getLogger(__name__)
 _LOWERING = Path(__file__).resolve().parent.parent / "lowering"
@@ -65,20 +66,6 @@ class Toolchain:
     fewer: tuple[tuple[str, ...], ...]  # arguments for fewer optimisations, in the order to try
     instance: str  # "Inf1": where a program runs
     elsewhere: str  # what a program does on any other machine
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How far a compile run may go, and where its files stay."""
-
-    folder: Path = field(
-        default_factory=lambda: Path.home() / ".cache" / "depth-anything-inferentia"
-    )  # work folders and compiled programs
-    timeout_s: float = 2 * 3600.0  # for one sub-graph: the longest published one took 112 minutes
-    memory_limit_bytes: Optional[int] = None  # None: most of what is free when a run begins
-    # A program then also takes other batches than its own, and splits or pads them to runs of it.
-    # Its batch in the manifest stays that of one run: what was compiled, and what parity measures.
-    dynamic_batch: bool = False
 
 
 def compile_program(

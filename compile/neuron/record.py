@@ -11,7 +11,7 @@ from pathlib import Path
 
 from compile.neuron.log import CompilerLog
 from compile.neuron.metrics import SubgraphMetrics
-from depth_anything_v2.strict_json import decode, parse_object
+from depth.artifact.strict_json import decode, parse_object
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from depth_anything_v2.errors import InputError
+from depth.errors import InputError
 
 
 @dataclass(frozen=True)

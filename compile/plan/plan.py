@@ -11,9 +11,9 @@ from compile.plan.hardware import Instance, instance_named
 from compile.plan.roofline import Load, fits_on_chip
 from compile.plan.tables import plan_table, two_digits
 from compile.plan.work import Work, decoder_work, encoder_work
+from depth.errors import InputError
+from depth.sizes import check_size, size_text
 from depth_anything_v2.config import ModelConfig
-from depth_anything_v2.errors import InputError
-from depth_anything_v2.sizes import check_size, size_text
 
 # As many as compile/lowering has forms for.
 ATTENTION_BLOCKS = (1, 2, 4, 8, 16)

@@ -13,7 +13,6 @@ from compile.plan.work import VALUE_BYTES
 
 if TYPE_CHECKING:
     from compile.plan.plan import Plan
-
 _COLUMNS = "latency ms | images/s per core | images/s | bound by | $ per million images |"
 _ALIGN = "--:|--:|--:|---|--:|"
 

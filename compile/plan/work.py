@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from depth_anything_v2.config import PATCH_PX, ModelConfig
+from depth.family import PATCH_PX
+from depth_anything_v2.config import ModelConfig
 
 LINEAR, ATTENTION, CONV, RESIZE = "linear", "attention", "conv", "resize"
 

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from compile.errors import PrecisionError
-from compile.modes import Mode
 from compile.precision.rounding import rounded
 from compile.precision.steps import STEPS
+from compile.targets.modes import Mode
 
 # What runs on the matrix engine, with the places of its two factors among the arguments.
 PRODUCTS: dict[str, tuple[int, int]] = {

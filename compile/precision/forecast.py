@@ -1,7 +1,7 @@
 """What each precision mode would cost in depth. A forecast by rounding on a CPU, no measurement.
 
 The reference is the network itself in float32, on the same images; the errors are those of
-compile/parity.py.
+compile/parity/measure.py.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import torch
 from torch import nn
 
 from compile.errors import PrecisionError
-from compile.modes import Mode
-from compile.parity import ProbeResult, compare, failure, worst
+from compile.parity.measure import ProbeResult, compare, failure, worst
+from compile.parity.probes import Probe
 from compile.precision.casts import Casts
-from compile.probes import Probe
-from compile.targets import Limit
-from depth_anything_v2.artifact import ParityNumbers
-from depth_anything_v2.depth_map import FloatArray
+from compile.targets.modes import Mode
+from compile.targets.protocols import Limit
+from depth.artifact.manifest import ParityNumbers
+from depth.maps.depth_map import FloatArray
 
 Step = Callable[[str], None]  # called with what begins now, in words
 

@@ -8,8 +8,8 @@ from typing import Optional
 
 from compile.errors import PrecisionError
 from compile.precision.forecast import Forecast, choose
-from compile.targets import Limit
-from depth_anything_v2.sizes import size_text
+from compile.targets.protocols import Limit
+from depth.sizes import size_text
 
 INTRODUCTION = """\
 # Precision forecast

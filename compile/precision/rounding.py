@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from compile.modes import BF16, FP16, FP32, TF32
+from compile.targets.modes import BF16, FP16, FP32, TF32
 
 _HALVES = {FP16: torch.float16, BF16: torch.bfloat16}
 _TF32_DROPPED_BITS = 13  # of 23 mantissa bits, 10 stay

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from torch import nn
 
 from compile.lowering.passes import lower
-from compile.modes import Mode
+from compile.parity.probes import Picture, Probe, probes
 from compile.precision.forecast import Step, forecasts
 from compile.precision.report import PrecisionReport
-from compile.probes import Picture, Probe, probes
-from compile.targets import Limit
+from compile.targets.modes import Mode
+from compile.targets.protocols import Limit
+from depth.preprocess import NORMALISATION, unnormalised
 from depth_anything_v2.network import DepthAnything
-from depth_anything_v2.preprocess import NORMALISATION, unnormalised
 
 
 def survey(

@@ -9,19 +9,20 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from compile.lowering.passes import costs, lower
+from compile.graph import CONSTANT, LIST, PARAMETER, TUPLE, Graph, read_graph
+from compile.lowering.passes import lower
 from compile.lowering.stock import stock
 from compile.macs import count_macs
-from compile.modes import Mode
 from compile.preflight import inf1, inf2
+from compile.preflight.costs import costs
 from compile.preflight.findings import Finding
-from compile.preflight.graph import CONSTANT, LIST, PARAMETER, TUPLE, Graph, read_graph
 from compile.preflight.memory import footprint, widest_mode
 from compile.preflight.report import PreflightReport, Row, Work
-from compile.targets import NEURON_PASSES, neuron_target
+from compile.targets.modes import Mode
+from compile.targets.table import NEURON_PASSES, neuron_target
 from compile.trace import trace
+from depth.sizes import size_text
 from depth_anything_v2.network import DepthAnything
-from depth_anything_v2.sizes import size_text
 
 _RULES = {"inf1": inf1, "inf2": inf2}
 # What holds the graph together: judged like the rest, listed only if it fails.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable, Optional
 
-from compile.preflight.graph import Node
+from compile.graph import Node
 
 ON_CHIP = "on chip"
 REFUSED = "refused"  # documented, or seen, not to compile
@@ -32,3 +32,14 @@ def refused(remedy: str) -> Finding:
 
 def doubtful(remedy: str) -> Finding:
     return Finding(DOUBTFUL, remedy)
+
+
+CONTROL_FLOW = {
+    kind: "control flow must be decided before tracing: no `if` or loop over tensor values"
+    for kind in ("prim::If", "prim::Loop")
+}
+
+
+def has_dtype(node: Node, dtype: str) -> bool:
+    """Whether the node makes a tensor of this dtype that is used. A wrapped number is no tensor."""
+    return any(value.dtype == dtype and value.shape and value.used for value in node.outputs)

@@ -7,13 +7,24 @@ published compiler logs. Where nothing shows that a form compiles, the verdict i
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from math import inf
+from pathlib import Path
 from typing import Optional
 
-from compile.preflight.common import CONTROL_FLOW, has_dtype
-from compile.preflight.findings import FINE, Finding, Rule, doubtful, refused
-from compile.preflight.graph import UNKNOWN, Node
-from compile.preflight.operators import inf1_operators
+from compile.graph import UNKNOWN, Node
+from compile.preflight.findings import (
+    CONTROL_FLOW,
+    FINE,
+    Finding,
+    Rule,
+    doubtful,
+    has_dtype,
+    refused,
+)
 
 # Operators whose result is a part of their input: writing to it breaks torch-neuron's rewriting.
 _PARTS = {"aten::select", "aten::slice", "prim::ListUnpack"}
@@ -176,3 +187,26 @@ _RULES: dict[str, Rule] = {
     "prim::PythonOp": _always(refused("it always runs on the CPU: write it with operators")),
     **{kind: _always(refused(remedy)) for kind, remedy in CONTROL_FLOW.items()},
 }
+
+
+_FILE = Path(__file__).with_name("inf1_operators.json")
+
+
+@dataclass(frozen=True)
+class Operators:
+    supported: frozenset[str]  # the name is listed
+    conditional: frozenset[str]  # listed with conditions only: some forms compile
+    seen_compiled: frozenset[str]  # not listed, yet compiled in a published log
+    instead: Mapping[str, str]  # operator that is not listed: what to write for it
+
+
+@cache
+def inf1_operators() -> Operators:
+    """The list for torch-neuron 1.13.1; the data file names its source."""
+    data = json.loads(_FILE.read_text(encoding="utf-8"))
+    return Operators(
+        frozenset(data["supported"]),
+        frozenset(data["conditional"]),
+        frozenset(data["seen_compiled"]),
+        data["instead"],
+    )

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Optional
 
-from compile.preflight.common import CONTROL_FLOW, has_dtype
-from compile.preflight.findings import FINE, Finding, doubtful, refused
-from compile.preflight.graph import Node
+from compile.graph import Node
+from compile.preflight.findings import CONTROL_FLOW, FINE, Finding, doubtful, has_dtype, refused
 
 _RESIZE = "a custom call that neuronx-cc refuses: {} does it as constant matrix products"
 _DATA = "the result's shape depends on the data, and every shape must be fixed: do it on the host"

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-from compile.modes import BF16, FP16, FP32, TF32, Mode, modes_of
-from compile.preflight.graph import CONSTANT, LIST, PARAMETER, TUPLE, Graph, Node, Value
+from compile.graph import CONSTANT, LIST, PARAMETER, TUPLE, Graph, Node, Value
+from compile.targets.modes import BF16, FP16, FP32, TF32, Mode, modes_of
 
 _WIDTH_BYTES = {FP32: 4, TF32: 4, FP16: 2, BF16: 2}
 

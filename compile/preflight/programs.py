@@ -7,15 +7,15 @@ from typing import Callable, Optional
 
 import torch
 
-from compile.modes import Mode
 from compile.preflight.check import preflight, torch_version
 from compile.preflight.report import PreflightReport
+from compile.targets.modes import Mode
 from compile.weights import read
+from depth.errors import InputError
+from depth.sizes import size_text
 from depth_anything_v2.config import Model
-from depth_anything_v2.errors import InputError
+from depth_anything_v2.layouts import load_weights
 from depth_anything_v2.network import DepthAnything
-from depth_anything_v2.sizes import size_text
-from depth_anything_v2.weights import load_weights
 
 INF1_TORCH = "1.13.1"  # the only one that torch-neuron for Inf1 takes
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-from compile.lowering.passes import Costs, PassCost
+from compile.preflight.costs import Costs, PassCost
 from compile.preflight.findings import ON_CHIP
 from compile.preflight.memory import CHIPS, Footprint
-from compile.preflight.table import aligned, markdown
+from depth.console import aligned, markdown
 
 HEADING = ("operator", "count", "verdict", "where", "what to do")
 _MAX_PLACES = 2  # of operators that run on the chip; all others are named in full

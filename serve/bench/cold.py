@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-from depth_anything_v2.artifact import Artifact, read_artifact
-from depth_anything_v2.strict_json import decode, parse_object
+from depth.artifact.manifest import Artifact, read_artifact
+from depth.artifact.strict_json import decode, parse_object
 from serve.bench.network import latencies_ms, noise, open_program
 from serve.errors import RuntimeFailure
 from serve.library import Size

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable
 
-from serve.batch import DONE, Entry
 from serve.engine import Engine
 from serve.errors import RuntimeFailure
-from serve.folder import FolderJob, run_folder
+from serve.folder.job import FolderJob, run_folder
+from serve.jobs.batch import DONE, Entry
 from serve.library import Library
 from serve.shapes import BUCKETS
 

@@ -17,11 +17,11 @@ from typing import Callable
 
 import numpy as np
 
-from depth_anything_v2.artifact import FUSED, Artifact, Program, ProgramFile
-from depth_anything_v2.depth_map import FloatArray
-from depth_anything_v2.digest import sha256_bytes
+from depth.artifact.manifest import FUSED, Artifact, Program, ProgramFile
+from depth.files import sha256_bytes
+from depth.maps.depth_map import FloatArray
 from serve.errors import RuntimeFailure
-from serve.runtimes import open_runtime
+from serve.runtimes.table import open_runtime
 
 SIDE = 2048
 IN_A_ROW = 4

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from depth_anything_v2.artifact import Artifact
-from depth_anything_v2.depth_map import FloatArray
-from depth_anything_v2.preprocess import prepare
+from depth.artifact.manifest import Artifact
+from depth.maps.depth_map import FloatArray
+from depth.preprocess import prepare
 from serve.library import Size
-from serve.runtimes import Runtime, open_runtime
+from serve.runtimes.table import Runtime, open_runtime
 
 
 def noise(artifact: Artifact, size: Size) -> FloatArray:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Callable, Optional
 
-from depth_anything_v2.artifact import Artifact
-from depth_anything_v2.errors import InputError
-from depth_anything_v2.sizes import size_text
-from depth_anything_v2.verification import state
+from depth.artifact.manifest import Artifact
+from depth.artifact.verification import state
+from depth.errors import InputError
+from depth.sizes import size_text
 from serve.bench.cold import ColdStart, cold_start
 from serve.bench.folder import folder_measure
 from serve.bench.gemm import comparable, gemm_measure

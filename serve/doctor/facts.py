@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
-from serve.cores import Device
 from serve.doctor.machine import Cpu, Memory
+from serve.runtimes.neuron_cores import Device
 
 INF1, INF2 = "inf1", "inf2"  # targets; Trn1 runs programs of inf2
 _FAMILIES = {"inf1": INF1, "inf2": INF2, "trn1": INF2}
 _CORES_OF_INF1 = 4  # per device; the others have 2
 
-DAMAGED = "damaged"  # beside the states of depth_anything_v2/verification.py
+DAMAGED = "damaged"  # beside the states of depth/artifact/verification.py
 
 
 def family(instance_type: str) -> Optional[str]:

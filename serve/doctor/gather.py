@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
 
-from depth_anything_v2.artifact import MANIFEST, read_artifact
-from depth_anything_v2.errors import ArtifactError
-from depth_anything_v2.verification import state
-from serve import spot
+from depth.artifact.manifest import MANIFEST, read_artifact
+from depth.artifact.verification import state
+from depth.errors import ArtifactError
 from serve.doctor import neuron
 from serve.doctor.facts import DAMAGED, ArtifactFacts, Facts, Metadata
 from serve.doctor.machine import ROOT, installed, read_cpu, read_memory, text_of
+from serve.jobs import spot
 
 
 def gather(artifacts: Path, on_step: Callable[[str], None] = lambda _: None) -> Facts:

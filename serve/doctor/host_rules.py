@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
-from depth_anything_v2.verification import BUILT, FAILED
+from depth.artifact.verification import BUILT, FAILED
 from serve.doctor.facts import DAMAGED, INF1, INF2, ArtifactFacts, Facts, Metadata
 from serve.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
 

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Optional
 
-from serve import cores
-from serve.cores import Device
 from serve.doctor.facts import Neuron, family
 from serve.doctor.machine import ROOT, text_of
 from serve.errors import RuntimeFailure
+from serve.runtimes import neuron_cores as cores
+from serve.runtimes.neuron_cores import Device
 
 _TOOLS = ("neuron-ls", "neuron-monitor")
 _INSTANCE = "sys/devices/virtual/dmi/id/product_name"

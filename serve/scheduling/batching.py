@@ -7,7 +7,7 @@ from typing import Optional
 
 import numpy as np
 
-from depth_anything_v2.depth_map import FloatArray
+from depth.maps.depth_map import FloatArray
 
 
 def batch_size(waiting: int, batches: Sequence[int], due: bool) -> Optional[int]:

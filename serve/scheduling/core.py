@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from threading import Condition, Lock
 from typing import Callable, Optional, TypeVar
 
-from serve.errors import RuntimeFailure
-from serve.neuron_status import Action
+from depth.artifact.manifest import ProgramKey
+from serve.errors import Action, RuntimeFailure
 from serve.scheduling.batching import stacked
 from serve.scheduling.job import Job, Outcome
 from serve.scheduling.request import Request
-from serve.scheduling.worker import ProgramKey, Worker
+from serve.scheduling.worker import Worker
 
 logger = logging.getLogger(__name__)
 

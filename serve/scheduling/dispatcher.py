@@ -10,8 +10,10 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Optional
 
-from depth_anything_v2.depth_map import FloatArray
+from depth.artifact.manifest import ProgramKey
+from depth.maps.depth_map import FloatArray
 from serve.errors import Closed, OutOfService
+from serve.library import Size
 from serve.scheduling.core import Core, action_of
 from serve.scheduling.faults import (
     NO_FAULT_OF_CORE,
@@ -29,7 +31,6 @@ from serve.scheduling.planning import Plan, Planner
 from serve.scheduling.queues import Queue
 from serve.scheduling.request import Answer, Request, expiry
 from serve.scheduling.warming import Warming
-from serve.scheduling.worker import ProgramKey, Size
 
 logger = logging.getLogger(__name__)
 

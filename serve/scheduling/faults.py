@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Optional
 
-from serve.errors import RuntimeFailure
-from serve.neuron_status import Action
+from serve.errors import Action, RuntimeFailure
 from serve.scheduling.core import Core, action_of
 from serve.scheduling.request import Answer, Request
 

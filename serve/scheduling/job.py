@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Optional
 
-from depth_anything_v2.depth_map import FloatArray
+from depth.artifact.manifest import ProgramKey
+from depth.maps.depth_map import FloatArray
 from serve.scheduling.request import Request
-from serve.scheduling.worker import ProgramKey
 
 
 @dataclass(eq=False)

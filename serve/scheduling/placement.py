@@ -8,8 +8,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Optional
 
+from depth.artifact.manifest import ProgramKey
 from serve.scheduling.core import Core
-from serve.scheduling.worker import ProgramKey
 
 _NEW_SHARE = 0.2  # of the latest measurement in a running mean
 _RECENT_LOADS = 10  # what ran within so many loading times is not pushed out for convenience

@@ -8,13 +8,13 @@ from itertools import islice
 from operator import itemgetter
 from typing import Optional
 
+from depth.artifact.manifest import ProgramKey
 from serve.scheduling.batching import batch_size
 from serve.scheduling.core import Core
 from serve.scheduling.limits import Limits
 from serve.scheduling.placement import Measured, Wish, choose_core, choose_next_free
 from serve.scheduling.queues import Queue
 from serve.scheduling.request import Request
-from serve.scheduling.worker import ProgramKey
 
 
 @dataclass(frozen=True)

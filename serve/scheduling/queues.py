@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from itertools import islice
 
-from depth_anything_v2.depth_map import FloatArray
+from depth.artifact.manifest import ProgramKey
+from depth.maps.depth_map import FloatArray
 from serve.scheduling.request import Request
-from serve.scheduling.worker import ProgramKey
 
 
 class Queue:

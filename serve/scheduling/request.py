@@ -9,10 +9,10 @@ from typing import Optional
 
 import numpy as np
 
-from depth_anything_v2.depth_map import FloatArray
-from depth_anything_v2.errors import InputError
+from depth.errors import InputError
+from depth.maps.depth_map import FloatArray
 from serve.errors import Expired, NoProgram
-from serve.scheduling.worker import Size
+from serve.library import Size
 
 
 class Pending(Future[FloatArray]):

@@ -6,10 +6,10 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Optional
 
-from serve.neuron_status import Action
+from depth.artifact.manifest import ProgramKey
+from serve.errors import Action
 from serve.scheduling.core import Core, action_of
 from serve.scheduling.faults import RESPONSES, RETRIES, OnRequests
-from serve.scheduling.worker import ProgramKey
 
 
 class Warming:

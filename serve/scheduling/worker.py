@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from depth_anything_v2.depth_map import FloatArray
-
-Size = tuple[int, int]  # (height, width) px
-
-
-class ProgramKey(NamedTuple):
-    """One program of an artifact, all its stages together."""
-
-    height_px: int
-    width_px: int
-    batch: int
-
-    @property
-    def size(self) -> Size:
-        return self.height_px, self.width_px
-
-    @property
-    def name(self) -> str:
-        return f"{self.height_px}x{self.width_px}-b{self.batch}"
+from depth.artifact.manifest import ProgramKey
+from depth.maps.depth_map import FloatArray
 
 
 class Worker(Protocol):

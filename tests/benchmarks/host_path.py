@@ -27,14 +27,14 @@ import numpy.typing as npt
 import typer
 from isal import isal_zlib
 
-from depth_anything_v2.artifact import read_artifact
-from depth_anything_v2.depth_map import FULL, MODEL, DepthMap
-from depth_anything_v2.image import read_image
-from depth_anything_v2.preprocess import FAST, REFERENCE
-from depth_anything_v2.sizes import SHORT_SIDE_PX
-from serve import png
-from serve.depth_files import encode_depth
-from serve.depth_png import coding_for, to_codes
+from depth.artifact.manifest import read_artifact
+from depth.images.read import read_image
+from depth.maps import png
+from depth.maps.depth_map import FULL, MODEL, DepthMap
+from depth.maps.files import encode_depth
+from depth.maps.png16 import coding_for, to_codes
+from depth.preprocess import FAST, REFERENCE
+from depth.sizes import SHORT_SIDE_PX
 from serve.engine import Engine
 from serve.library import Library
 
@@ -118,7 +118,7 @@ def timed(samples: list[float], work: Callable[[], Any]) -> Any:
 
 
 def error(found: DepthMap, expected: DepthMap) -> Error:
-    """As compile/parity.py defines them."""
+    """As compile/parity/measure.py defines them."""
     difference = np.abs(found.values - expected.values)
     scale = np.abs(expected.values)
     correlation = np.corrcoef(found.values.ravel(), expected.values.ravel())[0, 1]
@@ -133,7 +133,7 @@ def encoders(depth: DepthMap, rounds: int) -> Iterator[dict[str, Any]]:
     """Each way to make a 16-bit PNG, or its compressed part: CPU-ms and bytes."""
     codes = to_codes(depth.values, coding_for(depth))
     rows = codes.astype(">u2").view(np.uint8).reshape(len(codes), -1)
-    ways: dict[str, Callable[[], bytes]] = {"serve/png.py, whole": lambda: png.encode(codes)}
+    ways: dict[str, Callable[[], bytes]] = {"depth/maps/png.py, whole": lambda: png.encode(codes)}
     for name, values in filtered(rows).items():
         for level in range(4):
             ways[f"isal {level}, {name}"] = lambda v=values, n=level: isal_zlib.compress(v, n)

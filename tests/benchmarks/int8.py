@@ -26,20 +26,20 @@ import openvino as ov
 import torch
 import typer
 
-from compile import openvino
-from compile.build_cli import MAX_PHOTOGRAPHS
-from compile.calibration import choose
-from compile.parity import measure, worst
-from compile.probes import Probe, probes
-from compile.quantisation import FLOAT_LAYERS
+from compile.build.request import MAX_PHOTOGRAPHS
+from compile.int8.images import choose
+from compile.int8.layers import FLOAT_LAYERS
+from compile.parity.measure import measure, worst
+from compile.parity.probes import Probe, probes
 from compile.specialise import specialise
+from compile.targets import openvino
 from compile.weights import read
+from depth.maps.depth_map import FloatArray
+from depth.sizes import parse_size
 from depth_anything_v2.config import model_named
-from depth_anything_v2.depth_map import FloatArray
 from depth_anything_v2.network import DepthAnything
-from depth_anything_v2.sizes import parse_size
 
-int8 = import_module("compile.openvino_int8")
+int8 = import_module("compile.int8.nncf")
 HEAD = tuple(f"decoder.head{number}" for number in (1, 2, 3))
 METHOD = int8.METHOD
 Run = Callable[[FloatArray], FloatArray]

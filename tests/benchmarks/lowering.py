@@ -12,14 +12,14 @@ import torch
 import typer
 
 from compile.lowering.passes import PASSES, lower
+from compile.parity.probes import photographs, probes
 from compile.precision.survey import inputs
-from compile.probes import photographs, probes
 from compile.specialise import specialise
-from compile.targets import NEURON_PASSES
+from compile.targets.table import NEURON_PASSES
 from compile.weights import read
+from depth.sizes import parse_size
 from depth_anything_v2.config import model_named
 from depth_anything_v2.network import DepthAnything
-from depth_anything_v2.sizes import parse_size
 
 SAMPLES = Path("input_images/samples")
 FORMS = ([name] for name in (*PASSES, "resize=conv1x1"))

@@ -36,26 +36,25 @@ import typer
 
 from compile.specialise import specialise
 from compile.weights import BUNDLED
-from depth_anything_v2.artifact import Artifact, read_artifact
-from depth_anything_v2.checkpoint import read_checkpoint
-from depth_anything_v2.depth_map import FloatArray
-from depth_anything_v2.image import read_image
-from depth_anything_v2.postprocess import resize_depth
-from depth_anything_v2.preprocess import prepare
-from depth_anything_v2.sizes import size_text
+from depth.artifact.manifest import Artifact, ProgramKey, read_artifact
+from depth.images.read import read_image
+from depth.maps.depth_map import FloatArray
+from depth.maps.files import encode_depth
+from depth.postprocess import resize_depth
+from depth.preprocess import prepare
+from depth.sizes import size_text
+from depth.weights.checkpoint import read_checkpoint
 from serve.backend import CHIP_LIMITS, Backend
-from serve.batch import DONE, Entry
 from serve.bench.network import images_per_s, noise, open_program
 from serve.bench.report import describe_machine
-from serve.depth_files import encode_depth
 from serve.engine import Engine
-from serve.folder import FolderJob, run_folder
+from serve.folder.job import FolderJob, run_folder
+from serve.jobs.batch import DONE, Entry
 from serve.library import Library
-from serve.runtime_simulated import Device, Model, SimulatedWorker
-from serve.scheduling.worker import ProgramKey
 from serve.shapes import BUCKETS
 from tests.benchmarks.folder_memory import memory_mb
 from tests.programs import DEMO
+from tests.simulated import Device, Model, SimulatedWorker
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ROOT.parent / "shared/data/photos"

@@ -36,13 +36,16 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from depth.artifact.manifest import ProgramKey
 from serve.backend import CHIP_LIMITS  # noqa: E402
-from serve.errors import ServeError  # noqa: E402
-from serve.neuron_status import Action  # noqa: E402
-from serve.runtime_simulated import RUN, Device, Fault, Model, simulated_depth  # noqa: E402
-from serve.scheduler import Scheduler  # noqa: E402
+from serve.errors import (
+    Action,
+    ServeError,  # noqa: E402
+)
 from serve.scheduling.limits import Limits  # noqa: E402
-from serve.scheduling.worker import ProgramKey, Worker  # noqa: E402
+from serve.scheduling.scheduler import Scheduler  # noqa: E402
+from serve.scheduling.worker import Worker
+from tests.simulated import RUN, Device, Fault, Model, simulated_depth  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
 CORES, SERVICE_MS = 4, 10.0

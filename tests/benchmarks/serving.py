@@ -24,7 +24,7 @@ from typing import Any, Optional
 
 import typer
 
-from compile.openvino import runs_natively
+from compile.targets.openvino import runs_natively
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).parent / "results"

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from compile.openvino import runs_natively
+from compile.targets.openvino import runs_natively
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ROOT.parent / "shared/data/photos"

@@ -1,0 +1,1 @@
+"""Checkpoint in, verified artifact out. Importing this does nothing."""

@@ -1,0 +1,84 @@
+"""`python -m compile build`: checkpoint in, verified artifact out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+import typer
+
+from compile.build.request import requested
+from depth_anything_v2.config import MODELS
+
+if TYPE_CHECKING:
+    pass
+IMAGES = typer.Option(
+    Path("input_images"),
+    help="Folder of photographs: parity uses up to 3 beside its own test images, and int8 is "
+    "calibrated on up to 32 others.",
+)
+FLOAT_LAYERS_HELP = (
+    "int8: parts of the network that stay float, in place of decoder and encoder.patch_embed. "
+    "Name modules, like decoder.head2 or encoder.blocks.0. Repeatable."
+)
+
+
+def build(
+    model: str = typer.Option("vits", help=f"One of {', '.join(MODELS)}."),
+    target: str = typer.Option(
+        "openvino",
+        help="openvino, onnx or torchscript; inf1 or inf2 on a machine with its compiler.",
+    ),
+    precision: Optional[str] = typer.Option(
+        None,
+        help="fp32, or with openvino bf16 or int8; for inf1 and inf2 a compiler mode, see `python "
+        "-m compile precision`. By default the target's first.",
+    ),
+    size: list[str] = typer.Option(
+        ["518x518"], help="HEIGHTxWIDTH in px, multiples of 14. Repeat it for several programs."
+    ),
+    batch: list[int] = typer.Option([1], help="Images per run. Repeat it for several programs."),
+    split: bool = typer.Option(
+        False, "--split", help="Encoder and decoder as programs of their own."
+    ),
+    out: Path = typer.Option(Path("artifacts"), help="Folder that receives the artifact."),
+    checkpoint: Optional[str] = typer.Option(
+        None,
+        help="Weights file; by default the model's own in checkpoints/. The word `untrained` takes "
+        "fixed-seed weights, to try a target without a download.",
+    ),
+    images: Path = IMAGES,
+    force: bool = typer.Option(
+        False, help="Write the artifact even if parity fails; it says so, and serving refuses it."
+    ),
+    form: list[str] = typer.Option(
+        [],
+        help="A lowering pass beside those of the target, or another form of one: resize=conv1x1, "
+        "attention_blocks=4. See compile/lowering/README.md. Repeatable.",
+    ),
+    float_layers: list[str] = typer.Option([], help=FLOAT_LAYERS_HELP),
+    timeout_s: Optional[float] = typer.Option(
+        None, min=1, help="inf1 and inf2: end a compiler run after this long; by default 2 hours."
+    ),
+) -> None:
+    """Build an artifact and prove it: prints its folder.
+
+    Every saved program is compared with the eager fp32 network on test images. If one is over the
+    limit, nothing is written and the exit code is 1. A program for inf1 or inf2 can be compared on
+    its device only: `python -m compile parity ARTIFACT --on-device`.
+    """
+    from depth.console import steps
+
+    sizes, batches = list(dict.fromkeys(size)), list(dict.fromkeys(batch))
+    with steps(total=1 + 3 * len(sizes) * len(batches)) as step:
+        request = requested(
+            model, target, precision, sizes, batches, checkpoint, images, step, float_layers
+        )
+        if timeout_s is not None:
+            request = replace(request, settings=replace(request.settings, timeout_s=timeout_s))
+
+        from compile.build.build import build as build_artifact
+
+        folder = build_artifact(replace(request, split=split, force=force, forms=form), out, step)
+    typer.echo(folder)

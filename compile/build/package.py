@@ -1,0 +1,139 @@
+"""A folder of programs becomes an artifact: manifest last, then one rename."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+from depth.artifact.manifest import (
+    MANIFEST,
+    REPORTS,
+    Manifest,
+    dump_manifest,
+    folder_name,
+    read_artifact,
+)
+from depth.artifact.verification import VERIFIED_FILE
+from depth.errors import ArtifactError
+from depth.files import sha256_bytes, sha256_file
+
+_SCRATCH = ".building-"
+ROOT = Path(__file__).resolve().parent.parent.parent
+# The code that a program's numbers depend on, files and folders with all that is below them.
+_SOURCES = (
+    "compile/int8",
+    "compile/lowering",
+    "compile/neuron",
+    "compile/specialise.py",
+    "compile/targets",
+    "compile/trace.py",
+    "depth/family.py",
+    "depth/network",
+    "depth_anything_v2",
+)
+
+
+def package(folder: Path, manifest: Manifest, out: Path) -> Path:
+    """Write the manifest into `folder` and rename it into `out`; returns the new folder.
+
+    The name ends with the manifest's hash, so a folder of that name already there is the same
+    artifact. It is kept unless it is damaged, and gets the new reports, which may tell of other
+    photographs, unless they tell of a measurement on the device. Raises ArtifactError if what was
+    written cannot be read back.
+    """
+    data = dump_manifest(manifest)
+    (folder / MANIFEST).write_bytes(data)
+    read_artifact(folder)
+    identity = sha256_bytes(data)
+    final = out / folder_name(manifest, identity)
+    if final.exists() and not is_whole(final):
+        final.rename(folder.with_name("damaged"))
+    try:
+        folder.rename(final)
+    except OSError:  # it is there already, perhaps since a moment ago
+        if not is_whole(final):
+            raise
+        if not (final / VERIFIED_FILE).exists():
+            for name in REPORTS:
+                (folder / name).replace(final / name)
+    return final
+
+
+@contextmanager
+def scratch_in(out: Path) -> Iterator[Path]:
+    """A folder in `out` for work in progress; what killed processes left there is removed.
+
+    A folder in use is locked, and a lock ends with its process. The number of a process would not
+    do: a container that starts again has the same one, and other machines may share `out`.
+    """
+    with ExitStack() as stack:
+        with _locked(out):  # so that nobody finds our folder before it is locked
+            _remove_left(out)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(dir=out, prefix=_SCRATCH))
+            stack.enter_context(_locked(Path(folder)))
+        yield Path(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder; on a file system without locks, nothing."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove_left(out: Path) -> None:
+    for left in out.glob(f"{_SCRATCH}*"):
+        with suppress(OSError):  # in use, gone a moment ago, or no locks here
+            handle = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(handle)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder is an artifact and every byte of its programs is right."""
+    try:
+        artifact = read_artifact(folder)
+        for program in artifact.manifest.programs:
+            for file in program.files:
+                artifact.open_file(file).release()
+    except ArtifactError:
+        return False
+    return True
+
+
+def source_sha256() -> str:
+    """One hash over our own code that decides what a program computes."""
+    files = sorted(path for place in _SOURCES for path in _modules(ROOT / place))
+    told = (path.relative_to(ROOT).as_posix() + sha256_file(path) for path in files)
+    return sha256_bytes("".join(told).encode())
+
+
+def _modules(place: Path) -> list[Path]:
+    return [place] if place.is_file() else list(place.glob("**/*.py"))
+
+
+def provenance_versions() -> dict[str, str]:
+    """Versions that every target shares."""
+    return {
+        "source_sha256": source_sha256(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+        "system": os.uname().sysname,
+    }

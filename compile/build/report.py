@@ -1,0 +1,189 @@
+"""What happened while an artifact was made: report.json for machines, report.md for people."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Optional
+
+from compile.build.programs import Compiled, Proven
+from compile.int8.images import Calibration
+from compile.neuron.record import BuildRecord
+from compile.parity.measure import ProbeResult
+from compile.parity.probes import printable
+from compile.preflight.report import PreflightReport
+from depth.artifact.manifest import Manifest, Program
+from depth.artifact.verification import Verification
+
+_ON_DEVICE = "## Measured on the device"
+_VERDICTS = {
+    True: "passed",
+    False: "FAILED, written because it was forced",
+    None: "not measured, the program runs on its device only",
+}
+
+
+@dataclass(frozen=True)
+class ProgramReport:
+    name: str  # "518x686-b1"
+    build_s: float
+    parity_s: float
+    probes: Sequence[ProbeResult]  # of all programs of a size and batch, run one after the other
+    record: Optional[BuildRecord] = None  # of a Neuron compiler
+    preflight: Optional[PreflightReport] = None
+
+    @classmethod
+    def of(cls, name: str, one: Compiled, proven: Proven) -> ProgramReport:
+        return cls(name, one.build_s, proven.parity_s, proven.results, one.record, proven.preflight)
+
+
+def write_reports(
+    folder: Path,
+    manifest: Manifest,
+    reports: Sequence[ProgramReport],
+    calibration: Optional[Calibration] = None,
+) -> None:
+    """Write report.json and report.md: everything that may differ from one build to the next."""
+    made = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    machine = {"host": platform.platform(), "processor": platform.processor()}
+    data = {
+        "made": made,
+        "machine": machine,
+        "manifest": asdict(manifest),
+        "programs": [asdict(report) for report in reports],
+    }
+    if calibration:
+        data["calibration"] = _calibration_facts(calibration)
+    (folder / "report.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    lines = [*_heading(manifest, made, machine["host"]), *_calibration_lines(calibration)]
+    lines += _table(manifest.programs)
+    for report in reports:
+        lines += ["", *_program(report)]
+    # A file of weights may have any name, and a compiler may say anything.
+    (folder / "report.md").write_text(
+        "\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace"
+    )
+
+
+def _calibration_facts(calibration: Calibration) -> dict[str, object]:
+    return {
+        "sha256": calibration.sha256,
+        "unreadable": calibration.unreadable,
+        "images": [
+            {"name": printable(one.path.name), "sha256": one.sha256} for one in calibration.images
+        ],
+    }
+
+
+def _calibration_lines(calibration: Optional[Calibration]) -> list[str]:
+    if calibration is None:
+        return []
+    return [
+        f"Calibrated on {len(calibration.images)} images, of which parity sees none; "
+        f"{calibration.unreadable} more could not be read. report.json names them.",
+        "",
+    ]
+
+
+def add_verification(folder: Path, verification: Verification, table: str) -> None:
+    """Add what was measured on the device to both reports; an earlier measurement is replaced."""
+    path = folder / "report.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    data["verification"] = asdict(verification)
+    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    path = folder / "report.md"
+    before = path.read_text(encoding="utf-8").partition(_ON_DEVICE)[0].rstrip()
+    verdict = "passed" if verification.parity_limit.passed else "FAILED"
+    told = ", ".join(f"{name} {text}" for name, text in verification.versions.items())
+    lines = [before, "", _ON_DEVICE, "", f"{verdict}, {verification.made}, {told}", ""]
+    path.write_text("\n".join([*lines, "```", table, "```", ""]), encoding="utf-8")
+
+
+def _heading(manifest: Manifest, made: str, host: str) -> list[str]:
+    limit = manifest.parity_limit
+    verdict = _VERDICTS[limit.passed]
+    return [
+        f"# {manifest.model} for {manifest.target}, {manifest.precision}",
+        "",
+        f"- made {made} on {host}",
+        f"- weights: {manifest.checkpoint.file}, licence {manifest.checkpoint.licence}, "
+        f"sha256 {manifest.checkpoint.sha256}",
+        f"- values: {manifest.kind}"
+        + (f", up to {manifest.max_depth_m} m" if manifest.max_depth_m else ""),
+        f"- parity with the eager fp32 network: {verdict} "
+        f"(limits: max_rel {limit.max_rel:g}, mean_rel {limit.mean_rel:g})",
+        "",
+        "Relative errors: max_rel to the largest reference value, mean_rel to its mean.",
+        "",
+    ]
+
+
+def _table(programs: Sequence[Program]) -> list[str]:
+    rows = [
+        "| program | MB | max_rel | mean_rel | abs_rel | delta1 | rank correlation |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for program in programs:
+        size_mb = sum(file.size_bytes for file in program.files) / 1e6
+        n = program.parity
+        if n is None:
+            rows.append(f"| {program.name} | {size_mb:.1f} | - | - | - | - | - |")
+            continue
+        rank = "-" if n.rank_correlation is None else f"{n.rank_correlation:.5f}"
+        rows.append(
+            f"| {program.name} | {size_mb:.1f} "
+            f"| {n.max_rel:.2e} | {n.mean_rel:.2e} | {n.abs_rel:.2e} | {n.delta1:.4f} | {rank} |"
+        )
+    return rows
+
+
+def _program(report: ProgramReport) -> list[str]:
+    rows = [f"## {report.name}: built in {report.build_s:.1f} s", ""]
+    if report.record:
+        rows += _compiler(report.record)
+    if report.probes:
+        rows += [f"Parity in {report.parity_s:.1f} s.", "", *_probe_table(report)]
+    if report.preflight:
+        rows += ["", report.preflight.markdown()]
+    return rows
+
+
+def _compiler(record: BuildRecord) -> list[str]:
+    log = record.log
+    rows = [
+        f"- compiler arguments: `{' '.join(record.compiler_arguments)}`",
+        "- taken from the compile cache" if record.from_cache else f"- compiled: {record.rung}",
+        f"- {log.percent_compiled or 0:.4g} % of {log.operators or 0} operators compiled, in "
+        f"{log.compiled_subgraphs or 0} sub-graphs"
+        if log.operators is not None
+        else "- the compiler's log states no share of compiled operators; the graph was read",
+        f"- compiler's peak memory {record.peak_memory_bytes / 1e9:.2f} GB",
+    ]
+    if record.dynamic_batch:
+        rows.append("- takes other batches too, split or padded to runs of its own")
+    for graph in record.subgraphs:
+        told = {key: value for key, value in asdict(graph).items() if value and key != "name"}
+        if told:
+            numbers = ", ".join(f"{key} {value}" for key, value in told.items())
+            rows.append(f"- sub-graph {graph.name}, the compiler's own estimates: {numbers}")
+    rows += [f"- **{warning}**" for warning in record.warnings]
+    rows += [f"- failed before: {one.rung}: {one.error}" for one in record.attempts]
+    return [*rows, ""]
+
+
+def _probe_table(report: ProgramReport) -> list[str]:
+    rows = [
+        "| test image | max_rel | mean_rel | abs_rel | delta1 |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for result in report.probes:
+        n = result.numbers
+        name = result.probe.replace("|", "\\|")
+        rows.append(
+            f"| {name} | {n.max_rel:.2e} | {n.mean_rel:.2e} | {n.abs_rel:.2e} | {n.delta1:.4f} |"
+        )
+    return rows

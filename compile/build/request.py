@@ -1,0 +1,84 @@
+"""What is to be built, in one record: from a command line, a job file or a caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Optional
+
+from compile.targets.protocols import Settings
+from compile.targets.table import default_precision, ready, target_named
+from depth.sizes import parse_size
+from depth_anything_v2.config import Model, model_named
+
+if TYPE_CHECKING:
+    from compile.int8.layers import Quantisation
+    from compile.parity.probes import Picture
+    from depth.weights.checkpoint import Checkpoint
+
+MAX_PHOTOGRAPHS = 3  # each costs an eager run per program
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that decides what an artifact holds."""
+
+    model: Model
+    checkpoint: Checkpoint
+    target: str
+    precision: str
+    sizes: Sequence[tuple[int, int]]  # (height, width) in px
+    batches: Sequence[int] = (1,)
+    photographs: Sequence[Picture] = ()  # for the parity gate, beside its own test images
+    force: bool = False  # write the artifact although its parity failed
+    split: bool = False  # encoder and decoder as programs of their own
+    settings: Settings = field(default_factory=Settings)  # of a Neuron compiler
+    forms: Sequence[str] = ()  # of lowering passes, beside or in place of the target's
+    quantisation: Optional[Quantisation] = None  # of a precision that is calibrated
+
+    def shapes(self) -> Iterator[tuple[tuple[int, int], int]]:
+        for size in dict.fromkeys(self.sizes):
+            for batch in dict.fromkeys(self.batches):
+                yield size, batch
+
+
+def requested(
+    model: str,
+    target: str,
+    precision: Optional[str],
+    sizes: Sequence[str],
+    batches: Sequence[int],
+    checkpoint: Optional[str],
+    images: Path,
+    on_step: Callable[[str], None],
+    float_layers: Sequence[str] = (),
+) -> Request:
+    """What a command line or a job file asks for, with the weights read.
+
+    Raises TargetError, InputError, BuildError or CheckpointError.
+    """
+    row = model_named(model)
+    precision = precision or default_precision(target)
+    chosen = target_named(target, precision)
+    shapes = [parse_size(text) for text in sizes]
+    ready(chosen, precision)  # before torch is imported and weights of a gigabyte are read
+
+    from compile.int8.layers import pictures_for
+    from compile.weights import read
+
+    pictures, quantisation = pictures_for(
+        images, MAX_PHOTOGRAPHS, precision in chosen.calibrated, float_layers
+    )
+    on_step(f"read the weights of {model}")
+    weights = read(row, checkpoint)
+    return Request(
+        row,
+        weights,
+        target,
+        precision,
+        shapes,
+        batches,
+        pictures,
+        quantisation=quantisation,
+    )

@@ -1,0 +1,1 @@
+"""Precision int8: calibration images, layers kept in float, and NNCF."""

@@ -1,0 +1,82 @@
+"""What whole-number precision takes beside a network: images to calibrate on, and what stays float.
+
+Figures behind the choices are in docs/int8.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from torch import nn
+
+from compile.int8.images import Calibration, choose
+from compile.parity.probes import Picture, photographs
+from depth.errors import InputError
+
+# Modules of a network. The decoder's errors are the depth's errors, and few photographs do not
+# show its range; the patches carry the whole picture and are a hundredth of the work.
+FLOAT_LAYERS = ("decoder", "encoder.patch_embed")
+
+
+_WITH_WEIGHTS = (nn.Linear, nn.Conv2d)
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    calibration: Calibration
+    float_layers: tuple[str, ...] = FLOAT_LAYERS
+
+    def flags(self) -> tuple[str, ...]:
+        """For the manifest: programs of equal flags were made from the same images."""
+        images = self.calibration
+        return (
+            f"float_layers={','.join(self.float_layers)}",
+            f"calibration_images={len(images.images)}",
+            f"calibration_sha256={images.sha256}",
+        )
+
+
+def pictures_for(
+    folder: Path, for_gate: int, calibrated: bool, float_layers: Sequence[str] = ()
+) -> tuple[list[Picture], Optional[Quantisation]]:
+    """Photographs for the parity gate; for a calibrated precision also what it takes.
+
+    Raises InputError if there is no image to calibrate on, or layers are named for nothing.
+    """
+    if calibrated:
+        pictures, calibration = choose(folder, for_gate)
+        return pictures, Quantisation(calibration, tuple(float_layers) or FLOAT_LAYERS)
+    if float_layers:
+        raise InputError(f"--float-layers {' '.join(float_layers)}: only int8 has such layers")
+    return photographs(folder, for_gate), None
+
+
+def check_float_layers(network: nn.Module, names: Sequence[str]) -> None:
+    """Raises InputError if a name is no part of the network, or nothing is left for int8."""
+    modules = dict(network.named_modules())
+    for name in names:
+        if name not in modules or not name:
+            raise InputError(
+                f"--float-layers {name!r}: no such part of the network; name one like decoder, "
+                "decoder.head2, encoder.blocks.0 or encoder.blocks.0.mlp.fc2"
+            )
+    layers = [name for name, module in modules.items() if isinstance(module, _WITH_WEIGHTS)]
+    if all(is_part(layer, names) for layer in layers):
+        raise InputError(
+            f"--float-layers {' '.join(names)}: nothing is left for int8; name fewer parts, or use "
+            "--precision fp32"
+        )
+
+
+def is_part(layer: str, names: Sequence[str]) -> bool:
+    """Whether a layer is one of the named modules, or inside one."""
+    return any(layer == name or layer.startswith(f"{name}.") for name in names)
+
+
+ADVICE = (
+    ". Nothing is written. Try more photographs like those to be served (--images), more parts in "
+    f"float (--float-layers, beside {' and '.join(FLOAT_LAYERS)}), or --precision bf16 or fp32"
+)  # for a program that missed the limit

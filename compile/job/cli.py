@@ -1,0 +1,81 @@
+"""`python -m compile job`: checkpoint to pushed artifact in one command that can be run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+import typer
+
+from depth_anything_v2.config import MODELS
+
+if TYPE_CHECKING:
+    from compile.job.run import Outcome
+    from compile.job.spec import JobSpec
+
+
+def job(
+    file: Optional[Path] = typer.Argument(None, help="Job file, TOML; options go before it."),
+    model: Optional[str] = typer.Option(None, help=f"One of {', '.join(MODELS)}."),
+    target: Optional[str] = typer.Option(None, help="Like `build`; by default openvino."),
+    size: Optional[list[str]] = typer.Option(None, help="HEIGHTxWIDTH in px. Repeatable."),
+    batch: Optional[list[int]] = typer.Option(None, help="Images per run. Repeatable."),
+    precision: Optional[str] = typer.Option(
+        None, help="Like `build`, or auto: the fastest mode that is forecast within the limit."
+    ),
+    checkpoint: Optional[str] = typer.Option(None, help="Weights file, or untrained."),
+    accept_licence: Optional[bool] = typer.Option(
+        None, "--accept-licence", help="Of a published checkpoint that asks for it."
+    ),
+    split: Optional[bool] = typer.Option(None, "--split", help="Encoder and decoder apart."),
+    form: Optional[list[str]] = typer.Option(None, help="Lowering, like `build`. Repeatable."),
+    images: Optional[str] = typer.Option(None, help="Folder of photographs for the checks."),
+    float_layers: Optional[list[str]] = typer.Option(
+        None, help="Parts that stay float in int8, like `build`. Repeatable."
+    ),
+    out: Optional[str] = typer.Option(None, help="Folder that receives artifact and report."),
+    store: Optional[str] = typer.Option(None, help="s3://bucket/prefix, or a folder, to push to."),
+    endpoint_url: Optional[str] = typer.Option(None, help="S3 server other than AWS."),
+    instance: Optional[str] = typer.Option(None, help="What the plan is made for."),
+    timeout_s: Optional[float] = typer.Option(None, min=1, help="Of one compiler run."),
+) -> None:
+    """Fetch, preflight, precision, build, push: prints the artifact's folder.
+
+    Each finished step is kept in OUT/jobs: run the same job again after an interruption, and it
+    goes on. Its report.md there says what was done and found, also if a step fails.
+
+    A job file has the names of the options, with _ for -, and sizes and batches as lists:
+    model = "vits", target = "inf1", sizes = ["518x518", "518x686"], store = "s3://bucket/models".
+    """
+    from compile.job.spec import make_spec, read_spec
+
+    given: dict[str, Any] = {
+        "model": model,
+        "target": target,
+        "sizes": size or None,
+        "batches": batch or None,
+        "precision": precision,
+        "checkpoint": checkpoint,
+        "accept_licence": accept_licence,
+        "split": split,
+        "forms": form or None,
+        "images": images,
+        "float_layers": float_layers or None,
+        "out": out,
+        "store": store,
+        "endpoint_url": endpoint_url,
+        "instance": instance,
+        "timeout_s": timeout_s,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    found = {**(read_spec(file) if file else {}), **options}
+    outcome = _run(make_spec(found, str(file) if file else "job"))
+    typer.echo(f"report: {outcome.report}", err=True)
+    typer.echo(outcome.artifact)
+
+
+def _run(spec: JobSpec) -> Outcome:
+    from compile.job.run import run_job  # loads torch, which a wrong option need not wait for
+    from depth.console import say
+
+    return run_job(spec, say)

@@ -1,0 +1,126 @@
+"""Target `inf1`: torch-neuron and neuron-cc, for the NeuronCores of Inf1.
+
+Written against AWS's documentation of torch-neuron 1.13.1 (archived) and neuron-cc 1.24. Compiling
+needs no chip; running does: on any other machine a program loads and gives wrong numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+
+from compile.errors import HostError
+from compile.neuron import builder
+from compile.neuron.failure import unsupported
+from compile.neuron.host import version
+from compile.neuron.program import CompileOrder, Toolchain
+from compile.targets.modes import mode_named
+from compile.targets.protocols import Built, Name, Run, Settings
+from depth.errors import first_line
+
+# By default a partition that holds 60 % of the operators is compiled alone, and smaller ones stay
+# on the CPU without a word.
+_FUSION_THRESHOLD = 1.0
+# By default a sub-graph whose compilation fails stays on the CPU, and so does an unsupported
+# operator. Without fallback the run ends at the first of them, instead of hours later.
+_FALLBACK = False
+# In the order to try; `-O 2` is the compiler's default.
+_FEWER_OPTIMISATIONS = (("-O", "0"), ("-O", "legacy"))
+
+
+def build(
+    network: nn.Module,
+    example: Tensor,
+    stem: Path,
+    precision: str,
+    settings: Optional[Settings] = None,
+) -> list[Path]:
+    """As `compile.neuron.builder.build`."""
+    return builder.build(_TOOLCHAIN, network, example, stem, precision, settings)
+
+
+def build_programs(
+    network: nn.Module,
+    example: Tensor,
+    name: Name,
+    precision: str,
+    apart: bool = False,
+    settings: Optional[Settings] = None,
+) -> list[Built]:
+    """As `compile.neuron.builder.build_programs`."""
+    return builder.build_programs(_TOOLCHAIN, network, example, name, precision, apart, settings)
+
+
+def load(files: Sequence[Path], precision: str) -> Run:
+    """Load a program on one NeuronCore. Raises BuildError if there is none here."""
+    return builder.load(_TOOLCHAIN, files, precision)
+
+
+def flags(precision: str) -> tuple[str, ...]:
+    """What the compiler is told, and what torch-neuron is."""
+    mode = mode_named("inf1", precision)
+    return (
+        *mode.compiler_args,
+        *(f"optimizations={name}" for name in mode.optimizations),
+        f"single_fusion_ratio_threshold={_FUSION_THRESHOLD}",
+        f"fallback={_FALLBACK}",
+    )
+
+
+def versions() -> dict[str, str]:
+    found = {name: version(name) for name in ("torch", "torch-neuron", "neuron-cc")}
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def _trace(order: CompileOrder) -> torch.jit.ScriptModule:
+    sdk = _sdk()
+    names = mode_named("inf1", order.precision).optimizations
+    optimizations = [getattr(sdk.Optimization, name) for name in names]
+    return sdk.trace(
+        order.network,
+        (order.example,),
+        compiler_args=list(order.arguments),
+        compiler_timeout=order.timeout_s,
+        compiler_workdir=str(order.work),
+        single_fusion_ratio_threshold=_FUSION_THRESHOLD,
+        fallback=_FALLBACK,
+        dynamic_batch_size=order.dynamic_batch,
+        **({"optimizations": optimizations} if optimizations else {}),
+    )
+
+
+def _unsupported(traced: torch.jit.ScriptModule) -> str:
+    return unsupported(traced, frozenset(_sdk().get_supported_operations()))
+
+
+def _arguments(precision: str) -> tuple[str, ...]:
+    return mode_named("inf1", precision).compiler_args
+
+
+def _sdk() -> Any:
+    """torch_neuron, imported on use: on an unfit machine the import itself fails."""
+    try:
+        import torch_neuron
+    except (ImportError, RuntimeError) as error:
+        raise HostError(f"torch_neuron cannot be imported: {first_line(error)}") from error
+    return torch_neuron
+
+
+_TOOLCHAIN = Toolchain(
+    target="inf1",
+    module=Path(__file__),
+    logger_name="Neuron",
+    sdk=_sdk,
+    keeps_time=True,
+    trace=_trace,
+    unsupported=_unsupported,
+    arguments=_arguments,
+    versions=versions,
+    fewer=_FEWER_OPTIMISATIONS,
+    instance="Inf1",
+    elsewhere="gives wrong numbers",
+)

@@ -1,0 +1,120 @@
+"""Target `inf2`: torch-neuronx and neuronx-cc, for the NeuronCores of Inf2 and Trn1.
+
+Written against AWS's documentation of torch-neuronx from SDK 2.23 on, the first that compiles on a
+machine without a chip. A program can be loaded with the chip only. There is no fallback to the CPU:
+the whole graph is compiled, or nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+
+from compile.errors import HostError
+from compile.graph import read_graph
+from compile.neuron import builder
+from compile.neuron.graph import described
+from compile.neuron.host import has_device, version
+from compile.neuron.program import CompileOrder, Toolchain
+from compile.preflight.check import judged
+from compile.targets.modes import mode_named
+from compile.targets.protocols import Built, Name, Run, Settings
+from depth.errors import first_line
+
+# For both families, whose cores are the same: NeuronCore-v2.
+_TARGET = ("--target", "inf2")
+# The compiler's default is 2; 3 takes more time and memory.
+_FEWER_OPTIMISATIONS = (("--optlevel", "1"),)
+_LOG = "log-neuron-cc.txt"  # else it is written to the current directory
+
+
+def build(
+    network: nn.Module,
+    example: Tensor,
+    stem: Path,
+    precision: str,
+    settings: Optional[Settings] = None,
+) -> list[Path]:
+    """As `compile.neuron.builder.build`."""
+    return builder.build(_TOOLCHAIN, network, example, stem, precision, settings)
+
+
+def build_programs(
+    network: nn.Module,
+    example: Tensor,
+    name: Name,
+    precision: str,
+    apart: bool = False,
+    settings: Optional[Settings] = None,
+) -> list[Built]:
+    """As `compile.neuron.builder.build_programs`."""
+    return builder.build_programs(_TOOLCHAIN, network, example, name, precision, apart, settings)
+
+
+def load(files: Sequence[Path], precision: str) -> Run:
+    """Load a program on one NeuronCore. Raises BuildError if there is none here."""
+    return builder.load(_TOOLCHAIN, files, precision)
+
+
+def flags(precision: str) -> tuple[str, ...]:
+    """What the compiler is told."""
+    return (*_TARGET, *mode_named("inf2", precision).compiler_args)
+
+
+def versions() -> dict[str, str]:
+    found = {name: version(name) for name in ("torch", "torch-neuronx", "neuronx-cc")}
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def _trace(order: CompileOrder) -> torch.jit.ScriptModule:
+    sdk = _sdk()
+    # The SDK ends with an exception where it would have to leave anything to the CPU.
+    program = sdk.trace(
+        order.network,
+        (order.example,),
+        compiler_args=[*order.arguments, "--logfile", str(order.work / _LOG)],
+        compiler_workdir=str(order.work),
+        cpu_backend=True,
+    )
+    return sdk.dynamic_batch(program) if order.dynamic_batch else program
+
+
+def _sdk() -> Any:
+    """torch_neuronx, imported on use.
+
+    On import it looks for the kind of chip; where there is none, it has to be told.
+    """
+    if not has_device():
+        os.environ.setdefault("NEURON_PLATFORM_TARGET_OVERRIDE", "inf2")
+    try:
+        import torch_neuronx
+    except (ImportError, RuntimeError) as error:
+        raise HostError(f"torch_neuronx cannot be imported: {first_line(error)}") from error
+    return torch_neuronx
+
+
+def _unsupported(traced: torch.jit.ScriptModule) -> str:
+    """The SDK has no list by name to ask; these are the rules of preflight."""
+    rows = [row for row in judged(read_graph(traced), "inf2") if not row.passed]
+    return "; ".join(f"{row.count} {row.operator} in {described(list(row.places))}" for row in rows)
+
+
+_TOOLCHAIN = Toolchain(
+    target="inf2",
+    module=Path(__file__),
+    logger_name="Neuron",
+    sdk=_sdk,
+    keeps_time=False,
+    trace=_trace,
+    unsupported=_unsupported,
+    arguments=flags,
+    versions=versions,
+    fewer=_FEWER_OPTIMISATIONS,
+    instance="Inf2 or Trn1",
+    elsewhere="does not run",
+)

@@ -1,0 +1,67 @@
+"""`python -m compile plan`: latency, throughput and cost on Neuron instances, estimated."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import typer
+
+from compile.plan.estimate import DECODE_MS, Layout
+from compile.plan.hardware import INSTANCES
+from depth.errors import InputError
+from depth.sizes import parse_size
+from depth_anything_v2.config import MODELS, model_named
+
+_MODELS, _INSTANCES = ", ".join(MODELS), ", ".join(INSTANCES)
+
+
+def plan(
+    model: list[str] = typer.Option(
+        ["vits"], help=f"One of {_MODELS}. Repeat it, or --size or --instance, to compare."
+    ),
+    size: list[str] = typer.Option(["518x518"], help="HEIGHTxWIDTH in px, multiples of 14."),
+    instance: list[str] = typer.Option(["inf1.xlarge"], help=f"One of {_INSTANCES}."),
+    batch: int = typer.Option(1, help="Images per run."),
+    split: bool = typer.Option(
+        False, "--split/--fused", help="Encoder and decoder as two programs, or as one."
+    ),
+    cores_per_program: int = typer.Option(
+        1, help="More than one: NeuronCore Pipeline, on inf1 only."
+    ),
+    attention_blocks: int = typer.Option(
+        1, help="Slices of the queries: the form of the lowering pass attention_blocks."
+    ),
+    price_per_hour: Optional[float] = typer.Option(
+        None, help="Dollars for the instance; by default on demand in us-east-1, as once published."
+    ),
+    decode_ms: float = typer.Option(
+        DECODE_MS,
+        help="CPU-ms per image for decoding, resizing and writing depth. The default was measured "
+        "with 2048x1362 photographs on other processors; 0 if others do it.",
+    ),
+    calibration: bool = typer.Option(
+        False, "--calibration", help="Print what the estimates are fitted to and checked with."
+    ),
+) -> None:
+    """Estimate speed and cost on Neuron instances. Nothing here was measured on one.
+
+    One network, size and instance: the layout that was asked for beside its alternatives, the best
+    one marked. Several: a line for each. Figures in brackets are the range.
+    """
+    from compile.plan.calibration import CALIBRATIONS
+    from compile.plan.plan import plan_for
+    from compile.plan.tables import evidence_tables, overview_table
+
+    if calibration:
+        typer.echo("\n\n".join(evidence_tables(chip) for chip in CALIBRATIONS))
+        return
+    if price_per_hour is not None and len(instance) > 1:
+        raise InputError("--price-per-hour is the price of one instance: name a single --instance")
+    layout = Layout(batch, split, cores_per_program, attention_blocks)
+    plans = [
+        plan_for(row.config, pair, machine, layout, price_per_hour, decode_ms)
+        for row in map(model_named, model)
+        for pair in map(parse_size, size)
+        for machine in instance
+    ]
+    typer.echo(plans[0].markdown() if len(plans) == 1 else overview_table(plans))

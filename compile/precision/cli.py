@@ -1,0 +1,147 @@
+"""`python -m compile precision`: which precision mode a model can take, forecast on a CPU."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Optional
+
+import typer
+
+from compile.targets.modes import MODES, modes_of
+from depth.errors import InputError
+from depth.sizes import exact_size, parse_size, size_text
+from depth_anything_v2.config import MODELS, Model, model_named
+
+if TYPE_CHECKING:
+    from compile.precision.report import PrecisionReport
+_MODELS = ", ".join(MODELS)
+_TARGETS = ", ".join(dict.fromkeys(mode.target for mode in MODES.values()))
+_MAX_PHOTOGRAPHS = 3  # as many as the parity gate takes; each costs an eager run per mode
+
+
+def precision(
+    model: list[str] = typer.Option(["demo"], help=f"One of {_MODELS}. Repeat it for several."),
+    target: list[str] = typer.Option(["inf1"], help=f"{_TARGETS}. Repeat it for several."),
+    size: Optional[list[str]] = typer.Option(
+        None,
+        help="HEIGHTxWIDTH in px, multiples of 14; by default the model's own for a picture of 3:4."
+        " Repeat it for several.",
+    ),
+    checkpoint: Optional[list[str]] = typer.Option(
+        None,
+        help="Weights file, or the word `untrained`: one for each --model, in their order. By "
+        "default each model's own in checkpoints/.",
+    ),
+    images: Path = typer.Option(
+        Path("input_images"), help="Folder of photographs to use beside the built-in test images."
+    ),
+    lowering: bool = typer.Option(True, help="Lower the network first, as these targets do."),
+    out: Optional[Path] = typer.Option(None, help="Write the tables to this file too, explained."),
+) -> None:
+    """Forecast what each precision mode of a Neuron target costs in depth, and pick the fastest.
+
+    Rounds on a CPU what the compiler is documented to cast: a forecast, not a measurement. Prints
+    a table for each model, size and target; the exit code is 1 if one has no mode in the limit.
+    """
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"{out.parent}: no such folder to write {out.name} to; make it first")
+    modes = sum(len(modes_of(name)) for name in target)
+    jobs = _jobs(model, checkpoint, size)
+
+    from compile.precision.report import document
+    from depth.console import steps
+
+    reports: list[PrecisionReport] = []
+    with steps(total=len(jobs) * (2 + modes)) as step:
+        for job in jobs:
+            step(f"{job.name}: read the weights")
+            reports += job.survey(target, images, lowering, step)
+    typer.echo("\n".join(report.markdown() for report in reports), nl=False)
+    if out is not None:
+        command = _command(model, target, size, checkpoint, images, lowering, out)
+        _write(out, document(reports, command))
+    for report in reports:
+        report.choose()  # raises PrecisionError if no mode is within the limit
+
+
+@dataclass(frozen=True)
+class _Job:
+    model: Model
+    checkpoint: Optional[str]  # as given
+    size: tuple[int, int]  # (height, width) in px
+
+    @property
+    def name(self) -> str:
+        return f"{self.model.name} at {size_text(self.size)}"
+
+    def survey(
+        self, targets: Sequence[str], images: Path, lowering: bool, step: Callable[[str], None]
+    ) -> list[PrecisionReport]:
+        from compile.parity.probes import photographs
+        from compile.precision.survey import survey
+        from compile.specialise import specialise
+        from compile.targets.table import BF16, NEURON_PASSES
+        from compile.weights import read
+
+        checkpoint = read(self.model, self.checkpoint)
+        return survey(
+            specialise(self.model, checkpoint, self.size),
+            f"{self.model.name} ({checkpoint.name})",
+            [mode for target in targets for mode in modes_of(target)],
+            NEURON_PASSES if lowering else (),
+            photographs(images, _MAX_PHOTOGRAPHS),
+            BF16,
+            step,
+        )
+
+
+def _jobs(
+    models: Sequence[str], checkpoints: Optional[Sequence[str]], sizes: Optional[Sequence[str]]
+) -> list[_Job]:
+    rows = [model_named(name) for name in models]
+    given: Sequence[Optional[str]] = checkpoints or [None] * len(rows)
+    if len(given) != len(rows):
+        raise InputError(
+            f"{len(given)} checkpoints for {len(rows)} models: give one for each --model, in their "
+            "order, or none"
+        )
+    return [
+        _Job(row, checkpoint, size)
+        for row, checkpoint in zip(rows, given)
+        for size in ([parse_size(text) for text in sizes] if sizes else [_own_size(row)])
+    ]
+
+
+def _own_size(model: Model) -> tuple[int, int]:
+    return exact_size(3, 4, model.short_side_px)
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _command(
+    models: Sequence[str],
+    targets: Sequence[str],
+    sizes: Optional[Sequence[str]],
+    checkpoints: Optional[Sequence[str]],
+    images: Path,
+    lowering: bool,
+    out: Path,
+) -> str:
+    words = ["python", "-m", "compile", "precision"]
+    for option, values in (
+        ("--model", models),
+        ("--checkpoint", checkpoints or ()),
+        ("--target", targets),
+        ("--size", sizes or ()),
+        ("--images", [images.as_posix()]),
+        ("--out", [out.as_posix()]),
+    ):
+        words += [word for value in values for word in (option, value)]
+    return shlex.join(words if lowering else [*words, "--no-lowering"])

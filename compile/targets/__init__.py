@@ -1,0 +1,1 @@
+"""What programs are compiled for: one module per target, and the table of them."""

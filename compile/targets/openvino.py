@@ -1,0 +1,95 @@
+"""Target `openvino`: OpenVINO IR, for CPUs."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from compile.errors import BuildError
+from compile.targets.protocols import Change, Run
+from compile.trace import export_onnx
+from depth.errors import first_line
+from depth.maps.depth_map import FloatArray
+
+# Else the import alone forks a process that reports to the makers' analytics, on every run.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+import openvino as ov  # noqa: E402
+
+# What int8 leaves in float is float32, also where a CPU could take bf16: the gate's numbers are to
+# hold on every CPU.
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+
+
+def runs_natively(precision: str) -> bool:
+    """Whether this CPU has the arithmetic; OpenVINO silently takes float32 where it has not."""
+    return precision != "bf16" or "BF16" in ov.Core().get_property(
+        "CPU", "OPTIMIZATION_CAPABILITIES"
+    )
+
+
+def build(network: nn.Module, example: Tensor, stem: Path, precision: str) -> list[Path]:
+    """Export, convert, and save `stem.xml` and `stem.bin`; weights stay float32.
+
+    By way of ONNX: OpenVINO's own reading of a torch trace does not load under torch 1.13, and
+    gives the same graph where it does. Raises BuildError if this CPU cannot prove the precision.
+    """
+    _check_native(precision)
+    return _converted(network, example, stem, lambda graph: graph)
+
+
+def build_quantised(network: nn.Module, example: Tensor, stem: Path, change: Change) -> list[Path]:
+    """As `build`, with the graph changed before it is saved."""
+    return _converted(network, example, stem, change)
+
+
+def _converted(network: nn.Module, example: Tensor, stem: Path, change: Change) -> list[Path]:
+    entry, weights = (stem.parent / f"{stem.name}.{suffix}" for suffix in ("xml", "bin"))
+    with tempfile.TemporaryDirectory() as scratch:
+        exported = Path(scratch) / "network.onnx"
+        export_onnx(network, example, exported)
+        try:
+            graph = change(ov.Core().read_model(exported))
+            ov.save_model(graph, entry, compress_to_fp16=False)
+        except RuntimeError as error:
+            raise BuildError(
+                f"OpenVINO could not convert the network: {first_line(error)}"
+            ) from error
+    return [entry, weights]
+
+
+def load(files: Sequence[Path], precision: str) -> Run:
+    """Compile the saved IR for this CPU at the precision that serving will use."""
+    _check_native(precision)
+    try:
+        compiled = ov.Core().compile_model(
+            files[0], "CPU", {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
+        )
+    except RuntimeError as error:
+        raise BuildError(f"OpenVINO could not load {files[0]}: {first_line(error)}") from error
+
+    def run(images: FloatArray) -> FloatArray:
+        return compiled({0: images})[0].copy()
+
+    return run
+
+
+def _check_native(precision: str) -> None:
+    if not runs_natively(precision):
+        raise BuildError(
+            f"this CPU has no {precision}: the numbers would be those of float32, and prove "
+            f"nothing about {precision}; use --precision fp32, or compile on a CPU with AVX-512 "
+            "and bf16"
+        )
+
+
+def flags(precision: str) -> tuple[str, ...]:
+    return (f"INFERENCE_PRECISION_HINT={_HINTS[precision]}",)
+
+
+def versions() -> dict[str, str]:
+    return {"openvino": ov.__version__, "torch": torch.__version__}

@@ -1,0 +1,63 @@
+"""Target `torchscript`: a frozen torch program, for CPUs with torch installed."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from compile.errors import BuildError
+from compile.targets.protocols import Run
+from compile.trace import trace
+from depth.errors import first_line
+from depth.maps.depth_map import FloatArray
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date a ZIP entry can have
+
+
+def build(
+    network: nn.Module,
+    example: Tensor,
+    stem: Path,
+    precision: str,  # noqa: ARG001 - it counts when the program is loaded
+) -> list[Path]:
+    """Trace, freeze and save `stem.pt`."""
+    path = stem.parent / f"{stem.name}.pt"
+    raw = path.with_name(path.name + ".raw")
+    torch.jit.freeze(trace(network, example)).save(str(raw))
+    _strip(raw, path)
+    raw.unlink()
+    return [path]
+
+
+def load(files: Sequence[Path], precision: str) -> Run:  # noqa: ARG001 - one precision only
+    """Load the saved program on the CPU."""
+    try:
+        program = torch.jit.load(str(files[0]), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+    except (RuntimeError, ValueError) as error:
+        raise BuildError(f"torch could not load {files[0]}: {first_line(error)}") from error
+
+    def run(images: FloatArray) -> FloatArray:
+        with torch.no_grad():
+            return program(torch.from_numpy(images)).numpy()
+
+    return run
+
+
+def flags(precision: str) -> tuple[str, ...]:  # noqa: ARG001 - one precision only
+    return ()
+
+
+def versions() -> dict[str, str]:
+    return {"torch": torch.__version__}
+
+
+def _strip(raw: Path, path: Path) -> None:
+    """Copy the archive without debug records, which hold source paths of the build machine."""
+    with zipfile.ZipFile(raw) as source, zipfile.ZipFile(path, "w") as target:
+        for info in source.infolist():
+            if not info.filename.endswith(".debug_pkl"):
+                target.writestr(zipfile.ZipInfo(info.filename, _EPOCH), source.read(info))

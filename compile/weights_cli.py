@@ -1,0 +1,92 @@
+"""`python -m depth_anything_v2 list` and `... fetch MODEL`: the published checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from depth.command import command_line
+from depth.weights import registry
+from depth.weights.download import fetch
+
+app = command_line(no_args_is_help=True)
+
+_FOLDER = typer.Option(Path("checkpoints"), help="Where the checkpoints are kept.")
+
+
+@app.callback()
+def main() -> None:
+    """The published Depth Anything V2 checkpoints: which there are, and how to get them.
+
+    Start with the smallest one, whose licence allows every use:
+    python -m depth_anything_v2 fetch vits
+    """
+
+
+@app.command("list")
+def list_checkpoints(folder: Path = _FOLDER) -> None:
+    """Show every published checkpoint: size, file, whether you have it, and its licence.
+
+    CHECK: "verified", fetch compares the file with its published sha256;
+    "unverified", none is known.
+
+    HAVE: by the size alone; fetch compares the bytes.
+
+    ACCEPT: "yes", fetch needs --accept-licence.
+
+    vitg is missing because its authors have not published it.
+    """
+    header = ("MODEL", "SIZE".rjust(10), "CHECK", "HAVE", "ACCEPT", "FILE", "LICENCE")
+    rows = [header, *(_row(file, folder) for file in registry.PUBLISHED.values())]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths))
+        typer.echo("  ".join(cells).rstrip())
+
+
+@app.command("fetch")
+def fetch_checkpoint(
+    model: str = typer.Argument(help="A model that `list` shows, such as vits."),
+    folder: Path = _FOLDER,
+    accept_licence: bool = typer.Option(
+        False,
+        "--accept-licence",
+        help="You have read the licence that `list` shows, and accept it. Needed for everything "
+        "but plain Apache-2.0.",
+    ),
+) -> None:
+    """Download a checkpoint, compare its sha256 with the published one, and print its path.
+
+    A checkpoint that is there already is only compared. A download that was
+    cut off goes on where it stopped. Nothing is ever asked: safe in scripts.
+
+    HF_ENDPOINT names a mirror of the model hub. HF_HUB_OFFLINE=1 allows no
+    network, only what is in FOLDER or in the hub's cache.
+
+    Exit codes: 0 the file is there; 1 it could not be fetched, or has wrong
+    bytes; 2 no such model, or its licence has to be accepted first.
+    """
+    file = registry.published(model)
+    typer.echo(f"{file.filename}: licence {file.licence}", err=True)
+    typer.echo(fetch(file, folder, accept_licence))
+
+
+def _row(file: registry.PublishedFile, folder: Path) -> tuple[str, ...]:
+    size = "?" if file.size_bytes is None else f"{file.size_bytes / 1e6:,.1f} MB"
+    return (
+        file.model,
+        size.rjust(10),
+        "unverified" if file.sha256 is None else "verified",
+        _have(file, folder / file.filename),
+        "yes" if file.needs_acceptance else "no",
+        file.filename,
+        file.licence,
+    )
+
+
+def _have(file: registry.PublishedFile, path: Path) -> str:
+    if not path.is_file():
+        return "no"
+    right_size = file.size_bytes in (None, path.stat().st_size)
+    return "yes" if right_size else "wrong size"

@@ -1,0 +1,1 @@
+"""What flows between the stages: images, depth maps, artifacts, stores. Imports nothing of ours."""

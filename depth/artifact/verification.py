@@ -1,0 +1,93 @@
+"""Was an artifact proven? For device targets that is a second file, written on the device.
+
+A program for a NeuronCore gives wrong numbers anywhere else, so its manifest holds no parity. On
+the device `python -m compile parity ARTIFACT --on-device` measures it and writes `verified.json`
+beside the manifest; the manifest, and with it the artifact's identity, stays as it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Optional
+
+from depth.artifact.manifest import Artifact, Manifest, ParityLimit, ParityNumbers
+from depth.artifact.strict_json import decode, parse_object
+from depth.errors import ArtifactError
+
+VERIFIED_FILE = "verified.json"
+BUILT, VERIFIED, FAILED = "built", "verified", "failed"  # states
+MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ProgramVerification:
+    name: str  # "518x686-b1"
+    parity: ParityNumbers
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was measured on the device."""
+
+    identity: str  # of the artifact: sha256 of its manifest
+    made: str  # ISO 8601, UTC
+    versions: Mapping[str, str]  # of the runtime, the driver and the instance
+    parity_limit: ParityLimit
+    programs: tuple[ProgramVerification, ...]
+
+
+def state(artifact: Artifact) -> str:
+    """`verified`, `failed`, or `built`: not measured yet. Raises ArtifactError."""
+    asked = artifact.manifest.parity_limit.passed is None
+    return state_of(artifact.manifest, read_verification(artifact) if asked else None)
+
+
+def state_of(manifest: Manifest, verification: Optional[Verification]) -> str:
+    """The same from its parts."""
+    passed = manifest.parity_limit.passed
+    if passed is None and verification is not None:
+        passed = verification.parity_limit.passed
+    return {True: VERIFIED, False: FAILED, None: BUILT}[passed]
+
+
+def read_verification(artifact: Artifact) -> Optional[Verification]:
+    """The measurement of this very artifact, if there is one.
+
+    Raises ArtifactError if the file is damaged or belongs to another artifact.
+    """
+    path = artifact.folder / VERIFIED_FILE
+    try:
+        with path.open("rb") as opened:
+            data = opened.read(MAX_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_verification(data, artifact.identity, str(path))
+
+
+def parse_verification(data: bytes, identity: str, where: str) -> Verification:
+    """The bytes of a verified.json, checked. Raises ArtifactError as `read_verification`."""
+    try:
+        found = decode(Verification, parse_object(data))
+    except ValueError as error:
+        raise ArtifactError(f"{where}: {error}; measure again on the device") from error
+    if found.identity != identity:
+        raise ArtifactError(
+            f"{where}: belongs to artifact {found.identity[:12]}..., this is "
+            f"{identity[:12]}...; measure again on the device"
+        )
+    return found
+
+
+def write_verification(artifact: Artifact, verification: Verification) -> Path:
+    """Write `verified.json` through a temporary file; returns its path."""
+    path: Path = artifact.folder / VERIFIED_FILE
+    part = path.with_suffix(".part")
+    text = json.dumps(asdict(verification), indent=2, sort_keys=True, allow_nan=False)
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(path)
+    return path

@@ -1,0 +1,77 @@
+"""How every command line of the project begins and ends: plain help, one line for an error."""
+
+from __future__ import annotations
+
+import codecs
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from types import FrameType
+from typing import Callable, Optional
+
+import typer
+
+from depth.errors import DepthAnythingError
+
+FAILED, USAGE = 1, 2
+
+
+def command_line(no_args_is_help: bool = False) -> typer.Typer:
+    """An app to add commands to. Its help is plain text: boxes take three times as long."""
+    return typer.Typer(
+        no_args_is_help=no_args_is_help,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+
+def guarded(app: Callable[..., object], name: str, *errors: type[Exception]) -> None:
+    """Run a typer app called `name`; its `errors` become one line on stderr and an exit code.
+
+    The code is 2, as for an unknown option, if a value that the user gave is wrong; else 1.
+    """
+    _open_streams()
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
+    ours: tuple[type[Exception], ...] = (DepthAnythingError, *errors)
+    try:
+        app(prog_name=name)
+    except ours as error:
+        typer.echo(f"{name}: {error}", err=True)
+        sys.exit(USAGE if isinstance(error, ValueError) else FAILED)
+
+
+def _open_streams() -> None:
+    """A file's name may hold any byte, and stdout or stderr may be closed: neither ends a job."""
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    for stream, in_utf8 in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            # As Python has it in the locale C.UTF-8; in other encodings that would be no help.
+            utf8 = codecs.lookup(stream.encoding).name == "utf-8"
+            stream.reconfigure(errors=in_utf8 if utf8 else "backslashreplace")
+
+
+@contextmanager
+def ends_on_sigterm() -> Iterator[None]:
+    """SIGTERM raises SystemExit in the main thread, which this is for, as Ctrl-C does its own.
+
+    So what cleans up still runs; else processes that we started would go on without us.
+    """
+
+    def end(number: int, _frame: Optional[FrameType]) -> None:
+        # `timeout` and others send it twice, and what cleans up must not be cut off.
+        signal.signal(number, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,58 @@
+"""Everything depth/ and the families raise on purpose.
+
+DepthAnythingError
+├── ArtifactError     a folder is not an artifact that this version can use
+├── CheckpointError   a weights file is missing, damaged, or fits another model
+├── DepthFileError    a depth file cannot be written, or is not one that can be read
+├── DownloadError     a published checkpoint could not be fetched
+│   └── LicenceError  its licence has to be accepted first (also a ValueError)
+├── InputError        the caller's value is out of range (also a ValueError)
+│   └── ImageError    the caller's bytes are not an image we accept
+└── StoreError        a store of artifacts cannot be used, or what it holds is damaged
+    └── TooLargeError  an object is larger than its kind ever is
+"""
+
+
+def first_line(error: Exception) -> str:
+    """The first line that says anything of an error from elsewhere."""
+    return next((line for line in str(error).splitlines() if line.strip()), repr(error)).strip()
+
+
+class DepthAnythingError(Exception):
+    """The base of this package's errors; its text says what happened and what to do."""
+
+
+class ArtifactError(DepthAnythingError):
+    """The folder is not an artifact that this version can use."""
+
+
+class CheckpointError(DepthAnythingError):
+    """The weights are missing, damaged, unsafe to open, or fit another model."""
+
+
+class DownloadError(DepthAnythingError):
+    """A published checkpoint could not be fetched or did not have the expected bytes."""
+
+
+class LicenceError(DownloadError, ValueError):
+    """The licence of a published checkpoint has to be accepted before it is fetched."""
+
+
+class InputError(DepthAnythingError, ValueError):
+    """A value given by the caller is out of range."""
+
+
+class ImageError(InputError):
+    """The bytes are not an image that can be processed."""
+
+
+class DepthFileError(DepthAnythingError):
+    """A depth file cannot be written, or is missing, damaged, or says something else."""
+
+
+class StoreError(DepthAnythingError):
+    """A store of artifacts cannot be used, or what it holds is damaged."""
+
+
+class TooLargeError(StoreError):
+    """An object in a store is larger than its kind ever is."""

@@ -1,0 +1,81 @@
+"""Files: hashed, and locked so that one process at a time works in a place."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Union
+
+from depth.errors import StoreError
+
+logger = logging.getLogger(__name__)
+
+_CHUNK_BYTES = 1 << 20
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def sha256_bytes(data: Union[bytes, memoryview]) -> str:
+    """Hex SHA-256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def wait_for_lock(handle: int, busy: str) -> None:
+    """Wait for the lock; if another process has it, a line says "waiting for another `busy`".
+
+    Raises OSError where the file system has no locks.
+    """
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        logger.warning("waiting for another %s", busy)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Wait for, then hold the lock on a folder; it ends with the process.
+
+    Raises StoreError if the file system has no locks.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(handle, folder)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        wait_for_lock(handle, f"process that uses {folder}")
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: cannot be locked ({error.strerror}); use a folder on another file system"
+        ) from error
+
+
+@contextmanager
+def turn(lock: Path) -> Iterator[None]:
+    """Wait for, then hold the lock on a file, which is made and stays; it ends with the process.
+
+    Where no file can be locked, nobody waits.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):  # a file system without locks, or one that can only be read
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            handle = stack.enter_context(lock.open("a")).fileno()
+            wait_for_lock(handle, f"process that compiles the same program: {lock}")
+        yield

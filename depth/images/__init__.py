@@ -1,0 +1,1 @@
+"""Image files, read as hostile input. Importing this does nothing."""

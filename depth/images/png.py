@@ -1,0 +1,92 @@
+"""PNG: the header of a file, and the file without its animation.
+
+Source: W3C recommendation, third edition (chunks; animation control and frame chunks).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from depth.errors import ImageError
+from depth.images.header import (
+    ALPHA_IGNORED,
+    FIRST_FRAME,
+    MAX_PARTS,
+    SIXTEEN_BIT,
+    TRUNCATED,
+    ImageHeader,
+    checked_header,
+    named_mode,
+)
+from depth.images.tiff import exif_orientation
+
+_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
+ANIMATION = frozenset((b"acTL", b"fcTL", b"fdAT"))  # OpenCV 4.11 crashes on damaged ones
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    kind: bytes
+    whole: memoryview  # with length, kind and checksum
+
+    @property
+    def content(self) -> memoryview:
+        return self.whole[8:-4]
+
+    @property
+    def intact(self) -> bool:
+        return bool(struct.unpack(">I", self.whole[-4:])[0] == zlib.crc32(self.whole[4:-4]))
+
+
+def read_png(data: bytes) -> ImageHeader:
+    """Raises ImageError, struct.error if a chunk is shorter than it has to be."""
+    chunks: dict[bytes, memoryview] = {}
+    for chunk in _chunks(data):
+        if chunk.intact:  # a damaged chunk that is not critical is skipped, as every reader does
+            chunks.setdefault(chunk.kind, chunk.content)
+        elif chunk.kind[:1].isupper():
+            raise ImageError("damaged: a PNG checksum is wrong; copy or download it again")
+    if b"IHDR" not in chunks or b"IDAT" not in chunks:
+        raise ImageError("damaged: a PNG without header or pixels")
+    width, height, bits, colour = struct.unpack_from(">IIBB", chunks[b"IHDR"])
+    mode = _MODES.get(colour, "?")
+    frames = struct.unpack_from(">I", chunks[b"acTL"])[0] if b"acTL" in chunks else 1
+    notes = {
+        ALPHA_IGNORED: mode in ("LA", "RGBA") or b"tRNS" in chunks,
+        SIXTEEN_BIT: bits == 16,
+        FIRST_FRAME: frames > 1,
+    }
+    orientation = exif_orientation(bytes(chunks.get(b"eXIf", b"")))
+    return checked_header((width, height), ("PNG", named_mode(mode, bits)), orientation, notes)
+
+
+def without_animation(data: bytes) -> bytes:
+    """The file with the chunks of an animation left out, damaged ones too.
+
+    The picture is the same; but OpenCV 4.11 believes what those chunks say, writes where they
+    say, and ends the process. Raises ImageError for what `read_png` would call truncated.
+    """
+    chunks = list(_chunks(data))
+    kept = [chunk.whole for chunk in chunks if chunk.kind not in ANIMATION]
+    return data if len(kept) == len(chunks) else b"".join([data[:8], *kept])
+
+
+def _chunks(data: bytes) -> Iterator[_Chunk]:
+    """Each chunk up to the last one, damaged or not."""
+    view, position = memoryview(data), 8
+    for _ in range(MAX_PARTS):
+        if position + 12 > len(view):
+            break
+        (length,) = struct.unpack_from(">I", view, position)
+        end = position + 12 + length
+        if end > len(view):
+            break
+        chunk = _Chunk(bytes(view[position + 4 : position + 8]), view[position:end])
+        yield chunk
+        if chunk.kind == b"IEND":
+            return
+        position = end
+    raise ImageError(TRUNCATED.format("the end of the picture"))

@@ -1,0 +1,1 @@
+"""Depth maps: what the numbers mean, and how they lie on disk."""

@@ -1,0 +1,154 @@
+"""Depth as 16-bit gray PNG: how values become codes, and a text chunk that says how to undo it."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from depth.errors import DepthFileError, InputError
+from depth.family import METRIC
+from depth.images.png import ANIMATION
+from depth.maps import png
+from depth.maps.depth_map import DepthMap, FloatArray
+from depth.maps.meta import MAX_JSON_BYTES, check_size
+
+Codes = npt.NDArray[np.uint16]
+
+KEYWORD = "depth"  # of the tEXt chunk
+MAX_CODE = 65535
+MILLIMETRE = 0.001
+KITTI_STEP_M = 1 / 256  # KITTI's unit: 80 m and more, where millimetres end at 65.5 m
+# Below this the stretch factor leaves float32's range; such an image is constant for everyone.
+_SMALLEST_RANGE = 1e-30
+
+_ROWS = 64  # coded at a time, so that the temporaries stay in the cache
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Coding:
+    """value = offset + scale * code."""
+
+    scale: float
+    offset: float
+
+
+def coding_for(depth: DepthMap) -> Coding:
+    """Relative depth fills the codes, image by image; metres keep a fixed unit, whatever the image.
+
+    Raises InputError for metres that the unit cannot hold.
+    """
+    low, high = float(depth.values.min()), float(depth.values.max())
+    if depth.kind == METRIC:
+        return _metric_coding(depth.max_depth_m or 0.0, low, high)
+    if high - low < _SMALLEST_RANGE:
+        return Coding(0.0, low)
+    if high - low > float(np.finfo(np.float32).max):
+        raise InputError(f"depth reaches from {low:g} to {high:g}: wider than float32's range")
+    return Coding((high - low) / MAX_CODE, low)
+
+
+def _metric_coding(max_depth_m: float, low: float, high: float) -> Coding:
+    scale = MILLIMETRE if max_depth_m <= MAX_CODE * MILLIMETRE else KITTI_STEP_M
+    if low < -scale / 2 or high > (MAX_CODE + 0.25) * scale:  # float32 may land just above
+        raise InputError(
+            f"depth reaches from {low:g} to {high:g} m; 16-bit PNG in steps of {scale:g} m holds "
+            f"0 to {MAX_CODE * scale:g} m: write a float format such as tiff or npy"
+        )
+    return Coding(scale, 0.0)
+
+
+def to_codes(values: FloatArray, coding: Coding) -> Codes:
+    """[H,W] float32 -> [H,W] uint16, rounded to nearest.
+
+    The offset goes first: in float32, `values * factor - offset * factor` would cancel.
+    """
+    if coding.scale == 0:
+        return np.zeros(values.shape, np.uint16)
+    codes = np.empty(values.shape, np.uint16)
+    for start in range(0, len(values), _ROWS):
+        rows = slice(start, start + _ROWS)
+        part = values[rows] - np.float32(coding.offset)
+        part *= np.float32(1 / coding.scale)
+        part += np.float32(0.5)
+        codes[rows] = part
+    return codes
+
+
+def from_codes(codes: Codes, coding: Coding) -> FloatArray:
+    """[H,W] uint16 -> [H,W] float32. Raises DepthFileError if a code means no finite float32."""
+    with np.errstate(over="ignore"):
+        table = (coding.offset + coding.scale * np.arange(MAX_CODE + 1.0)).astype(np.float32)
+    if not np.isfinite(table).all():
+        raise DepthFileError(f"its scale {coding.scale:g} leaves the range of float32")
+    return table[codes]
+
+
+def encode_png(codes: Codes, text: str) -> bytes:
+    """A 16-bit gray PNG with `text` (ASCII) in a tEXt chunk before the pixels."""
+    return png.encode(codes, (KEYWORD, text))
+
+
+def decode_png(data: bytes) -> tuple[Codes, str | None]:
+    """The codes, and the text that `encode_png` put in if it is still there.
+
+    Raises DepthFileError. Checksums and the declared size are verified before OpenCV allocates the
+    pixels; given a damaged file, it prints to stderr.
+    """
+    text = None
+    height_px = width_px = 0
+    for kind, body in _chunks(data):
+        if kind == b"IHDR":
+            width_px, height_px = _gray16_size(body)
+        elif kind in ANIMATION:
+            raise DepthFileError("an animated PNG: expected one picture")
+        elif kind == b"tEXt":
+            keyword, _, content = body[: MAX_JSON_BYTES + 80].tobytes().partition(b"\0")
+            text = content.decode("latin-1") if keyword == KEYWORD.encode() else text
+    check_size(height_px, width_px)
+    try:
+        codes = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise DepthFileError(f"OpenCV cannot decode the PNG: {error}") from error
+    if codes is None or codes.shape != (height_px, width_px) or codes.dtype != np.uint16:
+        raise DepthFileError("damaged PNG: its pixels cannot be decoded")
+    return codes.astype(np.uint16, copy=False), text
+
+
+def _gray16_size(header: memoryview) -> tuple[int, int]:
+    """Width and height in an IHDR chunk of a 16-bit gray picture."""
+    if len(header) != 13:
+        raise DepthFileError("damaged PNG: its header has a wrong length")
+    width_px, height_px, bits, colour = struct.unpack_from(">IIBB", header)
+    if (bits, colour) != (16, 0):
+        raise DepthFileError(
+            "a PNG, but not 16-bit gray: previews and other pictures hold no depth values; "
+            "read the depth file or the .json beside it"
+        )
+    return width_px, height_px
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Kind and content of each chunk up to IEND, checksums verified."""
+    if not data.startswith(_SIGNATURE + b"\0\0\0\x0dIHDR"):
+        raise DepthFileError("not a PNG file")
+    view, at, kind = memoryview(data), len(_SIGNATURE), b""
+    while kind != b"IEND":
+        if at + 12 > len(data):
+            raise DepthFileError(f"damaged PNG: cut off after {len(data)} bytes")
+        size, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + size
+        if end > len(data) or zlib.crc32(view[at + 4 : end - 4]) != _checksum(data, end):
+            raise DepthFileError(f"damaged PNG: the chunk at byte {at} is cut off or altered")
+        yield kind, view[at + 8 : end - 4]
+        at = end
+
+
+def _checksum(data: bytes, chunk_end: int) -> int:
+    return int(struct.unpack_from(">I", data, chunk_end - 4)[0])

@@ -1,0 +1,82 @@
+"""Eight-bit pictures of depth, for eyes only: near is warm, or bright, whatever the kind.
+
+Levels, colours and truncations are those of the original command lines: `relative_inverse` is
+drawn as their relative program draws it (palette `Spectral_r`), `metric` as their metric program
+does (palette `Spectral`, because metres grow the other way).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from depth.family import METRIC
+from depth.maps.depth_map import DepthMap, FloatArray
+
+Levels = npt.NDArray[np.uint8]
+
+# ColorBrewer's eleven-class diverging scheme "Spectral", RGB.
+_SPECTRAL_RGB = (
+    (158, 1, 66),
+    (213, 62, 79),
+    (244, 109, 67),
+    (253, 174, 97),
+    (254, 224, 139),
+    (255, 255, 191),
+    (230, 245, 152),
+    (171, 221, 164),
+    (102, 194, 165),
+    (50, 136, 189),
+    (94, 79, 162),
+)
+
+
+def _table(colours: Sequence[tuple[int, int, int]], stops: npt.NDArray[np.float64]) -> Levels:
+    """[256,1,3] BGR: straight lines between `colours`, which lie at `stops` in 0..1."""
+    rgb = np.array(colours) / 255.0
+    at = stops * 255
+    level = np.arange(256.0)
+    left = np.clip(np.searchsorted(at, level) - 1, 0, len(rgb) - 2)
+    share = ((level - at[left]) / (at[left + 1] - at[left]))[:, np.newaxis]
+    # Truncated, and in this order of operations, so that the values that should fall exactly on a
+    # whole number come out on the same side of it as in matplotlib.
+    table = ((share * (rgb[left + 1] - rgb[left]) + rgb[left]) * 255).astype(np.uint8)
+    return np.ascontiguousarray(table[:, np.newaxis, ::-1])
+
+
+_STOPS = np.linspace(0, 1, len(_SPECTRAL_RGB))
+WARM_LAST = _table(_SPECTRAL_RGB[::-1], 1 - _STOPS[::-1])  # matplotlib's "Spectral_r"
+WARM_FIRST = _table(_SPECTRAL_RGB, _STOPS)  # matplotlib's "Spectral"
+
+
+def upstream_levels(values: FloatArray) -> Levels:
+    """[H,W] float32 -> [H,W] uint8: min..max stretched to 0..255, truncated; all 0 if constant.
+
+    The original's `(d - d.min()) / (d.max() - d.min()) * 255`, in float32, and defined for a
+    constant image, where that divides by zero.
+    """
+    low, high = values.min(), values.max()
+    if not low < high:
+        return np.zeros(values.shape, np.uint8)
+    scaled = values - low
+    scaled /= high - low
+    scaled *= np.float32(255)
+    return scaled.astype(np.uint8)
+
+
+def colour_preview(depth: DepthMap) -> Levels:
+    """[H,W,3] uint8 BGR; near is red, far is blue."""
+    table = WARM_FIRST if depth.kind == METRIC else WARM_LAST
+    return cv2.applyColorMap(upstream_levels(depth.values), table).astype(np.uint8, copy=False)
+
+
+def gray_preview(depth: DepthMap) -> Levels:
+    """[H,W] uint8; near is bright.
+
+    The original's metric program leaves near dark: `upstream_levels` gives that picture.
+    """
+    levels = upstream_levels(depth.values)
+    return np.bitwise_not(levels) if depth.kind == METRIC else levels

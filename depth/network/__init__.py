@@ -1,0 +1,1 @@
+"""The blocks that the families' networks are made of. Needs torch."""

@@ -1,0 +1,1 @@
+"""Artifacts in a shared folder or in S3: pushed, pulled, listed, promoted."""

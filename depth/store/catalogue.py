@@ -1,0 +1,178 @@
+"""What is in a store: artifacts, and the words by which one is meant."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Optional
+
+from depth.artifact.manifest import IDENTITY_DIGITS, Manifest, folder_name, parse_manifest
+from depth.artifact.verification import MAX_BYTES, state_of
+from depth.errors import ArtifactError, InputError, StoreError, TooLargeError
+from depth.files import sha256_bytes
+from depth.store.aliases import all_aliases, read_alias
+from depth.store.names import (
+    ARTIFACTS,
+    check_names,
+    identity_in,
+    is_alias,
+    is_identity_prefix,
+    manifest_key,
+    program_files,
+    verified_key,
+)
+from depth.store.objects import ObjectStore
+from depth.store.verdict import Verdict, parse_verdict
+
+logger = logging.getLogger(__name__)
+
+MAX_MANIFEST_BYTES = 4 << 20
+_REQUESTS_AT_ONCE = 8
+_MAX_CANDIDATES = 5  # in a message
+_LOOK = "`python -m compile list` shows what there is"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One artifact in a store."""
+
+    identity: str
+    data: bytes  # of manifest.json
+    manifest: Manifest
+    verdict: Optional[Verdict]
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return folder_name(self.manifest, self.identity)
+
+    @property
+    def state(self) -> str:
+        """verified, built or failed."""
+        return state_of(self.manifest, self.verdict.verification if self.verdict else None)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.size_bytes for file in program_files(self.manifest))
+
+
+@dataclass(frozen=True)
+class Row:
+    """An artifact in a listing."""
+
+    entry: Entry
+    aliases: tuple[str, ...]
+    pushed: datetime
+
+
+def read_entry(store: ObjectStore, identity: str) -> Entry:
+    """Raises StoreError if it is not there, is damaged, or has names that lead out of a folder."""
+    return _entry(store.name, identity, *_read(store, identity))
+
+
+def _read(store: ObjectStore, identity: str) -> tuple[bytes, Optional[bytes]]:
+    """manifest.json and verified.json."""
+    key = manifest_key(identity)
+    manifest = store.read(key, MAX_MANIFEST_BYTES)
+    if manifest is None:
+        raise StoreError(f"{store.name}/{key}: no such artifact; {_LOOK}")
+    verified = store.read(verified_key(identity), MAX_BYTES)
+    return manifest.data, verified.data if verified else None
+
+
+def _entry(store_name: str, identity: str, data: bytes, verified: Optional[bytes]) -> Entry:
+    where = f"{store_name}/{manifest_key(identity)}"
+    if sha256_bytes(data) != identity:
+        raise StoreError(f"{where}: is damaged; push the artifact again from a good copy")
+    try:
+        manifest = parse_manifest(data, where)
+    except ArtifactError as error:
+        raise StoreError(str(error)) from error
+    check_names(manifest, identity, where)
+    verdict = None
+    if verified is not None:
+        verdict = parse_verdict(verified, identity, f"{store_name}/{verified_key(identity)}")
+    return Entry(identity, data, manifest, verdict)
+
+
+def find(store: ObjectStore, reference: str) -> Entry:
+    """What an alias, a folder's name, or the first digits of an identity stand for.
+
+    Raises InputError if the reference is none of them and StoreError if nothing is meant by it.
+    """
+    if is_alias(reference):
+        found = read_alias(store, reference)
+        if found is None:
+            raise StoreError(
+                f"{store.name}: there is no alias {reference}; an artifact is named by its "
+                "identity, or by its folder's name without a path"
+            )
+        return read_entry(store, found.alias.identity)
+    if is_identity_prefix(reference):
+        return read_entry(store, _only_one(store, reference))
+    digits = reference[-IDENTITY_DIGITS:]
+    if not is_identity_prefix(digits):
+        raise InputError(
+            f"{reference!r}: expected an alias like vits/inf1/production, the name of an "
+            "artifact's folder, or at least 6 digits of its identity"
+        )
+    entry = read_entry(store, _only_one(store, digits))
+    if entry.name != reference:
+        raise StoreError(f"{store.name}: there is no {reference}; there is {entry.name}")
+    return entry
+
+
+def rows(store: ObjectStore) -> list[Row]:
+    """Every artifact, the newest first. What is damaged is logged and left out.
+
+    Raises StoreError if the store cannot be read.
+    """
+    names: dict[str, list[str]] = {}
+    for name, alias in all_aliases(store):
+        names.setdefault(alias.identity, []).append(name)
+    listed = sorted(_manifests(store), key=lambda one: one[1], reverse=True)
+    found = []
+    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+        for (identity, pushed), entry in zip(
+            listed, pool.map(lambda one: _whole(store, one[0]), listed)
+        ):
+            if entry is not None:
+                found.append(Row(entry, tuple(names.get(identity, ())), pushed))
+    return found
+
+
+def _whole(store: ObjectStore, identity: str) -> Optional[Entry]:
+    """The entry, or None if it is damaged; a store that fails is still an error."""
+    try:
+        read = _read(store, identity)
+    except TooLargeError as error:
+        logger.warning("ignored: %s", error)
+        return None
+    try:
+        return _entry(store.name, identity, *read)
+    except StoreError as error:
+        logger.warning("ignored: %s", error)
+        return None
+
+
+def _manifests(store: ObjectStore, digits: str = "") -> Iterator[tuple[str, datetime]]:
+    """Identity and date of every artifact whose identity begins with these digits."""
+    for listed in store.listed(ARTIFACTS + digits):
+        identity = identity_in(listed.key)
+        if identity is not None:
+            yield identity, listed.modified
+
+
+def _only_one(store: ObjectStore, digits: str) -> str:
+    found = [identity for identity, _ in _manifests(store, digits)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise StoreError(f"{store.name}: no artifact's identity begins with {digits}; {_LOOK}")
+    shown = ", ".join(identity[: len(digits) + 6] for identity in found[:_MAX_CANDIDATES])
+    raise StoreError(
+        f"{store.name}: {len(found)} artifacts begin with {digits} ({shown}); give more digits"
+    )

@@ -1,0 +1,112 @@
+"""`python -m compile` push, pull, list and promote: artifacts in a bucket or a shared folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+import typer
+
+_STORE = typer.Option(..., help="s3://bucket/prefix, or a folder that machines share.")
+_ENDPOINT_URL = typer.Option(
+    None, help="S3 server other than AWS; by default what the AWS settings say."
+)
+
+
+def push(
+    artifacts: list[Path] = typer.Argument(help="Folders of artifacts, as `build` prints them."),
+    store: str = _STORE,
+    endpoint_url: Optional[str] = _ENDPOINT_URL,
+) -> None:
+    """Copy artifacts into a store: prints the identity of each.
+
+    What is there already is not sent again, and a push that was cut off goes on where it stopped.
+    Push again to add the verified.json that was measured on the device.
+    """
+    from depth.artifact.manifest import folder_name, read_artifact
+    from depth.console import transfer
+    from depth.store.names import program_files
+    from depth.store.objects import open_store
+    from depth.store.push import push as push_artifact
+
+    opened = [read_artifact(folder) for folder in artifacts]  # a slip is told before hours of work
+    with open_store(store, endpoint_url) as place:
+        for artifact in opened:
+            name = folder_name(artifact.manifest, artifact.identity)
+            size_bytes = sum(file.size_bytes for file in program_files(artifact.manifest))
+            with transfer(name, size_bytes) as on_bytes:
+                done = push_artifact(place, artifact, on_bytes)
+            typer.echo(
+                f"{name}: sent {done.sent_bytes / 1e6:.1f} MB, "
+                f"{done.kept_bytes / 1e6:.1f} MB were there already",
+                err=True,
+            )
+            typer.echo(artifact.identity)
+
+
+def pull(
+    reference: str = typer.Argument(
+        help="An alias, the name of an artifact's folder, or the first digits of its identity."
+    ),
+    store: str = _STORE,
+    out: Path = typer.Option(Path("artifacts"), help="Folder that receives the artifact."),
+    endpoint_url: Optional[str] = _ENDPOINT_URL,
+) -> None:
+    """Copy an artifact out of a store: prints its folder.
+
+    Every byte is compared with the manifest, and the manifest with the identity. A pull that was
+    cut off goes on where it stopped.
+    """
+    from depth.console import transfer
+    from depth.store.catalogue import find
+    from depth.store.objects import open_store
+    from depth.store.pull import pull as pull_artifact
+
+    with open_store(store, endpoint_url) as place:
+        entry = find(place, reference)
+        with transfer(entry.name, entry.size_bytes) as on_bytes:
+            folder = pull_artifact(place, entry, out, on_bytes)
+    typer.echo(folder)
+
+
+def list_(store: str = _STORE, endpoint_url: Optional[str] = _ENDPOINT_URL) -> None:
+    """List the artifacts in a store, the newest first.
+
+    State: verified, built (its numbers were never measured on the device) or failed.
+    """
+    from depth.store.catalogue import rows
+    from depth.store.objects import open_store
+    from depth.store.table import table
+
+    with open_store(store, endpoint_url) as place:
+        typer.echo(table(rows(place)))
+
+
+def promote(
+    reference: str = typer.Argument(
+        help="The artifact: identity or its first digits, folder's name, or another alias."
+    ),
+    alias: str = typer.Argument(help="What will stand for it, like vits/inf1/production."),
+    store: str = _STORE,
+    expect: Optional[str] = typer.Option(
+        None, help="Only if the alias stands for this identity until now; digits of it are enough."
+    ),
+    allow_unverified: bool = typer.Option(
+        False, help="Also if its numbers were never measured on the device."
+    ),
+    endpoint_url: Optional[str] = _ENDPOINT_URL,
+) -> None:
+    """Let an alias stand for an artifact: prints both, and what it stood for.
+
+    If somebody else moves the alias at the same time, one of the two is told, and the exit code
+    is 1. To go back, promote what it stood for.
+    """
+    from depth.store.catalogue import find
+    from depth.store.names import check_alias
+    from depth.store.objects import open_store
+    from depth.store.promote import promote as promote_artifact
+
+    check_alias(alias)
+    with open_store(store, endpoint_url) as place:
+        now = promote_artifact(place, find(place, reference), alias, expect, allow_unverified)
+    typer.echo(f"{alias} {now.identity} before: {now.previous or 'nothing'}")

@@ -1,0 +1,116 @@
+"""A store in a folder, which several machines may share."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Optional
+
+from depth.errors import InputError, StoreError, TooLargeError
+from depth.files import locked, sha256_bytes, sha256_file
+from depth.store.objects import Listed, OnBytes, Versioned
+
+_CHUNK_BYTES = 1 << 20
+_HIDDEN = "."  # begins the name of a file that is still being written; no key has such a part
+
+
+class FolderStore:
+    """Objects as files: a key is a path below the root."""
+
+    def __init__(self, root: Path) -> None:
+        self.name = str(root)
+        self._root = root
+        with self._translated():
+            there = root.is_dir()
+        if not there:
+            raise StoreError(
+                f"{root}: no such folder; create it, or correct --store (s3://bucket/prefix is S3)"
+            )
+
+    def read(self, key: str, max_bytes: int) -> Optional[Versioned]:
+        with self._translated():
+            try:
+                with (self._root / key).open("rb") as opened:
+                    data = opened.read(max_bytes + 1)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        if len(data) > max_bytes:
+            raise TooLargeError(f"{self.name}/{key}: over {max_bytes} bytes; refused")
+        return Versioned(data, sha256_bytes(data))
+
+    def write(self, key: str, data: bytes) -> None:
+        with self._translated(), self._replaced(key) as part:
+            part.write_bytes(data)
+
+    def write_if(self, key: str, data: bytes, tag: Optional[str]) -> bool:
+        with self._translated(), locked(self._root):
+            path = self._root / key
+            found = sha256_bytes(path.read_bytes()) if path.is_file() else None
+            if found != tag:
+                return False
+            with self._replaced(key) as part:
+                part.write_bytes(data)
+            return True
+
+    def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> int:
+        path = self._root / key
+        with self._translated():
+            if path.is_file() and sha256_file(path) == sha256:
+                on_bytes(len(data))
+                return 0
+            with self._replaced(key) as part, part.open("wb") as opened:
+                for start in range(0, len(data), _CHUNK_BYTES):
+                    on_bytes(opened.write(data[start : start + _CHUNK_BYTES]))
+        return len(data)
+
+    def download(self, key: str, start: int, size_bytes: int) -> Iterator[bytes]:
+        path = self._root / key
+        with self._translated():
+            if not path.is_file():
+                raise StoreError(f"{path}: missing; push the artifact again")
+            if path.stat().st_size != size_bytes:
+                return
+            with path.open("rb") as opened:
+                opened.seek(start)
+                yield from iter(lambda: opened.read(_CHUNK_BYTES), b"")
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        top = self._root / prefix.rpartition("/")[0]
+        with self._translated():
+            for path in sorted(top.rglob("*")):
+                key = path.relative_to(self._root).as_posix()
+                if key.startswith(prefix) and not path.name.startswith(_HIDDEN) and path.is_file():
+                    yield Listed(key, datetime.fromtimestamp(path.stat().st_mtime, timezone.utc))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    @contextmanager
+    def _replaced(self, key: str) -> Iterator[Path]:
+        """A path to write to, which gets its name when the block ends."""
+        path = self._root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{_HIDDEN}{path.name}.{uuid.uuid4().hex}")
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            where = error.filename or self.name
+            raise StoreError(f"{where}: {error.strerror}; check the folder's rights") from error
+
+
+def open_location(location: str, endpoint_url: Optional[str]) -> FolderStore:
+    """The store in a folder."""
+    if endpoint_url is not None:
+        raise InputError(f"store {location!r}: --endpoint-url is for s3:// only")
+    return FolderStore(Path(location))

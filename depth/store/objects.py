@@ -1,0 +1,81 @@
+"""What a store is to the rest of this package: named bytes, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from typing import Callable, Optional, Protocol
+
+from depth.errors import InputError, StoreError
+
+OnBytes = Callable[[int], None]  # called with how many bytes are done since the last call
+
+_MODULES = {"s3": "depth.store.s3", "file": "depth.store.folder"}
+
+
+@dataclass(frozen=True)
+class Versioned:
+    data: bytes
+    tag: str  # another one as soon as the bytes are others
+
+
+@dataclass(frozen=True)
+class Listed:
+    key: str
+    modified: datetime
+
+
+class ObjectStore(Protocol):
+    """Keys are text with forward slashes, made in names.py. Every method raises StoreError."""
+
+    @property
+    def name(self) -> str:
+        """As a person writes it: s3://bucket/prefix."""
+
+    def read(self, key: str, max_bytes: int) -> Optional[Versioned]:
+        """All bytes of a small object, or None. More than `max_bytes` raise TooLargeError."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Create or replace; others see the old bytes or the new ones, never a part."""
+
+    def write_if(self, key: str, data: bytes, tag: Optional[str]) -> bool:
+        """Replace the bytes that have this tag, or create if it is None. False if they differ."""
+
+    def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> int:
+        """Write bytes of any size whose hash is known; how many were not there already."""
+
+    def download(self, key: str, start: int, size_bytes: int) -> Iterator[bytes]:
+        """The bytes from `start` on; none if the object has not exactly `size_bytes`."""
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        """Every object whose key begins with this."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+@contextmanager
+def open_store(location: str, endpoint_url: Optional[str] = None) -> Iterator[ObjectStore]:
+    """The store at s3://bucket/prefix, file:///folder or a plain folder, until the block ends.
+
+    `endpoint_url` is for S3 servers other than AWS. Raises InputError for any other location and
+    StoreError if the store cannot be used.
+    """
+    scheme, separator, rest = location.partition("://")
+    if not separator:
+        scheme, rest = "file", location
+    if scheme not in _MODULES:
+        raise InputError(
+            f"store {location!r}: expected s3://bucket/prefix, file:///folder or a folder"
+        )
+    try:
+        module = import_module(_MODULES[scheme])
+    except ImportError as error:
+        raise StoreError(
+            f"{location}: needs a package that is not installed ({error}); run `make setup`"
+        ) from error
+    with closing(module.open_location(rest, endpoint_url)) as store:
+        yield store

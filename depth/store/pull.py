@@ -1,0 +1,111 @@
+"""From a store into a folder: into a hidden sibling that resumes, then one rename.
+
+Nothing that the store says is believed: each file is written under a checked name, never grows
+beyond the size in the manifest, and has its hash compared; the manifest's own hash is the identity.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from depth.artifact.manifest import MANIFEST, REPORTS, Artifact, ProgramFile, read_artifact
+from depth.artifact.verification import VERIFIED_FILE
+from depth.errors import ArtifactError, StoreError
+from depth.files import locked, sha256_file
+from depth.store.catalogue import Entry
+from depth.store.names import (
+    MAX_REPORT_BYTES,
+    companion_key,
+    object_key,
+    program_files,
+)
+from depth.store.objects import ObjectStore, OnBytes
+from depth.store.verdict import is_later, local_verdict
+
+
+def pull(store: ObjectStore, entry: Entry, out: Path, on_bytes: OnBytes = lambda _: None) -> Path:
+    """Make sure that the artifact is in folder `out`; returns its own folder there.
+
+    A pull that was cut off goes on where it stopped. One that is there already is kept, and gets
+    the newer verified.json. Raises StoreError if the store's bytes are wrong; then none are left.
+    """
+    final = out / entry.name
+    staging = out / f".pulling-{entry.identity}"
+    with _local_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        with locked(out):
+            if final.exists():
+                _take_verdict(entry, _whole(final, entry))
+                on_bytes(entry.size_bytes)
+            else:
+                _fetch(store, entry, staging, on_bytes)
+                staging.rename(final)
+    return final
+
+
+def _whole(folder: Path, entry: Entry) -> Artifact:
+    try:
+        artifact = read_artifact(folder)
+        for file in program_files(entry.manifest):
+            artifact.open_file(file).release()
+    except ArtifactError as error:
+        raise StoreError(
+            f"{folder} is there already and is damaged ({error}). It was left as it is: move it "
+            "away, then pull again"
+        ) from error
+    return artifact
+
+
+def _fetch(store: ObjectStore, entry: Entry, staging: Path, on_bytes: OnBytes) -> None:
+    for file in program_files(entry.manifest):
+        if not _fetched(store, file, staging, on_bytes):
+            shutil.rmtree(staging)
+            raise StoreError(
+                f"{store.name}/{object_key(file.sha256)}: is not what its name says; nothing was "
+                "kept. Pull again, and if it stays so, delete that object and push the artifact "
+                "again from a good copy"
+            )
+    for name in REPORTS:
+        found = store.read(companion_key(entry.identity, name), MAX_REPORT_BYTES)
+        if found is not None:
+            (staging / name).write_bytes(found.data)
+    (staging / MANIFEST).write_bytes(entry.data)
+    try:
+        _take_verdict(entry, read_artifact(staging))
+    except ArtifactError as error:  # such as two files of one name
+        shutil.rmtree(staging)
+        raise StoreError(f"{entry.name}: {error}; nothing was kept") from error
+
+
+def _fetched(store: ObjectStore, file: ProgramFile, staging: Path, on_bytes: OnBytes) -> bool:
+    """Fetch what is missing of a file; whether it has the right bytes then."""
+    path = staging / file.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as opened:
+        if opened.tell() > file.size_bytes:
+            opened.truncate(0)
+            opened.seek(0)
+        on_bytes(opened.tell())
+        for chunk in store.download(object_key(file.sha256), opened.tell(), file.size_bytes):
+            on_bytes(opened.write(chunk))
+    return sha256_file(path) == file.sha256
+
+
+def _take_verdict(entry: Entry, artifact: Artifact) -> None:
+    if entry.verdict is not None and is_later(entry.verdict, local_verdict(artifact)):
+        part = artifact.folder / f".{VERIFIED_FILE}"
+        part.write_bytes(entry.verdict.data)
+        part.replace(artifact.folder / VERIFIED_FILE)
+
+
+@contextmanager
+def _local_errors(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{error.filename or out}: {error.strerror}; name another --out, or make room there"
+        ) from error

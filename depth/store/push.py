@@ -1,0 +1,100 @@
+"""From a folder into a store: programs first, the manifest last, so that a half never shows."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from depth.artifact.manifest import MANIFEST, REPORTS, Artifact
+from depth.artifact.verification import MAX_BYTES
+from depth.errors import StoreError
+from depth.files import sha256_bytes
+from depth.store.catalogue import MAX_MANIFEST_BYTES
+from depth.store.names import (
+    MAX_REPORT_BYTES,
+    check_names,
+    companion_key,
+    manifest_key,
+    object_key,
+    program_files,
+    verified_key,
+)
+from depth.store.objects import ObjectStore, OnBytes
+from depth.store.verdict import (
+    Verdict,
+    is_later,
+    local_verdict,
+    parse_verdict,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """Bytes of programs."""
+
+    sent_bytes: int
+    kept_bytes: int  # were there already
+
+
+def push(store: ObjectStore, artifact: Artifact, on_bytes: OnBytes = lambda _: None) -> Pushed:
+    """Copy an artifact into the store; what is there already is not sent again.
+
+    Raises ArtifactError if a file is not what the manifest says, and StoreError.
+    """
+    identity, manifest = artifact.identity, artifact.manifest
+    check_names(manifest, identity, str(artifact.folder))
+    verdict = local_verdict(artifact)
+    there = {listed.key for listed in store.listed(companion_key(identity, ""))}
+    sent_bytes = kept_bytes = 0
+    for file in program_files(manifest):
+        with artifact.open_file(file) as data:
+            sent = store.upload(object_key(file.sha256), data, file.sha256, on_bytes)
+            sent_bytes += sent
+            kept_bytes += len(data) - sent
+    for name in REPORTS:
+        path = artifact.folder / name
+        if companion_key(identity, name) not in there and path.is_file():
+            store.write(companion_key(identity, name), _report(path))
+    if verdict is not None and is_later(verdict, _verdict_to_replace(store, identity)):
+        store.write(verified_key(identity), verdict.data)
+    _write_manifest(store, artifact)
+    return Pushed(sent_bytes, kept_bytes)
+
+
+def _report(path: Path) -> bytes:
+    if path.stat().st_size > MAX_REPORT_BYTES:
+        raise StoreError(f"{path}: over {MAX_REPORT_BYTES} bytes; not a report")
+    return _bytes(path)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _verdict_to_replace(store: ObjectStore, identity: str) -> Optional[Verdict]:
+    """The one in the store; None also if it is damaged, for then any is better."""
+    key = verified_key(identity)
+    found = store.read(key, MAX_BYTES)
+    try:
+        return parse_verdict(found.data, identity, f"{store.name}/{key}") if found else None
+    except StoreError as error:
+        logger.warning("replaced: %s", error)
+        return None
+
+
+def _write_manifest(store: ObjectStore, artifact: Artifact) -> None:
+    path = artifact.folder / MANIFEST
+    data = _bytes(path)
+    if sha256_bytes(data) != artifact.identity:
+        raise StoreError(f"{path}: changed during the push; push again")
+    key = manifest_key(artifact.identity)
+    found = store.read(key, MAX_MANIFEST_BYTES)
+    if found is None or found.data != data:
+        store.write(key, data)

@@ -1,0 +1,270 @@
+"""A store in an S3 bucket. The only module that knows boto3; loaded when such a store is opened."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any, Optional
+
+from boto3.session import Session
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
+    LoginError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.exceptions import ConnectionError as NoConnection
+
+from depth.errors import InputError, StoreError, TooLargeError, first_line
+from depth.files import sha256_bytes
+from depth.store.multipart import Parts, Place, upload_in_parts
+from depth.store.objects import Listed, OnBytes, Versioned
+
+logger = logging.getLogger(__name__)
+
+PART_BYTES = 16 << 20  # S3 takes 5 MiB to 5 GiB, and 10,000 of them
+_CHUNK_BYTES = 1 << 20
+_STREAM_ATTEMPTS = 5
+_BUSY_ATTEMPTS = 5
+_CONNECT_TIMEOUT_S = 10
+
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
+_NO_CREDENTIALS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    LoginError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+_ADVICE = {
+    "NoSuchBucket": "there is no such bucket; create it, or correct --store",
+    "InvalidBucketName": "this is no name for a bucket; correct --store",
+    "InvalidAccessKeyId": "the access key is unknown; check AWS_PROFILE and AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
+    "ExpiredToken": "the credentials have expired; log in again",
+    "InvalidToken": "the session token is wrong; check AWS_SESSION_TOKEN or log in again",
+    "PermanentRedirect": "the bucket is in another region; set AWS_REGION",
+    "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_REGION",
+    "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
+}
+_DENIED = {"AccessDenied", "403"}
+
+
+class S3Store:
+    """Objects under one prefix of a bucket."""
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str,
+        endpoint_url: Optional[str] = None,
+        part_bytes: int = PART_BYTES,
+    ) -> None:
+        self.name = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._part_bytes = part_bytes
+        with self._translated():
+            self.client = _client(endpoint_url)
+
+    def read(self, key: str, max_bytes: int) -> Optional[Versioned]:
+        with self._translated():
+            try:
+                found = self.client.get_object(**self._address(key))
+            except self.client.exceptions.NoSuchKey:
+                return None
+            with closing(found["Body"]) as body:
+                data = body.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise TooLargeError(f"{self.name}/{key}: over {max_bytes} bytes; refused")
+        return Versioned(data, found["ETag"])
+
+    def write(self, key: str, data: bytes) -> None:
+        with self._translated():
+            self._put(key, data)
+
+    def write_if(self, key: str, data: bytes, tag: Optional[str]) -> bool:
+        condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
+        for attempt in range(_BUSY_ATTEMPTS):
+            with self._translated():
+                try:
+                    self._put(key, data, **condition)
+                    return True
+                except ClientError as error:
+                    if _code(error) in ("PreconditionFailed", "NoSuchKey"):
+                        return False
+                    if _code(error) != "ConditionalRequestConflict":
+                        raise
+            time.sleep(0.1 * 2**attempt)  # another write was under way: S3 wants us to ask again
+        raise StoreError(f"{self.name}/{key}: others keep writing it; try again later")
+
+    def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> int:
+        with self._translated():
+            if self._has(key, data, sha256):
+                on_bytes(len(data))
+                return 0
+            sent_bytes = self._send(key, data, on_bytes)
+            if not self._has(key, data, sha256):
+                raise StoreError(f"{self.name}/{key}: is not what was sent; push again")
+        return sent_bytes
+
+    def download(self, key: str, start: int, size_bytes: int) -> Iterator[bytes]:
+        attempts = _STREAM_ATTEMPTS
+        with self._translated():
+            while start < size_bytes:
+                try:
+                    for chunk in self._stream(key, start, size_bytes):
+                        start += len(chunk)
+                        yield chunk
+                    return
+                except (HTTPClientError, IncompleteReadError):  # cut off: go on from there
+                    attempts -= 1
+                    if not attempts:
+                        raise
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        with self._translated():
+            pages = self.client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
+                for found in page.get("Contents", ()):
+                    yield Listed(found["Key"][len(self._prefix) :], found["LastModified"])
+
+    def close(self) -> None:
+        self.client.close()
+
+    def _address(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + key}
+
+    def _put(self, key: str, data: bytes, **condition: str) -> None:
+        checksum = _base64(sha256_bytes(data))  # AWS refuses other bytes than these
+        self.client.put_object(
+            **self._address(key), Body=data, ChecksumSHA256=checksum, **condition
+        )
+
+    def _send(self, key: str, data: memoryview, on_bytes: OnBytes) -> int:
+        if len(data) <= self._part_bytes:
+            self._put(key, bytes(data))
+            on_bytes(len(data))
+            return len(data)
+        place = Place(self.client, self._bucket, self._prefix + key)
+        try:
+            return upload_in_parts(place, Parts(data, self._part_bytes), on_bytes)
+        except self.client.exceptions.NoSuchUpload:
+            logger.warning("another push of %s ended the upload", key)  # perhaps with all parts
+            return 0
+
+    def _has(self, key: str, data: memoryview, sha256: str) -> bool:
+        """Whether the object is there with our size, and our checksum if the server keeps one."""
+        try:
+            head = self.client.head_object(**self._address(key), ChecksumMode="ENABLED")
+        except ClientError as error:
+            if _code(error) == "404":
+                return False
+            raise
+        if head["ContentLength"] != len(data):
+            return False
+        kept, _, count = head.get("ChecksumSHA256", "").partition("-")
+        parts = Parts(data, self._part_bytes)
+        if not kept or (count and int(count) != len(parts.numbers)):
+            return True  # no checksum, or one over parts of another size
+        return kept == _base64(sha256) or kept == parts.composite_checksum()
+
+    def _stream(self, key: str, start: int, size_bytes: int) -> Iterator[bytes]:
+        wanted = {"Range": f"bytes={start}-"} if start else {}
+        try:
+            found = self.client.get_object(**self._address(key), **wanted)
+        except self.client.exceptions.NoSuchKey:
+            raise StoreError(f"{self.name}/{key}: missing; push the artifact again") from None
+        except ClientError as error:
+            if _code(error) == "InvalidRange":  # it ends before `start`
+                return
+            raise
+        length = found["ContentLength"]
+        with closing(found["Body"]) as body:
+            if length == size_bytes:  # some servers know no ranges and send all of it
+                _skip(body, start)
+            elif length != size_bytes - start:
+                return
+            yield from body.iter_chunks(_CHUNK_BYTES)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (BotoCoreError, ClientError) as error:
+            raise StoreError(f"{self.name}: {_advice(error)}") from error
+
+
+def open_location(location: str, endpoint_url: Optional[str]) -> S3Store:
+    """The store at bucket/prefix."""
+    bucket, _, prefix = location.partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise InputError(f"store 's3://{location}': {bucket!r} is not a bucket's name")
+    return S3Store(bucket, prefix.strip("/"), endpoint_url)
+
+
+def _client(endpoint_url: Optional[str]) -> Any:
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    elsewhere = endpoint_url or any(map(os.environ.get, names))
+    config = Config(
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        response_checksum_validation="when_required",  # every byte's hash is compared later
+        # Few servers other than AWS have a host name per bucket.
+        s3={"addressing_style": "path"} if elsewhere else None,
+    )
+    try:
+        # boto3.client() would warn that Python 3.9 is old; a session of one's own does not.
+        return Session().client("s3", endpoint_url=endpoint_url, config=config)
+    except ValueError as error:  # boto3's answer to an endpoint that is no URL
+        raise InputError(f"--endpoint-url: {first_line(error)}") from error
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, _NO_CREDENTIALS):
+        return (
+            f"no credentials ({first_line(error)}); set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or run where a role gives them"
+        )
+    if isinstance(error, NoConnection):
+        return f"cannot be reached ({first_line(error)}); check --endpoint-url, AWS_REGION, network"
+    if isinstance(error, (HTTPClientError, IncompleteReadError)):
+        return (
+            f"the connection broke off ({first_line(error)}); run it again, it goes on from there"
+        )
+    if isinstance(error, ClientError) and _code(error) in _DENIED:
+        return (
+            f"{error.operation_name} was denied; the role or user needs s3:ListBucket, "
+            "s3:GetObject, and to write s3:PutObject, s3:ListBucketMultipartUploads and "
+            "s3:ListMultipartUploadParts"
+        )
+    if isinstance(error, ClientError) and _code(error) in _ADVICE:
+        return _ADVICE[_code(error)]
+    return first_line(error)
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _skip(body: Any, size_bytes: int) -> None:
+    while size_bytes:
+        size_bytes -= len(body.read(min(size_bytes, _CHUNK_BYTES)))
+
+
+def _base64(sha256: str) -> str:
+    return b64encode(bytes.fromhex(sha256)).decode()

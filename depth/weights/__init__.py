@@ -1,0 +1,1 @@
+"""Files of weights: read, downloaded, and which are published."""

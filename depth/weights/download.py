@@ -1,0 +1,229 @@
+"""Fetching a published checkpoint: download, hash the bytes ourselves, and only then name them.
+
+The hub's own check is no verification: it accepts a wrong body of the right length. Everything is
+written to a hidden folder next to the final file, so a wrong or half file never has its name, one
+copy stays on disk, and a fetch that was cut off resumes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Optional
+
+from depth.errors import DownloadError, LicenceError
+from depth.files import sha256_file, wait_for_lock
+from depth.weights.registry import PublishedFile
+
+logger = logging.getLogger(__name__)
+
+_PROBE_TIMEOUT_S = (3.0, 10.0)  # to connect, to answer
+
+# The hub's client reads these from the environment once, at import, which may be long past.
+_CLIENT_SETTINGS = {
+    "HF_HUB_DISABLE_TELEMETRY": True,
+    "HF_HUB_DISABLE_XET": True,  # it keeps a second copy, cannot resume and bypasses mirrors
+    "HF_HUB_ENABLE_HF_TRANSFER": False,  # cannot resume
+}
+
+
+def fetch(file: PublishedFile, folder: Path, accept_licence: bool = False) -> Path:
+    """Make sure that folder/filename is the published file, and return that path.
+
+    Without network if it is there already, or in the hub's cache. HF_ENDPOINT, HF_TOKEN, HF_HOME
+    and HF_HUB_OFFLINE are honoured. A file without a known sha256 is logged as unverified.
+
+    Raises LicenceError before anything else is done if the licence has to be accepted first, and
+    DownloadError if the file cannot be had, has wrong bytes (they are deleted), or if another file
+    has its name (it is left alone).
+    """
+    target = folder / file.filename
+    if not target.exists():
+        _require_acceptance(file, accept_licence)
+        with _only_one_fetch_into(folder):
+            if not target.exists():
+                _fetch_new(file, target)
+                return target
+    problem = _mismatch(file, target)
+    if problem is not None:
+        raise DownloadError(
+            f"{target} is there already and is not the published file ({problem}). "
+            "It was left as it is: move it away, then fetch again"
+        )
+    return target
+
+
+def _require_acceptance(file: PublishedFile, accept_licence: bool) -> None:
+    if file.needs_acceptance and not accept_licence:
+        raise LicenceError(
+            f"{file.filename}: licence {file.licence}. Read {file.page_url}, and if you accept "
+            "it, fetch again with --accept-licence (in Python: accept_licence=True). "
+            "Nothing was downloaded"
+        )
+
+
+@contextmanager
+def _only_one_fetch_into(folder: Path) -> Iterator[None]:
+    """Create the folder and hold a lock on it, which ends with the process."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise DownloadError(
+            f"cannot use {folder} as the folder for checkpoints: {error.strerror}; name another"
+        ) from error
+    try:
+        _lock(handle, folder)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        wait_for_lock(handle, f"fetch into {folder}")
+    except OSError as error:  # some network file systems have no locks; fetch there all the same
+        logger.warning("%s cannot be locked (%s): run one fetch at a time", folder, error.strerror)
+
+
+def _fetch_new(file: PublishedFile, target: Path) -> None:
+    staging = target.with_name(f".{file.filename}.partial")
+    staged = staging / file.filename
+    try:
+        with _client_settings():
+            if not _copy_from_hub_cache(file, staged):
+                _download(file, staging)
+        problem = _mismatch(file, staged)
+        if problem is None:
+            staged.replace(target)
+    except OSError as error:  # every exception of requests and of the hub's client is one
+        _drop_if_too_long(file, staging)
+        raise _cannot_fetch(file, target.parent, _why(error)) from error
+    shutil.rmtree(staging, ignore_errors=True)
+    if problem is not None:
+        raise _cannot_fetch(
+            file,
+            target.parent,
+            f"{_endpoint()} sent other bytes than the published ones ({problem}). They were "
+            "deleted; fetch again, and if it stays so, do not trust that server",
+        )
+
+
+def _cannot_fetch(file: PublishedFile, folder: Path, reason: str) -> DownloadError:
+    return DownloadError(
+        f"{file.filename}: {reason}. By hand: download it from {file.page_url} and save it as "
+        f"{folder / file.filename}"
+    )
+
+
+def _why(error: OSError) -> str:
+    lines = str(error).splitlines()
+    detail = lines[0].rstrip(".") if lines else type(error).__name__
+    return f"the download stopped ({detail}); fetch again and it goes on from there"
+
+
+def _mismatch(file: PublishedFile, path: Path) -> Optional[str]:
+    """How the bytes at path differ from the published ones; None if they do not."""
+    if not path.is_file():
+        return "not a regular file"
+    size_bytes = path.stat().st_size
+    if file.size_bytes is not None and size_bytes != file.size_bytes:
+        return f"{size_bytes:,} bytes, expected {file.size_bytes:,}"
+    digest = sha256_file(path)
+    if file.sha256 is None:
+        logger.warning("%s is unverified: no sha256 is published; it has %s", path.name, digest)
+        return None
+    return None if digest == file.sha256 else f"sha256 {digest}, expected {file.sha256}"
+
+
+def _drop_if_too_long(file: PublishedFile, staging: Path) -> None:
+    """Delete a part that is longer than the file: asking for the rest of it would fail forever."""
+    sizes_bytes = [part.stat().st_size for part in staging.rglob("*.incomplete")]
+    if file.size_bytes is not None and any(size > file.size_bytes for size in sizes_bytes):
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _endpoint() -> str:
+    from huggingface_hub import constants
+
+    return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+
+
+@contextmanager
+def _client_settings() -> Iterator[None]:
+    """Our settings of the hub's client, for one call."""
+    from huggingface_hub import constants
+
+    theirs = vars(constants)
+    before = {name: theirs[name] for name in _CLIENT_SETTINGS}
+    theirs.update(_CLIENT_SETTINGS)
+    try:
+        yield
+    finally:
+        theirs.update(before)
+
+
+def _copy_from_hub_cache(file: PublishedFile, staged: Path) -> bool:
+    """Copy the file if the hub's shared cache has it with the right bytes; else return False."""
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(file.repository, file.filename, revision=file.revision)
+    if file.sha256 is None or not isinstance(cached, str):
+        return False
+    if _mismatch(file, Path(cached)) is not None:
+        logger.warning("%s has wrong bytes and is not used", cached)
+        return False
+    staged.parent.mkdir(exist_ok=True)
+    shutil.copyfile(cached, staged)
+    return True
+
+
+def _download(file: PublishedFile, staging: Path) -> None:
+    from huggingface_hub import hf_hub_download
+
+    refusal = _refusal(file)
+    if refusal is not None:
+        raise _cannot_fetch(file, staging.parent, refusal)
+    hf_hub_download(
+        file.repository,
+        file.filename,
+        revision=file.revision,
+        endpoint=_endpoint(),
+        local_dir=staging,
+        cache_dir=staging,  # else it would copy wrong bytes from the shared cache
+    )
+
+
+def _refusal(file: PublishedFile) -> Optional[str]:
+    """Why the hub does not give the file; None if it does.
+
+    Asked before the download because the hub's client tries for half a minute to reach a server
+    that is not there.
+    """
+    from huggingface_hub import get_session, hf_hub_url
+    from huggingface_hub.errors import OfflineModeIsEnabled
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    endpoint = _endpoint()
+    url = hf_hub_url(file.repository, file.filename, revision=file.revision, endpoint=endpoint)
+    try:
+        answer = get_session().head(url, headers=build_hf_headers(), timeout=_PROBE_TIMEOUT_S)
+    except OfflineModeIsEnabled:
+        return "HF_HUB_OFFLINE is set, and the file is not in the hub's cache"
+    except OSError as error:
+        return f"cannot reach {endpoint} ({type(error).__name__})"
+    return _refusal_by_status(answer.status_code, endpoint)
+
+
+def _refusal_by_status(status: int, endpoint: str) -> Optional[str]:
+    if status in (401, 403):
+        return f"{endpoint} wants other credentials ({status}); check or unset HF_TOKEN"
+    if status == 404:
+        return f"{endpoint} does not have it ({status})"
+    if status >= 400:
+        return f"{endpoint} has a problem ({status}); try again later"
+    return None

@@ -1,0 +1,1 @@
+"""The folder job: images in, depth files out. Importing this does nothing."""

@@ -1,0 +1,129 @@
+"""The folder job as people see it: a bar while it runs, one line per failure, a closing line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Callable, Protocol
+
+import typer
+
+from serve.engine import Engine
+from serve.folder.job import FolderJob, run_folder
+from serve.folder.manifest import MANIFEST
+from serve.folder.pace import Pace
+from serve.jobs.batch import DONE, FAILED, KEPT, TODO, Entry, OnEntry, Report
+from serve.jobs.spot import spot_notices
+from serve.jobs.stop import Stop, stop_on_signals
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_LINE_EVERY_S = 30.0  # of progress, where there is no terminal
+
+
+def run(engine: Engine, job: FolderJob) -> int:
+    """Run the job and print; returns the exit code. Raises what `run_folder` raises."""
+    report = shown(lambda on_entry, stop: run_folder(engine, job, on_entry, stop))
+    if report.counts[FAILED] and not job.dry_run:
+        typer.echo(f"reasons are in {job.output / MANIFEST}", err=True)
+    if report.left:
+        typer.echo("run the same command again for the rest", err=True)
+    return report.exit_code
+
+
+def shown(work: Callable[[OnEntry, Stop], Report]) -> Report:
+    """Run `work`: outputs on stdout; progress, failures and a closing line on stderr.
+
+    SIGTERM, SIGINT and a spot notice stop it: images under way are finished.
+    """
+    started = time.monotonic()
+    with _screen() as screen, stop_on_signals() as stop, spot_notices(stop):
+        report = work(_View(screen).show, stop)
+    typer.echo(closing(report, time.monotonic() - started), err=True)
+    return report
+
+
+class _Screen(Protocol):
+    def say(self, text: str, err: bool = False) -> None:
+        """Print a line."""
+
+    def progress(self, seen: int, total: int, pace: str) -> None:
+        """So many entries of a total."""
+
+
+@contextmanager
+def _screen() -> Iterator[_Screen]:
+    """A bar in a terminal; on a pipe or in a log, where that would be noise, sometimes a line."""
+    if sys.stderr is None or not sys.stderr.isatty():  # None: it was closed
+        yield _Log()
+        return
+    from rich.console import Console  # takes 50 ms that a log does without
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    pace_column = TextColumn("{task.fields[pace]}")
+    columns = (TextColumn("depth"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, pace_column, console=console, redirect_stdout=False) as bars:
+        yield _Terminal(bars)
+
+
+class _Log:
+    def __init__(self) -> None:
+        self._last_s = time.monotonic()
+
+    def say(self, text: str, err: bool = False) -> None:
+        typer.echo(text, err=err)
+
+    def progress(self, seen: int, total: int, pace: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self._last_s >= _LINE_EVERY_S:
+            self._last_s = now_s
+            typer.echo(f"{seen} of {total}, {pace or 'looking'}", err=True)
+
+
+class _Terminal:
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._bar = bars.add_task("depth", total=None, pace="")
+
+    def say(self, text: str, err: bool = False) -> None:
+        if err or sys.stdout.isatty():  # above the bar, not into it
+            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            typer.echo(text)
+
+    def progress(self, seen: int, total: int, pace: str) -> None:
+        self._bars.update(self._bar, completed=seen, total=total, pace=pace)
+
+
+class _View:
+    """Prints entries and keeps the progress up to date."""
+
+    def __init__(self, screen: _Screen) -> None:
+        self._screen = screen
+        self._pace = Pace()
+        self._seen = 0
+
+    def show(self, entry: Entry, total: int) -> None:
+        if entry.status == FAILED:
+            self._screen.say(f"failed: {entry.image}: {entry.reason}", err=True)
+        elif entry.status == TODO:
+            self._screen.say(f"to do: {entry.image}: {entry.reason}")
+        else:
+            self._screen.say(entry.outputs[0])
+        self._seen += 1
+        if entry.status == DONE:
+            self._pace.worked(time.monotonic())
+        self._screen.progress(self._seen, total, self._pace.text(total - self._seen))
+
+
+def closing(report: Report, wall_s: float) -> str:
+    """One line: what was done, and how long it took."""
+    names = {DONE: "done", KEPT: "already there", TODO: "to do", FAILED: "failed"}
+    parts = [f"{report.counts[key]} {name}" for key, name in names.items() if report.counts[key]]
+    if report.left:
+        parts.append(f"{report.left} left after {report.stopped}")
+    return f"{', '.join(parts) or '0 done'} in {wall_s:.1f} s"

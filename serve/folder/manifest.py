@@ -1,0 +1,187 @@
+"""The log of a folder job: one JSON line per image as it is finished, the last one counts.
+
+Lines are appended whole. A process that is killed can leave a torn last line: it is ignored and,
+before anything is appended, cut. Keys of a line, format 1:
+
+    format     1
+    image      path inside the input folder
+    status     "done" or "failed"
+    sha256     of the image's bytes; "" if they could not be read
+    settings   formats, preview, remark and `provenance`: model, weights, artifact, precision,
+               shape policy, size; null where no size could be chosen
+    outputs    name inside the output folder -> bytes
+    reason     why it failed, else ""
+    notes      what was left out of the image, such as "alpha ignored"
+    timing_ms  of read, wait, network and write, where the image was worked on
+    finished   UTC time, ISO 8601
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from depth.artifact.strict_json import decode, parse_object
+from depth.maps.depth_map import Provenance
+from serve.errors import JobError
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "depth-report.jsonl"  # no output of an image can have this name
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a result depends on besides the image's bytes."""
+
+    formats: tuple[str, ...]
+    preview: bool
+    remark: str
+    provenance: Optional[Provenance]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line."""
+
+    format: int
+    image: str
+    status: str
+    sha256: str
+    settings: Settings
+    outputs: Mapping[str, int]
+    reason: str
+    notes: tuple[str, ...]
+    timing_ms: Mapping[str, float]
+    finished: str
+
+
+class JobManifest:
+    """The manifest behind an open file, or an empty one. In memory: where each last line is.
+
+    `find` may be called in any thread, `append` in one.
+    """
+
+    def __init__(self, path: Path, descriptor: Optional[int]) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._where: dict[str, tuple[int, int]] = {}  # image -> offset and length in bytes
+        self._end = 0  # of the last whole line
+        if descriptor is not None:
+            self._index()
+
+    def find(self, image: str) -> Optional[Record]:
+        """The last record of an image; None if there is none of this format."""
+        if image not in self._where or self._descriptor is None:
+            return None
+        offset, length = self._where[image]
+        try:
+            return decode(Record, parse_object(os.pread(self._descriptor, length, offset)))
+        except (OSError, ValueError):
+            return None
+
+    def append(self, record: Record) -> None:
+        """Add a record. Raises JobError if the disk refuses."""
+        if self._descriptor is None:
+            raise JobError(f"{self.path}: there is no such file to add to")
+        line = json.dumps(asdict(record)).encode() + b"\n"
+        with _explained(self.path):
+            written = os.pwrite(self._descriptor, line, self._end)
+        if written != len(line):
+            raise JobError(f"{self.path}: the disk took half a line; make room, and run again")
+        self._where[record.image] = (self._end, len(line))
+        self._end += len(line)
+
+    def cut(self) -> None:
+        """Remove a torn last line."""
+        if self._descriptor is not None:
+            with _explained(self.path):
+                os.ftruncate(self._descriptor, self._end)
+
+    def _index(self) -> None:
+        ignored = 0
+        with _explained(self.path), self.path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                image = _image_of(line)
+                if image is None:
+                    ignored += 1
+                else:
+                    self._where[image] = (self._end, len(line))
+                self._end += len(line)
+        if ignored:
+            logger.warning("%s: %d lines of another kind were ignored", self.path, ignored)
+
+
+@contextmanager
+def manifest_in(folder: Path, writable: bool) -> Iterator[JobManifest]:
+    """The manifest of an output folder. One that is writable belongs to this process alone.
+
+    Raises JobError if the file cannot be used, or another job is writing.
+    """
+    path = folder / MANIFEST
+    if not writable and not path.exists():
+        yield JobManifest(path, None)
+        return
+    with _explained(path):
+        if writable:
+            folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY, 0o666)
+    try:
+        if writable:
+            _lock(path, descriptor)
+        manifest = JobManifest(path, descriptor)
+        if writable:
+            manifest.cut()
+        yield manifest
+    finally:
+        os.close(descriptor)
+
+
+def _lock(path: Path, descriptor: int) -> None:
+    """Held until the file is closed or the process ends, however it ends."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise JobError(
+            f"{path}: another job is writing into this folder; wait for it, or give another "
+            "--output"
+        ) from error
+    except OSError as error:
+        logger.warning(
+            "%s: this file system has no locks (%s): see to it that no other job writes here",
+            path,
+            error.strerror,
+        )
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise JobError(
+            f"{path}: cannot be used: {error.strerror}; check the folder's permissions and free "
+            "space"
+        ) from error
+
+
+def _image_of(line: bytes) -> Optional[str]:
+    """The image that a line of this format is about."""
+    try:
+        found: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        return None
+    image = found.get("image")
+    return image if isinstance(image, str) else None

@@ -1,0 +1,125 @@
+"""Upstream's pictures: what its run.py writes, made by a compiled program."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path, PurePath
+from typing import Any, Optional
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from depth.errors import DepthFileError, InputError
+from depth.maps import png
+from depth.maps.preview import WARM_LAST, upstream_levels
+from serve.engine import Engine, Raw
+from serve.errors import NoImages
+from serve.folder.inputs import check_apart, images_in
+from serve.folder.names import output_bases
+from serve.jobs.batch import Batch, OnEntry, Report, Task
+from serve.jobs.stop import Stop
+
+_GAP_PX = 50  # white, between the photograph and its depth
+
+
+@dataclass(frozen=True)
+class PictureJob:
+    img_path: Path  # an image, a text file with one path per line, or a folder
+    outdir: Path
+    pred_only: bool  # without the photograph at the left
+    grayscale: bool
+
+
+def run_pictures(
+    engine: Engine, job: PictureJob, on_entry: OnEntry, stop: Optional[Stop] = None
+) -> Report:
+    """One PNG per image in one flat folder, as upstream names them.
+
+    Images of the same name keep their extension, or the folder they come from, in the picture's
+    name; upstream overwrites one with the other. Raises NoImages if there is nothing to do,
+    InputError if a list of images cannot be read or a picture would replace one of them.
+    """
+
+    def write(task: Task, raw: Raw) -> list[Path]:
+        levels = upstream_levels(engine.finish(raw).values)
+        path = _picture_path(task.stem)
+        _write(path, _picture(job, raw.prepared.source.pixels, levels))
+        return [path]
+
+    batch = Batch(engine, _tasks(job), on_entry, stop)
+    batch.work(batch.plan(lambda *_: "asked for"), write)
+    return batch.report
+
+
+def _tasks(job: PictureJob) -> list[Task]:
+    images = list(dict.fromkeys(_images(job)))
+    if not images:
+        raise NoImages(f"{job.img_path}: no images in it")
+    stems = [job.outdir / name for name in _flat_names(images, job.img_path)]
+    check_apart(images, map(_picture_path, stems))
+    return [Task(image, str(image), stem) for image, stem in zip(images, stems)]
+
+
+def _images(job: PictureJob) -> list[Path]:
+    if job.img_path.is_dir():
+        return images_in(job.img_path, job.outdir)
+    if job.img_path.suffix != ".txt":
+        return [job.img_path]
+    try:
+        lines = job.img_path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{job.img_path}: cannot be read as a list of images: {error}") from error
+    return [Path(line.strip()) for line in lines if line.strip()]
+
+
+def _picture_path(stem: Path) -> Path:
+    return stem.with_name(f"{stem.name}.png")
+
+
+def _flat_names(images: Sequence[Path], root: Path) -> list[str]:
+    flat = [image.name for image in images]
+    if len(set(flat)) < len(flat):  # same names in several folders
+        inside = [image.relative_to(root) if root in image.parents else image for image in images]
+        flat = _distinct("_".join(p for p in path.parts if p not in ("/", "..")) for path in inside)
+    bases = output_bases(list(map(PurePath, flat)), lambda name: [name + ".png"])
+    return list(map(str, bases))
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """A number in those that came before: a/b_c.jpg and a_b/c.jpg are both a_b_c.jpg."""
+    found: dict[str, str] = {}  # by what a file system may take for the same
+    for name in names:
+        stem, dot, suffix = name.rpartition(".")
+        numbered = (f"{stem}-{number}{dot}{suffix}" for number in count(2))
+        free = next(one for one in chain([name], numbered) if one.casefold() not in found)
+        found[free.casefold()] = free
+    return list(found.values())
+
+
+def _picture(
+    job: PictureJob, pixels: npt.NDArray[np.uint8], levels: npt.NDArray[np.uint8]
+) -> npt.NDArray[Any]:
+    depth = cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR)
+    if not job.grayscale:
+        depth = cv2.applyColorMap(levels, WARM_LAST)
+    if job.pred_only:
+        return depth
+    gap = np.full((pixels.shape[0], _GAP_PX, 3), 255, np.uint8)
+    return np.hstack([pixels, gap, depth])
+
+
+def _write(path: Path, pixels: npt.NDArray[Any]) -> None:
+    temporary = path.with_name(f".picture-{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(png.encode(pixels))
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise DepthFileError(f"{path}: cannot be written: {error}") from error

@@ -1,0 +1,1 @@
+"""What runs programs: one module per target, and the table of them."""

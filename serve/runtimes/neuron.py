@@ -1,0 +1,40 @@
+"""Programs of target `inf1`, on the NeuronCores of Inf1: the only module of serve/ with its SDK."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from depth.artifact.manifest import Artifact, Program
+from depth.errors import first_line
+from serve.errors import RuntimeFailure
+from serve.runtimes import neuron_program
+from serve.runtimes.neuron_program import Chip, OnCore, OnCores
+
+
+def open_program(artifact: Artifact, program: Program, _streams: int) -> OnCores:
+    """As `neuron_program.open_program`: as many streams as this process has cores."""
+    return neuron_program.open_program(_INF1, artifact, program)
+
+
+def open_on_core(artifact: Artifact, program: Program, core: int) -> OnCore:
+    """As `serve.runtimes.neuron_program.open_on_core`, for who places programs itself."""
+    return neuron_program.open_on_core(_INF1, artifact, program, core)
+
+
+def core_count(artifact: Artifact) -> int:
+    """As `serve.runtimes.neuron_program.core_count`."""
+    return neuron_program.core_count(_INF1, artifact)
+
+
+def _placed_on(core: int) -> AbstractContextManager[None]:
+    try:
+        import torch_neuron  # on use: on an unfit machine the import itself fails
+    except (ImportError, RuntimeError) as error:
+        raise RuntimeFailure(
+            f"torch_neuron cannot be imported: {first_line(error)}; install torch-neuron "
+            "1.13.1.2.11.13.0 from AWS's package index, with torch 1.13.1"
+        ) from error
+    return torch_neuron.experimental.neuron_cores_context(start_nc=core, nc_count=1)
+
+
+_INF1 = Chip("an Inf1 instance", "give wrong numbers", cores_per_device=4, placed_on=_placed_on)

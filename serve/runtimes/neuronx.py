@@ -1,0 +1,46 @@
+"""Programs of target `inf2`, on NeuronCores of Inf2 and Trn1: the only module of serve/ with its
+SDK.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from depth.artifact.manifest import Artifact, Program
+from depth.errors import first_line
+from serve.errors import RuntimeFailure
+from serve.runtimes import neuron_program
+from serve.runtimes.neuron_program import Chip, OnCore, OnCores
+
+
+def open_program(artifact: Artifact, program: Program, _streams: int) -> OnCores:
+    """As `neuron_program.open_program`: as many streams as this process has cores."""
+    return neuron_program.open_program(_INF2, artifact, program)
+
+
+def open_on_core(artifact: Artifact, program: Program, core: int) -> OnCore:
+    """As `serve.runtimes.neuron_program.open_on_core`, for who places programs itself."""
+    return neuron_program.open_on_core(_INF2, artifact, program, core)
+
+
+def core_count(artifact: Artifact) -> int:
+    """As `serve.runtimes.neuron_program.core_count`."""
+    return neuron_program.core_count(_INF2, artifact)
+
+
+def _placed_on(core: int) -> AbstractContextManager[None]:
+    try:
+        import torch_neuronx  # on use: on an unfit machine the import itself fails
+    except (ImportError, RuntimeError) as error:
+        raise RuntimeFailure(
+            f"torch_neuronx cannot be imported: {first_line(error)}; install torch-neuronx from "
+            "AWS's package index, and the torch that it was built for"
+        ) from error
+    # Until SDK 2.25 it was in `experimental` only, as in torch_neuron.
+    home = torch_neuronx
+    if not hasattr(home, "neuron_cores_context"):
+        home = torch_neuronx.experimental
+    return home.neuron_cores_context(start_nc=core, nc_count=1)
+
+
+_INF2 = Chip("an Inf2 or Trn1 instance", "do not run", cores_per_device=2, placed_on=_placed_on)

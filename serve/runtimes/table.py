@@ -1,0 +1,90 @@
+"""One interface for everything that runs a program, and the table of what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Optional, Protocol
+
+from depth.artifact.manifest import Artifact, Program
+from depth.maps.depth_map import FloatArray
+from serve.errors import RuntimeFailure
+
+
+class Runtime(Protocol):
+    """Runs one loaded program. Its memory goes with the last reference to it."""
+
+    def run(self, images: FloatArray) -> FloatArray:
+        """[B,3,H,W] float32 -> [B,H,W] float32, in exactly the program's shape.
+
+        Safe in any thread; calls beyond what runs at once wait. Raises RuntimeFailure.
+        """
+
+
+_MODULES = {  # manifest target -> the only module that imports its package
+    "openvino": "serve.runtimes.openvino",
+    "onnx": "serve.runtimes.onnxruntime",
+    "torchscript": "serve.runtimes.torchscript",
+    "inf1": "serve.runtimes.neuron",
+    "inf2": "serve.runtimes.neuronx",
+}
+_ON_CORES = ("inf1", "inf2")  # their programs are placed on single cores
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Encoder and decoder, one after the other."""
+
+    stages: Sequence[Runtime]
+
+    def run(self, images: FloatArray) -> FloatArray:
+        for stage in self.stages:
+            images = stage.run(images)
+        return images
+
+
+def open_runtime(artifact: Artifact, stages: Sequence[Program], streams: int = 1) -> Runtime:
+    """Load what `Manifest.stages` gives; bytes are checked against their hashes first.
+
+    `streams` runs are wanted at once, sharing the cores; a runtime may do fewer.
+    Raises RuntimeFailure if the target is unknown, its package is missing, or loading fails;
+    ArtifactError if the bytes are not what the manifest says.
+    """
+    module = _module(artifact)
+    return _chained([module.open_program(artifact, program, streams) for program in stages])
+
+
+def core_count(artifact: Artifact) -> Optional[int]:
+    """How many cores of its chip this process has; None for a target that runs on the CPU.
+
+    Raises RuntimeFailure as `open_runtime`, and if there is no core.
+    """
+    if artifact.manifest.target not in _ON_CORES:
+        return None
+    count: int = _module(artifact).core_count(artifact)
+    return count
+
+
+def open_on_core(artifact: Artifact, stages: Sequence[Program], core: int) -> Runtime:
+    """As `open_runtime`, on the core that is the `core`-th of this process, counted from 0."""
+    module = _module(artifact)
+    return _chained([module.open_on_core(artifact, program, core) for program in stages])
+
+
+def _module(artifact: Artifact) -> Any:
+    target = artifact.manifest.target
+    if target not in _MODULES:
+        raise RuntimeFailure(
+            f"{artifact.folder}: no runtime for target {target!r}; there are {', '.join(_MODULES)}"
+        )
+    try:
+        return import_module(_MODULES[target])
+    except ImportError as error:
+        raise RuntimeFailure(
+            f"target {target!r} needs a package that is not installed ({error}); run `make setup`"
+        ) from error
+
+
+def _chained(opened: Sequence[Runtime]) -> Runtime:
+    return opened[0] if len(opened) == 1 else Chain(opened)
