@@ -1,9 +1,167 @@
-"""What a family of networks provides, and which families there are. Loads no torch."""
+"""What a family of networks provides, and which families there are. Loads no torch.
+
+A family is a package with these modules; nothing else of it is known outside:
+
+    config     MODELS: dict[str, Model], its models as rows. Loads no torch
+    published  FILES: tuple[PublishedFile, ...], the checkpoints that its authors published
+    network    build(model) -> Network: the network of a row, its weights still as torch makes them
+    layouts    load_weights(network, state, source): a state dict of any known layout, all keys or
+               none
+
+A further family is a package and a line in `FAMILIES`.
+"""
 
 from __future__ import annotations
 
-RELATIVE = "relative_inverse"  # inverse depth without unit: larger is nearer
-METRIC = "metric"  # metres
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Optional, Protocol
+
+from depth.artifact.steps import HostStep, Normalise
+from depth.errors import InputError
+from depth.sizes import SizeRule
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+FAMILIES = ["depth_anything_v2"]  # packages
+
+# Kinds of output.
+RELATIVE_INVERSE = "relative_inverse"  # inverse depth without unit: larger is nearer
+RELATIVE_DEPTH = "relative_depth"  # depth without unit: larger is farther
+FOCAL_NORMALISED = "focal_normalised"  # metres once multiplied by a focal length in px
+METRES = "metres"
+CONFIDENCE, SKY = "confidence", "sky"
+DEPTH_KINDS = (RELATIVE_INVERSE, RELATIVE_DEPTH, FOCAL_NORMALISED, METRES)
+KINDS = (*DEPTH_KINDS, CONFIDENCE, SKY)
+
 UNTRAINED = "untrained"  # the name of fixed-seed weights, in commands and in results
-PATCH_PX = 14  # side of one patch
-NATIVE_GRID = 37  # patches per side of the position embedding in every checkpoint: 518 / 14
+DEPTH = "depth"  # the name of the output that every model of this project has
+FUSED = "fused"  # the stage that is the whole network
+
+
+@dataclass(frozen=True)
+class Port:
+    """One named tensor in or out of a stage.
+
+    `axes` has a character per axis: a letter is a size that may differ (B batch, S views, H and W
+    px of the network's input, others as the stage has them), a digit is that size: B3HW.
+    """
+
+    name: str
+    axes: str
+
+
+@dataclass(frozen=True)
+class Output:
+    """One array of a result."""
+
+    name: str  # "depth"
+    kind: str  # of what the network gives, one of KINDS
+    axes: str = "BHW"  # of what the network gives
+    becomes: Optional[str] = None  # its kind after the host steps, if that is another
+    largest: Optional[float] = None  # the far end of its range, where it has one
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a network that can be a program of its own; stages are joined by port names."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+IMAGES = Port("images", "B3HW")  # what every network is given
+IMAGENET = Normalise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # RGB, of values in 0..1
+
+
+@dataclass(frozen=True)
+class Model:
+    """A row of a family's table: everything about a model but its weights."""
+
+    name: str  # what users type: "vits", "da3mono-large"
+    family: str  # the package, one of FAMILIES
+    config: Any  # the family's own record of the network's dimensions
+    size: SizeRule
+    before: tuple[HostStep, ...]  # from pixels to network input
+    after: tuple[HostStep, ...]  # from network output to result
+    outputs: tuple[Output, ...]
+    split: tuple[Stage, ...] = ()  # the network in stages, first to last; () if it has but one
+    remark: str = ""  # what a user has to know of its values
+
+    @property
+    def kind(self) -> str:
+        """The kind of depth that results have at most: of metres before a focal length is known."""
+        depth = self.depth
+        return depth.becomes or depth.kind
+
+    @property
+    def depth(self) -> Output:
+        return next(output for output in self.outputs if output.name == DEPTH)
+
+    @property
+    def fused(self) -> Stage:
+        """The whole network as a stage."""
+        outputs = tuple(Port(output.name, output.axes) for output in self.outputs)
+        return Stage(FUSED, (IMAGES,), outputs)
+
+
+class Network(Protocol):
+    """A family's network, an `nn.Module`. Its blocks are those of `depth/network`, as far as it has
+    such: a lowering pass replaces modules by their type.
+    """
+
+    model: Model
+    size: Optional[tuple[int, int]]  # (height, width) px; None: that of each call
+
+    def fix_size(self, height_px: int, width_px: int) -> None:
+        """Settle all that depends on the size in ordinary Python, so that a trace has constants.
+
+        Again after other weights are loaded. Raises InputError if the network cannot have it.
+        """
+
+    def stage(self, name: str) -> nn.Module:
+        """A stage of `model.split` that shares this network's weights: tensors in, in the order of
+        its inputs, and a tensor out, or a tuple in the order of its outputs.
+        """
+
+    def __call__(self, images: Tensor) -> Any:
+        """[B,3,H,W] -> one tensor, or a tuple in the order of `model.outputs`."""
+
+
+def module(family: str, name: str) -> ModuleType:
+    """A module of a family, imported now: `config`, `published`, `network` or `layouts`."""
+    return import_module(f"{family}.{name}")
+
+
+def models() -> dict[str, Model]:
+    """Every model of every family, by its name."""
+    return {
+        name: row for family in FAMILIES for name, row in module(family, "config").MODELS.items()
+    }
+
+
+def model_named(name: str) -> Model:
+    """A model's row; raises InputError that lists the names there are."""
+    found = models()
+    try:
+        return found[name]
+    except KeyError:
+        raise InputError(f"no model {name!r}; choose from {', '.join(found)}") from None
+
+
+def build(model: Model) -> Network:
+    """The network of a model, untrained, at no fixed size, in training mode as torch makes it."""
+    found: Network = module(model.family, "network").build(model)
+    return found
+
+
+def load_weights(network: Network, state: Mapping[str, Tensor], source: str) -> None:
+    """Load a state dict of any layout that the network's family knows.
+
+    Raises CheckpointError that names the keys that do not fit.
+    """
+    module(network.model.family, "layouts").load_weights(network, state, source)

@@ -1,75 +1,113 @@
-"""Which size the network sees for an image: upstream's rule, and its limits."""
+"""Which size the network sees for an image: the size rule of a model, and its limits."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Callable
 
 from depth.errors import InputError
-from depth.family import PATCH_PX
 
-SHORT_SIDE_PX = 518
-# Attention needs memory with the square of the patch count: 8192 patches are 1.6 GB for vits.
-MAX_PATCHES = 8192
+Size = tuple[int, int]  # (height, width) px
+
+# Attention needs memory with the square of the patch count: 8192 patches of 14x14 px are 1.6 GB for
+# a width of 384.
+MAX_INPUT_PX = 8192 * 14 * 14
+
+LOWER, UPPER = "lower", "upper"  # bounds
+ONCE, TWICE = "once", "twice"  # roundings
 
 
-def exact_size(
-    height_px: int, width_px: int, short_side_px: int = SHORT_SIDE_PX
-) -> tuple[int, int]:
-    """Upstream's model size (height, width) in px for an image of the given size.
+@dataclass(frozen=True)
+class SizeRule:
+    """From image size to network size, the aspect ratio kept but for rounding.
 
-    The short side becomes `short_side_px`, the aspect ratio is kept, both sides are rounded to
-    multiples of 14 and never below `short_side_px` (`Resize` with `lower_bound` in upstream's
-    util/transform.py). Raises InputError if the result would be too large to run.
+    bound     `lower`: the short side becomes `side_px`; `upper`: the long side does
+    rounding  `once`: scaled sides to the nearest multiple, halves to even; a side that would cross
+              the bound goes to the multiple inside it (`Resize` in util/transform.py of Depth
+              Anything V2). `twice`: to whole px, halves to even, then to the nearest multiple,
+              halves up (the input processor of Depth Anything 3)
     """
-    if short_side_px < 1:
-        raise InputError(f"input size {short_side_px} px: must be at least 1")
-    scale = max(short_side_px / height_px, short_side_px / width_px)
-    height, width = (_multiple(side * scale, short_side_px) for side in (height_px, width_px))
-    if _patches(height, width) > MAX_PATCHES:
-        raise InputError(
-            f"{width_px}x{height_px} px would need a {width}x{height} px model input, over the "
-            f"limit of {MAX_PATCHES} patches of {PATCH_PX} px: the aspect ratio or the input size "
-            "is too large; crop the image or lower the input size"
-        )
-    return height, width
 
+    bound: str
+    side_px: int
+    multiple_px: int
+    rounding: str
 
-def check_size(height_px: int, width_px: int) -> None:
-    """Raise InputError unless a network can be built for this size."""
-    for name, side in (("height", height_px), ("width", width_px)):
-        if side < PATCH_PX or side % PATCH_PX:
-            nearest = max(1, round(side / PATCH_PX)) * PATCH_PX
-            raise InputError(
-                f"{name} {side} px: must be a multiple of {PATCH_PX}; nearest is {nearest}"
+    def size_for(self, height_px: int, width_px: int) -> Size:
+        """The network's (height, width) px for an image.
+
+        Raises InputError if that would be too large to run, or `side_px` is not usable.
+        """
+        if self.side_px < 1:
+            raise InputError(f"input size {self.side_px} px: must be at least 1")
+        if self.rounding == TWICE:
+            height, width = (
+                _nearest_up(side, self.multiple_px) for side in self.whole_px(height_px, width_px)
             )
-    if _patches(height_px, width_px) > MAX_PATCHES:
+        else:
+            scale = self._scale(height_px, width_px)
+            height, width = (self._once(side * scale) for side in (height_px, width_px))
+        if height * width > MAX_INPUT_PX:
+            raise InputError(
+                f"{width_px}x{height_px} px would need a {width}x{height} px model input, over the "
+                f"limit of {MAX_INPUT_PX} px: the aspect ratio or the input size is too large; crop "
+                "the image or lower the input size"
+            )
+        return height, width
+
+    def whole_px(self, height_px: int, width_px: int) -> Size:
+        """The scaled size before it is rounded to a multiple: (height, width) px, at least 1."""
+        scale = self._scale(height_px, width_px)
+        return max(1, round(height_px * scale)), max(1, round(width_px * scale))
+
+    def check(self, size: Size) -> None:
+        """Raise InputError unless a network can have this (height, width) px."""
+        check_multiple(size, self.multiple_px)
+
+    def _scale(self, height_px: int, width_px: int) -> float:
+        side = min(height_px, width_px) if self.bound == LOWER else max(height_px, width_px)
+        return self.side_px / side
+
+    def _once(self, side: float) -> int:
+        count = round(side / self.multiple_px)  # halves to even, as numpy rounds them
+        if self.bound == LOWER and count * self.multiple_px < self.side_px:
+            count = math.ceil(side / self.multiple_px)
+        if self.bound == UPPER and count * self.multiple_px > self.side_px:
+            count = math.floor(side / self.multiple_px)
+        return max(1, count) * self.multiple_px
+
+
+def check_multiple(size: Size, multiple_px: int) -> None:
+    """Raise InputError unless both sides are positive multiples, within the limit."""
+    for name, side in zip(("height", "width"), size):
+        if side < multiple_px or side % multiple_px:
+            nearest = max(1, round(side / multiple_px)) * multiple_px
+            raise InputError(
+                f"{name} {side} px: must be a multiple of {multiple_px}; nearest is {nearest}"
+            )
+    if size[0] * size[1] > MAX_INPUT_PX:
         raise InputError(
-            f"size {height_px}x{width_px}: {_patches(height_px, width_px)} patches of "
-            f"{PATCH_PX} px, the limit is {MAX_PATCHES}"
+            f"size {size_text(size)}: {size[0] * size[1]} px, the limit is {MAX_INPUT_PX}"
         )
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """`HEIGHTxWIDTH` in px, for instance 518x686. Raises InputError if it is not a usable size."""
+def parse_size(text: str, check: Callable[[Size], None]) -> Size:
+    """`HEIGHTxWIDTH` in px, for instance 518x686. Raises InputError if it is not one, or as `check`
+    does: the size rule's.
+    """
     try:
         height, width = (int(part) for part in text.lower().split("x"))
     except ValueError:
         raise InputError(f"size {text!r}: expected HEIGHTxWIDTH in px, like 518x686") from None
-    check_size(height, width)
+    check((height, width))
     return height, width
 
 
-def size_text(size: tuple[int, int]) -> str:
+def size_text(size: Size) -> str:
     """`HEIGHTxWIDTH`, as `parse_size` reads it."""
     return f"{size[0]}x{size[1]}"
 
 
-def _patches(height_px: int, width_px: int) -> int:
-    return (height_px // PATCH_PX) * (width_px // PATCH_PX)
-
-
-def _multiple(side: float, least_px: int) -> int:
-    patches = round(side / PATCH_PX)  # halves to even, as upstream's numpy rounds them
-    if patches * PATCH_PX < least_px:
-        patches = math.ceil(side / PATCH_PX)
-    return patches * PATCH_PX
+def _nearest_up(side: int, multiple_px: int) -> int:
+    return max(1, (2 * side + multiple_px) // (2 * multiple_px)) * multiple_px

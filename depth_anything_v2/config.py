@@ -1,16 +1,15 @@
-"""Model sizes, and the models made of them, as data. Imports nothing heavy.
-
-A model is a size plus what its numbers mean. `MODELS` is the one table that the command lines,
-the compiler and the checkpoint registry share; a second family of networks is more rows here.
-"""
+"""Depth Anything V2 (Yang et al., 2024): its network sizes and its models, as data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
-from depth.errors import InputError
-from depth.family import METRIC, RELATIVE
+from depth.artifact.steps import Resize, ResizeBack
+from depth.family import IMAGENET, IMAGES, METRES, RELATIVE_INVERSE, Model, Output, Port, Stage
+from depth.sizes import LOWER, ONCE, SizeRule
+
+PATCH_PX = 14  # side of one patch
 
 
 @dataclass(frozen=True)
@@ -39,35 +38,35 @@ CONFIGS: dict[str, ModelConfig] = {
 }
 
 
-@dataclass(frozen=True)
-class Model:
-    """A network size and what its output means."""
+SIZE = SizeRule(LOWER, 518, PATCH_PX, ONCE)  # `image2tensor` in upstream's dpt.py
+BEFORE = (Resize("cubic", "cubic", "float64", 1), IMAGENET)
+AFTER = (ResizeBack("bilinear", align_corners=True),)
+FEATURES = Port("features", "BNC")  # the four token maps side by side
+SPLIT = (
+    Stage("encoder", (IMAGES,), (FEATURES,)),
+    Stage("decoder", (FEATURES,), (Port("depth", "BHW"),)),
+)
 
-    name: str  # what users type: "vits", "vitb-metric-indoor"
-    config: ModelConfig
-    max_depth_m: Optional[float] = None  # metric models only: the far end of their range
-    short_side_px: int = 518  # what images are resized to; the size it was trained at
-    family: str = "depth_anything_v2"
 
-    @property
-    def kind(self) -> str:
-        """`relative_inverse` or `metric`."""
-        return RELATIVE if self.max_depth_m is None else METRIC
+def _model(name: str, size: str, max_depth_m: Optional[float] = None, side_px: int = 518) -> Model:
+    kind = RELATIVE_INVERSE if max_depth_m is None else METRES
+    return Model(
+        name,
+        "depth_anything_v2",
+        CONFIGS[size],
+        replace(SIZE, side_px=side_px),
+        BEFORE,
+        AFTER,
+        (Output("depth", kind, largest=max_depth_m),),
+        SPLIT,
+    )
 
 
 MODELS: dict[str, Model] = {
-    "demo": Model("demo", CONFIGS["demo"], short_side_px=126),
-    **{name: Model(name, CONFIGS[name]) for name in ("vits", "vitb", "vitl", "vitg")},
+    "demo": _model("demo", "demo", side_px=126),
+    **{name: _model(name, name) for name in ("vits", "vitb", "vitl", "vitg")},
 }
 for _size in ("vits", "vitb", "vitl"):
     for _place, _range_m in (("indoor", 20.0), ("outdoor", 80.0)):
         _name = f"{_size}-metric-{_place}"
-        MODELS[_name] = Model(_name, CONFIGS[_size], max_depth_m=_range_m)
-
-
-def model_named(name: str) -> Model:
-    """The row of `MODELS`; raises InputError that lists the names there are."""
-    try:
-        return MODELS[name]
-    except KeyError:
-        raise InputError(f"no model {name!r}; choose from {', '.join(MODELS)}") from None
+        MODELS[_name] = _model(_name, _size, _range_m)

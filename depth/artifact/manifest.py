@@ -1,4 +1,4 @@
-"""The folder that compile/ writes and serve/ reads: format 1, specified in compile/README.md.
+"""The folder that compile/ writes and serve/ reads: format 2, specified in README.md.
 
 Standard library only. A folder is refused unless its manifest has exactly the known fields and
 every file it names lies inside it with the stated size; a file's hash is checked before its
@@ -9,21 +9,68 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
+from depth.artifact.steps import RunStage, Step
 from depth.artifact.strict_json import decode, parse_object
 from depth.errors import ArtifactError
 from depth.files import sha256_bytes
+from depth.sizes import Size, SizeRule
 
-FORMAT = 1
-FUSED, ENCODER, DECODER = "fused", "encoder", "decoder"  # stages
+FORMAT = 2
 MANIFEST = "manifest.json"
 REPORTS = ("report.json", "report.md")  # for people, not for serving
 IDENTITY_DIGITS = 12  # of the identity, in a folder's name
 _MAX_MANIFEST_BYTES = 4 << 20
+
+Numbers = Mapping[str, Optional[float]]  # one output's errors by name; see compile/parity
+
+
+class ProgramKey(NamedTuple):
+    """What tells one program of an artifact from the others, all stages of a chain together.
+
+    `stage` is the chain's first.
+    """
+
+    height_px: int
+    width_px: int
+    batch: int
+    views: int = 1
+    stage: str = "fused"
+
+    @property
+    def size(self) -> Size:
+        return self.height_px, self.width_px
+
+    @property
+    def shape(self) -> Shape:
+        """What a request for it has to have."""
+        return Shape(self.height_px, self.width_px, self.views, self.stage)
+
+    @property
+    def name(self) -> str:
+        return program_name(self.stage, self.size, self.batch, self.views)
+
+
+class Shape(NamedTuple):
+    """A program key without its batch: what requests share that can share a run."""
+
+    height_px: int
+    width_px: int
+    views: int = 1
+    stage: str = "fused"
+
+    def batch_of(self, batch: int) -> ProgramKey:
+        return ProgramKey(self.height_px, self.width_px, batch, self.views, self.stage)
+
+
+def program_name(stage: str, size: Size, batch: int, views: int = 1) -> str:
+    """518x686-b1, 518x686-b1-encoder, 336x504-s4-b1-trunk. Nothing parses it."""
+    several = f"-s{views}" if views > 1 else ""
+    return f"{size[0]}x{size[1]}{several}-b{batch}" + ("" if stage == "fused" else f"-{stage}")
 
 
 @dataclass(frozen=True)
@@ -34,41 +81,41 @@ class ProgramFile:
 
 
 @dataclass(frozen=True)
-class ParityNumbers:
-    """The worst of all test images, as measured by compile/parity/measure.py."""
+class Tensor:
+    """An input or output of a program. `axes`: a letter of its `shape`, or a digit, per axis."""
 
-    max_rel: float
-    mean_rel: float
-    abs_rel: float
-    delta1: float
-    rank_correlation: Optional[float]  # None if no test image gave varying depth
+    name: str
+    axes: str
+    dtype: str
+
+    def shape(self, letters: Mapping[str, int]) -> tuple[int, ...]:
+        return tuple(int(axis) if axis.isdigit() else letters[axis] for axis in self.axes)
 
 
 @dataclass(frozen=True)
 class Program:
-    """One compiled graph, float32 in and out.
+    """One compiled graph: a stage at fixed sizes."""
 
-    `fused`: images [batch,3,H,W] to depth [batch,H,W]. `encoder`: images to features
-    [batch,h*w,4*D], the four token maps side by side. `decoder`: these features to depth.
-    """
-
+    name: str
     stage: str
-    height_px: int
-    width_px: int
-    batch: int
-    input_dtype: str
-    output_dtype: str
+    shape: Mapping[str, int]  # B, S, H, W and the letters of its tensors' axes
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
     files: tuple[ProgramFile, ...]  # the first one is the entry point
-    parity: Optional[ParityNumbers]  # None if its numbers can only be told on the device
+    # By output of the chain that it is in; None if its numbers can only be told on the device.
+    measured: Optional[Mapping[str, Mapping[str, Optional[float]]]]
 
     @property
-    def size(self) -> tuple[int, int]:
-        return self.height_px, self.width_px
+    def size(self) -> Size:
+        return self.shape["H"], self.shape["W"]
 
     @property
-    def name(self) -> str:
-        stage = "" if self.stage == FUSED else f"-{self.stage}"
-        return f"{self.height_px}x{self.width_px}-b{self.batch}{stage}"
+    def batch(self) -> int:
+        return self.shape["B"]
+
+    @property
+    def views(self) -> int:
+        return self.shape["S"]
 
 
 @dataclass(frozen=True)
@@ -79,21 +126,29 @@ class CheckpointFacts:
 
 
 @dataclass(frozen=True)
-class Preprocess:
-    mode: str  # "reference"
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
-    short_side_px: int
-    multiple_px: int
-    folded: tuple[str, ...]  # steps that the programs do themselves
+class Views:
+    least: int
+    most: int
 
 
 @dataclass(frozen=True)
-class ParityLimit:
-    max_rel: float
-    mean_rel: float
-    passed: Optional[bool]  # None: not measured yet, see depth/artifact/verification.py
+class OutputFacts:
+    """One array of a result."""
+
+    name: str
+    kind: str  # of what the programs give
+    becomes: Optional[str]  # its kind after the host steps, if that can be another
+    axes: str
+    unit: Optional[str]
+    largest: Optional[float]  # the far end of its range, where it has one
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Largest errors that pass, by output and name; `passed` is null until the device has told."""
+
+    limits: Mapping[str, Mapping[str, float]]
+    passed: Optional[bool]
 
 
 @dataclass(frozen=True)
@@ -101,27 +156,64 @@ class Manifest:
     format: int
     family: str
     model: str
-    kind: str  # "relative_inverse" or "metric"
-    max_depth_m: Optional[float]
     checkpoint: CheckpointFacts
-    preprocess: Preprocess
     target: str
     precision: str
-    compiler_flags: tuple[str, ...]
+    flags: tuple[str, ...]  # of the compiler and the runtime
     versions: Mapping[str, str]  # of everything that made it
-    parity_limit: ParityLimit
+    views: Views
+    size: SizeRule
+    steps: tuple[Step, ...]  # from image file to result
+    outputs: tuple[OutputFacts, ...]
     programs: tuple[Program, ...]
+    gate: Gate
 
-    def stages(self, size: tuple[int, int], batch: int = 1) -> tuple[Program, ...]:
-        """What to run one after the other, for exactly this (height, width) in px and batch size.
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The stages that the steps name, first to last."""
+        return tuple(step.stage for step in self.steps if isinstance(step, RunStage))
 
-        One fused program, or encoder and decoder, or nothing.
+    def stages(self, key: ProgramKey) -> tuple[Program, ...]:
+        """What to run one after the other for this key; () if there is nothing or not all of it.
+
+        One program of the key's stage, or several that are joined by the names of their tensors,
+        from the images to every output.
         """
-        found = {p.stage: p for p in self.programs if p.size == size and p.batch == batch}
-        for stages in ((FUSED,), (ENCODER, DECODER)):
-            if all(stage in found for stage in stages):
-                return tuple(found[stage] for stage in stages)
-        return ()
+        wanted = (key.size, key.batch, key.views)
+        alike = [p for p in self.programs if (p.size, p.batch, p.views) == wanted]
+        for program in alike:
+            if program.stage == key.stage:
+                return (program,)
+        return _joined(alike, self.outputs) if self.runs == (key.stage,) else ()
+
+    @property
+    def keys(self) -> tuple[ProgramKey, ...]:
+        """Every size, batch and number of views that can be run whole."""
+        shapes = dict.fromkeys((p.size, p.batch, p.views) for p in self.programs)
+        found = (ProgramKey(*size, b, s, stage) for size, b, s in shapes for stage in self.runs)
+        return tuple(key for key in found if self.stages(key))
+
+    def identity(self) -> str:
+        """SHA-256 of all that the same inputs give again: without measured figures."""
+        data = self.as_json()
+        for program in data["programs"]:
+            del program["measured"]
+        return sha256_bytes(_dumped(data))
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "steps": [step.as_json() for step in self.steps]}
+
+
+def _joined(programs: Sequence[Program], outputs: Sequence[OutputFacts]) -> tuple[Program, ...]:
+    have, left, chain = {"images"}, list(programs), []
+    while not {output.name for output in outputs} <= have:
+        ready = [p for p in left if {tensor.name for tensor in p.inputs} <= have]
+        if not ready:
+            return ()
+        chain.append(ready[0])
+        left.remove(ready[0])
+        have |= {tensor.name for tensor in ready[0].outputs}
+    return tuple(chain)
 
 
 def folder_name(manifest: Manifest, identity: str) -> str:
@@ -134,7 +226,8 @@ def folder_name(manifest: Manifest, identity: str) -> str:
 class Artifact:
     folder: Path
     manifest: Manifest
-    identity: str  # sha256 of manifest.json
+    identity: str  # Manifest.identity()
+    manifest_sha256: str  # of the whole manifest.json
 
     def open_file(self, file: ProgramFile) -> memoryview:
         """The bytes of one program file, mapped read-only, after its hash was checked.
@@ -175,21 +268,20 @@ def read_artifact(folder: Path) -> Artifact:
     for program in manifest.programs:
         for file in program.files:
             _check_size(folder, file)
-    return Artifact(folder, manifest, sha256_bytes(data))
+    return Artifact(folder, manifest, manifest.identity(), sha256_bytes(data))
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
-    """A manifest from its bytes; raises ArtifactError on anything but format 1 as specified."""
+    """A manifest from its bytes; raises ArtifactError on anything but format 2 as specified."""
     try:
         found = parse_object(data)
         if found.get("format") != FORMAT:
             raise ArtifactError(
-                f"{where}: format {found.get('format')!r}, this version reads {FORMAT}; "
-                "compile again with this version, or use the version that made it"
+                f"{where}: format {found.get('format')!r}, this version reads {FORMAT}; compile "
+                f"it again: {_command(found)}"
             )
         manifest = decode(Manifest, found)
-        if not manifest.programs or not all(program.files for program in manifest.programs):
-            raise ValueError("no programs, or one without files")
+        _check(manifest)
         return manifest
     except ValueError as error:
         raise ArtifactError(f"{where}: {error}; compile again") from error
@@ -197,8 +289,43 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
 
 def dump_manifest(manifest: Manifest) -> bytes:
     """The bytes of manifest.json: fixed order, so that equal manifests have equal hashes."""
-    text = json.dumps(asdict(manifest), indent=2, sort_keys=True, allow_nan=False)
-    return text.encode() + b"\n"
+    return _dumped(manifest.as_json())
+
+
+def _dumped(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n"
+
+
+def _command(found: Mapping[str, Any]) -> str:
+    """What builds an artifact of another format again, as far as its manifest says."""
+    words = [
+        f"--{name} {found[name]}"
+        for name in ("model", "target", "precision")
+        if isinstance(found.get(name), str) and found[name].replace("-", "").isalnum()
+    ]
+    return " ".join(["python -m compile build", *words])
+
+
+def _check(manifest: Manifest) -> None:
+    """Raises ValueError unless the parts of a manifest go together."""
+    if not manifest.programs or not all(program.files for program in manifest.programs):
+        raise ValueError("no programs, or one without files")
+    if not manifest.runs:
+        raise ValueError("field steps runs no stage")
+    names = [program.name for program in manifest.programs]
+    if len(set(names)) < len(names):
+        raise ValueError("two programs have one name")
+    for program in manifest.programs:
+        letters = program.shape
+        for letter in "BSHW":
+            if letters.get(letter, 0) < 1:
+                raise ValueError(f"program {program.name}: shape has no {letter} of at least 1")
+        for tensor in (*program.inputs, *program.outputs):
+            unknown = [axis for axis in tensor.axes if not axis.isdigit() and axis not in letters]
+            if unknown or not tensor.axes:
+                raise ValueError(f"program {program.name}: axes {tensor.axes!r} of {tensor.name}")
+    if not manifest.keys:
+        raise ValueError("no programs that can be run from images to every output")
 
 
 def _check_size(folder: Path, file: ProgramFile) -> None:
@@ -224,22 +351,3 @@ def _inside(folder: Path, name: str) -> Path:
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or root not in path.parents:
         raise ArtifactError(f"{folder}: file path {name!r} leads out of the folder; refused")
     return path
-
-
-Size = tuple[int, int]  # (height, width) px
-
-
-class ProgramKey(NamedTuple):
-    """One program of an artifact, all its stages together."""
-
-    height_px: int
-    width_px: int
-    batch: int
-
-    @property
-    def size(self) -> Size:
-        return self.height_px, self.width_px
-
-    @property
-    def name(self) -> str:
-        return f"{self.height_px}x{self.width_px}-b{self.batch}"

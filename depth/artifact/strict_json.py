@@ -39,6 +39,8 @@ def decode(cls: type[T], data: Any, where: str = "") -> T:
 
 
 def _value(hint: Any, data: Any, where: str) -> Any:
+    if hasattr(hint, "from_json"):
+        return hint.from_json(data, where)
     origin, args = get_origin(hint), get_args(hint)
     if origin is Union:  # Optional[X]
         return None if data is None else _value(args[0], data, where)

@@ -1,0 +1,128 @@
+"""Host work between image file and result, as data: what a manifest lists and a reader refuses.
+
+Each step is a record with its parameters; its code is in depth/steps/. Standard library only. An
+unknown step, or one with a missing or further parameter, is refused when the manifest is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Union
+
+from depth.artifact.strict_json import decode
+
+VIEW, SCENE = "view", "scene"  # what a step is done once for
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Pixels to the network's size. `dtype` float64: one resize of values in 0..255 without
+    rounding, Depth Anything V2's way. uint8: rounded and cut off to whole levels; with two `passes`
+    first to the whole-pixel size of the size rule, then to its multiple, Depth Anything 3's way.
+    """
+
+    enlarge: str  # "cubic": interpolation if the image grows
+    shrink: str  # "cubic" or "area": if it does not
+    dtype: str  # "float64" or "uint8"
+    passes: int
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """Levels 0..255 in RGB to (level / 255 - mean) / std, float32."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class SkyToFar:
+    """Depth of sky pixels becomes a quantile of the others' depth, where both are more than
+    `least_pixels`. Of more than `most_values` that many are drawn with replacement, by `seed`.
+    """
+
+    threshold: float  # sky where the sky map is at least this
+    quantile: float
+    least_pixels: int
+    most_values: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class MetresFromFocal:
+    """Metres = depth * focal length in px of the network's input / divisor, if one is known."""
+
+    divisor: float
+
+
+@dataclass(frozen=True)
+class ResizeBack:
+    """Maps to the image's own size."""
+
+    interpolation: str  # "bilinear"
+    align_corners: bool
+
+
+HostStep = Union[Resize, Normalise, SkyToFar, MetresFromFocal, ResizeBack]
+
+NAMES: dict[type, str] = {
+    Resize: "resize",
+    Normalise: "normalise",
+    SkyToFar: "sky_to_far",
+    MetresFromFocal: "metres_from_focal",
+    ResizeBack: "resize_back",
+}
+
+
+class Step:
+    """One entry of a manifest's `steps`, either `Do` or `RunStage`."""
+
+    per: str  # VIEW or SCENE
+
+    def as_json(self) -> dict[str, Any]:
+        """What the manifest says."""
+        raise NotImplementedError
+
+    @staticmethod
+    def from_json(data: Any, where: str) -> Step:
+        """From parsed JSON; strict_json.py calls it. Raises ValueError that names the field."""
+        if not isinstance(data, dict) or ("do" in data) == ("run" in data):
+            raise ValueError(f"field {where} is {data!r}, expected an object with `do` or `run`")
+        rest = dict(data)
+        per = rest.pop("per", None)
+        if per not in (VIEW, SCENE):
+            raise ValueError(f"field {where}.per is {per!r}, expected {VIEW!r} or {SCENE!r}")
+        if "run" in rest:
+            stage = rest.pop("run")
+            if not isinstance(stage, str) or rest:
+                raise ValueError(f"field {where} is {data!r}, expected `run` and `per` alone")
+            return RunStage(stage, per)
+        name = rest.pop("do")
+        if not isinstance(name, str) or name not in _KINDS:
+            raise ValueError(f"field {where}.do is {name!r}; this version does {', '.join(_KINDS)}")
+        return Do(decode(_KINDS[name], rest, where + "."), per)
+
+
+@dataclass(frozen=True)
+class Do(Step):
+    """A piece of host work."""
+
+    step: HostStep
+    per: str = VIEW
+
+    def as_json(self) -> dict[str, Any]:
+        return {"do": NAMES[type(self.step)], "per": self.per, **asdict(self.step)}
+
+
+@dataclass(frozen=True)
+class RunStage(Step):
+    """Run the programs of a stage."""
+
+    stage: str
+    per: str = VIEW
+
+    def as_json(self) -> dict[str, Any]:
+        return {"run": self.stage, "per": self.per}
+
+
+_KINDS: dict[str, Any] = {name: kind for kind, name in NAMES.items()}
