@@ -17,7 +17,7 @@ from compile.job.report import REPORT, Section, write_report
 from compile.job.spec import AUTO, JobSpec
 from compile.job.steps import Done, Say
 from compile.targets.table import builder, calibration_versions, ready, target_named
-from depth.family import UNTRAINED
+from depth.family import UNTRAINED, model_named
 from depth.files import sha256_file
 
 STEPS = ("fetch", "preflight", "precision", "build", "push")
@@ -41,7 +41,9 @@ class Job:
         self.sections: list[Section] = []
         target = target_named(self.spec.target)
         versions = {
-            **provenance_versions(),  # with a hash of our own code
+            **provenance_versions(
+                target, model_named(self.spec.model)
+            ),  # with a hash of our own code
             **builder(target).versions(),
             **calibration_versions(target, self.spec.precision),
         }
