@@ -54,7 +54,7 @@ def _letters(stage: Stage, tensors: dict[str, Tensor], known: dict[str, int]) ->
             fits &= (int(axis) if axis.isdigit() else letters.setdefault(axis, size)) == size
         if not fits:
             raise BuildError(
-                f"stage {stage.name!r}: {port.name} is {list(shape)}, its axes are {port.axes} with "
-                f"{letters}"
+                f"stage {stage.name!r}: {port.name} is {list(shape)}, but its axes are {port.axes} "
+                f"with {letters}"
             )
     return letters

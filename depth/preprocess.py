@@ -60,9 +60,7 @@ class Preparation:
     Raises InputError for steps or parameters that this version does not do.
     """
 
-    def __init__(
-        self, steps: Sequence[HostStep], size: SizeRule, mode: str = REFERENCE
-    ) -> None:
+    def __init__(self, steps: Sequence[HostStep], size: SizeRule, mode: str = REFERENCE) -> None:
         if mode not in MODES:
             raise InputError(f"no pre-processing {mode!r}; choose from {', '.join(MODES)}")
         self.mode = mode

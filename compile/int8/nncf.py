@@ -82,7 +82,7 @@ def quantised(
 
 
 def _by_nncf(
-    nncf: Any, graph: Any, images: list[FloatArray], left: list[str], method: Method
+    nncf: Any, graph: Any, images: Sequence[dict[str, FloatArray]], left: list[str], method: Method
 ) -> Any:
     ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet
     advanced = nncf.AdvancedQuantizationParameters(

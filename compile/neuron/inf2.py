@@ -17,6 +17,7 @@ import torch
 from compile.errors import HostError
 from compile.graph import read_graph
 from compile.neuron import builder
+from compile.neuron.fallbacks import Parts
 from compile.neuron.graph import described
 from compile.neuron.host import has_device, version
 from compile.neuron.program import CompileOrder, Toolchain

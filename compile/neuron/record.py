@@ -1,4 +1,4 @@
-"""What happened when a program was compiled: for the build report, and kept in the compile cache."""
+"""What happened when a program was compiled: for the report, and kept in the compile cache."""
 
 from __future__ import annotations
 

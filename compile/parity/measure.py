@@ -1,4 +1,4 @@
-"""Does the saved program give the numbers of the eager fp32 network? Each output by its own measure.
+"""Does the saved program give the eager fp32 network's numbers? Each output by its own measure.
 
 Depth of any kind, and confidence:
 
