@@ -13,7 +13,7 @@ from typing import Callable, Optional
 
 from depth.artifact.manifest import ProgramKey
 from depth.errors import DepthAnythingError, first_line
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from serve.errors import Action, RuntimeFailure, ServeError
 from serve.library import Library
 from serve.runtimes.neuron_cores import RUNS_PER_CORE

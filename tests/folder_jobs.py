@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from depth.artifact.manifest import Artifact, parse_manifest
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from serve.backend import Backend, ProgramWorker
 from serve.engine import Engine
 from serve.errors import Action, RuntimeFailure

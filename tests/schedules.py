@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from depth.artifact.manifest import ProgramKey
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from serve.library import Size
 from serve.scheduling.core import Core
 from serve.scheduling.dispatcher import Dispatcher

@@ -16,7 +16,7 @@ from typing import Callable, Optional
 import numpy as np
 
 from depth.artifact.manifest import ProgramKey
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from serve.errors import Action, RuntimeFailure
 
 LOAD, RUN = "load", "run"

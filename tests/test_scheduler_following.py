@@ -7,7 +7,7 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from serve.errors import Action, OutOfService, RuntimeFailure
 from serve.scheduling.core import Core
 from serve.scheduling.job import Outcome

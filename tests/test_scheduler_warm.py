@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from depth.artifact.manifest import ProgramKey
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from serve.errors import Action, Closed, NoProgram, RuntimeFailure
 from serve.scheduling.scheduler import Scheduler
 from tests.schedules import (

@@ -20,7 +20,7 @@ from compile.errors import BuildError
 from compile.int8.layers import is_part
 from compile.targets.protocols import Inputs
 from depth.errors import first_line
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 
 # Layers that could be in int8. A transposed convolution is not among them: OpenVINO runs it in
 # float on a CPU, and its graph has lost our name of it.
