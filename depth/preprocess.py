@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import InputError
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 
 REFERENCE, FAST = "reference", "fast"
 MEAN = (0.485, 0.456, 0.406)  # ImageNet, RGB, of values in 0..1
