@@ -16,7 +16,8 @@ Keys, in this order (format 2):
       largest       the far end of the model's range, else null
       focal_divisor of focal_normalised: metres = value * focal length / divisor, with the focal
                     length in px of an image of model_width_px x model_height_px; else null
-                    the first pixel's centre; null unless `source` has width_px and height_px
+      files         beside the files only: format -> {name, dtype, scale, offset, size_bytes,
+                    sha256}
       encoding      inside a file only: {dtype, scale, offset}
     preview     beside the files only: {name, size_bytes, sha256} of the picture for eyes, or null
     focal       {px, source} that metres were made with, px of the network's input; else null
