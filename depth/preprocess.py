@@ -60,9 +60,7 @@ class Preparation:
     Raises InputError for steps or parameters that this version does not do.
     """
 
-    def __init__(
-        self, steps: Sequence[HostStep], size: SizeRule, mode: str = REFERENCE
-    ) -> None:
+    def __init__(self, steps: Sequence[HostStep], size: SizeRule, mode: str = REFERENCE) -> None:
         if mode not in MODES:
             raise InputError(f"no pre-processing {mode!r}; choose from {', '.join(MODES)}")
         self.mode = mode
@@ -99,7 +97,7 @@ class Preparation:
 
     def _from_float64(self, pixels: Pixels, sizes: Sequence[Size], result: FloatArray) -> None:
         # Resizing is linear, so the division by 255 can wait until there are fewer pixels.
-        # In float64: OpenCV's float32 cubic differs from it by up to 2e-4, and between its releases.
+        # In float64: OpenCV's float32 cubic differs by up to 2e-4, and between its releases.
         # One channel after the other: the same bits with a third of the memory.
         wide = _scratch.like(pixels[:, :, 0])
         for channel, values in enumerate(result):
@@ -163,7 +161,9 @@ def _levels(normalise: Optional[Normalise]) -> FloatArray:
     levels = np.arange(256, dtype=np.float32)
     if normalise is None:
         return np.stack([levels] * 3)
-    mean, std = (np.float32(values)[:, None] for values in (normalise.mean, normalise.std))
+    mean, std = (
+        np.array(values, np.float32)[:, None] for values in (normalise.mean, normalise.std)
+    )
     result: FloatArray = (levels / np.float32(255) - mean) / std
     return result
 
