@@ -219,7 +219,7 @@ def _manifest(request: Request, target: Target, maker: Builder, built: _Built) -
             *_other_flags(built.reports),
         ),
         versions={
-            **provenance_versions(),
+            **provenance_versions(target.name, request.precision, request.model.family),
             **maker.versions(),
             **calibration_versions(target, request.precision),
         },
