@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from compile.build.package import ROOT, source_sha256
 from compile.errors import BuildError
-from compile.targets.table import target_named
+from compile.source import ROOT, source_sha256
 from compile.weights import Weights
 from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
 from depth.errors import ArtifactError
@@ -40,7 +39,8 @@ class Cache:
 
     def artifacts(self) -> Iterator[Artifact]:
         """The artifacts here that this version of the code would make again."""
-        source = source_sha256(target_named(self.target), model_named(self.weights.model))
+        family = model_named(self.weights.model).family
+        source = source_sha256(self.target, self.precision, family)
         made = lru_cache(self.weights.made)  # hashes the weights: once, not for every artifact
         # The oldest first: results name the artifact that they are of, and a newer one with the
         # same program would have all of them made again.

@@ -76,7 +76,7 @@ def describe(
             *_other_flags(reports),
         ),
         versions={
-            **provenance_versions(target, model),
+            **provenance_versions(target.name, request.precision, model.family),
             **maker.versions(),
             **calibration_versions(target, request.precision),
         },

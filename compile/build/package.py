@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compile.targets.table import Target
+from compile.source import source_sha256
 from depth.artifact.manifest import (
     MANIFEST,
     REPORTS,
@@ -24,23 +24,8 @@ from depth.artifact.manifest import (
 )
 from depth.artifact.verification import VERIFIED_FILE
 from depth.errors import ArtifactError
-from depth.family import Model
-from depth.files import sha256_bytes, sha256_file
 
 _SCRATCH = ".building-"
-ROOT = Path(__file__).resolve().parent.parent.parent
-# The code that a program's numbers depend on, files and folders with all that is below them.
-_SOURCES = (
-    "compile/int8",
-    "compile/lowering",
-    "compile/neuron",
-    "compile/specialise.py",
-    "compile/targets",
-    "compile/trace.py",
-    "depth/family.py",
-    "depth/network",
-    "depth_anything_v2",
-)
 
 
 def package(folder: Path, manifest: Manifest, out: Path) -> Path:
@@ -117,21 +102,10 @@ def is_whole(folder: Path) -> bool:
     return True
 
 
-def source_sha256(target: Target, model: Model) -> str:  # noqa: ARG001
-    """One hash over our own code that decides what a program computes."""
-    files = sorted(path for place in _SOURCES for path in _modules(ROOT / place))
-    told = (path.relative_to(ROOT).as_posix() + sha256_file(path) for path in files)
-    return sha256_bytes("".join(told).encode())
-
-
-def _modules(place: Path) -> list[Path]:
-    return [place] if place.is_file() else list(place.glob("**/*.py"))
-
-
-def provenance_versions(target: Target, model: Model) -> dict[str, str]:
-    """Versions that every target shares."""
+def provenance_versions(target: str, precision: str, family: str) -> dict[str, str]:
+    """Versions that are told of every target. Raises TargetError as `source_sha256`."""
     return {
-        "source_sha256": source_sha256(target, model),
+        "source_sha256": source_sha256(target, precision, family),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "machine": platform.machine(),
