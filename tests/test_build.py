@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 
 from compile.build.build import build
-from compile.source import source_sha256
 from compile.errors import BuildError, ParityError, TargetError
 from compile.parity.probes import photographs
+from compile.source import source_sha256
 from compile.specialise import specialise
 from compile.targets.protocols import Limit
 from compile.targets.table import TARGETS, Target, builder, target_named

@@ -52,7 +52,7 @@ def test_a_third_family_is_built_proven_and_served(target: str, tmp_path: Path) 
 
     photos = tmp_path / "photos"
     photos.mkdir()
-    picture(200, 150).save(photos / "a.png")
+    picture(150, 200).save(photos / "a.png")
     picture(60, 60).save(photos / "b.png")
     out = tmp_path / "depth"
     run_folder_of(Library([artifact]), photos, out)
