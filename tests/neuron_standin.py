@@ -141,6 +141,7 @@ def pictures(batch: int = 1, size: tuple[int, int] = SMALL) -> torch.Tensor:
 
 _records: dict[Path, BuildRecord] = {}
 WHOLE = Stage("fused", (IMAGES,), (Port("depth", "BHW"),))
+_PORTS = Ports.of(WHOLE)
 
 
 def part(made: nn.Module, given: torch.Tensor) -> Part:
@@ -188,7 +189,7 @@ def read_record(stem: Path) -> BuildRecord:
 
 
 def loaded(
-    target: Any, files: Sequence[Path], precision: str, ports: Ports = Ports.of(WHOLE)
+    target: Any, files: Sequence[Path], precision: str, ports: Ports = _PORTS
 ) -> Callable[[FloatArray], FloatArray]:
     """What runs a program of one input and one output, by the module of a device target."""
     run = target.load(files, ports, precision)

@@ -14,7 +14,18 @@ from compile.errors import BuildError
 from compile.neuron import inf2
 from compile.neuron.record import BuildRecord
 from compile.targets.modes import modes_of
-from tests.neuron_standin import Standin, example, lowered, pictures, pretend_installed, small
+from tests.neuron_standin import (
+    Standin,
+    build_one,
+    build_programs,
+    example,
+    loaded,
+    lowered,
+    pictures,
+    pretend_installed,
+    read_record,
+    small,
+)
 from tests.neuronx_standin import GOOD_INF2, needs_torch_2, neuronx_fixture
 
 __all__ = ["neuronx_fixture"]

@@ -13,7 +13,17 @@ from torch import Tensor, nn
 
 from compile.errors import BuildError, CompilerError, HostError
 from compile.neuron import inf2
-from tests.neuron_standin import IS_1_13, Standin, example, lowered, pretend_installed, small
+from tests.neuron_standin import (
+    IS_1_13,
+    Standin,
+    build_one,
+    build_programs,
+    example,
+    lowered,
+    pretend_installed,
+    read_record,
+    small,
+)
 from tests.neuronx_standin import GOOD_INF2, needs_torch_2, neuronx_fixture
 
 __all__ = ["neuronx_fixture"]

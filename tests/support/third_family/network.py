@@ -12,7 +12,7 @@ from depth.family import Model
 
 
 class Third(nn.Module):
-    """Convolutions at an eighth of the size and back. Depth [B,H,W], confidence [B,H/2,W/2] >= 1."""
+    """Convolutions at an eighth of the size. Depth [B,H,W] > 0, confidence [B,H/2,W/2] > 1."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
