@@ -22,8 +22,9 @@ from compile.neuron.record import BuildRecord
 from compile.parts import parts
 from compile.targets.protocols import Compiled, Part, Ports, Settings
 from compile.targets.table import NEURON_PASSES
-from depth.family import IMAGES, Network, Port, Stage
+from depth.family import IMAGES, Port, Stage
 from depth.maps.result import FloatArray
+from depth.network.base import Network
 from tests.networks import ROOT, TINY, network
 
 STANDINS = ROOT / "tests/standins"

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from depth.errors import InputError
 from depth.family import Model
+from depth.network.base import Network
 
 
-class Third(nn.Module):
+class Third(Network):
     """Convolutions at an eighth of the size. Depth [B,H,W] > 0, confidence [B,H/2,W/2] > 1."""
 
     def __init__(self, model: Model) -> None:
-        super().__init__()
+        super().__init__(model)
         width: int = model.config
-        self.model = model
-        self.size: Optional[tuple[int, int]] = None
         self.down1 = nn.Conv2d(3, width, 3, stride=2, padding=1)
         self.down2 = nn.Conv2d(width, 2 * width, 3, stride=4, padding=1)
         self.up1 = nn.ConvTranspose2d(2 * width, width, 4, stride=4)
