@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compile.macs import without_values
+from compile.shapes_only import without_values
 from depth.network.base import Network
 
 
