@@ -51,8 +51,8 @@ class SizeRule:
         if height * width > MAX_INPUT_PX:
             raise InputError(
                 f"{width_px}x{height_px} px would need a {width}x{height} px model input, over the "
-                f"limit of {MAX_INPUT_PX} px: the aspect ratio or the input size is too large; crop "
-                "the image or lower the input size"
+                f"limit of {MAX_INPUT_PX} px: the aspect ratio or the input size is too large; "
+                "crop the image or lower the input size"
             )
         return height, width
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from depth.artifact.manifest import Artifact, Program, ProgramKey, parse_manifest
 from depth.images.read import decode_image
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from serve.engine import Engine, Prepared
 from serve.library import Library, Size
 from tests.folder_jobs import GOLDEN

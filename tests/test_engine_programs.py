@@ -17,7 +17,7 @@ from compile.build.build import build
 from compile.build.request import Request
 from compile.untrained import untrained_checkpoint
 from depth.artifact.manifest import Artifact, Program, ProgramKey, read_artifact
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from depth_anything_v2.config import Model
 from serve.backend import CPU_STREAMS
 from serve.engine import Engine, Prepared
