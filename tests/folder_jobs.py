@@ -12,12 +12,13 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from depth.artifact.manifest import Artifact, parse_manifest
 from depth.maps.depth_map import FloatArray
+
+from depth.artifact.manifest import Artifact, parse_manifest
 from serve.backend import Backend, ProgramWorker
 from serve.engine import Engine
 from serve.errors import Action, RuntimeFailure
-from serve.folder.job import FolderJob
+from serve.folder.request import FolderJob
 from serve.library import Library, Size
 from serve.shapes import BUCKETS
 from tests.hostile import encoded, picture

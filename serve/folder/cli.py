@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Callable, Protocol
 import typer
 
 from serve.engine import Engine
-from serve.folder.job import FolderJob, run_folder
+from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
 from serve.folder.pace import Pace
+from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, FAILED, KEPT, TODO, Entry, OnEntry, Report
 from serve.jobs.spot import spot_notices
 from serve.jobs.stop import Stop, stop_on_signals

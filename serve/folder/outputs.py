@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 from depth.artifact.steps import NAMES, MetresFromFocal
 from depth.images.file import ImageFile
@@ -14,12 +14,10 @@ from depth.maps.files import write_result
 from depth.sizes import Size, size_text
 from serve.engine import Engine, Raw
 from serve.folder.manifest import JobManifest
+from serve.folder.request import FolderJob
 from serve.folder.resume import model_of, stale
 from serve.jobs.batch import Task
 from serve.jobs.entry import FAILED, KEPT, Entry, Settings
-
-if TYPE_CHECKING:
-    from serve.folder.job import FolderJob
 
 _BY_FOCAL = NAMES[MetresFromFocal]
 
