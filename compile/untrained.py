@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from depth.family import UNTRAINED
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from depth.weights.checkpoint import Checkpoint
 from depth_anything_v2.config import Model
 from depth_anything_v2.network import DepthAnything

@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 
 from compile.build.build import build
-from compile.build.package import source_sha256
 from compile.errors import BuildError, ParityError, TargetError
 from compile.parity.probes import photographs
+from compile.source import source_sha256
 from compile.specialise import specialise
 from compile.targets.protocols import Limit
 from compile.targets.table import TARGETS, Target, builder, target_named
@@ -51,7 +51,7 @@ def test_an_artifact_of_every_target(tmp_path: Path, target: str, precision: str
     assert (m.target, m.precision) == (target, precision)
     assert (m.preprocess.short_side_px, m.preprocess.multiple_px) == (DEMO.short_side_px, 14)
     assert {"source_sha256", "python", "numpy", "torch", "machine"} <= set(m.versions)
-    assert m.versions["source_sha256"] == source_sha256()
+    assert m.versions["source_sha256"] == source_sha256(m.target, m.precision, m.family)
     (program,) = m.programs
     assert (program.stage, program.size, program.batch) == ("fused", SIZE, 1)
     assert all(artifact.open_file(file).nbytes == file.size_bytes for file in program.files)

@@ -16,7 +16,7 @@ from compile.errors import ParityError
 from compile.targets.protocols import Limit, Run
 from compile.targets.table import TARGETS, Target
 from depth.artifact.manifest import read_artifact
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from tests.networks import SIZE, request
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from depth.maps.depth_map import FloatArray
 from PIL import Image
 
 from compile.build.build import build
 from compile.build.request import Request
 from compile.untrained import untrained_checkpoint
 from depth.artifact.manifest import Artifact, Program, ProgramKey, read_artifact
+from depth.maps.result import FloatArray
 from depth_anything_v2.config import Model
 from serve.backend import CPU_STREAMS
 from serve.engine import Engine, Prepared

@@ -15,7 +15,7 @@ from compile.parity.measure import compare, failure, measure, worst
 from compile.parity.probes import photographs, probes
 from compile.targets.protocols import Limit
 from depth.artifact.manifest import ParityNumbers
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from tests.hostile import picture
 from tests.networks import SIZE, TINY, network
 
