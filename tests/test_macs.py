@@ -11,7 +11,6 @@ from compile.macs import count_macs
 from compile.shapes_only import without_values
 from compile.targets.table import NEURON_PASSES
 from depth_anything_v2.config import CONFIGS
-from depth_anything_v2.network import DepthAnything
 from tests.models import SIZE, TINY, network, untrained
 
 

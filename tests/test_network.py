@@ -11,7 +11,6 @@ import torch
 from depth.errors import InputError
 from depth.network.vit import SwiGlu, fit_pos_embed
 from depth_anything_v2.config import CONFIGS, ModelConfig
-from depth_anything_v2.network import DepthAnything
 from tests.models import TINY, TINY_GIANT, network, to_upstream, untrained
 
 
