@@ -13,7 +13,6 @@ from depth.files import sha256_file
 from depth.weights.download import fetch
 from depth.weights.registry import PUBLISHED, by_sha256
 
-
 if TYPE_CHECKING:
     from depth.weights.checkpoint import Checkpoint
 WANTED_MODEL = "vits"  # what runs if no model is named
