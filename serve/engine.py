@@ -10,8 +10,6 @@ from types import TracebackType
 from typing import Callable, Optional
 
 import numpy as np
-from depth.steps.finish import View, finish, step_names
-from depth.steps.focal import NOTHING_ASKED, FocalAsked, focal_for
 
 from depth.artifact.manifest import Artifact, Shape
 from depth.errors import InputError
@@ -22,6 +20,8 @@ from depth.images.reduction import Needed
 from depth.maps.result import FULL, OUTPUT_SIZES, FloatArray, Focal, Map, Provenance, Result
 from depth.preprocess import FAST, MODES, REFERENCE
 from depth.sizes import Size, SizeRule
+from depth.steps.finish import View, finish, step_names
+from depth.steps.focal import NOTHING_ASKED, FocalAsked, focal_for
 from serve.arrays import Arrays
 from serve.backend import Backend, OpenBackend, open_backend
 from serve.errors import Closed, RuntimeFailure

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from depth.steps.finish import check
-
 from depth.artifact.manifest import Manifest
 from depth.artifact.steps import VIEW, Do, HostStep, MetresFromFocal, RunStage
 from depth.errors import InputError
 from depth.preprocess import REFERENCE, Preparation
+from depth.steps.finish import check
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from serve.arrays import Arrays
 from serve.backend import Backend, ProgramWorker
 from serve.engine import Engine
 from serve.errors import Action, RuntimeFailure
-from serve.folder.job import FolderJob
+from serve.folder.request import FolderJob
 from serve.library import Library
 from serve.shapes import BUCKETS
 from tests.hostile import encoded, picture

@@ -22,7 +22,8 @@ from depth_anything_v2.config import Model
 from serve.backend import CPU_STREAMS
 from serve.engine import Engine, Prepared
 from serve.errors import RuntimeFailure
-from serve.folder.job import FolderJob, run_folder
+from serve.folder.job import run_folder
+from serve.folder.request import FolderJob
 from serve.library import Library, Size
 from serve.runtimes.table import Runtime, open_runtime
 from serve.shapes import BUCKETS
