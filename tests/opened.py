@@ -22,10 +22,10 @@ class _Opens:
 
     def see(self, path: object, mode: object) -> None:
         if isinstance(path, (str, bytes, os.PathLike)):
-            self._by_mode[mode is None][os.path.abspath(os.fsdecode(path))] += 1
+            self._by_mode[mode is None][str(Path(os.fsdecode(path)).absolute())] += 1
 
     def of(self, path: Path) -> int:
-        name = os.path.abspath(path)
+        name = str(path.absolute())
         return max(counter[name] for counter in self._by_mode)
 
 

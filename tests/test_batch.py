@@ -13,9 +13,11 @@ import pytest
 from depth.artifact.manifest import Artifact, ProgramKey
 from depth.images.file import ImageFile
 from depth.maps.files import read_depth
-from depth.maps.result import EXIF, FOCAL_PX, Focal
+from depth.maps.result import EXIF, FOCAL_PX, FloatArray, Focal
 from depth.sizes import Size
 from depth.steps.focal import FocalAsked
+from serve.arrays import Arrays
+from serve.backend import Backend, ProgramWorker
 from serve.engine import Engine
 from serve.errors import NoProgram
 from serve.folder.job import run_folder
@@ -251,9 +253,19 @@ def test_the_next_item_is_made_while_one_is_in_use() -> None:
         next(found)
 
 
-def sky_engine(focal: FocalAsked = FocalAsked()) -> Engine:  # noqa: B008
+class DepthAndSky:
+    """Stands in for a program of a model that gives both."""
+
+    def run(self, arrays: Arrays) -> dict[str, FloatArray]:
+        levels = abs(arrays["images"]).sum(axis=1)
+        return {"depth": 1 + levels, "sky": levels / levels.max()}
+
+
+def sky_engine(focal: FocalAsked) -> Engine:
+    worker = ProgramWorker(lambda _program: DepthAndSky())
     library = Library([made_artifact(sky_manifest([ProgramKey(56, 56, 1)]))])
-    return Engine(library, BUCKETS, focal=focal)
+    backend = Backend([worker], None, images_at_once=2, shared=True)
+    return Engine(library, BUCKETS, focal=focal, backend=lambda *_: backend)
 
 
 def photograph(focal_35mm: int = 0) -> bytes:
@@ -264,10 +276,7 @@ def photograph(focal_35mm: int = 0) -> bytes:
     return encoded(image, "JPEG", exif=block)
 
 
-def test_another_focal_length_makes_metres_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("serve.backend.open_runtime", Programs())
+def test_another_focal_length_makes_metres_again(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.jpg").write_bytes(photograph())
     (tmp_path / "in/b.jpg").write_bytes(photograph(focal_35mm=28))

@@ -141,9 +141,7 @@ def test_a_stop_cuts_off_the_making_of_programs(tmp_path: Path) -> None:
     engine, stop = make_engine(), Stop()
     engine.library = Building(stop)
     engine.size_for = lambda *_: (28, 42)  # type: ignore[method-assign]
-    batch = Batch(
-        engine, [Task(tmp_path / "0/0000.png", "a", tmp_path / "a")], AskedFor(), stop
-    )
+    batch = Batch(engine, [Task(tmp_path / "0/0000.png", "a", tmp_path / "a")], AskedFor(), stop)
     assert list(batch.run()) == []
     assert not engine.library.went_on
     assert (batch.report.left, batch.report.stopped, batch.report.exit_code) == (1, "SIGTERM", 3)
