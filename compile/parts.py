@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from compile.errors import BuildError
+from compile.lowering.stages import split
 from compile.macs import without_values
 from compile.targets.protocols import Part, named
-from depth.family import IMAGES, Network, Stage
+from depth.family import IMAGES, Stage
+from depth.network.base import Network
 
 
 def parts(network: Network, batch: int, apart: bool = False) -> list[Part]:
@@ -20,7 +21,7 @@ def parts(network: Network, batch: int, apart: bool = False) -> list[Part]:
     One, the whole network, unless `apart`. Examples are zeros; what each stage gives is found on
     shapes alone. Raises BuildError if a stage's tensors do not have the axes that its model states.
     """
-    height, width = cast(tuple[int, int], network.size)
+    height, width = network.fixed_size
     letters = {"B": batch, "S": 1, "H": height, "W": width}
     shapes = {IMAGES.name: torch.empty(batch, 3, height, width, device="meta")}
     found = []
@@ -40,8 +41,8 @@ def stages_of(network: Network, apart: bool) -> Sequence[tuple[Stage, nn.Module]
     """The whole network, or its stages if it has several and they are wanted."""
     model = network.model
     if apart and model.split:
-        return [(stage, network.stage(stage.name).eval()) for stage in model.split]
-    return [(model.fused, cast(nn.Module, network))]
+        return [(stage, module.eval()) for stage, module in split(network)]
+    return [(model.fused, network)]
 
 
 def _letters(stage: Stage, tensors: dict[str, Tensor], known: dict[str, int]) -> dict[str, int]:

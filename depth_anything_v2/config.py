@@ -48,12 +48,15 @@ SPLIT = (
 )
 
 
-def _model(name: str, size: str, max_depth_m: Optional[float] = None, side_px: int = 518) -> Model:
+def model_row(
+    name: str, config: ModelConfig, max_depth_m: Optional[float] = None, side_px: int = 518
+) -> Model:
+    """A model of this family: relative inverse depth, or metres up to `max_depth_m`."""
     kind = RELATIVE_INVERSE if max_depth_m is None else METRES
     return Model(
         name,
         "depth_anything_v2",
-        CONFIGS[size],
+        config,
         replace(SIZE, side_px=side_px),
         BEFORE,
         AFTER,
@@ -63,10 +66,10 @@ def _model(name: str, size: str, max_depth_m: Optional[float] = None, side_px: i
 
 
 MODELS: dict[str, Model] = {
-    "demo": _model("demo", "demo", side_px=126),
-    **{name: _model(name, name) for name in ("vits", "vitb", "vitl", "vitg")},
+    "demo": model_row("demo", CONFIGS["demo"], side_px=126),
+    **{name: model_row(name, CONFIGS[name]) for name in ("vits", "vitb", "vitl", "vitg")},
 }
 for _size in ("vits", "vitb", "vitl"):
     for _place, _range_m in (("indoor", 20.0), ("outdoor", 80.0)):
         _name = f"{_size}-metric-{_place}"
-        MODELS[_name] = _model(_name, _size, _range_m)
+        MODELS[_name] = model_row(_name, CONFIGS[_size], _range_m)

@@ -23,7 +23,8 @@ from compile.targets.protocols import Builder
 from compile.targets.table import Target, builder, ready, target_named
 from depth.artifact.manifest import Program, program_name
 from depth.errors import InputError, first_line
-from depth.family import FUSED, Network
+from depth.family import FUSED
+from depth.network.base import Network
 from depth.sizes import Size
 
 _FULL_BYTES = 1 << 20  # a disk with less room than this is full

@@ -36,8 +36,9 @@ from compile.targets.protocols import (
 )
 from compile.targets.table import Target, quantiser
 from depth.artifact.manifest import program_name
-from depth.family import IMAGES, Network
+from depth.family import IMAGES
 from depth.maps.result import FloatArray
+from depth.network.base import Network
 from depth.preprocess import unnormalised
 from depth.sizes import Size
 
@@ -73,7 +74,7 @@ class ProgramBuilder:
 
         Raises PreflightError, BuildError, or ParityError if the output is no depth map at all.
         """
-        size = cast(Size, network.size)
+        size = network.fixed_size
         name = program_name("fused", size, batch)
         if not self.target.device:
             on_step(f"{name}: build for {self.target.name}{self._calibrated_on()}")
@@ -90,7 +91,7 @@ class ProgramBuilder:
         return lower(network, self.passes) if self.passes else network
 
     def _on_host(self, lowered: Network, batch: int) -> Iterator[Compiled]:
-        size = cast(Size, lowered.size)
+        size = lowered.fixed_size
         inputs: Inputs = partial(self._calibration_inputs, lowered, batch)
         for part in parts(lowered, batch, self.apart):
             started = time.perf_counter()
@@ -113,7 +114,7 @@ class ProgramBuilder:
         """As the programs get them, `batch` at a time."""
         if self.quantisation is None:
             return []
-        images = list(self.quantisation.calibration.inputs(network.model, cast(Size, network.size)))
+        images = list(self.quantisation.calibration.inputs(network.model, network.fixed_size))
         normalise = normalise_of(network.model, self.passes)
         return [
             {IMAGES.name: unnormalised(group, normalise) if normalise else group}
@@ -138,7 +139,7 @@ class ProgramBuilder:
         )
 
     def _preflight(self, network: Network, batch: int) -> PreflightReport:
-        example = torch.zeros(batch, 3, *cast(Size, network.size))
+        example = torch.zeros(batch, 3, *network.fixed_size)
         mode = mode_named(self.target.name, self.precision)
         report = preflight(network, example, self.target.name, self.passes, mode)
         if not report.passed:
@@ -152,7 +153,7 @@ class ProgramBuilder:
             for program in compiled
         ]
         run = chained(links, normalise_of(network.model, self.passes))
-        tests = probes(network.model, cast(Size, network.size), self.photographs)
+        tests = probes(network.model, network.fixed_size, self.photographs)
         results = measure(network, run, tests, batch)
         return Proven(tuple(compiled), results, time.perf_counter() - started)
 

@@ -30,8 +30,9 @@ from compile.errors import ParityError
 from compile.parity.probes import Probe
 from compile.targets.protocols import Run, named
 from depth.artifact.manifest import Numbers
-from depth.family import DEPTH_KINDS, SKY, Network, Output
+from depth.family import DEPTH_KINDS, SKY, Output
 from depth.maps.result import FloatArray
+from depth.network.base import Network
 
 Values = npt.NDArray[np.float64]
 Measured = Mapping[str, Numbers]  # by output
