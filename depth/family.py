@@ -18,14 +18,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Optional
 
 from depth.artifact.steps import HostStep, Normalise
 from depth.errors import InputError
 from depth.sizes import SizeRule
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
+
+    from depth.network.base import Network
 
 FAMILIES = ["depth_anything_v2", "depth_anything_3"]  # packages
 
@@ -111,29 +113,6 @@ class Model:
         """The whole network as a stage."""
         outputs = tuple(Port(output.name, output.axes) for output in self.outputs)
         return Stage(FUSED, (IMAGES,), outputs)
-
-
-class Network(Protocol):
-    """A family's network, an `nn.Module`. Its blocks are those of `depth/network`, as far as it has
-    such: a lowering pass replaces modules by their type.
-    """
-
-    model: Model
-    size: Optional[tuple[int, int]]  # (height, width) px; None: that of each call
-
-    def fix_size(self, height_px: int, width_px: int) -> None:
-        """Settle all that depends on the size in ordinary Python, so that a trace has constants.
-
-        Again after other weights are loaded. Raises InputError if the network cannot have it.
-        """
-
-    def stage(self, name: str) -> nn.Module:
-        """A stage of `model.split` that shares this network's weights: tensors in, in the order of
-        its inputs, and a tensor out, or a tuple in the order of its outputs.
-        """
-
-    def __call__(self, images: Tensor) -> Any:
-        """[B,3,H,W] -> one tensor, or a tuple in the order of `model.outputs`."""
 
 
 def module(family: str, name: str) -> ModuleType:

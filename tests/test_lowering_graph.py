@@ -15,7 +15,7 @@ from compile.lowering.stages import split
 from compile.lowering.stock import stock
 from compile.targets.table import NEURON_PASSES
 from compile.trace import trace
-from tests.networks import ROOT, SIZE, TINY, TINY_GIANT, network
+from tests.models import ROOT, SIZE, TINY, TINY_GIANT, network
 
 # Written out, so that both versions of torch are held to the same set.
 LOWERED = {

@@ -12,7 +12,7 @@ from depth.errors import InputError
 from depth.network.vit import SwiGlu, fit_pos_embed
 from depth_anything_v2.config import CONFIGS, ModelConfig
 from depth_anything_v2.network import DepthAnything
-from tests.networks import TINY, TINY_GIANT, network, to_upstream
+from tests.models import TINY, TINY_GIANT, network, to_upstream, untrained
 
 
 def reduced(config: ModelConfig) -> ModelConfig:
@@ -30,7 +30,7 @@ def test_shapes(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "millions"), [("vits", 24.8), ("vitb", 97.5)])
 def test_a_checkpoint_has_as_many_parameters_as_its_authors_say(name: str, millions: float) -> None:
-    state = to_upstream(DepthAnything(CONFIGS[name]).state_dict())
+    state = to_upstream(untrained(CONFIGS[name]).state_dict())
     assert sum(tensor.numel() for tensor in state.values()) / 1e6 == pytest.approx(
         millions, abs=0.05
     )
@@ -118,4 +118,4 @@ def test_the_position_embedding_is_resampled_with_dinov2s_offset(h: int, w: int)
 )
 def test_a_size_that_cannot_be_is_refused(size: tuple[int, int], text: str) -> None:
     with pytest.raises(InputError, match=text):
-        DepthAnything(TINY).fix_size(*size)
+        untrained(TINY).fix_size(*size)
