@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Optional
 
 from depth.artifact.manifest import CheckpointFacts
 from depth.errors import CheckpointError, DownloadError
-from depth.family import UNTRAINED
+from depth.family import UNTRAINED, Model, model_named
 from depth.files import sha256_file
 from depth.weights.download import fetch
 from depth.weights.registry import PUBLISHED, by_sha256
-from depth_anything_v2.config import Model, model_named
+
 
 if TYPE_CHECKING:
     from depth.weights.checkpoint import Checkpoint

@@ -20,7 +20,7 @@ from depth.family import IMAGENET, model_named
 from depth.network.base import Network
 from depth_anything_v2.config import CONFIGS, ModelConfig
 from depth_anything_v2.network import DepthAnything
-from tests.models import SIZE, TINY, TINY_GIANT, network, untrained
+from tests.models import SIZE, TINY, TINY_GIANT, network
 
 ALONE, TOGETHER = 1e-5, 5e-5  # largest error as a share of the largest depth
 EVERY_FORM = [

@@ -12,7 +12,6 @@ from depth.errors import InputError
 from depth.network.position import fit_pos_embed
 from depth.network.vit import SwiGlu
 from depth_anything_v2.config import CONFIGS, ModelConfig
-from depth_anything_v2.network import DepthAnything
 from tests.models import TINY, TINY_GIANT, network, to_upstream, untrained
 
 

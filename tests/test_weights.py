@@ -12,7 +12,6 @@ from torch import Tensor
 from depth.errors import CheckpointError
 from depth_anything_v2.config import CONFIGS, ModelConfig
 from depth_anything_v2.layouts import load_weights, to_ours
-from depth_anything_v2.network import DepthAnything
 from tests.models import TINY, TINY_GIANT, to_upstream, untrained, weights
 
 UNUSED = {
