@@ -157,6 +157,19 @@ def made_artifact(manifest: Manifest, folder: Path = Path("nowhere")) -> Artifac
     return Artifact(folder, manifest, manifest.identity(), sha256_bytes(data))
 
 
+def rewritten(artifact: Artifact, **changes: Any) -> Artifact:
+    """The same folder with other fields in its manifest, and its files as they are now."""
+    manifest = replace(artifact.manifest, **changes)
+    programs = []
+    for program in manifest.programs:
+        data = [(file.path, (artifact.folder / file.path).read_bytes()) for file in program.files]
+        files = tuple(ProgramFile(path, sha256_bytes(d), len(d)) for path, d in data)
+        programs.append(replace(program, files=files))
+    changed = dump_manifest(replace(manifest, programs=tuple(programs)))
+    (artifact.folder / MANIFEST).write_bytes(changed)
+    return read_artifact(artifact.folder)
+
+
 def written(folder: Path, manifest: Manifest, content: bytes = CONTENT) -> Artifact:
     """An artifact in a folder, read back; its program files have this content."""
     programs = tuple(

@@ -180,7 +180,8 @@ def _trace(module: nn.Module, example: Tensor, precision: str) -> Any:
     sdk = importlib.import_module(LANE.sdk)
     if not IS_1_13:
         casts = ["--auto-cast", "matmult", "--auto-cast-type", "fp16"]
-        return sdk.trace(module, example, compiler_args=["--target", "inf2", *casts])
+        arguments = ["--target", "inf2", *casts]
+        return sdk.trace(module, example, compiler_args=arguments, cpu_backend=True)
     half = [sdk.Optimization.FLOAT32_TO_FLOAT16] if precision.endswith("-io16") else []
     return sdk.trace(
         module,
@@ -205,6 +206,7 @@ class Chip:
     monkeypatch: pytest.MonkeyPatch
     placed: list[tuple[int, int]]  # first core and number of cores of every placement
     runs: list[int]  # the core that a program ran on first, or -1 after it was loaded
+    placing: int = -1  # the core that a program is loaded on now
 
     def on_run(self, do: Callable[[], None]) -> None:
         """Before every run of a program on a core, `do`, which may raise."""
@@ -236,16 +238,15 @@ def chip_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machi
     chip = Chip(sdk, monkeypatch, [], [])
     home = sdk.experimental if IS_1_13 else sdk
     original = home.neuron_cores_context
-    inside = [-1]
 
     @contextmanager
     def placing(start_nc: int = -1, nc_count: int = -1) -> Iterator[None]:
         chip.placed.append((start_nc, nc_count))
-        inside[0] = start_nc
+        chip.placing = start_nc
         with original(start_nc, nc_count):
             yield
-        inside[0] = -1
+        chip.placing = -1
 
     monkeypatch.setattr(home, "neuron_cores_context", placing)
-    chip.on_run(lambda: chip.runs.append(inside[0]))
+    chip.on_run(lambda: chip.runs.append(chip.placing))
     return chip

@@ -48,7 +48,7 @@ class Chain:
         return {name: have[name] for name in self.outputs}
 
 
-def open_runtime(artifact: Artifact, stages: Sequence[Program], streams: int = 1) -> Runtime:
+def open_runtime(artifact: Artifact, stages: Sequence[Program], streams: int = 1) -> Chain:
     """Load what `Manifest.stages` gives on the CPU; bytes are checked against their hashes first.
 
     `streams` runs are wanted at once, sharing the cores; a runtime may do fewer.
@@ -70,7 +70,7 @@ def core_count(artifact: Artifact) -> Optional[int]:
     return count
 
 
-def open_on_core(artifact: Artifact, stages: Sequence[Program], core: int) -> Runtime:
+def open_on_core(artifact: Artifact, stages: Sequence[Program], core: int) -> Chain:
     """As `open_runtime`, on the core that is the `core`-th of this process, counted from 0."""
     module = _module(artifact)
     return _chained(artifact, [module.open_on_core(artifact, each, core) for each in stages])
