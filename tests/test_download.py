@@ -272,8 +272,6 @@ def test_the_command_offline_fails_with_1_and_says_what_to_do(tmp_path: Path) ->
     assert (result.returncode, result.stdout) == (1, "")
     licence, error = result.stderr.splitlines()
     assert licence == "depth_anything_v2_vits.pth: licence Apache-2.0"
-    assert error.startswith(
-        "main.py: depth_anything_v2_vits.pth: HF_HUB_OFFLINE is set"
-    )
+    assert error.startswith("main.py: depth_anything_v2_vits.pth: HF_HUB_OFFLINE is set")
     assert "https://huggingface.co/depth-anything/Depth-Anything-V2-Small" in error
     assert str(tmp_path / "depth_anything_v2_vits.pth") in error

@@ -20,12 +20,12 @@ from compile.precision.cli import precision
 from compile.precision.forecast import Forecast, choose, forecast, forecasts
 from compile.precision.report import document
 from compile.precision.survey import inputs, survey
+from compile.targets import table as targets
 from compile.targets.modes import MODES, Mode, mode_named, modes_of
 from compile.targets.protocols import Limit
 from compile.targets.table import NEURON_PASSES
 from depth.artifact.manifest import ParityNumbers
 from depth.command import guarded
-from depth.store.table import table as targets
 from tests.networks import DEMO as DEMO_MODEL
 from tests.networks import SIZE, TINY, network
 
