@@ -272,10 +272,6 @@ def test_importing_anything_prints_nothing_and_opens_no_network(packages: tuple[
     scripts = [path.name for path in SCRIPTS if "." in packages]
     tops = {*packages, *scripts}
     files = [path for path in [*MODULES, *SCRIPTS] if relative(path).split("/")[0] in tops]
-        path
-        for path in [*MODULES, *SCRIPTS]
-        if relative(path).split("/")[0] in {*packages, *scripts}
-    ]
     names = [named(path) for path in files if path.stem not in ("__main__", "__init__")]
     done = run_python("-W", "error", "-c", _IMPORT_EVERYTHING.format(names=names))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
