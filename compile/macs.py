@@ -8,19 +8,17 @@ resize      products with constants, which resize maps; torch's own resizing cou
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from itertools import chain
-from typing import Any, Callable, Optional, TypeVar
+from typing import Any, Callable, Optional
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-LINEAR, ATTENTION, CONV, RESIZE = KINDS = ("linear", "attention", "conv", "resize")
+from compile.shapes_only import without_values
 
-Module = TypeVar("Module", bound=nn.Module)
+LINEAR, ATTENTION, CONV, RESIZE = KINDS = ("linear", "attention", "conv", "resize")
 
 
 def count_macs(module: nn.Module, example: Tensor) -> dict[str, int]:
@@ -30,18 +28,6 @@ def count_macs(module: nn.Module, example: Tensor) -> dict[str, int]:
     with torch.no_grad(), counter:
         shapes(torch.empty_like(example, device="meta"))
     return counter.macs
-
-
-def without_values(module: Module) -> Module:
-    """A copy that has shapes and no numbers: its tensors are on the device `meta`."""
-    tensors = chain(module.parameters(), module.buffers())
-    # A deep copy takes what the memo holds instead of copying.
-    return copy.deepcopy(module, {id(tensor): _empty(tensor) for tensor in tensors})
-
-
-def _empty(tensor: Tensor) -> Tensor:
-    empty = torch.empty_like(tensor, device="meta")
-    return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
 
 
 class _Counter(TorchFunctionMode):

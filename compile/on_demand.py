@@ -20,10 +20,9 @@ from compile.weights import Weights
 from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
 from depth.errors import ArtifactError
 from depth.family import model_named
-from depth.sizes import size_text
+from depth.sizes import Size, size_text
 
 logger = logging.getLogger(__name__)
-Size = tuple[int, int]
 
 _SIZES_PER_BUILD = 4  # what an interrupted build can lose
 
@@ -56,7 +55,7 @@ class Cache:
             key = (m.model, m.target, m.precision, m.versions.get("source_sha256"))
             if (
                 key == (self.weights.model, self.target, self.precision, source)
-                and m.parity_limit.passed
+                and m.gate.passed
                 and made(m.checkpoint)
             ):
                 yield artifact

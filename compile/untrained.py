@@ -3,45 +3,69 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Optional
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from depth.family import UNTRAINED
-from depth.maps.depth_map import FloatArray
+from compile.shapes_only import build_without_values
+from depth.family import UNTRAINED, Model
+from depth.maps.result import FloatArray
+from depth.network.dpt import Exp, Head
+from depth.network.vit import LayerScale
 from depth.weights.checkpoint import Checkpoint
-from depth_anything_v2.config import Model
-from depth_anything_v2.network import DepthAnything
+
+# Trained LayerScale gains are small, and small ones keep rounding errors small.
+_GAIN = 0.2
+# Above a ReLU, so that little of the picture is cut to zero; within the range of a sigmoid.
+_LAST_BIAS = 2.0
+# An exponential multiplies errors by its values: those stay near e.
+_EXP_BIAS, _EXP_SHARE = 1.0, 0.3
 
 
 def untrained_checkpoint(model: Model, seed: int = 0) -> Checkpoint:
     """The same weights on every machine and torch version, because numpy draws them.
 
-    Their spread follows the number of inputs, so that depth varies over the image at every size.
+    Each tensor depends on its name, its shape and the seed. Their spread follows the number of
+    inputs, so that outputs vary over the image at every size.
     """
-    rng = np.random.default_rng(seed)
     digest = hashlib.sha256()
     state: dict[str, Tensor] = {}
-    for name, tensor in DepthAnything(model.config, model.max_depth_m).state_dict().items():
-        values = _draw(name, tuple(tensor.shape), rng)
+    network = build_without_values(model)
+    modules = dict(network.named_modules())
+    for name, tensor in network.state_dict().items():
+        values = _draw(name, tuple(tensor.shape), modules, seed)
         digest.update(name.encode() + values.tobytes())
         state[name] = torch.from_numpy(values)
     return Checkpoint(UNTRAINED, digest.hexdigest(), "none", state)
 
 
-def _draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
-    noise = rng.standard_normal(shape, dtype=np.float32)
+def _draw(
+    name: str, shape: tuple[int, ...], modules: dict[str, nn.Module], seed: int
+) -> FloatArray:
+    named = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    noise = np.random.default_rng([seed, named]).standard_normal(shape, dtype=np.float32)
     if name.endswith(("pos_embed", "cls_token")):
         return 0.1 * noise
+    path, _, kind = name.rpartition(".")
+    head = _head_that_ends_with(path, modules)
     if len(shape) > 1:
-        return noise * np.float32((1.0 / np.prod(shape[1:])) ** 0.5)
-    return np.float32(_centre(name)) + np.float32(0.05) * noise
+        share = _EXP_SHARE if head and isinstance(head.activation, Exp) else 1.0
+        return noise * np.float32(share * (1.0 / np.prod(shape[1:])) ** 0.5)
+    return np.float32(_centre(modules[path], kind, head)) + np.float32(0.05) * noise
 
 
-def _centre(name: str) -> float:
-    if name.endswith(("scale1", "scale2")):
-        return 0.2  # trained LayerScale gains are small, and small ones keep rounding errors small
-    if name == "decoder.head3.bias":
-        return 2.0  # above the ReLU, so that little of the picture is cut to zero
-    return 1.0 if "norm" in name and name.endswith("weight") else 0.0
+def _centre(module: nn.Module, kind: str, head: Optional[Head]) -> float:
+    if isinstance(module, LayerScale):
+        return _GAIN
+    if head is not None:
+        return _EXP_BIAS if isinstance(head.activation, Exp) else _LAST_BIAS
+    return 1.0 if isinstance(module, nn.LayerNorm) and kind == "weight" else 0.0
+
+
+def _head_that_ends_with(path: str, modules: dict[str, nn.Module]) -> Optional[Head]:
+    """The head whose last layer this is, or None."""
+    parent, _, name = path.rpartition(".")
+    head = modules.get(parent)
+    return head if isinstance(head, Head) and name == "conv2" else None

@@ -3,7 +3,8 @@
 A family is a package with these modules; nothing else of it is known outside:
 
     config     MODELS: dict[str, Model], its models as rows. Loads no torch
-    published  FILES: tuple[PublishedFile, ...], the checkpoints that its authors published
+    published  FILES: tuple[PublishedFile, ...], the checkpoints that its authors published;
+               UNPUBLISHED: dict[str, str], why a model has none
     network    build(model) -> Network: the network of a row, its weights still as torch makes them
     layouts    load_weights(network, state, source): a state dict of any known layout, all keys or
                none
@@ -17,16 +18,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Optional
 
 from depth.artifact.steps import HostStep, Normalise
 from depth.errors import InputError
 from depth.sizes import SizeRule
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-FAMILIES = ["depth_anything_v2"]  # packages
+    from depth.network.base import Network
+
+FAMILIES = ["depth_anything_v2", "depth_anything_3"]  # packages
 
 # Kinds of output.
 RELATIVE_INVERSE = "relative_inverse"  # inverse depth without unit: larger is nearer
@@ -36,6 +39,7 @@ METRES = "metres"
 CONFIDENCE, SKY = "confidence", "sky"
 DEPTH_KINDS = (RELATIVE_INVERSE, RELATIVE_DEPTH, FOCAL_NORMALISED, METRES)
 KINDS = (*DEPTH_KINDS, CONFIDENCE, SKY)
+UNITS = {METRES: "m"}  # by kind; the others have none
 
 UNTRAINED = "untrained"  # the name of fixed-seed weights, in commands and in results
 DEPTH = "depth"  # the name of the output that every model of this project has
@@ -91,6 +95,9 @@ class Model:
     outputs: tuple[Output, ...]
     split: tuple[Stage, ...] = ()  # the network in stages, first to last; () if it has but one
     remark: str = ""  # what a user has to know of its values
+    # Models of a family with the same word here have weights of equal names and shapes: only the
+    # bytes of a known file tell them apart. "": no other model has.
+    weights_like: str = ""
 
     @property
     def kind(self) -> str:
@@ -107,29 +114,6 @@ class Model:
         """The whole network as a stage."""
         outputs = tuple(Port(output.name, output.axes) for output in self.outputs)
         return Stage(FUSED, (IMAGES,), outputs)
-
-
-class Network(Protocol):
-    """A family's network, an `nn.Module`. Its blocks are those of `depth/network`, as far as it has
-    such: a lowering pass replaces modules by their type.
-    """
-
-    model: Model
-    size: Optional[tuple[int, int]]  # (height, width) px; None: that of each call
-
-    def fix_size(self, height_px: int, width_px: int) -> None:
-        """Settle all that depends on the size in ordinary Python, so that a trace has constants.
-
-        Again after other weights are loaded. Raises InputError if the network cannot have it.
-        """
-
-    def stage(self, name: str) -> nn.Module:
-        """A stage of `model.split` that shares this network's weights: tensors in, in the order of
-        its inputs, and a tensor out, or a tuple in the order of its outputs.
-        """
-
-    def __call__(self, images: Tensor) -> Any:
-        """[B,3,H,W] -> one tensor, or a tuple in the order of `model.outputs`."""
 
 
 def module(family: str, name: str) -> ModuleType:

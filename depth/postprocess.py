@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 
 _ROWS = 32  # rows interpolated at a time: fresh pages and a full cache cost more than the sums
 

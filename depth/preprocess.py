@@ -1,29 +1,30 @@
-"""Image pixels to network input. Without torch.
+"""Image pixels to network input, as the steps of a model say. Without torch.
 
-reference  upstream's numbers: cubic resize by OpenCV in float64, scaled to 0..1, ImageNet
-           normalisation, float32 (`image2tensor` in upstream's dpt.py)
-fast       the same resize in whole levels of 0..255; docs/host-path.md has time and error
+reference  upstream's numbers, for every family
+fast       a resize of float64 values is done in whole levels of 0..255 instead; docs/host-path.md
+           has time and error. A resize of whole levels is the same in both modes
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
-from typing import Callable
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Optional
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from depth.artifact.steps import NAMES, HostStep, Normalise, Resize
 from depth.errors import InputError
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
+from depth.sizes import UPPER, Size, SizeRule
 
 REFERENCE, FAST = "reference", "fast"
-MEAN = (0.485, 0.456, 0.406)  # ImageNet, RGB, of values in 0..1
-STD = (0.229, 0.224, 0.225)
-INTERPOLATION = "cubic"
-NORMALISATION = "normalisation"  # a step that a program can do itself
-
+MODES = (REFERENCE, FAST)
+INTERPOLATIONS = {"area": cv2.INTER_AREA, "cubic": cv2.INTER_CUBIC, "linear": cv2.INTER_LINEAR}
+FLOAT64, UINT8 = "float64", "uint8"  # what a resize computes with
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -48,70 +49,127 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
-def prepare(pixels: Pixels, size: tuple[int, int], folded: Collection[str] = ()) -> FloatArray:
-    """Pixels [H,W,3] uint8, BGR as OpenCV reads them, to [1,3,h,w] float32 for size (h, w) px.
+class Preparation:
+    """Pixels to network input. May be called from many threads.
 
-    `folded` are steps that the program does itself, as its manifest says: with "normalisation"
-    the result is RGB from 0 to 255. Raises InputError if the pixels are anything else, or a folded
-    step is unknown.
+    steps  host steps before the network: a `Resize`, and a `Normalise` unless the program
+           normalises itself
+    size   the model's size rule, which a resize in two passes needs
+    mode   REFERENCE or FAST
+
+    Raises InputError for steps or parameters that this version does not do.
     """
-    _check(pixels, folded)
-    height, width = size
-    # Resizing is linear, so the division by 255 can wait until there are fewer pixels.
-    # In float64: OpenCV's float32 cubic differs from it by up to 2e-4, and between its releases.
-    # One channel after the other: the same bits with a third of the memory.
-    wide = _scratch.like(pixels[:, :, 0])
-    result = np.empty((1, 3, height, width), np.float32)
-    for channel, (mean, std) in enumerate(zip(MEAN, STD)):
-        wide[...] = pixels[:, :, 2 - channel]  # BGR to RGB
-        plane = cv2.resize(wide, (width, height), interpolation=cv2.INTER_CUBIC)
-        if NORMALISATION in folded:
-            result[0, channel] = plane
+
+    def __init__(self, steps: Sequence[HostStep], size: SizeRule, mode: str = REFERENCE) -> None:
+        if mode not in MODES:
+            raise InputError(f"no pre-processing {mode!r}; choose from {', '.join(MODES)}")
+        self.mode = mode
+        self._size = size
+        self._resize, self._normalise = _known(steps)
+        self._exact = self._resize.dtype == FLOAT64 and mode == REFERENCE
+        self._levels = _levels(self._normalise)
+
+    def __call__(self, pixels: Pixels, size: Size) -> FloatArray:
+        """Pixels [H,W,3] uint8, BGR as OpenCV reads them, to [1,3,h,w] float32 for (h, w) px, RGB.
+
+        Values are normalised, or from 0 to 255 if the steps have no `Normalise`. Raises InputError
+        if the pixels are anything else.
+        """
+        _check(pixels)
+        sizes = self._passes(pixels.shape[:2], size)
+        result = np.empty((1, 3, *size), np.float32)
+        if self._exact:
+            self._from_float64(pixels, sizes, result[0])
         else:
-            np.subtract(
-                plane * (1 / (255 * std)), mean / std, out=result[0, channel], casting="same_kind"
+            self._from_levels(pixels, sizes, result[0])
+        return result
+
+    def _passes(self, image: tuple[int, ...], size: Size) -> list[Size]:
+        """The (height, width) px after each resize."""
+        if self._resize.passes == 1:
+            return [size]
+        height, width = image
+        rule = self._size
+        if rule.size_for(height, width) != size:  # a program of another shape than the image
+            side = max(size) if rule.bound == UPPER else min(size)
+            rule = replace(rule, side_px=side)
+        return [rule.whole_px(height, width), size]
+
+    def _from_float64(self, pixels: Pixels, sizes: Sequence[Size], result: FloatArray) -> None:
+        # Resizing is linear, so the division by 255 can wait until there are fewer pixels.
+        # In float64: OpenCV's float32 cubic differs by up to 2e-4, and between its releases.
+        # One channel after the other: the same bits with a third of the memory.
+        wide = _scratch.like(pixels[:, :, 0])
+        for channel, values in enumerate(result):
+            wide[...] = pixels[:, :, 2 - channel]  # BGR to RGB
+            plane: Any = wide
+            for size in sizes:
+                plane = self._resized(plane, size)
+            if self._normalise is None:
+                values[...] = plane
+                continue
+            mean, std = self._normalise.mean[channel], self._normalise.std[channel]
+            np.subtract(plane * (1 / (255 * std)), mean / std, out=values, casting="same_kind")
+
+    def _from_levels(self, pixels: Pixels, sizes: Sequence[Size], result: FloatArray) -> None:
+        resized = np.ascontiguousarray(pixels)
+        for size in sizes:
+            if resized.shape[:2] != size:
+                resized = self._resized(resized, size)
+        for plane, levels, values in zip(cv2.split(resized)[::-1], self._levels, result):
+            cv2.LUT(plane, levels, dst=values)
+
+    def _resized(self, values: Any, size: Size) -> Any:
+        height, width = size
+        grows = height > values.shape[0] or width > values.shape[1]
+        name = self._resize.enlarge if grows else self._resize.shrink
+        return cv2.resize(values, (width, height), interpolation=INTERPOLATIONS[name])
+
+
+def unnormalised(images: FloatArray, normalise: Normalise) -> FloatArray:
+    """Network input [B,3,H,W] back to RGB from 0 to 255, for programs that normalise themselves."""
+    mean, std = (np.array(values)[:, None, None] for values in (normalise.mean, normalise.std))
+    return ((images * std + mean) * 255).astype(np.float32)
+
+
+def _known(steps: Sequence[HostStep]) -> tuple[Resize, Optional[Normalise]]:
+    names = [NAMES.get(type(step), "?") for step in steps]
+    if names not in (["resize"], ["resize", "normalise"]):
+        raise InputError(
+            f"pre-processing steps {', '.join(names) or 'none'}: this version does `resize`, then "
+            "`normalise` or nothing"
+        )
+    resize: Any = steps[0]
+    normalise: Any = steps[1] if len(steps) > 1 else None
+    for name in (resize.enlarge, resize.shrink):
+        if name not in INTERPOLATIONS:
+            raise InputError(
+                f"interpolation {name!r}: this version knows {', '.join(INTERPOLATIONS)}"
             )
-    return result
+    if resize.dtype not in (FLOAT64, UINT8) or resize.passes not in (1, 2):
+        raise InputError(
+            f"resize in {resize.dtype}, {resize.passes} passes: this version knows {FLOAT64} and "
+            f"{UINT8}, 1 and 2 passes"
+        )
+    if normalise and not min(normalise.std) > 0:
+        raise InputError(f"normalise by std {normalise.std}: expected numbers over 0")
+    return resize, normalise
 
 
-def prepare_fast(pixels: Pixels, size: tuple[int, int], folded: Collection[str] = ()) -> FloatArray:
-    """As `prepare`, within a level of 255, except that overshoot at hard edges is cut off.
-
-    The same interpolation on purpose: averaging (INTER_AREA) gives a smoother picture than the
-    network is used to, and changes depth thirty times as much.
-    """
-    _check(pixels, folded)
-    height, width = size
-    resized = cv2.resize(
-        np.ascontiguousarray(pixels), (width, height), interpolation=cv2.INTER_CUBIC
+def _levels(normalise: Optional[Normalise]) -> FloatArray:
+    """[3,256] float32: what each level becomes, by channel. In float32 like torchvision."""
+    levels = np.arange(256, dtype=np.float32)
+    if normalise is None:
+        return np.stack([levels] * 3)
+    mean, std = (
+        np.array(values, np.float32)[:, None] for values in (normalise.mean, normalise.std)
     )
-    result = np.empty((1, 3, height, width), np.float32)
-    rgb = cv2.split(resized)[::-1]
-    for plane, values, mean, std in zip(rgb, result[0], MEAN, STD):
-        if NORMALISATION in folded:
-            values[...] = plane
-        else:
-            np.multiply(plane, np.float32(1 / (255 * std)), out=values)
-            values -= np.float32(mean / std)
+    result: FloatArray = (levels / np.float32(255) - mean) / std
     return result
 
 
-PREPARE: dict[str, Callable[[Pixels, tuple[int, int], Collection[str]], FloatArray]] = {
-    REFERENCE: prepare,
-    FAST: prepare_fast,
-}
-
-
-def _check(pixels: Pixels, folded: Collection[str]) -> None:
-    if not set(folded) <= {NORMALISATION}:
-        raise InputError(f"folded steps {sorted(folded)}: this version knows {NORMALISATION!r}")
+def _check(pixels: Pixels) -> None:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise InputError(
             f"pixels are {pixels.dtype} {pixels.shape}: expected a non-empty uint8 [H,W,3], BGR"
         )
-
-
-def unnormalised(images: FloatArray) -> FloatArray:
-    """Network input [B,3,H,W] back to RGB from 0 to 255, for programs that normalise themselves."""
-    mean, std = (np.array(values)[:, None, None] for values in (MEAN, STD))
-    return ((images * std + mean) * 255).astype(np.float32)

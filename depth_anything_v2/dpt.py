@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from depth.errors import InputError
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from depth.postprocess import resize_depth
 from depth.preprocess import prepare
 from depth.sizes import SHORT_SIDE_PX, exact_size

@@ -1,41 +1,37 @@
-"""The network: image to depth at one fixed size."""
+"""The network of Depth Anything V2 (Yang et al., 2024): DINOv2 encoder, DPT decoder."""
 
 from __future__ import annotations
 
-from typing import Optional
+from torch import nn
 
-from torch import Tensor, nn
-
-from depth.family import NATIVE_GRID, PATCH_PX
-from depth.network.dpt import Decoder
+from depth.family import Model
+from depth.network.dpt import Decoder, SigmoidTo
+from depth.network.single_view import SingleView
 from depth.network.vit import Encoder
-from depth.sizes import check_size
-from depth_anything_v2.config import ModelConfig
+from depth_anything_v2.config import PATCH_PX, ModelConfig
 
 
-class DepthAnything(nn.Module):
-    """Depth Anything V2 (Yang et al., 2024): DINOv2 encoder, DPT decoder.
+class DepthAnything(SingleView):
+    """Image [B,3,H,W] to depth [B,H,W]: inverse depth >= 0, or metres below the model's range."""
 
-    Built at 518x518. `fix_size` moves it to another size in place, in ordinary Python, so that
-    forward is tensor work only and traces without warnings.
-    """
+    def __init__(self, model: Model) -> None:
+        config: ModelConfig = model.config
+        far = model.depth.largest
+        encoder = Encoder(
+            config.embed_dim,
+            config.depth,
+            config.num_heads,
+            config.taps,
+            swiglu=config.swiglu,
+            patch_px=PATCH_PX,
+        )
+        head: nn.Module = nn.ReLU() if far is None else SigmoidTo(far)
+        decoder = Decoder(
+            config.embed_dim, config.decoder_dim, config.stage_dims, {model.depth.name: head}
+        )
+        super().__init__(model, encoder, decoder)
 
-    def __init__(self, config: ModelConfig, max_depth_m: Optional[float] = None) -> None:
-        super().__init__()
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config, max_depth_m)
-        self.size = (0, 0)
-        self.fix_size(NATIVE_GRID * PATCH_PX, NATIVE_GRID * PATCH_PX)
 
-    def fix_size(self, height_px: int, width_px: int) -> None:
-        """Settle grid, position embedding and output size. Again after new weights are loaded.
-
-        Raises InputError unless both sides are positive multiples of 14 px within the limit.
-        """
-        check_size(height_px, width_px)
-        self.size = (height_px, width_px)
-        self.encoder.fix_size(height_px // PATCH_PX, width_px // PATCH_PX)
-        self.decoder.fix_size(height_px // PATCH_PX, width_px // PATCH_PX)
-
-    def forward(self, images: Tensor) -> Tensor:  # [B,3,H,W] -> [B,H,W]
-        return self.decoder(self.encoder(images))
+def build(model: Model) -> DepthAnything:
+    """The network of a row of `MODELS`, weights as torch makes them, at no fixed size."""
+    return DepthAnything(model)

@@ -20,8 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Callable
 
-from serve.folder.job import FolderJob, run_folder
+from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST, manifest_in
+from serve.folder.request import FolderJob
 from tests.folder_jobs import make_engine, write_images
 
 Start = Callable[[Path], int]  # a job that writes into this folder; returns its process id
@@ -91,7 +92,7 @@ def wrong(out: Path, right: dict[str, bytes]) -> int:
     """How many images that count as done have another file than they should have."""
     found, count = outputs(out), 0
     for name in complete(out):
-        listed = json.loads(found[name])["files"].values()
+        listed = json.loads(found[name])["maps"]["depth"]["files"].values()
         names = [name, *(str(Path(name).with_name(entry["name"])) for entry in listed)]
         count += any(found.get(one) != right[one] for one in names)
     return count

@@ -15,7 +15,6 @@ from depth.errors import CheckpointError
 from depth.weights.checkpoint import read_checkpoint
 from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.layouts import load_weights
-from depth_anything_v2.network import DepthAnything
 
 MOST_BYTES = 12_000_000
 
@@ -25,7 +24,7 @@ def test_file_is_small_and_fits_only_its_size() -> None:
     state = read_checkpoint(evaluate.WEIGHTS).state
     assert all(torch.isfinite(tensor).all() for tensor in state.values())
     with pytest.raises(CheckpointError, match="looks like 'demo'"):
-        load_weights(DepthAnything(CONFIGS["vits"]), state, "demo.safetensors")
+        load_weights(untrained(CONFIGS["vits"]), state, "demo.safetensors")
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from depth.errors import CheckpointError, InputError
 from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.dpt import DepthAnythingV2
-from tests.networks import network, to_upstream, weights
+from tests.models import network, to_upstream, weights
 
 DEMO: dict[str, Any] = {"encoder": "demo", "features": 32, "out_channels": [24, 48, 96, 192]}
 PHOTO = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)

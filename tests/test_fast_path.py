@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import cv2
 import numpy as np
@@ -22,11 +22,11 @@ from depth.images.reduction import reduction
 from depth.maps.files import encode_depth, read_depth
 from depth.maps.meta import parse
 from depth.postprocess import resize_depth
-from depth.preprocess import STD, prepare, prepare_fast
 from serve.cli import app
 from serve.engine import Engine
-from serve.folder.job import FolderJob, run_folder
-from serve.jobs.batch import DONE, KEPT
+from serve.folder.job import run_folder
+from serve.folder.request import FolderJob
+from serve.jobs.entry import DONE, KEPT
 from serve.library import Library
 from tests.hostile import encoded, picture
 from tests.image_samples import exif
@@ -153,59 +153,6 @@ def test_random_damage_never_escapes_as_anything_but_an_image_error() -> None:
         except ImageError:
             outcomes.append(True)
     assert all(outcomes)
-
-
-def test_fast_is_within_half_a_level_of_the_reference() -> None:
-    pixels = np.asarray(picture(300, 401))[:, :, ::-1]
-    for size in (SIZE, (322, 420)):
-        folded = [
-            prepare(pixels, size, ["normalisation"]),
-            prepare_fast(pixels, size, ["normalisation"]),
-        ]
-        difference = np.abs(folded[1] - np.clip(folded[0], 0, 255))
-        assert difference.max() <= 0.52  # the weights of OpenCV's uint8 resize have 11 bits
-        assert difference.mean() > 0.1
-        ready = np.abs(prepare_fast(pixels, size) - prepare(np.asarray(pixels), size))
-        inside = (folded[0] >= 0) & (folded[0] <= 255)
-        assert ready[inside].max() <= 0.52 / 255 / min(STD)
-
-
-def test_fast_takes_any_layout_and_refuses_what_reference_refuses() -> None:
-    pixels = np.asarray(picture(120, 90))
-    plain = prepare_fast(pixels, SIZE)
-    assert plain.shape == (1, 3, *SIZE)
-    assert plain.dtype == np.float32
-    assert np.array_equal(prepare_fast(np.asfortranarray(pixels), SIZE), plain)
-    backwards = np.ascontiguousarray(pixels[::-1, ::-1])[::-1, ::-1]
-    assert np.array_equal(prepare_fast(backwards, SIZE), plain)
-    for wrong in (pixels[:0], pixels[..., 0], pixels.astype(np.float32)):
-        with pytest.raises(InputError, match="pixels are"):
-            prepare_fast(wrong, SIZE)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="blur"):
-        prepare_fast(pixels, SIZE, ["blur"])
-
-
-def test_resize_depth_has_the_bits_of_the_plain_sum() -> None:
-    """Blocks and rows are for speed; results of before must stay as they were."""
-
-    def taps(source: int, target: int) -> tuple[Any, Any, Any]:
-        step = np.float32((source - 1) / (target - 1)) if target > 1 else np.float32(0)
-        position = np.arange(target, dtype=np.float32) * step
-        low = np.minimum(position.astype(int), source - 1)
-        return low, np.minimum(low + 1, source - 1), position - low.astype(np.float32)
-
-    for source, target in (
-        ((56, 70), (211, 333)),
-        ((1, 7), (3, 4)),
-        ((5, 1), (1, 1)),
-        ((9, 9), (4, 5)),
-    ):
-        values = np.random.default_rng(1).random(source).astype(np.float32)
-        left, right, across = taps(source[1], target[1])
-        top, bottom, down = taps(source[0], target[0])
-        wide = values[:, left] * (1 - across) + values[:, right] * across
-        expected = (wide[bottom] - wide[top]) * down[:, None] + wide[top]
-        assert np.array_equal(resize_depth(values, target), expected)
 
 
 def test_a_fast_result_says_so_and_is_close(make: Make, image: Path) -> None:

@@ -15,9 +15,10 @@ from depth.images.read import read_image
 from serve.backend import Backend
 from serve.engine import Engine, Raw
 from serve.errors import Action
-from serve.folder.job import FolderJob, run_folder
+from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
-from serve.jobs.batch import DONE, FAILED, KEPT, Entry, Report
+from serve.folder.request import FolderJob
+from serve.jobs.entry import DONE, FAILED, KEPT, Entry, Report
 from serve.library import Library
 from serve.scheduling.limits import Limits
 from serve.shapes import BUCKETS
@@ -52,7 +53,9 @@ class Place:
     def is_right(self, name: str) -> bool:
         """Whether the depth file of an image is what a core that does not fail gives it."""
         prepared = _UNUSED.prepare(read_image(self.folder / "in" / name))
-        expected = _UNUSED.finish(Raw(depth_of(prepared), prepared, 0.0, 0.0)).values
+        expected = _UNUSED.finish(
+            Raw({"depth": depth_of(prepared)}, prepared, 0.0, 0.0)
+        ).depth.values
         found = np.load((self.folder / "out" / name).with_suffix(".npy"))
         return np.array_equal(found, expected)
 

@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from compile.lowering import resize, rewrites
-from compile.lowering.network import OpenNetwork
 from compile.lowering.passes import PASSES, asked, lower
 from compile.lowering.stages import split
 from compile.lowering.stock import stock
-from compile.macs import without_values
 from compile.preflight.costs import costs
+from compile.shapes_only import build_without_values
 from compile.targets.table import NEURON_PASSES
 from depth.errors import InputError
-from depth.preprocess import MEAN, STD
+from depth.family import IMAGENET, model_named
+from depth.network.base import Network
 from depth_anything_v2.config import CONFIGS, ModelConfig
 from depth_anything_v2.network import DepthAnything
-from tests.networks import SIZE, TINY, TINY_GIANT, network
+from tests.models import SIZE, TINY, TINY_GIANT, network
 
 ALONE, TOGETHER = 1e-5, 5e-5  # largest error as a share of the largest depth
 EVERY_FORM = [
@@ -53,17 +53,17 @@ def pixels(size: tuple[int, int], batch: int = 1) -> Tensor:
 
 
 def normalised(values: Tensor) -> Tensor:
-    mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
+    mean, std = (torch.tensor(v)[:, None, None] for v in (IMAGENET.mean, IMAGENET.std))
     return (values / 255 - mean) / std
 
 
-def image_for(lowered: OpenNetwork, batch: int = 1) -> Tensor:
-    values = pixels(lowered.size, batch)
+def image_for(lowered: Network, batch: int = 1) -> Tensor:
+    values = pixels(lowered.fixed_size, batch)
     return values if "normalisation" in lowered.passes else normalised(values)
 
 
-def error(lowered: OpenNetwork, plain: DepthAnything, batch: int = 1) -> float:
-    expected = plain(normalised(pixels(plain.size, batch)))
+def error(lowered: Network, plain: DepthAnything, batch: int = 1) -> float:
+    expected = plain(normalised(pixels(plain.fixed_size, batch)))
     assert expected.std() > 0.01 * expected.abs().max()  # depth that varies
     found = lowered(image_for(lowered, batch))
     assert found.shape == expected.shape
@@ -162,7 +162,7 @@ def test_a_lowered_network_is_ready_to_trace() -> None:
 def test_the_stages_one_after_the_other_are_the_whole() -> None:
     plain = network(TINY)
     for whole in (plain, lower(plain, NEURON_PASSES)):
-        encoder, decoder = split(whole)
+        (_, encoder), (_, decoder) = split(whole)
         image = pixels(SIZE, batch=2)
         tokens = encoder(image)
         assert tokens.shape == (2, 4 * 5, 4 * TINY.embed_dim)
@@ -212,7 +212,7 @@ def test_every_pass_says_what_and_why() -> None:
 
 
 def test_costs_are_counted_pass_by_pass_without_a_weight() -> None:
-    plain = without_values(DepthAnything(CONFIGS["vits"]))
+    plain = build_without_values(model_named("vits"))
     plain.fix_size(518, 686)
     found = costs(plain, [*NEURON_PASSES, "attention_blocks"])
     by_name = {cost.name: cost for cost in found.passes}

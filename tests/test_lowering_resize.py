@@ -7,11 +7,11 @@ import torch
 
 from compile.lowering.resize import (
     ConvolutionResize,
-    Interpolate,
     MatmulResize,
     ProductResize,
     interpolation,
 )
+from depth.network.dpt import Interpolate
 
 FORMS = [MatmulResize, ConvolutionResize]
 SIZES = [
@@ -30,8 +30,8 @@ def test_it_gives_torchs_own_numbers(
     form: type[ProductResize], before: tuple[int, int], after: tuple[int, int]
 ) -> None:
     x = torch.randn(2, 3, *before, dtype=torch.float64)
-    expected = Interpolate(before, after)(x)
-    found = form(before, after).double()(x)  # its constants stay rounded to float32
+    expected = Interpolate()(x, after)
+    found = form(before, after).double()(x, after)  # its constants stay rounded to float32
     assert found.shape == expected.shape == (2, 3, *after)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
@@ -52,8 +52,8 @@ def test_at_the_size_of_a_photograph_float32_rounding_is_all_that_differs(
     form: type[ProductResize],
 ) -> None:
     x = torch.randn(1, 1, 296, 392, generator=torch.Generator().manual_seed(0))
-    expected = Interpolate((296, 392), (518, 686))(x)
-    found = form((296, 392), (518, 686))(x)
+    expected = Interpolate()(x, (518, 686))
+    found = form((296, 392), (518, 686))(x, (518, 686))
     # Weights computed in float64 differ from torch's own by 3e-5 to 1e-4 here.
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
 

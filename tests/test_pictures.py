@@ -9,7 +9,7 @@ import pytest
 
 from serve.folder import pictures
 from serve.folder.pictures import PictureJob, run_pictures
-from serve.jobs.batch import DONE, FAILED, Entry, Report
+from serve.jobs.entry import DONE, FAILED, Entry, Report
 from tests.folder_jobs import make_engine, write_images
 from tests.hostile import encoded, picture
 
@@ -36,7 +36,7 @@ def test_names_of_folders_keep_same_names_apart(tmp_path: Path) -> None:
     put(tmp_path / "in", "a/b_c.png", "a_b/c.png", "z/c.png", "z/A_B_C.PNG")
     report, found = run(tmp_path / "in", tmp_path / "out")
     assert names(tmp_path / "out") == ["a_b_c-2.png", "a_b_c.png", "z_A_B_C.png", "z_c.png"]
-    assert report.counts[DONE] == len({entry.outputs for entry in found}) == 4
+    assert report.counts[DONE] == len({tuple(entry.outputs) for entry in found}) == 4
 
 
 def test_a_path_through_a_parent_makes_no_hidden_name(

@@ -12,8 +12,7 @@ from compile.plan.plan import ATTENTION_BLOCKS
 from compile.plan.work import decoder_work, encoder_work
 from compile.targets.table import NEURON_PASSES
 from depth_anything_v2.config import CONFIGS, ModelConfig
-from depth_anything_v2.network import DepthAnything
-from tests.networks import TINY, TINY_GIANT
+from tests.models import TINY, TINY_GIANT, untrained
 
 # Odd grids too: the coarsest stage rounds up.
 CASES = [
@@ -26,7 +25,7 @@ CASES = [
 
 @pytest.mark.parametrize(("config", "size"), CASES, ids=str)
 def test_macs_are_those_of_the_lowered_network(config: ModelConfig, size: tuple[int, int]) -> None:
-    network = DepthAnything(config)
+    network = untrained(config)
     network.fix_size(*size)
     counted = count_macs(lower(network, NEURON_PASSES), torch.zeros(1, 3, *size))
     found = (encoder_work(config, size) + decoder_work(config, size)).macs
@@ -36,7 +35,7 @@ def test_macs_are_those_of_the_lowered_network(config: ModelConfig, size: tuple[
 
 @pytest.mark.parametrize(("config", "size"), CASES[:1], ids=str)
 def test_weights_are_those_of_the_network(config: ModelConfig, size: tuple[int, int]) -> None:
-    network = DepthAnything(config)
+    network = untrained(config)
     network.fix_size(*size)
     # The position embedding of this size is on the device, not the checkpoint's of 37x37.
     held = sum(p.numel() for p in network.parameters()) - network.encoder.pos_embed.numel()

@@ -26,8 +26,9 @@ from compile.targets.protocols import Limit
 from compile.targets.table import NEURON_PASSES
 from depth.artifact.manifest import ParityNumbers
 from depth.command import guarded
-from tests.networks import DEMO as DEMO_MODEL
-from tests.networks import SIZE, TINY, network
+from depth.store.table import table as targets
+from tests.models import DEMO as DEMO_MODEL
+from tests.models import SIZE, TINY, network
 
 LIMIT = Limit(max_rel=0.1, mean_rel=0.01)
 IMAGES = probes(SIZE)

@@ -21,7 +21,7 @@ from compile.precision.steps import layer_norm, softmax
 from compile.targets.modes import BF16, FP16, FP32, MODES, TF32, Mode, mode_named
 from compile.targets.table import NEURON_PASSES
 from compile.trace import trace
-from tests.networks import SIZE, TINY, TINY_GIANT, network
+from tests.models import SIZE, TINY, TINY_GIANT, network
 
 INFINITY = 0x7F800000
 LARGEST = 0x7F7FFFFF

@@ -14,8 +14,7 @@ from torch import Tensor
 from depth.errors import CheckpointError
 from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.layouts import load_weights, to_ours
-from depth_anything_v2.network import DepthAnything
-from tests.networks import TINY, TINY_GIANT
+from tests.models import TINY, TINY_GIANT, untrained
 
 # Imported where it is used: it takes seconds, in every worker of a test run.
 pytestmark = pytest.mark.skipif(
@@ -82,7 +81,7 @@ def theirs(config: Any, max_depth_m: Optional[float] = None) -> Any:
 )
 def test_the_same_numbers(config: Any, max_depth_m: Optional[float]) -> None:
     reference = theirs(config, max_depth_m)
-    ours = DepthAnything(config, max_depth_m).eval()
+    ours = untrained(config, max_depth_m).eval()
     load_weights(ours, reference.state_dict(), "theirs")
     ours.fix_size(SIZE_PX, SIZE_PX)
     images = torch.randn(1, 3, SIZE_PX, SIZE_PX)
@@ -103,7 +102,7 @@ def vits() -> dict[str, Tensor]:
 
 def problem(state: dict[str, Tensor]) -> str:
     with pytest.raises(CheckpointError) as caught:
-        load_weights(DepthAnything(CONFIGS["vits"]), state, "theirs.safetensors")
+        load_weights(untrained(CONFIGS["vits"]), state, "theirs.safetensors")
     return str(caught.value)
 
 

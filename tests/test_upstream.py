@@ -22,7 +22,7 @@ from depth.weights.checkpoint import read_checkpoint
 from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.dpt import DepthAnythingV2
 from tests.benchmarks.upstream import PHOTOS, prepare, upstream_command
-from tests.networks import ROOT
+from tests.models import ROOT
 
 logger = logging.getLogger(__name__)
 UPSTREAM = os.environ.get("DEPTH_ANYTHING_UPSTREAM")

@@ -12,8 +12,7 @@ from torch import Tensor
 from depth.errors import CheckpointError
 from depth_anything_v2.config import CONFIGS, ModelConfig
 from depth_anything_v2.layouts import load_weights, to_ours
-from depth_anything_v2.network import DepthAnything
-from tests.networks import TINY, TINY_GIANT, to_upstream, weights
+from tests.models import TINY, TINY_GIANT, to_upstream, untrained, weights
 
 UNUSED = {
     "pretrained.mask_token",
@@ -45,25 +44,25 @@ def test_a_vits_checkpoint_has_upstreams_239_tensors(vits: dict[str, Tensor]) ->
 
 def test_our_own_layout_round_trips() -> None:
     ours = weights(TINY)
-    network = DepthAnything(TINY)
+    network = untrained(TINY)
     load_weights(network, ours, "ours.safetensors")
     saved = network.state_dict()
     assert all(torch.equal(saved[name], tensor) for name, tensor in ours.items())
-    load_weights(DepthAnything(TINY), saved, "again")
+    load_weights(untrained(TINY), saved, "again")
 
 
 def test_half_precision_is_widened() -> None:
-    network = DepthAnything(TINY)
+    network = untrained(TINY)
     load_weights(network, {k: v.half() for k, v in weights(TINY).items()}, "half.pth")
     assert {tensor.dtype for tensor in network.state_dict().values()} == {torch.float32}
 
 
 def problem(state: dict[str, Tensor], name: str = "vits") -> str:
-    network = DepthAnything(CONFIGS[name])
-    before = network.decoder.head1.weight.clone()
+    network = untrained(CONFIGS[name])
+    before = network.decoder.reduce.weight.clone()
     with pytest.raises(CheckpointError) as caught:
         load_weights(network, state, "my.pth")
-    assert torch.equal(network.decoder.head1.weight, before)  # all keys or none
+    assert torch.equal(network.decoder.reduce.weight, before)  # all keys or none
     return str(caught.value)
 
 
@@ -122,9 +121,9 @@ def test_another_size_is_recognised(vits: dict[str, Tensor]) -> None:
 
 
 def test_another_position_embedding_is_named_without_a_guess(vits: dict[str, Tensor]) -> None:
-    text = problem({**vits, "encoder.pos_embed": torch.zeros(1, 257, 384)})
+    text = problem({**vits, "encoder.position.pos_embed": torch.zeros(1, 257, 384)})
     assert "looks like" not in text
-    assert "encoder.pos_embed is (1, 257, 384), expected (1, 1370, 384)" in text
+    assert "encoder.position.pos_embed is (1, 257, 384), expected (1, 1370, 384)" in text
 
 
 @pytest.mark.parametrize(

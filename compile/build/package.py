@@ -24,7 +24,6 @@ from depth.artifact.manifest import (
 )
 from depth.artifact.verification import VERIFIED_FILE
 from depth.errors import ArtifactError
-from depth.files import sha256_bytes
 
 _SCRATCH = ".building-"
 
@@ -32,15 +31,13 @@ _SCRATCH = ".building-"
 def package(folder: Path, manifest: Manifest, out: Path) -> Path:
     """Write the manifest into `folder` and rename it into `out`; returns the new folder.
 
-    The name ends with the manifest's hash, so a folder of that name already there is the same
+    The name ends with the artifact's identity, so a folder of that name already there is the same
     artifact. It is kept unless it is damaged, and gets the new reports, which may tell of other
     photographs, unless they tell of a measurement on the device. Raises ArtifactError if what was
     written cannot be read back.
     """
-    data = dump_manifest(manifest)
-    (folder / MANIFEST).write_bytes(data)
-    read_artifact(folder)
-    identity = sha256_bytes(data)
+    (folder / MANIFEST).write_bytes(dump_manifest(manifest))
+    identity = read_artifact(folder).identity
     final = out / folder_name(manifest, identity)
     if final.exists() and not is_whole(final):
         final.rename(folder.with_name("damaged"))

@@ -9,15 +9,9 @@ import torch
 from torch import Tensor, nn
 
 
-class Attend(nn.Module):
-    """Every query with every key at once: logits [B,K,N,N]."""
-
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # 3 x [B,K,N,D/K] -> the same
-        return (q @ k.transpose(-2, -1)).softmax(dim=-1) @ v
-
-
 class AttendInBlocks(nn.Module):
-    """The queries in slices of fixed length, so that fewer logits are alive at a time.
+    """In the place of `Attend`: the queries in slices of fixed length, so that fewer logits are
+    alive at a time.
 
     Exact: softmax is along the keys, and every slice sees all of them.
     """

@@ -8,14 +8,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Callable, Union
+from typing import Callable
 
 import torch
 
 from compile.lowering import rewrites
-from compile.lowering.network import OpenNetwork
 from depth.errors import InputError
-from depth_anything_v2.network import DepthAnything
+from depth.network.base import Network
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Pass:
     name: str
     summary: str  # what holds after it
     why: str  # what is known of NeuronCore v1, or expected of it
-    apply: Callable[[OpenNetwork, str], None]
+    apply: Callable[[Network, str], None]
     forms: tuple[str, ...] = ()  # the first one is the default
 
 
@@ -88,18 +87,38 @@ def with_forms(passes: Sequence[str], forms: Sequence[str]) -> tuple[str, ...]:
     return tuple(chosen.values())
 
 
-def lower(network: Union[DepthAnything, OpenNetwork], passes: Sequence[str]) -> OpenNetwork:
-    """A rewritten copy of the network at its current size, [B,3,H,W] -> [B,H,W], in eval mode.
+def lower(network: Network, passes: Sequence[str]) -> Network:
+    """A rewritten copy of the network at its fixed size, in eval mode and without gradients.
 
     The passes are applied in the order of `PASSES`, however they are listed. With `normalisation`
-    the input is RGB 0..255 in float32. Raises InputError if a pass or a form does not exist, is
-    asked for twice or was applied before.
+    the input is RGB 0..255 in float32. Raises InputError if the network has no size, or a pass or
+    a form does not exist, is asked for twice or was applied before.
     """
     chosen = asked(passes)
-    opened = _opened(copy.deepcopy(network))
+    lowered = copied(network)
     for row, form in chosen:
-        _apply(opened, row, form)
-    return opened.eval().requires_grad_(False)
+        apply(lowered, row, form)
+    return lowered
+
+
+def copied(network: Network) -> Network:
+    """A copy to be rewritten, in eval mode and without gradients. Raises InputError as `lower`."""
+    network.fixed_size  # noqa: B018 - raises
+    return copy.deepcopy(network).eval().requires_grad_(False)
+
+
+def apply(lowered: Network, row: Pass, form: str) -> None:
+    """One pass, in place. Raises InputError if it was applied before."""
+    if row.name in {done.partition("=")[0] for done in lowered.passes}:
+        raise InputError(f"lowering pass {row.name!r} was applied to this network before")
+    with torch.no_grad():
+        row.apply(lowered, form)
+    lowered.passes = (*lowered.passes, label(row, form))
+
+
+def label(row: Pass, form: str) -> str:
+    """As a pass is asked for: "resize=matmul"."""
+    return f"{row.name}={form}" if form else row.name
 
 
 def asked(passes: Sequence[str]) -> list[tuple[Pass, str]]:
@@ -122,19 +141,3 @@ def asked(passes: Sequence[str]) -> list[tuple[Pass, str]]:
             raise InputError(f"lowering pass {name!r} is asked for twice")
         found[name] = form or "".join(forms[:1])
     return [(row, found[name]) for name, row in PASSES.items() if name in found]
-
-
-def _opened(network: Union[DepthAnything, OpenNetwork]) -> OpenNetwork:
-    return network if isinstance(network, OpenNetwork) else OpenNetwork(network)
-
-
-def _apply(opened: OpenNetwork, row: Pass, form: str) -> None:
-    if row.name in {done.partition("=")[0] for done in opened.passes}:
-        raise InputError(f"lowering pass {row.name!r} was applied to this network before")
-    with torch.no_grad():
-        row.apply(opened, form)
-    opened.passes = (*opened.passes, _label(row, form))
-
-
-def _label(row: Pass, form: str) -> str:
-    return f"{row.name}={form}" if form else row.name

@@ -1,4 +1,4 @@
-"""Image to patch tokens, as a convolution or as one matrix product.
+"""Image to patch tokens as one matrix product.
 
 Shapes: B batch | H W pixels | h w patch grid | D width
 """
@@ -8,35 +8,27 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depth.family import PATCH_PX
+from depth.network.vit import PatchConvolution
 
 
-class PatchEmbed(nn.Module):
-    """Weight and bias of either form; channels are the second axis of the weight, or lead it."""
+class PatchMatmul(nn.Linear):
+    """In the place of `PatchConvolution`: the same sums as one product over 3*14*14 values.
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        super().__init__()
-        self.weight, self.bias = weight, bias
+    Weight [D,588].
+    """
 
+    def __init__(self, convolution: PatchConvolution) -> None:
+        weight = convolution.weight
+        super().__init__(weight[0].numel(), len(weight), device="meta")  # its values go at once
+        self.weight = nn.Parameter(weight.flatten(1), requires_grad=False)
+        self.bias = convolution.bias  # type: ignore[assignment]
+        self.patch_px = convolution.patch_px
 
-class PatchConvolution(PatchEmbed):
-    """Kernel and stride of one patch. Weight [D,3,14,14]."""
-
-    def forward(self, images: Tensor) -> Tensor:  # [B,3,H,W] -> [B,h*w,D]
-        tokens = F.conv2d(images, self.weight, self.bias, stride=PATCH_PX)
-        return tokens.flatten(2).transpose(1, 2)
-
-
-class PatchMatmul(PatchEmbed):
-    """The same sums as one product over 3*14*14 values. Weight [D,588]."""
-
-    def __init__(self, weight: Tensor, bias: Tensor, grid: tuple[int, int]) -> None:
-        super().__init__(weight, bias)
-        self.grid = grid
-
-    def forward(self, images: Tensor) -> Tensor:  # [B,3,H,W] -> [B,h*w,D]
-        h, w = self.grid
+    def forward(  # type: ignore[override]
+        self, images: Tensor, h: int, w: int
+    ) -> Tensor:  # [B,3,H,W] -> [B,h*w,D]
+        side = self.patch_px
         # Two transpositions of rank 4 do what one permutation of rank 6 would.
-        rows = images.reshape(-1, 3, h, PATCH_PX * w * PATCH_PX).transpose(1, 2)
-        cells = rows.reshape(-1, 3 * PATCH_PX, w, PATCH_PX).transpose(1, 2)  # [B*h,w,42,14]
-        return F.linear(cells.reshape(-1, h * w, 3 * PATCH_PX**2), self.weight, self.bias)
+        rows = images.reshape(-1, 3, h, side * w * side).transpose(1, 2)
+        cells = rows.reshape(-1, 3 * side, w, side).transpose(1, 2)  # [B*h,w,3*side,side]
+        return F.linear(cells.reshape(-1, h * w, 3 * side**2), self.weight, self.bias)

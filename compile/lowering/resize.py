@@ -1,4 +1,4 @@
-"""Bilinear resizing with aligned corners: torch's own, and two exact forms made of products.
+"""Bilinear resizing with aligned corners in two exact forms made of products.
 
 Shapes: B batch | C channels | H W before | H' W' after
 """
@@ -9,32 +9,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depth.network.dpt import upsample
+from depth.network.dpt import Interpolate
+
+Size = tuple[int, int]  # (height, width)
 
 
-class Resize(nn.Module):
-    """From one fixed (height, width) to another."""
-
-    def __init__(self, in_size: tuple[int, int], out_size: tuple[int, int]) -> None:
-        super().__init__()
-        self.in_size, self.out_size = in_size, out_size
-
-
-class Interpolate(Resize):
-    """torch's own operator."""
-
-    def forward(self, x: Tensor) -> Tensor:  # [B,C,H,W] -> [B,C,H',W']
-        return upsample(x, self.out_size)
-
-
-class ProductResize(Resize):
-    """Holds the two constant matrices and the order that costs less."""
+class ProductResize(nn.Module):
+    """In the place of `Interpolate`, from one fixed size to another: holds the two constant
+    matrices and the order that costs less.
+    """
 
     rows: Tensor
     columns: Tensor
 
-    def __init__(self, in_size: tuple[int, int], out_size: tuple[int, int]) -> None:
-        super().__init__(in_size, out_size)
+    def __init__(self, in_size: Size, out_size: Size) -> None:
+        super().__init__()
         (h, w), (height, width) = in_size, out_size
         self.register_buffer("rows", interpolation(h, height))
         self.register_buffer("columns", interpolation(w, width))
@@ -47,11 +36,11 @@ class ProductResize(Resize):
 class MatmulResize(ProductResize):
     """rows @ x @ columns^T, channel by channel."""
 
-    def __init__(self, in_size: tuple[int, int], out_size: tuple[int, int]) -> None:
+    def __init__(self, in_size: Size, out_size: Size) -> None:
         super().__init__(in_size, out_size)
         self.columns = self.columns.t().contiguous()
 
-    def forward(self, x: Tensor) -> Tensor:  # [B,C,H,W] -> [B,C,H',W']
+    def forward(self, x: Tensor, size: Size) -> Tensor:  # noqa: ARG002 - [B,C,H,W] -> [B,C,H',W']
         if self.columns_first:
             return self.rows @ (x @ self.columns)
         return (self.rows @ x) @ self.columns
@@ -60,12 +49,12 @@ class MatmulResize(ProductResize):
 class ConvolutionResize(ProductResize):
     """The same products as 1x1 convolutions, the resized axis in the place of the channels."""
 
-    def __init__(self, in_size: tuple[int, int], out_size: tuple[int, int]) -> None:
+    def __init__(self, in_size: Size, out_size: Size) -> None:
         super().__init__(in_size, out_size)
         self.rows = self.rows[:, :, None, None]
         self.columns = self.columns[:, :, None, None]
 
-    def forward(self, x: Tensor) -> Tensor:  # [B,C,H,W] -> [B,C,H',W']
+    def forward(self, x: Tensor, size: Size) -> Tensor:  # noqa: ARG002 - [B,C,H,W] -> [B,C,H',W']
         if self.columns_first:
             x = F.conv2d(x.transpose(1, 3), self.columns)  # [B,W',H,C]
             x = F.conv2d(x.transpose(1, 2), self.rows)  # [B,H',W',C]
@@ -82,4 +71,5 @@ def interpolation(before: int, after: int) -> Tensor:
     samples in float32, and not in the same way in every release.
     """
     units = torch.eye(before)[None, None]  # [1,1,before,before]
-    return upsample(units, (after, before))[0, 0]
+    resized: Tensor = Interpolate()(units, (after, before))
+    return resized[0, 0]

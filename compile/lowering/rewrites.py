@@ -1,94 +1,127 @@
-"""The passes themselves. Each rewrites an open network in place, exactly up to float32 rounding.
+"""The passes themselves. Each replaces modules of one type in place, exact to float32 rounding.
 
+A pass knows the blocks of depth/network and no network; what is not made of them stays as it is.
 Constants are computed in float64 and rounded once.
 """
 
 from __future__ import annotations
 
-from typing import Union
+from typing import TypeVar, Union
 
 import torch
 from torch import Tensor, nn
 
 from compile.lowering.attention import AttendInBlocks
-from compile.lowering.network import ChannelGain, OpenBlock, OpenNetwork
-from compile.lowering.patches import PatchConvolution, PatchMatmul
-from compile.lowering.position import FixedPosition
-from compile.lowering.resize import ConvolutionResize, Interpolate, MatmulResize, ProductResize
+from compile.lowering.calls import calls
+from compile.lowering.patches import PatchMatmul
+from compile.lowering.resize import ConvolutionResize, MatmulResize, ProductResize
+from depth.artifact.steps import Normalise
 from depth.errors import InputError
-from depth.network.vit import Mlp, SwiGlu
-from depth.preprocess import MEAN, STD
+from depth.network.base import Network
+from depth.network.dpt import Interpolate
+from depth.network.position import FixedPosition, ResampledPosition
+from depth.network.vit import Attend, Attention, Block, LayerScale, PatchConvolution, Scale
 
 RESIZES: dict[str, type[ProductResize]] = {"matmul": MatmulResize, "conv1x1": ConvolutionResize}
 
+Patches = Union[PatchConvolution, PatchMatmul]
+Kind = TypeVar("Kind", bound=nn.Module)
 
-def fix_position(network: OpenNetwork, _form: str) -> None:
-    network.encoder.position = FixedPosition(network.encoder.position())
+
+def fix_position(network: Network, _form: str) -> None:
+    seen = calls(network)
+    for path, position in _found(network, ResampledPosition):
+        _replace(network, path, FixedPosition(position(*seen[path].arguments)))
+    for path, fixed in _found(network, FixedPosition):  # without the weights that it was made of
+        _replace(network, path, FixedPosition(fixed.constant))
 
 
-def fold_normalisation(network: OpenNetwork, _form: str) -> None:
-    embed = network.encoder.patch_embed
-    weight = embed.weight.double().reshape(len(embed.weight), len(STD), -1)  # [D,3,14*14]
-    mean, std = (torch.tensor(v, dtype=torch.float64)[:, None].to(weight) for v in (MEAN, STD))
+def fold_normalisation(network: Network, _form: str) -> None:
+    step = next((s for s in network.model.before if isinstance(s, Normalise)), None)
+    embeds: list[Patches] = [*_parts(network, PatchConvolution), *_parts(network, PatchMatmul)]
+    if step is None or not embeds:
+        raise InputError(
+            f"lowering pass 'normalisation': {network.model.name} has no patches that a "
+            "normalisation could become part of"
+        )
+    for embed in embeds:
+        _fold_into(embed, step)
+
+
+def multiply_patches(network: Network, _form: str) -> None:
+    for path, convolution in _found(network, PatchConvolution):
+        _replace(network, path, PatchMatmul(convolution))
+
+
+def fold_attention_scale(network: Network, _form: str) -> None:
+    for attention in _parts(network, Attention):
+        if isinstance(attention.scale, Scale):
+            qkv = attention.qkv
+            gain = torch.ones(len(qkv.weight), dtype=torch.float64, device=qkv.weight.device)
+            gain[: len(gain) // 3] = attention.scale.factor  # the rows that make q
+            _scale_rows(qkv, gain)
+            attention.scale = nn.Identity()
+
+
+def fold_layer_scale(network: Network, _form: str) -> None:
+    for block in _parts(network, Block):
+        block.scale1 = _folded(block.scale1, block.attn.proj)
+        block.scale2 = _folded(block.scale2, block.mlp.last)
+
+
+def multiply_resizes(network: Network, form: str) -> None:
+    seen = calls(network)
+    for path, _ in _found(network, Interpolate):
+        _, _, height, width = seen[path].shape(0)
+        _replace(network, path, RESIZES[form]((height, width), seen[path].arguments[1]))
+
+
+def slice_attention(network: Network, form: str) -> None:
+    count, seen = int(form), calls(network)
+    for path, _ in _found(network, Attend):
+        tokens = seen[path].shape(0)[2]
+        if count > tokens:
+            raise InputError(f"attention_blocks={count}: there are {tokens} tokens only")
+        _replace(network, path, AttendInBlocks(tokens, count))
+
+
+def _found(network: Network, kind: type[Kind]) -> list[tuple[str, Kind]]:
+    return [(path, part) for path, part in network.named_modules() if isinstance(part, kind)]
+
+
+def _parts(network: Network, kind: type[Kind]) -> list[Kind]:
+    return [part for _, part in _found(network, kind)]
+
+
+def _replace(network: Network, path: str, part: nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    setattr(network.get_submodule(parent), name, part)
+
+
+def _fold_into(embed: Patches, step: Normalise) -> None:
+    weight = embed.weight.double().reshape(len(embed.weight), len(step.std), -1)  # [D,3,14*14]
+    mean, std = (
+        torch.tensor(v, dtype=torch.float64)[:, None].to(weight) for v in (step.mean, step.std)
+    )
     shift = (weight * (mean / std)).sum(dim=(1, 2))
     embed.weight = _parameter((weight / (255 * std)).reshape(embed.weight.shape))
-    embed.bias = _parameter(embed.bias.double() - shift)
-
-
-def multiply_patches(network: OpenNetwork, _form: str) -> None:
-    embed = network.encoder.patch_embed
-    if isinstance(embed, PatchConvolution):
-        weight = _parameter(embed.weight.flatten(1))
-        network.encoder.patch_embed = PatchMatmul(weight, embed.bias, network.grid)
-
-
-def fold_attention_scale(network: OpenNetwork, _form: str) -> None:
-    for block in blocks(network):
-        qkv = block.attn.qkv
-        gain = torch.ones(len(qkv.weight), dtype=torch.float64, device=qkv.weight.device)
-        gain[: len(gain) // 3] = block.attn.head_dim**-0.5  # the rows that make q
-        _scale_rows(qkv, gain)
-        block.attn.scale = nn.Identity()
-
-
-def fold_layer_scale(network: OpenNetwork, _form: str) -> None:
-    for block in blocks(network):
-        block.gain1 = _folded(block.gain1, block.attn.proj)
-        block.gain2 = _folded(block.gain2, _last(block.mlp))
-
-
-def multiply_resizes(network: OpenNetwork, form: str) -> None:
-    for parent in list(network.decoder.modules()):
-        for name, part in list(parent.named_children()):
-            if isinstance(part, Interpolate):
-                setattr(parent, name, RESIZES[form](part.in_size, part.out_size))
-
-
-def slice_attention(network: OpenNetwork, form: str) -> None:
-    count = int(form)
-    for block in blocks(network):
-        if count > block.attn.tokens:
-            raise InputError(f"attention_blocks={count}: there are {block.attn.tokens} tokens only")
-        block.attn.attend = AttendInBlocks(block.attn.tokens, count)
-
-
-def blocks(network: OpenNetwork) -> list[OpenBlock]:
-    return [block for block in network.encoder.blocks if isinstance(block, OpenBlock)]
-
-
-def _last(mlp: Union[Mlp, SwiGlu]) -> nn.Linear:
-    return mlp.w3 if isinstance(mlp, SwiGlu) else mlp.fc2
+    embed.bias = _parameter(_bias(embed).double() - shift)
 
 
 def _folded(gain: nn.Module, linear: nn.Linear) -> nn.Module:
-    if isinstance(gain, ChannelGain):
-        _scale_rows(linear, gain.factor)
+    if isinstance(gain, LayerScale):
+        _scale_rows(linear, gain.gamma)
     return nn.Identity()
 
 
 def _scale_rows(linear: nn.Linear, gain: Tensor) -> None:
     linear.weight = _parameter(linear.weight.double() * gain.double()[:, None])
     linear.bias = _parameter(linear.bias.double() * gain.double())
+
+
+def _bias(layer: Union[nn.Linear, nn.Conv2d]) -> Tensor:
+    bias: Tensor = layer.bias  # type: ignore[assignment]
+    return bias
 
 
 def _parameter(values: Tensor) -> nn.Parameter:

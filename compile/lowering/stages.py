@@ -1,43 +1,20 @@
-"""Encoder and decoder as programs of their own.
-
-Shapes: B batch | H W pixels | h w patch grid | D width
-"""
+"""The stages of a network as programs of their own."""
 
 from __future__ import annotations
 
-from typing import Union
+from torch import nn
 
-import torch
-from torch import Tensor, nn
-
-from compile.lowering.network import OpenNetwork
-from depth_anything_v2.network import DepthAnything
-
-TAPS = 4  # token maps that the decoder reads
+from depth.errors import InputError
+from depth.family import Stage
+from depth.network.base import Network
 
 
-class EncoderStage(nn.Module):
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
+def split(network: Network) -> list[tuple[Stage, nn.Module]]:
+    """The stages of a network at its fixed size, first to last, each with its module.
 
-    def forward(self, images: Tensor) -> Tensor:  # [B,3,H,W] -> [B,h*w,4*D]
-        return torch.cat(self.encoder(images), dim=2)
-
-
-class DecoderStage(nn.Module):
-    def __init__(self, decoder: nn.Module) -> None:
-        super().__init__()
-        self.decoder = decoder
-
-    def forward(self, tokens: Tensor) -> Tensor:  # [B,h*w,4*D] -> [B,H,W]
-        return self.decoder(tokens.chunk(TAPS, dim=2))
-
-
-def split(network: Union[DepthAnything, OpenNetwork]) -> tuple[nn.Module, nn.Module]:
-    """Encoder [B,3,H,W] -> [B,h*w,4*D] and decoder [B,h*w,4*D] -> [B,H,W].
-
-    The four token maps lie side by side, so that one tensor goes from one program to the other.
-    The stages share their weights with the network.
+    The modules share their weights with the network; tensors go from one to the next by the names
+    of the stages' ports. Raises InputError if the network is not divided.
     """
-    return EncoderStage(network.encoder), DecoderStage(network.decoder)
+    if not network.model.split:
+        raise InputError(f"{network.model.name} is one program: it has no stages to split into")
+    return [(stage, network.stage(stage.name)) for stage in network.model.split]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-
-from compile.lowering.network import OpenNetwork
-from compile.lowering.position import ResampledPosition
-from depth_anything_v2.network import DepthAnything
+from compile.lowering.passes import copied
+from depth.network.base import Network
+from depth.network.position import unsettle
 
 
-def stock(network: DepthAnything) -> OpenNetwork:
+def stock(network: Network) -> Network:
     """A copy that resamples its position embedding in forward, with nothing folded.
 
     Its numbers are the network's own; its graph holds what the passes remove.
     """
-    copied = copy.deepcopy(network)
-    opened = OpenNetwork(copied)
-    encoder = copied.encoder
-    opened.encoder.position = ResampledPosition(encoder.pos_embed, encoder.cls_token, opened.grid)
-    return opened.eval().requires_grad_(False)
+    published = copied(network)
+    unsettle(published)
+    return published

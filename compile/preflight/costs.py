@@ -1,17 +1,16 @@
-"""costs."""
+"""What each lowering pass adds to a network, counted on shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Union
 
 import torch
 
-from compile.lowering.network import OpenNetwork
-from compile.lowering.passes import _apply, _label, _opened, asked
-from compile.macs import count_macs, without_values
-from depth_anything_v2.network import DepthAnything
+from compile.lowering.passes import apply, asked, copied, label
+from compile.macs import count_macs
+from compile.shapes_only import without_values
+from depth.network.base import Network
 
 
 @dataclass(frozen=True)
@@ -33,21 +32,23 @@ class Costs:
         return 100 * sum(cost.macs for cost in self.passes) / self.macs_before
 
 
-def costs(network: Union[DepthAnything, OpenNetwork], passes: Sequence[str]) -> Costs:
-    """What each pass adds at the network's current size. Counted on shapes; no weights needed."""
+def costs(network: Network, passes: Sequence[str]) -> Costs:
+    """What each pass adds at the network's fixed size. Counted on shapes; no weights needed."""
     chosen = asked(passes)
-    opened = _opened(without_values(network))
-    example = torch.empty(1, 3, *opened.size)
-    before = macs, held = sum(count_macs(opened, example).values()), _constant_bytes(opened)
+    lowered = copied(without_values(network))
+    before = macs, held = _counted(lowered)
     found = []
     for row, form in chosen:
-        _apply(opened, row, form)
-        now = sum(count_macs(opened, example).values()), _constant_bytes(opened)
-        found.append(PassCost(_label(row, form), now[0] - macs, now[1] - held))
+        apply(lowered, row, form)
+        now = _counted(lowered)
+        found.append(PassCost(label(row, form), now[0] - macs, now[1] - held))
         macs, held = now
     return Costs(before[0], tuple(found))
 
 
-def _constant_bytes(network: OpenNetwork) -> int:
+def _counted(network: Network) -> tuple[int, int]:
+    """Multiply-accumulates, and bytes of weights and constants."""
     tensors = [*network.parameters(), *network.buffers()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    held = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    example = torch.empty(1, 3, *network.fixed_size, device="meta")
+    return sum(count_macs(network, example).values()), held

@@ -58,6 +58,7 @@ def parse_header(data: bytes) -> ImageHeader:
 
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
 _SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
+_EXIF = b"Exif\0\0"  # before a block in JPEG, and in some WebP files
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BETWEEN_SCANS = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])", re.DOTALL)
@@ -66,13 +67,17 @@ _JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 
 
 def _jpeg(data: bytes) -> ImageHeader:
-    frame = b""
+    frame = exif = b""
     orientation = None
     for marker, start, end in _jpeg_segments(data):
         if marker in _FRAMES and not frame:
             frame = data[start:end]
-        elif marker == _APP1 and orientation is None:  # OpenCV looks into the first one only
-            orientation = exif_orientation(data[start + 6 : end])
+        elif marker == _APP1:
+            block = data[start + 6 : end]
+            if orientation is None:  # OpenCV looks into the first one only
+                orientation = exif_orientation(block)
+            if not exif and data[start : start + 6] == _EXIF:
+                exif = block
     if not frame:
         raise ImageError("damaged: no frame header before the first scan")
     if data.rfind(b"\xff\xd9", end) < 0:
@@ -86,7 +91,7 @@ def _jpeg(data: bytes) -> ImageHeader:
         )
     mode = _JPEG_MODES[components]
     notes = {CMYK_CONVERTED: mode == "CMYK"}
-    return checked_header((width, height), ("JPEG", mode), orientation or 1, notes)
+    return checked_header((width, height), ("JPEG", mode), orientation or 1, notes, exif)
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -139,20 +144,21 @@ def _webp(data: bytes) -> ImageHeader:
         alpha = bool(bits >> 28 & 1)
     else:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
-    turned = _webp_orientation(data) if kind == b"VP8X" else 1
+    exif = _webp_exif(data) if kind == b"VP8X" else b""
+    turned = exif_orientation(exif)
     notes = {
         ALPHA_IGNORED: alpha,
         FIRST_FRAME: animated,
         f"EXIF orientation {turned} not applied: OpenCV ignores it in WebP files": turned != 1,
     }
-    return checked_header((width, height), ("WebP", "RGBA" if alpha else "RGB"), 1, notes)
+    return checked_header((width, height), ("WebP", "RGBA" if alpha else "RGB"), 1, notes, exif)
 
 
 def _u24(data: bytes, position: int) -> int:
     return int.from_bytes(data[position : position + 3], "little")
 
 
-def _webp_orientation(data: bytes) -> int:
+def _webp_exif(data: bytes) -> bytes:
     position = 12
     for _ in range(MAX_PARTS):
         if position + 8 > len(data):
@@ -160,9 +166,9 @@ def _webp_orientation(data: bytes) -> int:
         kind, length = struct.unpack_from("<4sI", data, position)
         if kind == b"EXIF":
             block = data[position + 8 : position + 8 + length]
-            return exif_orientation(block[6:] if block.startswith(b"Exif\0\0") else block)
+            return block[len(_EXIF) :] if block.startswith(_EXIF) else block
         position += 8 + length + length % 2
-    return 1
+    return b""
 
 
 # BMP: BITMAPFILEHEADER and the DIB headers that follow it
@@ -222,7 +228,7 @@ def _tiff(data: bytes) -> ImageHeader:
     }
     kind = ("TIFF", named_mode(mode + "A" * alpha, bits))
     orientation = orientation if 1 <= orientation <= 8 else 1
-    return checked_header(size, kind, orientation, notes)
+    return checked_header(size, kind, orientation, notes, data)  # its EXIF is a part of it
 
 
 def _check_tiles(page: TiffDirectory, size: tuple[int, int], sample: tuple[int, int]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Optional
 
 from depth.errors import ImageError
+from depth.images.exif import exif_focal_px
 
 MAX_PIXELS = 100_000_000  # 300 MB as uint8 BGR
 
@@ -30,14 +32,20 @@ class ImageHeader:
     mode: str  # as stored: "L", "LA", "P", "RGB", "RGBA", "CMYK", "1"; 16-bit: "L;16", ...
     orientation: int  # EXIF orientation 1..8 that decoding applies; 1 is upright
     notes: tuple[str, ...] = ()
+    focal_px: Optional[float] = None  # focal length by its EXIF, in px of the whole image
 
 
 def checked_header(
-    size: tuple[int, int], kind: tuple[str, str], orientation: int, notes: dict[str, bool]
+    size: tuple[int, int],
+    kind: tuple[str, str],
+    orientation: int,
+    notes: dict[str, bool],
+    exif: bytes = b"",
 ) -> ImageHeader:
     """The header of an image stored as (width, height) px, of (format, mode).
 
-    Keeps the notes that apply. Raises ImageError for a size that is not accepted.
+    Keeps the notes that apply. `exif` is the file's EXIF block. Raises ImageError for a size that
+    is not accepted.
     """
     width, height = size
     if width < 1 or height < 1:
@@ -47,10 +55,11 @@ def checked_header(
             f"{width}x{height} px is too large: the limit is {MAX_PIXELS // 1_000_000} megapixels; "
             "reduce it first"
         )
+    focal_px = exif_focal_px(exif, width, height)
     if orientation >= 5:  # a quarter turn
         width, height = height, width
     present = tuple(note for note, applies in notes.items() if applies)
-    return ImageHeader(width, height, *kind, orientation, present)
+    return ImageHeader(width, height, *kind, orientation, present, focal_px)
 
 
 def named_mode(base: str, bits: int) -> str:

@@ -59,8 +59,9 @@ def read_png(data: bytes) -> ImageHeader:
         SIXTEEN_BIT: bits == 16,
         FIRST_FRAME: frames > 1,
     }
-    orientation = exif_orientation(bytes(chunks.get(b"eXIf", b"")))
-    return checked_header((width, height), ("PNG", named_mode(mode, bits)), orientation, notes)
+    exif = bytes(chunks.get(b"eXIf", b""))
+    kind = ("PNG", named_mode(mode, bits))
+    return checked_header((width, height), kind, exif_orientation(exif), notes, exif)
 
 
 def without_animation(data: bytes) -> bytes:

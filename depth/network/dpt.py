@@ -1,23 +1,35 @@
-"""DPT decoder: four token maps in, one depth map out, at one fixed size.
+"""DPT decoder: four token maps in, one map or several out.
 
 Ranftl et al., "Vision Transformers for Dense Prediction", 2021.
 
-Shapes: B batch | h w patch grid | D encoder width | C decoder width
-        stages 0..3 = strides 3.5, 7, 14, 28 px
+No block keeps a size: the patch grid comes with each call, as plain ints. Each step that another
+may replace is a module, and its replacement takes the same arguments.
+
+Shapes: B batch | H W pixels | h w patch grid | D encoder width | C decoder width
+        stages 0..3 = a quarter, a half, one and two patches per cell
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Optional
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depth.family import NATIVE_GRID, PATCH_PX
-from depth_anything_v2.config import ModelConfig
+HEAD_DIM = 32
+
+
+class Interpolate(nn.Module):
+    """Bilinear, corners aligned, to a (height, width)."""
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:  # [B,C,.,.] -> [B,C,*size]
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=True)
 
 
 class ResidualUnit(nn.Module):
+    """Two convolutions beside a shortcut."""
+
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(dim, dim, 3, padding=1)
@@ -32,67 +44,125 @@ class Fusion(nn.Module):
 
     def __init__(self, dim: int, has_skip: bool) -> None:
         super().__init__()
-        self.out_size = (0, 0)  # set by Decoder.fix_size
         self.skip_unit = ResidualUnit(dim) if has_skip else None
         self.unit = ResidualUnit(dim)
+        self.upsample: nn.Module = Interpolate()
         self.project = nn.Conv2d(dim, dim, 1)
 
-    def forward(self, x: Tensor, skip: Optional[Tensor] = None) -> Tensor:
+    def forward(self, x: Tensor, size: tuple[int, int], skip: Optional[Tensor] = None) -> Tensor:
         if self.skip_unit is not None:
             x = x + self.skip_unit(skip)
-        return self.project(upsample(self.unit(x), self.out_size))
+        return self.project(self.upsample(self.unit(x), size))
 
 
-class Decoder(nn.Module):
-    """Four token maps to one depth map: inverse depth >= 0, or metres if `max_depth_m` is given."""
+class Pyramid(nn.Module):
+    """Four token maps become four pictures of one width, a stage each."""
 
-    def __init__(self, config: ModelConfig, max_depth_m: Optional[float] = None) -> None:
+    def __init__(self, embed_dim: int, dim: int, stage_dims: Sequence[int]) -> None:
         super().__init__()
-        dim, dims = config.decoder_dim, config.stage_dims
-        self.embed_dim = config.embed_dim
-        self.max_depth_m = max_depth_m
-        self.project = nn.ModuleList([nn.Conv2d(config.embed_dim, d, 1) for d in dims])
+        self.embed_dim = embed_dim
+        first, second, _, last = stage_dims
+        self.project = nn.ModuleList([nn.Conv2d(embed_dim, d, 1) for d in stage_dims])
         self.resize = nn.ModuleList(
             [
-                nn.ConvTranspose2d(dims[0], dims[0], 4, stride=4),
-                nn.ConvTranspose2d(dims[1], dims[1], 2, stride=2),
+                nn.ConvTranspose2d(first, first, 4, stride=4),
+                nn.ConvTranspose2d(second, second, 2, stride=2),
                 nn.Identity(),
-                nn.Conv2d(dims[3], dims[3], 3, stride=2, padding=1),
+                nn.Conv2d(last, last, 3, stride=2, padding=1),
             ]
         )
-        self.adapt = nn.ModuleList([nn.Conv2d(d, dim, 3, padding=1, bias=False) for d in dims])
+        self.adapt = nn.ModuleList(
+            [nn.Conv2d(d, dim, 3, padding=1, bias=False) for d in stage_dims]
+        )
+
+    def forward(self, features: Sequence[Tensor], h: int, w: int) -> list[Tensor]:
+        """4 x [B,h*w,D] -> 4 x [B,C,.,.], the finest first."""
+        return [self._stage(i, tokens, h, w) for i, tokens in enumerate(features)]
+
+    def _stage(self, i: int, tokens: Tensor, h: int, w: int) -> Tensor:
+        grid = tokens.transpose(1, 2).reshape(-1, self.embed_dim, h, w)
+        return self.adapt[i](self.resize[i](self.project[i](grid)))
+
+
+class Merge(nn.Module):
+    """Four pictures of a pyramid become one, from the coarsest to the finest."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
         self.fuse3 = Fusion(dim, has_skip=False)
         self.fuse2 = Fusion(dim, has_skip=True)
         self.fuse1 = Fusion(dim, has_skip=True)
         self.fuse0 = Fusion(dim, has_skip=True)
-        self.head1 = nn.Conv2d(dim, dim // 2, 3, padding=1)
-        self.head2 = nn.Conv2d(dim // 2, 32, 3, padding=1)
-        self.head3 = nn.Conv2d(32, 1, 1)
-        self.fix_size(NATIVE_GRID, NATIVE_GRID)
 
-    def fix_size(self, h: int, w: int) -> None:
-        """Settle every size for an h x w patch grid."""
-        self.grid = (h, w)
-        self.out_size = (h * PATCH_PX, w * PATCH_PX)
-        for factor, fuse in ((1, self.fuse3), (2, self.fuse2), (4, self.fuse1), (8, self.fuse0)):
-            fuse.out_size = (factor * h, factor * w)
-
-    def forward(self, features: list[Tensor]) -> Tensor:  # 4 x [B,h*w,D] -> [B,H,W]
-        s0, s1, s2, s3 = (self._stage(i, f) for i, f in enumerate(features))
-        x = self.fuse3(s3)  # stride 28 -> 14
-        x = self.fuse2(x, s2)  # 14 -> 7
-        x = self.fuse1(x, s1)  # 7 -> 3.5
-        x = self.fuse0(x, s0)  # 3.5 -> 1.75
-        x = upsample(self.head1(x), self.out_size)
-        return self._depth(self.head3(F.relu(self.head2(x)))).squeeze(1)
-
-    def _stage(self, i: int, tokens: Tensor) -> Tensor:  # [B,h*w,D] -> [B,C,.,.]
-        grid = tokens.transpose(1, 2).reshape(-1, self.embed_dim, *self.grid)
-        return self.adapt[i](self.resize[i](self.project[i](grid)))
-
-    def _depth(self, x: Tensor) -> Tensor:
-        return F.relu(x) if self.max_depth_m is None else x.sigmoid() * self.max_depth_m
+    def forward(self, stages: Sequence[Tensor], h: int, w: int) -> Tensor:  # -> [B,C,8h,8w]
+        s0, s1, s2, s3 = stages
+        x = self.fuse3(s3, (h, w))
+        x = self.fuse2(x, (2 * h, 2 * w), s2)
+        x = self.fuse1(x, (4 * h, 4 * w), s1)
+        return self.fuse0(x, (8 * h, 8 * w), s0)
 
 
-def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=True)
+class Exp(nn.Module):
+    """e to the power of each value."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.exp()
+
+
+class SigmoidTo(nn.Module):
+    """From 0 to `largest`."""
+
+    def __init__(self, largest: float) -> None:
+        super().__init__()
+        self.largest = largest
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sigmoid() * self.largest
+
+
+class Head(nn.Module):
+    """A picture of features becomes a map of values, which `activation` brings into its range."""
+
+    def __init__(self, dim: int, activation: nn.Module) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(dim, HEAD_DIM, 3, padding=1)
+        self.conv2 = nn.Conv2d(HEAD_DIM, 1, 1)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:  # [B,C/2,H,W] -> [B,H,W]
+        return self.activation(self.conv2(F.relu(self.conv1(x)))).squeeze(1)
+
+
+class Decoder(nn.Module):
+    """Four token maps become one map per head.
+
+    embed_dim   D, width of a token map
+    dim         C
+    stage_dims  channels of the four stages before they are brought to C
+    heads       by the name of the output, its activation: `nn.ReLU()`, `Exp()`, `SigmoidTo(20.0)`
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        dim: int,
+        stage_dims: Sequence[int],
+        heads: Mapping[str, nn.Module],
+    ) -> None:
+        super().__init__()
+        self.embed_dim, self.token_maps = embed_dim, len(stage_dims)
+        self.pyramid = Pyramid(embed_dim, dim, stage_dims)
+        self.merge = Merge(dim)
+        self.reduce = nn.Conv2d(dim, dim // 2, 3, padding=1)
+        self.upsample: nn.Module = Interpolate()
+        self.heads = nn.ModuleDict(
+            {name: Head(dim // 2, activation) for name, activation in heads.items()}
+        )
+
+    def forward(
+        self, features: Sequence[Tensor], h: int, w: int, size: tuple[int, int]
+    ) -> list[Tensor]:
+        """4 x [B,h*w,D] -> as many as there are heads x [B,H,W], of `size` = (H, W)."""
+        x = self.reduce(self.merge(self.pyramid(features, h, w), h, w))
+        x = self.upsample(x, size)
+        return [head(x) for head in self.heads.values()]

@@ -45,8 +45,9 @@ class NeuronModule(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, *tensors: Tensor) -> Tensor:
-        return self.model(list(tensors))[0]
+    def forward(self, *tensors: Tensor) -> Any:
+        found = self.model(list(tensors))
+        return found[0] if len(found) == 1 else tuple(found)
 
 
 def assembled(neff: bytes, examples: tuple[Tensor, ...]) -> torch.jit.ScriptModule:

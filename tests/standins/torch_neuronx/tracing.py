@@ -122,7 +122,9 @@ def _program(frozen: Any, examples: tuple[Tensor, ...], arguments: list[str]) ->
             value = node.output().toIValue()
             if isinstance(value, Tensor):
                 node.t_("value", rounded(value, cast))
+    outputs = (output,) if isinstance(output, Tensor) else tuple(output)
     shapes = [list(tensor.shape) for tensor in examples]
+    results = [list(tensor.shape) for tensor in outputs]
     body = io.BytesIO()
     torch.jit.save(frozen, body)
-    return pack(Header(shapes, [list(output.shape)], cast, mode == "all"), body.getvalue())
+    return pack(Header(shapes, results, cast, mode == "all"), body.getvalue())

@@ -1,0 +1,178 @@
+"""Published parameter names meet those of depth/network: the engine, and what families share.
+
+A layout is a table of rules; every key of a state dict falls under one of them, or is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Callable, Optional
+
+import torch
+from torch import Tensor, nn
+
+from depth.errors import CheckpointError
+
+# (pattern of a whole key, our name with \1 for groups), first match wins. None: never used at
+# inference, dropped on purpose. "name#i" is part i of three that are stacked into `name`.
+Rule = tuple[str, Optional[str]]
+
+_PARTS = 3
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one publisher names the parameters."""
+
+    name: str
+    marks: frozenset[str]  # first parts of keys that all occur in such a file
+    rules: tuple[Rule, ...]
+
+
+def vit_rules(prefix: str) -> list[Rule]:
+    """The encoder under the names of DINOv2's authors, `prefix` in front of them."""
+    p = re.escape(prefix)
+    return [
+        (p + r"mask_token", None),  # training only
+        (p + r"(cls_token|pos_embed)", r"encoder.position.\1"),
+        (p + r"patch_embed\.proj\.(.*)", r"encoder.patch_embed.\1"),
+        (p + r"blocks\.(\d+)\.ls([12])\.gamma", r"encoder.blocks.\1.scale\2.gamma"),
+        (p + r"(.*)", r"encoder.\1"),
+    ]
+
+
+def dpt_rules(prefix: str, heads: Mapping[str, str]) -> list[Rule]:
+    """The decoder under the names of Depth Anything's authors, `prefix` in front of them.
+
+    heads  by our name of a head, theirs: {"depth": "output_conv2"}
+    """
+    p = re.escape(prefix)
+    scratch = p + r"scratch\."
+    rules: list[Rule] = [
+        (p + r"projects\.(.*)", r"decoder.pyramid.project.\1"),
+        (p + r"resize_layers\.(.*)", r"decoder.pyramid.resize.\1"),
+        # Never called: the coarsest stage has no skip input.
+        (scratch + r"refinenet4\.resConfUnit1\..*", None),
+    ]
+    for ours in range(4):  # they count from 1
+        theirs, fuse = ours + 1, f"decoder.merge.fuse{ours}"
+        rules += [
+            (scratch + rf"layer{theirs}_rn\.(.*)", rf"decoder.pyramid.adapt.{ours}.\1"),
+            (scratch + rf"refinenet{theirs}\.resConfUnit1\.(.*)", rf"{fuse}.skip_unit.\1"),
+            (scratch + rf"refinenet{theirs}\.resConfUnit2\.(.*)", rf"{fuse}.unit.\1"),
+            (scratch + rf"refinenet{theirs}\.out_conv\.(.*)", rf"{fuse}.project.\1"),
+        ]
+    rules.append((scratch + r"output_conv1\.(.*)", r"decoder.reduce.\1"))
+    for ours_name, theirs_name in heads.items():
+        head = scratch + re.escape(theirs_name)
+        rules += [
+            (head + r"\.0\.(.*)", rf"decoder.heads.{ours_name}.conv1.\1"),
+            (head + r"\.2\.(.*)", rf"decoder.heads.{ours_name}.conv2.\1"),
+        ]
+    return rules
+
+
+# Our own names; all keys start with one of the two words.
+OURS = Layout("ours", frozenset({"encoder", "decoder"}), ((r"((?:encoder|decoder)\..*)", r"\1"),))
+
+
+def renamed(
+    state: Mapping[str, Tensor], layouts: Sequence[Layout], expected: str
+) -> dict[str, Tensor]:
+    """A published state dict under our names; tensors are shared, not copied.
+
+    expected  for the refusal of any other file: "Depth Anything checkpoint: pretrained.* and ..."
+    Raises CheckpointError if the layout is unknown, a key has no rule, or a tensor is no plain one
+    of floating-point numbers.
+    """
+    rules = _layout(state, layouts, expected).rules
+    found: dict[str, Tensor] = {}
+    unknown = []
+    for key, value in state.items():
+        try:
+            name = _rename(key, rules)
+        except KeyError:
+            unknown.append(key)
+            continue
+        if name is not None:
+            _check_plain(key, value)
+            found[name] = value
+    if unknown:
+        raise CheckpointError(f"unknown keys in the checkpoint: {some(unknown)}")
+    return _stacked(found)
+
+
+def load(
+    network: nn.Module,
+    ours: Mapping[str, Tensor],
+    source: str,
+    identify: Callable[[Mapping[str, Tensor]], Optional[str]],
+) -> None:
+    """Load a state dict under our names into a network, all keys or none.
+
+    identify  names the model that a state dict looks like, or None
+    Raises CheckpointError that names the keys that do not fit.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in ours.items()}
+    problems = [f"missing {name}" for name in wanted if name not in found]
+    problems += [f"unexpected {name}" for name in found if name not in wanted]
+    problems += [
+        f"{name} is {found[name]}, expected {shape}"
+        for name, shape in wanted.items()
+        if name in found and found[name] != shape
+    ]
+    if problems:
+        looks = identify(ours)
+        hint = f"; the file looks like {looks!r}" if looks else ""
+        raise CheckpointError(f"{source} does not fit this network{hint}: {some(problems)}")
+    network.load_state_dict(dict(ours))
+
+
+def some(items: Sequence[str], limit: int = 6) -> str:
+    """The first few, and how many more there are."""
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more
+
+
+def _layout(state: Mapping[str, Tensor], layouts: Sequence[Layout], expected: str) -> Layout:
+    tops = {key.split(".")[0] for key in state}
+    for layout in layouts:
+        if layout.marks <= tops:
+            return layout
+    what, _, names = expected.partition(": ")
+    raise CheckpointError(f"not a {what}: keys start with {some(sorted(tops))}; expected {names}")
+
+
+def _rename(key: str, rules: Sequence[Rule]) -> Optional[str]:
+    for pattern, target in rules:
+        match = re.fullmatch(pattern, key)
+        if match:
+            return None if target is None else match.expand(target)
+    raise KeyError(key)
+
+
+def _check_plain(key: str, value: Tensor) -> None:
+    plain = value.layout == torch.strided and not value.is_meta and not value.is_quantized
+    if not (plain and value.is_floating_point()):
+        kind = " on the meta device" if value.is_meta else ""
+        raise CheckpointError(
+            f"{key} is {value.dtype}, {value.layout}{kind}; expected dense floating-point numbers"
+        )
+
+
+def _stacked(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Join parts `name#0`, `#1`, `#2` into `name`.
+
+    A set that is incomplete, or of different shapes, keeps its part names: they fit no network.
+    """
+    stems = {name.split("#")[0] for name in found if "#" in name}
+    whole = dict(found)
+    for stem in stems:
+        parts = [f"{stem}#{i}" for i in range(_PARTS)]
+        shapes = {found[part].shape for part in parts if part in found}
+        if all(part in found for part in parts) and len(shapes) == 1 and shapes != {()}:
+            whole[stem] = torch.cat([whole.pop(part) for part in parts])
+    return whole

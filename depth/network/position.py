@@ -1,0 +1,109 @@
+"""The position embedding, class token added: resampled at every call, or fixed for one grid.
+
+Shapes: h w patch grid | N = 1 + h*w tokens | D width
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NATIVE_GRID = 37  # patches per side of DINOv2's own position embedding
+
+Kind = TypeVar("Kind", bound=nn.Module)
+
+
+class ResampledPosition(nn.Module):
+    """Made of the weights at every call, so that whatever changes them changes the answer."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + NATIVE_GRID**2, dim))
+
+    def forward(self, h: int, w: int) -> Tensor:  # [1,N,D]
+        position = fit_pos_embed(self.pos_embed, h, w)
+        return torch.cat((position[:, :1] + self.cls_token, position[:, 1:]), dim=1)
+
+
+class FixedPosition(nn.Module):
+    """A constant for one grid. No part of the state dict, so another size loads the same file."""
+
+    constant: Tensor
+
+    def __init__(self, constant: Tensor) -> None:  # [1,N,D]
+        super().__init__()
+        self.register_buffer("constant", constant, persistent=False)
+
+    def forward(self, h: int, w: int) -> Tensor:  # noqa: ARG002 - as `ResampledPosition`
+        return self.constant
+
+
+class SettledPosition(FixedPosition):
+    """A constant, with the weights that it was made of: the parameters of `live`, not copies.
+
+    `load_state_dict` makes it anew, as part of a larger module too. Whoever writes to the
+    parameters themselves settles again.
+    """
+
+    def __init__(self, live: ResampledPosition, h: int, w: int) -> None:
+        super().__init__(_settled(live, h, w))
+        self.grid = (h, w)
+        self.cls_token, self.pos_embed = live.cls_token, live.pos_embed
+
+    def live(self) -> ResampledPosition:
+        """What it was made of, with the same parameters."""
+        live = ResampledPosition(0)
+        live.cls_token, live.pos_embed = self.cls_token, self.pos_embed
+        return live.train(self.training)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self.constant = _settled(self.live(), *self.grid)
+
+
+def settle(module: nn.Module, h: int, w: int) -> None:
+    """Fix every position embedding inside a module for an h x w patch grid, from its weights."""
+    unsettle(module)
+    for parent, name, live in _children(module, ResampledPosition):
+        setattr(parent, name, SettledPosition(live, h, w).train(live.training))
+
+
+def unsettle(module: nn.Module) -> None:
+    """Have every position embedding inside a module resampled at every call again."""
+    for parent, name, settled in _children(module, SettledPosition):
+        setattr(parent, name, settled.live())
+
+
+def _children(module: nn.Module, kind: type[Kind]) -> list[tuple[nn.Module, str, Kind]]:
+    return [
+        (parent, name, child)
+        for parent in module.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, kind)
+    ]
+
+
+def _settled(live: ResampledPosition, h: int, w: int) -> Tensor:
+    with torch.no_grad():
+        return live(h, w).detach()
+
+
+def fit_pos_embed(pos_embed: Tensor, h: int, w: int) -> Tensor:
+    """Resample a checkpoint's position embedding to another grid.
+
+    Shapes: [1,1+37*37,D] -> [1,1+h*w,D].
+
+    The scale factor carries DINOv2's offset of 0.1 patch; resampling with size=(h, w), as
+    transformers does, gives other numbers (github.com/facebookresearch/dino issue 8).
+    """
+    if (h, w) == (NATIVE_GRID, NATIVE_GRID):
+        return pos_embed
+    cls, grid = pos_embed[:, :1].float(), pos_embed[:, 1:].float()
+    grid = grid.transpose(1, 2).reshape(1, -1, NATIVE_GRID, NATIVE_GRID)
+    scale = ((h + 0.1) / NATIVE_GRID, (w + 0.1) / NATIVE_GRID)
+    grid = F.interpolate(grid, scale_factor=scale, mode="bicubic")
+    return torch.cat((cls, grid.flatten(2).transpose(1, 2)), dim=1).to(pos_embed.dtype)

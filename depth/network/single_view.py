@@ -1,0 +1,115 @@
+"""A network of one encoder and one decoder, from images to maps of their size.
+
+Shapes: B batch | H W pixels | h w patch grid | D width | T token maps
+"""
+
+from __future__ import annotations
+
+from typing import Union, cast
+
+import torch
+from torch import Tensor, nn
+
+from depth.errors import InputError
+from depth.family import Model
+from depth.network.base import Network
+from depth.network.dpt import Decoder
+from depth.network.position import settle
+from depth.network.vit import Encoder
+from depth.sizes import Size, size_text
+
+Maps = Union[Tensor, tuple[Tensor, ...]]  # [B,H,W] per head; a tuple where there are several
+
+
+class SingleView(Network):
+    """An encoder and a decoder.
+
+    Without a fixed size each call has that of its images, and changes nothing on the object: calls
+    may come from several threads, and whatever changes the weights changes the answer.
+    """
+
+    def __init__(self, model: Model, encoder: Encoder, decoder: Decoder) -> None:
+        super().__init__(model)
+        self.encoder, self.decoder = encoder, decoder
+
+    def fix_size(self, height_px: int, width_px: int) -> None:
+        """Settle the position embedding for one size; calls then take images of this size only.
+
+        Again for another size, and after a parameter was written to: `load_state_dict` alone needs
+        nothing further. Raises InputError if the network cannot have the size.
+        """
+        self.model.size.check((height_px, width_px))
+        if self.passes:
+            raise InputError(
+                f"a lowered network keeps its size {size_text(self.fixed_size)}: move the network "
+                "that it was made of, and lower that again"
+            )
+        settle(self.encoder, *self._grid((height_px, width_px)))
+        self.size = (height_px, width_px)
+
+    def stage(self, name: str) -> nn.Module:
+        """Encoder or decoder at the fixed size, by its name in `model.split`."""
+        size, grid = self.fixed_size, self._grid(self.fixed_size)
+        names = [stage.name for stage in self.model.split]
+        if name not in names:
+            raise InputError(f"no stage {name!r}; choose from {', '.join(names) or 'none'}")
+        if name == names[0]:
+            return EncoderStage(self.encoder, grid)
+        return DecoderStage(self.decoder, grid, size)
+
+    def forward(self, images: Tensor) -> Maps:  # [B,3,H,W] -> [B,H,W] per head
+        size = self._size_of(images)
+        grid = self._grid(size)
+        return _maps(self.decoder(self.encoder(images, *grid), *grid, size))
+
+    def _size_of(self, images: Tensor) -> Size:
+        if self.size is not None and _tracing():
+            return self.size
+        size = int(images.shape[-2]), int(images.shape[-1])
+        if self.size is None:
+            self.model.size.check(size)
+        elif size != self.size:
+            raise InputError(
+                f"images of {size_text(size)} px: the network is fixed at {size_text(self.size)}; "
+                "fix_size moves it"
+            )
+        return size
+
+    def _grid(self, size: Size) -> tuple[int, int]:
+        patch_px = self.encoder.patch_px
+        return size[0] // patch_px, size[1] // patch_px
+
+
+class EncoderStage(nn.Module):
+    """The token maps side by side, so that one tensor goes from one program to the other."""
+
+    def __init__(self, encoder: Encoder, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.grid = grid
+
+    def forward(self, images: Tensor) -> Tensor:  # [B,3,H,W] -> [B,h*w,T*D]
+        return torch.cat(self.encoder(images, *self.grid), dim=2)
+
+
+class DecoderStage(nn.Module):
+    """Takes what `EncoderStage` gives."""
+
+    def __init__(self, decoder: Decoder, grid: tuple[int, int], size: Size) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.grid, self.size = grid, size
+
+    def forward(self, tokens: Tensor) -> Maps:  # [B,h*w,T*D] -> [B,H,W] per head
+        dim, count = self.decoder.embed_dim, self.decoder.token_maps
+        features = [tokens[..., i * dim : (i + 1) * dim] for i in range(count)]
+        return _maps(self.decoder(features, *self.grid, self.size))
+
+
+def _tracing() -> bool:
+    """Whether shapes are part of a trace, and so no plain ints."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
+
+
+def _maps(maps: list[Tensor]) -> Maps:
+    return maps[0] if len(maps) == 1 else cast("tuple[Tensor, ...]", tuple(maps))

@@ -1,0 +1,1 @@
+"""Host work between and after the stages of a network: the code of depth/artifact/steps.py."""
