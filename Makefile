@@ -50,7 +50,7 @@ parity: .venv/.ready ## measure an artifact against eager fp32 again  ARTIFACT=a
 
 checkpoints: .venv/.ready ## fetch published weights  MODEL=vits [ACCEPT_LICENCE=1 ARGS=...]
 	$(call need,MODEL,MODEL=vits)
-	$(PYTHON) -m depth_anything_v2 fetch $(MODEL) $(if $(ACCEPT_LICENCE),--accept-licence) $(ARGS)
+	$(PYTHON) main.py checkpoints fetch $(MODEL) $(if $(ACCEPT_LICENCE),--accept-licence) $(ARGS)
 
 test: .venv/.ready ## the tests in the CPU lane  [ARGS=...]
 	$(call PYTEST,.venv)

@@ -65,7 +65,7 @@ def inference(
     spot instance is taken back finishes the images under way.
     """
     from serve.folder.cli import run
-    from serve.folder.job import FolderJob
+    from serve.folder.request import FolderJob
 
     cache = _cache(artifacts, model, checkpoint, target, precision, input)
     remark, stand_in = cache.weights.remark, cache.weights.stand_in

@@ -72,7 +72,8 @@ def parity(
     check_where(opened, on_device)
     _check_files(opened)
     with steps(total=len(opened.manifest.programs)) as step:
-        found = reparity(opened, checkpoint, photographs(images, MAX_PHOTOGRAPHS), step)
+        pictures = photographs(images, MAX_PHOTOGRAPHS)
+        found = reparity(opened, checkpoint, pictures, step, probe=on_device)
     if on_device:
         keep(opened, found)
     typer.echo(found.table())

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from compile.build.package import ROOT, source_sha256
 from compile.errors import BuildError
+from compile.source import ROOT, source_sha256
 from compile.weights import Weights
 from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
 from depth.errors import ArtifactError
-from depth.sizes import size_text
+from depth.family import model_named
+from depth.sizes import Size, size_text
 
 logger = logging.getLogger(__name__)
-Size = tuple[int, int]
 
 _SIZES_PER_BUILD = 4  # what an interrupted build can lose
 
@@ -39,7 +39,8 @@ class Cache:
 
     def artifacts(self) -> Iterator[Artifact]:
         """The artifacts here that this version of the code would make again."""
-        source = source_sha256()
+        family = model_named(self.weights.model).family
+        source = source_sha256(self.target, self.precision, family)
         made = lru_cache(self.weights.made)  # hashes the weights: once, not for every artifact
         # The oldest first: results name the artifact that they are of, and a newer one with the
         # same program would have all of them made again.
@@ -54,7 +55,7 @@ class Cache:
             key = (m.model, m.target, m.precision, m.versions.get("source_sha256"))
             if (
                 key == (self.weights.model, self.target, self.precision, source)
-                and m.parity_limit.passed
+                and m.gate.passed
                 and made(m.checkpoint)
             ):
                 yield artifact

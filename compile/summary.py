@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from depth.artifact.manifest import Artifact, Program
+from compile.build.report import limits_text, outputs_text
+from compile.parity.measure import figures
+from depth.artifact.manifest import Artifact, Manifest, Program
 
 VERDICTS = {True: "passed", False: "FAILED", None: "not measured: needs the device"}
 
@@ -10,31 +12,32 @@ VERDICTS = {True: "passed", False: "FAILED", None: "not measured: needs the devi
 def summary(artifact: Artifact) -> str:
     """Several lines for a person, from the manifest alone."""
     m = artifact.manifest
-    limit = m.parity_limit
     lines = [
         f"artifact     {artifact.folder}",
         f"identity     {artifact.identity}",
         f"model        {m.model} ({m.family})",
-        f"values       {m.kind}" + (f", up to {m.max_depth_m:g} m" if m.max_depth_m else ""),
+        f"values       {outputs_text(m)}",
         f"weights      {m.checkpoint.file}, licence {m.checkpoint.licence}, "
         f"sha256 {m.checkpoint.sha256[:12]}...",
-        f"target       {m.target}, {m.precision}"
-        + (f", {' '.join(m.compiler_flags)}" if m.compiler_flags else ""),
+        f"target       {m.target}, {m.precision}" + (f", {' '.join(m.flags)}" if m.flags else ""),
         f"made with    {', '.join(f'{name} {text}' for name, text in sorted(m.versions.items()))}",
-        f"pre-process  {m.preprocess.mode}: {m.preprocess.interpolation} resize to a short side of "
-        f"{m.preprocess.short_side_px} px, multiples of {m.preprocess.multiple_px} px",
-        f"parity       {VERDICTS[limit.passed]} "
-        f"(limits: max_rel {limit.max_rel:g}, mean_rel {limit.mean_rel:g})",
+        f"size         {m.size.bound} bound {m.size.side_px} px, multiples of "
+        f"{m.size.multiple_px} px",
+        f"steps        {_steps(m)}",
+        f"parity       {VERDICTS[m.gate.passed]} (limits: {limits_text(m.gate)})",
         "programs",
         *(_line(program) for program in m.programs),
     ]
     return "\n".join(lines)
 
 
+def _steps(manifest: Manifest) -> str:
+    names = (step.as_json() for step in manifest.steps)
+    return ", ".join(str(name.get("do") or f"run {name['run']}") for name in names)
+
+
 def _line(program: Program) -> str:
     size_mb = sum(file.size_bytes for file in program.files) / 1e6
-    n = program.parity
-    numbers = (
-        f", max_rel {n.max_rel:.2e}, mean_rel {n.mean_rel:.2e}, delta1 {n.delta1:.4f}" if n else ""
-    )
+    measured = program.measured or {}
+    numbers = "".join(f", {output}: {figures(found)}" for output, found in measured.items())
     return f"  {program.name}: {size_mb:.1f} MB{numbers}"

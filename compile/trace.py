@@ -6,7 +6,7 @@ A tracer warning means that a number was frozen into the graph that may differ f
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,21 +15,22 @@ from torch import Tensor, nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
 from compile.errors import BuildError
+from compile.targets.protocols import Part
 from depth.errors import first_line
 
 OPSET = 17  # ONNX: the first with LayerNormalization, the last that torch 1.13 exports
 
 
-def trace(network: nn.Module, example: Tensor) -> torch.jit.ScriptModule:
-    """Trace a specialised network at the example's shape. Raises BuildError if the trace warns."""
+def trace(network: nn.Module, examples: Sequence[Tensor]) -> torch.jit.ScriptModule:
+    """Trace a specialised network at the examples' shapes. Raises BuildError if the trace warns."""
     with _strict_tracing():
         # The parity gate compares the saved file with the eager network; a second comparison of
         # the trace alone would only cost time.
-        return torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
+        return torch.jit.trace(network, tuple(examples), check_trace=False)  # type: ignore[no-untyped-call]
 
 
-def export_onnx(network: nn.Module, example: Tensor, path: Path) -> None:
-    """Export to ONNX with input `image` and output `depth`, at the example's shape.
+def export_onnx(part: Part, path: Path) -> None:
+    """Export to ONNX, with inputs and outputs called as the stage calls them.
 
     Raises BuildError if the trace warns or the export fails.
     """
@@ -41,12 +42,12 @@ def export_onnx(network: nn.Module, example: Tensor, path: Path) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             torch.onnx.export(
-                network,
-                (example,),
+                part.module,
+                part.examples,
                 str(path),
                 opset_version=OPSET,
-                input_names=["image"],
-                output_names=["depth"],
+                input_names=list(part.ports.inputs),
+                output_names=list(part.ports.outputs),
             )
         except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
             raise BuildError(f"ONNX export failed: {first_line(error)}") from error

@@ -1,4 +1,4 @@
-"""`python -m depth_anything_v2 list` and `... fetch MODEL`: the published checkpoints."""
+"""`python main.py checkpoints list` and `... fetch MODEL`: the published checkpoints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main() -> None:
     """The published Depth Anything checkpoints: which there are, and how to get them.
 
     Start with the smallest one, whose licence allows every use:
-    python -m depth_anything_v2 fetch vits
+    python main.py checkpoints fetch vits
     """
 
 

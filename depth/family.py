@@ -39,6 +39,7 @@ METRES = "metres"
 CONFIDENCE, SKY = "confidence", "sky"
 DEPTH_KINDS = (RELATIVE_INVERSE, RELATIVE_DEPTH, FOCAL_NORMALISED, METRES)
 KINDS = (*DEPTH_KINDS, CONFIDENCE, SKY)
+UNITS = {METRES: "m"}  # by kind; the others have none
 
 UNTRAINED = "untrained"  # the name of fixed-seed weights, in commands and in results
 DEPTH = "depth"  # the name of the output that every model of this project has

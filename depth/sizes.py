@@ -14,8 +14,8 @@ Size = tuple[int, int]  # (height, width) px
 # a width of 384.
 MAX_INPUT_PX = 8192 * 14 * 14
 
-LOWER, UPPER = "lower", "upper"  # bounds
-ONCE, TWICE = "once", "twice"  # roundings
+BOUNDS = LOWER, UPPER = "lower", "upper"
+ROUNDINGS = ONCE, TWICE = "once", "twice"
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class SizeRule:
         if height * width > MAX_INPUT_PX:
             raise InputError(
                 f"{width_px}x{height_px} px would need a {width}x{height} px model input, over the "
-                f"limit of {MAX_INPUT_PX} px: the aspect ratio or the input size is too large; crop "
-                "the image or lower the input size"
+                f"limit of {MAX_INPUT_PX} px: the aspect ratio or the input size is too large; "
+                "crop the image or lower the input size"
             )
         return height, width
 
@@ -82,7 +82,7 @@ def check_multiple(size: Size, multiple_px: int) -> None:
     """Raise InputError unless both sides are positive multiples, within the limit."""
     for name, side in zip(("height", "width"), size):
         if side < multiple_px or side % multiple_px:
-            nearest = max(1, round(side / multiple_px)) * multiple_px
+            nearest = _nearest_up(side, multiple_px)
             raise InputError(
                 f"{name} {side} px: must be a multiple of {multiple_px}; nearest is {nearest}"
             )

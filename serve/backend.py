@@ -13,7 +13,8 @@ from typing import Callable, Optional
 
 from depth.artifact.manifest import ProgramKey
 from depth.errors import DepthAnythingError, first_line
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
+from serve.arrays import Arrays
 from serve.errors import Action, RuntimeFailure, ServeError
 from serve.library import Library
 from serve.runtimes.neuron_cores import RUNS_PER_CORE
@@ -128,8 +129,8 @@ class _Shared:
     programs: _SharedPrograms
     program: ProgramKey
 
-    def run(self, images: FloatArray) -> FloatArray:
-        return self.programs.loaded(self.program).run(images)
+    def run(self, arrays: Arrays) -> dict[str, FloatArray]:
+        return self.programs.loaded(self.program).run(arrays)
 
 
 class ProgramWorker:
@@ -155,9 +156,9 @@ class ProgramWorker:
     def unload(self, program: ProgramKey) -> None:
         del self._loaded[program]
 
-    def run(self, program: ProgramKey, images: FloatArray) -> FloatArray:
+    def run(self, program: ProgramKey, arrays: Arrays) -> Arrays:
         try:
-            return self._loaded[program].run(images)
+            return self._loaded[program].run(arrays)
         except Exception as error:  # as above
             raise _said(error, self._otherwise) from error
 

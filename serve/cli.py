@@ -57,7 +57,7 @@ def folder(
     from depth.artifact.manifest import read_artifact
     from serve.engine import Engine
     from serve.folder.cli import run
-    from serve.folder.job import FolderJob
+    from serve.folder.request import FolderJob
     from serve.library import Library
 
     library = Library(

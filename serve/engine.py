@@ -1,4 +1,4 @@
-"""An image in, a depth map out: pre-processing, the cores that run the network, the way back."""
+"""An image in, its maps out: pre-processing, the cores that run the network, the steps after it."""
 
 from __future__ import annotations
 
@@ -11,46 +11,50 @@ from typing import Callable, Optional
 
 import numpy as np
 
+from depth.artifact.manifest import Artifact, Shape
 from depth.errors import InputError
+from depth.family import IMAGES
 from depth.images.header import ImageHeader
 from depth.images.read import SourceImage
 from depth.images.reduction import Needed
-from depth.maps.depth_map import (
-    FULL,
-    MODEL,
-    OUTPUT_SIZES,
-    DepthMap,
-    FloatArray,
-    Provenance,
-)
-from depth.postprocess import resize_depth
-from depth.preprocess import FAST, PREPARE, REFERENCE
-from depth.sizes import SHORT_SIDE_PX
+from depth.maps.result import FULL, OUTPUT_SIZES, FloatArray, Focal, Map, Provenance, Result
+from depth.preprocess import FAST, MODES, REFERENCE
+from depth.sizes import Size, SizeRule
+from depth.steps.finish import View, finish, step_names
+from depth.steps.focal import NOTHING_ASKED, FocalAsked, focal_for
+from serve.arrays import Arrays
 from serve.backend import Backend, OpenBackend, open_backend
 from serve.errors import Closed, RuntimeFailure
-from serve.library import Library, Size
+from serve.library import Library
+from serve.recipe import Recipe
 from serve.runtimes.neuron_cores import check_same_process
 from serve.scheduling.request import Pending
 from serve.scheduling.scheduler import Scheduler
-from serve.shapes import EXACT, POLICIES, program_size
+from serve.shapes import EXACT, POLICIES, nearest_size
 
 MANY = 1_000_000
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """An image as network input [1,3,h,w], and what is needed to finish it."""
+    """An image as network input, and what is needed to finish it."""
 
     source: SourceImage
-    size: Size
-    tensor: FloatArray
+    shape: Shape  # what it asks the scheduler for
+    arrays: Arrays  # images [3,h,w]
+    focal: Optional[Focal] = None  # of its camera, where the model's steps need it
+
+    @property
+    def size(self) -> Size:
+        """What the network sees: (height, width) px."""
+        return self.shape.height_px, self.shape.width_px
 
 
 @dataclass(frozen=True)
 class Raw:
-    """Network output [h,w] before it is resized, and how long that took."""
+    """Network outputs [h,w] by name before the steps that follow, and how long the run took."""
 
-    values: FloatArray
+    outputs: Arrays
     prepared: Prepared
     wait_ms: float  # for a core, and for the program to be loaded on it
     network_ms: float
@@ -58,8 +62,8 @@ class Raw:
     @staticmethod
     def of(pending: Pending, prepared: Prepared) -> Raw:
         """What was submitted, once it is answered. Raises what it was answered with."""
-        values = pending.result()
-        return Raw(values, prepared, pending.waited_s * 1e3, pending.ran_s * 1e3)
+        outputs = pending.result()
+        return Raw(outputs, prepared, pending.waited_s * 1e3, pending.ran_s * 1e3)
 
 
 @dataclass(frozen=True)
@@ -72,37 +76,48 @@ class _Opened:
 class Engine:
     """Runs images of any size through the programs of a library. Safe in any thread.
 
-    It has its backend, and so all cores of a chip that this process may have, from the first run
-    until `close`; it is a context manager. A process that is forked meanwhile cannot use it, only
-    one that is spawned can have its own. `sizes` is what the policy `buckets` chooses from, by
-    default the programs at hand. `preprocess` is `reference` or `fast`; `output_size` is `full`,
-    the image's, or `model`, the network's. Raises InputError for an unknown one of these.
+    An engine has its backend, and so all cores of a chip that this process may have, from the first
+    run until `close`; it is a context manager. A process that is forked meanwhile cannot use it,
+    only one that is spawned can have its own.
+
+    policy       `exact` or `buckets`; see serve/shapes.py
+    size_rule    what `exact` follows; by default that of the library's artifacts
+    sizes        what `buckets` chooses from; by default the programs at hand
+    preprocess   `reference` or `fast`; see depth/preprocess.py
+    output_size  `full`, the image's, or `model`, the network's
+    focal        what the user says of the camera of every image
+    backend      what opens the cores
+
+    Raises InputError for an unknown policy, pre-processing or output size.
     """
 
     def __init__(
         self,
         library: Library,
         policy: str = EXACT,
-        short_side_px: int = SHORT_SIDE_PX,
+        size_rule: Optional[SizeRule] = None,
         sizes: Collection[Size] = (),
         preprocess: str = REFERENCE,
         output_size: str = FULL,
+        focal: FocalAsked = NOTHING_ASKED,
         backend: OpenBackend = open_backend,
     ) -> None:
         for what, given, known in (
             ("shape policy", policy, POLICIES),
-            ("pre-processing", preprocess, PREPARE),
+            ("pre-processing", preprocess, MODES),
             ("output size", output_size, OUTPUT_SIZES),
         ):
             if given not in known:
                 raise InputError(f"no {what} {given!r}; choose from {', '.join(known)}")
         self.library = library
         self.policy = policy
-        self.short_side_px = short_side_px
         self.preprocess = preprocess
         self.output_size = output_size
+        self.focal = focal
+        self._size_rule = size_rule
         self._sizes = sizes
         self._open_backend = backend
+        self._recipes: dict[str, Recipe] = {}  # by the artifact's identity
         self._opening = Lock()
         self._opened: Optional[_Opened] = None
         self._closed = False
@@ -113,15 +128,35 @@ class Engine:
         return self._size_of if self.preprocess == FAST else None
 
     def size_for(self, height_px: int, width_px: int) -> Size:
-        """The program size for an image; raises InputError or NoProgram if it can have none."""
-        available = self._sizes or self.library.sizes
-        return program_size(self.policy, (height_px, width_px), available, self.short_side_px)
+        """The program size for an image; raises InputError or NoProgram if it can have none.
 
-    def prepare(self, source: SourceImage) -> Prepared:
-        """Network input for an image. Raises InputError or NoProgram if it can have none."""
-        size = self._size_of(source.header)
-        folded = self.library.artifact(size).manifest.preprocess.folded
-        return Prepared(source, size, PREPARE[self.preprocess](source.pixels, size, folded))
+        Under `exact` there need not be a program for it yet.
+        """
+        if self.policy == EXACT:
+            rule = self._size_rule or self.library.any_artifact().manifest.size
+            return rule.size_for(height_px, width_px)
+        return nearest_size((height_px, width_px), self._sizes or self.library.sizes)
+
+    def prepare(self, source: SourceImage, focal: Optional[FocalAsked] = None) -> Prepared:
+        """Network input for an image. `focal`: of its camera, instead of the engine's.
+
+        Raises InputError or NoProgram if it can have none.
+        """
+        shape = self.library.shape(self._size_of(source.header))
+        recipe = self._recipe(self.library.artifact(shape))
+        size = shape.height_px, shape.width_px
+        images = recipe.before(source.pixels, size)[0]
+        found = self.focal_of(source.header, size, focal) if recipe.needs_focal else None
+        return Prepared(source, shape, {IMAGES.name: images}, found)
+
+    def focal_of(
+        self, header: ImageHeader, size: Size, focal: Optional[FocalAsked] = None
+    ) -> Optional[Focal]:
+        """The focal length of an image in px of the network's input of this size, if any is known:
+        by `focal`, else the engine's, else the file's.
+        """
+        image = header.height_px, header.width_px
+        return focal_for(focal or self.focal, header.focal_px, image, size)
 
     def make_ready(
         self,
@@ -142,7 +177,8 @@ class Engine:
             return True
         opened = self._open(images)
         opened.scheduler.offer(self.library.programs)
-        return opened.backend.shared or opened.scheduler.warm_up(sizes, given_up)
+        shapes = {self.library.shape(size) for size in sizes}
+        return opened.backend.shared or opened.scheduler.warm_up(shapes, given_up)
 
     @property
     def images_at_once(self) -> int:
@@ -162,7 +198,7 @@ class Engine:
     ) -> Pending:
         """As `run`, to be waited for or cancelled; see `Scheduler.submit`."""
         scheduler = self._open().scheduler
-        return scheduler.submit(prepared.tensor[0], prepared.size, deadline_s, wait)
+        return scheduler.submit(prepared.arrays, prepared.shape, deadline_s, wait)
 
     def close(self) -> None:
         """Take no more work, finish what there is, and give the cores back."""
@@ -184,25 +220,31 @@ class Engine:
     ) -> None:
         self.close()
 
-    def finish(self, raw: Raw) -> DepthMap:
-        """The depth map, at the image's own size unless the network's is wanted.
+    def finish(self, raw: Raw) -> Result:
+        """The result, its maps at the image's own size unless the network's is wanted.
 
         Raises RuntimeFailure for numbers that are not finite.
         """
-        header = raw.prepared.source.header
-        values = raw.values
-        if not (np.isfinite(values.min()) and np.isfinite(values.max())):
-            raise RuntimeFailure("the network's depth is not finite: its numbers overflow")
-        if self.output_size != MODEL:
-            values = resize_depth(values, (header.height_px, header.width_px))
-        artifact = self.library.artifact(raw.prepared.size)
-        m = artifact.manifest
-        return DepthMap(values, m.kind, m.max_depth_m, self.provenance(raw.prepared.size))
+        prepared = raw.prepared
+        artifact = self.library.artifact(prepared.shape)
+        maps = {
+            output.name: Map(
+                _finite(output.name, raw.outputs[output.name]), output.kind, output.largest
+            )
+            for output in artifact.manifest.outputs
+        }
+        header = prepared.source.header
+        view = View((header.height_px, header.width_px), prepared.size, prepared.focal)
+        maps = finish(self._recipe(artifact).after, maps, view, self.output_size == FULL)
+        return Result(maps, self.provenance(prepared.size, prepared.focal), prepared.focal)
 
-    def provenance(self, size: Size) -> Provenance:
-        """What a result of this program size says about its making."""
-        artifact = self.library.artifact(size)
-        m = artifact.manifest
+    def provenance(self, size: Size, focal: Optional[Focal] = None) -> Provenance:
+        """What a result of this program size says about its making.
+
+        `focal`: that of the image, which some models make metres with.
+        """
+        artifact = self.library.artifact(self.library.shape(size))
+        m, recipe = artifact.manifest, self._recipe(artifact)
         return Provenance(
             model=m.model,
             weights=m.checkpoint.file,
@@ -210,17 +252,24 @@ class Engine:
             artifact=artifact.identity,
             target=m.target,
             precision=m.precision,
-            preprocess_mode=FAST if self.preprocess == FAST else m.preprocess.mode,
+            preprocess_mode=self.preprocess,
             shape_policy=self.policy,
             model_height_px=size[0],
             model_width_px=size[1],
             output_size=self.output_size,
+            steps=step_names(recipe.steps, View(size, size, focal), self.output_size == FULL),
         )
 
-    def depth(self, source: SourceImage) -> DepthMap:
+    def result(self, source: SourceImage, focal: Optional[FocalAsked] = None) -> Result:
         """One image, start to end; a missing program is built if the library can."""
         self.make_ready([self._size_of(source.header)], images=1)
-        return self.finish(self.run(self.prepare(source)))
+        return self.finish(self.run(self.prepare(source, focal)))
+
+    def _recipe(self, artifact: Artifact) -> Recipe:
+        found = self._recipes.get(artifact.identity)
+        if found is None:
+            found = self._recipes[artifact.identity] = Recipe.of(artifact.manifest, self.preprocess)
+        return found
 
     def _open(self, images: int = MANY) -> _Opened:
         opened = self._opened
@@ -240,3 +289,9 @@ class Engine:
 
     def _size_of(self, header: ImageHeader) -> Size:
         return self.size_for(header.height_px, header.width_px)
+
+
+def _finite(name: str, values: FloatArray) -> FloatArray:
+    if not (np.isfinite(values.min()) and np.isfinite(values.max())):
+        raise RuntimeFailure(f"the network's {name} is not finite: its numbers overflow")
+    return values

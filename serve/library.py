@@ -1,24 +1,42 @@
-"""The programs at hand: which artifact has one for a size."""
+"""The programs at hand: which artifact has one for a shape, and whether it may be served."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Callable, Optional
 
-from depth.artifact.manifest import Artifact, Manifest, Program, ProgramKey
+from depth.artifact.manifest import Artifact, Manifest, Program, ProgramKey, Shape, Tensor
 from depth.artifact.verification import BUILT, FAILED, state
+from depth.errors import InputError
+from depth.family import DEPTH, DEPTH_KINDS, FUSED, IMAGES, KINDS
+from depth.sizes import BOUNDS, ROUNDINGS, Size, SizeRule
 from serve.errors import NoProgram, Refused
-from serve.servable import unservable
+from serve.recipe import Recipe
 
-Size = tuple[int, int]  # (height, width) px
 Build = Callable[[Sequence[Size]], Iterable[Artifact]]  # makes artifacts for missing sizes
+
+_DTYPE = "float32"
+_MAX_BATCH = 1 << 16  # far over what any device holds; a larger number is no batch
+# What artifacts that are served together have in common: of one shape either could answer.
+_COMMON = (
+    "family",
+    "model",
+    "checkpoint",
+    "target",
+    "precision",
+    "views",
+    "size",
+    "steps",
+    "outputs",
+)
 
 
 class Library:
     """Programs of one model from one or several artifacts.
 
     `build` makes what is missing; without it a missing size is an error. Safe in any thread, except
-    that `prepare` must not run beside others.
+    that `prepare` must not run beside others. Raises Refused for an artifact that must not be
+    served, or cannot by this version.
     """
 
     def __init__(
@@ -31,48 +49,53 @@ class Library:
         self._build = build
         self._allow_failed_parity = allow_failed_parity
         self._allow_unverified = allow_unverified
-        self._artifacts: dict[Size, Artifact] = {}
+        self._artifacts: dict[Shape, Artifact] = {}
         self._programs: dict[ProgramKey, Artifact] = {}
         self._first: Optional[Manifest] = None
         self._add(artifacts)
 
     @property
     def sizes(self) -> list[Size]:
-        """Sizes that have a program."""
-        return list(self._artifacts)
+        """Sizes that have a program for single images."""
+        return [(h, w) for h, w, views, _stage in self._artifacts if views == 1]
+
+    @property
+    def programs(self) -> list[ProgramKey]:
+        """Every shape in every batch size that there is."""
+        return list(self._programs)
+
+    def shape(self, size: Size, views: int = 1) -> Shape:
+        """What a request for this size asks for, whether there is a program for it or not."""
+        return Shape(*size, views, self._first.runs[0] if self._first else FUSED)
 
     def prepare(self, sizes: Iterable[Size]) -> None:
         """Make sure that these sizes have programs, building all missing ones at once.
 
         Raises NoProgram if one is missing and there is nothing that builds.
         """
-        missing = [size for size in dict.fromkeys(sizes) if size not in self._artifacts]
+        wanted = dict.fromkeys(sizes)
+        missing = [size for size in wanted if self.shape(size) not in self._artifacts]
         if missing and self._build is not None:
             self._add(self._build(missing))
-        for height, width in missing:
-            self.artifact((height, width))
+        for size in missing:
+            self.artifact(self.shape(size))
 
-    def artifact(self, size: Size) -> Artifact:
-        """The artifact that has a program for this size. Raises NoProgram."""
+    def artifact(self, shape: Shape) -> Artifact:
+        """The artifact that has a program for this shape. Raises NoProgram."""
         try:
-            return self._artifacts[size]
+            return self._artifacts[shape]
         except KeyError:
-            have = ", ".join(f"{h}x{w}" for h, w in self._artifacts) or "none"
+            have = ", ".join(each.name for each in self._artifacts) or "none"
+            size = f"{shape.height_px}x{shape.width_px}"
             raise NoProgram(
-                f"no program for {size[0]}x{size[1]} px (there are: {have}); compile one with "
-                f"`python -m compile build --size {size[0]}x{size[1]}`, or use the shape policy "
-                "`buckets`"
+                f"no program for {shape.name} px (there are: {have}); compile one with "
+                f"`python -m compile build --size {size}`, or use the shape policy `buckets`"
             ) from None
-
-    @property
-    def programs(self) -> list[ProgramKey]:
-        """Every size in every batch size that there is."""
-        return list(self._programs)
 
     def stages(self, program: ProgramKey) -> tuple[Artifact, tuple[Program, ...]]:
         """The artifact that has this program, and what to run one after the other."""
         artifact = self._programs[program]
-        return artifact, artifact.manifest.stages(program.size, program.batch)
+        return artifact, artifact.manifest.stages(program)
 
     def any_artifact(self) -> Artifact:
         """One of them, for what they all have in common. Raises NoProgram if there is none."""
@@ -83,11 +106,10 @@ class Library:
     def _add(self, artifacts: Iterable[Artifact]) -> None:
         for artifact in artifacts:
             self._check(artifact)
-            for program in artifact.manifest.programs:
-                whole = artifact.manifest.stages(program.size, program.batch)
-                # All programs of a size are of one artifact: results name it by their size.
-                if whole and self._artifacts.setdefault(program.size, artifact) is artifact:
-                    self._programs[ProgramKey(*program.size, program.batch)] = artifact
+            for key in artifact.manifest.keys:
+                # All programs of a shape are of one artifact: results name it by their shape.
+                if self._artifacts.setdefault(key.shape, artifact) is artifact:
+                    self._programs[key] = artifact
 
     def _check(self, artifact: Artifact) -> None:
         m = artifact.manifest
@@ -109,9 +131,93 @@ class Library:
                 "--allow-unverified"
             )
         first = self._first = self._first or m
-        for name in ("model", "checkpoint", "target", "precision", "preprocess"):
+        for name in _COMMON:
             if getattr(m, name) != getattr(first, name):
                 raise Refused(
                     f"{artifact.folder}: {name} is {getattr(m, name)}, the other artifacts have "
                     f"{getattr(first, name)}; serve them separately"
                 )
+
+
+def unservable(m: Manifest) -> Iterator[str]:
+    """Each part of a manifest that this version cannot serve: what it is, and what is expected.
+
+    Served all the same it would give wrong numbers under a true-looking name.
+    """
+    yield from _unusable_rule(m.size)
+    try:
+        Recipe.of(m)
+    except InputError as error:
+        yield str(error)
+    if m.views.least != 1:
+        yield f"views.least is {m.views.least}, expected 1: single images"
+    yield from _unusable_outputs(m)
+    for program in m.programs:
+        yield from _unusable_program(m, program)
+    for key in m.keys:
+        yield from _unusable_chain(m, key)
+
+
+def _unusable_rule(rule: SizeRule) -> Iterator[str]:
+    for name, found, known in (
+        ("bound", rule.bound, BOUNDS),
+        ("rounding", rule.rounding, ROUNDINGS),
+    ):
+        if found not in known:
+            yield f"size.{name} is {found!r}, expected {' or '.join(known)}"
+            return
+    if rule.multiple_px < 1:
+        yield f"size.multiple_px is {rule.multiple_px}, expected at least 1"
+        return
+    try:
+        rule.size_for(1, 1)
+    except (InputError, OverflowError):
+        yield f"size.side_px is {rule.side_px}, expected a size that a network can have"
+
+
+def _unusable_outputs(m: Manifest) -> Iterator[str]:
+    kinds: Mapping[str, str] = {output.name: output.kind for output in m.outputs}
+    if len(kinds) < len(m.outputs) or kinds.get(DEPTH) not in DEPTH_KINDS:
+        yield f"outputs are {kinds}, expected one {DEPTH!r} of kind {', '.join(DEPTH_KINDS)}"
+    for output in m.outputs:
+        for kind in (output.kind, output.becomes or output.kind):
+            if kind not in KINDS:
+                yield f"output {output.name} has kind {kind!r}, expected {', '.join(KINDS)}"
+        if output.largest is not None and output.largest <= 0:
+            yield f"output {output.name} has largest {output.largest}, expected more than 0"
+
+
+def _unusable_program(m: Manifest, program: Program) -> Iterator[str]:
+    if program.batch > _MAX_BATCH:
+        yield f"a program has batch {program.batch}, expected 1 to {_MAX_BATCH}"
+    try:
+        m.size.check(program.size)
+    except InputError as error:
+        yield f"a program has {error}"
+    for tensor in (*program.inputs, *program.outputs):
+        if tensor.dtype != _DTYPE:
+            yield (
+                f"{tensor.name} of program {program.name} is {tensor.dtype!r}, expected {_DTYPE!r}"
+            )
+
+
+def _unusable_chain(m: Manifest, key: ProgramKey) -> Iterator[str]:
+    """Images [B,3,H,W] in, each output of the manifest [B,.,.] out, and nothing that is missing."""
+    images = (key.batch, 3, *key.size)
+    have: dict[str, tuple[int, ...]] = {IMAGES.name: images}
+    for program in m.stages(key):
+        for tensor in program.inputs:
+            yield from _other_shape(program, tensor, have.get(tensor.name))
+        have.update({tensor.name: tensor.shape(program.shape) for tensor in program.outputs})
+    for output in m.outputs:
+        found = have.get(output.name)
+        if found is None or len(found) != 3 or found[0] != key.batch:
+            yield f"output {output.name} of {key.name} has shape {found}, expected a map per image"
+
+
+def _other_shape(
+    program: Program, tensor: Tensor, given: Optional[tuple[int, ...]]
+) -> Iterator[str]:
+    found = tensor.shape(program.shape)
+    if found != given:
+        yield f"input {tensor.name} of {program.name} has shape {found}, expected {given}"

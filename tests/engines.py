@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Callable
 from weakref import WeakSet
 
 import numpy as np
 
-from depth.artifact.manifest import Artifact, Program, ProgramKey, parse_manifest
+from depth.artifact.manifest import Artifact, Program, ProgramKey
 from depth.images.read import decode_image
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
+from depth.sizes import Size
+from serve.arrays import Arrays
 from serve.engine import Engine, Prepared
-from serve.library import Library, Size
-from tests.folder_jobs import GOLDEN
+from serve.library import Library
 from tests.hostile import encoded, picture
-from tests.simulated import simulated_depth
+from tests.manifests import made_artifact, made_manifest
+from tests.simulated import simulated_depth, simulated_outputs
 
 
 def library_of(keys: Sequence[ProgramKey], builds: bool = False) -> Library:
     """Programs for OpenVINO, as far as a manifest goes; with `builds` any size can be had."""
 
     def build(sizes: Sequence[Size]) -> list[Artifact]:
-        return [_artifact([ProgramKey(*size, 1) for size in sizes])]
+        return [made_artifact(made_manifest([ProgramKey(*size, 1) for size in sizes]))]
 
-    return Library([_artifact(keys)], build if builds else None)
-
-
-def _artifact(keys: Sequence[ProgramKey]) -> Artifact:
-    manifest = parse_manifest(GOLDEN, "golden")
-    first = manifest.programs[0]
-    programs = tuple(
-        replace(first, height_px=key.height_px, width_px=key.width_px, batch=key.batch)
-        for key in keys
-    )
-    return Artifact(Path("nowhere"), replace(manifest, programs=programs), "0" * 64)
+    return Library([made_artifact(made_manifest(keys))], build if builds else None)
 
 
 def image_of(engine: Engine, size: Size, seed: int = 0) -> Prepared:
@@ -53,11 +43,11 @@ def images_of(engine: Engine, count: int, *sizes: Size) -> list[Prepared]:
 
 def depth_of(prepared: Prepared) -> FloatArray:
     """What `Programs` and simulated devices make of an image."""
-    return simulated_depth(prepared.tensor)[0]
+    return simulated_depth(prepared.arrays["images"][None])[0]
 
 
-def is_depth_of(found: FloatArray, prepared: Prepared) -> bool:
-    return np.array_equal(found, depth_of(prepared))
+def is_depth_of(found: Arrays, prepared: Prepared) -> bool:
+    return np.array_equal(found["depth"], depth_of(prepared))
 
 
 class Programs:
@@ -68,7 +58,7 @@ class Programs:
         self.streams = 0
         self.alive: WeakSet[_Program] = WeakSet()
         self.most_alive = 0
-        self.on_run: Callable[[FloatArray], object] = lambda _images: None  # may raise
+        self.on_run: Callable[[Arrays], object] = lambda _arrays: None  # may raise
         self._lock = threading.Lock()
 
     def __call__(self, _artifact: Artifact, stages: Sequence[Program], streams: int) -> _Program:
@@ -91,6 +81,6 @@ class _Program:
         self.size = size
         self._programs = programs
 
-    def run(self, images: FloatArray) -> FloatArray:
-        self._programs.on_run(images)
-        return simulated_depth(images)
+    def run(self, arrays: Arrays) -> dict[str, FloatArray]:
+        self._programs.on_run(arrays)
+        return simulated_outputs(arrays)

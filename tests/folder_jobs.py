@@ -12,17 +12,19 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from depth.artifact.manifest import Artifact, parse_manifest
-from depth.maps.depth_map import FloatArray
+from depth.artifact.manifest import ProgramKey
+from depth.maps.result import FloatArray
+from depth.sizes import Size
+from serve.arrays import Arrays
 from serve.backend import Backend, ProgramWorker
 from serve.engine import Engine
 from serve.errors import Action, RuntimeFailure
-from serve.folder.job import FolderJob
-from serve.library import Library, Size
+from serve.folder.request import FolderJob
+from serve.library import Library
 from serve.shapes import BUCKETS
 from tests.hostile import encoded, picture
+from tests.manifests import made_artifact, made_manifest
 
-GOLDEN = (Path(__file__).parent / "data/golden-manifest.json").read_bytes()
 SIZE = (28, 42)
 _made: list[Engine] = []
 
@@ -35,22 +37,20 @@ class Sum:
     fails_from: float = float("inf")
     runs: int = 0
 
-    def run(self, images: FloatArray) -> FloatArray:
+    def run(self, arrays: Arrays) -> dict[str, FloatArray]:
         self.runs += 1
         if self.runs >= self.fails_from:
             raise RuntimeFailure("the device is gone", Action.REQUEST_FAULT)
         time.sleep(self.duration_s)
-        return abs(images).sum(axis=1)
+        return {"depth": abs(arrays["images"]).sum(axis=1)}
 
 
 class StandIn(Library):
     """A library whose only program is a `Sum`."""
 
     def __init__(self, network: Sum, identity: str, size: Size = SIZE) -> None:
-        manifest = parse_manifest(GOLDEN, "golden")
-        program = replace(manifest.programs[0], height_px=size[0], width_px=size[1])
-        manifest = replace(manifest, programs=(program,))
-        super().__init__([Artifact(Path("nowhere"), manifest, identity)])
+        manifest = made_manifest([ProgramKey(*size, 1)])
+        super().__init__([replace(made_artifact(manifest), identity=identity)])
         self.network = network
 
 

@@ -20,8 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Callable
 
-from serve.folder.job import FolderJob, run_folder
+from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST, manifest_in
+from serve.folder.request import FolderJob
 from tests.folder_jobs import make_engine, write_images
 
 Start = Callable[[Path], int]  # a job that writes into this folder; returns its process id

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import Any, Optional
+from pathlib import Path
+from typing import Any, Optional, Union
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from depth.images.file import ImageFile
+from depth.images.header import ImageHeader
 from tests.hostile import encoded, picture
 
 RGB = picture(71, 97)
@@ -19,6 +22,12 @@ RGBA = Image.merge("RGBA", (*RGB.split(), GRAY))
 JPEG = encoded(RGB, "JPEG", quality=90)
 PNG = encoded(RGB, "PNG")
 WIDE_SAMPLES = np.random.default_rng(0).integers(0, 1 << 16, (71, 97, 4)).astype(np.uint16)
+
+
+def read_header(source: Union[bytes, Path]) -> ImageHeader:
+    """What an image file says, given as bytes or by its path."""
+    file = ImageFile(source, "x") if isinstance(source, bytes) else ImageFile.read(source)
+    return file.header
 
 
 def opencv(data: bytes) -> npt.NDArray[np.uint8]:

@@ -59,7 +59,7 @@ def prepare(folder: Path, patch: pytest.MonkeyPatch) -> None:
     Also, somebody who edits our code while tests run shall not make them build again.
     """
     patch.chdir(folder)
-    patch.setattr("compile.build.package.source_sha256", lambda: SOURCE)
+    patch.setattr("compile.build.package.source_sha256", lambda *_: SOURCE)
     shutil.copyfile(BUNDLED, folder / "weights.safetensors")
     (folder / "images").mkdir()
     (folder / "store").mkdir()

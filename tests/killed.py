@@ -82,7 +82,7 @@ def _serve() -> None:
 
     for name in _LOADED:
         import_module(name)
-    package.source_sha256 = lambda: SOURCE  # as tests/jobs.py has it
+    package.source_sha256 = lambda *_: SOURCE  # as tests/jobs.py has it
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()

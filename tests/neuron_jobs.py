@@ -21,8 +21,9 @@ import torch
 from depth.artifact.manifest import Artifact, Program
 from serve.backend import OpenBackend, open_backend
 from serve.engine import Engine
-from serve.folder.job import FolderJob, run_folder
-from serve.jobs.batch import Entry, Report
+from serve.folder.job import run_folder
+from serve.folder.request import FolderJob
+from serve.jobs.entry import Entry, Report
 from serve.library import Library, Size
 from serve.runtimes import neuron_program
 from serve.runtimes.neuron_program import OnCore

@@ -25,7 +25,7 @@ from compile.lowering.passes import lower
 from compile.targets.table import NEURON_PASSES
 from compile.untrained import untrained_checkpoint
 from depth.artifact.manifest import Artifact, read_artifact
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from depth_anything_v2.config import Model
 from tests.networks import TINY, network
 from tests.neuron_machine import Machine, device

@@ -13,7 +13,7 @@ import pytest
 
 from compile.targets.protocols import Inputs, Limit
 from compile.targets.table import TARGETS, Calibrated
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from depth.artifact.manifest import ProgramKey
-from depth.maps.depth_map import FloatArray
-from serve.library import Size
+from depth.artifact.manifest import ProgramKey, Shape
+from depth.maps.result import FloatArray
+from depth.sizes import Size
+from serve.arrays import Arrays
 from serve.scheduling.core import Core
 from serve.scheduling.dispatcher import Dispatcher
 from serve.scheduling.job import Job, Outcome
@@ -41,6 +42,20 @@ def images(count: int, size: Size = LYING, seed: int = 0) -> list[FloatArray]:
     return list(rng.normal(size=(count, 3, *size)).astype(np.float32))
 
 
+def shapes(*sizes: Size) -> list[Shape]:
+    return [Shape(*size) for size in sizes]
+
+
+def asked(image: FloatArray) -> tuple[Arrays, Shape]:
+    """What `Scheduler.submit` takes for a network input [3,H,W]."""
+    return {"images": image}, Shape(*image.shape[1:])
+
+
+def answers(size: Size, count: int = 1) -> list[Arrays]:
+    """What a run gave, as far as its numbers do not matter."""
+    return [{"depth": np.zeros(size, np.float32)} for _ in range(count)]
+
+
 def until(condition: Callable[[], bool]) -> None:
     ends_s = time.monotonic() + WAIT_S
     while not condition():
@@ -48,8 +63,8 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def is_depth_of(future: Future[FloatArray], image: FloatArray) -> bool:
-    return np.array_equal(future.result(WAIT_S), simulated_depth(image[None])[0])
+def is_depth_of(future: Future[Arrays], image: FloatArray) -> bool:
+    return np.array_equal(future.result(WAIT_S)["depth"], simulated_depth(image[None])[0])
 
 
 @dataclass
@@ -63,13 +78,13 @@ class Served:
     def runs(self) -> int:
         return self.device.calls[RUN, None]
 
-    def submit(self, image: FloatArray, **options: object) -> Future[FloatArray]:
-        return self.scheduler.submit(image, image.shape[1:], **options)
+    def submit(self, image: FloatArray, **options: object) -> Future[Arrays]:
+        return self.scheduler.submit(*asked(image), **options)
 
-    def submit_all(self, many: Sequence[FloatArray]) -> list[Future[FloatArray]]:
+    def submit_all(self, many: Sequence[FloatArray]) -> list[Future[Arrays]]:
         return [self.submit(image) for image in many]
 
-    def hold(self) -> Future[FloatArray]:
+    def hold(self) -> Future[Arrays]:
         """Begin the run that hangs, and wait until it has begun."""
         future = self.submit(images(1, seed=99)[0])
         begun = threading.Event()
@@ -151,10 +166,11 @@ class Virtual:
                 _, _, core, job, outcome = heapq.heappop(self._ends)
                 self.state.finish(core, job, outcome, now_s)
                 for request in job.requests:
-                    self.answered.append((request.size, now_s - request.arrived_s))
+                    size = request.shape[:2]
+                    self.answered.append((size, now_s - request.arrived_s))
                     if again > 0:
                         again -= 1
-                        insort(todo, (now_s + self.rest_s.get(request.size, 0.0), request.size))
+                        insort(todo, (now_s + self.rest_s.get(size, 0.0), size))
             else:
                 self.state.look(now_s)
             for core in self.state.dispatch(now_s):
@@ -165,7 +181,7 @@ class Virtual:
     def request(self, now_s: float, size: Size) -> Request:
         image = np.zeros((3, *size), np.float32)
         due_s = now_s + self.limits.batch_wait_s
-        return Request(image, size, Pending(), now_s, due_s, math.inf)
+        return Request(*asked(image), Pending(), now_s, due_s, math.inf)
 
     def _begin(self, core: Core, job: Job, now_s: float) -> None:
         load_s = None if job.program in core.loaded else self.load_s
@@ -176,10 +192,10 @@ class Virtual:
             core.loaded[job.program] = None
             self.loads.append((core.index, job.program))
             self.loaded_at_s.append(now_s)
-        depth = np.zeros((job.program.batch, *job.program.size), np.float32)
         self.batches.append(len(job.requests))
         self.handed_at_s.append(now_s)
         end_s = max(now_s, self._free_s[core.index]) + (load_s or 0.0) + self.run_s
         self._free_s[core.index] = end_s
-        outcome = Outcome(depth, None, load_s, self.run_s)
+        found = answers(job.program.size, len(job.requests))
+        outcome = Outcome(found, None, load_s, self.run_s)
         heapq.heappush(self._ends, (end_s, len(self.batches), core, job, outcome))

@@ -16,7 +16,8 @@ from typing import Callable, Optional
 import numpy as np
 
 from depth.artifact.manifest import ProgramKey
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
+from serve.arrays import Arrays
 from serve.errors import Action, RuntimeFailure
 
 LOAD, RUN = "load", "run"
@@ -50,6 +51,11 @@ def simulated_depth(images: FloatArray) -> FloatArray:
     """[B,3,H,W] float32 -> [B,H,W] float32, the same bits for an image in any batch."""
     depth: FloatArray = images[:, 0] - 2 * images[:, 1] + 3 * images[:, 2]
     return depth
+
+
+def simulated_outputs(arrays: Arrays) -> dict[str, FloatArray]:
+    """What a simulated program makes of its inputs."""
+    return {"depth": simulated_depth(arrays["images"])}
 
 
 class Device:
@@ -126,15 +132,15 @@ class SimulatedWorker:
     def unload(self, program: ProgramKey) -> None:
         self.loaded.remove(program)
 
-    def run(self, program: ProgramKey, images: FloatArray) -> FloatArray:
-        """Depth after the model's latency; an image that is not finite is refused, like a NaN."""
+    def run(self, program: ProgramKey, arrays: Arrays) -> dict[str, FloatArray]:
+        """Outputs after the model's latency; an image that is not finite is refused, like a NaN."""
         started_s = time.perf_counter()
         with self._line:
             if self._handed == self._device.model.runs_at_once:
                 raise RuntimeFailure(f"simulated core {self._core}: busy", action=Action.RETRY)
             self._handed += 1
         try:
-            return self._run(program, images, started_s)
+            return self._run(program, arrays, started_s)
         finally:
             with self._line:
                 self._handed -= 1
@@ -143,27 +149,29 @@ class SimulatedWorker:
         self.loaded.clear()
         self.closed = True
 
-    def _run(self, program: ProgramKey, images: FloatArray, started_s: float) -> FloatArray:
+    def _run(self, program: ProgramKey, arrays: Arrays, started_s: float) -> dict[str, FloatArray]:
         self._call(RUN)
         if program not in self.loaded:
             raise RuntimeFailure(f"simulated core {self._core}: {program.name} is not loaded")
         expected = (program.batch, 3, *program.size)
-        if images.shape != expected:
+        images = arrays["images"]
+        if images.shape != expected or images.dtype != np.float32:
             raise RuntimeFailure(
-                f"{program.name}: expected {list(expected)}, got {list(images.shape)}",
+                f"{program.name}: expected float32 {list(expected)}, got {images.dtype} "
+                f"{list(images.shape)}",
                 action=Action.REQUEST_FAULT,
             )
         with self._line:
             ends_s = self._free_s = max(started_s, self._free_s) + self._latency_s(program)
-        depth = simulated_depth(images)
-        finite = bool(np.isfinite(depth.sum()))
+        outputs = simulated_outputs(arrays)
+        finite = bool(np.isfinite(outputs["depth"].sum()))
         # What the host has computed meanwhile is part of the device's latency.
         time.sleep(max(0.0, ends_s - time.perf_counter()))
         if not finite:
             raise RuntimeFailure(
                 f"{program.name}: the input is no number", action=Action.REQUEST_FAULT
             )
-        return depth
+        return outputs
 
     def _call(self, call: str) -> None:
         if self._broken is not None:
@@ -179,17 +187,3 @@ class SimulatedWorker:
         model = self._device.model
         factor = 1 + model.jitter * self._jitter.uniform(-1, 1)
         return model.latency_ms(program, self._core) * factor / 1e3
-
-
-class SimulatedRuntime:
-    """One program on one core, for whatever takes a runtime. Safe in any thread."""
-
-    def __init__(self, device: Device, core: int, program: ProgramKey) -> None:
-        self._worker = device.worker(core)
-        self._program = program
-        self._line = threading.Semaphore(device.model.runs_at_once)
-        self._worker.load(program)
-
-    def run(self, images: FloatArray) -> FloatArray:
-        with self._line:
-            return self._worker.run(self._program, images)

@@ -12,10 +12,12 @@ import pytest
 
 from depth.artifact.manifest import (
     Artifact,
+    Gate,
     Manifest,
-    ParityLimit,
     ProgramFile,
+    ProgramKey,
     dump_manifest,
+    folder_name,
     parse_manifest,
     read_artifact,
 )
@@ -24,8 +26,10 @@ from depth.files import sha256_bytes
 from depth.store.names import manifest_key, object_key
 from depth.store.objects import ObjectStore, open_store
 from tests import s3_server
+from tests.manifests import DEPTH, SKY, made_program
 
 GOLDEN = (Path(__file__).parent / "data/golden-manifest.json").read_bytes()
+LIMITS = {"depth": {"max_rel": 5e-4, "mean_rel": 5e-5}}
 FILES = {"programs/518x518-b1.xml": b"<net/>\n", "programs/518x518-b1.bin": bytes(range(256)) * 64}
 
 
@@ -34,7 +38,7 @@ def manifest_of(files: Mapping[str, bytes], **changes: Any) -> Manifest:
     described = tuple(
         ProgramFile(path, sha256_bytes(data), len(data)) for path, data in files.items()
     )
-    program = replace(manifest.programs[0], height_px=518, width_px=518, files=described)
+    program = replace(made_program(ProgramKey(518, 518, 1), outputs=(DEPTH, SKY)), files=described)
     return replace(manifest, **{"programs": (program,), **changes})
 
 
@@ -46,29 +50,23 @@ def make(
     **changes: Any,
 ) -> Artifact:
     """An artifact in a folder in `out` that has its proper name."""
-    limit = ParityLimit(5e-4, 5e-5, passed)
-    manifest = manifest_of(files, **{"parity_limit": limit, **changes})
-    data = dump_manifest(manifest)
-    folder = out / f"{manifest.model}-{manifest.target}-{manifest.precision}-{identity_of(data)}"
+    manifest = manifest_of(files, **{"gate": Gate(LIMITS, passed), **changes})
+    folder = out / folder_name(manifest, manifest.identity())
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
     if reports:
         (folder / "report.json").write_text("{}\n")
         (folder / "report.md").write_text("# report\n")
-    (folder / "manifest.json").write_bytes(data)
+    (folder / "manifest.json").write_bytes(dump_manifest(manifest))
     return read_artifact(folder)
-
-
-def identity_of(data: bytes) -> str:
-    return sha256_bytes(data)[:12]
 
 
 def verify(artifact: Artifact, passed: bool = True, day: int = 1) -> None:
     """Give it a verified.json, measured on that day."""
     made = f"2026-01-{day:02d}T00:00:00+00:00"
-    limit = ParityLimit(5e-4, 5e-5, passed)
-    write_verification(artifact, Verification(artifact.identity, made, {"runtime": "2"}, limit, ()))
+    gate = Gate(LIMITS, passed)
+    write_verification(artifact, Verification(artifact.identity, made, {"runtime": "2"}, gate, ()))
 
 
 @contextmanager
@@ -84,11 +82,11 @@ def a_store(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 def put_manifest(store: ObjectStore, **changes: Any) -> str:
     """The usual programs under a manifest that push might refuse; returns its identity."""
-    data = dump_manifest(manifest_of(FILES, **changes))
-    store.write(manifest_key(sha256_bytes(data)), data)
+    manifest = manifest_of(FILES, **changes)
+    store.write(manifest_key(manifest.identity()), dump_manifest(manifest))
     for content in FILES.values():
         store.write(object_key(sha256_bytes(content)), content)
-    return sha256_bytes(data)
+    return manifest.identity()
 
 
 def contents(folder: Path) -> dict[str, bytes]:

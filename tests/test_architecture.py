@@ -13,7 +13,7 @@ import pytest
 
 from tests.fresh_python import ROOT, run_python
 
-PACKAGES = ("depth_anything_v2", "compile", "serve")
+PACKAGES = ("depth", "depth_anything_v2", "compile", "serve")
 TOOLS = ("checkpoints/demo",)  # code that is no part of a package
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).glob("**/*.py"))
 SCRIPTS = sorted(ROOT.glob("*.py"))
@@ -21,13 +21,29 @@ TOOL_FILES = sorted(path for folder in TOOLS for path in (ROOT / folder).glob("*
 TESTS = sorted((ROOT / "tests").glob("**/*.py"))
 OURS = [*MODULES, *SCRIPTS, *TOOL_FILES]
 
-# Of depth_anything_v2, what needs torch; the rest must load without it.
-NETWORK = {"checkpoint", "decoder", "dpt", "encoder", "network", "untrained", "weights"}
+# What may load torch, as files or folders. All else outside compile/ must load without it.
+HEAVY = (
+    "depth/network",
+    "depth/weights/checkpoint.py",
+    "depth_anything_v2/dpt.py",
+    "depth_anything_v2/layouts.py",
+    "depth_anything_v2/network.py",
+    "serve/runtimes/neuron.py",
+    "serve/runtimes/neuron_program.py",
+    "serve/runtimes/neuronx.py",
+    "serve/runtimes/torchscript.py",
+)
 # Of compile, what must load without torch.
-LIGHT_COMPILE = ("cache", "cli", "errors", "package", "targets", "weights")
-# Of serve, what may load torch.
-HEAVY_SERVE = {"serve.runtimes.torchscript", "serve.runtimes.neuron_program"}
-HEAVY_SERVE |= {"serve.runtimes.neuron", "serve.runtimes.neuronx"}
+LIGHT_COMPILE = (
+    "build/package",
+    "build/request",
+    "cli",
+    "errors",
+    "on_demand",
+    "targets/table",
+    "weights",
+    "weights_cli",
+)
 
 # Packages that not everybody has: the one file of each package of ours that may know them.
 OPTIONAL = {
@@ -110,9 +126,10 @@ def test_there_is_something_to_check() -> None:
 @every(MODULES)
 def test_packages_import_in_one_direction(path: Path) -> None:
     allowed = {
-        "depth_anything_v2": {"depth_anything_v2"},
-        "compile": {"compile", "depth_anything_v2"},
-        "serve": {"serve", "depth_anything_v2"},
+        "depth": {"depth", "depth_anything_v2"},
+        "depth_anything_v2": {"depth", "depth_anything_v2"},
+        "compile": {"compile", "depth", "depth_anything_v2"},
+        "serve": {"serve", "depth", "depth_anything_v2"},
     }[relative(path).split("/")[0]]
     for package in {*PACKAGES, "tests", "checkpoints"} - allowed:
         assert not imported_from(path, package)
@@ -120,9 +137,9 @@ def test_packages_import_in_one_direction(path: Path) -> None:
 
 @every([p for p in MODULES if "serve/" in relative(p)])
 def test_serving_never_imports_the_network(path: Path) -> None:
-    network = {f"depth_anything_v2.{name}" for name in NETWORK}
-    assert not imported_from(path, "depth_anything_v2") & network
-    assert not imported_from(path, "torch") or named(path) in HEAVY_SERVE
+    names = {name.replace(".", "/") for name, _ in imports(path)}
+    assert not {name for name in names if heavy(f"{name}.py") and not name.startswith("serve/")}
+    assert not imported_from(path, "torch") or heavy(relative(path))
 
 
 @every(TOOL_FILES)
@@ -206,16 +223,20 @@ def test_modules_that_know_an_optional_package_are_loaded_on_use_only(path: Path
             assert named(ROOT / user) not in {name for name, _ in imports(path)}
 
 
+def heavy(file: str) -> bool:
+    return any(file == place or file.startswith(f"{place}/") for place in HEAVY)
+
+
 def light_modules() -> list[str]:
-    light = [p for p in MODULES if not relative(p).startswith("compile/") and p.stem not in NETWORK]
-    found = [*map(named, light), *(f"compile.{name}" for name in LIGHT_COMPILE)]
-    return [m for m in found if m not in HEAVY_SERVE and not m.endswith(("__main__", "__init__"))]
+    light = [relative(p) for p in MODULES if not relative(p).startswith("compile/")]
+    light = [p for p in light if not heavy(p) and not p.endswith(("__main__.py", "__init__.py"))]
+    return [named(ROOT / p) for p in [*light, *(f"compile/{name}.py" for name in LIGHT_COMPILE)]]
 
 
 def test_what_needs_no_torch_loads_without_it() -> None:
     names = light_modules()
-    for name in ("artifact", "config", "depth_map", "image", "preprocess", "postprocess", "sizes"):
-        assert f"depth_anything_v2.{name}" in names
+    for name in ("depth.artifact.manifest", "depth.preprocess", "serve.bench.network"):
+        assert name in names
     code = (
         "import importlib, sys\n"
         f"for name in {names}:\n"
@@ -242,13 +263,18 @@ for name in {names}:
 @pytest.mark.parametrize(
     "packages",
     [
-        ("depth_anything_v2", "compile", "."),
+        ("depth", "depth_anything_v2", "compile", "."),
         ("serve",),
     ],
     ids=" ".join,
 )
 def test_importing_anything_prints_nothing_and_opens_no_network(packages: tuple[str, ...]) -> None:
-    files = [path for path in [*MODULES, *SCRIPTS] if relative(path.parent) in packages]
+    scripts = [path.name for path in SCRIPTS if "." in packages]
+    files = [
+        path
+        for path in [*MODULES, *SCRIPTS]
+        if relative(path).split("/")[0] in {*packages, *scripts}
+    ]
     names = [named(path) for path in files if path.stem not in ("__main__", "__init__")]
     done = run_python("-W", "error", "-c", _IMPORT_EVERYTHING.format(names=names))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

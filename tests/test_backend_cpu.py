@@ -12,7 +12,7 @@ import pytest
 
 from depth.artifact.manifest import ProgramKey
 from depth.errors import ArtifactError
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from serve.backend import CPU_STREAMS, open_backend
 from serve.engine import Engine
 from serve.errors import Action, RuntimeFailure

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from depth.artifact.manifest import Artifact, read_artifact
 from depth.errors import InputError
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from serve.bench import gemm
 from serve.bench.cli import bench
 from serve.bench.cold import ColdStart, Parts

@@ -17,20 +17,23 @@ import torch
 from PIL import Image
 
 from compile.build.build import build
-from compile.build.package import source_sha256
 from compile.errors import BuildError, ParityError, TargetError
+from compile.parity.measure import Measured, failure
 from compile.parity.probes import photographs
+from compile.source import source_sha256
 from compile.specialise import specialise
-from compile.targets.protocols import Limit
+from compile.targets.protocols import Limit, Ports
 from compile.targets.table import TARGETS, Target, builder, target_named
 from compile.untrained import untrained_checkpoint
-from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
+from depth.artifact.manifest import MANIFEST, Artifact, Program, ProgramKey, read_artifact
+from depth.artifact.steps import Do, RunStage
 from depth.artifact.verification import VERIFIED_FILE
 from depth.errors import CheckpointError, InputError
 from tests.networks import DEMO, ROOT, SIZE, TINY_MODEL, build_demo, request
 from tests.programs import needs_arithmetic
 
 ON_CPU = [name for name, target in TARGETS.items() if not target.device]
+PORTS = Ports(("images",), ("depth",))
 KINDS = [  # int8 has tests of its own
     (name, precision)
     for name in ON_CPU
@@ -46,35 +49,42 @@ def test_an_artifact_of_every_target(tmp_path: Path, target: str, precision: str
     artifact = build_demo(tmp_path, target, precision=precision, force=precision == "bf16")
     m = artifact.manifest
     assert artifact.folder.name == f"demo-{target}-{precision}-{artifact.identity[:12]}"
-    assert (m.model, m.kind, m.max_depth_m) == ("demo", "relative_inverse", None)
+    (output,) = m.outputs
+    assert (m.model, output.kind, output.largest) == ("demo", "relative_inverse", None)
     assert (m.checkpoint.file, m.checkpoint.licence) == ("untrained", "none")
     assert (m.target, m.precision) == (target, precision)
-    assert (m.preprocess.short_side_px, m.preprocess.multiple_px) == (DEMO.short_side_px, 14)
+    assert m.size == DEMO.size
+    assert m.steps == (*map(Do, DEMO.before), RunStage("fused"), *map(Do, DEMO.after))
     assert {"source_sha256", "python", "numpy", "torch", "machine"} <= set(m.versions)
-    assert m.versions["source_sha256"] == source_sha256()
+    assert m.versions["source_sha256"] == source_sha256(m.target, m.precision, m.family)
     (program,) = m.programs
     assert (program.stage, program.size, program.batch) == ("fused", SIZE, 1)
     assert all(artifact.open_file(file).nbytes == file.size_bytes for file in program.files)
     limit = TARGETS[target].limits[precision]
-    assert (m.parity_limit.max_rel, m.parity_limit.mean_rel) == (limit.max_rel, limit.mean_rel)
-    assert m.parity_limit.passed == (
-        program.parity.max_rel <= limit.max_rel and program.parity.mean_rel <= limit.mean_rel
-    )
+    assert m.gate.limits == {"depth": {"max_rel": limit.max_rel, "mean_rel": limit.mean_rel}}
+    assert m.gate.passed == (failure(measured(program), m.gate.limits) is None)
     check_the_program(artifact)
     check_the_folder(artifact)
+
+
+def measured(program: Program) -> Measured:
+    assert program.measured is not None
+    return program.measured
 
 
 def check_the_program(artifact: Artifact) -> None:
     """Loaded as the builder loads it, on an image of our own."""
     m = artifact.manifest
     maker = builder(target_named(m.target, m.precision))
-    run = maker.load([artifact.folder / f.path for f in m.programs[0].files], m.precision)
+    (program,) = m.programs
+    files = [artifact.folder / f.path for f in program.files]
+    run = maker.load(files, Ports.of(program), m.precision)
     image = np.random.default_rng(5).standard_normal((1, 3, *SIZE), dtype=np.float32)
     expected = specialise(DEMO, untrained_checkpoint(DEMO), SIZE)(torch.from_numpy(image)).numpy()
-    error = np.abs(run(image) - expected).max() / expected.max()
+    error = np.abs(run({"images": image})["depth"] - expected).max() / expected.max()
     assert error < (1e-4 if m.precision == "fp32" else 0.5)
     if m.precision == "fp32":
-        assert m.parity_limit.passed
+        assert m.gate.passed
 
 
 def check_the_folder(artifact: Artifact) -> None:
@@ -150,15 +160,15 @@ def test_several_sizes_and_batches_in_one_artifact(tmp_path: Path) -> None:
         ((42, 28), 1),
         ((42, 28), 3),
     ]
-    assert (m.kind, m.max_depth_m) == ("metric", 20.0)
+    assert (m.outputs[0].kind, m.outputs[0].unit, m.outputs[0].largest) == ("metres", "m", 20.0)
     assert len(steps) == 12
     assert steps[3] == "28x42-b3: specialise"
-    (program,) = m.stages((42, 28), 3)
-    assert program is not None
+    (program,) = m.stages(ProgramKey(42, 28, 3))
     run = builder(TARGETS["torchscript"]).load(
-        [artifact.folder / f.path for f in program.files], "fp32"
+        [artifact.folder / f.path for f in program.files], Ports.of(program), "fp32"
     )
-    assert run(np.zeros((3, 3, 42, 28), np.float32)).shape == (3, 42, 28)
+    found = run({"images": np.zeros((3, 3, 42, 28), np.float32)})
+    assert {name: array.shape for name, array in found.items()} == {"depth": (3, 42, 28)}
 
 
 @pytest.mark.parametrize("target", ["openvino", "onnx"])
@@ -166,11 +176,13 @@ def test_batch_2(tmp_path: Path, target: str) -> None:
     request_ = request(target=target, sizes=[(28, 42)], batches=[2])
     artifact = read_artifact(build(request_, tmp_path))
     files = [artifact.folder / f.path for f in artifact.manifest.programs[0].files]
-    run = builder(TARGETS[target]).load(files, "fp32")
+    run = builder(TARGETS[target]).load(files, Ports.of(artifact.manifest.programs[0]), "fp32")
     images = np.random.default_rng(0).standard_normal((2, 3, 28, 42), dtype=np.float32)
     network = specialise(TINY_MODEL, untrained_checkpoint(TINY_MODEL), (28, 42))
     expected = network(torch.from_numpy(images)).numpy()
-    np.testing.assert_allclose(run(images), expected, atol=1e-4 * expected.max())
+    np.testing.assert_allclose(
+        run({"images": images})["depth"], expected, atol=1e-4 * expected.max()
+    )
 
 
 def test_the_same_artifact_again_is_kept_and_a_damaged_one_replaced(tmp_path: Path) -> None:
@@ -207,7 +219,7 @@ def test_any_name_of_a_photograph_is_one_cell_of_the_report(tmp_path: Path) -> N
     text = (folder / "report.md").read_text(encoding="utf-8")
     (row,) = (line for line in text.splitlines() if line.startswith("| caf"))
     assert row.startswith("| caf\\xe9\\|\\n.png | ")
-    assert row.replace("\\|", "").count("|") == 6
+    assert row.replace("\\|", "").count("|") == 4
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert report["programs"][0]["probes"][-1]["probe"] == "caf\\xe9|\\n.png"
 
@@ -279,7 +291,7 @@ def test_what_fails_on_a_full_disk_is_told_as_that(
 
 
 def test_a_target_whose_package_is_missing_says_how_to_get_it() -> None:
-    absent = Target("absent", "compile.no_such_target", {"fp32": Limit(1, 1)}, "a test")
+    absent = Target("absent", "compile.no_such_target", {"fp32": Limit(1, 1, 1, 1)}, "a test")
     with pytest.raises(
         BuildError, match="'absent' needs a package that is not installed .*make se"
     ):
@@ -291,4 +303,4 @@ def test_a_program_that_is_no_program_is_refused(tmp_path: Path, target: str) ->
     for suffix in ("a", "b"):
         (tmp_path / suffix).write_bytes(b"not a program")
     with pytest.raises(BuildError, match="could not load"):
-        builder(TARGETS[target]).load([tmp_path / "a", tmp_path / "b"], "fp32")
+        builder(TARGETS[target]).load([tmp_path / "a", tmp_path / "b"], PORTS, "fp32")

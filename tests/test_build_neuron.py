@@ -187,16 +187,6 @@ def test_a_compiler_that_always_dies_leaves_nothing(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_dynamic_batch_is_told_in_manifest_and_report(made: Made, device: Standin) -> None:
-    artifact = made(settings=replace(device.settings, dynamic_batch=True))
-    assert "28x42-b1: dynamic batch" in artifact.manifest.compiler_flags
-    assert names(artifact.manifest.programs) == ["28x42-b1"]
-    assert "takes other batches too" in (artifact.folder / "report.md").read_text()
-
-
-# The commands, with the smallest model that they know.
-
-
 @pytest.fixture(name="built")
 def built_fixture(
     device: Standin, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory

@@ -5,18 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
 from compile.build.build import build
 from compile.errors import ParityError
-from compile.targets.protocols import Limit, Run
+from compile.targets.protocols import Arrays, Limit, Part, Ports, Run
 from compile.targets.table import TARGETS, Target
-from depth.artifact.manifest import read_artifact
-from depth.maps.depth_map import FloatArray
+from depth.artifact.manifest import Manifest, read_artifact
+from depth.maps.result import FloatArray
 from tests.networks import SIZE, request
 
 
@@ -24,20 +24,22 @@ class Shifted:
     def __init__(self, scale: float) -> None:
         self.scale = scale
 
-    def build(self, network: nn.Module, example: Tensor, stem: Path, precision: str) -> list[Path]:
+    def build(self, part: Part, stem: Path, precision: str) -> list[Path]:
         assert precision == "fp32"
-        self.network = network
+        self.network = part.module
         path = stem.parent / f"{stem.name}.txt"
-        path.write_text(str(tuple(example.shape)))
+        path.write_text(str(tuple(part.examples[0].shape)))
         return [path]
 
-    def load(self, files: Sequence[Path], precision: str) -> Run:
+    def load(self, files: Sequence[Path], ports: Ports, precision: str) -> Run:
         assert precision == "fp32"
         assert files[0].is_file()
+        assert ports == Ports(("images",), ("depth",))
         return self.run
 
-    def run(self, images: FloatArray) -> FloatArray:
-        return self.network(torch.from_numpy(images)).numpy() * np.float32(self.scale)
+    def run(self, arrays: Arrays) -> dict[str, FloatArray]:
+        depth = self.network(torch.from_numpy(arrays["images"])).numpy()
+        return {"depth": depth * np.float32(self.scale)}
 
     def flags(self, precision: str) -> tuple[str, ...]:
         return (f"scale={self.scale}", precision)
@@ -49,18 +51,25 @@ class Shifted:
 @pytest.fixture
 def shifted(monkeypatch: pytest.MonkeyPatch) -> Shifted:
     stub = Shifted(1.0)
-    limits = {"fp32": Limit(1e-3, 1e-3)}
+    monkeypatch.setattr("compile.build.package.source_sha256", lambda *_: "0" * 64)
+    limits = {"fp32": Limit(1e-3, 1e-3, 1e-3, 1e-3)}
     monkeypatch.setitem(TARGETS, "shifted", Target("shifted", "shifted_target", limits, "a test"))
     monkeypatch.setitem(sys.modules, "shifted_target", stub)  # type: ignore[misc]
     return stub
 
 
+def max_rel(manifest: Manifest) -> Optional[float]:
+    measured = manifest.programs[0].measured
+    assert measured is not None
+    return measured["depth"]["max_rel"]
+
+
 def test_a_program_within_the_limit_passes(tmp_path: Path, shifted: Shifted) -> None:
     shifted.scale = 1.0005
     m = read_artifact(build(request(target="shifted"), tmp_path)).manifest
-    assert m.parity_limit.passed
-    assert m.programs[0].parity.max_rel == 0.0005
-    assert m.compiler_flags == ("scale=1.0005", "fp32")
+    assert m.gate.passed
+    assert max_rel(m) == 0.0005
+    assert m.flags == ("scale=1.0005", "fp32")
     assert m.versions["shifted"] == "1"
 
 
@@ -78,8 +87,8 @@ def test_a_program_over_the_limit_leaves_nothing(
 def test_force_writes_it_and_says_so(tmp_path: Path, shifted: Shifted) -> None:
     shifted.scale = 1.25
     artifact = read_artifact(build(request(target="shifted", force=True), tmp_path))
-    assert not artifact.manifest.parity_limit.passed
-    assert artifact.manifest.programs[0].parity.max_rel == 0.25
+    assert not artifact.manifest.gate.passed
+    assert max_rel(artifact.manifest) == 0.25
     assert "FAILED, written because it was forced" in (artifact.folder / "report.md").read_text()
 
 

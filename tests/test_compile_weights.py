@@ -112,7 +112,7 @@ def test_read_the_word_untrained(folder: Path) -> None:
 
 
 def test_untrained_weights_are_the_same_on_every_machine() -> None:
-    expected = "2740d8374ac847f235d0fe47c2e7f7388780b4f1658a3408c42f02c4fc05af7a"
+    expected = "5a49aef421e0831323e5d1d7c2f7182470e982462be986dd7327daf6f4d92f24"
     assert untrained_checkpoint(DEMO).sha256 == expected
 
 

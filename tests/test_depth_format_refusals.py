@@ -21,7 +21,7 @@ from depth.maps.formats import CODECS
 from tests.depth_samples import pixels_for, ramp
 from tests.image_samples import chunk
 
-TEXT = '{"kind":"metric"}'
+TEXT = '{"kind":"metres"}'
 
 
 @pytest.mark.parametrize("name", CODECS)

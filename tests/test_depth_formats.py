@@ -13,12 +13,13 @@ import tifffile
 from PIL import Image
 
 from depth.errors import DepthFileError, InputError
-from depth.family import METRIC, RELATIVE
+from depth.family import CONFIDENCE, METRES, SKY
 from depth.maps.formats import CODECS
 from depth.maps.png16 import KITTI_STEP_M, Coding, coding_for, from_codes, to_codes
-from tests.depth_samples import KINDS, depth_map, pixels_for, ramp
+from depth.maps.result import Map
+from tests.depth_samples import KINDS, depth_of, pixels_for, ramp
 
-TEXT = '{"kind":"metric"}'
+TEXT = '{"kind":"metres"}'
 FLOAT_FORMATS = [name for name, codec in CODECS.items() if codec.dtype == "float32"]
 WITH_TEXT = ["png", "npz", "exr", "tiff"]
 SHAPES = [(1, 1), (1, 9), (9, 1), (16, 4), (17, 3), (33, 31)]
@@ -59,10 +60,11 @@ def test_views_are_written_as_they_look(name: str) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("low", "high"), RANGES)
-def test_relative_codes_lose_less_than_half_a_step(
-    low: float, high: float, shape: tuple[int, int]
+@pytest.mark.parametrize("kind", [kind for kind in (*KINDS, SKY, CONFIDENCE) if kind != METRES])
+def test_codes_lose_less_than_half_a_step(
+    kind: str, low: float, high: float, shape: tuple[int, int]
 ) -> None:
-    depth = depth_map(ramp(*shape, low, high), RELATIVE)
+    depth = Map(ramp(*shape, low, high), kind)
     coding = coding_for(depth)
     codes = to_codes(depth.values, coding)
     if depth.values.min() < depth.values.max():
@@ -73,7 +75,7 @@ def test_relative_codes_lose_less_than_half_a_step(
 
 
 def test_a_constant_image_is_code_zero_and_comes_back() -> None:
-    depth = depth_map(np.full((3, 4), 2.7, np.float32))
+    depth = depth_of(np.full((3, 4), 2.7, np.float32))
     coding = coding_for(depth)
     codes = to_codes(depth.values, coding)
     assert coding.scale == 0
@@ -85,7 +87,7 @@ def test_a_constant_image_is_code_zero_and_comes_back() -> None:
     ("max_depth_m", "step_m"), [(20.0, 0.001), (65.535, 0.001), (80.0, KITTI_STEP_M)]
 )
 def test_metres_keep_a_fixed_unit(max_depth_m: float, step_m: float) -> None:
-    depth = depth_map(ramp(9, 9, 0.0, max_depth_m), METRIC, max_depth_m)
+    depth = depth_of(ramp(9, 9, 0.0, max_depth_m), METRES, max_depth_m)
     coding = coding_for(depth)
     codes = to_codes(depth.values, coding)
     assert coding == Coding(step_m, 0.0)
@@ -93,15 +95,29 @@ def test_metres_keep_a_fixed_unit(max_depth_m: float, step_m: float) -> None:
     assert np.abs(from_codes(codes, coding) - depth.values).max() <= 0.51 * step_m
 
 
+@pytest.mark.parametrize(
+    ("farthest_m", "step_m"),
+    [(20.0, 0.001), (65.5, 0.001), (65.6, KITTI_STEP_M), (250.0, KITTI_STEP_M), (655.35, 0.01)],
+)
+def test_metres_of_a_model_without_a_range_take_the_finest_unit_that_holds_them(
+    farthest_m: float, step_m: float
+) -> None:
+    depth = depth_of(ramp(9, 9, 0.0, farthest_m), METRES, None)
+    coding = coding_for(depth)
+    assert (coding.scale, coding.offset) == (pytest.approx(step_m), 0.0)
+    found = from_codes(to_codes(depth.values, coding), coding)
+    assert np.abs(found - depth.values).max() <= 0.51 * step_m
+
+
 @pytest.mark.parametrize(("low", "high"), [(-0.001, 5.0), (0.0, 66.0)])
 def test_metres_that_do_not_fit_are_refused(low: float, high: float) -> None:
     with pytest.raises(InputError, match="write a float format"):
-        coding_for(depth_map(ramp(2, 2, low, high), METRIC, 20.0))
+        coding_for(depth_of(ramp(2, 2, low, high), METRES, 20.0))
 
 
 def test_a_range_wider_than_float32_is_refused() -> None:
     with pytest.raises(InputError, match="wider than float32"):
-        coding_for(depth_map(ramp(2, 2, -3e38, 3e38)))
+        coding_for(depth_of(ramp(2, 2, -3e38, 3e38)))
 
 
 def test_a_scale_beyond_float32_is_refused() -> None:
@@ -158,6 +174,6 @@ def test_a_big_endian_pfm_is_read() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_zero_depth_stays_zero(kind: str) -> None:
-    depth = depth_map(np.zeros((4, 6), np.float32), kind)
+    depth = depth_of(np.zeros((4, 6), np.float32), kind)
     coding = coding_for(depth)
     assert not from_codes(to_codes(depth.values, coding), coding).any()

@@ -276,7 +276,7 @@ def test_the_command_offline_fails_with_1_and_says_what_to_do(tmp_path: Path) ->
     cache = str(tmp_path / "hub")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": cache}
     result = subprocess.run(
-        [sys.executable, "-m", "depth_anything_v2", "fetch", "vits", "--folder", str(tmp_path)],
+        [sys.executable, "main.py", "checkpoints", "fetch", "vits", "--folder", str(tmp_path)],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -286,8 +286,6 @@ def test_the_command_offline_fails_with_1_and_says_what_to_do(tmp_path: Path) ->
     assert (result.returncode, result.stdout) == (1, "")
     licence, error = result.stderr.splitlines()
     assert licence == "depth_anything_v2_vits.pth: licence Apache-2.0"
-    assert error.startswith(
-        "python -m depth_anything_v2: depth_anything_v2_vits.pth: HF_HUB_OFFLINE is set"
-    )
+    assert error.startswith("main.py: depth_anything_v2_vits.pth: HF_HUB_OFFLINE is set")
     assert "https://huggingface.co/depth-anything/Depth-Anything-V2-Small" in error
     assert str(tmp_path / "depth_anything_v2_vits.pth") in error

@@ -64,9 +64,8 @@ def test_a_run_that_cannot_begin_before_its_deadline_is_told_so(held: Held) -> N
     with pytest.raises(Expired, match="its deadline was 0.020 s"):
         held.engine.run(held.images(1)[0], deadline_s=0.02)
     held.release()
-    assert is_depth_of(
-        held.engine.run(held.images(1)[0], deadline_s=3600.0).values, held.images(1)[0]
-    )
+    raw = held.engine.run(held.images(1)[0], deadline_s=3600.0)
+    assert is_depth_of(raw.outputs, held.images(1)[0])
 
 
 def test_what_was_submitted_can_be_cancelled_until_it_runs(held: Held) -> None:
@@ -84,12 +83,12 @@ def test_what_was_submitted_can_be_cancelled_until_it_runs(held: Held) -> None:
 def test_who_does_not_want_to_wait_for_room_is_told_that_there_is_none(held: Held) -> None:
     held.hold()
     waiting = [held.engine.submit(one, wait=False) for one in held.images(2)]
-    with pytest.raises(QueueFull, match="2 requests of this size wait"):
+    with pytest.raises(QueueFull, match="2 requests of this shape wait"):
         held.engine.submit(held.images(1)[0], wait=False)
     held.release()
     for pending, one in zip(waiting, held.images(2)):
         raw = Raw.of(pending, one)
-        assert is_depth_of(raw.values, one)
+        assert is_depth_of(raw.outputs, one)
         assert raw.wait_ms > 0
 
 
@@ -120,9 +119,11 @@ def test_a_closed_engine_still_knows_what_its_results_are(held: Held) -> None:
     (one,) = held.images(1)
     raw = held.engine.run(one)
     held.engine.close()
-    depth = held.engine.finish(raw)
-    assert np.array_equal(depth.values, depth_of(one))
-    assert depth.provenance.shape_policy == BUCKETS
+    result = held.engine.finish(raw)
+    assert np.array_equal(result.depth.values, depth_of(one))
+    assert result.depth.kind == "relative_inverse"
+    assert result.provenance.shape_policy == BUCKETS
+    assert result.provenance.steps == ("resize", "normalise", "resize_back")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -130,10 +131,10 @@ def test_depth_that_is_not_finite_is_refused(held: Held, value: float) -> None:
     held.release()
     (one,) = held.images(1)
     raw = held.engine.run(one)
-    values = raw.values.copy()
+    values = raw.outputs["depth"].copy()
     values[1, 2] = value
-    with pytest.raises(RuntimeFailure, match="not finite"):
-        held.engine.finish(replace(raw, values=values))
+    with pytest.raises(RuntimeFailure, match="depth is not finite"):
+        held.engine.finish(replace(raw, outputs={"depth": values}))
 
 
 def test_an_engine_that_was_never_used_closes() -> None:
@@ -145,7 +146,7 @@ def test_an_engine_that_was_never_used_closes() -> None:
 
 
 def test_a_size_without_a_program_says_how_to_get_it() -> None:
-    with Engine(library_of(programs(LYING, SQUARE)), EXACT, short_side_px=28) as engine:
+    with Engine(library_of(programs(LYING, SQUARE)), EXACT) as engine:
         with pytest.raises(NoProgram, match="compile build --size 42x28"):
             image_of(engine, STANDING)
         with pytest.raises(NoProgram, match="compile build --size 42x28"):
@@ -160,15 +161,15 @@ def test_a_forked_process_is_refused_and_does_not_hang(held: Held) -> None:
     assert "start workers with" in forked(lambda: held.engine.make_ready([LYING]))
     assert forked(held.engine.close) == ""
     held.release()
-    assert is_depth_of(held.engine.run(one).values, one)
+    assert is_depth_of(held.engine.run(one).outputs, one)
 
 
 def test_sizes_that_are_built_later_are_served_too(held: Held) -> None:
     held.release()
     library = library_of(programs(LYING), builds=True)
-    with Engine(library, EXACT, short_side_px=28, backend=held.backend) as engine:
+    with Engine(library, EXACT, backend=held.backend) as engine:
         for size in (LYING, STANDING, SQUARE):
             engine.make_ready([size])
             one = image_of(engine, size)
-            assert is_depth_of(engine.run(one).values, one)
+            assert is_depth_of(engine.run(one).outputs, one)
     assert library.sizes == [LYING, STANDING, SQUARE]

@@ -17,12 +17,13 @@ from compile.build.build import build
 from compile.build.request import Request
 from compile.untrained import untrained_checkpoint
 from depth.artifact.manifest import Artifact, Program, ProgramKey, read_artifact
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from depth_anything_v2.config import Model
 from serve.backend import CPU_STREAMS
 from serve.engine import Engine, Prepared
 from serve.errors import RuntimeFailure
-from serve.folder.job import FolderJob, run_folder
+from serve.folder.job import run_folder
+from serve.folder.request import FolderJob
 from serve.library import Library, Size
 from serve.runtimes.table import Runtime, open_runtime
 from serve.shapes import BUCKETS

@@ -24,8 +24,9 @@ from depth.maps.meta import parse
 from depth.postprocess import resize_depth
 from serve.cli import app
 from serve.engine import Engine
-from serve.folder.job import FolderJob, run_folder
-from serve.jobs.batch import DONE, KEPT
+from serve.folder.job import run_folder
+from serve.folder.request import FolderJob
+from serve.jobs.entry import DONE, KEPT
 from serve.library import Library
 from tests.hostile import encoded, picture
 from tests.image_samples import exif

@@ -13,10 +13,10 @@ from PIL.TiffImagePlugin import IFDRational
 
 from depth.errors import InputError
 from depth.images.exif import exif_focal_px
-from depth.images.read import read_header
 from depth.maps.result import EXIF, FOCAL_PX, FOV_DEG, INTRINSICS, Focal
 from depth.steps.focal import NOTHING_ASKED, FocalAsked, focal_for
 from tests.hostile import encoded, picture
+from tests.image_samples import read_header
 
 IMAGE, NETWORK = (1000, 2000), (252, 504)  # (height, width) px
 MATRIX = [[800, 0, 1000], [0, 900, 500], [0, 0, 1]]

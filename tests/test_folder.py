@@ -24,9 +24,10 @@ from depth.sizes import exact_size
 from serve.cli import app
 from serve.engine import Engine
 from serve.errors import NoImages
-from serve.folder.job import FolderJob, run_folder
+from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
-from serve.jobs.batch import DONE, FAILED, KEPT, Entry, Report
+from serve.folder.request import FolderJob
+from serve.jobs.entry import DONE, FAILED, KEPT, Entry, Report
 from serve.library import Library
 from tests.folder_jobs import write_images
 from tests.hostile import write_hostile_folder

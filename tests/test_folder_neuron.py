@@ -12,8 +12,9 @@ from depth.artifact.manifest import Artifact
 from depth.images.read import read_image
 from serve.engine import Raw
 from serve.errors import Action, NoImages, Refused, RuntimeFailure
-from serve.folder.job import FolderJob, run_folder
-from serve.jobs.batch import DONE, KEPT
+from serve.folder.job import run_folder
+from serve.folder.request import FolderJob
+from serve.jobs.entry import DONE, KEPT
 from serve.library import Library
 from serve.runtimes import neuron_cores as machine_cores
 from serve.runtimes.table import open_runtime

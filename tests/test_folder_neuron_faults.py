@@ -13,7 +13,7 @@ import pytest
 from depth.artifact.manifest import Artifact
 from serve.backend import Backend, open_backend
 from serve.errors import Action, OutOfService, RuntimeFailure
-from serve.jobs.batch import DONE, FAILED, KEPT, Entry
+from serve.jobs.entry import DONE, FAILED, KEPT, Entry
 from serve.library import Library
 from serve.runtimes.neuron_status import STATUSES, Status
 from serve.scheduling.limits import Limits

@@ -14,9 +14,10 @@ import pytest
 
 from depth.files import sha256_file
 from serve.engine import Engine
-from serve.folder.job import FolderJob, run_folder
+from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
-from serve.jobs.batch import DONE, FAILED, KEPT, TODO, Entry
+from serve.folder.request import FolderJob
+from serve.jobs.entry import DONE, FAILED, KEPT, TODO, Entry
 from serve.shapes import BUCKETS
 from tests.folder_jobs import make_engine, write_images
 from tests.hostile import encoded, picture

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from serve.folder.cli import shown
-from serve.jobs.batch import DONE, FAILED, Entry, OnEntry, Report
+from serve.jobs.entry import DONE, FAILED, Entry, OnEntry, Report
 from serve.jobs.stop import Stop
 
 CLEAR_LINE = "\x1b[2K"

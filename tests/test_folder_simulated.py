@@ -15,9 +15,10 @@ from depth.images.read import read_image
 from serve.backend import Backend
 from serve.engine import Engine, Raw
 from serve.errors import Action
-from serve.folder.job import FolderJob, run_folder
+from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
-from serve.jobs.batch import DONE, FAILED, KEPT, Entry, Report
+from serve.folder.request import FolderJob
+from serve.jobs.entry import DONE, FAILED, KEPT, Entry, Report
 from serve.library import Library
 from serve.scheduling.limits import Limits
 from serve.shapes import BUCKETS

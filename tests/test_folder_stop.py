@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from serve.folder.job import FolderJob, run_folder
+from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
 from serve.folder.pace import Pace
+from serve.folder.request import FolderJob
 from serve.jobs.batch import Batch, Task
 from serve.jobs.stop import Stop, Stopped, stop_on_signals
 from serve.library import Library, Size

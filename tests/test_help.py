@@ -26,8 +26,8 @@ HELPS = {
     ("-m", "serve", "bench"): ["--rounds", "--gmacs", "--json"],
     ("-m", "serve", "doctor"): ["--artifacts", "--json"],
     ("-m", "serve", "folder"): ["--policy", "--dry-run", "--preprocess", "--output-size"],
-    ("-m", "depth_anything_v2"): ["list", "fetch"],
-    ("-m", "depth_anything_v2", "fetch"): ["--accept-licence"],
+    ("main.py", "checkpoints"): ["list", "fetch"],
+    ("main.py", "checkpoints", "fetch"): ["--accept-licence"],
 }
 
 _HELP = """

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from depth.images.read import decode_image, read_header, read_image
+from depth.images.read import decode_image, read_image
 from tests.hostile import encoded, picture
-from tests.image_samples import JPEG, PNG, RGB, STORED, by_opencv, chunk, exif, opencv
+from tests.image_samples import JPEG, PNG, RGB, STORED, by_opencv, chunk, exif, opencv, read_header
 
 PHOTOS = Path(__file__).resolve().parents[2] / "shared/data/photos"
 

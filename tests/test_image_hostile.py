@@ -14,9 +14,9 @@ from PIL import Image
 
 from depth.errors import ImageError
 from depth.images.png import without_animation
-from depth.images.read import decode_image, read_header
+from depth.images.read import decode_image
 from tests.hostile import encoded
-from tests.image_samples import GRAY, JPEG, PNG, RGB, RGBA, STORED, chunk, opencv
+from tests.image_samples import GRAY, JPEG, PNG, RGB, RGBA, STORED, chunk, opencv, read_header
 
 ANIMATED = STORED["png animated"][0]
 ANIMATION = (b"acTL", b"fcTL", b"fdAT")

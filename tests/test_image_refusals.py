@@ -14,16 +14,11 @@ import tifffile
 from PIL import Image
 
 from depth.errors import ImageError, InputError
-from depth.images.read import (
-    MAX_FILE_BYTES,
-    decode_image,
-    list_images,
-    read_header,
-    read_image,
-)
-from depth.sizes import exact_size
+from depth.images.file import MAX_FILE_BYTES
+from depth.images.read import decode_image, list_images, read_image
+from depth_anything_v2.config import SIZE
 from tests.hostile import encoded, write_hostile_folder
-from tests.image_samples import GRAY, JPEG, PNG, RGB, STORED, chunk, opencv
+from tests.image_samples import GRAY, JPEG, PNG, RGB, STORED, chunk, opencv, read_header
 
 
 def png_of_size(width: int, height: int) -> bytes:
@@ -176,4 +171,4 @@ def test_hostile_folder(tmp_path: Path) -> None:
             read_image(tmp_path / name)
         else:
             with pytest.raises(InputError, match=reason):
-                exact_size(*read_image(tmp_path / name).pixels.shape[:2])
+                SIZE.size_for(*read_image(tmp_path / name).pixels.shape[:2])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,17 @@ import pytest
 
 from compile.errors import BuildError
 from compile.neuron import inf1
-from compile.neuron.record import BuildRecord, read_record
+from compile.neuron.record import BuildRecord
 from tests.neuron_standin import (
     Standin,
+    build_one,
+    build_programs,
     example,
+    loaded,
     lowered,
     needs_torch_1_13,
     pictures,
+    read_record,
     small,
     standin_fixture,
 )
@@ -31,7 +34,7 @@ PRECISION = "matmult-fp16"
 
 @pytest.fixture(name="record")
 def record_fixture(standin: Standin, tmp_path: Path) -> BuildRecord:
-    inf1.build(small(), example(), tmp_path / "28x42-b1", PRECISION, standin.settings)
+    build_one(inf1, small(), example(), tmp_path / "28x42-b1", PRECISION, standin.settings)
     return read_record(tmp_path / "28x42-b1")
 
 
@@ -39,7 +42,7 @@ def test_a_lowered_network_becomes_one_file_with_all_of_it_on_the_chip(
     standin: Standin, tmp_path: Path
 ) -> None:
     stem = tmp_path / "28x42-b1"
-    files = inf1.build(lowered(), example(), stem, PRECISION, standin.settings)
+    files = build_one(inf1, lowered(), example(), stem, PRECISION, standin.settings)
     assert [file.name for file in files] == ["28x42-b1.pt"]
     record = read_record(stem)
     assert record.log.percent_compiled == 100.0
@@ -49,7 +52,7 @@ def test_a_lowered_network_becomes_one_file_with_all_of_it_on_the_chip(
     assert record.warnings == ()
     standin.plug_in()
     images = pictures()
-    assert 0 < error(inf1.load(files, PRECISION)(images.numpy()), lowered()(images)) < 0.01
+    assert 0 < error(loaded(inf1, files, PRECISION)(images.numpy()), lowered()(images)) < 0.01
 
 
 def error(found: object, expected: object) -> float:
@@ -94,10 +97,10 @@ def test_what_the_compiler_prints_stays_off_our_stdout(
 def test_on_the_device_a_mode_gives_nearly_the_networks_numbers_in_float32(
     standin: Standin, tmp_path: Path, precision: str
 ) -> None:
-    files = inf1.build(small(), example(), tmp_path / "a", precision, standin.settings)
+    files = build_one(inf1, small(), example(), tmp_path / "a", precision, standin.settings)
     standin.plug_in()
     images = pictures()
-    found = inf1.load(files, precision)(images.numpy())
+    found = loaded(inf1, files, precision)(images.numpy())
     assert found.dtype == np.float32
     assert 0 < error(found, small()(images)) < 0.02
 
@@ -105,7 +108,7 @@ def test_on_the_device_a_mode_gives_nearly_the_networks_numbers_in_float32(
 def test_loading_off_the_device_is_refused(tmp_path: Path, record: BuildRecord) -> None:
     assert record.target == "inf1"
     with pytest.raises(BuildError, match="no Neuron device here.*wrong numbers.*Inf1 instance"):
-        inf1.load([tmp_path / "28x42-b1.pt"], PRECISION)
+        loaded(inf1, [tmp_path / "28x42-b1.pt"], PRECISION)
 
 
 @pytest.mark.usefixtures("record")
@@ -114,10 +117,10 @@ def test_loading_takes_one_core_and_leaves_a_users_choice(
 ) -> None:
     standin.plug_in()
     monkeypatch.setenv("NEURON_RT_VISIBLE_CORES", "2")
-    inf1.load([tmp_path / "28x42-b1.pt"], PRECISION)
+    loaded(inf1, [tmp_path / "28x42-b1.pt"], PRECISION)
     assert "NEURON_RT_NUM_CORES" not in os.environ
     monkeypatch.delenv("NEURON_RT_VISIBLE_CORES")
-    inf1.load([tmp_path / "28x42-b1.pt"], PRECISION)
+    loaded(inf1, [tmp_path / "28x42-b1.pt"], PRECISION)
     assert os.environ["NEURON_RT_NUM_CORES"] == "1"
 
 
@@ -125,7 +128,7 @@ def test_a_damaged_program_does_not_load(standin: Standin, tmp_path: Path) -> No
     standin.plug_in()
     (tmp_path / "a.pt").write_bytes(b"no program")
     with pytest.raises(BuildError, match="could not load .*a.pt"):
-        inf1.load([tmp_path / "a.pt"], PRECISION)
+        loaded(inf1, [tmp_path / "a.pt"], PRECISION)
 
 
 @pytest.mark.usefixtures("record")
@@ -137,31 +140,13 @@ def test_a_saved_program_does_not_load_without_the_import(tmp_path: Path) -> Non
 
 
 def test_encoder_and_decoder_apart_give_the_same_depth(standin: Standin, tmp_path: Path) -> None:
-    built = inf1.build_programs(
-        lowered(),
-        example(),
-        lambda stage, batch: tmp_path / f"b{batch}-{stage}",
-        PRECISION,
-        apart=True,
-        settings=standin.settings,
-    )
-    assert [one.stage for one in built] == ["encoder", "decoder"]
+    built = build_programs(inf1, lowered(), tmp_path, PRECISION, standin.settings, apart=True)
+    assert [one.stage.name for one in built] == ["encoder", "decoder"]
     assert [one.files[0].name for one in built] == ["b1-encoder.pt", "b1-decoder.pt"]
     standin.plug_in()
-    encoder, decoder = (inf1.load(one.files, PRECISION) for one in built)
+    encoder, decoder = (loaded(inf1, one.files, PRECISION, one.ports) for one in built)
     images = pictures()
     assert error(decoder(encoder(images.numpy())), lowered()(images)) < 0.01
-
-
-def test_a_dynamic_batch_is_split_and_padded_to_the_compiled_one(
-    standin: Standin, tmp_path: Path
-) -> None:
-    settings = replace(standin.settings, dynamic_batch=True)
-    files = inf1.build(small(), example(2), tmp_path / "a", PRECISION, settings)
-    assert read_record(tmp_path / "a").dynamic_batch
-    standin.plug_in()
-    images = pictures(3)
-    assert error(inf1.load(files, PRECISION)(images.numpy()), small()(images)) < 0.01
 
 
 def test_flags_name_everything_the_numbers_depend_on() -> None:

@@ -9,16 +9,18 @@ from torch import nn
 
 from compile.lowering.passes import lower
 from compile.neuron import inf1
-from compile.neuron.record import read_record
+from compile.targets.protocols import Settings
 from compile.targets.table import NEURON_PASSES
 from tests.networks import TINY, network
 from tests.neuron_standin import (
     SMALL,
     Standin,
+    build_one,
     example,
     lowered,
     needs_torch_1_13,
     pretend_installed,
+    read_record,
     small,
     standin_fixture,
 )
@@ -32,7 +34,7 @@ def calls_after(
     standin: Standin, stem: Path, made: nn.Module, precision: str = PRECISION, batch: int = 1
 ) -> int:
     """How often the compiler has run in all, once this is built too."""
-    inf1.build(made, example(batch), stem, precision, standin.settings)
+    build_one(inf1, made, example(batch), stem, precision, standin.settings)
     return len(standin.calls())
 
 
@@ -63,7 +65,7 @@ def test_without_settings_files_stay_in_the_users_cache(
     standin: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    inf1.build(small(), example(), tmp_path / "a", PRECISION)
+    build_one(inf1, small(), example(), tmp_path / "a", PRECISION, Settings())
     kept = tmp_path / ".cache/depth-anything-inferentia"
     assert {path.name for path in kept.iterdir()} == {"programs", "work"}
     assert len(standin.calls()) == 1

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from compile.errors import BuildError, CompilerError, HostError
 from compile.neuron import inf1
-from compile.neuron.record import read_record
 from tests.neuron_standin import (
     IS_1_13,
     Standin,
+    build_one,
     example,
     needs_torch_1_13,
     pretend_installed,
+    read_record,
     small,
     standin_fixture,
 )
@@ -51,7 +52,7 @@ class Resized(nn.Module):
 
 
 def build(standin: Standin, stem: Path, made: nn.Module) -> None:
-    inf1.build(made.eval(), example(), stem, PRECISION, standin.settings)
+    build_one(inf1, made.eval(), example(), stem, PRECISION, standin.settings)
 
 
 @needs_torch_1_13
@@ -171,7 +172,7 @@ def test_spills_are_a_warning_of_the_record(standin: Standin, tmp_path: Path) ->
 @needs_torch_1_13
 def test_other_input_than_float32_is_refused_at_once(standin: Standin, tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="the example is float64.*convert it"):
-        inf1.build(small(), example().double(), tmp_path / "a", PRECISION, standin.settings)
+        build_one(inf1, small(), example().double(), tmp_path / "a", PRECISION, standin.settings)
 
 
 @needs_torch_1_13

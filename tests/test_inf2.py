@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,20 @@ import pytest
 
 from compile.errors import BuildError
 from compile.neuron import inf2
-from compile.neuron.record import BuildRecord, read_record
+from compile.neuron.record import BuildRecord
 from compile.targets.modes import modes_of
-from tests.neuron_standin import Standin, example, lowered, pictures, pretend_installed, small
+from tests.neuron_standin import (
+    Standin,
+    build_one,
+    build_programs,
+    example,
+    loaded,
+    lowered,
+    pictures,
+    pretend_installed,
+    read_record,
+    small,
+)
 from tests.neuronx_standin import GOOD_INF2, needs_torch_2, neuronx_fixture
 
 __all__ = ["neuronx_fixture"]
@@ -25,7 +35,7 @@ PRECISION = "matmult-bf16"
 
 @pytest.fixture(name="record")
 def record_fixture(neuronx: Standin, tmp_path: Path) -> BuildRecord:
-    inf2.build(small(), example(), tmp_path / "28x42-b1", PRECISION, neuronx.settings)
+    build_one(inf2, small(), example(), tmp_path / "28x42-b1", PRECISION, neuronx.settings)
     return read_record(tmp_path / "28x42-b1")
 
 
@@ -38,16 +48,16 @@ def test_a_lowered_network_becomes_one_file_with_all_of_it_on_the_chip(
     neuronx: Standin, tmp_path: Path
 ) -> None:
     stem = tmp_path / "28x42-b1"
-    files = inf2.build(lowered(), example(), stem, PRECISION, neuronx.settings)
+    files = build_one(inf2, lowered(), example(), stem, PRECISION, neuronx.settings)
     assert [file.name for file in files] == ["28x42-b1.pt"]
     record = read_record(stem)
-    assert (record.target, record.precision, record.dynamic_batch) == ("inf2", PRECISION, False)
+    assert (record.target, record.precision) == ("inf2", PRECISION)
     assert (record.rung, record.attempts, record.from_cache) == ("as asked", (), False)
     assert record.log.percent_compiled is None  # torch-neuronx logs nothing of the kind
     assert record.warnings == ()
     neuronx.plug_in()
     images = pictures()
-    assert 0 < error(inf2.load(files, PRECISION)(images.numpy()), lowered()(images)) < 0.01
+    assert 0 < error(loaded(inf2, files, PRECISION)(images.numpy()), lowered()(images)) < 0.01
 
 
 def test_the_compiler_is_told_target_and_precision_and_where_to_log(
@@ -64,7 +74,7 @@ def test_the_work_folder_stays_and_nothing_lies_elsewhere(
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    inf2.build(small(), example(), tmp_path / "a", PRECISION, neuronx.settings)
+    build_one(inf2, small(), example(), tmp_path / "a", PRECISION, neuronx.settings)
     assert not list((tmp_path / "here").iterdir())
     work = Path(read_record(tmp_path / "a").work_folder)
     left = {path.name for path in work.iterdir()}
@@ -89,10 +99,10 @@ def test_what_the_compiler_prints_stays_off_our_stdout(
 def test_on_the_device_a_mode_gives_nearly_the_networks_numbers_in_float32(
     neuronx: Standin, tmp_path: Path, precision: str
 ) -> None:
-    files = inf2.build(small(), example(), tmp_path / "a", precision, neuronx.settings)
+    files = build_one(inf2, small(), example(), tmp_path / "a", precision, neuronx.settings)
     neuronx.plug_in()
     images = pictures()
-    found = inf2.load(files, precision)(images.numpy())
+    found = loaded(inf2, files, precision)(images.numpy())
     assert found.dtype == np.float32
     difference = error(found, small()(images))
     assert difference < 0.02
@@ -103,10 +113,10 @@ def test_without_a_chip_the_sdk_is_told_the_platform_and_with_one_it_finds_it(
     neuronx: Standin, tmp_path: Path
 ) -> None:
     neuronx.plug_in()
-    inf2.build(small(), example(), tmp_path / "a", PRECISION, neuronx.settings)
+    build_one(inf2, small(), example(), tmp_path / "a", PRECISION, neuronx.settings)
     assert "NEURON_PLATFORM_TARGET_OVERRIDE" not in os.environ
     neuronx.unplug()
-    inf2.build(small(), example(2), tmp_path / "b", PRECISION, neuronx.settings)
+    build_one(inf2, small(), example(2), tmp_path / "b", PRECISION, neuronx.settings)
     assert os.environ["NEURON_PLATFORM_TARGET_OVERRIDE"] == "inf2"
 
 
@@ -115,7 +125,7 @@ def test_loading_off_the_device_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         BuildError, match="no Neuron device here.*does not run; load it on an Inf2 or Trn1 inst"
     ):
-        inf2.load([tmp_path / "28x42-b1.pt"], PRECISION)
+        loaded(inf2, [tmp_path / "28x42-b1.pt"], PRECISION)
 
 
 @pytest.mark.usefixtures("record")
@@ -124,10 +134,10 @@ def test_loading_takes_one_core_and_leaves_a_users_choice(
 ) -> None:
     neuronx.plug_in()
     monkeypatch.setenv("NEURON_RT_VISIBLE_CORES", "1")
-    inf2.load([tmp_path / "28x42-b1.pt"], PRECISION)
+    loaded(inf2, [tmp_path / "28x42-b1.pt"], PRECISION)
     assert "NEURON_RT_NUM_CORES" not in os.environ
     monkeypatch.delenv("NEURON_RT_VISIBLE_CORES")
-    inf2.load([tmp_path / "28x42-b1.pt"], PRECISION)
+    loaded(inf2, [tmp_path / "28x42-b1.pt"], PRECISION)
     assert os.environ["NEURON_RT_NUM_CORES"] == "1"
 
 
@@ -135,7 +145,7 @@ def test_a_damaged_program_does_not_load(neuronx: Standin, tmp_path: Path) -> No
     neuronx.plug_in()
     (tmp_path / "a.pt").write_bytes(b"no program")
     with pytest.raises(BuildError, match="could not load .*a.pt"):
-        inf2.load([tmp_path / "a.pt"], PRECISION)
+        loaded(inf2, [tmp_path / "a.pt"], PRECISION)
 
 
 @pytest.mark.usefixtures("record")
@@ -147,45 +157,18 @@ def test_a_saved_program_does_not_load_without_the_import(tmp_path: Path) -> Non
 
 
 def test_encoder_and_decoder_apart_give_the_same_depth(neuronx: Standin, tmp_path: Path) -> None:
-    built = inf2.build_programs(
-        lowered(),
-        example(),
-        lambda stage, batch: tmp_path / f"b{batch}-{stage}",
-        PRECISION,
-        apart=True,
-        settings=neuronx.settings,
-    )
-    assert [one.stage for one in built] == ["encoder", "decoder"]
+    built = build_programs(inf2, lowered(), tmp_path, PRECISION, neuronx.settings, apart=True)
+    assert [one.stage.name for one in built] == ["encoder", "decoder"]
     neuronx.plug_in()
-    encoder, decoder = (inf2.load(one.files, PRECISION) for one in built)
+    encoder, decoder = (loaded(inf2, one.files, PRECISION, one.ports) for one in built)
     images = pictures()
     assert error(decoder(encoder(images.numpy())), lowered()(images)) < 0.02
 
 
-def test_a_dynamic_batch_is_split_and_padded_to_the_compiled_one(
-    neuronx: Standin, tmp_path: Path
-) -> None:
-    """Also: neither kind of program is taken from the cache for the other."""
-    fixed, dynamic = tmp_path / "fixed", tmp_path / "dynamic"
-    settings = replace(neuronx.settings, dynamic_batch=True)
-    files = {
-        stem: inf2.build(small(), example(2), stem, "none", chosen)
-        for stem, chosen in ((fixed, neuronx.settings), (dynamic, settings))
-    }
-    assert len(neuronx.calls()) == 2
-    assert (read_record(fixed).dynamic_batch, read_record(dynamic).dynamic_batch) == (False, True)
-    neuronx.plug_in()
-    images = pictures(3)
-    found = inf2.load(files[dynamic], "none")(images.numpy())
-    assert error(found, small()(images)) < 1e-6
-    with pytest.raises(RuntimeError, match="Incorrect tensor shape"):
-        inf2.load(files[fixed], "none")(images.numpy())
-
-
 def test_a_second_build_takes_the_program_from_the_cache(neuronx: Standin, tmp_path: Path) -> None:
     first, second = tmp_path / "a", tmp_path / "b"
-    inf2.build(lowered(), example(), first, PRECISION, neuronx.settings)
-    inf2.build(lowered(), example(), second, PRECISION, neuronx.settings)
+    build_one(inf2, lowered(), example(), first, PRECISION, neuronx.settings)
+    build_one(inf2, lowered(), example(), second, PRECISION, neuronx.settings)
     assert len(neuronx.calls()) == 1
     assert (tmp_path / "b.pt").read_bytes() == (tmp_path / "a.pt").read_bytes()
     assert read_record(second).from_cache
@@ -194,11 +177,11 @@ def test_a_second_build_takes_the_program_from_the_cache(neuronx: Standin, tmp_p
 def test_another_precision_or_compiler_compiles_anew(
     neuronx: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inf2.build(small(), example(), tmp_path / "a", PRECISION, neuronx.settings)
-    inf2.build(small(), example(), tmp_path / "b", "matmult-fp16", neuronx.settings)
+    build_one(inf2, small(), example(), tmp_path / "a", PRECISION, neuronx.settings)
+    build_one(inf2, small(), example(), tmp_path / "b", "matmult-fp16", neuronx.settings)
     assert len(neuronx.calls()) == 2
     pretend_installed(monkeypatch, tmp_path / "newer", {"neuronx-cc": "2.22.12471.0"})
-    inf2.build(small(), example(), tmp_path / "c", PRECISION, neuronx.settings)
+    build_one(inf2, small(), example(), tmp_path / "c", PRECISION, neuronx.settings)
     assert len(neuronx.calls()) == 3
 
 

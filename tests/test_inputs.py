@@ -12,9 +12,10 @@ from depth.errors import InputError
 from depth.images.read import list_images
 from serve.engine import Engine
 from serve.folder.inputs import check_apart, images_in
-from serve.folder.job import FolderJob, run_folder
+from serve.folder.job import run_folder
 from serve.folder.pictures import PictureJob, run_pictures
-from serve.jobs.batch import Entry
+from serve.folder.request import FolderJob
+from serve.jobs.entry import Entry
 from serve.library import Library
 from tests.folder_jobs import write_images
 

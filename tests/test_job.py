@@ -154,7 +154,7 @@ def test_other_code_or_another_compiler_does_every_step_again(
 ) -> None:
     before = only_artifact()
     other = "f" * 64 if changed.endswith("sha256") else {"torch": "9"}
-    monkeypatch.setattr(changed, lambda: other)
+    monkeypatch.setattr(changed, lambda *_: other)
     ended = command(*WITH_STORE)
     assert ended.code == 0
     assert done_before() == []

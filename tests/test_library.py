@@ -3,37 +3,66 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from depth.artifact.manifest import Artifact, ParityLimit, ProgramKey
+from depth.artifact.manifest import Artifact, Gate, ProgramKey, Shape, Tensor, Views
+from depth.artifact.steps import SCENE, Do, Resize, ResizeBack, RunStage, Step
 from serve.errors import NoProgram, Refused
 from serve.library import Library
-from tests.programs import SIZES, make_artifact
+from tests.manifests import (
+    DEPTH,
+    FOLDED_STEPS,
+    IMAGES,
+    LOWER_28,
+    RELATIVE_OUTPUTS,
+    V2_STEPS,
+    made_artifact,
+    made_manifest,
+    made_program,
+    made_split,
+    sky_manifest,
+)
+
+SIZES = [(56, 70), (70, 56)]
+KEYS = [ProgramKey(*size, 1) for size in SIZES]
 
 
 @pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    return make_artifact(tmp_path_factory.mktemp("library"))
+def artifact() -> Artifact:
+    return made_artifact(made_manifest(KEYS), Path("folder"))
 
 
-def with_manifest(artifact: Artifact, **changes: object) -> Artifact:
-    return replace(artifact, manifest=replace(artifact.manifest, **changes))  # type: ignore[arg-type]
+def with_manifest(artifact: Artifact, **changes: Any) -> Artifact:
+    return made_artifact(replace(artifact.manifest, **changes), artifact.folder)
 
 
-def test_each_size_has_the_programs_of_one_artifact(artifact: Artifact) -> None:
-    (size, _), first = SIZES, artifact.manifest.programs[0]
-    larger = with_manifest(artifact, programs=(first, replace(first, batch=4)))
+def test_each_shape_has_the_programs_of_one_artifact(artifact: Artifact) -> None:
+    size = SIZES[0]
+    more = ProgramKey(*size, 4)
+    larger = made_artifact(made_manifest([KEYS[0], more]))
     library = Library([artifact, larger])
-    assert library.sizes == list(SIZES)
-    assert library.programs == [ProgramKey(*size, 1) for size in SIZES]
-    assert Library([larger]).programs == [ProgramKey(*size, 1), ProgramKey(*size, 4)]
-    assert Library([larger]).stages(ProgramKey(*size, 4)) == (larger, larger.manifest.programs[1:])
+    assert library.sizes == SIZES
+    assert library.programs == KEYS
+    assert Library([larger]).programs == [KEYS[0], more]
+    assert Library([larger]).stages(more) == (larger, larger.manifest.programs[1:])
+    assert library.artifact(library.shape(size)) is artifact
+
+
+def test_programs_of_several_views_are_no_programs_for_an_image(artifact: Artifact) -> None:
+    scene = ProgramKey(*SIZES[0], 1, views=2)
+    several = Tensor("images", "BS3HW", "float32")
+    with pytest.raises(Refused, match=r"input images of 56x70-s2-b1 has shape \(1, 2, 3, 56, 70\)"):
+        Library([with_manifest(artifact, programs=(made_program(scene, [several]),))])
 
 
 def test_half_a_program_is_none(artifact: Artifact) -> None:
-    encoder = replace(artifact.manifest.programs[0], stage="encoder")
-    assert Library([with_manifest(artifact, programs=(encoder,))]).programs == []
+    encoder, decoder = made_split(KEYS[0])
+    whole = made_program(KEYS[1])
+    assert Library([with_manifest(artifact, programs=(encoder, whole))]).programs == [KEYS[1]]
+    both = with_manifest(artifact, programs=(encoder, decoder))
+    assert Library([both]).stages(KEYS[0]) == (both, (encoder, decoder))
 
 
 def test_an_empty_library_says_what_to_do() -> None:
@@ -47,12 +76,12 @@ def test_a_missing_size_says_how_to_get_it(artifact: Artifact) -> None:
         library.prepare([SIZES[0], (98, 98)])
 
 
-def test_missing_sizes_are_built_once_and_together(artifact: Artifact, tmp_path: Path) -> None:
+def test_missing_sizes_are_built_once_and_together(artifact: Artifact) -> None:
     asked: list[Sequence[tuple[int, int]]] = []
 
     def build(sizes: Sequence[tuple[int, int]]) -> list[Artifact]:
         asked.append(sizes)
-        return [make_artifact(tmp_path, sizes=sizes)]
+        return [made_artifact(made_manifest([ProgramKey(*size, 1) for size in sizes]))]
 
     library = Library([artifact], build=build)
     wanted = [(28, 42), SIZES[0], (42, 28), (28, 42)]
@@ -68,67 +97,110 @@ def test_a_build_that_leaves_a_size_out_is_noticed(artifact: Artifact) -> None:
 
 
 def test_failed_parity_is_refused_unless_allowed(artifact: Artifact) -> None:
-    failed = with_manifest(artifact, parity_limit=ParityLimit(1e-9, 1e-9, passed=False))
+    failed = with_manifest(artifact, gate=Gate({}, passed=False))
     with pytest.raises(Refused, match="--allow-failed-parity"):
         Library([failed])
-    assert Library([failed], allow_failed_parity=True).sizes == list(SIZES)
+    assert Library([failed], allow_failed_parity=True).sizes == SIZES
 
 
 def test_an_artifact_that_was_never_measured_is_refused_unless_allowed(artifact: Artifact) -> None:
-    built = with_manifest(artifact, parity_limit=ParityLimit(0.1, 0.01, passed=None))
+    built = with_manifest(artifact, gate=Gate({}, passed=None))
     with pytest.raises(Refused, match="--on-device.*--allow-unverified"):
         Library([built])
-    assert Library([built], allow_unverified=True).sizes == list(SIZES)
+    assert Library([built], allow_unverified=True).sizes == SIZES
     with pytest.raises(Refused, match="--allow-unverified"):
         Library([built], allow_failed_parity=True)
 
 
 @pytest.mark.parametrize(
-    "change", [{"model": "vits"}, {"precision": "bf16"}, {"target": "onnx"}], ids=str
+    "change",
+    [
+        {"model": "vits"},
+        {"family": "another"},
+        {"precision": "bf16"},
+        {"target": "onnx"},
+        {"size": replace(LOWER_28, side_px=42)},
+        {"steps": FOLDED_STEPS},
+    ],
+    ids=lambda change: next(iter(change)),
 )
-def test_artifacts_that_do_not_go_together(artifact: Artifact, change: dict[str, str]) -> None:
+def test_artifacts_that_do_not_go_together(artifact: Artifact, change: dict[str, Any]) -> None:
     with pytest.raises(Refused, match=f"{next(iter(change))} is "):
         Library([artifact, with_manifest(artifact, **change)])
 
 
 ABSURD = 10**400
-UNSERVABLE = {
-    "preprocess.mode": "letterbox",
-    "preprocess.mean": (0.9, 0.456, 0.406),
-    "preprocess.std": (0.229, 0.224, 0.5),
-    "preprocess.interpolation": "area",
-    "preprocess.multiple_px": 16,
-    "preprocess.folded": ("resize",),
-    "preprocess.short_side_px": 0,
-    "kind": "disparity",
-    "max_depth_m": 20.0,
-    "programs.stage": "head",
-    "programs.batch": 0,
-    "programs.height_px": -14,
-    "programs.width_px": 57,
-    "programs.input_dtype": "float16",
-    "programs.output_dtype": "float16",
+
+
+def changed_steps(place: int, step: Step) -> dict[str, Any]:
+    return {"steps": (*V2_STEPS[:place], step, *V2_STEPS[place + 1 :])}
+
+
+def changed_output(**changes: Any) -> dict[str, Any]:
+    return {"outputs": (replace(RELATIVE_OUTPUTS[0], **changes),)}
+
+
+def changed_program(**changes: Any) -> dict[str, Any]:
+    program = made_program(KEYS[0])
+    shape = {**program.shape, **changes.pop("shape", {})}
+    return {"programs": (made_program(KEYS[1]), replace(program, shape=shape, **changes))}
+
+
+UNSERVABLE: dict[str, dict[str, Any]] = {
+    "resize by area": changed_steps(0, Do(Resize("cubic", "lanczos", "float64", 1))),
+    "resize in three passes": changed_steps(0, Do(Resize("cubic", "cubic", "float64", 3))),
+    "resize in float16": changed_steps(0, Do(Resize("cubic", "cubic", "float16", 1))),
+    "no resize": {"steps": V2_STEPS[1:]},
+    "normalise afterwards": {"steps": (V2_STEPS[0], *V2_STEPS[2:], V2_STEPS[1])},
+    "resize back first": {"steps": (V2_STEPS[3], *V2_STEPS[:3])},
+    "resize back by cubic": changed_steps(3, Do(ResizeBack("cubic", True))),
+    "resize back by edges": changed_steps(3, Do(ResizeBack("bilinear", False))),
+    "a run per scene": changed_steps(2, RunStage("fused", SCENE)),
+    "two runs": {"steps": (*V2_STEPS, RunStage("fused"))},
+    "bound": {"size": replace(LOWER_28, bound="middle")},
+    "rounding": {"size": replace(LOWER_28, rounding="down")},
+    "multiple": {"size": replace(LOWER_28, multiple_px=16)},
+    "no multiple": {"size": replace(LOWER_28, multiple_px=0)},
+    "no side": {"size": replace(LOWER_28, side_px=0)},
+    "absurd side": {"size": replace(LOWER_28, side_px=ABSURD)},
+    "scenes": {"views": Views(2, 4)},
+    "kind": changed_output(kind="disparity"),
+    "kind of no depth": changed_output(kind="sky"),
+    "becomes": changed_output(becomes="disparity"),
+    "largest": changed_output(largest=0.0),
+    "no depth": changed_output(name="disparity"),
+    "two of a name": {"outputs": RELATIVE_OUTPUTS * 2},
+    "batch": changed_program(shape={"B": ABSURD}),
+    "width": changed_program(shape={"W": 57}),
+    "absurd width": changed_program(shape={"W": ABSURD}),
+    "absurd height": changed_program(shape={"H": ABSURD}),
+    "input dtype": changed_program(inputs=(replace(IMAGES, dtype="float16"),)),
+    "output dtype": changed_program(outputs=(replace(DEPTH, dtype="float16"),)),
+    "input name": changed_program(inputs=(replace(IMAGES, name="image"),)),
+    "input axes": changed_program(inputs=(replace(IMAGES, axes="BHW3"),)),
+    "output name": changed_program(outputs=(replace(DEPTH, name="disparity"),)),
+    "output axes": changed_program(outputs=(replace(DEPTH, axes="B1HW"),)),
 }
-CASES = [*UNSERVABLE.items(), ("kind", "metric"), ("preprocess.short_side_px", ABSURD)]
-CASES += [(f"programs.{name}", ABSURD) for name in ("batch", "height_px", "width_px")]
 
 
-@pytest.mark.parametrize(("field", "value"), CASES, ids=lambda value: str(value)[:24])
-def test_what_this_version_does_not_do_is_not_served(
-    artifact: Artifact, field: str, value: object
+@pytest.mark.parametrize("case", UNSERVABLE)
+def test_what_this_version_does_not_do_is_not_served(artifact: Artifact, case: str) -> None:
+    changed = with_manifest(artifact, **UNSERVABLE[case])
+    with pytest.raises(Refused, match="folder: .*; this version cannot serve it") as told:
+        Library([changed], None, True, True)
+    says = str(told.value)
+    assert any(words in says for words in ("expected", "must be a multiple of", "this version "))
+
+
+def test_stages_that_do_not_fit_are_not_served(artifact: Artifact) -> None:
+    encoder, decoder = made_split(KEYS[0])
+    other = replace(decoder, shape={**decoder.shape, "N": 7})
+    with pytest.raises(Refused, match="input features of 56x70-b1-decoder has shape"):
+        Library([with_manifest(artifact, programs=(encoder, other))])
+
+
+def test_steps_of_other_models_and_of_programs_that_normalise_are_served(
+    artifact: Artifact,
 ) -> None:
-    m = artifact.manifest
-    part, _, name = field.rpartition(".")
-    changes: dict[str, object] = {name: value}
-    if part == "preprocess":
-        changes = {part: replace(m.preprocess, **changes)}  # type: ignore[arg-type]
-    if part == "programs":
-        changes = {part: (m.programs[0], replace(m.programs[1], **changes))}  # type: ignore[arg-type]
-    with pytest.raises(Refused, match=f"{artifact.folder}.*; this version cannot serve it") as told:
-        Library([with_manifest(artifact, **changes)], None, True, True)
-    assert "expected" in str(told.value) or "must be a multiple of 14" in str(told.value)
-
-
-def test_a_step_that_programs_do_themselves_is_served(artifact: Artifact) -> None:
-    folded = replace(artifact.manifest.preprocess, folded=("normalisation",))
-    assert Library([with_manifest(artifact, preprocess=folded)]).sizes == list(SIZES)
+    assert Library([with_manifest(artifact, steps=FOLDED_STEPS)]).sizes == SIZES
+    assert Library([made_artifact(sky_manifest(KEYS))]).shape(SIZES[0]) == Shape(*SIZES[0])

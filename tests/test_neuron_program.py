@@ -21,7 +21,7 @@ from compile.neuron.record import BuildRecord
 from compile.targets.protocols import Settings
 from depth import files
 from depth.files import turn
-from tests.neuron_standin import example, pretend_installed, small
+from tests.neuron_standin import example, part, pretend_installed, small
 
 INF2 = {"torch": "2.7.0", "torch-neuronx": "2.7.0.2.10", "neuronx-cc": "2.21", "protobuf": "3.20.3"}
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -54,12 +54,12 @@ def toolchain(trace: Any, **changes: Any) -> Toolchain:
 def compiled(folder: Path, trace: Any, name: str = "a.pt", **changes: Any) -> BuildRecord:
     settings = Settings(folder / "neuron", timeout_s=0.3, memory_limit_bytes=1 << 40)
     chain, path = toolchain(trace, **changes), folder / name
-    return compile_program(chain, small(), example(), path, "none", ("-O", "1"), settings)
+    return compile_program(chain, part(small(), example()), path, "none", ("-O", "1"), settings)
 
 
 def on_chip(order: CompileOrder) -> Any:
     """A program that passes for one on the chip, where `check_on_chip` is not asked."""
-    return torch.jit.trace(order.network, order.example)
+    return torch.jit.trace(order.part.module, order.part.examples)
 
 
 def test_the_watchdog_keeps_the_time_for_an_sdk_that_does_not(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_the_watchdog_keeps_the_time_for_an_sdk_that_does_not(tmp_path: Path) ->
 
 def test_an_sdk_that_compiles_nothing_fails_the_build(tmp_path: Path) -> None:
     def trace(order: CompileOrder) -> Any:
-        return torch.jit.trace(order.network, order.example)
+        return torch.jit.trace(order.part.module, order.part.examples)
 
     with pytest.raises(BuildError, match="on the CPU at every image: 1 aten::_convolution in the"):
         compiled(tmp_path, trace)
@@ -164,7 +164,9 @@ def test_a_network_that_depends_on_the_image_is_not_compiled(tmp_path: Path) -> 
 
     settings = Settings(tmp_path, memory_limit_bytes=1 << 40)
     with pytest.raises(BuildError, match="not traceable at a fixed size"):
-        compile_program(toolchain(None), Branch(), example(), tmp_path / "a.pt", "", (), settings)
+        compile_program(
+            toolchain(None), part(Branch(), example()), tmp_path / "a.pt", "", (), settings
+        )
 
 
 def test_files_stay_in_the_users_cache_by_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from serve.folder import pictures
 from serve.folder.pictures import PictureJob, run_pictures
-from serve.jobs.batch import DONE, FAILED, Entry, Report
+from serve.jobs.entry import DONE, FAILED, Entry, Report
 from tests.folder_jobs import make_engine, write_images
 from tests.hostile import encoded, picture
 

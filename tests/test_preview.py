@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from depth.family import METRIC, RELATIVE
+from depth.family import RELATIVE_INVERSE
 from depth.maps.preview import (
     WARM_FIRST,
     WARM_LAST,
@@ -15,7 +15,7 @@ from depth.maps.preview import (
     gray_preview,
     upstream_levels,
 )
-from tests.depth_samples import KINDS, depth_map, ramp
+from tests.depth_samples import KINDS, depth_of, ramp
 
 RED, BLUE = [66, 1, 158], [162, 79, 94]  # BGR
 
@@ -53,27 +53,20 @@ def test_levels_leave_the_values_alone() -> None:
     np.testing.assert_array_equal(values, before)
 
 
-def test_near_is_red_for_both_kinds() -> None:
-    rising = ramp(2, 300)
-    relative = colour_preview(depth_map(rising, RELATIVE))
-    metric = colour_preview(depth_map(rising, METRIC))
-    assert relative.shape == (2, 300, 3)
-    assert relative.dtype == np.uint8
-    assert (relative[0, 0].tolist(), relative[-1, -1].tolist()) == (BLUE, RED)
-    assert (metric[0, 0].tolist(), metric[-1, -1].tolist()) == (RED, BLUE)
-
-
-def test_near_is_bright_for_both_kinds() -> None:
-    relative = gray_preview(depth_map(ramp(), RELATIVE))
-    metric = gray_preview(depth_map(ramp(), METRIC))
-    assert relative.shape == (5, 7)
-    assert (relative[0, 0], relative[-1, -1]) == (0, 255)
-    assert (metric[0, 0], metric[-1, -1]) == (255, 0)
+@pytest.mark.parametrize("kind", KINDS)
+def test_near_is_red_and_bright_for_every_kind(kind: str) -> None:
+    colours = colour_preview(depth_of(ramp(2, 300), kind))
+    grays = gray_preview(depth_of(ramp(), kind))
+    assert (colours.shape, colours.dtype, grays.shape) == ((2, 300, 3), np.uint8, (5, 7))
+    nearest, farthest = (-1, 0) if kind == RELATIVE_INVERSE else (0, -1)
+    assert colours[nearest, nearest].tolist() == RED
+    assert colours[farthest, farthest].tolist() == BLUE
+    assert (grays[nearest, nearest], grays[farthest, farthest]) == (255, 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("value", [0.0, 3.5, 1e30])
 def test_a_constant_image_is_one_colour(kind: str, value: float) -> None:
-    flat = depth_map(np.full((3, 4), value, np.float32), kind)
+    flat = depth_of(np.full((3, 4), value, np.float32), kind)
     assert len(np.unique(colour_preview(flat).reshape(-1, 3), axis=0)) == 1
     assert len(np.unique(gray_preview(flat))) == 1

@@ -29,7 +29,7 @@ HELPS = [["--help"], ["list", "--help"], ["fetch", "--help"]]
 
 def command(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "depth_anything_v2", *args],
+        [sys.executable, "main.py", "checkpoints", *args],
         capture_output=True,
         text=True,
         cwd=ROOT,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from depth.artifact.manifest import DECODER, ENCODER, Artifact
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from depth_anything_v2.config import MODELS
 from serve.bench.cli import runs_at_once
 from serve.runtimes import neuron_cores as machine_cores

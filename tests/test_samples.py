@@ -17,8 +17,9 @@ from depth.maps.files import read_depth
 from depth.weights.checkpoint import read_checkpoint
 from depth_anything_v2.config import MODELS
 from serve.engine import Engine
-from serve.folder.job import FolderJob, run_folder
-from serve.jobs.batch import DONE, Entry
+from serve.folder.job import run_folder
+from serve.folder.request import FolderJob
+from serve.jobs.entry import DONE, Entry
 from serve.library import Library
 from tests.programs import needs_arithmetic
 

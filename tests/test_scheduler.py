@@ -6,12 +6,16 @@ import sys
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from typing import Callable
 
 import numpy as np
 import pytest
 
+from depth.artifact.manifest import ProgramKey, Shape
 from depth.errors import InputError
-from serve.errors import Closed, Expired, NoProgram, QueueFull
+from depth.maps.result import FloatArray
+from serve.arrays import Arrays
+from serve.errors import Action, Closed, Expired, NoProgram, QueueFull, RuntimeFailure
 from serve.scheduling.scheduler import Scheduler
 from serve.scheduling.snapshot import Snapshot
 from tests.schedules import (
@@ -22,8 +26,10 @@ from tests.schedules import (
     WAIT_S,
     images,
     is_depth_of,
+    made_limits,
     programs,
     serving,
+    shapes,
     until,
 )
 
@@ -100,7 +106,7 @@ def test_a_full_queue_refuses_who_does_not_wait() -> None:
     with serving(programs(LYING, STANDING), HELD, queue_size=2) as served:
         served.hold()
         waiting = served.submit_all(images(2))
-        with pytest.raises(QueueFull, match="2 requests of this size wait"):
+        with pytest.raises(QueueFull, match="2 requests of this shape wait"):
             served.submit(images(1)[0], wait=False)
         served.submit(images(1, STANDING)[0], wait=False)  # which has a queue of its own
         waiting[0].cancel()
@@ -246,14 +252,67 @@ def test_a_size_without_a_program_is_refused() -> None:
         served.submit(images(1, SQUARE)[0])
 
 
-def test_input_that_is_not_as_the_program_takes_it_is_refused() -> None:
-    image = images(1)[0]
+def test_a_request_that_cannot_be_one_is_refused() -> None:
     with serving(programs(LYING)) as served:
-        for wrong in (image[:1], image.astype(np.float64), image[None]):
-            with pytest.raises(InputError, match="expected float32 of shape"):
-                served.scheduler.submit(wrong, LYING)
+        with pytest.raises(InputError, match="without arrays"):
+            served.scheduler.submit({}, *shapes(LYING))
         with pytest.raises(InputError, match="must be above 0"):
-            served.submit(image, deadline_s=0.0)
+            served.submit(images(1)[0], deadline_s=0.0)
+
+
+@pytest.mark.parametrize("change", [lambda x: x[:1], lambda x: x.astype(np.float64), lambda x: x.T])
+def test_arrays_that_do_not_go_with_the_others_fail_alone(
+    change: Callable[[FloatArray], FloatArray],
+) -> None:
+    many = images(4)
+    with serving(programs(LYING, batches=(4,)), HELD) as served:
+        first = served.hold()
+        futures = served.submit_all(many[:2])
+        wrong = served.scheduler.submit({"images": change(many[2])}, *shapes(LYING))
+        futures.append(served.submit(many[3]))
+        served.device.release()
+        with pytest.raises(RuntimeFailure, match="expected float32") as caught:
+            wrong.result(WAIT_S)
+        assert caught.value.action is Action.REQUEST_FAULT
+        right = zip(futures, [*many[:2], many[3]])
+        assert all(is_depth_of(future, image) for future, image in right)
+        first.result(WAIT_S)
+
+
+class Echo:
+    """A worker that gives back what it gets, under other names."""
+
+    def __init__(self) -> None:
+        self.batches: list[Arrays] = []
+
+    def load(self, _program: ProgramKey) -> None: ...
+
+    def run(self, program: ProgramKey, arrays: Arrays) -> Arrays:
+        assert all(len(array) == program.batch for array in arrays.values())
+        self.batches.append({f"{name} again": array for name, array in arrays.items()})
+        return self.batches[-1]
+
+    def close(self) -> None: ...
+
+
+def test_it_stacks_and_splits_arrays_of_any_name_and_shape_and_copies_no_answer() -> None:
+    worker, shape = Echo(), Shape(28, 42, views=3, stage="trunk")
+    many = [{"tokens": np.full((3, 6, 8), n), "pose": np.full(9, -n)} for n in range(5)]
+    keys = [shape.batch_of(1), shape.batch_of(4)]
+    with Scheduler([worker], keys, limits=made_limits(batch_wait_s=0.05)) as scheduler:
+        assert scheduler.shapes == [shape]
+        futures = [scheduler.submit(arrays, shape) for arrays in many]
+        for arrays, future in zip(many, futures):
+            found = future.result(WAIT_S)
+            assert set(found) == {"tokens again", "pose again"}
+            assert all(np.array_equal(found[f"{name} again"], arrays[name]) for name in arrays)
+            assert any(
+                np.shares_memory(found["tokens again"], batch["tokens again"])
+                for batch in worker.batches
+            )
+        assert sorted(len(batch["pose again"]) for batch in worker.batches) == [1, 4]
+        with pytest.raises(NoProgram, match="there are 28x42-s3-trunk"):
+            scheduler.submit(many[0], Shape(28, 42))
 
 
 def test_a_scheduler_needs_workers_and_programs() -> None:

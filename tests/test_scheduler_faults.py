@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from depth.artifact.manifest import ProgramKey
-from depth.maps.depth_map import FloatArray
+from serve.arrays import Arrays
 from serve.errors import Action, Closed, OutOfService, RuntimeFailure
 from serve.scheduling.scheduler import Scheduler
 from tests.schedules import (
@@ -20,6 +20,7 @@ from tests.schedules import (
     STANDING,
     WAIT_S,
     Served,
+    asked,
     images,
     is_depth_of,
     programs,
@@ -34,7 +35,7 @@ def in_service(served: Served) -> int:
     return served.scheduler.snapshot().cores_in_service
 
 
-def failure(future: Future[FloatArray]) -> RuntimeFailure:
+def failure(future: Future[Arrays]) -> RuntimeFailure:
     error = future.exception(WAIT_S)
     assert isinstance(error, RuntimeFailure)
     return error
@@ -104,7 +105,7 @@ def test_a_core_that_cannot_be_opened_again_goes_out_of_service() -> None:
 
     device = Device(Model(lambda _program, _core: 0.0, faults=(Fault(1, Action.RECYCLE),)))
     with Scheduler([device.worker(0)], programs(LYING), reopen) as scheduler:
-        future = scheduler.submit(images(1)[0], LYING)
+        future = scheduler.submit(*asked(images(1)[0]))
         with pytest.raises(OutOfService, match="no such device: 0"):
             future.result(WAIT_S)
 
@@ -145,15 +146,15 @@ def test_a_fault_of_the_program_is_not_tried_again() -> None:
 class Broken:
     """A worker with a bug: what it does is no failure that anybody foresaw."""
 
-    def __init__(self, depth: FloatArray | None = None) -> None:
-        self.depth = depth
+    def __init__(self, outputs: Arrays | None = None) -> None:
+        self.outputs = outputs
 
     def load(self, program: ProgramKey) -> None: ...
 
-    def run(self, program: ProgramKey, images: FloatArray) -> FloatArray:
-        if self.depth is None:
-            raise KeyError(program, images.shape)
-        return self.depth
+    def run(self, program: ProgramKey, arrays: Arrays) -> Arrays:
+        if self.outputs is None:
+            raise KeyError(program, arrays)
+        return self.outputs
 
     def close(self) -> None:
         raise KeyError("bug")
@@ -161,16 +162,18 @@ class Broken:
 
 def test_a_bug_in_a_worker_is_an_error_of_ours_and_does_not_hang() -> None:
     with Scheduler([Broken()] * 4, programs(LYING)) as scheduler:
-        error = failure(scheduler.submit(images(1)[0], LYING))
+        error = failure(scheduler.submit(*asked(images(1)[0])))
         assert "tried 3 times" in str(error)
         assert isinstance(error.__cause__, KeyError)
 
 
-def test_depth_of_another_shape_is_refused() -> None:
-    worker = Broken(np.zeros((1, 3, 3), np.float32))
+@pytest.mark.parametrize("shape", [(), (2, 28, 42)], ids=str)
+def test_an_output_that_cannot_be_split_is_refused(shape: tuple[int, ...]) -> None:
+    worker = Broken({"depth": np.zeros(shape, np.float32)})
     with Scheduler([worker], programs(LYING)) as scheduler:
-        error = failure(scheduler.submit(images(1)[0], LYING))
-        assert "gave depth of shape [1, 3, 3], expected [1, 28, 42]" in str(error)
+        error = failure(scheduler.submit(*asked(images(1)[0])))
+        assert f"output depth has shape {list(shape)}, expected 1 in front" in str(error)
+        assert error.action is Action.ARTIFACT_FAULT
 
 
 def test_a_core_that_hangs_is_left_and_its_request_done_elsewhere() -> None:
@@ -178,7 +181,7 @@ def test_a_core_that_hangs_is_left_and_its_request_done_elsewhere() -> None:
     with serving(programs(LYING), HELD, cores=2, run_timeout_s=1.0) as served:
         first = served.hold()
         futures = served.submit_all(many)
-        assert first.result(WAIT_S).shape == LYING
+        assert first.result(WAIT_S)["depth"].shape == LYING
         assert all(is_depth_of(future, image) for future, image in zip(futures, many))
         assert in_service(served) == 1
         served.device.release()  # what the lost core says now, nobody hears

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
-import numpy as np
 import pytest
 
-from depth.maps.depth_map import FloatArray
+from serve.arrays import Arrays
 from serve.errors import Action, OutOfService, RuntimeFailure
 from serve.scheduling.core import Core
 from serve.scheduling.job import Outcome
@@ -18,6 +17,7 @@ from tests.schedules import (
     WAIT_S,
     Served,
     Virtual,
+    answers,
     images,
     is_depth_of,
     made_limits,
@@ -128,7 +128,7 @@ def test_the_time_out_of_a_run_begins_with_its_turn() -> None:
     assert second.until_s == 2.5 + TWO.run_timeout_s
 
 
-def two_under_way(served: Served) -> list[Future[FloatArray]]:
+def two_under_way(served: Served) -> list[Future[Arrays]]:
     """The second and the third run of a core, the latter handed over while the former runs."""
     assert is_depth_of(served.submit(images(1)[0]), images(1)[0])
     return served.submit_all(images(2))
@@ -290,7 +290,7 @@ def test_the_time_that_a_run_is_told_is_that_of_its_own_turn() -> None:
     arrive(cores, 2.0, count=2)
     first, second = core.jobs
     for job, ended_s in ((first, 2.5), (second, 3.25)):
-        outcome = Outcome(np.zeros((1, *LYING), np.float32), run_s=0.5)
+        outcome = Outcome(answers(LYING), run_s=0.5)
         cores.state.finish(core, job, outcome, ended_s)
     (waited,) = second.requests
     assert (waited.future.waited_s, waited.future.ran_s) == (0.75, 0.5)  # for the first one to end

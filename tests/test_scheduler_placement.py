@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import random
 
-import numpy as np
 import pytest
 
 from serve.errors import Action, Expired, RuntimeFailure
@@ -13,7 +12,7 @@ from serve.scheduling.batching import batch_size
 from serve.scheduling.core import Core
 from serve.scheduling.job import Outcome
 from serve.scheduling.request import Request
-from tests.schedules import LYING, SQUARE, STANDING, Virtual, made_limits, programs
+from tests.schedules import LYING, SQUARE, STANDING, Virtual, answers, made_limits, programs
 
 pytestmark = pytest.mark.usefixtures("runs_per_core")
 
@@ -126,7 +125,7 @@ def test_who_waits_for_another_core_holds_up_nobody_behind() -> None:
         cores.state.dispatch(now_s)
         return [request for job in core.jobs for request in job.requests]
 
-    well = Outcome(np.zeros((1, *LYING), np.float32))
+    well = Outcome(answers(LYING))
     assert next_after(first, Outcome(error=RuntimeFailure("again")), 2.0) == [sent[2]]
     assert next_after(first, well, 2.1) == [sent[3]]
     assert next_after(second, well, 2.2) == [sent[0]]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from depth.artifact.manifest import ProgramKey
-from depth.maps.depth_map import FloatArray
+from serve.arrays import Arrays
 from serve.errors import Action, Closed, NoProgram, RuntimeFailure
 from serve.scheduling.scheduler import Scheduler
 from tests.schedules import (
@@ -23,13 +23,15 @@ from tests.schedules import (
     STANDING,
     WAIT_S,
     Served,
+    asked,
     images,
     is_depth_of,
     programs,
     serving,
+    shapes,
     until,
 )
-from tests.simulated import LOAD, RUN, Device, Fault, Model, simulated_depth
+from tests.simulated import LOAD, RUN, Device, Fault, Model, simulated_outputs
 
 
 def holds(served: Served, core: int) -> set[ProgramKey]:
@@ -38,7 +40,7 @@ def holds(served: Served, core: int) -> set[ProgramKey]:
 
 def test_only_the_sizes_that_are_asked_for_are_loaded() -> None:
     with serving(programs(LYING, STANDING, SQUARE, batches=(1, 4)), cores=2) as served:
-        assert served.scheduler.warm_up([LYING, SQUARE])
+        assert served.scheduler.warm_up(shapes(LYING, SQUARE))
         assert all(holds(served, i) == set(programs(LYING, SQUARE, batches=(1, 4))) for i in (0, 1))
         assert served.scheduler.warm_up([])
         assert served.device.calls[LOAD, None] == 8
@@ -53,7 +55,7 @@ def test_sizes_are_added_while_others_run() -> None:
         with pytest.raises(NoProgram, match="there are 28x42"):
             served.submit(many[0])
         served.scheduler.offer(programs(STANDING, batches=(1, 4)))
-        assert served.scheduler.sizes == [LYING, STANDING]
+        assert served.scheduler.shapes == shapes(LYING, STANDING)
         futures = served.submit_all(many)  # the other core takes them
         assert all(is_depth_of(future, image) for future, image in zip(futures, many))
         served.device.release()
@@ -90,9 +92,9 @@ def test_of_two_that_warm_up_at_once_each_gets_its_programs() -> None:
 
     hang = Fault(1, call=LOAD, hang=True)
     with serving(keys, hang) as served, ThreadPoolExecutor(2) as pool:
-        both = pool.submit(served.scheduler.warm_up, [LYING, STANDING])
+        both = pool.submit(served.scheduler.warm_up, shapes(LYING, STANDING))
         until(lambda: served.device.calls[LOAD, None] == 1)
-        one = pool.submit(served.scheduler.warm_up, [SQUARE], given_up)
+        one = pool.submit(served.scheduler.warm_up, shapes(SQUARE), given_up)
         assert waits.wait(WAIT_S)
         assert not served.scheduler.warm_up(given_up=lambda: True)  # and stops nobody else's
         served.device.release()
@@ -135,8 +137,8 @@ def test_what_waits_goes_before_what_a_core_had() -> None:
 
     device = Device(Model(latency, faults=(Fault(1, Action.RECYCLE),)))
     with Scheduler([device.worker(0)], keys, device.worker) as scheduler:
-        assert scheduler.warm_up([LYING, STANDING, SQUARE])
-        assert is_depth_of(scheduler.submit(images(1)[0], LYING), images(1)[0])
+        assert scheduler.warm_up(shapes(LYING, STANDING, SQUARE))
+        assert is_depth_of(scheduler.submit(*asked(images(1)[0])), images(1)[0])
         assert loads == [4]  # its own program only
         until(lambda: holds(Served(scheduler, device), 0) == set(keys))
 
@@ -171,9 +173,9 @@ def test_a_shared_program_is_taken_by_every_core_at_once(shared: bool) -> None:
     device = Device(Model(lambda _program, _core: 0.0, faults=(HELD,), load_ms=1.0))
     workers = [device.worker(0), device.worker(1)]
     with Scheduler(workers, programs(LYING), shared=shared) as scheduler:
-        first = scheduler.submit(images(1)[0], LYING)
+        first = scheduler.submit(*asked(images(1)[0]))
         until(lambda: device.calls[RUN, None] == 1)
-        second = scheduler.submit(images(2)[1], LYING)
+        second = scheduler.submit(*asked(images(2)[1]))
         if shared:
             assert is_depth_of(second, images(2)[1])
             assert not first.done()
@@ -190,7 +192,7 @@ def test_the_answer_says_how_long_it_waited_and_ran() -> None:
     device = Device(Model(lambda _program, _core: 1e3 * took_s, load_ms=1e3 * took_s, faults=held))
     with Scheduler([device.worker(0)], programs(LYING)) as scheduler:
         began_s = time.monotonic()
-        many = [scheduler.submit(image, LYING) for image in images(3)]
+        many = [scheduler.submit(*asked(image)) for image in images(3)]
         device.release()
         for nth, pending in enumerate(many, 1):
             pending.result(WAIT_S)
@@ -231,9 +233,9 @@ class Failing:
             except ValueError as error:
                 raise RuntimeFailure("again", Action.RETRY) from error
 
-    def run(self, program: ProgramKey, images: FloatArray) -> FloatArray:
+    def run(self, program: ProgramKey, _arrays: Arrays) -> Arrays:
         alive.append([ref() is not None for ref in self._calls])
-        return np.zeros((program.batch, *program.size), np.float32) + images.mean()
+        return {"depth": np.zeros((program.batch, *program.size), np.float32)}
 
     def unload(self, _program: ProgramKey) -> None: ...
 
@@ -250,7 +252,7 @@ def test_what_failed_is_let_go_at_once() -> None:
     gc.disable()
     try:
         with Scheduler([Failing(calls, lambda n: n <= 2)], programs(LYING)) as scheduler:
-            scheduler.submit(images(1)[0], LYING).result(WAIT_S)
+            scheduler.submit(*asked(images(1)[0])).result(WAIT_S)
     finally:
         gc.enable()
     assert alive == [[False, False, False]]
@@ -258,12 +260,12 @@ def test_what_failed_is_let_go_at_once() -> None:
 
 def test_an_error_that_caused_itself_holds_up_nobody() -> None:
     class Worker(Failing):
-        def run(self, _program: ProgramKey, images: FloatArray) -> FloatArray:
+        def run(self, _program: ProgramKey, arrays: Arrays) -> Arrays:
             self._calls.append(weakref.ref(Heavy()))
             if len(self._calls) == 2:
                 error = RuntimeFailure("again", Action.RETRY)
                 raise error from error
-            return simulated_depth(images)
+            return simulated_outputs(arrays)
 
     with Scheduler([Worker([], lambda _n: False)], programs(LYING)) as scheduler:
-        assert is_depth_of(scheduler.submit(images(1)[0], LYING), images(1)[0])
+        assert is_depth_of(scheduler.submit(*asked(images(1)[0])), images(1)[0])

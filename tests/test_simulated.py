@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from depth.maps.depth_map import FloatArray
+from depth.artifact.manifest import ProgramKey
+from depth.maps.result import FloatArray
 from serve.errors import Action, RuntimeFailure
 from tests.schedules import LYING, STANDING, WAIT_S, images, programs
 from tests.simulated import (
@@ -16,7 +17,6 @@ from tests.simulated import (
     Device,
     Fault,
     Model,
-    SimulatedRuntime,
     SimulatedWorker,
     simulated_depth,
 )
@@ -26,6 +26,10 @@ KEY, BATCH_OF_4 = programs(LYING, batches=(1, 4))
 
 def no_time(_program: object, _core: int) -> float:
     return 0.0
+
+
+def run(opened: SimulatedWorker, program: ProgramKey, images: FloatArray) -> FloatArray:
+    return opened.run(program, {"images": images})["depth"]
 
 
 def worker(model: Model, core: int = 0) -> SimulatedWorker:
@@ -38,10 +42,10 @@ def test_an_image_has_the_same_depth_in_any_batch() -> None:
     opened = worker(Model(no_time))
     opened.load(BATCH_OF_4)
     batch = np.stack(images(4))
-    together = opened.run(BATCH_OF_4, batch)
+    together = run(opened, BATCH_OF_4, batch)
     assert together.dtype == np.float32
     for image, depth in zip(batch, together):
-        assert np.array_equal(opened.run(KEY, image[None])[0], depth)
+        assert np.array_equal(run(opened, KEY, image[None])[0], depth)
     assert len({depth.tobytes() for depth in together}) == 4
 
 
@@ -50,7 +54,7 @@ def test_a_run_takes_the_latency_of_its_program_on_its_core() -> None:
     slow = worker(model, core=1)
     slow.load(BATCH_OF_4)
     started_s = time.perf_counter()
-    slow.run(BATCH_OF_4, np.stack(images(4)))
+    run(slow, BATCH_OF_4, np.stack(images(4)))
     assert time.perf_counter() - started_s >= 0.04
 
 
@@ -88,7 +92,7 @@ def test_faults_come_at_the_runs_of_the_schedule() -> None:
     found = []
     for core in (1, 0, 1, 0, 1):
         try:
-            workers[core].run(KEY, images(1)[0][None])
+            run(workers[core], KEY, images(1)[0][None])
             found.append(None)
         except RuntimeFailure as error:
             found.append(error.action)
@@ -102,11 +106,11 @@ def test_a_broken_worker_stays_broken_until_the_core_is_opened_again() -> None:
     opened.load(KEY)
     for _ in range(2):
         with pytest.raises(RuntimeFailure) as caught:
-            opened.run(KEY, images(1)[0][None])
+            run(opened, KEY, images(1)[0][None])
         assert caught.value.action is Action.RECYCLE
     again = device.worker(0)
     again.load(KEY)
-    assert again.run(KEY, images(1)[0][None]).shape == (1, *LYING)
+    assert run(again, KEY, images(1)[0][None]).shape == (1, *LYING)
 
 
 def test_a_dead_core_cannot_be_opened_again() -> None:
@@ -125,7 +129,7 @@ def test_a_run_that_hangs_returns_when_released() -> None:
     opened.load(KEY)
     depth = []
     threads = [
-        threading.Thread(target=lambda: depth.append(opened.run(KEY, images(1)[0][None])))
+        threading.Thread(target=lambda: depth.append(run(opened, KEY, images(1)[0][None])))
         for _ in range(2)
     ]
     for thread in threads:  # the second hangs behind the first
@@ -133,7 +137,7 @@ def test_a_run_that_hangs_returns_when_released() -> None:
         thread.join(0.05)
         assert thread.is_alive()
     with pytest.raises(RuntimeFailure, match="busy") as caught:
-        opened.run(KEY, images(1)[0][None])
+        run(opened, KEY, images(1)[0][None])
     assert caught.value.action is Action.RETRY
     device.release()
     for thread in threads:
@@ -147,11 +151,11 @@ def test_runs_that_a_core_was_handed_take_their_turns() -> None:
     opened.load(KEY)
     began_s = time.perf_counter()
 
-    def run(image: FloatArray) -> tuple[FloatArray, float]:
-        return opened.run(KEY, image[None]), time.perf_counter() - began_s
+    def timed(image: FloatArray) -> tuple[FloatArray, float]:
+        return run(opened, KEY, image[None]), time.perf_counter() - began_s
 
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(run, images(2)))
+        found = list(pool.map(timed, images(2)))
     early_s, late_s = sorted(ended_s for _, ended_s in found)
     assert early_s >= 0.05
     assert late_s >= 0.1
@@ -163,19 +167,10 @@ def test_runs_that_a_core_was_handed_take_their_turns() -> None:
     ("program", "batch", "message"),
     [
         (programs(STANDING)[0], np.zeros((1, 3, 42, 28), np.float32), "not loaded"),
-        (KEY, np.zeros((1, 3, 42, 28), np.float32), "expected .1, 3, 28, 42."),
+        (KEY, np.zeros((1, 3, 42, 28), np.float32), "expected float32 .1, 3, 28, 42."),
         (KEY, np.full((1, 3, 28, 42), np.nan, np.float32), "no number"),
     ],
 )
 def test_what_a_core_cannot_run_is_a_failure(program, batch, message: str) -> None:
     with pytest.raises(RuntimeFailure, match=message):
-        worker(Model(no_time)).run(program, batch)
-
-
-def test_as_a_runtime_it_takes_calls_from_any_thread() -> None:
-    runtime = SimulatedRuntime(Device(Model(lambda _program, _core: 1.0)), 0, KEY)
-    many = [image[None] for image in images(8)]
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(runtime.run, many))
-    for image, depth in zip(many, found):
-        assert np.array_equal(depth, simulated_depth(image))
+        run(worker(Model(no_time)), program, batch)

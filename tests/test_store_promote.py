@@ -14,7 +14,7 @@ import pytest
 from depth.errors import InputError, StoreError
 from depth.store.aliases import Alias, read_alias
 from depth.store.catalogue import Entry, find, rows
-from depth.store.names import PROBE, alias_key
+from depth.store.names import PROBE, alias_key, manifest_key
 from depth.store.objects import ObjectStore
 from depth.store.promote import promote, require_conditional_writes
 from depth.store.push import push
@@ -60,7 +60,7 @@ def test_an_alias_is_moved_and_remembers_what_it_was(store: ObjectStore, tmp_pat
     promote(store, second, PRODUCTION, expect=first.identity[:6])
     assert find(store, PRODUCTION).identity == second.identity
     alias = now(store)
-    assert alias == Alias(second.identity, first.identity, alias.moved_at)
+    assert alias == Alias(second.identity, second.manifest_sha256, first.identity, alias.moved_at)
     age = datetime.now(timezone.utc) - datetime.fromisoformat(alias.moved_at)
     assert timedelta(0) <= age < timedelta(minutes=5)
     promote(store, first, "vits/inf1/staging")
@@ -261,7 +261,12 @@ def test_a_damaged_alias_is_refused(
 ) -> None:
     entry = pushed(store, tmp_path)
     promote(store, entry, PRODUCTION)
-    good = {"identity": entry.identity, "previous": None, "moved_at": "2026-01-01T00:00:00+00:00"}
+    good = {
+        "identity": entry.identity,
+        "manifest_sha256": entry.manifest_sha256,
+        "previous": None,
+        "moved_at": "2026-01-01T00:00:00+00:00",
+    }
     store.write(alias_key(PRODUCTION), json.dumps({**good, **changes}).encode())
     with pytest.raises(StoreError, match=f"production.json: .*{text}.*; delete it, then promote"):
         find(store, PRODUCTION)
@@ -269,8 +274,28 @@ def test_a_damaged_alias_is_refused(
     assert text in caplog.text
 
 
+def test_other_measured_figures_than_were_promoted_are_refused(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    entry = pushed(store, tmp_path)
+    promote(store, entry, PRODUCTION)
+    altered = entry.data.replace(b'"max_rel": 1e-05', b'"max_rel": 9e-09')
+    assert altered != entry.data
+    store.write(manifest_key(entry.identity), altered)
+    assert find(store, entry.identity).identity == entry.identity
+    with pytest.raises(StoreError, match="measured figures were altered"):
+        find(store, PRODUCTION)
+    promote(store, find(store, entry.identity), PRODUCTION)  # somebody has looked at it
+    assert find(store, PRODUCTION).data == altered
+
+
 def test_an_alias_of_nothing_is_told(store: ObjectStore) -> None:
-    data = {"identity": "f" * 64, "previous": None, "moved_at": "2026-01-01T00:00:00+00:00"}
+    data = {
+        "identity": "f" * 64,
+        "manifest_sha256": "e" * 64,
+        "previous": None,
+        "moved_at": "2026-01-01T00:00:00+00:00",
+    }
     store.write(alias_key(PRODUCTION), json.dumps(data).encode())
     with pytest.raises(StoreError, match="ffff/manifest.json: no such artifact; `python -m compil"):
         find(store, PRODUCTION)

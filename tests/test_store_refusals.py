@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ def test_a_damaged_manifest_is_refused_and_is_pushed_again(
     artifact = make(tmp_path)
     push(store, artifact)
     store.write(manifest_key(artifact.identity), b"{}")
-    with pytest.raises(StoreError, match="manifest.json: is damaged; push the artifact again from"):
+    with pytest.raises(StoreError, match="manifest.json: .*; or push the artifact again from"):
         find(store, artifact.identity)
     assert rows(store) == []
     assert "ignored: " in caplog.text
@@ -128,8 +129,8 @@ def test_an_enormous_manifest_is_not_read(
 
 
 def test_another_format_is_refused(store: ObjectStore) -> None:
-    identity = put_manifest(store, format=2)
-    with pytest.raises(StoreError, match="format 2, this version reads 1"):
+    identity = put_manifest(store, format=1)
+    with pytest.raises(StoreError, match="format 1, this version reads 2"):
         read_entry(store, identity)
 
 
@@ -145,7 +146,8 @@ def test_two_files_of_one_name_are_refused_and_nothing_is_left(
     store: ObjectStore, tmp_path: Path
 ) -> None:
     first, second = (manifest_of({"programs/a": data}) for data in FILES.values())
-    identity = put_manifest(store, programs=(*second.programs, *first.programs))
+    other = replace(second.programs[0], name="other", shape={**second.programs[0].shape, "B": 2})
+    identity = put_manifest(store, programs=(other, *first.programs))
     with pytest.raises(StoreError, match="nothing was kept"):
         pull(store, read_entry(store, identity), tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
@@ -181,10 +183,10 @@ def test_a_part_that_is_wrong_is_never_taken(
 
 
 def test_a_missing_object_is_told(store: ObjectStore, tmp_path: Path) -> None:
-    data = dump_manifest(manifest_of(FILES))
-    store.write(manifest_key(sha256_bytes(data)), data)
+    manifest = manifest_of(FILES)
+    store.write(manifest_key(manifest.identity()), dump_manifest(manifest))
     with pytest.raises(StoreError, match="objects/[0-9a-f]+: missing; push the artifact again"):
-        pull(store, read_entry(store, sha256_bytes(data)), tmp_path / "out")
+        pull(store, read_entry(store, manifest.identity()), tmp_path / "out")
 
 
 def test_no_room_is_told(store: ObjectStore, tmp_path: Path) -> None:

@@ -3,50 +3,29 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
-from compile.build.package import package, provenance_versions, scratch_in
-from compile.build.programs import Proven, Step, Workshop
+from compile.build.describe import describe, described
+from compile.build.package import package, scratch_in
+from compile.build.programs import ProgramBuilder, Proven, Step
 from compile.build.report import ProgramReport, write_reports
 from compile.build.request import Request
 from compile.errors import BuildError, ParityError
 from compile.int8.layers import ADVICE, check_float_layers
 from compile.lowering.passes import with_forms
-from compile.parity.measure import failure, stem_name, worst
+from compile.parity.measure import failure, worst
 from compile.specialise import specialise
-from compile.targets.protocols import Builder, Limit
-from compile.targets.table import (
-    Target,
-    builder,
-    calibration_versions,
-    quantiser,
-    ready,
-    target_named,
-)
-from depth.artifact.manifest import (
-    FORMAT,
-    CheckpointFacts,
-    Manifest,
-    ParityLimit,
-    Preprocess,
-    Program,
-    ProgramFile,
-)
+from compile.targets.protocols import Builder
+from compile.targets.table import Target, builder, ready, target_named
+from depth.artifact.manifest import Program, program_name
 from depth.errors import InputError, first_line
-from depth.family import PATCH_PX
-from depth.files import sha256_file
-from depth.preprocess import (
-    INTERPOLATION,
-    MEAN,
-    NORMALISATION,
-    REFERENCE,
-    STD,
-)
-from depth_anything_v2.network import DepthAnything
+from depth.family import FUSED
+from depth.network.base import Network
+from depth.sizes import Size
 
 _FULL_BYTES = 1 << 20  # a disk with less room than this is full
 
@@ -79,9 +58,10 @@ def build(request: Request, out: Path, on_step: Step = lambda _: None) -> Path:
         folder = scratch / "artifact"
         (folder / "programs").mkdir(parents=True)
         built = _build_programs(request, target, maker, folder, on_step)
+        passed = None if target.device else not built.failures
         if built.failures and not request.force:
             raise ParityError("; ".join(built.failures) + (ADVICE if request.quantisation else ""))
-        manifest = _manifest(request, target, maker, built)
+        manifest = describe(request, target, maker, built.programs, built.reports, passed)
         calibration = request.quantisation.calibration if request.quantisation else None
         write_reports(folder, manifest, built.reports, calibration)
         return package(folder, manifest, out)
@@ -113,6 +93,8 @@ def _roomy(out: Path) -> Iterator[None]:
 
 
 def _check(request: Request, target: Target) -> None:
+    for size in request.sizes:
+        request.model.size.check(size)
     for batch in request.batches:
         if batch < 1:
             raise InputError(f"batch {batch}: must be at least 1")
@@ -126,7 +108,7 @@ def _check(request: Request, target: Target) -> None:
 def _build_programs(
     request: Request, target: Target, maker: Builder, folder: Path, on_step: Step
 ) -> _Built:
-    workshop = Workshop(
+    programs = ProgramBuilder(
         target,
         request.precision,
         maker,
@@ -138,93 +120,35 @@ def _build_programs(
         request.quantisation,
     )
     built = _Built()
-    network: Optional[DepthAnything] = None
+    network: Optional[Network] = None
+    limits = target.limits[request.precision].of(request.model.outputs)
     for size, batch in request.shapes():
-        on_step(f"{stem_name(size, batch)}: specialise")
+        on_step(f"{program_name(FUSED, size, batch)}: specialise")
         if network is None:
             network = specialise(request.model, request.checkpoint, size)
             if request.quantisation is not None:
                 check_float_layers(network, request.quantisation.float_layers)
         else:
             network.fix_size(*size)
-        proven = workshop.make(network, batch, on_step)
-        _add(built, size, proven, target.limits[request.precision])
+        proven = programs.make(network, batch, on_step)
+        _add(built, size, proven, limits)
     if not built.programs:
         raise BuildError("no size to build: give at least one --size HEIGHTxWIDTH")
     return built
 
 
-def _add(built: _Built, size: tuple[int, int], proven: Proven, limit: Limit) -> None:
-    numbers = worst(proven.results) if proven.results else None
-    problem = failure(numbers, limit) if numbers else None
+def _add(
+    built: _Built, size: Size, proven: Proven, limits: Mapping[str, Mapping[str, float]]
+) -> None:
+    measured = worst(proven.results) if proven.results else None
+    problem = failure(measured, limits) if measured else None
     if problem:
-        built.failures.append(f"{stem_name(size, proven.programs[0].batch)}: {problem}")
+        batch = proven.programs[0].batch
+        built.failures.append(f"{program_name(FUSED, size, batch)}: {problem}")
     known = {program.name for program in built.programs}
-    for one in proven.programs:
-        program = Program(
-            one.stage, *size, one.batch, "float32", "float32", _described(one.files), numbers
-        )
+    for compiled in proven.programs:
+        program = described(compiled, size, measured)
         # A compiler that died at a larger batch may have left a program that was asked for too.
         if program.name not in known:
             built.programs.append(program)
-            built.reports.append(ProgramReport.of(program.name, one, proven))
-
-
-def _described(files: Sequence[Path]) -> tuple[ProgramFile, ...]:
-    return tuple(
-        ProgramFile(f"programs/{file.name}", sha256_file(file), file.stat().st_size)
-        for file in files
-    )
-
-
-def _other_flags(reports: Sequence[ProgramReport]) -> Iterator[str]:
-    """Of programs that came out only when less was asked of the compiler, or take other batches."""
-    for report in reports:
-        if report.record and report.record.attempts:
-            yield f"{report.name}: {report.record.rung}"
-        if report.record and report.record.dynamic_batch:
-            yield f"{report.name}: dynamic batch"
-
-
-def _quantised_flags(request: Request, target: Target) -> Iterator[str]:
-    found = quantiser(target, request.precision)
-    if found and request.quantisation:
-        yield from found.flags()
-        yield from request.quantisation.flags()
-
-
-def _manifest(request: Request, target: Target, maker: Builder, built: _Built) -> Manifest:
-    limit = target.limits[request.precision]
-    passes = with_forms(target.passes, request.forms)
-    folded = tuple(name for name in passes if name == NORMALISATION)
-    lowering = (f"lowering={','.join(passes)}",) if passes else ()
-    return Manifest(
-        format=FORMAT,
-        family=request.model.family,
-        model=request.model.name,
-        kind=request.model.kind,
-        max_depth_m=request.model.max_depth_m,
-        checkpoint=CheckpointFacts(
-            request.checkpoint.name, request.checkpoint.sha256, request.checkpoint.licence
-        ),
-        preprocess=Preprocess(
-            REFERENCE, MEAN, STD, INTERPOLATION, request.model.short_side_px, PATCH_PX, folded
-        ),
-        target=target.name,
-        precision=request.precision,
-        compiler_flags=(
-            *maker.flags(request.precision),
-            *lowering,
-            *_quantised_flags(request, target),
-            *_other_flags(built.reports),
-        ),
-        versions={
-            **provenance_versions(),
-            **maker.versions(),
-            **calibration_versions(target, request.precision),
-        },
-        parity_limit=ParityLimit(
-            limit.max_rel, limit.mean_rel, None if target.device else not built.failures
-        ),
-        programs=tuple(built.programs),
-    )
+            built.reports.append(ProgramReport.of(program.name, compiled, proven))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from compile.build.request import requested
-from depth_anything_v2.config import MODELS
+from depth.family import models
 
 if TYPE_CHECKING:
     pass
@@ -25,7 +25,7 @@ FLOAT_LAYERS_HELP = (
 
 
 def build(
-    model: str = typer.Option("vits", help=f"One of {', '.join(MODELS)}."),
+    model: str = typer.Option("vits", help=f"One of {', '.join(models())}."),
     target: str = typer.Option(
         "openvino",
         help="openvino, onnx or torchscript; inf1 or inf2 on a machine with its compiler.",

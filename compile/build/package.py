@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from compile.source import source_sha256
 from depth.artifact.manifest import (
     MANIFEST,
     REPORTS,
@@ -23,36 +24,20 @@ from depth.artifact.manifest import (
 )
 from depth.artifact.verification import VERIFIED_FILE
 from depth.errors import ArtifactError
-from depth.files import sha256_bytes, sha256_file
 
 _SCRATCH = ".building-"
-ROOT = Path(__file__).resolve().parent.parent.parent
-# The code that a program's numbers depend on, files and folders with all that is below them.
-_SOURCES = (
-    "compile/int8",
-    "compile/lowering",
-    "compile/neuron",
-    "compile/specialise.py",
-    "compile/targets",
-    "compile/trace.py",
-    "depth/family.py",
-    "depth/network",
-    "depth_anything_v2",
-)
 
 
 def package(folder: Path, manifest: Manifest, out: Path) -> Path:
     """Write the manifest into `folder` and rename it into `out`; returns the new folder.
 
-    The name ends with the manifest's hash, so a folder of that name already there is the same
+    The name ends with the artifact's identity, so a folder of that name already there is the same
     artifact. It is kept unless it is damaged, and gets the new reports, which may tell of other
     photographs, unless they tell of a measurement on the device. Raises ArtifactError if what was
     written cannot be read back.
     """
-    data = dump_manifest(manifest)
-    (folder / MANIFEST).write_bytes(data)
-    read_artifact(folder)
-    identity = sha256_bytes(data)
+    (folder / MANIFEST).write_bytes(dump_manifest(manifest))
+    identity = read_artifact(folder).identity
     final = out / folder_name(manifest, identity)
     if final.exists() and not is_whole(final):
         final.rename(folder.with_name("damaged"))
@@ -117,21 +102,10 @@ def is_whole(folder: Path) -> bool:
     return True
 
 
-def source_sha256() -> str:
-    """One hash over our own code that decides what a program computes."""
-    files = sorted(path for place in _SOURCES for path in _modules(ROOT / place))
-    told = (path.relative_to(ROOT).as_posix() + sha256_file(path) for path in files)
-    return sha256_bytes("".join(told).encode())
-
-
-def _modules(place: Path) -> list[Path]:
-    return [place] if place.is_file() else list(place.glob("**/*.py"))
-
-
-def provenance_versions() -> dict[str, str]:
-    """Versions that every target shares."""
+def provenance_versions(target: str, precision: str, family: str) -> dict[str, str]:
+    """Versions that are told of every target. Raises TargetError as `source_sha256`."""
     return {
-        "source_sha256": source_sha256(),
+        "source_sha256": source_sha256(target, precision, family),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "machine": platform.machine(),

@@ -3,53 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Callable, Optional, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from compile.errors import PreflightError
 from compile.int8.images import batches
 from compile.int8.layers import Quantisation
-from compile.lowering.network import OpenNetwork
 from compile.lowering.passes import lower
-from compile.lowering.stages import split
-from compile.neuron.record import BuildRecord
-from compile.parity.measure import ProbeResult, chained, measure, stem_name
+from compile.parity.chain import chained, normalise_of
+from compile.parity.measure import ProbeResult, measure
 from compile.parity.probes import Picture, probes
+from compile.parts import parts
 from compile.preflight.check import preflight
 from compile.preflight.report import PreflightReport
 from compile.targets.modes import mode_named
 from compile.targets.protocols import (
     Builder,
+    Compiled,
     DeviceBuilder,
+    HostBuilder,
     Inputs,
+    Part,
     QuantisingBuilder,
     Settings,
+    named,
 )
 from compile.targets.table import Target, quantiser
-from depth.artifact.manifest import DECODER, ENCODER, FUSED
-from depth.maps.depth_map import FloatArray
-from depth.preprocess import NORMALISATION, unnormalised
-from depth_anything_v2.network import DepthAnything
+from depth.artifact.manifest import program_name
+from depth.family import IMAGES
+from depth.maps.result import FloatArray
+from depth.network.base import Network
+from depth.preprocess import unnormalised
+from depth.sizes import Size
 
-Lowered = Union[DepthAnything, OpenNetwork]
 Step = Callable[[str], None]  # called with what begins now, in words
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """One program on disk, not yet part of an artifact."""
-
-    stage: str
-    batch: int
-    files: tuple[Path, ...]
-    build_s: float
-    record: Optional[BuildRecord] = None  # of a Neuron compiler
 
 
 @dataclass(frozen=True)
@@ -63,7 +56,7 @@ class Proven:
 
 
 @dataclass(frozen=True)
-class Workshop:
+class ProgramBuilder:
     """What the programs of an artifact have in common."""
 
     target: Target
@@ -71,66 +64,62 @@ class Workshop:
     maker: Builder
     folder: Path  # that the programs are written to
     photographs: Sequence[Picture]
-    apart: bool  # encoder and decoder as programs of their own
+    apart: bool  # the stages of the network as programs of their own
     settings: Settings  # of a Neuron compiler
     passes: tuple[str, ...]  # that lower the network
-    quantisation: Optional[Quantisation] = None  # of a calibrated precision
+    quantisation: Optional[Quantisation] = None  # of precision int8
 
-    def make(self, network: DepthAnything, batch: int, on_step: Step) -> Proven:
+    def make(self, network: Network, batch: int, on_step: Step) -> Proven:
         """Lower, compile and measure at the network's size.
 
         Raises PreflightError, BuildError, or ParityError if the output is no depth map at all.
         """
-        name = stem_name(network.size, batch)
+        size = network.fixed_size
+        name = program_name("fused", size, batch)
         if not self.target.device:
             on_step(f"{name}: build for {self.target.name}{self._calibrated_on()}")
-            compiled = tuple(self._on_cpu(self._lowered(network), network.size, batch))
+            compiled = tuple(self._on_host(self._lowered(network), batch))
             on_step(f"{name}: parity of the saved program with the eager network")
             return self._measured(network, compiled, batch)
         on_step(f"{name}: preflight")
         report = self._preflight(network, batch)
         on_step(f"{name}: compile for {self.target.name}")
-        return Proven(tuple(self._for_device(network, batch)), (), preflight=report)
+        programs = tuple(self._for_device(self._lowered(network), size, batch))
+        return Proven(programs, (), preflight=report)
 
-    def _lowered(self, network: DepthAnything) -> Lowered:
+    def _lowered(self, network: Network) -> Network:
         return lower(network, self.passes) if self.passes else network
 
-    def _on_cpu(self, lowered: Lowered, size: tuple[int, int], batch: int) -> Iterator[Compiled]:
-        example = torch.zeros(batch, 3, *size)
-        stages: list[tuple[str, nn.Module]] = [(FUSED, lowered)]
-        if self.apart:
-            stages = list(zip((ENCODER, DECODER), split(lowered)))
-        inputs = partial(self._calibration_inputs, size, batch)
-        for stage, module in stages:
+    def _on_host(self, lowered: Network, batch: int) -> Iterator[Compiled]:
+        size = lowered.fixed_size
+        inputs: Inputs = partial(self._calibration_inputs, lowered, batch)
+        for part in parts(lowered, batch, self.apart):
             started = time.perf_counter()
-            stem = self.folder / stem_name(size, batch, stage)
-            files = self._written(module, example, stem, inputs)
-            yield Compiled(stage, batch, tuple(files), time.perf_counter() - started)
-            if stage == ENCODER:
-                with torch.no_grad():
-                    example = module(example)
-                inputs = partial(_through, module, inputs)
+            stem = self.folder / program_name(part.stage.name, size, batch)
+            files = self._written(part, stem, inputs)
+            seconds = time.perf_counter() - started
+            yield Compiled(part.stage, part.letters, tuple(files), seconds)
+            inputs = partial(_through, part, inputs)
 
-    def _written(
-        self, module: nn.Module, example: Tensor, stem: Path, inputs: Inputs
-    ) -> list[Path]:
+    def _written(self, part: Part, stem: Path, inputs: Inputs) -> list[Path]:
         found = quantiser(self.target, self.precision)
         if found is None or self.quantisation is None:
-            return self.maker.build(module, example, stem, self.precision)
-        if not isinstance(self.maker, QuantisingBuilder):
-            raise TypeError(f"target {self.target.name} has no build_quantised")
+            return cast(HostBuilder, self.maker).build(part, stem, self.precision)
         change = partial(
             found.quantised, inputs=inputs, float_layers=self.quantisation.float_layers
         )
-        return self.maker.build_quantised(module, example, stem, change)
+        return cast(QuantisingBuilder, self.maker).build_quantised(part, stem, change)
 
-    def _calibration_inputs(self, size: tuple[int, int], batch: int) -> list[FloatArray]:
+    def _calibration_inputs(self, network: Network, batch: int) -> list[dict[str, FloatArray]]:
         """As the programs get them, `batch` at a time."""
         if self.quantisation is None:
             return []
-        images = list(self.quantisation.calibration.inputs(size))
-        folded = NORMALISATION in self.passes
-        return [unnormalised(one) if folded else one for one in batches(images, batch)]
+        images = list(self.quantisation.calibration.inputs(network.model, network.fixed_size))
+        normalise = normalise_of(network.model, self.passes)
+        return [
+            {IMAGES.name: unnormalised(group, normalise) if normalise else group}
+            for group in batches(images, batch)
+        ]
 
     def _calibrated_on(self) -> str:
         if self.quantisation is None:
@@ -139,41 +128,43 @@ class Workshop:
         missed = f", {images.unreadable} more could not be read" if images.unreadable else ""
         return f", calibrated on {len(images.images)} images{missed}"
 
-    def _for_device(self, network: DepthAnything, batch: int) -> Iterator[Compiled]:
-        maker = self.maker
-        if not isinstance(maker, DeviceBuilder):
-            raise TypeError(f"target {self.target.name} has no build_programs")
-        size = network.size
-        built = maker.build_programs(
-            self._lowered(network),
-            torch.zeros(batch, 3, *size),
-            lambda stage, count: self.folder / stem_name(size, count, stage),
-            self.precision,
+    def _for_device(self, lowered: Network, size: Size, batch: int) -> Sequence[Compiled]:
+        return cast(DeviceBuilder, self.maker).build_programs(
+            lambda count, apart: parts(lowered, count, apart),
+            batch,
             self.apart,
+            lambda stage, count: self.folder / program_name(stage, size, count),
+            self.precision,
             self.settings,
         )
-        for one in built:
-            yield Compiled(one.stage, one.batch, one.files, one.record.build_s, one.record)
 
-    def _preflight(self, network: DepthAnything, batch: int) -> PreflightReport:
-        example = torch.zeros(batch, 3, *network.size)
+    def _preflight(self, network: Network, batch: int) -> PreflightReport:
+        example = torch.zeros(batch, 3, *network.fixed_size)
         mode = mode_named(self.target.name, self.precision)
         report = preflight(network, example, self.target.name, self.passes, mode)
         if not report.passed:
             raise PreflightError(f"{report.program}: {'; '.join(report.problems())}")
         return report
 
-    def _measured(
-        self, network: DepthAnything, compiled: tuple[Compiled, ...], batch: int
-    ) -> Proven:
+    def _measured(self, network: Network, compiled: Sequence[Compiled], batch: int) -> Proven:
         started = time.perf_counter()
-        runs = [self.maker.load(list(one.files), self.precision) for one in compiled]
-        run = chained(runs, self.passes)
-        results = measure(network, run, probes(network.size, self.photographs), batch)
-        return Proven(compiled, results, time.perf_counter() - started)
+        links = [
+            (program.ports, self.maker.load(list(program.files), program.ports, self.precision))
+            for program in compiled
+        ]
+        run = chained(links, normalise_of(network.model, self.passes))
+        tests = probes(network.model, network.fixed_size, self.photographs)
+        results = measure(network, run, tests, batch)
+        return Proven(tuple(compiled), results, time.perf_counter() - started)
 
 
-def _through(module: nn.Module, inputs: Inputs) -> list[FloatArray]:
+def _through(part: Part, inputs: Inputs) -> list[dict[str, FloatArray]]:
     """What a stage makes of its inputs: those of the next."""
+    return [_answered(part, arrays) for arrays in inputs()]
+
+
+def _answered(part: Part, arrays: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    module: nn.Module = part.module
     with torch.no_grad():
-        return [module(torch.from_numpy(one)).numpy() for one in inputs()]
+        found = module(*(torch.from_numpy(arrays[name]) for name in part.ports.inputs))
+    return {name: tensor.numpy() for name, tensor in named(part.ports.outputs, found).items()}

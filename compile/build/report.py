@@ -10,14 +10,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Optional
 
-from compile.build.programs import Compiled, Proven
+from compile.build.programs import Proven
 from compile.int8.images import Calibration
 from compile.neuron.record import BuildRecord
-from compile.parity.measure import ProbeResult
+from compile.parity.measure import Measured, ProbeResult, figures
 from compile.parity.probes import printable
 from compile.preflight.report import PreflightReport
-from depth.artifact.manifest import Manifest, Program
+from compile.targets.protocols import Compiled
+from depth.artifact.manifest import Gate, Manifest, Program
 from depth.artifact.verification import Verification
+from depth.console import markdown
 
 _ON_DEVICE = "## Measured on the device"
 _VERDICTS = {
@@ -53,7 +55,7 @@ def write_reports(
     data = {
         "made": made,
         "machine": machine,
-        "manifest": asdict(manifest),
+        "manifest": manifest.as_json(),
         "programs": [asdict(report) for report in reports],
     }
     if calibration:
@@ -97,48 +99,60 @@ def add_verification(folder: Path, verification: Verification, table: str) -> No
     path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     path = folder / "report.md"
     before = path.read_text(encoding="utf-8").partition(_ON_DEVICE)[0].rstrip()
-    verdict = "passed" if verification.parity_limit.passed else "FAILED"
+    verdict = "passed" if verification.gate.passed else "FAILED"
     told = ", ".join(f"{name} {text}" for name, text in verification.versions.items())
     lines = [before, "", _ON_DEVICE, "", f"{verdict}, {verification.made}, {told}", ""]
     path.write_text("\n".join([*lines, "```", table, "```", ""]), encoding="utf-8")
 
 
 def _heading(manifest: Manifest, made: str, host: str) -> list[str]:
-    limit = manifest.parity_limit
-    verdict = _VERDICTS[limit.passed]
+    verdict = _VERDICTS[manifest.gate.passed]
     return [
         f"# {manifest.model} for {manifest.target}, {manifest.precision}",
         "",
         f"- made {made} on {host}",
         f"- weights: {manifest.checkpoint.file}, licence {manifest.checkpoint.licence}, "
         f"sha256 {manifest.checkpoint.sha256}",
-        f"- values: {manifest.kind}"
-        + (f", up to {manifest.max_depth_m} m" if manifest.max_depth_m else ""),
-        f"- parity with the eager fp32 network: {verdict} "
-        f"(limits: max_rel {limit.max_rel:g}, mean_rel {limit.mean_rel:g})",
+        f"- outputs: {outputs_text(manifest)}",
+        f"- parity with the eager fp32 network: {verdict} (limits: {limits_text(manifest.gate)})",
         "",
         "Relative errors: max_rel to the largest reference value, mean_rel to its mean.",
         "",
     ]
 
 
+def outputs_text(manifest: Manifest) -> str:
+    """depth (metres, up to 20), sky (sky)"""
+    return ", ".join(
+        f"{output.name} ({output.becomes or output.kind}"
+        + (f", up to {output.largest:g}" if output.largest else "")
+        + ")"
+        for output in manifest.outputs
+    )
+
+
+def limits_text(gate: Gate) -> str:
+    """depth max_rel 0.0005, depth mean_rel 5e-05"""
+    return ", ".join(
+        f"{output} {name} {value:g}"
+        for output, by_name in gate.limits.items()
+        for name, value in by_name.items()
+    )
+
+
 def _table(programs: Sequence[Program]) -> list[str]:
     rows = [
-        "| program | MB | max_rel | mean_rel | abs_rel | delta1 | rank correlation |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        (program.name, f"{sum(file.size_bytes for file in program.files) / 1e6:.1f}", *columns)
+        for program in programs
+        for columns in _measured_rows(program.measured)
     ]
-    for program in programs:
-        size_mb = sum(file.size_bytes for file in program.files) / 1e6
-        n = program.parity
-        if n is None:
-            rows.append(f"| {program.name} | {size_mb:.1f} | - | - | - | - | - |")
-            continue
-        rank = "-" if n.rank_correlation is None else f"{n.rank_correlation:.5f}"
-        rows.append(
-            f"| {program.name} | {size_mb:.1f} "
-            f"| {n.max_rel:.2e} | {n.mean_rel:.2e} | {n.abs_rel:.2e} | {n.delta1:.4f} | {rank} |"
-        )
-    return rows
+    return markdown(("program", "MB", "output", "errors"), rows)
+
+
+def _measured_rows(measured: Optional[Measured]) -> list[tuple[str, str]]:
+    if measured is None:
+        return [("-", "-")]
+    return [(output, figures(numbers)) for output, numbers in measured.items()]
 
 
 def _program(report: ProgramReport) -> list[str]:
@@ -163,8 +177,6 @@ def _compiler(record: BuildRecord) -> list[str]:
         else "- the compiler's log states no share of compiled operators; the graph was read",
         f"- compiler's peak memory {record.peak_memory_bytes / 1e9:.2f} GB",
     ]
-    if record.dynamic_batch:
-        rows.append("- takes other batches too, split or padded to runs of its own")
     for graph in record.subgraphs:
         told = {key: value for key, value in asdict(graph).items() if value and key != "name"}
         if told:
@@ -177,13 +189,8 @@ def _compiler(record: BuildRecord) -> list[str]:
 
 def _probe_table(report: ProgramReport) -> list[str]:
     rows = [
-        "| test image | max_rel | mean_rel | abs_rel | delta1 |",
-        "|---|--:|--:|--:|--:|",
+        (result.probe.replace("|", "\\|"), output, figures(numbers))
+        for result in report.probes
+        for output, numbers in result.measured.items()
     ]
-    for result in report.probes:
-        n = result.numbers
-        name = result.probe.replace("|", "\\|")
-        rows.append(
-            f"| {name} | {n.max_rel:.2e} | {n.mean_rel:.2e} | {n.abs_rel:.2e} | {n.delta1:.4f} |"
-        )
-    return rows
+    return markdown(("test image", "output", "errors"), rows)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Callable, Optional
 
 from compile.targets.protocols import Settings
 from compile.targets.table import default_precision, ready, target_named
-from depth.sizes import parse_size
-from depth_anything_v2.config import Model, model_named
+from depth.family import Model, model_named
+from depth.sizes import Size, parse_size
 
 if TYPE_CHECKING:
     from compile.int8.layers import Quantisation
@@ -28,7 +28,7 @@ class Request:
     checkpoint: Checkpoint
     target: str
     precision: str
-    sizes: Sequence[tuple[int, int]]  # (height, width) in px
+    sizes: Sequence[Size]  # (height, width) in px
     batches: Sequence[int] = (1,)
     photographs: Sequence[Picture] = ()  # for the parity gate, beside its own test images
     force: bool = False  # write the artifact although its parity failed
@@ -37,7 +37,7 @@ class Request:
     forms: Sequence[str] = ()  # of lowering passes, beside or in place of the target's
     quantisation: Optional[Quantisation] = None  # of a precision that is calibrated
 
-    def shapes(self) -> Iterator[tuple[tuple[int, int], int]]:
+    def shapes(self) -> Iterator[tuple[Size, int]]:
         for size in dict.fromkeys(self.sizes):
             for batch in dict.fromkeys(self.batches):
                 yield size, batch
@@ -61,7 +61,7 @@ def requested(
     row = model_named(model)
     precision = precision or default_precision(target)
     chosen = target_named(target, precision)
-    shapes = [parse_size(text) for text in sizes]
+    shapes = [parse_size(text, row.size.check) for text in sizes]
     ready(chosen, precision)  # before torch is imported and weights of a gigabyte are read
 
     from compile.int8.layers import pictures_for

@@ -15,10 +15,12 @@ import numpy as np
 
 from compile.parity.probes import Picture, photographs
 from depth.errors import ImageError, InputError
+from depth.family import Model
 from depth.files import sha256_bytes
 from depth.images.read import list_images, read_image
-from depth.maps.depth_map import FloatArray
-from depth.preprocess import prepare
+from depth.maps.result import FloatArray
+from depth.preprocess import Preparation
+from depth.sizes import Size
 
 logger = logging.getLogger(__name__)
 
@@ -43,13 +45,14 @@ class Calibration:
         """One hash over those of the images."""
         return sha256_bytes("".join(image.sha256 for image in self.images).encode())
 
-    def inputs(self, size: tuple[int, int]) -> Iterator[FloatArray]:
-        """Network input [1,3,h,w] for (h, w) px: each image as it is served, and a plain one.
+    def inputs(self, model: Model, size: Size) -> Iterator[FloatArray]:
+        """A model's input [1,3,h,w] for (h, w) px: each image as it is served, and a plain one.
 
         The plain one has the mean colour of the first image. Walls and skies do that to a whole
         picture, and photographs alone do not show how far it takes a transformer's values.
         Raises ImageError or InputError if an image is gone or another one by now.
         """
+        prepare = Preparation(model.before, model.size)
         colour = np.zeros(3)
         for number, image in enumerate(self.images):
             found = read_image(image.path)

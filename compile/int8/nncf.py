@@ -20,7 +20,7 @@ from compile.errors import BuildError
 from compile.int8.layers import is_part
 from compile.targets.protocols import Inputs
 from depth.errors import first_line
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 
 # Layers that could be in int8. A transposed convolution is not among them: OpenVINO runs it in
 # float on a CPU, and its graph has lost our name of it.
@@ -82,7 +82,7 @@ def quantised(
 
 
 def _by_nncf(
-    nncf: Any, graph: Any, images: list[FloatArray], left: list[str], method: Method
+    nncf: Any, graph: Any, images: Sequence[dict[str, FloatArray]], left: list[str], method: Method
 ) -> Any:
     ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet
     advanced = nncf.AdvancedQuantizationParameters(

@@ -16,8 +16,14 @@ from compile.job.ledger import Entry, Ledger, inputs_hash, ledger_in
 from compile.job.report import REPORT, Section, write_report
 from compile.job.spec import AUTO, JobSpec
 from compile.job.steps import Done, Say
-from compile.targets.table import builder, calibration_versions, ready, target_named
-from depth.family import UNTRAINED
+from compile.targets.table import (
+    builder,
+    calibration_versions,
+    default_precision,
+    ready,
+    target_named,
+)
+from depth.family import UNTRAINED, model_named
 from depth.files import sha256_file
 
 STEPS = ("fetch", "preflight", "precision", "build", "push")
@@ -40,8 +46,11 @@ class Job:
     def __post_init__(self) -> None:
         self.sections: list[Section] = []
         target = target_named(self.spec.target)
+        precision = self.spec.precision
+        made_with = default_precision(target.name) if precision == AUTO else precision
+        family = model_named(self.spec.model).family
         versions = {
-            **provenance_versions(),  # with a hash of our own code
+            **provenance_versions(target.name, made_with, family),  # with a hash of our own code
             **builder(target).versions(),
             **calibration_versions(target, self.spec.precision),
         }

@@ -14,9 +14,9 @@ from compile.plan.hardware import instance_named
 from compile.targets.table import target_named
 from depth.artifact.strict_json import decode
 from depth.errors import InputError
+from depth.family import model_named
 from depth.files import sha256_bytes
 from depth.sizes import parse_size
-from depth_anything_v2.config import model_named
 
 AUTO = "auto"  # precision: the fastest mode that the forecast finds within the limit
 _INSTANCES = {"inf1": "inf1.xlarge", "inf2": "inf2.xlarge"}  # by target: the smallest
@@ -48,7 +48,8 @@ class JobSpec:
     @property
     def shapes(self) -> list[tuple[tuple[int, int], int]]:
         """(height, width) in px and batch of every program."""
-        sizes = dict.fromkeys(parse_size(text) for text in self.sizes)
+        check = model_named(self.model).size.check
+        sizes = dict.fromkeys(parse_size(text, check) for text in self.sizes)
         return [(size, batch) for size in sizes for batch in dict.fromkeys(self.batches)]
 
     @property

@@ -28,14 +28,13 @@ from compile.weights import find, read
 from depth.artifact.manifest import read_artifact
 from depth.console import transfer
 from depth.errors import CheckpointError
-from depth.family import UNTRAINED
+from depth.family import UNTRAINED, model_named
 from depth.files import sha256_bytes, sha256_file
 from depth.store.names import ALIASES, program_files
 from depth.store.objects import open_store
 from depth.store.push import push
 from depth.weights.download import fetch
 from depth.weights.registry import published_files
-from depth_anything_v2.config import model_named
 
 CHECKPOINTS = Path("checkpoints")
 Say = Callable[[str], None]  # called with what begins now, in words
@@ -134,9 +133,7 @@ def estimate_plan(spec: JobSpec) -> Optional[str]:
     """Estimated speed and cost at the first size, Markdown; None for a CPU."""
     if spec.plan_instance is None:
         return None
-    return plan_for(
-        model_named(spec.model).config, spec.shapes[0][0], spec.plan_instance
-    ).markdown()
+    return plan_for(model_named(spec.model), spec.shapes[0][0], spec.plan_instance).markdown()
 
 
 def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Done:

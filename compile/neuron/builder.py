@@ -6,62 +6,41 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Optional
 
 import torch
-from torch import Tensor, nn
 
 from compile.errors import BuildError
-from compile.neuron.fallbacks import Compile, Rung, climb, gentle, rungs
+from compile.neuron.fallbacks import Parts, climb, rungs
 from compile.neuron.host import has_device
 from compile.neuron.program import Toolchain, compile_program
-from compile.neuron.record import BuildRecord, dump_record, record_path
+from compile.neuron.record import BuildRecord
 from compile.targets.modes import FP16, mode_named
-from compile.targets.protocols import Built, Name, Run, Settings
+from compile.targets.protocols import Arrays, Compiled, Name, Part, Ports, Run, Settings, named
 from depth.errors import first_line
-from depth.maps.depth_map import FloatArray
-
-
-def build(
-    toolchain: Toolchain,
-    network: nn.Module,
-    example: Tensor,
-    stem: Path,
-    precision: str,
-    settings: Optional[Settings],
-) -> list[Path]:
-    """Compile a lowered network to `stem.pt`, and write its record beside it.
-
-    If the compiler dies, it is tried again with fewer optimisations. Raises HostError,
-    CompilerError or BuildError.
-    """
-    asked = Rung("as asked", "", len(example))
-    ladder = (asked, *gentle(asked, toolchain.fewer))
-    compile_one = _compiler(toolchain, precision, settings)
-    (built,) = climb(ladder, network, example, lambda _stage, _batch: stem, compile_one)
-    record_path(stem).write_bytes(dump_record(built.record))
-    return list(built.files)
+from depth.maps.result import FloatArray
 
 
 def build_programs(
     toolchain: Toolchain,
-    network: nn.Module,
-    example: Tensor,
+    parts: Parts,
+    batch: int,
+    apart: bool,
     name: Name,
     precision: str,
-    apart: bool,
-    settings: Optional[Settings],
-) -> list[Built]:
-    """The same with the whole ladder: may give encoder and decoder apart, or a smaller batch.
+    settings: Settings,
+) -> list[Compiled]:
+    """Compile a lowered network, whole or `apart`, for `batch` images at a time.
 
-    `name` gives the path of a program, without a suffix, from its stage and batch.
+    If the compiler dies, what asks less of it is tried: fewer optimisations, the stages apart, a
+    smaller batch. `name` gives the path of a program, without a suffix, from its stage and batch.
+    Raises HostError, CompilerError or BuildError.
     """
-    ladder = rungs(len(example), toolchain.fewer, apart)
-    compile_one = _compiler(toolchain, precision, settings)
-    return climb(ladder, network, example, name, compile_one)
+    stages = len(parts(batch, True)) > 1
+    ladder = rungs(batch, toolchain.fewer, apart, stages)
+    return climb(ladder, parts, name, partial(_compile_one, toolchain, precision, settings))
 
 
-def load(toolchain: Toolchain, files: Sequence[Path], precision: str) -> Run:
+def load(toolchain: Toolchain, files: Sequence[Path], ports: Ports, precision: str) -> Run:
     """Load a program on one NeuronCore. Raises BuildError if there is none here."""
     if not has_device():
         raise BuildError(
@@ -77,26 +56,23 @@ def load(toolchain: Toolchain, files: Sequence[Path], precision: str) -> Run:
         raise BuildError(f"torch could not load {files[0]}: {first_line(error)}") from error
     half = mode_named(toolchain.target, precision).io == FP16
 
-    def run(images: FloatArray) -> FloatArray:
-        given = torch.from_numpy(images)
+    def run(arrays: Arrays) -> dict[str, FloatArray]:
+        given = [torch.from_numpy(arrays[name]) for name in ports.inputs]
         with torch.no_grad():
-            found = program(given.half() if half else given)
-        return found.float().numpy()
+            found = program(*(tensor.half() if half else tensor for tensor in given))
+        return {
+            name: tensor.float().numpy() for name, tensor in named(ports.outputs, found).items()
+        }
 
     return run
-
-
-def _compiler(toolchain: Toolchain, precision: str, settings: Optional[Settings]) -> Compile:
-    return partial(_compile_one, toolchain, precision, settings or Settings())
 
 
 def _compile_one(
     toolchain: Toolchain,
     precision: str,
     settings: Settings,
-    network: nn.Module,
-    example: Tensor,
+    part: Part,
     path: Path,
     fewer: tuple[str, ...],
 ) -> BuildRecord:
-    return compile_program(toolchain, network, example, path, precision, fewer, settings)
+    return compile_program(toolchain, part, path, precision, fewer, settings)

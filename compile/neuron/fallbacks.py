@@ -4,7 +4,7 @@ The order goes from what costs least to what changes most for whoever runs the p
 
 1. as asked;
 2. fewer optimisations: same files and same calls, only slower code;
-3. encoder and decoder apart: half the graph at a time, at the price of a trip through the host;
+3. the stages apart: a part of the graph at a time, at the price of a trip through the host;
 4. smaller batches: serving has to run more often, and the throughput that was asked for is gone.
 
 Only a compiler that died is worth another try. An operator that it refuses, it refuses every time.
@@ -17,20 +17,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Callable, cast
-
-import torch
-from torch import Tensor, nn
+from typing import Callable
 
 from compile.errors import CompilerError
-from compile.lowering.network import OpenNetwork
-from compile.lowering.stages import split
 from compile.neuron.record import Attempt, BuildRecord
-from compile.targets.protocols import Built, Name
-from depth.artifact.manifest import DECODER, ENCODER, FUSED
+from compile.targets.protocols import Compiled, Name, Part
 
 logger = logging.getLogger(__name__)
-Compile = Callable[[nn.Module, Tensor, Path, tuple[str, ...]], BuildRecord]
+Compile = Callable[[Part, Path, tuple[str, ...]], BuildRecord]
+Parts = Callable[[int, bool], Sequence[Part]]  # of a batch size, and apart or whole
 
 
 @dataclass(frozen=True)
@@ -38,20 +33,22 @@ class Rung:
     name: str
     why: str
     batch: int
-    apart: bool = False  # encoder and decoder
+    apart: bool = False  # the stages of the network
     arguments: tuple[str, ...] = ()
 
 
-def rungs(batch: int, fewer: Sequence[tuple[str, ...]], apart: bool) -> tuple[Rung, ...]:
+def rungs(
+    batch: int, fewer: Sequence[tuple[str, ...]], apart: bool, stages: bool = True
+) -> tuple[Rung, ...]:
     """The whole ladder for a batch size.
 
     `fewer` holds the compiler's arguments for fewer optimisations, the least first. With `apart`
-    the user wants two programs from the start.
+    the user wants the stages from the start; `stages`: the network has several.
     """
     asked = Rung("as asked", "", batch, apart)
     found = [asked, *gentle(asked, fewer)]
-    if not apart:
-        found.append(Rung("encoder and decoder apart", "Each is half the graph.", batch, True))
+    if stages and not apart:
+        found.append(Rung("stages apart", "Each is a part of the graph.", batch, True))
     while batch > 1:
         batch //= 2
         found.append(Rung(f"batch {batch}", "Less data at a time.", batch, apart))
@@ -69,55 +66,46 @@ def gentle(asked: Rung, fewer: Sequence[tuple[str, ...]]) -> list[Rung]:
     ]
 
 
-def climb(
-    ladder: Sequence[Rung], network: nn.Module, example: Tensor, name: Name, compile_one: Compile
-) -> list[Built]:
+def climb(ladder: Sequence[Rung], parts: Parts, name: Name, compile_one: Compile) -> list[Compiled]:
     """The programs of the first rung on which the compiler lives, each with its record.
 
-    `network` is what `compile.lowering.passes.lower` gives, `example` [batch,3,H,W]. Raises
-    CompilerError that tells what happened on every rung; any other error at once.
+    `parts` gives a lowered network's. Raises CompilerError that tells what happened on every rung;
+    any other error at once.
     """
     attempts: list[Attempt] = []
     for rung in ladder:
         started = time.perf_counter()
         try:
-            found = _compiled(rung, network, example[: rung.batch], name, compile_one)
+            found = _compiled(rung, parts(rung.batch, rung.apart), name, compile_one)
         except CompilerError as error:
             duration_s = round(time.perf_counter() - started, 3)
             attempts.append(Attempt(rung.name, error.cause, str(error), duration_s))
             logger.warning("%s: %s", rung.name, error)
             continue
-        return [_recorded(built, rung, attempts) for built in found]
-    told = "".join(f"\n- {one.rung}: {one.error}" for one in attempts)
+        return [_recorded(program, rung, attempts) for program in found]
+    told = "".join(f"\n- {attempt.rung}: {attempt.error}" for attempt in attempts)
     raise CompilerError(attempts[-1].cause, f"the compiler died on every attempt:{told}")
 
 
 def _compiled(
-    rung: Rung, network: nn.Module, example: Tensor, name: Name, compile_one: Compile
-) -> list[Built]:
-    found: list[Built] = []
+    rung: Rung, parts: Sequence[Part], name: Name, compile_one: Compile
+) -> list[Compiled]:
+    found: list[Compiled] = []
     try:
-        for stage, module, tensor in _stages(rung, network, example):
-            stem = name(stage, rung.batch)
+        for part in parts:
+            stem = name(part.stage.name, rung.batch)
             path = stem.parent / f"{stem.name}.pt"
-            record = compile_one(module, tensor, path, rung.arguments)
-            found.append(Built(stage, rung.batch, (path,), record))
+            record = compile_one(part, path, rung.arguments)
+            found.append(Compiled(part.stage, part.letters, (path,), record.build_s, record))
     except CompilerError:
-        for built in found:  # an encoder without its decoder
-            built.files[0].unlink()
+        for program in found:  # a stage without the others
+            program.files[0].unlink()
         raise
     return found
 
 
-def _stages(rung: Rung, network: nn.Module, example: Tensor) -> list[tuple[str, nn.Module, Tensor]]:
-    if not rung.apart:
-        return [(FUSED, network, example)]
-    encoder, decoder = (stage.eval() for stage in split(cast(OpenNetwork, network)))
-    with torch.no_grad():
-        features = encoder(example)  # [B,h*w,4*D]
-    return [(ENCODER, encoder, example), (DECODER, decoder, features)]
-
-
-def _recorded(built: Built, rung: Rung, attempts: Sequence[Attempt]) -> Built:
-    record = replace(built.record, rung=rung.name, why=rung.why, attempts=tuple(attempts))
-    return replace(built, record=record)
+def _recorded(program: Compiled, rung: Rung, attempts: Sequence[Attempt]) -> Compiled:
+    if program.record is None:
+        return program
+    record = replace(program.record, rung=rung.name, why=rung.why, attempts=tuple(attempts))
+    return replace(program, record=record)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from compile.errors import HostError
 from compile.neuron import builder
 from compile.neuron.failure import unsupported
+from compile.neuron.fallbacks import Parts
 from compile.neuron.host import version
 from compile.neuron.program import CompileOrder, Toolchain
 from compile.targets.modes import mode_named
-from compile.targets.protocols import Built, Name, Run, Settings
+from compile.targets.protocols import Compiled, Name, Ports, Run, Settings
 from depth.errors import first_line
 
 # By default a partition that holds 60 % of the operators is compiled alone, and smaller ones stay
@@ -32,32 +32,16 @@ _FALLBACK = False
 _FEWER_OPTIMISATIONS = (("-O", "0"), ("-O", "legacy"))
 
 
-def build(
-    network: nn.Module,
-    example: Tensor,
-    stem: Path,
-    precision: str,
-    settings: Optional[Settings] = None,
-) -> list[Path]:
-    """As `compile.neuron.builder.build`."""
-    return builder.build(_TOOLCHAIN, network, example, stem, precision, settings)
-
-
 def build_programs(
-    network: nn.Module,
-    example: Tensor,
-    name: Name,
-    precision: str,
-    apart: bool = False,
-    settings: Optional[Settings] = None,
-) -> list[Built]:
+    parts: Parts, batch: int, apart: bool, name: Name, precision: str, settings: Settings
+) -> list[Compiled]:
     """As `compile.neuron.builder.build_programs`."""
-    return builder.build_programs(_TOOLCHAIN, network, example, name, precision, apart, settings)
+    return builder.build_programs(_TOOLCHAIN, parts, batch, apart, name, precision, settings)
 
 
-def load(files: Sequence[Path], precision: str) -> Run:
+def load(files: Sequence[Path], ports: Ports, precision: str) -> Run:
     """Load a program on one NeuronCore. Raises BuildError if there is none here."""
-    return builder.load(_TOOLCHAIN, files, precision)
+    return builder.load(_TOOLCHAIN, files, ports, precision)
 
 
 def flags(precision: str) -> tuple[str, ...]:
@@ -81,14 +65,13 @@ def _trace(order: CompileOrder) -> torch.jit.ScriptModule:
     names = mode_named("inf1", order.precision).optimizations
     optimizations = [getattr(sdk.Optimization, name) for name in names]
     return sdk.trace(
-        order.network,
-        (order.example,),
+        order.part.module,
+        order.part.examples,
         compiler_args=list(order.arguments),
         compiler_timeout=order.timeout_s,
         compiler_workdir=str(order.work),
         single_fusion_ratio_threshold=_FUSION_THRESHOLD,
         fallback=_FALLBACK,
-        dynamic_batch_size=order.dynamic_batch,
         **({"optimizations": optimizations} if optimizations else {}),
     )
 

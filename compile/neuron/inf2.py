@@ -10,20 +10,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from compile.errors import HostError
 from compile.graph import read_graph
 from compile.neuron import builder
+from compile.neuron.fallbacks import Parts
 from compile.neuron.graph import described
 from compile.neuron.host import has_device, version
 from compile.neuron.program import CompileOrder, Toolchain
 from compile.preflight.check import judged
 from compile.targets.modes import mode_named
-from compile.targets.protocols import Built, Name, Run, Settings
+from compile.targets.protocols import Compiled, Name, Ports, Run, Settings
 from depth.errors import first_line
 
 # For both families, whose cores are the same: NeuronCore-v2.
@@ -33,32 +33,16 @@ _FEWER_OPTIMISATIONS = (("--optlevel", "1"),)
 _LOG = "log-neuron-cc.txt"  # else it is written to the current directory
 
 
-def build(
-    network: nn.Module,
-    example: Tensor,
-    stem: Path,
-    precision: str,
-    settings: Optional[Settings] = None,
-) -> list[Path]:
-    """As `compile.neuron.builder.build`."""
-    return builder.build(_TOOLCHAIN, network, example, stem, precision, settings)
-
-
 def build_programs(
-    network: nn.Module,
-    example: Tensor,
-    name: Name,
-    precision: str,
-    apart: bool = False,
-    settings: Optional[Settings] = None,
-) -> list[Built]:
+    parts: Parts, batch: int, apart: bool, name: Name, precision: str, settings: Settings
+) -> list[Compiled]:
     """As `compile.neuron.builder.build_programs`."""
-    return builder.build_programs(_TOOLCHAIN, network, example, name, precision, apart, settings)
+    return builder.build_programs(_TOOLCHAIN, parts, batch, apart, name, precision, settings)
 
 
-def load(files: Sequence[Path], precision: str) -> Run:
+def load(files: Sequence[Path], ports: Ports, precision: str) -> Run:
     """Load a program on one NeuronCore. Raises BuildError if there is none here."""
-    return builder.load(_TOOLCHAIN, files, precision)
+    return builder.load(_TOOLCHAIN, files, ports, precision)
 
 
 def flags(precision: str) -> tuple[str, ...]:
@@ -74,14 +58,13 @@ def versions() -> dict[str, str]:
 def _trace(order: CompileOrder) -> torch.jit.ScriptModule:
     sdk = _sdk()
     # The SDK ends with an exception where it would have to leave anything to the CPU.
-    program = sdk.trace(
-        order.network,
-        (order.example,),
+    return sdk.trace(
+        order.part.module,
+        order.part.examples,
         compiler_args=[*order.arguments, "--logfile", str(order.work / _LOG)],
         compiler_workdir=str(order.work),
         cpu_backend=True,
     )
-    return sdk.dynamic_batch(program) if order.dynamic_batch else program
 
 
 def _sdk() -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from compile.errors import BuildError, CompilerError
 from compile.neuron.cache import CacheKey, ProgramCache, digest_of
@@ -27,7 +27,7 @@ from compile.neuron.log import CompilerLog, logged_to, not_on_chip, read_log
 from compile.neuron.metrics import OUTPUT, read_metrics
 from compile.neuron.record import BuildRecord
 from compile.neuron.watchdog import Watch, free_memory_bytes, watched
-from compile.targets.protocols import Settings
+from compile.targets.protocols import Part, Settings
 from compile.trace import trace
 from depth.files import turn
 
@@ -41,13 +41,11 @@ _LOG, _PROGRAM = "trace.log", "program.pt"  # in the work folder
 class CompileOrder:
     """What a target's own trace function is given."""
 
-    network: nn.Module
-    example: Tensor
+    part: Part
     precision: str
     arguments: tuple[str, ...]  # for the compiler
     work: Path  # folder for the compiler's files
     timeout_s: float
-    dynamic_batch: bool
 
 
 @dataclass(frozen=True)
@@ -70,30 +68,29 @@ class Toolchain:
 
 def compile_program(
     toolchain: Toolchain,
-    network: nn.Module,
-    example: Tensor,
+    part: Part,
     path: Path,
     precision: str,
     extra_arguments: tuple[str, ...],
     settings: Settings,
 ) -> BuildRecord:
-    """Compile a lowered network for the example's shape into the file `path`.
+    """Compile a stage of a lowered network into the file `path`.
 
     Raises HostError if the machine is not fit, CompilerError if the compiler died, BuildError if
     anything would run on the CPU or the SDK refuses the network.
     """
     check_host(toolchain.target)
     toolchain.sdk()
-    if example.dtype != torch.float32:
-        raise BuildError(
-            f"the example is {str(example.dtype).replace('torch.', '')}; Neuron programs take "
-            "float32 here: convert it"
-        )
+    for example in part.examples:
+        if example.dtype != torch.float32:
+            raise BuildError(
+                f"the example is {str(example.dtype).replace('torch.', '')}; Neuron programs take "
+                "float32 here: convert it"
+            )
     started = time.perf_counter()
-    traced = trace(network, example)
+    traced = trace(part.module, part.examples)
     arguments = (*toolchain.arguments(precision), *extra_arguments)
-    dynamic = ("dynamic batch",) if settings.dynamic_batch else ()
-    key = _key(toolchain, network, traced, example, (precision, *arguments, *dynamic))
+    key = _key(toolchain, part, traced, (precision, *arguments))
     cache = ProgramCache(settings.folder / "programs")
     work = settings.folder / "work" / f"{path.stem}-{key.digest()[:12]}"
     with turn(work.with_name(f"{key.digest()}.lock")):  # another process may be at work on it
@@ -101,9 +98,7 @@ def compile_program(
         if record is not None:
             return record
         _empty(work)
-        order = CompileOrder(
-            network, example, precision, arguments, work, settings.timeout_s, settings.dynamic_batch
-        )
+        order = CompileOrder(part, precision, arguments, work, settings.timeout_s)
         log, watch = _run(toolchain, order, traced, path, settings)
         record = BuildRecord(
             target=toolchain.target,
@@ -115,7 +110,6 @@ def compile_program(
             work_folder=str(work),
             log=log,
             subgraphs=read_metrics(work),
-            dynamic_batch=settings.dynamic_batch,
         )
         _keep(cache, key, path, record)
     return record
@@ -171,20 +165,19 @@ def _read(order: CompileOrder) -> CompilerLog:
 
 def _key(
     toolchain: Toolchain,
-    network: nn.Module,
+    part: Part,
     traced: torch.jit.ScriptModule,
-    example: Tensor,
     arguments: tuple[str, ...],
 ) -> CacheKey:
-    sources = [toolchain.module, *sorted(_LOWERING.glob("*.py"))]
+    sources = [toolchain.module, *sorted(_LOWERING.rglob("*.py"))]
     inlined: Any = traced.inlined_graph
     # Without source paths, and without the numbers that torch gives to classes it has seen before.
     graph = _MANGLED.sub("", inlined.str(False))
     return CacheKey(
         source=digest_of(path.read_bytes() for path in sources),
         graph=digest_of([graph.encode()]),
-        weights=digest_of(_weights(network)),
-        shape=tuple(example.shape),
+        weights=digest_of(_weights(part.module)),
+        shape=tuple(size for example in part.examples for size in example.shape),
         arguments=arguments,
         versions=toolchain.versions(),
     )

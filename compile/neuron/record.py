@@ -1,13 +1,9 @@
-"""What happened when a program was compiled: for the build report, and kept in the compile cache.
-
-A program that is built alone has it beside it, as `<stem>.build.json`; an artifact has its report.
-"""
+"""What happened when a program was compiled: for the report, and kept in the compile cache."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from compile.neuron.log import CompilerLog
 from compile.neuron.metrics import SubgraphMetrics
@@ -35,7 +31,6 @@ class BuildRecord:
     work_folder: str  # what the compiler left there, if nobody has deleted it
     log: CompilerLog
     subgraphs: tuple[SubgraphMetrics, ...]
-    dynamic_batch: bool = False  # see Settings in compile/neuron/program.py
     rung: str = "as asked"  # of the fallback ladder
     why: str = ""  # this rung
     attempts: tuple[Attempt, ...] = ()  # what failed before
@@ -55,10 +50,6 @@ class BuildRecord:
         return tuple(found)
 
 
-def record_path(stem: Path) -> Path:
-    return stem.parent / f"{stem.name}.build.json"
-
-
 def dump_record(record: BuildRecord) -> bytes:
     return (json.dumps(asdict(record), indent=2, sort_keys=True) + "\n").encode()
 
@@ -66,8 +57,3 @@ def dump_record(record: BuildRecord) -> bytes:
 def parse_record(data: bytes) -> BuildRecord:
     """Raises ValueError if this is no record of this version."""
     return decode(BuildRecord, parse_object(data))
-
-
-def read_record(stem: Path) -> BuildRecord:
-    """The record of the program that was built as `stem`."""
-    return parse_record(record_path(stem).read_bytes())

@@ -2,55 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Optional
 
 from compile.errors import TargetError
-from compile.parity.measure import ProbeResult, chained, failure, measure, stem_name, worst
+from compile.parity.chain import chained
+from compile.parity.measure import Measured, ProbeResult, failure, figures, measure, worst
 from compile.parity.probes import Picture, probes
 from compile.specialise import specialise
-from compile.targets.protocols import Limit
+from compile.targets.protocols import Ports, Run
 from compile.targets.table import builder, target_named
 from compile.weights import CHECKPOINTS, read_again
-from depth.artifact.manifest import Artifact, Manifest, ParityNumbers, Program
-from depth_anything_v2.config import model_named
+from depth.artifact.manifest import Artifact, Manifest, Program, ProgramKey
+from depth.artifact.probe import Answer, answers, probe_inputs
+from depth.artifact.steps import Do, Normalise
+from depth.family import model_named
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Programs that are run one after the other, and what came out."""
+class ChainParity:
+    """Programs that run one after the other, and what came out."""
 
+    key: ProgramKey
     programs: tuple[Program, ...]
     results: Sequence[ProbeResult]
     problem: Optional[str]  # what is over the limit
+    # By program and output, to the fixed probe; only where it was asked for.
+    answers: Mapping[str, Mapping[str, Answer]] = field(default_factory=dict)
 
     @property
-    def name(self) -> str:
-        return stem_name(self.programs[0].size, self.programs[0].batch)
-
-    @property
-    def numbers(self) -> ParityNumbers:
+    def measured(self) -> Measured:
         return worst(self.results)
 
 
 @dataclass(frozen=True)
 class Reparity:
-    measured: Sequence[Measured]
+    chains: Sequence[ChainParity]
 
     @property
     def problems(self) -> list[str]:
-        return [f"{one.name}: {one.problem}" for one in self.measured if one.problem]
+        return [f"{chain.key.name}: {chain.problem}" for chain in self.chains if chain.problem]
 
     def table(self) -> str:
-        """One line per program and test image."""
+        """One line per chain, test image and output."""
         return "\n".join(
-            f"{one.name}  {r.probe:<16} max_rel {r.numbers.max_rel:.2e}  "
-            f"mean_rel {r.numbers.mean_rel:.2e}  abs_rel {r.numbers.abs_rel:.2e}  "
-            f"delta1 {r.numbers.delta1:.4f}"
-            for one in self.measured
-            for r in one.results
+            f"{chain.key.name}  {result.probe:<16} {output:<10} " + figures(numbers)
+            for chain in self.chains
+            for result in chain.results
+            for output, numbers in result.measured.items()
         )
 
 
@@ -75,8 +76,9 @@ def reparity(
     checkpoint: Optional[Path],
     photographs: Sequence[Picture],
     on_step: Callable[[str], None],
+    probe: bool = False,
 ) -> Reparity:
-    """Measure every program against the eager network.
+    """Measure every program against the eager network; with `probe` keep its answers to the probe.
 
     Raises CheckpointError if the weights are not the ones it was made from, BuildError or
     ParityError if a program cannot be run.
@@ -87,21 +89,36 @@ def reparity(
     )
     weights = read_again(m.model, file, m.checkpoint.sha256, folder)
     maker = builder(target_named(m.target, m.precision))
-    network = specialise(model_named(m.model), weights, m.programs[0].size)
-    limit = Limit(m.parity_limit.max_rel, m.parity_limit.mean_rel)
+    model = model_named(m.model)
+    network = specialise(model, weights, m.programs[0].size)
     found = []
-    for programs in _chains(m):
-        size, batch = programs[0].size, programs[0].batch
-        on_step(f"{stem_name(size, batch)}: parity")
-        network.fix_size(*size)
-        files = [[artifact.folder / f.path for f in program.files] for program in programs]
-        runs = [maker.load(paths, m.precision) for paths in files]
-        run = chained(runs, m.preprocess.folded)
-        results = measure(network, run, probes(size, photographs), batch)
-        found.append(Measured(programs, results, failure(worst(results), limit)))
+    for key in m.keys:
+        programs = m.stages(key)
+        on_step(f"{key.name}: parity")
+        network.fix_size(*key.size)
+        links: list[tuple[Ports, Run]] = []
+        for program in programs:
+            paths, ports = [artifact.folder / f.path for f in program.files], Ports.of(program)
+            links.append((ports, maker.load(paths, ports, m.precision)))
+        run = chained(links, _folded(m, model.before))
+        results = measure(network, run, probes(model, key.size, photographs), key.batch)
+        problem = failure(worst(results), m.gate.limits)
+        kept = _answers(m, programs, links) if probe else {}
+        found.append(ChainParity(key, programs, results, problem, kept))
     return Reparity(found)
 
 
-def _chains(manifest: Manifest) -> list[tuple[Program, ...]]:
-    shapes = dict.fromkeys((program.size, program.batch) for program in manifest.programs)
-    return [manifest.stages(size, batch) for size, batch in shapes]
+def _folded(manifest: Manifest, before: Sequence[object]) -> Optional[Normalise]:
+    """The normalisation that the programs do themselves: the manifest does not list it."""
+    listed = [step.step for step in manifest.steps if isinstance(step, Do)]
+    own = [step for step in before if isinstance(step, Normalise) and step not in listed]
+    return own[0] if own else None
+
+
+def _answers(
+    manifest: Manifest, programs: Sequence[Program], links: Sequence[tuple[Ports, Run]]
+) -> dict[str, Mapping[str, Answer]]:
+    return {
+        program.name: answers(run(probe_inputs(manifest, program)))
+        for program, (_, run) in zip(programs, links)
+    }

@@ -8,7 +8,7 @@ from pathlib import Path
 from compile.build.report import add_verification
 from compile.parity.again import Reparity
 from compile.targets.table import builder, target_named
-from depth.artifact.manifest import Artifact, ParityLimit
+from depth.artifact.manifest import Artifact, Gate
 from depth.artifact.verification import (
     ProgramVerification,
     Verification,
@@ -25,16 +25,15 @@ _FACTS = {
 def keep(artifact: Artifact, found: Reparity) -> Verification:
     """Write verified.json and add the result to the reports; the manifest stays as it is."""
     m = artifact.manifest
-    limit = m.parity_limit
     verification = Verification(
         identity=artifact.identity,
         made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         versions={**builder(target_named(m.target, m.precision)).versions(), **_machine()},
-        parity_limit=ParityLimit(limit.max_rel, limit.mean_rel, passed=not found.problems),
+        gate=Gate(m.gate.limits, passed=not found.problems),
         programs=tuple(
-            ProgramVerification(program.name, one.numbers)
-            for one in found.measured
-            for program in one.programs
+            ProgramVerification(program.name, chain.measured, chain.answers.get(program.name, {}))
+            for chain in found.chains
+            for program in chain.programs
         ),
     )
     add_verification(artifact.folder, verification, found.table())

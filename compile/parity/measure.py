@@ -1,4 +1,6 @@
-"""Does the saved program give the numbers of the eager fp32 network?
+"""Does the saved program give the eager fp32 network's numbers? Each output by its own measure.
+
+Depth of any kind, and confidence:
 
     max_rel    max |program - reference| / max |reference|
     mean_rel   mean |program - reference| / mean |reference|
@@ -6,114 +8,175 @@
     delta1     share of those pixels with max(p / r, r / p) < 1.25
     rank_correlation   Spearman's, over all pixels; None where the reference is flat
 
-The first two have limits; the others are the field's usual measures, reported for comparison.
+Sky:
+
+    max_abs    max |program - reference|
+    mean_abs   mean |program - reference|
+
+The first two of each have limits; the others are the field's usual measures, for comparison.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from compile.errors import ParityError
 from compile.parity.probes import Probe
-from compile.targets.protocols import Limit, Run
-from depth.artifact.manifest import FUSED, ParityNumbers
-from depth.maps.depth_map import FloatArray
-from depth.preprocess import NORMALISATION, unnormalised
+from compile.targets.protocols import Run, named
+from depth.artifact.manifest import Numbers
+from depth.family import DEPTH_KINDS, SKY, Output
+from depth.maps.result import FloatArray
+from depth.network.base import Network
 
 Values = npt.NDArray[np.float64]
+Measured = Mapping[str, Numbers]  # by output
 
 _FLAT = 1e-5  # a reference whose values differ by less than this share of its largest is flat
+_LEAST = ("delta1", "rank_correlation")  # of these the least is the worst
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """The errors on one test image, and the spread of the reference as a share of its largest."""
+    """The errors on one test image, by output."""
 
     probe: str
-    numbers: ParityNumbers
-    reference_spread: float
+    measured: Measured
+    spread: float  # of the reference's depth, as a share of its largest value
 
 
-def measure(network: nn.Module, run: Run, probes: Sequence[Probe], batch: int) -> list[ProbeResult]:
+def measure(network: Network, run: Run, probes: Sequence[Probe], batch: int) -> list[ProbeResult]:
     """Run every test image through the eager network and the saved program, `batch` at a time.
 
-    Raises ParityError if the program's output has another shape or is not finite.
+    Raises ParityError if an output of the program has another shape or is not finite.
     """
+    outputs = network.model.outputs
     results = []
     for start in range(0, len(probes), batch):
         chosen = [probes[(start + i) % len(probes)] for i in range(batch)]
         images = np.concatenate([probe.image for probe in chosen])
-        with torch.no_grad():
-            reference = network(torch.from_numpy(images)).numpy()
-        found = run(images)
-        if found.shape != reference.shape:
-            raise ParityError(f"the program gives {found.shape}, expected {reference.shape}")
-        for probe, expected, got in zip(chosen, reference, found):
-            results.append(compare(probe.name, expected, got))
+        references = eager(network, images)
+        found = run({"images": images})
+        for output in outputs:
+            got, expected = found[output.name].shape, references[output.name].shape
+            if got != expected:
+                raise ParityError(f"the program gives {output.name} {got}, expected {expected}")
+        for place, probe in enumerate(chosen):
+            expected_maps, got_maps = (
+                {name: array[place] for name, array in arrays.items()}
+                for arrays in (references, found)
+            )
+            results.append(compare(probe.name, outputs, expected_maps, got_maps))
     return results
 
 
-def compare(name: str, reference: FloatArray, found: FloatArray) -> ProbeResult:
-    """Errors of one depth map [H,W]; ParityError if they cannot be told in finite numbers."""
-    for what, values in (("reference", reference), ("program", found)):
-        if not np.isfinite(values).all():
-            raise ParityError(f"the {what} gives values that are not finite on {name!r}")
-    r, p = reference.astype(np.float64), found.astype(np.float64)
-    error, size = np.abs(p - r), np.abs(r)
-    largest = size.max()
-    if not largest and error.any():
-        # Only zeros are no scale to compare with, and an infinite error fits no manifest.
-        raise ParityError(f"the program gives depth on {name!r}, the reference only zeros")
-    spread = (r.max() - r.min()) / largest if largest else 0.0
-    numbers = ParityNumbers(
-        max_rel=_ratio(error.max(), largest),
-        mean_rel=_ratio(error.mean(), size.mean()),
-        abs_rel=_abs_rel(r, p),
-        delta1=_delta1(r, p),
-        rank_correlation=_rank_correlation(r, p) if spread > _FLAT else None,
-    )
-    return ProbeResult(name, numbers, float(spread))
+def eager(network: Network, images: FloatArray) -> dict[str, FloatArray]:
+    """The network's own outputs by name."""
+    with torch.no_grad():
+        found: Any = network(torch.from_numpy(images))
+    names = [output.name for output in network.model.outputs]
+    return {name: tensor.numpy() for name, tensor in named(names, found).items()}
 
 
-def worst(results: Sequence[ProbeResult]) -> ParityNumbers:
-    """The worst of each number, rounded to three digits.
+def compare(
+    probe: str,
+    outputs: Sequence[Output],
+    reference: Mapping[str, FloatArray],
+    found: Mapping[str, FloatArray],
+) -> ProbeResult:
+    """Errors on one image, of arrays without a batch axis.
 
-    Raises ParityError if the reference was flat on every image: agreement would prove nothing.
+    Raises ParityError if they cannot be told in finite numbers.
     """
-    if all(result.reference_spread <= _FLAT for result in results):
+    measured: dict[str, Numbers] = {}
+    spread = 0.0
+    for output in outputs:
+        name = output.name
+        for what, values in (("reference", reference[name]), ("program", found[name])):
+            if not np.isfinite(values).all():
+                raise ParityError(f"the {what} gives {name} that is not finite on {probe!r}")
+        r, p = reference[name].astype(np.float64), found[name].astype(np.float64)
+        measured[name] = _absolute(r, p) if output.kind == SKY else _relative(probe, name, r, p)
+        if output.kind in DEPTH_KINDS:
+            spread = max(spread, _spread(r))
+    return ProbeResult(probe, measured, spread)
+
+
+def worst(results: Sequence[ProbeResult]) -> dict[str, Numbers]:
+    """The worst of each number of each output, rounded to three digits.
+
+    Raises ParityError if depth was flat on every image: agreement would prove nothing.
+    """
+    if all(result.spread <= _FLAT for result in results):
         raise ParityError(
             "the eager network gives flat depth on every test image, so that comparing with it "
             "proves nothing; check the weights"
         )
-    numbers = [result.numbers for result in results]
-    ranks = [n.rank_correlation for n in numbers if n.rank_correlation is not None]
-    return ParityNumbers(
-        max_rel=_digits(max(n.max_rel for n in numbers)),
-        mean_rel=_digits(max(n.mean_rel for n in numbers)),
-        abs_rel=_digits(max(n.abs_rel for n in numbers)),
-        delta1=_digits(min(n.delta1 for n in numbers)),
-        rank_correlation=_digits(min(ranks)) if ranks else None,
+    return {
+        output: {
+            name: _worst(name, [result.measured[output][name] for result in results])
+            for name in numbers
+        }
+        for output, numbers in results[0].measured.items()
+    }
+
+
+def failure(measured: Measured, limits: Mapping[str, Mapping[str, float]]) -> Optional[str]:
+    """What is over its limit, in words, or None. Written so that NaN is over every limit."""
+    over = [
+        f"{output} {name} {value} (limit {allowed:.3g})"
+        for output, allowed_by_name in limits.items()
+        for name, allowed in allowed_by_name.items()
+        for value in [measured[output][name]]
+        if value is None or not value <= allowed
+    ]
+    return "the program is too far from the eager network: " + ", ".join(over) if over else None
+
+
+def figures(numbers: Mapping[str, Optional[float]]) -> str:
+    """max_rel 1.20e-07  mean_rel 3.40e-08  ..."""
+    return "  ".join(
+        f"{name} {value:.2e}" if value and value < 0.1 else f"{name} {value:.4f}"
+        for name, value in numbers.items()
+        if value is not None
     )
 
 
-def failure(numbers: ParityNumbers, limit: Limit) -> Optional[str]:
-    """What is over the limit, in words, or None. Written so that NaN is over every limit."""
-    over = [
-        f"{name} {value:.3g} (limit {allowed:.3g})"
-        for name, value, allowed in (
-            ("max_rel", numbers.max_rel, limit.max_rel),
-            ("mean_rel", numbers.mean_rel, limit.mean_rel),
-        )
-        if not value <= allowed
-    ]
-    return "the program is too far from the eager network: " + ", ".join(over) if over else None
+def _worst(name: str, values: Sequence[Optional[float]]) -> Optional[float]:
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    return _digits(min(known) if name in _LEAST else max(known))
+
+
+def _absolute(r: Values, p: Values) -> Numbers:
+    error = np.abs(p - r)
+    return {"max_abs": float(error.max()), "mean_abs": float(error.mean())}
+
+
+def _relative(probe: str, name: str, r: Values, p: Values) -> Numbers:
+    error, size = np.abs(p - r), np.abs(r)
+    largest = size.max()
+    if not largest and error.any():
+        # Only zeros are no scale to compare with, and an infinite error fits no manifest.
+        raise ParityError(f"the program gives {name} on {probe!r}, the reference only zeros")
+    return {
+        "max_rel": _ratio(error.max(), largest),
+        "mean_rel": _ratio(error.mean(), size.mean()),
+        "abs_rel": _abs_rel(r, p),
+        "delta1": _delta1(r, p),
+        "rank_correlation": _rank_correlation(r, p) if _spread(r) > _FLAT else None,
+    }
+
+
+def _spread(r: Values) -> float:
+    largest = np.abs(r).max()
+    return float((r.max() - r.min()) / largest) if largest else 0.0
 
 
 def _ratio(error: float, size: float) -> float:
@@ -147,20 +210,3 @@ def _ranks(values: Values) -> Values:
 
 def _digits(value: float) -> float:
     return float(f"{value:.3g}")
-
-
-def chained(runs: Sequence[Run], passes: Sequence[str]) -> Run:
-    """Normalised images to depth, through programs that run one after the other."""
-
-    def run(images: FloatArray) -> FloatArray:
-        values = unnormalised(images) if NORMALISATION in passes else images
-        for each in runs:
-            values = each(values)
-        return values
-
-    return run
-
-
-def stem_name(size: tuple[int, int], batch: int, stage: str = FUSED) -> str:
-    """As `Program.name`: 518x686-b1, or 518x686-b1-encoder."""
-    return f"{size[0]}x{size[1]}-b{batch}" + ("" if stage == FUSED else f"-{stage}")

@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import ImageError
+from depth.family import Model
 from depth.images.read import list_images, read_image
-from depth.maps.depth_map import FloatArray
-from depth.preprocess import prepare
+from depth.maps.result import FloatArray
+from depth.preprocess import Preparation
+from depth.sizes import Size
 
 logger = logging.getLogger(__name__)
 Pixels = npt.NDArray[np.uint8]
@@ -58,8 +60,9 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def probes(size: tuple[int, int], real: Sequence[Picture] = ()) -> list[Probe]:
-    """Test images at (height, width) px: the hard cases, then the photographs."""
+def probes(model: Model, size: Size, real: Sequence[Picture] = ()) -> list[Probe]:
+    """Test images as a model sees them at (height, width) px: hard cases, then the photographs."""
+    prepare = Preparation(model.before, model.size)
     made = [
         Picture("constant", np.full((*size, 3), 127, np.uint8)),
         Picture("noise", _noise(size)),
@@ -69,11 +72,11 @@ def probes(size: tuple[int, int], real: Sequence[Picture] = ()) -> list[Probe]:
     return [Probe(image.name, prepare(image.pixels, size)) for image in (*made, *real)]
 
 
-def _noise(size: tuple[int, int]) -> Pixels:
+def _noise(size: Size) -> Pixels:
     return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
 
 
-def _thin_lines(size: tuple[int, int]) -> Pixels:
+def _thin_lines(size: Size) -> Pixels:
     """White lines of 1 px on black, 13 px apart: they drift across the 14 px patches."""
     pixels = np.zeros((*size, 3), np.uint8)
     pixels[::13] = 255
@@ -81,7 +84,7 @@ def _thin_lines(size: tuple[int, int]) -> Pixels:
     return pixels
 
 
-def _scene(size: tuple[int, int]) -> Pixels:
+def _scene(size: Size) -> Pixels:
     """A smooth ground with a few flat boxes: the statistics of a simple picture."""
     height, width = size
     rng = np.random.default_rng(1)

@@ -20,7 +20,7 @@ from compile.precision.casts import Casts
 from compile.targets.modes import Mode
 from compile.targets.protocols import Limit
 from depth.artifact.manifest import ParityNumbers
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 
 Step = Callable[[str], None]  # called with what begins now, in words
 

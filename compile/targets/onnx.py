@@ -7,36 +7,30 @@ from pathlib import Path
 
 import onnxruntime
 import torch
-from torch import Tensor, nn
 
 from compile.errors import BuildError
-from compile.targets.protocols import Run
+from compile.targets.protocols import Arrays, Part, Ports, Run, named
 from compile.trace import OPSET, export_onnx
 from depth.errors import first_line
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 
 
-def build(
-    network: nn.Module,
-    example: Tensor,
-    stem: Path,
-    precision: str,  # noqa: ARG001 - it counts when the program is loaded
-) -> list[Path]:
+def build(part: Part, stem: Path, precision: str) -> list[Path]:  # noqa: ARG001 - one only
     """Export `stem.onnx`."""
     path = stem.parent / f"{stem.name}.onnx"
-    export_onnx(network, example, path)
+    export_onnx(part, path)
     return [path]
 
 
-def load(files: Sequence[Path], precision: str) -> Run:  # noqa: ARG001 - one precision only
+def load(files: Sequence[Path], ports: Ports, precision: str) -> Run:  # noqa: ARG001 - one only
     """Open the saved file in ONNX Runtime on the CPU."""
     try:
         session = onnxruntime.InferenceSession(str(files[0]), providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base but Exception
         raise BuildError(f"ONNX Runtime could not load {files[0]}: {first_line(error)}") from error
 
-    def run(images: FloatArray) -> FloatArray:
-        return session.run(None, {"image": images})[0]
+    def run(arrays: Arrays) -> dict[str, FloatArray]:
+        return named(ports.outputs, session.run(list(ports.outputs), dict(arrays)))
 
     return run
 

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from compile.errors import BuildError
-from compile.targets.protocols import Change, Run
+from compile.targets.protocols import Arrays, Change, Part, Ports, Run
 from compile.trace import export_onnx
 from depth.errors import first_line
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 
 # Else the import alone forks a process that reports to the makers' analytics, on every run.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -32,26 +31,26 @@ def runs_natively(precision: str) -> bool:
     )
 
 
-def build(network: nn.Module, example: Tensor, stem: Path, precision: str) -> list[Path]:
+def build(part: Part, stem: Path, precision: str) -> list[Path]:
     """Export, convert, and save `stem.xml` and `stem.bin`; weights stay float32.
 
     By way of ONNX: OpenVINO's own reading of a torch trace does not load under torch 1.13, and
     gives the same graph where it does. Raises BuildError if this CPU cannot prove the precision.
     """
     _check_native(precision)
-    return _converted(network, example, stem, lambda graph: graph)
+    return _converted(part, stem, lambda graph: graph)
 
 
-def build_quantised(network: nn.Module, example: Tensor, stem: Path, change: Change) -> list[Path]:
+def build_quantised(part: Part, stem: Path, change: Change) -> list[Path]:
     """As `build`, with the graph changed before it is saved."""
-    return _converted(network, example, stem, change)
+    return _converted(part, stem, change)
 
 
-def _converted(network: nn.Module, example: Tensor, stem: Path, change: Change) -> list[Path]:
+def _converted(part: Part, stem: Path, change: Change) -> list[Path]:
     entry, weights = (stem.parent / f"{stem.name}.{suffix}" for suffix in ("xml", "bin"))
     with tempfile.TemporaryDirectory() as scratch:
         exported = Path(scratch) / "network.onnx"
-        export_onnx(network, example, exported)
+        export_onnx(part, exported)
         try:
             graph = change(ov.Core().read_model(exported))
             ov.save_model(graph, entry, compress_to_fp16=False)
@@ -62,7 +61,7 @@ def _converted(network: nn.Module, example: Tensor, stem: Path, change: Change) 
     return [entry, weights]
 
 
-def load(files: Sequence[Path], precision: str) -> Run:
+def load(files: Sequence[Path], ports: Ports, precision: str) -> Run:
     """Compile the saved IR for this CPU at the precision that serving will use."""
     _check_native(precision)
     try:
@@ -72,8 +71,9 @@ def load(files: Sequence[Path], precision: str) -> Run:
     except RuntimeError as error:
         raise BuildError(f"OpenVINO could not load {files[0]}: {first_line(error)}") from error
 
-    def run(images: FloatArray) -> FloatArray:
-        return compiled({0: images})[0].copy()
+    def run(arrays: Arrays) -> dict[str, FloatArray]:
+        found = compiled(dict(arrays))
+        return {name: found[compiled.output(name)].copy() for name in ports.outputs}
 
     return run
 

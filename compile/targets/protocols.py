@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Union, runtime_checkable
 
-from depth.maps.depth_map import FloatArray
+from depth.artifact.manifest import Program
+from depth.family import SKY, Output, Stage
+from depth.maps.result import FloatArray
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from compile.neuron.record import BuildRecord
 
+Arrays = Mapping[str, FloatArray]
+Run = Callable[[Arrays], dict[str, FloatArray]]  # by name, all with the batch axis first
 Name = Callable[[str, int], Path]  # stage and batch -> the path of a program, without a suffix
+Inputs = Callable[[], Sequence[dict[str, FloatArray]]]
+Change = Callable[[Any], Any]  # a graph as its target's library holds it
 
 
 @dataclass(frozen=True)
-class Built:
-    """One program that came out."""
+class Ports:
+    """The names of a program's inputs and outputs, in the order in which its graph has them."""
 
-    stage: str
-    batch: int
-    files: tuple[Path, ...]
-    record: BuildRecord
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @staticmethod
+    def of(stage: Union[Stage, Program]) -> Ports:
+        inputs, outputs = stage.inputs, stage.outputs
+        return Ports(tuple(port.name for port in inputs), tuple(port.name for port in outputs))
+
+
+def named(names: Sequence[str], found: Any) -> dict[str, Any]:
+    """A network's answer by name: one tensor, or as many as there are names."""
+    return dict(zip(names, found if isinstance(found, (tuple, list)) else (found,)))
 
 
 @dataclass(frozen=True)
@@ -36,35 +50,59 @@ class Settings:
     )  # work folders and compiled programs
     timeout_s: float = 2 * 3600.0  # for one sub-graph: the longest published one took 112 minutes
     memory_limit_bytes: Optional[int] = None  # None: most of what is free when a run begins
-    # A program then also takes other batches than its own, and splits or pads them to runs of it.
-    # Its batch in the manifest stays that of one run: what was compiled, and what parity measures.
-    dynamic_batch: bool = False
 
 
-Inputs = Callable[[], Sequence[FloatArray]]
-Change = Callable[[Any], Any]  # a graph as its target's library holds it
+@dataclass(frozen=True)
+class Part:
+    """A stage of a network at a fixed size and batch, ready to compile."""
+
+    stage: Stage
+    module: nn.Module  # tensors in and out in the order of the stage's ports
+    examples: tuple[Tensor, ...]
+    letters: Mapping[str, int]  # what the letters of its ports' axes stand for
+
+    @property
+    def batch(self) -> int:
+        return self.letters["B"]
+
+    @property
+    def ports(self) -> Ports:
+        return Ports.of(self.stage)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One program on disk, not yet part of an artifact."""
+
+    stage: Stage
+    letters: Mapping[str, int]
+    files: tuple[Path, ...]
+    build_s: float
+    record: Optional[BuildRecord] = None  # of a Neuron compiler
+
+    @property
+    def batch(self) -> int:
+        return self.letters["B"]
+
+    @property
+    def ports(self) -> Ports:
+        return Ports.of(self.stage)
 
 
 class Quantiser(Protocol):
-    """What the module of a whole-number precision provides."""
+    """What the module of precision int8 provides."""
 
     def quantised(self, graph: Any, inputs: Inputs, float_layers: Sequence[str]) -> Any:
-        """The graph with its layers in whole numbers, but for `float_layers`."""
+        """The graph with its layers in int8, but for `float_layers`."""
 
     def flags(self) -> tuple[str, ...]:
         """Settings that the program's numbers depend on."""
 
 
-Run = Callable[[FloatArray], FloatArray]  # [B,3,H,W] float32 -> [B,H,W] float32
-
-
 class Builder(Protocol):
     """What a target's module provides."""
 
-    def build(self, network: nn.Module, example: Tensor, stem: Path, precision: str) -> list[Path]:
-        """Write the program as files that start with `stem`; the first one is the entry point."""
-
-    def load(self, files: Sequence[Path], precision: str) -> Run:
+    def load(self, files: Sequence[Path], ports: Ports, precision: str) -> Run:
         """Load the saved files as serving does."""
 
     def flags(self, precision: str) -> tuple[str, ...]:
@@ -75,31 +113,37 @@ class Builder(Protocol):
 
 
 @runtime_checkable
-class QuantisingBuilder(Protocol):
-    """What the module of a target with whole-number precisions provides beside that."""
+class HostBuilder(Builder, Protocol):
+    """The module of a target that runs where it is compiled."""
 
-    def build_quantised(
-        self, network: nn.Module, example: Tensor, stem: Path, change: Change
-    ) -> list[Path]:
+    def build(self, part: Part, stem: Path, precision: str) -> list[Path]:
+        """Write the program as files that start with `stem`; the first one is the entry point."""
+
+
+@runtime_checkable
+class QuantisingBuilder(Protocol):
+    """What the module of a target with precision int8 provides beside that."""
+
+    def build_quantised(self, part: Part, stem: Path, change: Change) -> list[Path]:
         """As `build`, with the converted graph changed before it is saved."""
 
 
 @runtime_checkable
 class DeviceBuilder(Protocol):
-    """What the module of a device target provides beside that."""
+    """What the module of a device target provides beside `Builder`."""
 
     def build_programs(
         self,
-        network: nn.Module,
-        example: Tensor,
+        parts: Callable[[int, bool], Sequence[Part]],
+        batch: int,
+        apart: bool,
         name: Name,
         precision: str,
-        apart: bool,
         settings: Settings,
-    ) -> list[Built]:
-        """Compile a lowered network, one program or encoder and decoder.
+    ) -> list[Compiled]:
+        """Compile a lowered network, whole or in stages; see compile/neuron/builder.py.
 
-        If the compiler dies, programs that ask less of it come out, maybe of a smaller batch.
+        `parts` gives its parts for a batch size, whole or apart.
         """
 
 
@@ -107,5 +151,16 @@ class DeviceBuilder(Protocol):
 class Limit:
     """Largest parity errors that pass; see compile/parity/measure.py for how they are measured."""
 
-    max_rel: float
+    max_rel: float  # of depth and confidence
     mean_rel: float
+    max_abs: float  # of sky, whose values have no scale of their own
+    mean_abs: float
+
+    def of(self, outputs: Sequence[Output]) -> dict[str, dict[str, float]]:
+        """By output and name, as a manifest's gate states them."""
+        return {output.name: self._of_kind(output.kind) for output in outputs}
+
+    def _of_kind(self, kind: str) -> dict[str, float]:
+        if kind == SKY:
+            return {"max_abs": self.max_abs, "mean_abs": self.mean_abs}
+        return {"max_rel": self.max_rel, "mean_rel": self.mean_rel}

@@ -49,8 +49,8 @@ NEURON_PASSES = (
     "resize",
 )
 
-FP32 = Limit(max_rel=5e-4, mean_rel=5e-5)
-BF16 = Limit(max_rel=0.1, mean_rel=0.01)
+FP32 = Limit(max_rel=5e-4, mean_rel=5e-5, max_abs=5e-4, mean_abs=5e-5)
+BF16 = Limit(max_rel=0.1, mean_rel=0.01, max_abs=0.1, mean_abs=0.01)
 
 
 def _modes(target: str, default: str) -> dict[str, Limit]:

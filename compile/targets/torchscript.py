@@ -7,42 +7,37 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from compile.errors import BuildError
-from compile.targets.protocols import Run
+from compile.targets.protocols import Arrays, Part, Ports, Run, named
 from compile.trace import trace
 from depth.errors import first_line
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date a ZIP entry can have
 
 
-def build(
-    network: nn.Module,
-    example: Tensor,
-    stem: Path,
-    precision: str,  # noqa: ARG001 - it counts when the program is loaded
-) -> list[Path]:
+def build(part: Part, stem: Path, precision: str) -> list[Path]:  # noqa: ARG001 - one only
     """Trace, freeze and save `stem.pt`."""
     path = stem.parent / f"{stem.name}.pt"
     raw = path.with_name(path.name + ".raw")
-    torch.jit.freeze(trace(network, example)).save(str(raw))
+    torch.jit.freeze(trace(part.module, part.examples)).save(str(raw))
     _strip(raw, path)
     raw.unlink()
     return [path]
 
 
-def load(files: Sequence[Path], precision: str) -> Run:  # noqa: ARG001 - one precision only
+def load(files: Sequence[Path], ports: Ports, precision: str) -> Run:  # noqa: ARG001 - one only
     """Load the saved program on the CPU."""
     try:
         program = torch.jit.load(str(files[0]), map_location="cpu").eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise BuildError(f"torch could not load {files[0]}: {first_line(error)}") from error
 
-    def run(images: FloatArray) -> FloatArray:
+    def run(arrays: Arrays) -> dict[str, FloatArray]:
         with torch.no_grad():
-            return program(torch.from_numpy(images)).numpy()
+            found = program(*(torch.from_numpy(arrays[name]) for name in ports.inputs))
+        return {name: tensor.numpy() for name, tensor in named(ports.outputs, found).items()}
 
     return run
 

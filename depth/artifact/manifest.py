@@ -63,6 +63,13 @@ class Shape(NamedTuple):
     views: int = 1
     stage: str = "fused"
 
+    @property
+    def name(self) -> str:
+        """518x686, 336x504-s4-trunk."""
+        several = f"-s{self.views}" if self.views > 1 else ""
+        stage = "" if self.stage == "fused" else f"-{self.stage}"
+        return f"{self.height_px}x{self.width_px}{several}{stage}"
+
     def batch_of(self, batch: int) -> ProgramKey:
         return ProgramKey(self.height_px, self.width_px, batch, self.views, self.stage)
 

@@ -2,7 +2,8 @@
 
 A program for a NeuronCore gives wrong numbers anywhere else, so its manifest holds no parity. On
 the device `python -m compile parity ARTIFACT --on-device` measures it and writes `verified.json`
-beside the manifest; the manifest, and with it the artifact's identity, stays as it was.
+beside the manifest, with each program's answers to a fixed probe. The manifest, and with it the
+artifact's identity, stays as it was.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Optional
 
-from depth.artifact.manifest import Artifact, Manifest, ParityLimit, ParityNumbers
+from depth.artifact.manifest import Artifact, Gate, Manifest
+from depth.artifact.probe import Answer
 from depth.artifact.strict_json import decode, parse_object
 from depth.errors import ArtifactError
 
@@ -25,31 +27,32 @@ MAX_BYTES = 1 << 20
 @dataclass(frozen=True)
 class ProgramVerification:
     name: str  # "518x686-b1"
-    parity: ParityNumbers
+    measured: Mapping[str, Mapping[str, Optional[float]]]  # as in the manifest
+    answers: Mapping[str, Answer]  # to the fixed probe, by output: depth/artifact/probe.py
 
 
 @dataclass(frozen=True)
 class Verification:
     """What was measured on the device."""
 
-    identity: str  # of the artifact: sha256 of its manifest
+    identity: str  # of the artifact
     made: str  # ISO 8601, UTC
     versions: Mapping[str, str]  # of the runtime, the driver and the instance
-    parity_limit: ParityLimit
+    gate: Gate
     programs: tuple[ProgramVerification, ...]
 
 
 def state(artifact: Artifact) -> str:
     """`verified`, `failed`, or `built`: not measured yet. Raises ArtifactError."""
-    asked = artifact.manifest.parity_limit.passed is None
+    asked = artifact.manifest.gate.passed is None
     return state_of(artifact.manifest, read_verification(artifact) if asked else None)
 
 
 def state_of(manifest: Manifest, verification: Optional[Verification]) -> str:
     """The same from its parts."""
-    passed = manifest.parity_limit.passed
+    passed = manifest.gate.passed
     if passed is None and verification is not None:
-        passed = verification.parity_limit.passed
+        passed = verification.gate.passed
     return {True: VERIFIED, False: FAILED, None: BUILT}[passed]
 
 
@@ -91,3 +94,13 @@ def write_verification(artifact: Artifact, verification: Verification) -> Path:
     part.write_text(text + "\n", encoding="utf-8")
     part.replace(path)
     return path
+
+
+def answers_of(artifact: Artifact, program: str) -> Mapping[str, Answer]:
+    """What a program answered to the probe where it was verified; {} if that is not known.
+
+    Raises ArtifactError as `read_verification`.
+    """
+    verification = read_verification(artifact)
+    rows = verification.programs if verification is not None else ()
+    return next((row.answers for row in rows if row.name == program), {})

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg  # type: ignore[import-untyped]
 
-from depth.errors import ImageError, InputError, first_line
-from depth.files import sha256_bytes
-from depth.images.containers import parse_header
+from depth.errors import InputError, first_line
+from depth.images.file import ImageFile, printable, refusal
 from depth.images.header import ImageHeader
 from depth.images.png import without_animation
 from depth.images.reduction import Needed, reduction
 
 Pixels = npt.NDArray[np.uint8]
 
-MAX_FILE_BYTES = 200_000_000
-_TOO_LARGE = f"over the limit of {MAX_FILE_BYTES // 1_000_000} MB; reduce it first"
 # The last five are refused on reading: an image left out silently is worse than one reported.
 IMAGE_EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -57,48 +53,42 @@ class SourceImage:
     notes: tuple[str, ...]  # what a user may want to know: what was left out, what looked damaged
 
 
-def read_header(source: bytes | str | Path) -> ImageHeader:
-    """Size, format and orientation of an image file or of its bytes, without decoding a pixel.
-
-    Raises ImageError for whatever `read_image` would refuse, except damage that only decoding
-    can show.
-    """
-    if isinstance(source, bytes):
-        return _named_header(source, "image data")
-    return _named_header(_read_file(Path(source)), _printable(Path(source)))
-
-
 def read_image(path: Path, needed: Optional[Needed] = None) -> SourceImage:
-    """Read and decode an image file; links to files are followed. `needed` as in `decode_image`.
+    """Read and decode an image file; links to files are followed. `needed` as in `decode`.
 
     Raises ImageError that gives the file's name and the reason.
     """
-    return decode_image(_read_file(path), _printable(path), needed)
+    return decode(ImageFile.read(path), needed)
 
 
 def decode_image(data: bytes, name: str, needed: Optional[Needed] = None) -> SourceImage:
-    """Decode an image file given as bytes; `name` is what error messages call it.
+    """As `decode`, of an image file given as bytes; `name` is what error messages call it."""
+    return decode(ImageFile(data, name), needed)
+
+
+def decode(file: ImageFile, needed: Optional[Needed] = None) -> SourceImage:
+    """Decode an image file.
 
     `needed` tells from the header which size the pixels will be resized to, if nobody wants them
     in full: a JPEG of at least four times that may then be decoded at a half, quarter or eighth.
-    Raises ImageError that gives the name and the reason, and what `needed` raises.
+    Raises ImageError that gives the file's name and the reason, and what `needed` raises.
     """
-    header = _named_header(data, name)
+    header = file.header
     factor = reduction(header, needed(header)) if needed and header.format == "JPEG" else 1
     try:
         if header.format == "JPEG":
-            pixels, warnings = _decode_jpeg(data, header, factor)
+            pixels, warnings = _decode_jpeg(file.data, header, factor)
         else:
-            still = without_animation(data) if header.format == "PNG" else data
+            still = without_animation(file.data) if header.format == "PNG" else file.data
             pixels, warnings = _decode_by_opencv(still, factor), ()
     except (ValueError, cv2.error) as error:
         unusual = ", or stored in an unusual way" if header.format != "JPEG" else ""
         advice = f"damaged{unusual}: {first_line(error)}; copy it again, or save it as 8-bit PNG"
-        raise _refusal(name, advice) from error
+        raise refusal(file.name, advice) from error
     if pixels.shape != (header.height_px // factor, header.width_px // factor, 3):
-        raise _refusal(name, f"damaged: its pixels are {pixels.shape}, its header differs")
+        raise refusal(file.name, f"damaged: its pixels are {pixels.shape}, its header differs")
     reduced = (f"decoded at 1/{factor} of its size",) if factor > 1 else ()
-    return SourceImage(pixels, header, sha256_bytes(data), header.notes + warnings + reduced)
+    return SourceImage(pixels, header, file.sha256, header.notes + warnings + reduced)
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -109,7 +99,7 @@ def list_images(folder: Path) -> list[Path]:
     folder, or one inside it, cannot be listed.
     """
     if not folder.is_dir():
-        raise InputError(f"{_printable(folder)}: not a folder; expected a folder of images")
+        raise InputError(f"{printable(folder)}: not a folder; expected a folder of images")
     found: list[Path] = []
     for parent, subfolders, names in os.walk(folder, onerror=_cannot_list):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
@@ -122,34 +112,8 @@ def _is_image_name(name: str) -> bool:
 
 
 def _cannot_list(error: OSError) -> None:
-    folder = _printable(Path(error.filename))
+    folder = printable(Path(error.filename))
     raise InputError(f"{folder}: cannot be listed ({error.strerror}); make it readable") from error
-
-
-def _read_file(path: Path) -> bytes:
-    """The bytes of a regular file; raises ImageError instead of waiting on a pipe or a device."""
-    name = _printable(path)
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise _refusal(name, "a folder" if path.is_dir() else "not a regular file")
-        if found.st_size > MAX_FILE_BYTES:
-            raise _refusal(name, _TOO_LARGE)
-        with path.open("rb") as file:
-            return file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise _refusal(name, f"cannot be read ({error.strerror})") from error
-
-
-def _named_header(data: bytes, name: str) -> ImageHeader:
-    if not data:
-        raise _refusal(name, "empty (0 bytes)")
-    if len(data) > MAX_FILE_BYTES:
-        raise _refusal(name, _TOO_LARGE)
-    try:
-        return parse_header(data)
-    except ImageError as error:
-        raise _refusal(name, str(error)) from error
 
 
 def _decode_jpeg(data: bytes, header: ImageHeader, factor: int) -> tuple[Pixels, tuple[str, ...]]:
@@ -201,12 +165,3 @@ _TO_UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     7: lambda pixels: np.ascontiguousarray(pixels[::-1, ::-1].transpose(1, 0, 2)),
     8: _turn(cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
-
-
-def _refusal(name: str, reason: str) -> ImageError:
-    return ImageError(f"{name}: {reason}. Expected a complete JPEG, PNG, WebP, BMP or TIFF image")
-
-
-def _printable(path: Path) -> str:
-    """The path as text that can be written anywhere, whatever bytes its name has."""
-    return str(path).encode("utf-8", "backslashreplace").decode()

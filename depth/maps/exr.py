@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import DepthFileError
-from depth.maps.depth_map import FloatArray
 from depth.maps.meta import check_size
+from depth.maps.result import FloatArray
 
 CHANNEL = "Z"
 ATTRIBUTE = "depth"

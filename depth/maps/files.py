@@ -1,15 +1,16 @@
-"""Depth maps on disk: `<base>.<format>` files, and `<base>.json`, which says what they hold.
+"""Results on disk: `<base>.<format>` is depth, `<base>.<map>.<format>` another map, and
+`<base>.json` says what they hold.
 
 The JSON is written last and removed first: where it exists, everything it lists is complete.
-`depth/maps/meta.py` describes it. Nothing here keeps state; threads may write different maps.
+`depth/maps/meta.py` describes it. Nothing here keeps state; threads may write different results.
 """
 
 from __future__ import annotations
 
-import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,22 +19,29 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import DepthFileError, InputError
+from depth.family import DEPTH
+from depth.files import sha256_bytes
 from depth.images.header import MAX_PIXELS
 from depth.maps import png
-from depth.maps.depth_map import DepthMap, FloatArray
 from depth.maps.formats import CODECS
 from depth.maps.meta import (
     MAX_JSON_BYTES,
+    Encoding,
+    ListedFile,
+    ListedMap,
+    MapFacts,
     Meta,
+    Sidecar,
+    about,
     compact_json,
-    describe,
-    parse,
-    provenance_of,
+    parse_inside,
+    parse_sidecar,
     readable_json,
-    with_part,
+    whole,
 )
 from depth.maps.png16 import Coding, coding_for, from_codes, to_codes
 from depth.maps.preview import colour_preview
+from depth.maps.result import FloatArray, Map, Result
 
 FORMATS = tuple(CODECS)
 DEFAULT_FORMAT = "png"
@@ -44,19 +52,21 @@ _BEST_FIRST = sorted(FORMATS, key=lambda name: CODECS[name].dtype != "float32")
 _MAX_FILE_BYTES = MAX_PIXELS * 4 + 2 * MAX_JSON_BYTES
 
 
-def output_names(base: str, formats: Sequence[str], preview: bool = False) -> list[str]:
-    """The file names that `write_depth` makes for `base`, in its order; the JSON is the last.
+def output_names(
+    base: str, formats: Sequence[str], preview: bool = False, maps: Sequence[str] = (DEPTH,)
+) -> list[str]:
+    """The file names that `write_result` makes for `base`, in its order; the JSON is the last.
 
-    Raises InputError for a format that there is not, one named twice, or none.
+    `maps` are the names of the maps that the result has. Raises InputError for a format that there
+    is not, one named twice, or none.
     """
     _check_formats(formats)
-    suffixes = [CODECS[name].suffix for name in formats]
-    suffixes += [PREVIEW_SUFFIX] * preview + [SIDECAR_SUFFIX]
-    return [base + suffix for suffix in suffixes]
+    names = [_file_name(base, name, kind) for name in _depth_first(maps) for kind in formats]
+    return [*names, *[base + PREVIEW_SUFFIX] * preview, base + SIDECAR_SUFFIX]
 
 
-def write_depth(
-    depth: DepthMap,
+def write_result(
+    result: Result,
     stem: Path,
     formats: Sequence[str],
     source: Mapping[str, Any],
@@ -66,22 +76,28 @@ def write_depth(
 
     `stem` may contain dots ("x.jpg" makes "x.jpg.png"). `source` is kept as it is given. Missing
     folders are made. Nothing appears under a final name before every file has been written in
-    full; an earlier set of the same name is replaced. Raises InputError for depth, source or
+    full; an earlier set of the same name is replaced. Raises InputError for values, source or
     formats that cannot be written, DepthFileError if the disk refuses.
     """
-    names = output_names(stem.name, formats, preview)
-    meta = describe(depth, source)
-    entries: dict[str, Meta] = {}
+    _check_formats(formats)
+    descriptions = {name: about(result.maps[name], source) for name in _depth_first(result.maps)}
+    listed: Meta = {}
+    picture = None
     try:
         with _Staging(stem.parent) as staging:
-            for name, file_name in zip(formats, names):
-                encoding, data = _encode(depth, name, meta)
-                entries[name] = {"name": file_name, **encoding, **staging.add(file_name, data)}
+            for name, description in descriptions.items():
+                files = {}
+                for kind in formats:
+                    encoding, data = _encode(result, name, kind, description, source)
+                    file_name = _file_name(stem.name, name, kind)
+                    files[kind] = {"name": file_name, **encoding, **staging.add(file_name, data)}
+                listed[name] = {**description, "files": files}
             if preview:
-                data = png.encode(colour_preview(depth))
-                size = staging.add(names[-2], data)
-                entries["preview"] = {"name": names[-2], "dtype": "uint8", **size}
-            staging.add(names[-1], readable_json(with_part(meta, "files", entries)))
+                file_name = stem.name + PREVIEW_SUFFIX
+                data = png.encode(colour_preview(result.depth))
+                picture = {"name": file_name, **staging.add(file_name, data)}
+            meta = whole(result, source, listed, preview=picture)
+            staging.add(stem.name + SIDECAR_SUFFIX, readable_json(meta))
             return staging.publish()
     except OSError as error:
         raise DepthFileError(
@@ -90,21 +106,21 @@ def write_depth(
         ) from error
 
 
-def encode_depth(depth: DepthMap, name: str, source: Mapping[str, Any]) -> bytes:
-    """The bytes of one depth file in format `name`, for callers without a disk.
+def encode_map(result: Result, kind: str, source: Mapping[str, Any], name: str = DEPTH) -> bytes:
+    """The bytes of one file, of the map `name` in format `kind`, for callers without a disk.
 
-    NPY and PFM have no place for a description. Raises InputError as `write_depth` does.
+    NPY and PFM have no place for a description. Raises InputError as `write_result` does.
     """
-    _check_formats([name])
-    return _encode(depth, name, describe(depth, source))[1]
+    _check_formats([kind])
+    return _encode(result, name, kind, about(result.maps[name], source), source)[1]
 
 
-def read_depth(path: str | Path) -> DepthMap:
-    """The depth map in a file that `write_depth` made, or in the best of those a .json lists.
+def read_depth(path: str | Path) -> Result:
+    """The result that `write_result` wrote: of a .json all maps, of a depth file that alone.
 
-    What the numbers mean comes from inside the file, or else from the .json beside it, whose
-    sha256 must then be the file's. Raises DepthFileError for anything missing, damaged, altered
-    or of another kind.
+    Of the formats that a .json lists, the best is read. What the numbers mean comes from inside
+    the file, or else from the .json beside it, whose sha256 must then be the file's. Raises
+    DepthFileError for anything missing, damaged, altered or of another kind.
     """
     path = Path(path)
     try:
@@ -113,9 +129,9 @@ def read_depth(path: str | Path) -> DepthMap:
         raise DepthFileError(f"{path}: {error}") from error
 
 
-def read_sidecar(path: Path) -> Meta:
-    """The checked content of a .json that `write_depth` made. Raises DepthFileError."""
-    return parse(_read_bytes(path, MAX_JSON_BYTES), "files")
+def read_sidecar(path: Path) -> Sidecar:
+    """The checked content of a .json that `write_result` made. Raises DepthFileError."""
+    return parse_sidecar(_read_bytes(path, MAX_JSON_BYTES))
 
 
 def _check_formats(formats: Sequence[str]) -> None:
@@ -126,77 +142,99 @@ def _check_formats(formats: Sequence[str]) -> None:
         )
 
 
-def _encode(depth: DepthMap, name: str, meta: Meta) -> tuple[Meta, bytes]:
-    """The `encoding` of one file, and its bytes."""
-    codec = CODECS[name]
-    encoding: Meta = {"dtype": codec.dtype}
-    pixels: npt.NDArray[Any] = depth.values
+def _depth_first(maps: Iterable[str]) -> list[str]:
+    return [DEPTH, *sorted(name for name in maps if name != DEPTH)]
+
+
+def _file_name(base: str, name: str, kind: str) -> str:
+    return base + ("" if name == DEPTH else f".{name}") + CODECS[kind].suffix
+
+
+def _encode(
+    result: Result, name: str, kind: str, description: Meta, source: Mapping[str, Any]
+) -> tuple[Meta, bytes]:
+    """The encoding of one file, and its bytes."""
+    codec = CODECS[kind]
+    found = result.maps[name]
+    pixels: npt.NDArray[Any] = found.values
+    coding = Coding(1.0, 0.0)
     if codec.dtype != "float32":
-        coding = coding_for(depth)
-        encoding.update(scale=coding.scale, offset=coding.offset)
-        pixels = to_codes(depth.values, coding)
-    return encoding, codec.encode(pixels, compact_json(with_part(meta, "encoding", encoding)))
+        coding = coding_for(found)
+        pixels = to_codes(found.values, coding)
+    encoding = asdict(Encoding(codec.dtype, coding.scale, coding.offset))
+    inside = whole(result, source, {name: {**description, "encoding": encoding}})
+    return encoding, codec.encode(pixels, compact_json(inside))
 
 
-def _read_file(path: Path) -> DepthMap:
-    name = next((name for name in FORMATS if path.name.endswith(CODECS[name].suffix)), None)
-    if name is None:
+def _read_file(path: Path) -> Result:
+    kind = next((kind for kind in FORMATS if path.name.endswith(CODECS[kind].suffix)), None)
+    if kind is None:
         raise DepthFileError(f"expected a name that ends in .json or .{', .'.join(FORMATS)}")
     data = _read_bytes(path, _MAX_FILE_BYTES)
-    pixels, text = CODECS[name].decode(data)
+    pixels, text = CODECS[kind].decode(data)
     if text is not None:
-        meta = parse(text, "encoding")
-        return _restore(pixels, meta, meta["encoding"])
-    sidecar = path.with_name(path.name[: -len(CODECS[name].suffix)] + SIDECAR_SUFFIX)
-    if not sidecar.exists():
+        inside = parse_inside(text)
+        ((name, facts),) = inside.maps.items()
+        if name != DEPTH:
+            raise DepthFileError(f"it holds the map {name!r} alone: read the .json beside it")
+        found = _restore(pixels, facts, facts.encoding)
+        return Result({DEPTH: found}, inside.provenance, inside.focal)
+    beside = path.with_name(path.name[: -len(CODECS[kind].suffix)] + SIDECAR_SUFFIX)
+    if not beside.exists():
         raise DepthFileError(
-            f"it holds numbers without their meaning, which is in {sidecar.name}, and that is not "
+            f"it holds numbers without their meaning, which is in {beside.name}, and that is not "
             "there: put it beside the file"
         )
-    meta = read_sidecar(sidecar)
-    if name not in meta["files"]:
-        raise DepthFileError(f"{sidecar.name} beside it lists no {name} file")
-    _check_bytes(data, meta["files"][name])
-    return _restore(pixels, meta, meta["files"][name])
+    sidecar = read_sidecar(beside)
+    listed = sidecar.maps.get(DEPTH)
+    if listed is None or kind not in listed.files:
+        raise DepthFileError(f"{beside.name} beside it lists no {kind} file")
+    _check_bytes(data, listed.files[kind])
+    found = _restore(pixels, listed, listed.files[kind])
+    return Result({DEPTH: found}, sidecar.provenance, sidecar.focal)
 
 
-def _read_listed(sidecar: Path) -> DepthMap:
-    meta = read_sidecar(sidecar)
-    name = next((name for name in _BEST_FIRST if name in meta["files"]), None)
-    if name is None:
+def _read_listed(path: Path) -> Result:
+    sidecar = read_sidecar(path)
+    if DEPTH not in sidecar.maps:
         raise DepthFileError("it lists no depth file")
-    entry = meta["files"][name]
-    if Path(entry["name"]).name != entry["name"] or "\0" in entry["name"]:
-        raise DepthFileError(f"it lists {entry['name']!r}: expected a name in its own folder")
-    data = _read_bytes(sidecar.with_name(entry["name"]), _MAX_FILE_BYTES)
+    maps = {name: _read_map(path, name, listed) for name, listed in sidecar.maps.items()}
+    return Result(maps, sidecar.provenance, sidecar.focal)
+
+
+def _read_map(sidecar: Path, name: str, listed: ListedMap) -> Map:
+    kind = next((kind for kind in _BEST_FIRST if kind in listed.files), None)
+    if kind is None:
+        raise DepthFileError(f"it lists no {name} file")
+    entry = listed.files[kind]
+    if Path(entry.name).name != entry.name or "\0" in entry.name:
+        raise DepthFileError(f"it lists {entry.name!r}: expected a name in its own folder")
+    data = _read_bytes(sidecar.with_name(entry.name), _MAX_FILE_BYTES)
     _check_bytes(data, entry)
-    return _restore(CODECS[name].decode(data)[0], meta, entry)
+    return _restore(CODECS[kind].decode(data)[0], listed, entry)
 
 
-def _restore(pixels: npt.NDArray[Any], meta: Meta, encoding: Meta) -> DepthMap:
-    """The depth map that `pixels` and their description make together."""
-    declared = (meta["height_px"], meta["width_px"])
-    if pixels.shape != declared or encoding["dtype"] != pixels.dtype.name:
+def _restore(pixels: npt.NDArray[Any], facts: MapFacts, encoding: Encoding) -> Map:
+    """The map that `pixels` and their description make together."""
+    declared = (facts.height_px, facts.width_px)
+    if pixels.shape != declared or encoding.dtype != pixels.dtype.name:
         raise DepthFileError(
             f"it holds {pixels.dtype.name} {pixels.shape}, its description says "
-            f"{encoding['dtype']} {declared}: they do not belong together"
+            f"{encoding.dtype} {declared}: they do not belong together"
         )
     values: FloatArray = pixels
     if pixels.dtype != np.float32:
-        values = from_codes(pixels, Coding(float(encoding["scale"]), float(encoding["offset"])))
+        values = from_codes(pixels, Coding(encoding.scale, encoding.offset))
     if not (np.isfinite(values.min()) and np.isfinite(values.max())):
         raise DepthFileError("it holds values that are not finite")
-    limit = meta["max_depth_m"]
-    return DepthMap(
-        values, meta["kind"], None if limit is None else float(limit), provenance_of(meta)
-    )
+    return Map(values, facts.kind, facts.largest, facts.focal_divisor)
 
 
-def _check_bytes(data: bytes, entry: Meta) -> None:
-    if (len(data), hashlib.sha256(data).hexdigest()) != (entry["bytes"], entry["sha256"]):
+def _check_bytes(data: bytes, entry: ListedFile) -> None:
+    if (len(data), sha256_bytes(data)) != (entry.size_bytes, entry.sha256):
         raise DepthFileError(
-            f"{entry['name']} has other bytes than its .json says ({len(data)}, expected "
-            f"{entry['bytes']}): it was altered or replaced; make both again"
+            f"{entry.name} has other bytes than its .json says ({len(data)}, expected "
+            f"{entry.size_bytes}): it was altered or replaced; make both again"
         )
 
 
@@ -240,7 +278,7 @@ class _Staging:
             final.lstat()  # raises for one that is too long, before anything is replaced
         self.waiting.append((temporary, final))
         temporary.write_bytes(data)
-        return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        return {"size_bytes": len(data), "sha256": sha256_bytes(data)}
 
     def publish(self) -> list[Path]:
         """Gives every file its name, the last one last."""

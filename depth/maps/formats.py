@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import DepthFileError
-from depth.maps.depth_map import FloatArray
 from depth.maps.exr import decode_exr, encode_exr
 from depth.maps.meta import MAX_JSON_BYTES, check_size
 from depth.maps.png16 import decode_png, encode_png
+from depth.maps.result import FloatArray
 from depth.maps.tiff import decode_tiff, encode_tiff
 
 NPZ_VALUES, NPZ_TEXT = "depth", "meta"  # names of the arrays in an NPZ

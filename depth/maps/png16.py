@@ -1,4 +1,4 @@
-"""Depth as 16-bit gray PNG: how values become codes, and a text chunk that says how to undo it."""
+"""A map as 16-bit gray PNG: how values become codes, and a text chunk that says how to undo it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Optional
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from depth.errors import DepthFileError, InputError
-from depth.family import METRIC
+from depth.family import METRES
 from depth.images.png import ANIMATION
 from depth.maps import png
-from depth.maps.depth_map import DepthMap, FloatArray
 from depth.maps.meta import MAX_JSON_BYTES, check_size
+from depth.maps.result import FloatArray, Map
 
 Codes = npt.NDArray[np.uint16]
 
@@ -39,14 +40,15 @@ class Coding:
     offset: float
 
 
-def coding_for(depth: DepthMap) -> Coding:
-    """Relative depth fills the codes, image by image; metres keep a fixed unit, whatever the image.
+def coding_for(found: Map) -> Coding:
+    """Metres keep a fixed unit, whatever the image; other kinds fill the codes, image by image.
 
+    Metres without a largest value, further than any fixed unit reaches, fill the codes from 0.
     Raises InputError for metres that the unit cannot hold.
     """
-    low, high = float(depth.values.min()), float(depth.values.max())
-    if depth.kind == METRIC:
-        return _metric_coding(depth.max_depth_m or 0.0, low, high)
+    low, high = float(found.values.min()), float(found.values.max())
+    if found.kind == METRES:
+        return _metres_coding(found.largest, low, high)
     if high - low < _SMALLEST_RANGE:
         return Coding(0.0, low)
     if high - low > float(np.finfo(np.float32).max):
@@ -54,8 +56,11 @@ def coding_for(depth: DepthMap) -> Coding:
     return Coding((high - low) / MAX_CODE, low)
 
 
-def _metric_coding(max_depth_m: float, low: float, high: float) -> Coding:
-    scale = MILLIMETRE if max_depth_m <= MAX_CODE * MILLIMETRE else KITTI_STEP_M
+def _metres_coding(largest: Optional[float], low: float, high: float) -> Coding:
+    reach = high if largest is None else largest
+    scale = MILLIMETRE if reach <= MAX_CODE * MILLIMETRE else KITTI_STEP_M
+    if largest is None:
+        scale = max(scale, high / MAX_CODE)
     if low < -scale / 2 or high > (MAX_CODE + 0.25) * scale:  # float32 may land just above
         raise InputError(
             f"depth reaches from {low:g} to {high:g} m; 16-bit PNG in steps of {scale:g} m holds "

@@ -1,8 +1,8 @@
 """Eight-bit pictures of depth, for eyes only: near is warm, or bright, whatever the kind.
 
-Levels, colours and truncations are those of the original command lines: `relative_inverse` is
-drawn as their relative program draws it (palette `Spectral_r`), `metric` as their metric program
-does (palette `Spectral`, because metres grow the other way).
+Levels, colours and truncations are those of Depth Anything V2's command lines. `relative_inverse`
+is drawn as their relative program draws it (palette `Spectral_r`). The other kinds grow the other
+way and are drawn as their metric program draws metres (palette `Spectral`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from depth.family import METRIC
-from depth.maps.depth_map import DepthMap, FloatArray
+from depth.family import RELATIVE_INVERSE
+from depth.maps.result import FloatArray, Map
 
 Levels = npt.NDArray[np.uint8]
 
@@ -67,16 +67,16 @@ def upstream_levels(values: FloatArray) -> Levels:
     return scaled.astype(np.uint8)
 
 
-def colour_preview(depth: DepthMap) -> Levels:
+def colour_preview(depth: Map) -> Levels:
     """[H,W,3] uint8 BGR; near is red, far is blue."""
-    table = WARM_FIRST if depth.kind == METRIC else WARM_LAST
+    table = WARM_LAST if depth.kind == RELATIVE_INVERSE else WARM_FIRST
     return cv2.applyColorMap(upstream_levels(depth.values), table).astype(np.uint8, copy=False)
 
 
-def gray_preview(depth: DepthMap) -> Levels:
+def gray_preview(depth: Map) -> Levels:
     """[H,W] uint8; near is bright.
 
     The original's metric program leaves near dark: `upstream_levels` gives that picture.
     """
     levels = upstream_levels(depth.values)
-    return np.bitwise_not(levels) if depth.kind == METRIC else levels
+    return levels if depth.kind == RELATIVE_INVERSE else np.bitwise_not(levels)

@@ -35,6 +35,7 @@ class Map:
     values: FloatArray
     kind: str
     largest: Optional[float] = None  # the far end of its range, where the model has one
+    focal_divisor: Optional[float] = None  # focal_normalised: metres = values * focal px / this
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

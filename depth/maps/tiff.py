@@ -13,8 +13,8 @@ from typing import Union
 import numpy as np
 
 from depth.errors import DepthFileError
-from depth.maps.depth_map import FloatArray
 from depth.maps.meta import check_size
+from depth.maps.result import FloatArray
 
 Tags = dict[int, Union[bytes, int]]
 

@@ -21,6 +21,7 @@ _MAX_BYTES = 4096
 @dataclass(frozen=True)
 class Alias:
     identity: str  # of the artifact that is meant
+    manifest_sha256: str  # of its whole manifest, measured figures included
     previous: Optional[str]  # what was meant before, to go back to
     moved_at: str  # ISO 8601, UTC
 
@@ -40,8 +41,9 @@ def read_alias(store: ObjectStore, name: str) -> Optional[Found]:
 def _parsed(store: ObjectStore, name: str, data: bytes) -> Alias:
     try:
         alias = decode(Alias, parse_object(data))
-        if not is_identity(alias.identity):
-            raise ValueError(f"identity {alias.identity!r} is not a sha256")
+        for name_of, digest in asdict(alias).items():
+            if name_of in ("identity", "manifest_sha256") and not is_identity(digest):
+                raise ValueError(f"{name_of} {digest!r} is not a sha256")
     except ValueError as error:
         raise StoreError(
             f"{store.name}/{alias_key(name)}: {error}; delete it, then promote again"

@@ -13,7 +13,7 @@ from depth.artifact.manifest import IDENTITY_DIGITS, Manifest, folder_name, pars
 from depth.artifact.verification import MAX_BYTES, state_of
 from depth.errors import ArtifactError, InputError, StoreError, TooLargeError
 from depth.files import sha256_bytes
-from depth.store.aliases import all_aliases, read_alias
+from depth.store.aliases import Alias, all_aliases, read_alias
 from depth.store.names import (
     ARTIFACTS,
     check_names,
@@ -43,6 +43,10 @@ class Entry:
     data: bytes  # of manifest.json
     manifest: Manifest
     verdict: Optional[Verdict]
+
+    @property
+    def manifest_sha256(self) -> str:
+        return sha256_bytes(self.data)
 
     @property
     def name(self) -> str:
@@ -85,12 +89,12 @@ def _read(store: ObjectStore, identity: str) -> tuple[bytes, Optional[bytes]]:
 
 def _entry(store_name: str, identity: str, data: bytes, verified: Optional[bytes]) -> Entry:
     where = f"{store_name}/{manifest_key(identity)}"
-    if sha256_bytes(data) != identity:
-        raise StoreError(f"{where}: is damaged; push the artifact again from a good copy")
     try:
         manifest = parse_manifest(data, where)
     except ArtifactError as error:
-        raise StoreError(str(error)) from error
+        raise StoreError(f"{error}; or push the artifact again from a good copy") from error
+    if manifest.identity() != identity:
+        raise StoreError(f"{where}: is damaged; push the artifact again from a good copy")
     check_names(manifest, identity, where)
     verdict = None
     if verified is not None:
@@ -110,7 +114,7 @@ def find(store: ObjectStore, reference: str) -> Entry:
                 f"{store.name}: there is no alias {reference}; an artifact is named by its "
                 "identity, or by its folder's name without a path"
             )
-        return read_entry(store, found.alias.identity)
+        return _promoted(store, reference, found.alias)
     if is_identity_prefix(reference):
         return read_entry(store, _only_one(store, reference))
     digits = reference[-IDENTITY_DIGITS:]
@@ -122,6 +126,17 @@ def find(store: ObjectStore, reference: str) -> Entry:
     entry = read_entry(store, _only_one(store, digits))
     if entry.name != reference:
         raise StoreError(f"{store.name}: there is no {reference}; there is {entry.name}")
+    return entry
+
+
+def _promoted(store: ObjectStore, name: str, alias: Alias) -> Entry:
+    entry = read_entry(store, alias.identity)
+    if entry.manifest_sha256 != alias.manifest_sha256:
+        raise StoreError(
+            f"{store.name}: the manifest of {entry.name} is another than the one that {name} was "
+            "promoted with: its measured figures were altered. Push the artifact again from a good "
+            "copy, or look at it and promote it again"
+        )
     return entry
 
 

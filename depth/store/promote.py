@@ -48,10 +48,12 @@ def promote(
     before = read_alias(store, name)
     if expect is not None and not (before and before.alias.identity.startswith(expect)):
         raise _conflict(name, before)
-    if before is not None and before.alias.identity == entry.identity:
+    known = (before.alias.identity, before.alias.manifest_sha256) if before else None
+    if before is not None and known == (entry.identity, entry.manifest_sha256):
         return before.alias
     moved_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    wanted = Alias(entry.identity, before.alias.identity if before else None, moved_at)
+    previous = before.alias.identity if before else None
+    wanted = Alias(entry.identity, entry.manifest_sha256, previous, moved_at)
     if not store.write_if(alias_key(name), dump_alias(wanted), before.tag if before else None):
         after = read_alias(store, name)
         # A write whose answer was lost is sent again, and then refused because of itself.

@@ -11,8 +11,9 @@ from typing import Callable
 
 from serve.engine import Engine
 from serve.errors import RuntimeFailure
-from serve.folder.job import FolderJob, run_folder
-from serve.jobs.batch import DONE, Entry
+from serve.folder.job import run_folder
+from serve.folder.request import FolderJob
+from serve.jobs.entry import DONE, Entry
 from serve.library import Library
 from serve.shapes import BUCKETS
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from depth.artifact.manifest import FUSED, Artifact, Program, ProgramFile
 from depth.files import sha256_bytes
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from serve.errors import RuntimeFailure
 from serve.runtimes.table import open_runtime
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from depth.artifact.manifest import Artifact
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from depth.preprocess import prepare
 from serve.library import Size
 from serve.runtimes.table import Runtime, open_runtime

@@ -6,15 +6,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Protocol
 
 import typer
 
 from serve.engine import Engine
-from serve.folder.job import FolderJob, run_folder
+from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
 from serve.folder.pace import Pace
-from serve.jobs.batch import DONE, FAILED, KEPT, TODO, Entry, OnEntry, Report
+from serve.folder.request import FolderJob
+from serve.jobs.entry import DONE, FAILED, KEPT, TODO, Entry, OnEntry, Report
 from serve.jobs.spot import spot_notices
 from serve.jobs.stop import Stop, stop_on_signals
 
@@ -26,7 +28,7 @@ _LINE_EVERY_S = 30.0  # of progress, where there is no terminal
 
 def run(engine: Engine, job: FolderJob) -> int:
     """Run the job and print; returns the exit code. Raises what `run_folder` raises."""
-    report = shown(lambda on_entry, stop: run_folder(engine, job, on_entry, stop))
+    report = shown(job.output, lambda on_entry, stop: run_folder(engine, job, on_entry, stop))
     if report.counts[FAILED] and not job.dry_run:
         typer.echo(f"reasons are in {job.output / MANIFEST}", err=True)
     if report.left:
@@ -34,14 +36,15 @@ def run(engine: Engine, job: FolderJob) -> int:
     return report.exit_code
 
 
-def shown(work: Callable[[OnEntry, Stop], Report]) -> Report:
-    """Run `work`: outputs on stdout; progress, failures and a closing line on stderr.
+def shown(output: Path, work: Callable[[OnEntry, Stop], Report]) -> Report:
+    """Run `work`: outputs in the folder `output` on stdout; progress, failures and a closing line
+    on stderr.
 
     SIGTERM, SIGINT and a spot notice stop it: images under way are finished.
     """
     started = time.monotonic()
     with _screen() as screen, stop_on_signals() as stop, spot_notices(stop):
-        report = work(_View(screen).show, stop)
+        report = work(_View(screen, output).show, stop)
     typer.echo(closing(report, time.monotonic() - started), err=True)
     return report
 
@@ -102,8 +105,9 @@ class _Terminal:
 class _View:
     """Prints entries and keeps the progress up to date."""
 
-    def __init__(self, screen: _Screen) -> None:
+    def __init__(self, screen: _Screen, output: Path) -> None:
         self._screen = screen
+        self._output = output
         self._pace = Pace()
         self._seen = 0
 
@@ -113,7 +117,7 @@ class _View:
         elif entry.status == TODO:
             self._screen.say(f"to do: {entry.image}: {entry.reason}")
         else:
-            self._screen.say(entry.outputs[0])
+            self._screen.say(str(self._output / next(iter(entry.outputs))))
         self._seen += 1
         if entry.status == DONE:
             self._pace.worked(time.monotonic())

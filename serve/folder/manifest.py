@@ -1,14 +1,15 @@
 """The log of a folder job: one JSON line per image as it is finished, the last one counts.
 
 Lines are appended whole. A process that is killed can leave a torn last line: it is ignored and,
-before anything is appended, cut. Keys of a line, format 1:
+before anything is appended, cut. Keys of a line, format 2:
 
-    format     1
+    format     2
     image      path inside the input folder
     status     "done" or "failed"
     sha256     of the image's bytes; "" if they could not be read
-    settings   formats, preview, remark and `provenance`: model, weights, artifact, precision,
-               shape policy, size; null where no size could be chosen
+    settings   formats, preview, remark, `provenance`: model, weights, artifact, precision, shape
+               policy, size, steps; and `focal`, which metres were made with. Null where no size
+               could be chosen
     outputs    name inside the output folder -> bytes
     reason     why it failed, else ""
     notes      what was left out of the image, such as "alpha ignored"
@@ -22,46 +23,20 @@ import fcntl
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Optional
 
 from depth.artifact.strict_json import decode, parse_object
-from depth.maps.depth_map import Provenance
 from serve.errors import JobError
+from serve.jobs.entry import Entry
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "depth-report.jsonl"  # no output of an image can have this name
-FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that a result depends on besides the image's bytes."""
-
-    formats: tuple[str, ...]
-    preview: bool
-    remark: str
-    provenance: Optional[Provenance]
-
-
-@dataclass(frozen=True)
-class Record:
-    """One line."""
-
-    format: int
-    image: str
-    status: str
-    sha256: str
-    settings: Settings
-    outputs: Mapping[str, int]
-    reason: str
-    notes: tuple[str, ...]
-    timing_ms: Mapping[str, float]
-    finished: str
+FORMAT = 2
 
 
 class JobManifest:
@@ -78,26 +53,27 @@ class JobManifest:
         if descriptor is not None:
             self._index()
 
-    def find(self, image: str) -> Optional[Record]:
-        """The last record of an image; None if there is none of this format."""
+    def find(self, image: str) -> Optional[Entry]:
+        """The last entry of an image; None if there is none of this format."""
         if image not in self._where or self._descriptor is None:
             return None
         offset, length = self._where[image]
         try:
-            return decode(Record, parse_object(os.pread(self._descriptor, length, offset)))
+            found = parse_object(os.pread(self._descriptor, length, offset))
+            return decode(Entry, found, further=True)
         except (OSError, ValueError):
             return None
 
-    def append(self, record: Record) -> None:
-        """Add a record. Raises JobError if the disk refuses."""
+    def append(self, entry: Entry) -> None:
+        """Add an entry. Raises JobError if the disk refuses."""
         if self._descriptor is None:
             raise JobError(f"{self.path}: there is no such file to add to")
-        line = json.dumps(asdict(record)).encode() + b"\n"
+        line = json.dumps({"format": FORMAT, **asdict(entry)}).encode() + b"\n"
         with _explained(self.path):
             written = os.pwrite(self._descriptor, line, self._end)
         if written != len(line):
             raise JobError(f"{self.path}: the disk took half a line; make room, and run again")
-        self._where[record.image] = (self._end, len(line))
+        self._where[entry.image] = (self._end, len(line))
         self._end += len(line)
 
     def cut(self) -> None:

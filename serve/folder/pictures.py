@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path, PurePath
@@ -15,13 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import DepthFileError, InputError
+from depth.images.file import ImageFile
+from depth.images.header import ImageHeader
 from depth.maps import png
 from depth.maps.preview import WARM_LAST, upstream_levels
+from depth.sizes import Size
 from serve.engine import Engine, Raw
 from serve.errors import NoImages
 from serve.folder.inputs import check_apart, images_in
 from serve.folder.names import output_bases
-from serve.jobs.batch import Batch, OnEntry, Report, Task
+from serve.jobs.batch import Batch, Task
+from serve.jobs.entry import OnEntry, Report
 from serve.jobs.stop import Stop
 
 _GAP_PX = 50  # white, between the photograph and its depth
@@ -29,6 +33,8 @@ _GAP_PX = 50  # white, between the photograph and its depth
 
 @dataclass(frozen=True)
 class PictureJob:
+    """What upstream's run.py is asked for."""
+
     img_path: Path  # an image, a text file with one path per line, or a folder
     outdir: Path
     pred_only: bool  # without the photograph at the left
@@ -44,16 +50,32 @@ def run_pictures(
     name; upstream overwrites one with the other. Raises NoImages if there is nothing to do,
     InputError if a list of images cannot be read or a picture would replace one of them.
     """
-
-    def write(task: Task, raw: Raw) -> list[Path]:
-        levels = upstream_levels(engine.finish(raw).values)
-        path = _picture_path(task.stem)
-        _write(path, _picture(job, raw.prepared.source.pixels, levels))
-        return [path]
-
-    batch = Batch(engine, _tasks(job), on_entry, stop)
-    batch.work(batch.plan(lambda *_: "asked for"), write)
+    batch = Batch(engine, _tasks(job), _Pictures(engine, job), stop)
+    with closing(batch.run()) as entries:
+        for entry in entries:
+            on_entry(entry, batch.report.total)
     return batch.report
+
+
+class _Pictures:
+    """The pictures of a job: all are made, whatever is there."""
+
+    def __init__(self, engine: Engine, job: PictureJob) -> None:
+        self._engine = engine
+        self._job = job
+
+    def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
+        return "asked for"
+
+    def write(self, task: Task, raw: Raw) -> dict[str, int]:
+        levels = upstream_levels(self._engine.finish(raw).depth.values)
+        path = _picture_path(task.stem)
+        data = png.encode(_picture(self._job, raw.prepared.source.pixels, levels))
+        _write(path, data)
+        return {path.name: len(data)}
+
+    def settings(self, _header: ImageHeader, _size: Size) -> None:
+        return None
 
 
 def _tasks(job: PictureJob) -> list[Task]:
@@ -113,11 +135,11 @@ def _picture(
     return np.hstack([pixels, gap, depth])
 
 
-def _write(path: Path, pixels: npt.NDArray[Any]) -> None:
+def _write(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".picture-{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(png.encode(pixels))
+        temporary.write_bytes(data)
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):

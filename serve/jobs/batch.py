@@ -1,171 +1,216 @@
-"""Many images through an engine: each is done, kept or failed, and none stops the others."""
+"""Many images through an engine: each is done, kept or failed, and none stops the others.
+
+Each image file is read once. A chunk of files is read, and looked at, while the chunk before it is
+worked on: so memory does not grow with their number.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Optional, Protocol, Union
 
 from depth.errors import DepthAnythingError
-from depth.images.read import read_header, read_image
+from depth.images.file import MAX_FILE_BYTES, ImageFile
+from depth.images.header import ImageHeader
+from depth.images.read import decode
+from depth.sizes import Size
 from serve.engine import Engine, Raw
 from serve.errors import OutOfService, ServeError
-from serve.folder.resume import digest
+from serve.jobs.entry import DONE, FAILED, TODO, Entry, Report, Settings
 from serve.jobs.stop import Stop, Stopped
-from serve.jobs.workers import Outcome, each
-from serve.library import Size
+from serve.jobs.workers import ahead, each
 
 logger = logging.getLogger(__name__)
 
-_LOOKING = 2  # threads that look what is to be done
-DONE, KEPT, FAILED = "done", "kept", "failed"
-TODO = "todo"  # in a dry run
+CHUNK_BYTES = 64_000_000  # of image files
+_LOOKING = 2  # threads that read files and look what is to be done
 
 
 @dataclass(frozen=True)
 class Task:
+    """An image of a job."""
+
     image: Path
     name: str  # what people call it: the path inside the input folder
     stem: Path  # where its outputs go, less their suffixes
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What became of one image."""
-
-    image: str
-    status: str  # done, kept, failed or todo
-    outputs: tuple[str, ...] = ()  # paths
-    reason: str = ""  # why it failed, or why it is to be done
-    notes: tuple[str, ...] = ()
-    sha256: str = ""  # of the image's bytes; "" if they could not be read
-    size: Optional[Size] = None  # what the network sees
-    timing_ms: Mapping[str, float] = field(default_factory=dict)  # of read, wait, network, write
-
-
-@dataclass(frozen=True)
 class Todo:
-    """A task that needs work, and why."""
+    """An image that needs work, and why."""
 
     task: Task
-    size: Size
+    file: ImageFile
+    size: Size  # what the network sees
     reason: str
+    read_ms: float  # that reading the file took
 
 
-@dataclass
-class Report:
-    """How many images became what. It does not grow with their number."""
+class Outputs(Protocol):
+    """Where the results of a job go, and what is there already. Called in many threads."""
 
-    total: int
-    counts: Counter[str] = field(default_factory=Counter)
-    stopped: str = ""  # why the run ended early
+    def look(self, task: Task, file: ImageFile, size: Size) -> Union[Entry, str]:
+        """The entry of an image that needs no work, else why it needs work."""
+
+    def write(self, task: Task, raw: Raw) -> Mapping[str, int]:
+        """Finish an image and write its files: name in the output folder -> bytes."""
+
+    def settings(self, header: ImageHeader, size: Size) -> Optional[Settings]:
+        """What results of this image depend on, for its entry."""
+
+
+class _Chunk:
+    """Some of the tasks, looked at: what needs work, by program size, and the others' entries."""
+
+    def __init__(self, looked: Iterable[Union[Entry, Todo]], left: int) -> None:
+        found = list(looked)
+        todo = [item for item in found if isinstance(item, Todo)]
+        self.entries = [item for item in found if isinstance(item, Entry)]
+        self.todo = deque(sorted(todo, key=lambda item: (item.size, item.task.name)))
+        self.left = left  # tasks of later chunks
 
     @property
-    def left(self) -> int:
-        """Images that the run did not come to."""
-        return self.total - sum(self.counts.values())
-
-    @property
-    def exit_code(self) -> int:
-        """0: all done. 1: all failed. 3: some failed or left."""
-        failed = self.counts[FAILED]
-        return 0 if not failed + self.left else 1 if failed == self.total else 3
-
-
-Check = Callable[[Task, Size], Union[Entry, str]]  # an entry if nothing is to do, else why
-Write = Callable[[Task, Raw], Sequence[Path]]  # finish one image and write its files
-OnEntry = Callable[[Entry, int], None]  # an entry as it is made, and how many there will be
+    def sizes(self) -> set[Size]:
+        return {item.size for item in self.todo}
 
 
 class Batch:
-    """One run over `tasks`: first `plan`, then `work`. Entries go to `on_entry` and are let go.
+    """One run over `tasks`; `run` gives the entries as they are made, and lets go of them.
 
     `stop` ends it early, and so does a device that has no core left, whose images are left like
-    those that were not begun; a first failure does if `fail_fast`. What runs is finished.
+    those that were not begun; a first failure does if `fail_fast`. What runs is finished. A dry
+    run only says what is to be done.
     """
 
     def __init__(
         self,
         engine: Engine,
         tasks: Sequence[Task],
-        on_entry: OnEntry,
+        outputs: Outputs,
         stop: Optional[Stop] = None,
         fail_fast: bool = False,
+        dry_run: bool = False,
     ) -> None:
         self.report = Report(len(tasks))
         self._engine = engine
         self._tasks = tasks
-        self._on_entry = on_entry
+        self._outputs = outputs
         self._stop = stop or Stop()
         self._fail_fast = fail_fast
+        self._dry_run = dry_run
+        self._ready: set[Size] = set()  # sizes whose programs are made
+        self._chunks: Iterator[_Chunk] = iter(())
+        self._next: Optional[_Chunk] = None
+        self._over = False
 
-    def add(self, entry: Entry) -> None:
-        """Count an entry and pass it on."""
-        self.report.counts[entry.status] += 1
-        self._on_entry(entry, self.report.total)
-        if entry.status == FAILED and self._fail_fast:
-            self._stop.request("a failure")
-
-    def plan(self, check: Check) -> list[Todo]:
-        """What needs work; for the others, and for what cannot be read, entries are made.
-
-        By program size, so that each program is loaded once.
-        """
-
-        def look(task: Task) -> Union[Entry, Todo]:
-            header = read_header(task.image)
-            size = self._engine.size_for(header.height_px, header.width_px)
-            found = check(task, size)
-            return Todo(task, size, found) if isinstance(found, str) else found
-
-        todo = []
-        for outcome in each(self._tasks, look, _LOOKING, self._stop.requested):
-            if isinstance(outcome.result, Todo):
-                todo.append(outcome.result)
-            else:
-                self.add(outcome.result or _failed(outcome.key, None, outcome))
-        self.report.stopped = self._stop.reason
-        return sorted(todo, key=lambda one: (one.size, one.task.name))
-
-    def work(self, todo: Sequence[Todo], write: Write) -> None:
-        """Do it. Programs that are missing are made first, all at once.
+    def run(self) -> Iterator[Entry]:
+        """Do it. Of a chunk, programs that are missing are made first, all at once.
 
         Raises what the library raises if those cannot be had; failures of images are entries.
         """
+        with closing(ahead(self._looked())) as self._chunks:
+            try:
+                for entry in self._entries():
+                    self.report.counts[entry.status] += 1
+                    if entry.status == FAILED and self._fail_fast:
+                        self._stop.request("a failure")
+                    yield entry
+            finally:
+                self._over = True
+                self.report.stopped = self._stop.reason
 
-        def one(item: Todo) -> Entry:
-            return self._one(item, write)
+    def _entries(self) -> Iterator[Entry]:
+        self._next = next(self._chunks, None)
+        while self._next is not None:
+            chunk = self._next
+            yield from chunk.entries
+            chunk.entries.clear()
+            if self._dry_run:
+                yield from (
+                    Entry(item.task.name, TODO, item.file.sha256, reason=item.reason)
+                    for item in chunk.todo
+                )
+            elif chunk.todo:
+                if not self._programs_ready(chunk):
+                    return
+                yield from self._worked(chunk)
+                continue
+            self._next = next(self._chunks, None)
 
-        if todo and self._programs_ready(todo):
-            at_once = self._engine.images_at_once
-            for outcome in each(todo, one, at_once, self._stop.requested):
-                if isinstance(outcome.error, OutOfService):
-                    self._stop.request(str(outcome.error))  # and left: no image is at fault
-                else:
-                    self.add(outcome.result or _failed(outcome.key.task, outcome.key.size, outcome))
-        self.report.stopped = self._stop.reason
+    def _worked(self, chunk: _Chunk) -> Iterator[Entry]:
+        """Entries of this chunk, and of those that follow without a new size; then `_next` is set.
 
-    def _programs_ready(self, todo: Sequence[Todo]) -> bool:
+        No core waits between such chunks.
+        """
+        aside: list[Entry] = []
+        keys = self._stream(chunk, aside)
+        for outcome in each(keys, self._one, self._engine.images_at_once, self._stop.requested):
+            if isinstance(outcome.error, OutOfService):
+                self._stop.request(str(outcome.error))  # and left: no image is at fault
+            else:
+                yield outcome.result or self._failed(outcome.key, outcome.error)
+            yield from aside
+            aside.clear()
+        yield from aside
+
+    def _stream(self, chunk: _Chunk, aside: list[Entry]) -> Iterator[Todo]:
+        current: Optional[_Chunk] = chunk
+        while current is not None and current.sizes <= self._ready:
+            aside += current.entries
+            current.entries.clear()
+            while current.todo:
+                yield current.todo.popleft()  # its bytes go with the work
+            current = next(self._chunks, None)
+        self._next = current
+
+    def _programs_ready(self, chunk: _Chunk) -> bool:
         """Makes and loads them, which may take minutes; false if a stop cut it off."""
-        sizes = {item.size for item in todo}
         try:
             with self._stop.interrupts():
-                self._engine.library.prepare(sizes)
+                self._engine.library.prepare(chunk.sizes)
         except Stopped:
             return False
-        return self._engine.make_ready(sizes, len(todo), self._stop.requested)
+        self._ready |= chunk.sizes
+        expected = len(chunk.todo) + chunk.left
+        return self._engine.make_ready(chunk.sizes, expected, self._stop.requested)
 
-    def _one(self, item: Todo, write: Write) -> Entry:
+    def _looked(self) -> Iterator[_Chunk]:
+        left = len(self._tasks)
+        for tasks in _chunks(self._tasks):
+            left -= len(tasks)
+            outcomes = each(tasks, self._look, _LOOKING, self._ended)
+            yield _Chunk(
+                (found.result or _failure(found.key, found.error, "", None) for found in outcomes),
+                left,
+            )
+
+    def _ended(self) -> bool:
+        return self._over or self._stop.requested()
+
+    def _look(self, task: Task) -> Union[Entry, Todo]:
         started = time.perf_counter()
-        prepared = self._engine.prepare(read_image(item.task.image, self._engine.needed))
+        file = ImageFile.read(task.image)
         read_ms = (time.perf_counter() - started) * 1e3
+        try:
+            size = self._engine.size_for(file.header.height_px, file.header.width_px)
+            found = self._outputs.look(task, file, size)
+        except (DepthAnythingError, ServeError) as error:
+            return _failure(task, error, file.sha256, None)
+        return Todo(task, file, size, found, read_ms) if isinstance(found, str) else found
+
+    def _one(self, item: Todo) -> Entry:
+        started = time.perf_counter()
+        prepared = self._engine.prepare(decode(item.file, self._engine.needed))
+        read_ms = item.read_ms + (time.perf_counter() - started) * 1e3
         raw = self._engine.run(prepared)
         started = time.perf_counter()
-        written = write(item.task, raw)
+        written = self._outputs.write(item.task, raw)
         write_ms = (time.perf_counter() - started) * 1e3
         timing_ms = {
             "read": read_ms,
@@ -176,21 +221,46 @@ class Batch:
         return Entry(
             item.task.name,
             DONE,
-            tuple(map(str, written)),
+            prepared.source.sha256,
+            self._outputs.settings(prepared.source.header, item.size),
+            written,
             notes=prepared.source.notes,
-            sha256=prepared.source.sha256,
-            size=prepared.size,
             timing_ms={name: round(ms, 1) for name, ms in timing_ms.items()},
         )
 
+    def _failed(self, item: Todo, error: Optional[Exception]) -> Entry:
+        settings = self._outputs.settings(item.file.header, item.size)
+        return _failure(item.task, error, item.file.sha256, settings)
 
-def _failed(
-    task: Task,
-    size: Optional[Size],
-    outcome: Union[Outcome[Task, Union[Entry, Todo]], Outcome[Todo, Entry]],
+
+def _failure(
+    task: Task, error: Optional[Exception], sha256: str, settings: Optional[Settings]
 ) -> Entry:
-    error = outcome.error
     if not isinstance(error, (DepthAnythingError, ServeError)):
         logger.error("%s: unexpected error", task.name, exc_info=error)
     reason = str(error) or repr(error)
-    return Entry(task.name, FAILED, reason=reason, sha256=digest(task.image), size=size)
+    return Entry(task.name, FAILED, sha256, settings, reason=reason)
+
+
+def _chunks(tasks: Sequence[Task]) -> Iterator[list[Task]]:
+    """The tasks in order, as many at a time as CHUNK_BYTES hold, and one at least."""
+    chunk: list[Task] = []
+    total_bytes = 0
+    for task in tasks:
+        size_bytes = _size_bytes(task.image)
+        if chunk and total_bytes + size_bytes > CHUNK_BYTES:
+            yield chunk
+            chunk, total_bytes = [], 0
+        chunk.append(task)
+        total_bytes += size_bytes
+    if chunk:
+        yield chunk
+
+
+def _size_bytes(path: Path) -> int:
+    """0 for what will not be read."""
+    try:
+        found = path.stat().st_size
+    except OSError:
+        return 0
+    return found if found <= MAX_FILE_BYTES else 0

@@ -70,3 +70,18 @@ def _finished(under_way: dict[Future[Result], Key]) -> Iterator[Outcome[Key, Res
             continue
         except Exception as error:  # one image must not stop the others
             yield Outcome(key, None, error)
+
+
+def ahead(items: Iterator[Key]) -> Iterator[Key]:
+    """The same items, each made in a thread while the one before it is in use.
+
+    What making an item raises comes when the item is asked for. Closing waits for the thread.
+    """
+    with ThreadPoolExecutor(1, "ahead") as pool:
+        following = pool.submit(next, items, None)
+        while True:
+            item = following.result()
+            if item is None:
+                return
+            following = pool.submit(next, items, None)
+            yield item

@@ -8,12 +8,7 @@ from depth.artifact.manifest import Artifact, Program
 from depth.errors import first_line
 from serve.errors import RuntimeFailure
 from serve.runtimes import neuron_program
-from serve.runtimes.neuron_program import Chip, OnCore, OnCores
-
-
-def open_program(artifact: Artifact, program: Program, _streams: int) -> OnCores:
-    """As `neuron_program.open_program`: as many streams as this process has cores."""
-    return neuron_program.open_program(_INF1, artifact, program)
+from serve.runtimes.neuron_program import Chip, OnCore
 
 
 def open_on_core(artifact: Artifact, program: Program, core: int) -> OnCore:

@@ -9,22 +9,24 @@ import io
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from threading import Condition, Lock
+from threading import Lock
 from typing import Callable, Optional
 
 import numpy as np
 import torch
 
-from depth.artifact.manifest import DECODER, ENCODER, Artifact, Program
-from depth.family import PATCH_PX
-from depth.maps.depth_map import FloatArray
-from depth_anything_v2.config import model_named
+from depth.artifact.manifest import Artifact, Program
+from depth.artifact.probe import Answer, differs, probe_inputs
+from depth.artifact.verification import answers_of
+from depth.maps.result import FloatArray
+from serve.arrays import Arrays
 from serve.errors import Action, RuntimeFailure
-from serve.runtimes.neuron_cores import RUNS_PER_CORE, check_same_process, own
+from serve.runtimes.neuron_cores import check_same_process, own
 from serve.runtimes.neuron_status import diagnose
+from serve.runtimes.tensors import inputs_of, label, outputs_of
 from serve.scheduling.limits import Limits
 
 _HALF = "-io16"  # how the names of precisions with float16 in and out end
@@ -76,69 +78,53 @@ class OnCore:
     """One copy of a program on one core. Its memory goes with the last reference to it."""
 
     def __init__(self, loaded: torch.jit.ScriptModule, artifact: Artifact, program: Program):
-        self.name = _name(artifact, program)
-        self._program = loaded
+        self.name = label(artifact, program)
+        self._loaded = loaded
+        self._program = program
         self._half = artifact.manifest.precision.endswith(_HALF)
-        self._input, self._output = _shapes(artifact, program)
         self._pid = os.getpid()
 
-    def run(self, images: FloatArray) -> FloatArray:
-        """Input to output in exactly the program's shape, both float32; see `Program`.
+    def run(self, arrays: Arrays) -> dict[str, FloatArray]:
+        """As `Runtime.run`.
 
         Safe in any thread: the SDK does one run on the core after the other, and copies what comes
         and goes meanwhile. Not in a process forked from this one. Raises RuntimeFailure whose
         `action` says what helps.
         """
         check_same_process(self._pid)
-        if images.shape != self._input:
-            raise RuntimeFailure(
-                f"{self.name}: takes {self._input}, not {images.shape}", Action.REQUEST_FAULT
-            )
-        given = torch.from_numpy(images)
+        given = [torch.from_numpy(a) for a in inputs_of(self._program, arrays, self.name)]
         try:
             with torch.no_grad():
-                found = self._program(given.half() if self._half else given)
-            return found.float().numpy()
+                found = self._loaded(*(each.half() if self._half else each for each in given))
+            several = found if isinstance(found, (tuple, list)) else (found,)
+            values = [each.float().numpy() for each in several]
         except _FOREIGN as error:
             raise _failure(self.name, "failed", error) from error
+        return outputs_of(self._program, values, self.name)
 
-    def warm_up(self) -> None:
-        """One run, which may be the one that puts the program on the core.
+    def warm_up(self, probe: Arrays, answers: Mapping[str, Answer], core: int) -> None:
+        """One run of the probe, which may be the run that puts the program on the core.
 
-        Raises RuntimeFailure if it fails or gives anything but finite numbers.
+        `answers`: the expected answers by output, {} if they are not known. Raises RuntimeFailure
+        if the run fails, gives other answers or numbers that are not finite.
         """
-        found = self.run(np.zeros(self._input, np.float32))
-        if found.shape != self._output or not np.isfinite(found).all():
-            raise RuntimeFailure(
-                f"{self.name}: the first run gave {found.shape}, finite: "
-                f"{bool(np.isfinite(found).all())}; expected finite numbers {self._output}: "
-                "compile again",
-                Action.ARTIFACT_FAULT,
-            )
-
-
-class OnCores:
-    """One copy on each of several cores; a run goes to the core that has fewest, or waits."""
-
-    def __init__(self, copies: list[OnCore]) -> None:
-        self._pid = os.getpid()
-        self._copies = copies
-        self._runs = [0] * len(copies)  # on each
-        self._changed = Condition()
-
-    def run(self, images: FloatArray) -> FloatArray:
-        """As `OnCore.run`, `RUNS_PER_CORE` at once on every core."""
-        check_same_process(self._pid)
-        with self._changed:
-            self._changed.wait_for(lambda: min(self._runs) < RUNS_PER_CORE)
-            core = self._runs.index(min(self._runs))
-            self._runs[core] += 1
-        try:
-            return self._copies[core].run(images)
-        finally:
-            with self._changed:
-                self._runs[core] -= 1
-                self._changed.notify()
+        outputs = self.run(probe)
+        for name, answer in answers.items():
+            found = differs(answer, outputs[name]) if name in outputs else "missing"
+            if found is not None:
+                raise RuntimeFailure(
+                    f"{self.name}: core {core} computes wrong numbers: {name} is {found}, compared "
+                    "with the answer to the same probe where the program was verified; replace the "
+                    "instance if verifying again fails here",
+                    Action.REPLACE,
+                )
+        for name, array in outputs.items():
+            if not np.isfinite(array).all():
+                raise RuntimeFailure(
+                    f"{self.name}: the first run gave numbers for {name} that are not finite: "
+                    "compile again",
+                    Action.ARTIFACT_FAULT,
+                )
 
 
 def open_on_core(chip: Chip, artifact: Artifact, program: Program, core: int) -> OnCore:
@@ -151,14 +137,7 @@ def open_on_core(chip: Chip, artifact: Artifact, program: Program, core: int) ->
         raise RuntimeFailure(
             f"{artifact.folder}: no core {core}: this process has {count}, counted from 0"
         )
-    return _load(chip, artifact, program, _bytes(artifact, program), core)
-
-
-def open_program(chip: Chip, artifact: Artifact, program: Program) -> OnCores:
-    """A copy on every core of this process, each run once. Raises as `open_on_core`."""
-    count = core_count(chip, artifact)
-    data = _bytes(artifact, program)
-    return OnCores([_load(chip, artifact, program, data, core) for core in range(count)])
+    return _load(chip, artifact, program, core)
 
 
 def core_count(chip: Chip, artifact: Artifact) -> int:
@@ -173,19 +152,16 @@ def core_count(chip: Chip, artifact: Artifact) -> int:
     return count
 
 
-def _bytes(artifact: Artifact, program: Program) -> memoryview:
-    """Loading runs what the file says: only bytes whose hash matched."""
-    return artifact.open_file(program.files[0])
-
-
-def _load(chip: Chip, artifact: Artifact, program: Program, data: memoryview, core: int) -> OnCore:
-    name = _name(artifact, program)
+def _load(chip: Chip, artifact: Artifact, program: Program, core: int) -> OnCore:
+    name = label(artifact, program)
+    data = artifact.open_file(program.files[0])  # loading runs what the file says: hash first
+    probe, answers = probe_inputs(artifact.manifest, program), answers_of(artifact, program.name)
     try:
         # The first run inside too: the documentation names both as what puts it on the core.
         with _loads.turn(name), chip.placed_on(core):
             loaded = torch.jit.load(io.BytesIO(data))  # type: ignore[no-untyped-call]
             copy = OnCore(loaded, artifact, program)
-            copy.warm_up()
+            copy.warm_up(probe, answers, core)
             return copy
     except _FOREIGN as error:
         what = f"could not be loaded on core {core}"
@@ -198,19 +174,3 @@ def _failure(
     """An exception of torch or the SDK as one of ours; `otherwise`: if it says nothing known."""
     found = diagnose(str(error))
     return RuntimeFailure(f"{name}: {what}: {found.text}", found.action or otherwise)
-
-
-def _name(artifact: Artifact, program: Program) -> str:
-    return f"{artifact.folder.name} {program.name}"
-
-
-def _shapes(artifact: Artifact, program: Program) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Of input and output; see `Program`."""
-    images = program.batch, 3, program.height_px, program.width_px
-    depth = program.batch, program.height_px, program.width_px
-    patches = (program.height_px // PATCH_PX) * (program.width_px // PATCH_PX)
-    if program.stage not in (ENCODER, DECODER):
-        return images, depth
-    width = 4 * model_named(artifact.manifest.model).config.embed_dim
-    features = program.batch, patches, width
-    return (images, features) if program.stage == ENCODER else (features, depth)

@@ -10,8 +10,10 @@ import numpy as np
 
 from depth.artifact.manifest import Artifact, Program
 from depth.errors import first_line
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
+from serve.arrays import Arrays
 from serve.errors import RuntimeFailure
+from serve.runtimes.tensors import check_names, inputs_of, label, outputs_of
 
 # Else the import alone forks a process that reports to the makers' analytics, on every run.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -22,21 +24,31 @@ _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # int8: what is left in
 
 
 class OpenVino:
-    def __init__(self, compiled: ov.CompiledModel, name: str, streams: int) -> None:
+    """One program, whose tensors are called as in the manifest."""
+
+    def __init__(
+        self, compiled: ov.CompiledModel, program: Program, name: str, streams: int
+    ) -> None:
+        self._program = program
         self._name = name
+        self._inputs = [tensor.name for tensor in program.inputs]
+        self._outputs = [tensor.name for tensor in program.outputs]
         self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
         for _ in range(streams):
             self._idle.put(compiled.create_infer_request())
 
-    def run(self, images: FloatArray) -> FloatArray:
+    def run(self, arrays: Arrays) -> dict[str, FloatArray]:
+        """As `Runtime.run`."""
+        given = dict(zip(self._inputs, inputs_of(self._program, arrays, self._name)))
         request = self._idle.get()
         try:
-            request.infer({0: images}, share_inputs=True)
-            return request.get_output_tensor(0).data.copy()
+            request.infer(given, share_inputs=True)
+            found = [request.get_tensor(name).data.copy() for name in self._outputs]
         except RuntimeError as error:
             raise RuntimeFailure(f"{self._name}: OpenVINO failed: {first_line(error)}") from error
         finally:
             self._idle.put(request)
+        return outputs_of(self._program, found, self._name)
 
 
 def _tell_precision(compiled: ov.CompiledModel, name: str, precision: str) -> None:
@@ -47,7 +59,7 @@ def _tell_precision(compiled: ov.CompiledModel, name: str, precision: str) -> No
 
 def open_program(artifact: Artifact, program: Program, streams: int) -> OpenVino:
     """Compile the IR for this CPU at the artifact's precision."""
-    name = f"{artifact.folder.name} {program.height_px}x{program.width_px}"
+    name = label(artifact, program)
     graph, weights = (artifact.open_file(file) for file in program.files)
     try:
         core = ov.Core()
@@ -60,6 +72,8 @@ def open_program(artifact: Artifact, program: Program, streams: int) -> OpenVino
         }
         compiled = core.compile_model(model, "CPU", settings)
         _tell_precision(compiled, name, artifact.manifest.precision)
-        return OpenVino(compiled, name, streams)
     except (RuntimeError, KeyError) as error:
         raise RuntimeFailure(f"{name}: OpenVINO could not load it: {first_line(error)}") from error
+    inputs, outputs = compiled.inputs, compiled.outputs
+    check_names(program, [x.get_names() for x in inputs], [x.get_names() for x in outputs], name)
+    return OpenVino(compiled, program, name, streams)

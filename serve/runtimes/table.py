@@ -8,17 +8,19 @@ from importlib import import_module
 from typing import Any, Optional, Protocol
 
 from depth.artifact.manifest import Artifact, Program
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
+from serve.arrays import Arrays
 from serve.errors import RuntimeFailure
 
 
 class Runtime(Protocol):
     """Runs one loaded program. Its memory goes with the last reference to it."""
 
-    def run(self, images: FloatArray) -> FloatArray:
-        """[B,3,H,W] float32 -> [B,H,W] float32, in exactly the program's shape.
+    def run(self, arrays: Arrays) -> dict[str, FloatArray]:
+        """Inputs by name to outputs by name, float32 in exactly the shapes of `Program`.
 
-        Safe in any thread; calls beyond what runs at once wait. Raises RuntimeFailure.
+        Further arrays are left alone. Safe in any thread; calls beyond what runs at once wait.
+        Raises RuntimeFailure.
         """
 
 
@@ -34,25 +36,27 @@ _ON_CORES = ("inf1", "inf2")  # their programs are placed on single cores
 
 @dataclass(frozen=True)
 class Chain:
-    """Encoder and decoder, one after the other."""
+    """Programs one after the other, joined by the names of their tensors."""
 
     stages: Sequence[Runtime]
+    outputs: tuple[str, ...]  # the names that are handed out
 
-    def run(self, images: FloatArray) -> FloatArray:
+    def run(self, arrays: Arrays) -> dict[str, FloatArray]:
+        have = dict(arrays)
         for stage in self.stages:
-            images = stage.run(images)
-        return images
+            have.update(stage.run(have))
+        return {name: have[name] for name in self.outputs}
 
 
 def open_runtime(artifact: Artifact, stages: Sequence[Program], streams: int = 1) -> Runtime:
-    """Load what `Manifest.stages` gives; bytes are checked against their hashes first.
+    """Load what `Manifest.stages` gives on the CPU; bytes are checked against their hashes first.
 
     `streams` runs are wanted at once, sharing the cores; a runtime may do fewer.
     Raises RuntimeFailure if the target is unknown, its package is missing, or loading fails;
     ArtifactError if the bytes are not what the manifest says.
     """
     module = _module(artifact)
-    return _chained([module.open_program(artifact, program, streams) for program in stages])
+    return _chained(artifact, [module.open_program(artifact, each, streams) for each in stages])
 
 
 def core_count(artifact: Artifact) -> Optional[int]:
@@ -69,7 +73,7 @@ def core_count(artifact: Artifact) -> Optional[int]:
 def open_on_core(artifact: Artifact, stages: Sequence[Program], core: int) -> Runtime:
     """As `open_runtime`, on the core that is the `core`-th of this process, counted from 0."""
     module = _module(artifact)
-    return _chained([module.open_on_core(artifact, program, core) for program in stages])
+    return _chained(artifact, [module.open_on_core(artifact, each, core) for each in stages])
 
 
 def _module(artifact: Artifact) -> Any:
@@ -86,5 +90,5 @@ def _module(artifact: Artifact) -> Any:
         ) from error
 
 
-def _chained(opened: Sequence[Runtime]) -> Runtime:
-    return opened[0] if len(opened) == 1 else Chain(opened)
+def _chained(artifact: Artifact, opened: Sequence[Runtime]) -> Chain:
+    return Chain(opened, tuple(output.name for output in artifact.manifest.outputs))

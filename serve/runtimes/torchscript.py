@@ -9,31 +9,39 @@ import torch
 
 from depth.artifact.manifest import Artifact, Program
 from depth.errors import first_line
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
+from serve.arrays import Arrays
 from serve.errors import RuntimeFailure
+from serve.runtimes.tensors import inputs_of, label, outputs_of
 
 
 class TorchScript:
-    def __init__(self, program: torch.jit.ScriptModule, name: str) -> None:
+    """One program, whose tensors come in the order of the manifest."""
+
+    def __init__(self, loaded: torch.jit.ScriptModule, program: Program, name: str) -> None:
+        self._loaded = loaded
         self._program = program
         self._name = name
         self._one_at_a_time = Lock()  # one run already uses every core
 
-    def run(self, images: FloatArray) -> FloatArray:
+    def run(self, arrays: Arrays) -> dict[str, FloatArray]:
+        """As `Runtime.run`."""
+        given = [torch.from_numpy(a) for a in inputs_of(self._program, arrays, self._name)]
         try:
             with self._one_at_a_time, torch.no_grad():
-                depth: FloatArray = self._program(torch.from_numpy(images)).numpy()
-            return depth
+                found = self._loaded(*given)
         except (RuntimeError, torch.jit.Error) as error:  # torch.jit.Error is not a RuntimeError
             raise RuntimeFailure(f"{self._name}: torch failed: {first_line(error)}") from error
+        several = found if isinstance(found, tuple) else (found,)
+        return outputs_of(self._program, [each.numpy() for each in several], self._name)
 
 
 def open_program(artifact: Artifact, program: Program, _streams: int) -> TorchScript:
     """Load the program from bytes whose hash matched: loading runs what the file says."""
-    name = f"{artifact.folder.name} {program.height_px}x{program.width_px}"
+    name = label(artifact, program)
     stream = io.BytesIO(artifact.open_file(program.files[0]))
     try:
         loaded = torch.jit.load(stream, map_location="cpu")  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise RuntimeFailure(f"{name}: torch could not load it: {first_line(error)}") from error
-    return TorchScript(loaded.eval(), name)
+    return TorchScript(loaded.eval(), program, name)

@@ -1,4 +1,4 @@
-"""Which batch size to run, and images into a batch and out again."""
+"""Which batch size to run, and the arrays of requests into a batch and out again."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Optional
 
 import numpy as np
 
-from depth.maps.depth_map import FloatArray
+from serve.arrays import Arrays
+from serve.errors import Action, RuntimeFailure
 
 
 def batch_size(waiting: int, batches: Sequence[int], due: bool) -> Optional[int]:
-    """The batch size to run for this many images; None to wait for more.
+    """The batch size to run for this many requests; None to wait for more.
 
-    `batches` are those of the size's programs, ascending. Once they are due, the smallest that
-    holds them all runs if at least half of it is used; a padded place costs as much as a used one.
+    `batches` are those of the shape's programs, ascending. Once requests are due, the smallest
+    batch that holds them all runs if at least half of it is used; a padded place costs as much as a
+    used one.
     """
     if waiting >= batches[-1]:
         return batches[-1]
@@ -25,12 +27,34 @@ def batch_size(waiting: int, batches: Sequence[int], due: bool) -> Optional[int]
     return full[-1] if full and 2 * waiting < holds_all else holds_all
 
 
-def stacked(images: Sequence[FloatArray], batch: int) -> FloatArray:
-    """[3,H,W] each -> [batch,3,H,W]; the last one fills the places left over.
+def stacked(requests: Sequence[Arrays], batch: int) -> Arrays:
+    """Each array [...] of the requests -> [batch,...]; the last request fills the places left over.
 
-    An image, because a place filled with zeros could fail where images do not.
+    A request, because a place filled with zeros could fail where requests do not. Raises
+    RuntimeFailure if the requests do not go together.
     """
-    if len(images) == batch == 1:
-        return images[0][None]  # a view: images are megabytes
-    padding = [images[-1]] * (batch - len(images))
-    return np.stack([*images, *padding])
+    first = requests[0]
+    if len(requests) == batch == 1:
+        return {name: array[None] for name, array in first.items()}  # views: images are megabytes
+    padded = [*requests, *[requests[-1]] * (batch - len(requests))]
+    try:
+        return {name: np.stack([each[name] for each in padded]) for name in first}
+    except (KeyError, ValueError) as error:
+        raise RuntimeFailure(
+            f"requests of one batch have other arrays: {error}", Action.REQUEST_FAULT
+        ) from error
+
+
+def split(outputs: Arrays, batch: int, count: int) -> list[Arrays]:
+    """Each output [batch,...] -> the first `count` answers, whose arrays [...] are views of it.
+
+    Raises RuntimeFailure if an output has no axis for the batch.
+    """
+    for name, array in outputs.items():
+        if not array.ndim or len(array) != batch:
+            raise RuntimeFailure(
+                f"output {name} has shape {list(array.shape)}, expected {batch} in front; compile "
+                "the artifact again",
+                Action.ARTIFACT_FAULT,
+            )
+    return [{name: array[place] for name, array in outputs.items()} for place in range(count)]

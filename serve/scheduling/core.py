@@ -11,7 +11,7 @@ from typing import Callable, Optional, TypeVar
 
 from depth.artifact.manifest import ProgramKey
 from serve.errors import Action, RuntimeFailure
-from serve.scheduling.batching import stacked
+from serve.scheduling.batching import split, stacked
 from serve.scheduling.job import Job, Outcome
 from serve.scheduling.request import Request
 from serve.scheduling.worker import Worker
@@ -131,17 +131,12 @@ class Core:
             on_loaded()
         if job.requests:
             started_s = time.monotonic()
-            images = stacked([request.image for request in job.requests], program.batch)
+            arrays = stacked([request.arrays for request in job.requests], program.batch)
             job.at_device_s = time.monotonic()
-            depth = self._making_room(program, lambda: self.worker.run(program, images))
-            if depth.shape != (program.batch, *program.size):
-                raise RuntimeFailure(
-                    f"{program.name}: the worker gave depth of shape {list(depth.shape)}, "
-                    f"expected {[program.batch, *program.size]}; compile the artifact again",
-                    action=Action.ARTIFACT_FAULT,
-                )
+            outputs = self._making_room(program, lambda: self.worker.run(program, arrays))
+            answers = split(outputs, program.batch, len(job.requests))
             self._ran(program, started_s, outcome)
-            outcome.depth = depth
+            outcome.answers = answers
 
     def _load(self, program: ProgramKey, to_run: bool, outcome: Outcome) -> None:
         started_s = time.monotonic()

@@ -10,10 +10,9 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Optional
 
-from depth.artifact.manifest import ProgramKey
-from depth.maps.depth_map import FloatArray
+from depth.artifact.manifest import ProgramKey, Shape
+from serve.arrays import Arrays
 from serve.errors import Closed, OutOfService
-from serve.library import Size
 from serve.scheduling.core import Core, action_of
 from serve.scheduling.faults import (
     NO_FAULT_OF_CORE,
@@ -47,7 +46,7 @@ class Dispatcher:
         shared: bool = False,
     ) -> None:
         self.cores = cores
-        self.queues: dict[Size, Queue] = {}
+        self.queues: dict[Shape, Queue] = {}
         self.limits = limits
         self.closing = False
         self.outage: Optional[OutOfService] = None  # set when the last core has gone
@@ -73,21 +72,21 @@ class Dispatcher:
     def offer(self, programs: Iterable[ProgramKey]) -> None:
         """Take requests for these programs too."""
         for program in programs:
-            queue = self.queues.setdefault(program.size, Queue(self.limits.queue_size))
+            queue = self.queues.setdefault(program.shape, Queue(self.limits.queue_size))
             queue.batches = sorted({*queue.batches, program.batch})
 
     def add(self, request: Request) -> None:
-        self.queues[request.size].append(request)
+        self.queues[request.shape].append(request)
         self._remind_of(request)
 
-    def warm_up(self, sizes: Optional[Collection[Size]] = None) -> None:
-        """Have each core load the programs of these sizes, or all, while it has nothing to run."""
+    def warm_up(self, shapes: Optional[Collection[Shape]] = None) -> None:
+        """Have each core load the programs of these shapes, or all, while it has nothing to run."""
         self.warming.begin(
             [
-                ProgramKey(*size, batch)
-                for size, queue in self.queues.items()
+                shape.batch_of(batch)
+                for shape, queue in self.queues.items()
                 for batch in queue.batches
-                if sizes is None or size in sizes
+                if shapes is None or shape in shapes
             ]
         )
 
@@ -124,10 +123,10 @@ class Dispatcher:
             self._measured.add_run(job.program, outcome.run_s, now_s)
         if outcome.error is not None:
             self._failed(core, job, outcome.error, now_s)
-        elif job.program is not None and outcome.depth is not None:
+        elif job.program is not None and outcome.answers is not None:
             core.failures = 0
             ran_s = outcome.run_s or 0.0
-            self._answer(job.requests, outcome.depth, ran_s, now_s)
+            self._answer(job.requests, outcome.answers, ran_s, now_s)
             self._note_starving(job.program, ran_s, now_s)
 
     def look(self, now_s: float) -> None:
@@ -184,16 +183,16 @@ class Dispatcher:
         return self.limits.load_timeout_s if loads else self.limits.run_timeout_s
 
     def _answer(
-        self, requests: Sequence[Request], depth: FloatArray, ran_s: float, now_s: float
+        self, requests: Sequence[Request], answers: Sequence[Arrays], ran_s: float, now_s: float
     ) -> None:
-        for request, one in zip(requests, depth):
+        for request, outputs in zip(requests, answers):
             request.future.ran_s = ran_s
             request.future.waited_s = now_s - ran_s - request.arrived_s
-            self.answers.append(Answer(request, depth=one))
+            self.answers.append(Answer(request, outputs=outputs))
 
     def _note_starving(self, program: ProgramKey, ran_s: float, now_s: float) -> None:
         others = any(core.idle(now_s) and not core.has(program) for core in self.cores)
-        if others and len(self.queues[program.size]):
+        if others and len(self.queues[program.shape]):
             self._measured.starved_s[program] += ran_s
 
     def _failed(self, core: Core, job: Job, error: Exception, now_s: float) -> None:
@@ -225,7 +224,7 @@ class Dispatcher:
 
     def _hung(self, core: Core) -> None:
         limit_s = self._limit_s(core.jobs[0].loads)
-        # The device may have got a later one first, whose images were together sooner.
+        # The device may have got a later one first, whose arrays were together sooner.
         first = min(core.jobs, key=lambda job: job.at_device_s)
         behind = [job for job in core.jobs if job is not first]
         core.jobs, core.hung = [], True  # its threads see this if they ever return
@@ -238,7 +237,7 @@ class Dispatcher:
         self.answers += found.answers
         self.retries += len(found.again)
         if job.program is not None and found.again:
-            self.queues[job.program.size].put_back(found.again)
+            self.queues[job.program.shape].put_back(found.again)
             for request in found.again:  # nobody looked out for it while a core had it
                 self._remind_of(request)
         if self.outage is not None:

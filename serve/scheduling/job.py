@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
 from depth.artifact.manifest import ProgramKey
-from depth.maps.depth_map import FloatArray
+from serve.arrays import Arrays
 from serve.scheduling.request import Request
 
 
@@ -21,7 +22,7 @@ class Job:
     taken: bool = False  # by one of the core's threads
     began_s: float = math.inf  # when it was the first that the core had
     until_s: float = math.inf  # a core that is not done by then hangs
-    at_device_s: float = math.inf  # when its thread had its images together, and called the device
+    at_device_s: float = math.inf  # when its thread had its arrays together, and called the device
 
     @property
     def warms(self) -> bool:
@@ -32,7 +33,7 @@ class Job:
 class Outcome:
     """What became of a job, and how long its parts took."""
 
-    depth: Optional[FloatArray] = None  # [B,H,W], with the padding
+    answers: Optional[Sequence[Arrays]] = None  # in the order of the requests
     error: Optional[Exception] = None
     load_s: Optional[float] = None
     run_s: Optional[float] = None

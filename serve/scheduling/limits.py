@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    queue_size: int = 64  # requests that wait, for each program size
+    queue_size: int = 64  # requests that wait, for each shape
     batch_wait_s: float = 0.0  # how long a request waits for others to fill a larger batch
     runs_per_core: int = 1  # handed to it at once, so that it need not wait for the host between
     run_timeout_s: float = 30.0  # a core that runs longer hangs

@@ -79,7 +79,7 @@ class Planner:
         batch = batch_size(together, queue.batches, due)
         if batch is None:
             return None
-        program = ProgramKey(*first.size, batch)
+        program = first.shape.batch_of(batch)
         wish = Wish(program, len(queue) - start, first.avoid)
         core = choose_core(wish, self._cores, self._measured, now_s)
         if core is None or not (core.has(program) or self.may_load):

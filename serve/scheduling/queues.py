@@ -1,4 +1,4 @@
-"""The requests that wait: one bounded queue for each program size, oldest first."""
+"""The requests that wait: one bounded queue for each shape, oldest first."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from concurrent.futures import Future
 from itertools import islice
 
 from depth.artifact.manifest import ProgramKey
-from depth.maps.depth_map import FloatArray
+from serve.arrays import Arrays
 from serve.scheduling.request import Request
 
 
 class Queue:
-    """Requests of one size. A request that is tried again goes to the front, bound or not."""
+    """Requests of one shape. A request that is tried again goes to the front, bound or not."""
 
     def __init__(self, capacity: int) -> None:
-        self.batches: list[int] = []  # of the size's programs, ascending
+        self.batches: list[int] = []  # of the shape's programs, ascending
         self._capacity = capacity
         self._requests: deque[Request] = deque()
         self._some_cancelled = False  # so that not every look goes through all of them
@@ -38,7 +38,7 @@ class Queue:
     @property
     def largest(self) -> ProgramKey:
         """The program that takes most of them at once."""
-        return ProgramKey(*self.head.size, self.batches[-1])
+        return self.head.shape.batch_of(self.batches[-1])
 
     @property
     def full(self) -> bool:
@@ -102,7 +102,7 @@ class Queue:
         moments += [request.due_s for request in self._requests if request.due_s > now_s]
         return min(moments, default=math.inf)
 
-    def _note(self, future: Future[FloatArray]) -> None:
+    def _note(self, future: Future[Arrays]) -> None:
         """Called in any thread, without the lock."""
         if future.cancelled():
             self._some_cancelled = True

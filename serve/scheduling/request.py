@@ -1,4 +1,4 @@
-"""One image that waits for its depth, and the answer that it gets exactly once."""
+"""One request, and the answer that it gets exactly once."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Optional
 
-import numpy as np
-
+from depth.artifact.manifest import Shape
 from depth.errors import InputError
-from depth.maps.depth_map import FloatArray
+from serve.arrays import Arrays
 from serve.errors import Expired, NoProgram
-from serve.library import Size
 
 
-class Pending(Future[FloatArray]):
-    """Depth [H,W] to come; once it is there, also how long that took."""
+class Pending(Future[Arrays]):
+    """Outputs by name to come; once they are there, also how long that took."""
 
     waited_s = 0.0  # in the queue, for a program to load, and in tries that failed
     ran_s = 0.0  # in the run that gave it, together with what shared its batch
@@ -26,8 +24,8 @@ class Pending(Future[FloatArray]):
 class Request:
     """Times are those of time.monotonic()."""
 
-    image: FloatArray  # [3,H,W]
-    size: Size
+    arrays: Arrays  # without the batch axis
+    shape: Shape
     future: Pending
     arrived_s: float
     due_s: float  # until then it may wait for others, to share a batch
@@ -53,16 +51,14 @@ class Request:
 
 
 def check(
-    tensor: FloatArray, size: Size, deadline_s: Optional[float], sizes: Collection[Size]
+    arrays: Arrays, shape: Shape, deadline_s: Optional[float], shapes: Collection[Shape]
 ) -> None:
     """Whether a request may be made of this. Raises NoProgram, or InputError."""
-    if size not in sizes:
-        have = ", ".join(f"{h}x{w}" for h, w in sizes)
-        raise NoProgram(f"no program for {size[0]}x{size[1]} px; there are {have}")
-    if tensor.shape != (3, *size) or tensor.dtype != np.float32:
-        raise InputError(
-            f"expected float32 of shape {[3, *size]}, got {tensor.dtype} {list(tensor.shape)}"
-        )
+    if shape not in shapes:
+        have = ", ".join(each.name for each in shapes)
+        raise NoProgram(f"no program for {shape.name} px; there are {have}")
+    if not arrays:
+        raise InputError("a request without arrays: expected the program's inputs by name")
     if deadline_s is not None and not deadline_s > 0:
         raise InputError(f"deadline of {deadline_s} s: must be above 0")
 
@@ -72,14 +68,14 @@ class Answer:
     """What a claimed request is told. Given without any lock held: its caller's code may run."""
 
     request: Request
-    depth: Optional[FloatArray] = None  # [H,W]
+    outputs: Optional[Arrays] = None  # without the batch axis
     error: Optional[Exception] = None
 
     def give(self) -> None:
         if self.error is not None:
             self.request.future.set_exception(self.error)
-        elif self.depth is not None:
-            self.request.future.set_result(self.depth)
+        elif self.outputs is not None:
+            self.request.future.set_result(self.outputs)
 
 
 def expiry(request: Request, now_s: float) -> Answer:

@@ -1,6 +1,6 @@
 """Requests of many callers onto the cores of one process: queued, batched, retried, answered once.
 
-    caller ─ submit ─▶ queue per size ─ dispatch ─▶ core's threads ─ worker ─▶ future
+    caller ─ submit ─▶ queue per shape ─ dispatch ─▶ core's threads ─ worker ─▶ future
 
 One thread for each run that a core may have at once, and one that sleeps until a deadline passes or
 a core is overdue. What they share changes in a turn: under the lock, with the answers after it.
@@ -19,11 +19,10 @@ from functools import partial
 from types import TracebackType
 from typing import Callable, Optional
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.manifest import ProgramKey, Shape
 from depth.errors import InputError
-from depth.maps.depth_map import FloatArray
+from serve.arrays import Arrays
 from serve.errors import Closed, Expired, OutOfService, QueueFull
-from serve.library import Size
 from serve.scheduling.core import Core, Reopen
 from serve.scheduling.dispatcher import Dispatcher
 from serve.scheduling.job import Job
@@ -41,14 +40,14 @@ _CLOSING_TIMEOUT_S = 10.0  # for giving back a core; one that takes longer is le
 
 
 class Scheduler:
-    """Runs images on several cores. Safe in any thread; a context manager that drains.
+    """Runs requests on several cores. Safe in any thread; a context manager that drains.
 
     `workers`: one for each core, opened. `programs`: what each of them can load. `reopen` makes a
     new worker for a core whose old one has to be recycled; without it such a core goes out of
-    service. `shared`: what one core has loaded costs the others nothing. What a request is told:
-    its depth; Expired; OutOfService; Closed; or RuntimeFailure, after as many tries as its `action`
-    allows. Callbacks of futures run in a core's thread, so they must be short and must not wait
-    for this scheduler. Raises InputError if there is no worker.
+    service. `shared`: what one core has loaded costs the others nothing. A request is answered
+    with its outputs, Expired, OutOfService, Closed, or RuntimeFailure, after as many tries as its
+    `action` allows. Callbacks of futures run in a core's thread, so they must be short and must
+    not wait for this scheduler. Raises InputError if there is no worker.
     """
 
     def __init__(
@@ -84,8 +83,8 @@ class Scheduler:
             thread.start()
 
     @property
-    def sizes(self) -> list[Size]:
-        """The (height, width) px that have a program."""
+    def shapes(self) -> list[Shape]:
+        """The shapes that have a program."""
         return list(self._state.queues)
 
     def snapshot(self) -> Snapshot:
@@ -99,10 +98,10 @@ class Scheduler:
 
     def warm_up(
         self,
-        sizes: Optional[Collection[Size]] = None,
+        shapes: Optional[Collection[Shape]] = None,
         given_up: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Load the programs of these sizes, or all, on all cores, as far as memory goes.
+        """Load the programs of these shapes, or all, on all cores, as far as memory goes.
 
         A core that could not is tried again like with requests. False if it was given up. Raises
         Closed, OutOfService if no core is left, or the error of what loads nowhere. Of several
@@ -112,33 +111,33 @@ class Scheduler:
             if given_up():
                 return False
         try:
-            return self._warm_up(sizes, given_up)
+            return self._warm_up(shapes, given_up)
         finally:
             self._warming.release()
 
     def submit(
         self,
-        tensor: FloatArray,
-        size: Size,
+        arrays: Arrays,
+        shape: Shape,
         deadline_s: Optional[float] = None,
         wait: bool = True,
     ) -> Pending:
-        """Network input [3,H,W] float32 -> the future of its depth [H,W] float32.
+        """A program's inputs by name -> the future of its outputs by name, all without batch axis.
 
-        `size` is (H, W), as chosen by `serve.shapes.program_size` among `sizes`; the tensor must
-        not change until the answer is there. A request that has not begun to run after
-        `deadline_s`, or would have to again, is answered with Expired. If too many wait already,
-        the call blocks, or with `wait` false raises QueueFull. `Future.cancel` works until a core
-        has the request.
+        `shape` is one of `shapes`; the arrays must not change until the answer is there. A request
+        that has not begun to run after `deadline_s`, or would have to again, is answered with
+        Expired. If too many wait already, the call blocks, or with `wait` false raises QueueFull.
+        `Future.cancel` works until a core has the request. Arrays of an answer are views of the
+        batch that they ran in.
 
         Raises NoProgram, InputError, QueueFull, Expired, Closed or OutOfService.
         """
-        check(tensor, size, deadline_s, self._state.queues)
+        check(arrays, shape, deadline_s, self._state.queues)
         now_s = time.monotonic()
         expires_s = math.inf if deadline_s is None else now_s + deadline_s
         # Half of the deadline at most goes into waiting for others.
         company_s = min(self._state.limits.batch_wait_s, (expires_s - now_s) / 2)
-        request = Request(tensor, size, Pending(), now_s, now_s + company_s, expires_s)
+        request = Request(arrays, shape, Pending(), now_s, now_s + company_s, expires_s)
         with self._turn() as state:
             self._wait_for_room(request, wait)
             state.add(request)
@@ -174,10 +173,10 @@ class Scheduler:
     ) -> None:
         self.close(cancel=error is not None)
 
-    def _warm_up(self, sizes: Optional[Collection[Size]], given_up: Callable[[], bool]) -> bool:
+    def _warm_up(self, shapes: Optional[Collection[Shape]], given_up: Callable[[], bool]) -> bool:
         with self._turn() as state:
             self._check_open()
-            state.warm_up(sizes)
+            state.warm_up(shapes)
         with self._lock:
             while not self._wait_for(self._warmed_up, _LOOK_EVERY_S):
                 if given_up():
@@ -193,14 +192,14 @@ class Scheduler:
         return self._state.warming.done or self._state.closing
 
     def _wait_for_room(self, request: Request, wait: bool) -> None:
-        state, queue = self._state, self._state.queues[request.size]
+        state, queue = self._state, self._state.queues[request.shape]
 
         def settled() -> bool:
             return state.closing or state.outage is not None or not queue.full
 
         if not settled():
             if not wait:
-                raise QueueFull(f"{len(queue)} requests of this size wait; send it again later")
+                raise QueueFull(f"{len(queue)} requests of this shape wait; send it again later")
             # Looks now and then: who cancels a request may be anywhere, and takes no lock to tell.
             while not request.expired(now_s := time.monotonic()):
                 if self._wait_for(settled, min(request.expires_s - now_s, _LOOK_EVERY_S)):

@@ -1,4 +1,4 @@
-"""What each core has yet to load, so that no image has to wait for it."""
+"""What each core has yet to load, so that no request has to wait for it."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What a scheduler needs from one core, and how it names programs."""
+"""What a scheduler needs from one core."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from depth.artifact.manifest import ProgramKey
-from depth.maps.depth_map import FloatArray
+from serve.arrays import Arrays
 
 
 class Worker(Protocol):
@@ -21,8 +21,8 @@ class Worker(Protocol):
     def unload(self, program: ProgramKey) -> None:
         """Give its memory back."""
 
-    def run(self, program: ProgramKey, images: FloatArray) -> FloatArray:
-        """[B,3,H,W] float32 -> [B,H,W] float32, of a program that is loaded."""
+    def run(self, program: ProgramKey, arrays: Arrays) -> Arrays:
+        """Inputs by name to outputs by name, of a program that is loaded; axis 0 is the batch."""
 
     def close(self) -> None:
         """Give the core back."""

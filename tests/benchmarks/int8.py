@@ -34,7 +34,7 @@ from compile.parity.probes import Probe, probes
 from compile.specialise import specialise
 from compile.targets import openvino
 from compile.weights import read
-from depth.maps.depth_map import FloatArray
+from depth.maps.result import FloatArray
 from depth.sizes import parse_size
 from depth_anything_v2.config import model_named
 from depth_anything_v2.network import DepthAnything

@@ -38,8 +38,8 @@ from compile.specialise import specialise
 from compile.weights import BUNDLED
 from depth.artifact.manifest import Artifact, ProgramKey, read_artifact
 from depth.images.read import read_image
-from depth.maps.depth_map import FloatArray
 from depth.maps.files import encode_depth
+from depth.maps.result import FloatArray
 from depth.postprocess import resize_depth
 from depth.preprocess import prepare
 from depth.sizes import size_text

@@ -37,6 +37,7 @@ import typer
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from depth.artifact.manifest import ProgramKey
+from serve.arrays import Arrays  # noqa: E402
 from serve.backend import CHIP_LIMITS  # noqa: E402
 from serve.errors import (
     Action,
@@ -45,6 +46,7 @@ from serve.errors import (
 from serve.scheduling.limits import Limits  # noqa: E402
 from serve.scheduling.scheduler import Scheduler  # noqa: E402
 from serve.scheduling.worker import Worker
+from tests.schedules import asked  # noqa: E402
 from tests.simulated import RUN, Device, Fault, Model, simulated_depth  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
@@ -117,9 +119,9 @@ class Timed:
         self._worker = worker
         self._began_s: list[float] = []
 
-    def run(self, program: ProgramKey, images: np.ndarray) -> np.ndarray:
+    def run(self, program: ProgramKey, arrays: Arrays) -> Arrays:
         self._began_s.append(time.perf_counter())
-        return self._worker.run(program, images)
+        return self._worker.run(program, arrays)
 
     @property
     def idle_ms(self) -> list[float]:
@@ -139,7 +141,7 @@ def saturated(count: int) -> dict[str, object]:
     with Scheduler(workers, [PROGRAM], limits=CHIP_LIMITS) as scheduler:
         scheduler.warm_up()
         started_s = time.perf_counter()
-        wait([scheduler.submit(image, PROGRAM.size) for _ in range(count)])
+        wait([scheduler.submit(*asked(image)) for _ in range(count)])
         took_s = time.perf_counter() - started_s
     idle_ms = [round(rest, 4) for worker in workers for rest in worker.idle_ms]
     return {
@@ -164,7 +166,7 @@ def arriving(gaps_s: list[float]) -> dict[str, object]:
             due_s += gap_s
             time.sleep(max(0.0, due_s - time.perf_counter()))
             arrived_s.append(time.perf_counter())
-            future = scheduler.submit(image, PROGRAM.size)
+            future = scheduler.submit(*asked(image))
             future.add_done_callback(lambda _, i=index: stamp(answered_s, i))
             futures.append(future)
         wait(futures)
@@ -204,7 +206,7 @@ def fault_run(count: int) -> dict[str, object]:
     device = simulated(*schedule, latency_ms=1.0)
     with started(device, MIXED, replace(CHIP_LIMITS, run_timeout_s=2.0)) as scheduler:
         for index, (kind, number) in enumerate(chosen):
-            future = scheduler.submit(kinds[kind][number], sizes[kind])
+            future = scheduler.submit(*asked(kinds[kind][number]))
             future.add_done_callback(lambda _, i=index: answers.update([i]))
             futures.append(future)
         told = Counter(
@@ -224,7 +226,7 @@ def fault_run(count: int) -> dict[str, object]:
 
 def judged(future: Future[np.ndarray], image: np.ndarray) -> str:
     try:
-        depth = future.result(60)
+        depth = future.result(60)["depth"]
     except ServeError:
         return "clear_error"
     return "right" if np.array_equal(depth, simulated_depth(image[None])[0]) else "wrong"

@@ -1,1 +1,1 @@
-"""What several tests share."""
+"""What tests are made with."""

@@ -1,0 +1,61 @@
+"""A network at its size as parts to compile: whole, or in the stages of its model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from compile.errors import BuildError
+from compile.lowering.stages import split
+from compile.macs import without_values
+from compile.targets.protocols import Part, named
+from depth.family import IMAGES, Stage
+from depth.network.base import Network
+
+
+def parts(network: Network, batch: int, apart: bool = False) -> list[Part]:
+    """The network's stages for `batch` images of its fixed size, first to last.
+
+    One, the whole network, unless `apart`. Examples are zeros; what each stage gives is found on
+    shapes alone. Raises BuildError if a stage's tensors do not have the axes that its model states.
+    """
+    height, width = network.fixed_size
+    letters = {"B": batch, "S": 1, "H": height, "W": width}
+    shapes = {IMAGES.name: torch.empty(batch, 3, height, width, device="meta")}
+    found = []
+    for stage, module in stages_of(network, apart):
+        inputs = [shapes[port.name] for port in stage.inputs]
+        with torch.no_grad():
+            given = without_values(module)(*inputs)
+        outputs = named([port.name for port in stage.outputs], given)
+        shapes.update(outputs)
+        own = _letters(stage, {**shapes}, letters)
+        examples = tuple(torch.zeros(tuple(tensor.shape)) for tensor in inputs)
+        found.append(Part(stage, module, examples, own))
+    return found
+
+
+def stages_of(network: Network, apart: bool) -> Sequence[tuple[Stage, nn.Module]]:
+    """The whole network, or its stages if it has several and they are wanted."""
+    model = network.model
+    if apart and model.split:
+        return [(stage, module.eval()) for stage, module in split(network)]
+    return [(model.fused, network)]
+
+
+def _letters(stage: Stage, tensors: dict[str, Tensor], known: dict[str, int]) -> dict[str, int]:
+    """What each letter of the stage's axes stands for."""
+    letters = dict(known)
+    for port in (*stage.inputs, *stage.outputs):
+        shape = tuple(tensors[port.name].shape)
+        fits = len(shape) == len(port.axes)
+        for axis, size in zip(port.axes, shape):
+            fits &= (int(axis) if axis.isdigit() else letters.setdefault(axis, size)) == size
+        if not fits:
+            raise BuildError(
+                f"stage {stage.name!r}: {port.name} is {list(shape)}, but its axes are {port.axes} "
+                f"with {letters}"
+            )
+    return letters

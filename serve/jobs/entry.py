@@ -1,0 +1,62 @@
+"""What becomes of the images of a job: an entry each, and how many of which status."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Callable, Optional
+
+from depth.maps.result import Focal, Provenance
+
+DONE, KEPT, FAILED = "done", "kept", "failed"
+TODO = "todo"  # in a dry run
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a result depends on besides the image's bytes."""
+
+    formats: tuple[str, ...]
+    preview: bool
+    remark: str
+    provenance: Optional[Provenance]  # None: the program of its size is not made yet
+    focal: Optional[Focal]  # that metres are made with
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What became of one image. A job's manifest has it as a line."""
+
+    image: str  # what people call it: the path inside the input folder
+    status: str  # done, kept, failed or todo
+    sha256: str = ""  # of the image's bytes; "" if they could not be read
+    settings: Optional[Settings] = None  # None where no size could be chosen, and for pictures
+    outputs: Mapping[str, int] = field(default_factory=dict)  # name in the output folder -> bytes
+    reason: str = ""  # why it failed, or why it is to be done
+    notes: tuple[str, ...] = ()  # what was left out of the image, such as "alpha ignored"
+    timing_ms: Mapping[str, float] = field(default_factory=dict)  # of read, wait, network, write
+    finished: str = ""  # UTC time, ISO 8601; of a manifest's line
+
+
+OnEntry = Callable[[Entry, int], None]  # an entry as it is made, and how many there will be
+
+
+@dataclass
+class Report:
+    """How many images became what. It does not grow with their number."""
+
+    total: int
+    counts: Counter[str] = field(default_factory=Counter)
+    stopped: str = ""  # why the run ended early
+
+    @property
+    def left(self) -> int:
+        """Images that the run did not come to."""
+        return self.total - sum(self.counts.values())
+
+    @property
+    def exit_code(self) -> int:
+        """0: all done. 1: all failed. 3: some failed or left."""
+        failed = self.counts[FAILED]
+        return 0 if not failed + self.left else 1 if failed == self.total else 3

@@ -1,0 +1,49 @@
+"""What the steps of a manifest say to do with one image: before the network runs, and after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from depth.artifact.manifest import Manifest
+from depth.artifact.steps import VIEW, Do, HostStep, MetresFromFocal, RunStage
+from depth.errors import InputError
+from depth.preprocess import REFERENCE, Preparation
+from depth.steps.finish import check
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The steps of an artifact, ready for any number of images, in any thread."""
+
+    steps: tuple[HostStep, ...]  # of the host, all in their order
+    before: Preparation
+    stage: str  # that a request runs
+    after: tuple[HostStep, ...]
+
+    @staticmethod
+    def of(manifest: Manifest, mode: str = REFERENCE) -> Recipe:
+        """The steps of a manifest. `mode`: of pre-processing.
+
+        Raises InputError for steps that this version does not do, or not in this order.
+        """
+        scenes = [step for step in manifest.steps if step.per != VIEW]
+        if scenes or len(manifest.runs) != 1:
+            raise InputError(
+                f"steps run {', '.join(manifest.runs)}, {len(scenes)} of them once per scene; this "
+                "version serves models that run one stage on each image"
+            )
+        place = next(i for i, step in enumerate(manifest.steps) if isinstance(step, RunStage))
+        before, after = _host(manifest, 0, place), _host(manifest, place, None)
+        check(after)
+        prepare = Preparation(before, manifest.size, mode)
+        return Recipe(before + after, prepare, manifest.runs[0], after)
+
+    @property
+    def needs_focal(self) -> bool:
+        """Whether results depend on the focal length of the camera."""
+        return any(isinstance(step, MetresFromFocal) for step in self.after)
+
+
+def _host(manifest: Manifest, first: int, end: Optional[int]) -> tuple[HostStep, ...]:
+    return tuple(step.step for step in manifest.steps[first:end] if isinstance(step, Do))
