@@ -27,7 +27,7 @@ def precision(
     target: list[str] = typer.Option(["inf1"], help=f"{_TARGETS}. Repeat it for several."),
     size: Optional[list[str]] = typer.Option(
         None,
-        help="HEIGHTxWIDTH in px, multiples of the model's patch (14). By default the model's own size "
+        help="HEIGHTxWIDTH in px, multiples of the model's patch (14). By default its own size "
         "for a picture of 3:4. Repeat it for several.",
     ),
     checkpoint: Optional[list[str]] = typer.Option(
