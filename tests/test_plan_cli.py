@@ -33,7 +33,8 @@ def test_several_plans_are_a_line_each() -> None:
 
 
 def test_a_metric_model_is_planned_like_its_size() -> None:
-    assert printed("--model", "vits-metric-indoor") == printed("--model", "vits")
+    metric = printed("--model", "vits-metric-indoor")
+    assert metric.replace("vits-metric-indoor", "vits") == printed("--model", "vits")
 
 
 @pytest.mark.parametrize(
