@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from compile.plan.hardware import Chip
-from compile.plan.work import CONV, VALUE_BYTES, Product, Work
+from compile.plan.work import VALUE_BYTES, Work
+from compile.products import CONV, Product
 
 MATRIX, VECTOR, MEMORY = "matrix engine", "vector engine", "device memory"
 INPUT, CALL = "input transfer", "call overhead"
