@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from compile.macs import CONV, Product
 from compile.plan.calibration import CALIBRATIONS, factor
 from compile.plan.estimate import DECODING, Layout, Range
 from compile.plan.hardware import INFERENTIA, INFERENTIA2, INSTANCES, instance_named
@@ -30,6 +29,7 @@ from compile.plan.roofline import (
 )
 from compile.plan.tables import overview_table
 from compile.plan.work import Work, work_of
+from compile.products import CONV, Product
 from depth.errors import InputError
 from depth.family import model_named
 
@@ -102,7 +102,7 @@ def test_slices_of_attention_that_fit_into_a_core_free_the_memory() -> None:
     assert planned().chosen.bound == MEMORY
     assert planned(attention_blocks=4).chosen.bound == MEMORY  # 5.6 MB, half of a core is 5
     assert planned(attention_blocks=8).chosen.bound == MATRIX
-    scores = work_of(VITS, SIZE, split=True)[0]
+    scores = work_of(VITS, SIZE)[0]
     assert fits_on_chip(scores, INFERENTIA, Load(attention_blocks=8))
     assert not fits_on_chip(scores, INFERENTIA, Load(batch=2, attention_blocks=8))
     assert not fits_on_chip(scores, INFERENTIA, Load(attention_blocks=4))
@@ -137,7 +137,7 @@ def test_the_worst_case_pays_for_idle_rows_and_columns_of_the_array() -> None:
 
 
 def test_the_cases_are_ordered() -> None:
-    work = work_of(VITS, SIZE, split=True)[0]
+    work = work_of(VITS, SIZE)[0]
     for chip in (INFERENTIA, INFERENTIA2):
         best, middle, worst = (
             time_of(work, chip, CALIBRATIONS[chip], Load(active_cores=chip.cores), case).total_ms

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from compile.plan.cli import plan
 from depth.errors import InputError
-from tests.networks import ROOT
+from tests.models import ROOT
 
 app = typer.Typer()
 app.command()(plan)
