@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from depth.artifact.manifest import CheckpointFacts
 from depth.errors import CheckpointError, DownloadError
-from depth.family import UNTRAINED
+from depth.family import UNTRAINED, Model, model_named, models
 from depth.files import sha256_file
 from depth.weights.download import fetch
-from depth.weights.registry import PUBLISHED, by_sha256
-from depth_anything_v2.config import Model, model_named
+from depth.weights.registry import by_sha256, published_files
 
 if TYPE_CHECKING:
     from depth.weights.checkpoint import Checkpoint
+
+logger = logging.getLogger(__name__)
+
 WANTED_MODEL = "vits"  # what runs if no model is named
 DEFAULT_MODEL = "demo"  # what runs then if its weights cannot be had
 BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints" / "demo" / "demo.safetensors"
@@ -57,7 +60,7 @@ def choose(
     if found is not None:
         return Weights(model.name, found)
     try:
-        return Weights(model.name, fetch(PUBLISHED[model.name], folder))
+        return Weights(model.name, fetch(published_files()[model.name], folder))
     except KeyError:
         why = "no checkpoint of it is published"
     except DownloadError as error:
@@ -78,8 +81,9 @@ def find(model: Model, folder: Path = CHECKPOINTS) -> Optional[Path]:
     The default model is bundled, so it is always found.
     """
     names = [f"{model.name}.safetensors", f"{model.name}.pth"]
-    if model.name in PUBLISHED:
-        names.insert(0, PUBLISHED[model.name].filename)
+    published = published_files().get(model.name)
+    if published is not None:
+        names.insert(0, published.local_name)
     candidates = [folder / name for name in names]
     if model.name == DEFAULT_MODEL:
         candidates.append(BUNDLED)
@@ -89,8 +93,9 @@ def find(model: Model, folder: Path = CHECKPOINTS) -> Optional[Path]:
 def read(model: Model, given: Optional[str], folder: Path = CHECKPOINTS) -> Checkpoint:
     """The weights named by the user, or else the model's own in `folder`.
 
-    Raises CheckpointError if there are none, with what to do, or if they are published as another
-    model's: those of vits fit vits-metric-indoor, and would pass for metres.
+    A file that nobody published is used as the named model, and the log says which others it fits.
+    Raises CheckpointError if there are no weights, with what to do, or if they are published as
+    another model's: those of vits fit vits-metric-indoor, and would pass for metres.
     """
     from compile.untrained import untrained_checkpoint
     from depth.weights.checkpoint import read_checkpoint
@@ -108,7 +113,24 @@ def read(model: Model, given: Optional[str], folder: Path = CHECKPOINTS) -> Chec
     published = by_sha256(checkpoint.sha256)
     if published and published.model != model.name:
         raise CheckpointError(f"{path}: is published as {published.model}, not as {model.name}")
+    if published is None:
+        _say_what_else_fits(model, path)
     return checkpoint
+
+
+def _say_what_else_fits(model: Model, path: Path) -> None:
+    others = [
+        row.name
+        for row in models().values()
+        if row.family == model.family and row.weights_like == model.weights_like and row != model
+    ]
+    if model.weights_like and others:
+        logger.warning(
+            "%s is no published file; it is used as %s, and would fit %s as well",
+            path,
+            model.name,
+            ", ".join(others),
+        )
 
 
 def read_again(model_name: str, file: str, sha256: str, folder: Path = CHECKPOINTS) -> Checkpoint:

@@ -3,7 +3,8 @@
 A family is a package with these modules; nothing else of it is known outside:
 
     config     MODELS: dict[str, Model], its models as rows. Loads no torch
-    published  FILES: tuple[PublishedFile, ...], the checkpoints that its authors published
+    published  FILES: tuple[PublishedFile, ...], the checkpoints that its authors published;
+               UNPUBLISHED: dict[str, str], why a model has none
     network    build(model) -> Network: the network of a row, its weights still as torch makes them
     layouts    load_weights(network, state, source): a state dict of any known layout, all keys or
                none
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from depth.network.base import Network
 
-FAMILIES = ["depth_anything_v2"]  # packages
+FAMILIES = ["depth_anything_v2", "depth_anything_3"]  # packages
 
 # Kinds of output.
 RELATIVE_INVERSE = "relative_inverse"  # inverse depth without unit: larger is nearer
@@ -94,6 +95,9 @@ class Model:
     outputs: tuple[Output, ...]
     split: tuple[Stage, ...] = ()  # the network in stages, first to last; () if it has but one
     remark: str = ""  # what a user has to know of its values
+    # Models of a family with the same word here have weights of equal names and shapes: only the
+    # bytes of a known file tell them apart. "": no other model has.
+    weights_like: str = ""
 
     @property
     def kind(self) -> str:

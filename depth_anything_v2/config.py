@@ -1,7 +1,11 @@
-"""Depth Anything V2 (Yang et al., 2024): its network sizes and its models, as data."""
+"""Depth Anything V2 (Yang et al., 2024): its network sizes and its models, as data.
+
+Depth Anything V1 (Yang et al., 2024, the paper before) is the same network with other taps.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Optional
 
@@ -49,7 +53,11 @@ SPLIT = (
 
 
 def model_row(
-    name: str, config: ModelConfig, max_depth_m: Optional[float] = None, side_px: int = 518
+    name: str,
+    config: ModelConfig,
+    max_depth_m: Optional[float] = None,
+    side_px: int = 518,
+    remark: str = "",
 ) -> Model:
     """A model of this family: relative inverse depth, or metres up to `max_depth_m`."""
     kind = RELATIVE_INVERSE if max_depth_m is None else METRES
@@ -62,14 +70,32 @@ def model_row(
         AFTER,
         (Output("depth", kind, largest=max_depth_m),),
         SPLIT,
+        remark,
+        weights_like=config.name,
     )
 
 
+def _metric() -> Iterator[Model]:
+    for size in ("vits", "vitb", "vitl"):
+        for place, range_m in (("indoor", 20.0), ("outdoor", 80.0)):
+            yield model_row(f"{size}-metric-{place}", CONFIGS[size], range_m)
+
+
+def _version_1() -> Iterator[Model]:
+    """Taps are the last four blocks (`DPT_DINOv2.forward` in upstream's depth_anything/dpt.py)."""
+    for size in ("vits", "vitb", "vitl"):
+        config = CONFIGS[size]
+        last = config.depth
+        taps = (last - 4, last - 3, last - 2, last - 1)
+        yield model_row(f"v1-{size}", replace(config, taps=taps), remark="Depth Anything V1")
+
+
 MODELS: dict[str, Model] = {
-    "demo": model_row("demo", CONFIGS["demo"], side_px=126),
-    **{name: model_row(name, CONFIGS[name]) for name in ("vits", "vitb", "vitl", "vitg")},
+    model.name: model
+    for model in (
+        model_row("demo", CONFIGS["demo"], side_px=126),
+        *(model_row(name, CONFIGS[name]) for name in ("vits", "vitb", "vitl", "vitg")),
+        *_metric(),
+        *_version_1(),
+    )
 }
-for _size in ("vits", "vitb", "vitl"):
-    for _place, _range_m in (("indoor", 20.0), ("outdoor", 80.0)):
-        _name = f"{_size}-metric-{_place}"
-        MODELS[_name] = model_row(_name, CONFIGS[_size], _range_m)

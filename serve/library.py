@@ -202,7 +202,7 @@ def _unusable_program(m: Manifest, program: Program) -> Iterator[str]:
 
 
 def _unusable_chain(m: Manifest, key: ProgramKey) -> Iterator[str]:
-    """Images [B,3,H,W] in, each output of the manifest [B,H,W] out, and nothing that is missing."""
+    """Images [B,3,H,W] in, each output of the manifest [B,.,.] out, and nothing that is missing."""
     images = (key.batch, 3, *key.size)
     have: dict[str, tuple[int, ...]] = {IMAGES.name: images}
     for program in m.stages(key):
@@ -210,9 +210,9 @@ def _unusable_chain(m: Manifest, key: ProgramKey) -> Iterator[str]:
             yield from _other_shape(program, tensor, have.get(tensor.name))
         have.update({tensor.name: tensor.shape(program.shape) for tensor in program.outputs})
     for output in m.outputs:
-        found, expected = have.get(output.name), (key.batch, *key.size)
-        if found != expected:
-            yield f"output {output.name} of {key.name} has shape {found}, expected {expected}"
+        found = have.get(output.name)
+        if found is None or len(found) != 3 or found[0] != key.batch:
+            yield f"output {output.name} of {key.name} has shape {found}, expected a map per image"
 
 
 def _other_shape(

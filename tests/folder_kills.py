@@ -92,7 +92,7 @@ def wrong(out: Path, right: dict[str, bytes]) -> int:
     """How many images that count as done have another file than they should have."""
     found, count = outputs(out), 0
     for name in complete(out):
-        listed = json.loads(found[name])["files"].values()
+        listed = json.loads(found[name])["maps"]["depth"]["files"].values()
         names = [name, *(str(Path(name).with_name(entry["name"])) for entry in listed)]
         count += any(found.get(one) != right[one] for one in names)
     return count

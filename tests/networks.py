@@ -35,6 +35,7 @@ __all__ = [
     "weights",
 ]
 
+
 def build_demo(out: Path, target: str = "openvino", **changes: Any) -> Artifact:
     """An artifact of the demo network at one small size."""
     request = Request(DEMO, untrained_checkpoint(DEMO), target, "fp32", [SIZE])

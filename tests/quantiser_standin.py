@@ -18,12 +18,12 @@ from depth.maps.result import FloatArray
 
 @dataclass(frozen=True)
 class Call:
-    inputs: list[FloatArray]
+    inputs: list[dict[str, FloatArray]]  # by name, a batch each
     float_layers: tuple[str, ...]
 
 
 calls: list[Call] = []
-LIMIT = Limit(0.1, 0.01)
+LIMIT = Limit(0.1, 0.01, 0.1, 0.01)
 
 
 def flags() -> tuple[str, ...]:

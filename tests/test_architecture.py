@@ -1,170 +1,59 @@
-"""The rules of the code base: who imports whom, what stays light, and what stays small."""
+"""The rules of the code base, file by file: names, sizes, and packages that not everybody has."""
 
 from __future__ import annotations
 
 import ast
-import functools
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Callable
 
 import pytest
+import tomli
 
-from tests.fresh_python import ROOT, run_python
-
-PACKAGES = ("depth", "depth_anything_v2", "compile", "serve")
-TOOLS = ("checkpoints/demo",)  # code that is no part of a package
-MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).glob("**/*.py"))
-SCRIPTS = sorted(ROOT.glob("*.py"))
-TOOL_FILES = sorted(path for folder in TOOLS for path in (ROOT / folder).glob("**/*.py"))
-TESTS = sorted((ROOT / "tests").glob("**/*.py"))
-OURS = [*MODULES, *SCRIPTS, *TOOL_FILES]
-
-# What may load torch, as files or folders. All else outside compile/ must load without it.
-HEAVY = (
-    "depth/network",
-    "depth/weights/checkpoint.py",
-    "depth_anything_v2/dpt.py",
-    "depth_anything_v2/layouts.py",
-    "depth_anything_v2/network.py",
-    "serve/runtimes/neuron.py",
-    "serve/runtimes/neuron_program.py",
-    "serve/runtimes/neuronx.py",
-    "serve/runtimes/torchscript.py",
+from tests.architecture import (
+    PACKAGES,
+    SCRIPTS,
+    TOOLS,
+    Rule,
+    Source,
+    complaints,
+    sources,
 )
-# Of compile, what must load without torch.
-LIGHT_COMPILE = (
-    "build/package",
-    "build/request",
-    "cli",
-    "errors",
-    "on_demand",
-    "targets/table",
-    "weights",
-    "weights_cli",
-)
+from tests.fresh_python import ROOT
 
-# Packages that not everybody has: the one file of each package of ours that may know them.
+MODULES = sources(*PACKAGES)
+OURS = [*MODULES, *sources(*SCRIPTS, TOOLS)]
+EVERYTHING = [*OURS, *sources("tests")]
+
+MAX_LINES, MAX_FUNCTION_LINES, MAX_MODULES = 300, 60, 16
+
+# Packages that not everybody has: the files that may know them.
 OPTIONAL = {
+    "boto3": {"depth/store/s3.py"},
     "nncf": {"compile/int8/nncf.py"},
     "openvino": {"compile/targets/openvino.py", "serve/runtimes/openvino.py"},
     "onnxruntime": {"compile/targets/onnx.py", "serve/runtimes/onnxruntime.py"},
     "torch_neuron": {"compile/neuron/inf1.py", "serve/runtimes/neuron.py"},
     "torch_neuronx": {"compile/neuron/inf2.py", "serve/runtimes/neuronx.py"},
 }
-OTHER_OPTIONAL = {"boto3", "botocore", "fastapi", "onnx", "ray", "starlette", "transformers"}
-OTHER_OPTIONAL |= {"matplotlib", "torchvision", "uvicorn"}
+# Others: at most one file of each package.
+OTHER_OPTIONAL = ("av", "fastapi", "gradio", "matplotlib", "onnx", "ray", "starlette")
+OTHER_OPTIONAL = (*OTHER_OPTIONAL, "torchvision", "transformers", "uvicorn")
 
 
-def relative(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
+def absolute_imports(file: Source) -> Iterator[str]:
+    yield from (f"relative import {name}" for name in file.imports if name.startswith("."))
 
 
-def named(path: Path) -> str:
-    """serve/cli.py is serve.cli."""
-    return relative(path)[: -len(".py")].replace("/", ".")
+def no_hidden_builtin(file: Source) -> Iterator[str]:
+    if "compile" in set(bindings(file.tree)):
+        yield "hides the builtin compile"
 
 
-def tree(path: Path) -> ast.Module:
-    return parsed(path.read_text(encoding="utf-8"))
-
-
-@functools.cache
-def parsed(text: str) -> ast.Module:
-    return ast.parse(text)
-
-
-@functools.cache
-def imports(path: Path) -> list[tuple[str, ast.stmt]]:
-    """Every module that a file imports, at the top or inside, under its full name."""
-    found: list[tuple[str, ast.stmt]] = []
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Import):
-            found += [(alias.name, node) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            found.append(("." * node.level + (node.module or ""), node))
-    return found
-
-
-def imported_from(path: Path, package: str) -> set[str]:
-    names = {name for name, _ in imports(path)}
-    return {name for name in names if name == package or name.startswith(f"{package}.")}
-
-
-Check = Callable[[Path], None]
-
-
-def every(paths: Sequence[Path]) -> Callable[[Check], Callable[[], None]]:
-    """One test over many files, which names those that fail.
-
-    A test for each of them would take pytest longer than the check.
-    """
-
-    def of(check: Check) -> Callable[[], None]:
-        @functools.wraps(check)
-        def test() -> None:
-            failures = []
-            for path in paths:
-                try:
-                    check(path)
-                except AssertionError as error:
-                    failures.append(f"{relative(path)}: {error}")
-            assert not failures, "\n".join(failures)
-
-        del test.__wrapped__  # pytest would see its parameter
-        return test
-
-    return of
-
-
-def test_there_is_something_to_check() -> None:
-    assert len(MODULES) > 50
-    assert {"inference.py", "run.py", "main.py"} <= {path.name for path in SCRIPTS}
-
-
-@every(MODULES)
-def test_packages_import_in_one_direction(path: Path) -> None:
-    allowed = {
-        "depth": {"depth", "depth_anything_v2"},
-        "depth_anything_v2": {"depth", "depth_anything_v2"},
-        "compile": {"compile", "depth", "depth_anything_v2"},
-        "serve": {"serve", "depth", "depth_anything_v2"},
-    }[relative(path).split("/")[0]]
-    for package in {*PACKAGES, "tests", "checkpoints"} - allowed:
-        assert not imported_from(path, package)
-
-
-@every([p for p in MODULES if "serve/" in relative(p)])
-def test_serving_never_imports_the_network(path: Path) -> None:
-    names = {name.replace(".", "/") for name, _ in imports(path)}
-    assert not {name for name in names if heavy(f"{name}.py") and not name.startswith("serve/")}
-    assert not imported_from(path, "torch") or heavy(relative(path))
-
-
-@every(TOOL_FILES)
-def test_making_the_demo_checkpoint_needs_only_the_model_and_the_preview(path: Path) -> None:
-    assert not imported_from(path, "compile")
-    assert imported_from(path, "serve") <= {"depth.maps.preview"}
-
-
-@every([*OURS, *TESTS])
-def test_nobody_imports_an_entry_script_but_the_one_that_joins_them(path: Path) -> None:
-    names = {name.split(".")[0] for name, _ in imports(path)}
-    found = names & {script.stem for script in SCRIPTS}
-    assert found <= ({"inference", "run"} if relative(path) == "main.py" else set())
-
-
-@every([*OURS, *TESTS])
-def test_imports_are_absolute_and_hide_no_builtin(path: Path) -> None:
-    for name, node in imports(path):
-        assert not name.startswith("."), f"line {node.lineno}: a relative import"
-    assert "compile" not in set(bindings(path)), "hides the builtin compile"
-
-
-def bindings(path: Path) -> Iterator[str]:
+def bindings(tree: ast.AST) -> Iterator[str]:
     """Every name that a file binds at the level of the module or of a function."""
-    for node in ast.walk(tree(path)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.asname or alias.name.split(".")[0]) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -179,121 +68,156 @@ def bindings(path: Path) -> Iterator[str]:
             yield node.name
 
 
-def test_the_check_of_bindings_sees_each_kind(tmp_path: Path) -> None:
-    for line in (
-        "import compile",
-        "import compile.cli",
-        "import os as compile",
-        "from compile import compile",
-        "compile = 1",
-        "for compile in (): pass",
-        "def compile(): pass",
-        "class compile: pass",
-        "def f(compile): pass",
-        "def f(*compile): pass",
-        "lambda compile: 0",
-        "[0 for compile in ()]",
-        "with open('') as compile: pass",
-    ):
-        (tmp_path / "example.py").write_text(line)
-        assert "compile" in set(bindings(tmp_path / "example.py")), line
-    (tmp_path / "example.py").write_text("from compile.cli import app\nx.compile = compile('')\n")
-    assert set(bindings(tmp_path / "example.py")) == {"app"}
+def short(file: Source) -> Iterator[str]:
+    lines = len(file.text.splitlines())
+    if lines > MAX_LINES:
+        yield f"{lines} lines"
+    for node in ast.walk(file.tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            if length > MAX_FUNCTION_LINES:
+                yield f"{node.name} has {length} lines"
+
+
+def no_assert_and_no_print(file: Source) -> Iterator[str]:
+    for node in ast.walk(file.tree):
+        where = f"line {getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.Assert):
+            yield f"{where}: assert"
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print":
+            yield f"{where}: print"
+        if isinstance(node, ast.ExceptHandler) and node.type is None:
+            yield f"{where}: except:"
+
+
+def no_optional_module_by_import(file: Source) -> Iterator[str]:
+    """What knows an optional package is loaded on use: text in a table, never an import."""
+    users = {Source(user, "").module for files in OPTIONAL.values() for user in files}
+    yield from (f"imports {name}" for name in sorted(file.imports & users))
+
+
+RULES = [
+    (absolute_imports, EVERYTHING),
+    (no_hidden_builtin, EVERYTHING),
+    (short, EVERYTHING),
+    (no_assert_and_no_print, [*MODULES, *sources(*SCRIPTS)]),
+    (no_optional_module_by_import, OURS),
+]
+BREAKS = [
+    (absolute_imports, "from . import x"),
+    (absolute_imports, "def f():\n    from ..x import y"),
+    *(
+        (no_hidden_builtin, line)
+        for line in (
+            "import compile",
+            "import compile.cli",
+            "import os as compile",
+            "from compile import compile",
+            "compile = 1",
+            "for compile in (): pass",
+            "def compile(): pass",
+            "class compile: pass",
+            "def f(compile): pass",
+            "def f(*compile): pass",
+            "lambda compile: 0",
+            "[0 for compile in ()]",
+            "with open('') as compile: pass",
+            "try: pass\nexcept OSError as compile: pass",
+        )
+    ),
+    (short, "\n" * (MAX_LINES + 1)),
+    (short, "def f():\n" + "    x = 1\n" * MAX_FUNCTION_LINES),
+    (no_assert_and_no_print, "def f():\n    assert x"),
+    (no_assert_and_no_print, "print()"),
+    (no_assert_and_no_print, "try: pass\nexcept: pass"),
+    (no_optional_module_by_import, "def f():\n    from compile.targets import openvino"),
+    (no_optional_module_by_import, "import serve.runtimes.neuron"),
+    (no_optional_module_by_import, "from depth.store.s3 import Bucket"),
+]
+
+
+@pytest.mark.parametrize(("rule", "files"), RULES, ids=lambda value: getattr(value, "__name__", ""))
+def test_every_file_keeps(rule: Rule, files: list[Source]) -> None:
+    assert complaints(rule, files) == []
+
+
+@pytest.mark.parametrize(("rule", "text"), BREAKS)
+def test_the_rule_sees_what_breaks_it(rule: Rule, text: str) -> None:
+    assert list(rule(Source("serve/example.py", text)))
+
+
+def test_the_rules_let_pass_what_is_fine() -> None:
+    file = Source("serve/x.py", "from compile.cli import app\nx.compile = compile('')\n" * 150)
+    assert {name for name in bindings(file.tree)} == {"app"}
+    assert [said for rule, _ in RULES for said in rule(file)] == []
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(MODULES) > 200
+    assert {"depth", "compile", "serve"} <= {file.top for file in MODULES}
+    assert {"inference.py", "run.py", "main.py"} <= {file.path for file in OURS}
+
+
+def users_of_optional(files: list[Source]) -> dict[str, set[str]]:
+    users = defaultdict(set)
+    for file in files:
+        for name in file.imports:
+            users[name.split(".")[0]].add(file.path)
+    return users
+
+
+def knows_too_many(users: dict[str, set[str]]) -> list[str]:
+    wrong = [f"{n}: {users[n]}" for n, ok in OPTIONAL.items() if not users.get(n, set()) <= ok]
+    for name in OTHER_OPTIONAL:
+        tops = Counter(path.split("/")[0] for path in users.get(name, ()))
+        wrong += [f"{name}: {users[name]}" for count in tops.values() if count > 1][:1]
+    return wrong
 
 
 def test_an_optional_package_is_known_to_one_module_of_each_package() -> None:
-    users = defaultdict(set)
-    for path in OURS:
-        for name, _ in imports(path):
-            users[name.split(".")[0]].add(relative(path))
-    for name, allowed in OPTIONAL.items():
-        assert users[name] == allowed, name
-    for name in OTHER_OPTIONAL:
-        by_package = [
-            relative(Path(user)).split("/")[0] for user in map(ROOT.joinpath, users[name])
-        ]
-        assert len(by_package) == len(set(by_package)), f"{name}: {users[name]}"
+    users = users_of_optional(OURS)
+    assert knows_too_many(users) == []
+    assert [name for name in OPTIONAL if not users[name]] == [], "no longer used"
+    assert knows_too_many({"openvino": {"serve/engine.py"}})
+    assert knows_too_many({"ray": {"serve/ray/job.py", "serve/ray/cli.py"}})
+    assert not knows_too_many({"onnx": {"serve/a.py", "compile/a.py"}})
 
 
-@every([path for path in OURS if path.name != "__main__.py"])
-def test_modules_that_know_an_optional_package_are_loaded_on_use_only(path: Path) -> None:
-    """They appear as text in a table, never in an import statement."""
-    for users in OPTIONAL.values():
-        for user in users:
-            assert named(ROOT / user) not in {name for name, _ in imports(path)}
-
-
-def heavy(file: str) -> bool:
-    return any(file == place or file.startswith(f"{place}/") for place in HEAVY)
-
-
-def light_modules() -> list[str]:
-    light = [relative(p) for p in MODULES if not relative(p).startswith("compile/")]
-    light = [p for p in light if not heavy(p) and not p.endswith(("__main__.py", "__init__.py"))]
-    return [named(ROOT / p) for p in [*light, *(f"compile/{name}.py" for name in LIGHT_COMPILE)]]
-
-
-def test_what_needs_no_torch_loads_without_it() -> None:
-    names = light_modules()
-    for name in ("depth.artifact.manifest", "depth.preprocess", "serve.bench.network"):
-        assert name in names
-    code = (
-        "import importlib, sys\n"
-        f"for name in {names}:\n"
-        "    importlib.import_module(name)\n"
-        "    if 'torch' in sys.modules:\n"
-        "        sys.exit(f'{name} loads torch')\n"
-    )
-    done = run_python("-W", "error", "-c", code)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-_IMPORT_EVERYTHING = """
-import importlib, sys
-quiet = True
-def hook(event, arguments):
-    if quiet and event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
-        print(name, "opens the network:", event, arguments)
-sys.addaudithook(hook)
-for name in {names}:
-    importlib.import_module(name)
-"""
-
-
-@pytest.mark.parametrize(
-    "packages",
-    [
-        ("depth", "depth_anything_v2", "compile", "."),
-        ("serve",),
-    ],
-    ids=" ".join,
-)
-def test_importing_anything_prints_nothing_and_opens_no_network(packages: tuple[str, ...]) -> None:
-    scripts = [path.name for path in SCRIPTS if "." in packages]
-    files = [
-        path
-        for path in [*MODULES, *SCRIPTS]
-        if relative(path).split("/")[0] in {*packages, *scripts}
+def folder_problems(files: list[str]) -> list[str]:
+    """Folders with a stage's name inside others, and folders with too many modules."""
+    folders = Counter(str(Path(file).parent) for file in files if not file.endswith("__.py"))
+    return [
+        *(f"{f}: {n} modules" for f, n in folders.items() if n > MAX_MODULES),
+        *(f for f in folders if {"compile", "serve"} & set(Path(f).parts[1:])),
     ]
-    names = [named(path) for path in files if path.stem not in ("__main__", "__init__")]
-    done = run_python("-W", "error", "-c", _IMPORT_EVERYTHING.format(names=names))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@every([*OURS, *TESTS])
-def test_files_and_functions_stay_short(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
-    for node in ast.walk(tree(path)):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            length = (node.end_lineno or 0) - node.lineno + 1
-            assert length <= 60, f"{node.name} has {length} lines"
+def test_folders_are_small_and_only_the_stages_have_their_names() -> None:
+    assert folder_problems([file.path for file in MODULES]) == []
+    assert folder_problems([f"serve/x/m{i}.py" for i in range(MAX_MODULES + 1)])
+    assert folder_problems(["depth/compile/a.py"])
+    assert folder_problems(["tests/x/serve/a.py"])
+    assert not folder_problems(
+        [*(f"serve/m{i}.py" for i in range(MAX_MODULES)), "serve/__init__.py"]
+    )
 
 
-@every([*MODULES, *SCRIPTS])
-def test_no_assert_and_no_print(path: Path) -> None:
-    for node in ast.walk(tree(path)):
-        where = f"line {getattr(node, 'lineno', 0)}"
-        assert not isinstance(node, ast.Assert), f"{where}: assert"
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id != "print", f"{where}: print"
-        assert not (isinstance(node, ast.ExceptHandler) and node.type is None), f"{where}: except:"
+def test_the_packages_are_listed_in_the_project_file() -> None:
+    project = tomli.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    there = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    assert there <= set(PACKAGES)
+    listed = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert set(listed) == there
+    assert {*project["tool"]["mypy"]["packages"]} == {*there, "checkpoints.demo"}
+    assert set(project["tool"]["ruff"]["lint"]["isort"]["known-first-party"]) == there
+
+
+def test_pages_name_files_that_are_there() -> None:
+    """A link inside the project that leads nowhere."""
+    dead = []
+    pages = [p for p in ROOT.rglob("*.md") if not set(p.parts) & {".venv", ".venv-inf1", ".tools"}]
+    for page in pages:
+        for link in re.findall(r"\]\((?!\w+:)([^)#\s]+)", page.read_text(encoding="utf-8")):
+            if not (page.parent / link).exists():
+                dead.append(f"{page.relative_to(ROOT)}: {link}")
+    assert dead == []

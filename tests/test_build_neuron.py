@@ -23,9 +23,10 @@ from compile.preflight import check
 from compile.preflight.costs import Costs
 from compile.targets.table import NEURON_PASSES, TARGETS, builder, default_precision
 from compile.untrained import untrained_checkpoint
-from depth.artifact.manifest import MANIFEST, Artifact, Program, read_artifact
-from depth.artifact.verification import read_verification, state
-from depth_anything_v2.config import Model
+from depth.artifact.manifest import MANIFEST, Artifact, Program, ProgramKey, read_artifact
+from depth.artifact.steps import Do, Normalise
+from depth.artifact.verification import answers_of, read_verification, state
+from depth.family import Model
 from serve.cli import main as serve
 from serve.errors import Refused
 from serve.library import Library
@@ -84,11 +85,11 @@ def test_sizes_and_batches_in_one_artifact_that_is_not_measured_yet(
     m = artifact.manifest
     assert names(m.programs) == ["28x42-b1", "28x42-b2", "42x28-b1", "42x28-b2"]
     assert len(device.calls()) == 4
-    assert {program.parity for program in m.programs} == {None}
-    assert m.parity_limit.passed is None
+    assert [program.measured for program in m.programs] == [None] * 4
+    assert m.gate.passed is None
     assert state(artifact) == "built"
-    assert m.preprocess.folded == ("normalisation",)
-    assert m.compiler_flags[: len(flags())] == flags()
+    assert not any(isinstance(step, Do) and isinstance(step.step, Normalise) for step in m.steps)
+    assert m.flags[: len(flags())] == flags()
     assert set(m.versions) >= SDK
     check_the_folder(artifact)
 
@@ -110,7 +111,7 @@ def test_encoder_and_decoder_of_each_size_and_batch(made: Made) -> None:
         "42x28-b2-encoder",
         "42x28-b2-decoder",
     ]
-    assert names(m.stages(TALL, 2)) == ["42x28-b2-encoder", "42x28-b2-decoder"]
+    assert names(m.stages(ProgramKey(*TALL, 2))) == ["42x28-b2-encoder", "42x28-b2-decoder"]
     check_the_folder(artifact)
 
 
@@ -161,7 +162,7 @@ def test_a_build_with_fewer_optimisations_says_so(made: Made, device: Standin) -
     assert "- compiled: fewer optimisations (" in text
     assert "because the compiler died: as asked (crash)" in text
     assert "- failed before: as asked: the compiler ended with code" in text
-    (told,) = (flag for flag in artifact.manifest.compiler_flags if flag.startswith("28x42"))
+    (told,) = (flag for flag in artifact.manifest.flags if flag.startswith("28x42"))
     assert told.startswith("28x42-b1: fewer optimisations (")
 
 
@@ -217,9 +218,12 @@ def test_parity_on_the_device_makes_it_verified(built: Artifact, device: Standin
     assert state(built) == "verified"
     found = read_verification(built)
     assert found is not None
-    assert (found.identity, found.parity_limit.passed) == (built.identity, True)
+    assert (found.identity, found.gate.passed) == (built.identity, True)
     assert found.programs[0].name == "28x42-b1"
-    assert 0 < found.programs[0].parity.max_rel < 0.1
+    assert 0 < float(found.programs[0].measured["depth"]["max_rel"] or 0) < 0.1
+    answers = answers_of(built, "28x42-b1")
+    assert len(answers["depth"].values) == 64
+    assert len(set(answers["depth"].values)) > 8
     assert set(found.versions) >= SDK
     assert read_artifact(built.folder).identity == built.identity
     text = (built.folder / "report.md").read_text()
@@ -235,14 +239,16 @@ def test_encoder_and_decoder_are_measured_together(device: Standin, tmp_path: Pa
     found = read_verification(artifact)
     assert found is not None
     assert [one.name for one in found.programs] == ["28x42-b1-encoder", "28x42-b1-decoder"]
-    assert found.programs[0].parity == found.programs[1].parity
+    assert found.programs[0].measured == found.programs[1].measured
+    encoder, decoder = (program.answers for program in found.programs)
+    assert (set(encoder), set(decoder)) == ({"features"}, {"depth"})
 
 
 def test_wrong_numbers_on_the_device_make_it_failed(built: Artifact, device: Standin) -> None:
     device.plug_in("wrong")
     ended = on_device(built)
     assert ended.code == 1
-    assert "28x42-b1: the program is too far from the eager network: max_rel" in ended.err
+    assert "28x42-b1: the program is too far from the eager network: depth max_rel" in ended.err
     assert state(built) == "failed"
     assert "## Measured on the device\n\nFAILED, " in (built.folder / "report.md").read_text()
     with pytest.raises(Refused, match="failed its parity gate"):

@@ -51,6 +51,7 @@ class Shifted:
 @pytest.fixture
 def shifted(monkeypatch: pytest.MonkeyPatch) -> Shifted:
     stub = Shifted(1.0)
+    monkeypatch.setattr("compile.build.package.source_sha256", lambda *_: "0" * 64)
     limits = {"fp32": Limit(1e-3, 1e-3, 1e-3, 1e-3)}
     monkeypatch.setitem(TARGETS, "shifted", Target("shifted", "shifted_target", limits, "a test"))
     monkeypatch.setitem(sys.modules, "shifted_target", stub)  # type: ignore[misc]

@@ -13,7 +13,8 @@ from compile.parity.probes import photographs
 from depth.errors import ImageError, InputError
 from depth.files import sha256_bytes, sha256_file
 from depth.images.read import read_image
-from depth.preprocess import prepare
+from depth.preprocess import Preparation
+from tests.networks import DEMO
 from tests.quantiser_standin import pictures
 
 SIZE = (28, 42)
@@ -109,7 +110,8 @@ def test_the_digest_tells_the_images_and_not_their_names(tmp_path: Path) -> None
 
 def test_inputs_are_what_serving_would_feed_and_a_plain_picture(tmp_path: Path) -> None:
     _, calibration = choose(pictures(tmp_path, numbered(2)), 0)
-    first, second, plain = calibration.inputs(SIZE)
+    first, second, plain = calibration.inputs(DEMO, SIZE)
+    prepare = Preparation(DEMO.before, DEMO.size)
     pixels = [read_image(image.path).pixels for image in calibration.images]
     assert np.array_equal(first, prepare(pixels[0], SIZE))
     assert np.array_equal(second, prepare(pixels[1], SIZE))
@@ -122,10 +124,10 @@ def test_an_image_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
     _, calibration = choose(pictures(tmp_path, numbered(2)), 0)
     pictures(tmp_path, numbered(1), seed=3)
     with pytest.raises(InputError, match="000.png: changed while it was calibrated on; run again"):
-        list(calibration.inputs(SIZE))
+        list(calibration.inputs(DEMO, SIZE))
     (tmp_path / "000.png").unlink()
     with pytest.raises(ImageError, match="000.png: cannot be read"):
-        list(calibration.inputs(SIZE))
+        list(calibration.inputs(DEMO, SIZE))
 
 
 def test_batches_are_filled_up_with_the_first_images() -> None:

@@ -15,7 +15,7 @@ from compile.errors import BuildError
 from compile.on_demand import Cache
 from compile.untrained import untrained_checkpoint
 from compile.weights import BUNDLED, Weights
-from depth.artifact.manifest import Artifact, CheckpointFacts, ParityLimit, read_artifact
+from depth.artifact.manifest import Artifact, CheckpointFacts, Gate, read_artifact
 from depth.files import sha256_file
 from depth.weights.checkpoint import read_checkpoint
 from tests.networks import DEMO, SIZE, build_demo, rewrite
@@ -76,7 +76,7 @@ def test_what_other_code_made_is_ignored(copied: Artifact) -> None:
 
 
 def test_what_failed_its_parity_is_ignored(copied: Artifact) -> None:
-    rewrite(copied, parity_limit=ParityLimit(1e-9, 1e-9, passed=False))
+    rewrite(copied, gate=Gate({"depth": {"max_rel": 1e-9, "mean_rel": 1e-9}}, passed=False))
     assert found(cache_of(copied)) == []
 
 

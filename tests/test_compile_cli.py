@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from compile.cli import main
-from depth.artifact.manifest import Artifact, ParityLimit, read_artifact
+from depth.artifact.manifest import Artifact, Gate, read_artifact
 from depth.files import sha256_bytes
 from tests.fresh_python import run_python
 from tests.networks import ROOT, build_demo, rewrite
@@ -183,7 +183,7 @@ def test_inspect_says_what_it_is(command: Command, built: Artifact) -> None:
 
 
 def test_inspect_says_that_parity_failed(command: Command, copied: Artifact) -> None:
-    rewrite(copied, parity_limit=ParityLimit(1e-9, 1e-9, passed=False))
+    rewrite(copied, gate=Gate({"depth": {"max_rel": 1e-9, "mean_rel": 1e-9}}, passed=False))
     assert "FAILED (limits: max_rel 1e-09, " in command("inspect", copied.folder).out
 
 

@@ -15,7 +15,6 @@ from depth.errors import CheckpointError
 from depth.weights.checkpoint import read_checkpoint
 from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.layouts import load_weights
-from depth_anything_v2.network import DepthAnything
 
 MOST_BYTES = 12_000_000
 

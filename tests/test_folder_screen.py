@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,7 @@ class Stream(io.StringIO):
 def work(on_entry: OnEntry, _stop: Stop) -> Report:
     report = Report(2)
     entries = [
-        Entry("a[b].jpg", DONE, outputs=("out/a[b].png",)),
+        Entry("a[b].jpg", DONE, outputs={"a[b].png": 7, "a[b].json": 9}),
         Entry("c.jpg", FAILED, reason="torn"),
     ]
     for entry in entries:
@@ -42,7 +43,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, out: bool, err: bool) -> tuple[str,
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stdout", streams[0])
     monkeypatch.setattr(sys, "stderr", streams[1])
-    shown(work)
+    shown(Path("out"), work)
     return streams[0].getvalue(), streams[1].getvalue()
 
 
@@ -72,5 +73,5 @@ def test_with_stderr_closed_results_are_printed(monkeypatch: pytest.MonkeyPatch)
     out = Stream(terminal=False)
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", None)
-    shown(work)
+    shown(Path("out"), work)
     assert out.getvalue() == "out/a[b].png\n"

@@ -53,7 +53,9 @@ class Place:
     def is_right(self, name: str) -> bool:
         """Whether the depth file of an image is what a core that does not fail gives it."""
         prepared = _UNUSED.prepare(read_image(self.folder / "in" / name))
-        expected = _UNUSED.finish(Raw(depth_of(prepared), prepared, 0.0, 0.0)).values
+        expected = _UNUSED.finish(
+            Raw({"depth": depth_of(prepared)}, prepared, 0.0, 0.0)
+        ).depth.values
         found = np.load((self.folder / "out" / name).with_suffix(".npy"))
         return np.array_equal(found, expected)
 

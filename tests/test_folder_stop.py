@@ -11,13 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from depth.images.file import ImageFile
+from depth.images.header import ImageHeader
+from depth.sizes import Size
+from serve.engine import Raw
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
 from serve.folder.pace import Pace
 from serve.folder.request import FolderJob
 from serve.jobs.batch import Batch, Task
 from serve.jobs.stop import Stop, Stopped, stop_on_signals
-from serve.library import Library, Size
+from serve.library import Library
 from tests.folder_jobs import make_engine, write_images
 from tests.folder_kills import Toll, complete, look, outputs
 
@@ -119,13 +123,26 @@ class Building(Library):
         self.went_on = True
 
 
+class AskedFor:
+    """Outputs of which none is there."""
+
+    def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
+        return "asked for"
+
+    def write(self, _task: Task, _raw: Raw) -> dict[str, int]:
+        return {}
+
+    def settings(self, _header: ImageHeader, _size: Size) -> None:
+        return None
+
+
 def test_a_stop_cuts_off_the_making_of_programs(tmp_path: Path) -> None:
     write_images(tmp_path, 1)
     engine, stop = make_engine(), Stop()
     engine.library = Building(stop)
-    engine.size_for = lambda *_: Size((28, 42))  # type: ignore[method-assign]
-    batch = Batch(engine, [Task(tmp_path / "0/0000.png", "a", tmp_path / "a")], print, stop)
-    batch.work(batch.plan(lambda *_: "asked for"), lambda *_: [])
+    engine.size_for = lambda *_: (28, 42)  # type: ignore[method-assign]
+    batch = Batch(engine, [Task(tmp_path / "0/0000.png", "a", tmp_path / "a")], AskedFor(), stop)
+    assert list(batch.run()) == []
     assert not engine.library.went_on
     assert (batch.report.left, batch.report.stopped, batch.report.exit_code) == (1, "SIGTERM", 3)
 

@@ -53,8 +53,8 @@ def test_the_manifest_tells_what_made_it(tmp_path: Path, calls: list[Call], imag
     artifact = built(tmp_path / "out", images)
     m = artifact.manifest
     calibration = choose(images, 2)[1]
-    assert (m.precision, m.parity_limit.passed) == ("int8", True)
-    assert m.compiler_flags == (
+    assert (m.precision, m.gate.passed) == ("int8", True)
+    assert m.flags == (
         "INFERENCE_PRECISION_HINT=f32",
         "standin=1",
         "float_layers=decoder,encoder.patch_embed",
@@ -64,7 +64,9 @@ def test_the_manifest_tells_what_made_it(tmp_path: Path, calls: list[Call], imag
     assert {"numpy", "openvino"} <= set(m.versions)
     (call,) = calls
     assert call.float_layers == FLOAT_LAYERS
-    assert [one.shape for one in call.inputs] == [(1, 3, *SMALL)] * 4  # a plain one beside them
+    assert [one["images"].shape for one in call.inputs] == [
+        (1, 3, *SMALL)
+    ] * 4  # a plain one beside them
 
 
 @pytest.mark.usefixtures("calls")
@@ -97,21 +99,21 @@ def test_batches_and_stages_are_calibrated_on_what_they_get(
 ) -> None:
     built(tmp_path / "out", images, batches=[3], split=True)
     encoder, decoder = calls
-    assert [one.shape for one in encoder.inputs] == [(3, 3, *SMALL)] * 2
-    assert [one.shape for one in decoder.inputs] == [(3, 2 * 3, 4 * TINY.embed_dim)] * 2
+    assert [one["images"].shape for one in encoder.inputs] == [(3, 3, *SMALL)] * 2
+    assert [one["features"].shape for one in decoder.inputs] == [(3, 2 * 3, 4 * TINY.embed_dim)] * 2
 
 
 def test_programs_that_normalise_themselves_are_calibrated_on_levels(
     tmp_path: Path, calls: list[Call], images: Path
 ) -> None:
     built(tmp_path / "out", images, forms=["normalisation"])
-    assert 100 < calls[0].inputs[0].max() < 300
+    assert 100 < calls[0].inputs[0]["images"].max() < 300
 
 
 def test_over_the_limit_nothing_is_written_and_it_says_what_to_try(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: Path
 ) -> None:
-    install(monkeypatch, limit=Limit(1e-12, 1e-12))
+    install(monkeypatch, limit=Limit(1e-12, 1e-12, 1e-12, 1e-12))
     text = "28x42-b1: .*max_rel.*Nothing is written. Try more photographs .*--float-layers.*bf16"
     with pytest.raises(ParityError, match=text):
         built(tmp_path / "out", images)
@@ -167,7 +169,7 @@ def test_the_command_line(tmp_path: Path, calls: list[Call], images: Path) -> No
     assert ended.code == 0
     assert "28x42-b1: build for openvino, calibrated on 2 images, 1 more could not" in ended.err
     assert calls[0].float_layers == ("decoder", "encoder.blocks.0")
-    flags = read_artifact(Path(ended.out.strip())).manifest.compiler_flags
+    flags = read_artifact(Path(ended.out.strip())).manifest.flags
     assert "float_layers=decoder,encoder.blocks.0" in flags
 
 

@@ -60,7 +60,7 @@ def no_build_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_job_ends_with_a_verified_artifact_in_the_store_and_a_report() -> None:
     artifact = only_artifact()
     assert artifact.manifest.checkpoint.sha256 == sha256_file(Path("weights.safetensors"))
-    assert artifact.manifest.parity_limit.passed
+    assert artifact.manifest.gate.passed
     assert [program.name for program in artifact.manifest.programs] == ["28x42-b1"]
     assert stored() == [artifact.identity]
     assert list(states()) == STEPS

@@ -107,7 +107,7 @@ def test_a_mode_that_is_forecast_over_the_limit_is_not_built(
     standin: Standin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = TARGETS["inf1"]
-    limits = dict.fromkeys(target.limits, Limit(1e-9, 1e-9))
+    limits = dict.fromkeys(target.limits, Limit(1e-9, 1e-9, 1e-9, 1e-9))
     monkeypatch.setitem(TARGETS, "inf1", replace(target, limits=limits))
     ended = command(*JOB, *QUICK)
     assert ended.code == 1

@@ -16,7 +16,7 @@ from huggingface_hub.utils import reset_sessions
 from compile.build.package import is_whole
 from depth.artifact.manifest import Artifact
 from depth.files import sha256_bytes
-from depth.weights.registry import PUBLISHED
+from depth.weights.registry import published_files
 from depth_anything_v2.config import MODELS, Model
 from tests import hub_mirror, s3_server
 from tests.jobs import (
@@ -154,7 +154,7 @@ def hub_fixture(
     monkeypatch.setattr(hub_mirror, "FILE", file)
     model = Model("tiny", TINY)
     monkeypatch.setitem(MODELS, "tiny", model)
-    monkeypatch.setitem(PUBLISHED, "tiny", file)
+    monkeypatch.setitem(published_files(), "tiny", file)
     server = hub_mirror.Hub()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -168,7 +168,7 @@ def hub_fixture(
             "from depth_anything_v2.config import *\n"
             "from depth.weights.registry import *\n"
             f"MODELS['tiny'] = {model}\n"
-            f"PUBLISHED['tiny'] = {file}\n"
+            f"published_files()['tiny'] = {file}\n"
         ),
     )
     reset_sessions()

@@ -8,42 +8,43 @@ from pathlib import Path
 
 import pytest
 
+from depth.maps.result import Focal
 from serve.errors import JobError
-from serve.folder.manifest import FORMAT, MANIFEST, Record, Settings, manifest_in
+from serve.folder.manifest import MANIFEST, manifest_in
+from serve.jobs.entry import Entry, Settings
+from tests.depth_samples import MADE_BY
 
-SETTINGS = Settings(("png",), False, "", None)
+SETTINGS = Settings(("png",), False, "", MADE_BY, Focal(525.5, "exif"))
 
 
-def record(image: str, reason: str = "") -> Record:
+def entry(image: str, reason: str = "") -> Entry:
     status = "failed" if reason else "done"
-    return Record(
-        FORMAT, image, status, "ab", SETTINGS, {"a.png": 3}, reason, (), {"read": 1.5}, ""
-    )
+    return Entry(image, status, "ab", SETTINGS, {"a.png": 3}, reason, (), {"read": 1.5})
 
 
 def test_the_last_line_of_an_image_counts(tmp_path: Path) -> None:
     with manifest_in(tmp_path / "deep/out", writable=True) as manifest:
-        for one in (record("a", "no luck"), record("b"), record("a")):
+        for one in (entry("a", "no luck"), entry("b"), entry("a")):
             manifest.append(one)
-        assert manifest.find("a") == record("a")
+        assert manifest.find("a") == entry("a")
     with manifest_in(tmp_path / "deep/out", writable=False) as manifest:
-        assert manifest.find("a") == record("a")
-        assert manifest.find("b") == record("b")
+        assert manifest.find("a") == entry("a")
+        assert manifest.find("b") == entry("b")
         assert manifest.find("c") is None
 
 
 def test_names_in_any_bytes_survive(tmp_path: Path) -> None:
     name = os.fsdecode(b"gr\xf6\xdfe \n\xe6\xb7\xb1.jpg")
     with manifest_in(tmp_path, writable=True) as manifest:
-        manifest.append(record(name))
+        manifest.append(entry(name))
     with manifest_in(tmp_path, writable=True) as manifest:
-        assert manifest.find(name) == record(name)
+        assert manifest.find(name) == entry(name)
 
 
 def test_a_torn_last_line_is_cut_wherever_it_is_torn(tmp_path: Path) -> None:
     with manifest_in(tmp_path, writable=True) as manifest:
-        manifest.append(record("a"))
-        manifest.append(record("b"))
+        manifest.append(entry("a"))
+        manifest.append(entry("b"))
     path = tmp_path / MANIFEST
     whole = path.read_bytes()
     first = len(whole) // 2
@@ -53,33 +54,33 @@ def test_a_torn_last_line_is_cut_wherever_it_is_torn(tmp_path: Path) -> None:
             assert manifest.find("b") is None
         assert path.read_bytes() == whole[:end], "a reader changes nothing"
         with manifest_in(tmp_path, writable=True) as manifest:
-            assert manifest.find("a") == record("a")
-            manifest.append(record("b"))
+            assert manifest.find("a") == entry("a")
+            manifest.append(entry("b"))
         assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize(
     "line",
-    ["nonsense", "[1]", "{}", '{"format": 2, "image": "a"}', '{"format": 1, "image": 1}', "\0\0"],
+    ["nonsense", "[1]", "{}", '{"format": 1, "image": "a"}', '{"format": 2, "image": 1}', "\0\0"],
 )
 def test_other_lines_are_ignored_and_left_there(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, line: str
 ) -> None:
     with manifest_in(tmp_path, writable=True) as manifest:
-        manifest.append(record("a"))
+        manifest.append(entry("a"))
     path = tmp_path / MANIFEST
     before = path.read_bytes() + line.encode() + b"\n"
     path.write_bytes(before)
     with caplog.at_level(logging.WARNING), manifest_in(tmp_path, writable=True) as manifest:
-        assert manifest.find("a") == record("a")
-        manifest.append(record("b"))
-        assert manifest.find("b") == record("b")
+        assert manifest.find("a") == entry("a")
+        manifest.append(entry("b"))
+        assert manifest.find("b") == entry("b")
     assert path.read_bytes().startswith(before)
     assert "1 lines of another kind" in caplog.text
 
 
 def test_a_line_that_lacks_something_counts_as_none(tmp_path: Path) -> None:
-    (tmp_path / MANIFEST).write_text('{"format": 1, "image": "a", "status": "done"}\n')
+    (tmp_path / MANIFEST).write_text('{"format": 2, "image": "a", "status": "done"}\n')
     with manifest_in(tmp_path, writable=False) as manifest:
         assert manifest.find("a") is None
 
@@ -91,7 +92,7 @@ def test_one_job_at_a_time(tmp_path: Path) -> None:
         with manifest_in(tmp_path, writable=False) as reader:
             assert reader.find("a") is None
     with manifest_in(tmp_path, writable=True) as manifest:
-        manifest.append(record("a"))
+        manifest.append(entry("a"))
 
 
 def test_a_manifest_that_cannot_be_kept_stops_the_job(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_a_manifest_that_cannot_be_kept_stops_the_job(tmp_path: Path) -> None:
         pass
     with manifest_in(tmp_path, writable=False) as manifest:
         with pytest.raises(JobError, match=MANIFEST):
-            manifest.append(record("a"))
+            manifest.append(entry("a"))
         manifest.cut()
     assert not (tmp_path / MANIFEST).exists()
 
@@ -109,7 +110,7 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with manifest_in(tmp_path, writable=True) as manifest:
         monkeypatch.setattr(os, "pwrite", lambda *_: 5)
         with pytest.raises(JobError, match="half a line"):
-            manifest.append(record("a"))
+            manifest.append(entry("a"))
 
 
 def test_without_locks_the_job_goes_on_and_says_so(
@@ -120,6 +121,6 @@ def test_without_locks_the_job_goes_on_and_says_so(
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with caplog.at_level(logging.WARNING), manifest_in(tmp_path, writable=True) as manifest:
-        manifest.append(record("a"))
-        assert manifest.find("a") == record("a")
+        manifest.append(entry("a"))
+        assert manifest.find("a") == entry("a")
     assert "has no locks (No locks available)" in caplog.text

@@ -20,7 +20,7 @@ from depth.family import IMAGENET, model_named
 from depth.network.base import Network
 from depth_anything_v2.config import CONFIGS, ModelConfig
 from depth_anything_v2.network import DepthAnything
-from tests.models import SIZE, TINY, TINY_GIANT, network, untrained
+from tests.models import SIZE, TINY, TINY_GIANT, network
 
 ALONE, TOGETHER = 1e-5, 5e-5  # largest error as a share of the largest depth
 EVERY_FORM = [
@@ -162,7 +162,7 @@ def test_a_lowered_network_is_ready_to_trace() -> None:
 def test_the_stages_one_after_the_other_are_the_whole() -> None:
     plain = network(TINY)
     for whole in (plain, lower(plain, NEURON_PASSES)):
-        encoder, decoder = split(whole)
+        (_, encoder), (_, decoder) = split(whole)
         image = pixels(SIZE, batch=2)
         tokens = encoder(image)
         assert tokens.shape == (2, 4 * 5, 4 * TINY.embed_dim)

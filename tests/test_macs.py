@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from compile.lowering.passes import lower
 from compile.macs import count_macs
-from compile.shapes_only import without_values
+from compile.shapes_only import build_without_values, without_values
 from compile.targets.table import NEURON_PASSES
+from depth.family import model_named
 from depth_anything_v2.config import CONFIGS
-from depth_anything_v2.network import DepthAnything
 from tests.models import SIZE, TINY, network, untrained
 
 
@@ -92,5 +92,11 @@ def test_a_copy_without_values_holds_no_memory_and_leaves_the_module_alone() -> 
     shapes = without_values(plain)
     assert {tensor.device.type for tensor in shapes.state_dict().values()} == {"meta"}
     assert {tensor.device.type for tensor in plain.state_dict().values()} == {"cpu"}
-    assert isinstance(OpenNetwork(shapes).size, tuple)
-    assert isinstance(shapes.encoder.cls_token, nn.Parameter)
+    assert isinstance(shapes.encoder.position.cls_token, nn.Parameter)
+
+
+def test_a_network_is_built_without_values_for_any_model() -> None:
+    built = build_without_values(model_named("vits"))
+    assert {tensor.device.type for tensor in built.state_dict().values()} == {"meta"}
+    assert built.state_dict().keys() == untrained(CONFIGS["vits"]).state_dict().keys()
+    assert untrained(TINY).encoder.norm.weight.device.type == "cpu"  # nothing is left behind

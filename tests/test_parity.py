@@ -151,13 +151,13 @@ def running(made: Network, change: Callable[[FloatArray], FloatArray] = lambda d
     return run
 
 
-def tests_for(made: Network) -> list[Probe]:
+def images_for(made: Network) -> list[Probe]:
     return probes(made.model, SIZE)
 
 
 def test_the_network_itself_passes() -> None:
     made = network(TINY)
-    results = measure(made, running(made), tests_for(made), batch=1)
+    results = measure(made, running(made), images_for(made), batch=1)
     assert [result.probe for result in results] == ["constant", "noise", "thin lines", "scene"]
     assert failure(worst(results), Limit(0.0, 0.0, 0.0, 0.0).of([DEPTH])) is None
 
@@ -171,14 +171,14 @@ def test_batches_are_always_full_and_every_image_is_measured(batch: int) -> None
         seen.append(len(arrays["images"]))
         return running(made)(arrays)
 
-    results = measure(made, run, tests_for(made), batch)
+    results = measure(made, run, images_for(made), batch)
     assert set(seen) == {batch}
     assert {result.probe for result in results} == {"constant", "noise", "thin lines", "scene"}
 
 
 def test_a_program_that_answers_for_another_image_of_the_batch_fails() -> None:
     made = network(TINY)
-    results = measure(made, running(made, lambda d: d[::-1]), tests_for(made), 2)
+    results = measure(made, running(made, lambda d: d[::-1]), images_for(made), 2)
     assert failure(worst(results), Limit(0.01, 0.01, 0.01, 0.01).of([DEPTH]))
 
 
@@ -194,7 +194,7 @@ def test_a_program_that_answers_for_another_image_of_the_batch_fails() -> None:
 def test_a_wrong_shape_and_nan_are_refused(tamper: Any, text: str) -> None:
     made = network(TINY)
     with pytest.raises(ParityError, match=text):
-        measure(made, running(made, tamper), tests_for(made), 1)
+        measure(made, running(made, tamper), images_for(made), 1)
 
 
 class Flat(Network):
@@ -208,12 +208,13 @@ class NotFinite(Network):
 
 
 def test_a_network_without_sense_is_refused() -> None:
+    model = network(TINY).model
+    flat, broken = Flat(model), NotFinite(model)
+    results = measure(flat, running(flat), images_for(flat), 1)
     with pytest.raises(ParityError, match="proves nothing; check the weights"):
-        made: Network = Flat(network(TINY).model)
-        worst(measure(made, running(made), tests_for(made), 1))
+        worst(results)
     with pytest.raises(ParityError, match="the reference gives depth that is not finite"):
-        made = NotFinite(network(TINY).model)
-        measure(made, running(made), tests_for(made), 1)
+        measure(broken, running(broken), images_for(broken), 1)
 
 
 def test_one_wrong_pixel_on_one_image_fails() -> None:
@@ -225,7 +226,7 @@ def test_one_wrong_pixel_on_one_image_fails() -> None:
             found["depth"][0, 3, 5] *= 1.02
         return found
 
-    measured = worst(measure(made, run, tests_for(made), 1))
+    measured = worst(measure(made, run, images_for(made), 1))
     assert failure(measured, LIMIT) == (
         "the program is too far from the eager network: "
         f"depth max_rel {measured['depth']['max_rel']} (limit 0.001)"

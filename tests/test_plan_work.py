@@ -12,7 +12,6 @@ from compile.plan.plan import ATTENTION_BLOCKS
 from compile.plan.work import decoder_work, encoder_work
 from compile.targets.table import NEURON_PASSES
 from depth_anything_v2.config import CONFIGS, ModelConfig
-from depth_anything_v2.network import DepthAnything
 from tests.models import TINY, TINY_GIANT, untrained
 
 # Odd grids too: the coarsest stage rounds up.

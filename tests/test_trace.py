@@ -21,7 +21,6 @@ SIZES = [(518, 518), (518, 686), (686, 518)]
 OPERATORS = {
     "aten::_convolution",
     "aten::add",
-    "aten::chunk",
     "aten::constant_pad_nd",
     "aten::flatten",
     "aten::gelu",
@@ -41,7 +40,6 @@ STRUCTURE = {
     "prim::Constant",
     "prim::GetAttr",
     "prim::ListConstruct",
-    "prim::ListUnpack",
     "prim::TupleConstruct",
     "prim::TupleUnpack",
 }

@@ -14,7 +14,6 @@ from torch import Tensor
 from depth.errors import CheckpointError
 from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.layouts import load_weights, to_ours
-from depth_anything_v2.network import DepthAnything
 from tests.models import TINY, TINY_GIANT, untrained
 
 # Imported where it is used: it takes seconds, in every worker of a test run.

@@ -12,7 +12,6 @@ from torch import Tensor
 from depth.errors import CheckpointError
 from depth_anything_v2.config import CONFIGS, ModelConfig
 from depth_anything_v2.layouts import load_weights, to_ours
-from depth_anything_v2.network import DepthAnything
 from tests.models import TINY, TINY_GIANT, to_upstream, untrained, weights
 
 UNUSED = {
@@ -60,10 +59,10 @@ def test_half_precision_is_widened() -> None:
 
 def problem(state: dict[str, Tensor], name: str = "vits") -> str:
     network = untrained(CONFIGS[name])
-    before = network.decoder.head1.weight.clone()
+    before = network.decoder.reduce.weight.clone()
     with pytest.raises(CheckpointError) as caught:
         load_weights(network, state, "my.pth")
-    assert torch.equal(network.decoder.head1.weight, before)  # all keys or none
+    assert torch.equal(network.decoder.reduce.weight, before)  # all keys or none
     return str(caught.value)
 
 
@@ -122,9 +121,9 @@ def test_another_size_is_recognised(vits: dict[str, Tensor]) -> None:
 
 
 def test_another_position_embedding_is_named_without_a_guess(vits: dict[str, Tensor]) -> None:
-    text = problem({**vits, "encoder.pos_embed": torch.zeros(1, 257, 384)})
+    text = problem({**vits, "encoder.position.pos_embed": torch.zeros(1, 257, 384)})
     assert "looks like" not in text
-    assert "encoder.pos_embed is (1, 257, 384), expected (1, 1370, 384)" in text
+    assert "encoder.position.pos_embed is (1, 257, 384), expected (1, 1370, 384)" in text
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from depth.store.names import ALIASES, program_files
 from depth.store.objects import open_store
 from depth.store.push import push
 from depth.weights.download import fetch
-from depth.weights.registry import PUBLISHED
+from depth.weights.registry import published_files
 
 CHECKPOINTS = Path("checkpoints")
 Say = Callable[[str], None]  # called with what begins now, in words
@@ -56,10 +56,10 @@ def fetch_weights(spec: JobSpec, say: Say) -> Done:
     model = model_named(spec.model)
     path = Path(spec.checkpoint) if spec.checkpoint else find(model, CHECKPOINTS)
     if path is None:
-        if spec.model not in PUBLISHED:
+        if spec.model not in published_files():
             raise CheckpointError(f"no checkpoint of {spec.model} is published; name a file")
         say(f"download the weights of {spec.model}")
-        path = fetch(PUBLISHED[spec.model], CHECKPOINTS, spec.accept_licence)
+        path = fetch(published_files()[spec.model], CHECKPOINTS, spec.accept_licence)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     return Done(str(path), f"`{path.name}`, sha256 `{sha256_file(path)}`")

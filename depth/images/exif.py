@@ -16,7 +16,7 @@ _PIXELS_X, _PLANE_X, _PLANE_UNIT = 0xA002, 0xA20E, 0xA210
 _UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # inch, cm, mm, um
 _INCH = 2  # the unit if none is given
 _DIAGONAL_35MM = math.hypot(36.0, 24.0)
-_SHORT, _LONG, _RATIONAL = 3, 4, 5
+_SHORT, _LONG, _RATIONAL, _DIRECTORY = 3, 4, 5, 13
 _MAX_FIELDS = 4096
 
 Fields = dict[int, float]
@@ -67,7 +67,7 @@ def _directory(block: bytes, order: str, start: int) -> Fields:
             continue
         if kind == _SHORT:
             (found[tag],) = struct.unpack_from(order + "H", block, position + 8)
-        elif kind == _LONG:
+        elif kind in (_LONG, _DIRECTORY):
             (found[tag],) = struct.unpack_from(order + "I", block, position + 8)
         elif kind == _RATIONAL:
             (offset,) = struct.unpack_from(order + "I", block, position + 8)

@@ -32,7 +32,7 @@ _CLIENT_SETTINGS = {
 
 
 def fetch(file: PublishedFile, folder: Path, accept_licence: bool = False) -> Path:
-    """Make sure that folder/filename is the published file, and return that path.
+    """Make sure that folder/local_name is the published file, and return that path.
 
     Without network if it is there already, or in the hub's cache. HF_ENDPOINT, HF_TOKEN, HF_HOME
     and HF_HUB_OFFLINE are honoured. A file without a known sha256 is logged as unverified.
@@ -41,7 +41,7 @@ def fetch(file: PublishedFile, folder: Path, accept_licence: bool = False) -> Pa
     DownloadError if the file cannot be had, has wrong bytes (they are deleted), or if another file
     has its name (it is left alone).
     """
-    target = folder / file.filename
+    target = folder / file.local_name
     if not target.exists():
         _require_acceptance(file, accept_licence)
         with _only_one_fetch_into(folder):
@@ -60,7 +60,7 @@ def fetch(file: PublishedFile, folder: Path, accept_licence: bool = False) -> Pa
 def _require_acceptance(file: PublishedFile, accept_licence: bool) -> None:
     if file.needs_acceptance and not accept_licence:
         raise LicenceError(
-            f"{file.filename}: licence {file.licence}. Read {file.page_url}, and if you accept "
+            f"{file.local_name}: licence {file.licence}. Read {file.page_url}, and if you accept "
             "it, fetch again with --accept-licence (in Python: accept_licence=True). "
             "Nothing was downloaded"
         )
@@ -91,7 +91,7 @@ def _lock(handle: int, folder: Path) -> None:
 
 
 def _fetch_new(file: PublishedFile, target: Path) -> None:
-    staging = target.with_name(f".{file.filename}.partial")
+    staging = target.with_name(f".{file.local_name}.partial")
     staged = staging / file.filename
     try:
         with _client_settings():
@@ -115,8 +115,8 @@ def _fetch_new(file: PublishedFile, target: Path) -> None:
 
 def _cannot_fetch(file: PublishedFile, folder: Path, reason: str) -> DownloadError:
     return DownloadError(
-        f"{file.filename}: {reason}. By hand: download it from {file.page_url} and save it as "
-        f"{folder / file.filename}"
+        f"{file.local_name}: {reason}. By hand: download {file.filename} from {file.page_url} and "
+        f"save it as {folder / file.local_name}"
     )
 
 
@@ -171,13 +171,15 @@ def _copy_from_hub_cache(file: PublishedFile, staged: Path) -> bool:
     """Copy the file if the hub's shared cache has it with the right bytes; else return False."""
     from huggingface_hub import try_to_load_from_cache
 
-    cached = try_to_load_from_cache(file.repository, file.filename, revision=file.revision)
+    cached = try_to_load_from_cache(
+        file.repository, file.filename, revision=file.revision, repo_type=file.repository_type
+    )
     if file.sha256 is None or not isinstance(cached, str):
         return False
     if _mismatch(file, Path(cached)) is not None:
         logger.warning("%s has wrong bytes and is not used", cached)
         return False
-    staged.parent.mkdir(exist_ok=True)
+    staged.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(cached, staged)
     return True
 
@@ -191,6 +193,7 @@ def _download(file: PublishedFile, staging: Path) -> None:
     hf_hub_download(
         file.repository,
         file.filename,
+        repo_type=file.repository_type,
         revision=file.revision,
         endpoint=_endpoint(),
         local_dir=staging,
@@ -209,7 +212,13 @@ def _refusal(file: PublishedFile) -> Optional[str]:
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     endpoint = _endpoint()
-    url = hf_hub_url(file.repository, file.filename, revision=file.revision, endpoint=endpoint)
+    url = hf_hub_url(
+        file.repository,
+        file.filename,
+        repo_type=file.repository_type,
+        revision=file.revision,
+        endpoint=endpoint,
+    )
     try:
         answer = get_session().head(url, headers=build_hf_headers(), timeout=_PROBE_TIMEOUT_S)
     except OfflineModeIsEnabled:

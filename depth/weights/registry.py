@@ -1,34 +1,43 @@
 """The published checkpoints, as data: where each file is, which bytes it has, and its licence.
 
-A file whose sha256 is known is compared with it before it is used; None means "unverified".
-Standard library only.
+A file whose sha256 is known is compared with it before it is used; None means "unverified". The
+rows are the families' (`published.FILES`). Standard library only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import PurePosixPath
 from typing import Optional
 
 from depth.errors import InputError
+from depth.family import FAMILIES, models, module
 
 APACHE = "Apache-2.0"
 CC_BY_NC = "CC-BY-NC-4.0"  # not for commercial use
-# The cards of the metric base and large models say Apache-2.0, but they were fine-tuned from
-# weights under CC-BY-NC-4.0. The authors were asked which holds (upstream's issue 245): no answer.
-CONTESTED = "Apache-2.0 by its card, tuned from CC-BY-NC-4.0 weights"
+
+MODEL, SPACE = "model", "space"  # what a repository of the hub is
 
 
 @dataclass(frozen=True)
 class PublishedFile:
     """One checkpoint on the model hub."""
 
-    model: str  # a name in config.MODELS
+    model: str  # a name in depth.family.models(), or of a model that this version does not have
     repository: str  # "owner/name" on the hub
-    filename: str
-    revision: str  # commit of the repository
+    filename: str  # path inside the repository
+    revision: str  # commit of the repository, or a branch
     sha256: Optional[str]  # hex; None: nobody told us, so the bytes cannot be verified
     size_bytes: Optional[int]
     licence: str
+    repository_type: str = MODEL
+    saved_as: Optional[str] = None  # its name here, where another file's is the same on the hub
+
+    @property
+    def local_name(self) -> str:
+        """What the file is called in a folder of checkpoints."""
+        return self.saved_as or PurePosixPath(self.filename).name
 
     @property
     def needs_acceptance(self) -> bool:
@@ -38,113 +47,38 @@ class PublishedFile:
     @property
     def page_url(self) -> str:
         """The page where a person reads the card and downloads the file."""
-        return f"https://huggingface.co/{self.repository}"
+        kind = "spaces/" if self.repository_type == SPACE else ""
+        return f"https://huggingface.co/{kind}{self.repository}"
 
 
-# Where the numbers come from. "pointer": the Git LFS pointer (sha256 and bytes) that the owners'
-# upload commit shows on the hub; "page": the sha256 on the hub's page of the file. In addition, all
-# nine sha256 agree with mozo (tools/fetch/depth_anything_v2.py) and all nine rows, revisions and
-# bytes included, with Contour VFX (first_setup.py). Licences: the hub pages of the repositories.
-_FILES = (
-    PublishedFile(  # pointer, commit 65ae6e3
-        "vits",
-        "depth-anything/Depth-Anything-V2-Small",
-        "depth_anything_v2_vits.pth",
-        "03876f8651c73a60fe4c2c48294e09fcb6838fcf",
-        "715fade13be8f229f8a70cc02066f656f2423a59effd0579197bbf57860e1378",
-        99_218_434,
-        APACHE,
-    ),
-    PublishedFile(  # pointer, commit f11825d
-        "vitb",
-        "depth-anything/Depth-Anything-V2-Base",
-        "depth_anything_v2_vitb.pth",
-        "a4e71a6c2ce52fe50df0f212066b0d4a87be9b5e",
-        "0d2b7002e62d39d655571c371333340bd88f67ab95050c03591555aa05645328",
-        389_961_218,
-        CC_BY_NC,
-    ),
-    PublishedFile(  # pointer of the copy in simon123905/ShadowDiffusion, commit c3cf4f8
-        "vitl",
-        "depth-anything/Depth-Anything-V2-Large",
-        "depth_anything_v2_vitl.pth",
-        "cbbb86a30ce19b5684b7a05155dc7e6cbc7685b9",
-        "a7ea19fa0ed99244e67b624c72b8580b7e9553043245905be58796a608eb9345",
-        1_341_395_338,
-        CC_BY_NC,
-    ),
-    PublishedFile(  # Vision2Grasp and others: sha256, bytes and revision
-        "vits-metric-indoor",
-        "depth-anything/Depth-Anything-V2-Metric-Hypersim-Small",
-        "depth_anything_v2_metric_hypersim_vits.pth",
-        "3bc65d4e14a6786a61acec16453c50e12bf5f338",
-        "b782898d8a3e8be1f639de33837ed85e9b4b73e40f8f5e5cd99067588d722545",
-        99_222_290,
-        APACHE,
-    ),
-    PublishedFile(  # page, commit 4e6ee43
-        "vitb-metric-indoor",
-        "depth-anything/Depth-Anything-V2-Metric-Hypersim-Base",
-        "depth_anything_v2_metric_hypersim_vitb.pth",
-        "4ebcd7fd0858cbb953451619ca943ea39ec08e00",
-        "9dc9e274c5eff55c6daf27b660c0ced0eca4e8593a6da90cdcb04d2b4d3f3fa2",
-        389_965_138,
-        CONTESTED,
-    ),
-    PublishedFile(  # page, commit 2c34ee4
-        "vitl-metric-indoor",
-        "depth-anything/Depth-Anything-V2-Metric-Hypersim-Large",
-        "depth_anything_v2_metric_hypersim_vitl.pth",
-        "79720800638389a78b2defc92caa885104f69974",
-        "6f82ff2bc543ac02ddff4aa31fa363676a8305dd3ccf04e80e2af115a044cb6d",
-        1_341_401_882,
-        CONTESTED,
-    ),
-    PublishedFile(  # page, commit a496380
-        "vits-metric-outdoor",
-        "depth-anything/Depth-Anything-V2-Metric-VKITTI-Small",
-        "depth_anything_v2_metric_vkitti_vits.pth",
-        "c725b8589bdf6ab04072cab74c0467830db80d6d",
-        "9203e538d35255c90dda4b7fedb47ff33fe725497bcca3b1e53b3a65ee63f0cb",
-        99_221_808,
-        APACHE,
-    ),
-    PublishedFile(  # pointer, commit c3208e5
-        "vitb-metric-outdoor",
-        "depth-anything/Depth-Anything-V2-Metric-VKITTI-Base",
-        "depth_anything_v2_metric_vkitti_vitb.pth",
-        "e96fd0c8cedf1825a55b9c61309f754982948df0",
-        "4dad67a7cc10b462bca48e6b8569c762b8eb3c1adada170a3851a6d3ba37bb3e",
-        389_964_656,
-        CONTESTED,
-    ),
-    PublishedFile(  # pointer, commit d749ee0
-        "vitl-metric-outdoor",
-        "depth-anything/Depth-Anything-V2-Metric-VKITTI-Large",
-        "depth_anything_v2_metric_vkitti_vitl.pth",
-        "070e97e4b80e317ec1d03c19927304f4091a180b",
-        "239b1054a369e66da2576e9a118d6d7c12d90dc8ebe609579a9a09cd8e05fe38",
-        1_341_401_064,
-        CONTESTED,
-    ),
-)
+@cache
+def known_files() -> tuple[PublishedFile, ...]:
+    """Every file of every family, also of models that this version does not have."""
+    return tuple(file for family in FAMILIES for file in module(family, "published").FILES)
 
-PUBLISHED: dict[str, PublishedFile] = {file.model: file for file in _FILES}
 
-_UNPUBLISHED = {
-    "demo": "it is bundled, so there is nothing to fetch",
-    "vitg": "its authors announced it as coming soon and have not published it",
-}
+@cache
+def published_files() -> dict[str, PublishedFile]:
+    """The file of each model that this version has, by the model's name."""
+    names = models()
+    found: dict[str, PublishedFile] = {}
+    for file in known_files():
+        if file.model in names:
+            found.setdefault(file.model, file)
+    return found
 
 
 def published(model_name: str) -> PublishedFile:
-    """The file of a model in config.MODELS; raises InputError that lists what is published."""
-    file = PUBLISHED.get(model_name)
+    """The file of a model; raises InputError that lists what is published."""
+    file = published_files().get(model_name)
     if file is None:
-        reason = _UNPUBLISHED.get(model_name, "there is no such model")
+        reasons: dict[str, str] = {}
+        for family in FAMILIES:
+            reasons.update(module(family, "published").UNPUBLISHED)
         raise InputError(
-            f"no published checkpoint for {model_name!r}: {reason}; "
-            f"choose from {', '.join(PUBLISHED)}"
+            f"no published checkpoint for {model_name!r}: "
+            f"{reasons.get(model_name, 'there is no such model')}; "
+            f"choose from {', '.join(published_files())}"
         )
     return file
 
@@ -152,4 +86,4 @@ def published(model_name: str) -> PublishedFile:
 def by_sha256(digest: str) -> Optional[PublishedFile]:
     """The published file with these bytes (hex sha256, any case); None if it is not one of them."""
     wanted = digest.lower()
-    return next((file for file in _FILES if file.sha256 == wanted), None)
+    return next((file for file in known_files() if file.sha256 == wanted), None)

@@ -70,9 +70,7 @@ class _Pictures:
     def write(self, task: Task, raw: Raw) -> dict[str, int]:
         levels = upstream_levels(self._engine.finish(raw).depth.values)
         path = _picture_path(task.stem)
-        data = png.encode(_picture(self._job, raw.prepared.source.pixels, levels))
-        _write(path, data)
-        return {path.name: len(data)}
+        return {path.name: _write(path, _picture(self._job, raw.prepared.source.pixels, levels))}
 
     def settings(self, _header: ImageHeader, _size: Size) -> None:
         return None
@@ -135,12 +133,14 @@ def _picture(
     return np.hstack([pixels, gap, depth])
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, pixels: npt.NDArray[Any]) -> int:
+    """How many bytes the file has. Raises DepthFileError."""
     temporary = path.with_name(f".picture-{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
+        size_bytes = temporary.write_bytes(png.encode(pixels))
         temporary.replace(path)
+        return size_bytes
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +109,7 @@ class Batch:
         self._next: Optional[_Chunk] = None
         self._over = False
 
-    def run(self) -> Iterator[Entry]:
+    def run(self) -> Generator[Entry, None, None]:
         """Do it. Of a chunk, programs that are missing are made first, all at once.
 
         Raises what the library raises if those cannot be had; failures of images are entries.

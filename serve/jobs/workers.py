@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Callable, Generic, TypeVar
@@ -72,7 +72,7 @@ def _finished(under_way: dict[Future[Result], Key]) -> Iterator[Outcome[Key, Res
             yield Outcome(key, None, error)
 
 
-def ahead(items: Iterator[Key]) -> Iterator[Key]:
+def ahead(items: Iterator[Key]) -> Generator[Key, None, None]:
     """The same items, each made in a thread while the one before it is in use.
 
     What making an item raises comes when the item is asked for. Closing waits for the thread.

@@ -17,7 +17,7 @@ _FOLDER = typer.Option(Path("checkpoints"), help="Where the checkpoints are kept
 
 @app.callback()
 def main() -> None:
-    """The published Depth Anything V2 checkpoints: which there are, and how to get them.
+    """The published Depth Anything checkpoints: which there are, and how to get them.
 
     Start with the smallest one, whose licence allows every use:
     python main.py checkpoints fetch vits
@@ -38,7 +38,7 @@ def list_checkpoints(folder: Path = _FOLDER) -> None:
     vitg is missing because its authors have not published it.
     """
     header = ("MODEL", "SIZE".rjust(10), "CHECK", "HAVE", "ACCEPT", "FILE", "LICENCE")
-    rows = [header, *(_row(file, folder) for file in registry.PUBLISHED.values())]
+    rows = [header, *(_row(file, folder) for file in registry.published_files().values())]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths))
@@ -68,7 +68,7 @@ def fetch_checkpoint(
     bytes; 2 no such model, or its licence has to be accepted first.
     """
     file = registry.published(model)
-    typer.echo(f"{file.filename}: licence {file.licence}", err=True)
+    typer.echo(f"{file.local_name}: licence {file.licence}", err=True)
     typer.echo(fetch(file, folder, accept_licence))
 
 
@@ -78,9 +78,9 @@ def _row(file: registry.PublishedFile, folder: Path) -> tuple[str, ...]:
         file.model,
         size.rjust(10),
         "unverified" if file.sha256 is None else "verified",
-        _have(file, folder / file.filename),
+        _have(file, folder / file.local_name),
         "yes" if file.needs_acceptance else "no",
-        file.filename,
+        file.local_name,
         file.licence,
     )
 

@@ -1,0 +1,116 @@
+"""Images as upstream's input processor makes them: RGB, resized or cropped, normalised."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Union
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from depth.artifact.steps import Resize
+from depth.errors import ImageError, InputError, first_line
+from depth.family import IMAGENET
+from depth.maps.result import FloatArray
+from depth.preprocess import Preparation
+from depth.sizes import LOWER, TWICE, UPPER, Size, SizeRule, size_text
+from depth_anything_3.config import BEFORE, PATCH_PX
+
+logger = logging.getLogger(__name__)
+
+METHODS = {
+    "upper_bound_resize": (UPPER, False),
+    "upper_bound_crop": (UPPER, True),
+    "lower_bound_resize": (LOWER, False),
+    "lower_bound_crop": (LOWER, True),
+}
+_ONE_PASS = (Resize("cubic", "area", "uint8", 1), IMAGENET)
+_THREADS = 8
+
+Pixels = npt.NDArray[np.uint8]
+Source = Union[Pixels, Image.Image, str, Path]
+
+
+def network_inputs(images: Sequence[Source], process_res: int, method: str) -> FloatArray:
+    """[N,3,H,W] float32 of images given as paths, RGB arrays [H,W,3] uint8, or Pillow images.
+
+    process_res  px of the long side (`upper_bound_*`) or the short side (`lower_bound_*`)
+    method       `*_resize` goes to the nearest multiples of 14 px, `*_crop` cuts down to them
+
+    Images of several sizes are cropped around their centres to the least height and width, which
+    the log says. The EXIF orientation is ignored, as upstream does. Raises InputError, for an image
+    ImageError.
+    """
+    if method not in METHODS:
+        raise InputError(f"process_res_method {method!r}: choose from {', '.join(METHODS)}")
+    if not images:
+        raise InputError("no images")
+    bound, crops = METHODS[method]
+    rule = SizeRule(bound, process_res, PATCH_PX, TWICE)
+    prepare = _cropped if crops else _resized
+    with ThreadPoolExecutor(min(_THREADS, len(images))) as pool:
+        found = list(pool.map(lambda image: prepare(_bgr(image), rule), images))
+    return np.concatenate(_of_one_size(found))
+
+
+def shown(images: FloatArray) -> Pixels:
+    """Network inputs [N,3,H,W] as RGB [N,H,W,3] uint8: cut off, not rounded, as upstream does."""
+    levels = images.transpose(0, 2, 3, 1) * np.array(IMAGENET.std) + np.array(IMAGENET.mean)
+    return (np.clip(levels, 0, 1) * 255).astype(np.uint8)
+
+
+def _resized(pixels: Pixels, rule: SizeRule) -> FloatArray:
+    return Preparation(BEFORE, rule)(pixels, rule.size_for(*pixels.shape[:2]))
+
+
+def _cropped(pixels: Pixels, rule: SizeRule) -> FloatArray:
+    rule.size_for(*pixels.shape[:2])  # refuses what is too large
+    whole = rule.whole_px(*pixels.shape[:2])
+    size = whole[0] // PATCH_PX * PATCH_PX, whole[1] // PATCH_PX * PATCH_PX
+    rule.check(size)
+    return _centre(Preparation(_ONE_PASS, rule)(pixels, whole), size)
+
+
+def _centre(images: FloatArray, size: Size) -> FloatArray:
+    """[1,3,H,W] -> [1,3,h,w] around the centre."""
+    top, left = ((have - want) // 2 for have, want in zip(images.shape[2:], size))
+    return images[:, :, top : top + size[0], left : left + size[1]]
+
+
+def _of_one_size(found: list[FloatArray]) -> list[FloatArray]:
+    sizes = {(image.shape[2], image.shape[3]) for image in found}
+    if len(sizes) == 1:
+        return found
+    least = min(height for height, _ in sizes), min(width for _, width in sizes)
+    logger.warning(
+        "images of %s px are cropped around their centres to %s px",
+        ", ".join(map(size_text, sorted(sizes))),
+        size_text(least),
+    )
+    return [_centre(image, least) for image in found]
+
+
+def _bgr(image: Source) -> Pixels:
+    rgb = np.asarray(_opened(image))
+    return rgb[:, :, ::-1]
+
+
+def _opened(image: Any) -> Image.Image:
+    try:
+        if isinstance(image, (str, Path)):
+            with Image.open(image) as opened:
+                return opened.convert("RGB")
+        if isinstance(image, np.ndarray):
+            return Image.fromarray(image).convert("RGB")
+        if isinstance(image, Image.Image):
+            return image.convert("RGB")
+    except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError) as error:
+        name = image if isinstance(image, (str, Path)) else "an image"
+        raise ImageError(f"{name}: cannot be read: {first_line(error)}") from error
+    raise InputError(
+        f"an image is a {type(image).__name__}: expected a path, an RGB array or a Pillow image"
+    )

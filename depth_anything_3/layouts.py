@@ -1,0 +1,62 @@
+"""Published parameter names of Depth Anything 3 meet ours: every key accounted for.
+
+upstream  ByteDance-Seed/Depth-Anything-3, as its `save_pretrained` writes them
+ours      the network's own state dict
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Optional
+
+from torch import Tensor, nn
+
+from depth.errors import CheckpointError
+from depth.network.layouts import OURS, Layout, dpt_rules, load, renamed, vit_rules
+from depth_anything_3.config import MODELS
+
+_EXPECTED = "Depth Anything 3 checkpoint: model.*, or encoder.* and decoder.*"
+_HEADS = {"depth": "output_conv2", "sky": "sky_output_conv2"}  # ours: theirs
+
+UPSTREAM = Layout(
+    "upstream",
+    frozenset({"model"}),
+    (*vit_rules("model.backbone.pretrained."), *dpt_rules("model.head.", _HEADS)),
+)
+LAYOUTS = (UPSTREAM, OURS)
+# Keys that only models of several views have.
+_ANY_VIEW = ("model.cam_dec.", "model.cam_enc.", "model.da3.", "model.gs_head.", "model.head.norm.")
+
+
+def to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A published state dict under our names; tensors are shared, not copied.
+
+    Raises CheckpointError if the layout is unknown, a key has no rule, or a tensor is no plain one
+    of floating-point numbers.
+    """
+    return renamed(state, LAYOUTS, _EXPECTED)
+
+
+def load_weights(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load a state dict of any known layout into a network, all keys or none.
+
+    Raises CheckpointError that names the keys that do not fit and what the file looks like.
+    """
+    if any(key.startswith(_ANY_VIEW) for key in state):
+        raise CheckpointError(
+            f"{source} has the weights of a Depth Anything 3 model of several views; this version "
+            f"has {', '.join(MODELS)}"
+        )
+    load(network, to_ours(state), source, identify)
+
+
+def identify(ours: Mapping[str, Tensor]) -> Optional[str]:
+    """Name of the first model that a state dict under our names looks like, or None."""
+    embedding = ours.get("encoder.position.pos_embed")
+    if embedding is None or embedding.ndim != 3:
+        return None
+    blocks = {name.split(".")[2] for name in ours if name.startswith("encoder.blocks.")}
+    for model in MODELS.values():
+        if (model.config.embed_dim, model.config.depth) == (embedding.shape[2], len(blocks)):
+            return model.name
+    return None

@@ -1,0 +1,225 @@
+"""What importing our modules does: nothing. Every module of every folder, in new interpreters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from depth.family import FAMILIES
+from tests.architecture import DOOR, PACKAGES, SCRIPTS, Source, below, sources
+from tests.fresh_python import ROOT, run_python
+
+MODULES = sources(*PACKAGES)
+
+# What may load torch: files, and folders with all below them. All else must load without it.
+HEAVY = (
+    "compile/build/build.py",
+    "compile/build/programs.py",
+    "compile/build/report.py",
+    "compile/graph.py",
+    "compile/int8/layers.py",
+    "compile/int8/nncf.py",
+    "compile/job/run.py",
+    "compile/job/steps.py",
+    "compile/lowering",
+    "compile/macs.py",
+    "compile/neuron/builder.py",
+    "compile/neuron/failure.py",
+    "compile/neuron/fallbacks.py",
+    "compile/neuron/graph.py",
+    "compile/neuron/inf1.py",
+    "compile/neuron/inf2.py",
+    "compile/neuron/program.py",
+    "compile/parity/again.py",
+    "compile/parity/device.py",
+    "compile/parity/measure.py",
+    "compile/precision/casts.py",
+    "compile/precision/forecast.py",
+    "compile/precision/report.py",
+    "compile/precision/rounding.py",
+    "compile/precision/steps.py",
+    "compile/precision/survey.py",
+    "compile/preflight/check.py",
+    "compile/preflight/costs.py",
+    "compile/preflight/findings.py",
+    "compile/preflight/inf1.py",
+    "compile/preflight/inf2.py",
+    "compile/preflight/memory.py",
+    "compile/preflight/programs.py",
+    "compile/preflight/report.py",
+    "compile/specialise.py",
+    "compile/targets/onnx.py",
+    "compile/targets/openvino.py",
+    "compile/targets/torchscript.py",
+    "compile/trace.py",
+    "compile/untrained.py",
+    "depth/network",
+    "depth/weights/checkpoint.py",
+    "serve/runtimes/neuron.py",
+    "serve/runtimes/neuron_program.py",
+    "serve/runtimes/neuronx.py",
+    "serve/runtimes/torchscript.py",
+)
+# Of a family, what must load without torch.
+LIGHT_IN_FAMILY = ("__init__.py", "config.py", "published.py")
+# Packages that not everybody has: a module that needs one may be missing it, and nothing else.
+NOT_EVERYWHERE = ("nncf", "torch_neuron", "torch_neuronx", "boto3", "ray", "fastapi", "uvicorn")
+# Variables that a module of ours may read when it is imported. None today.
+READ_AT_IMPORT: tuple[str, ...] = ()
+
+
+def is_heavy(path: str) -> bool:
+    if path.split("/")[0] in FAMILIES:
+        return path.split("/", 1)[1] not in LIGHT_IN_FAMILY
+    return below(path, HEAVY, "/")
+
+
+def names(files: Sequence[Source]) -> list[str]:
+    return [file.module for file in files if not file.path.endswith("__main__.py")]
+
+
+LIGHT = [file for file in MODULES if not is_heavy(file.path)]
+
+_LOAD = """
+import importlib, sys
+sys.path[:0] = {folders}
+for name in {names}:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in {missing}:
+            raise
+    if 'torch' in sys.modules:
+        sys.exit(f'{{name}} loads torch')
+"""
+
+_WATCH = """
+import importlib, os, sys
+quiet = True
+def hook(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "subprocess.Popen"):
+        frame = sys._getframe()
+        while frame and not frame.f_code.co_filename.startswith({ours}):
+            frame = frame.f_back
+        if frame or event != "subprocess.Popen":
+            print(name, event, arguments)
+def watched(method, verb):
+    def watch(self, key, *value):
+        frame = sys._getframe(1)
+        while frame.f_code.co_filename.endswith(("/os.py", "/_collections_abc.py")):
+            frame = frame.f_back
+        if frame.f_code.co_filename.startswith({ours}) and key not in {allowed}:
+            print(name, verb, key)
+        return method(self, key, *value)
+    return watch
+os._Environ.__getitem__ = watched(os._Environ.__getitem__, "reads")
+os._Environ.__setitem__ = watched(os._Environ.__setitem__, "sets")
+sys.addaudithook(hook)
+sys.path[:0] = {folders}
+torch = None
+for name in {names}:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in {missing}:
+            raise
+    if torch is None and "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        threads = torch.get_num_threads()
+name = "one of them"
+if torch is not None:
+    grad, kind = torch.is_grad_enabled(), torch.get_default_dtype()
+    if (threads, grad, kind) != (torch.get_num_threads(), True, torch.float32):
+        print(name, "changes torch's threads, gradients or default type")
+    if torch.cuda.is_initialized():
+        print(name, "chooses a device")
+"""
+
+
+def loading(modules: Sequence[str], *folders: str) -> str:
+    """What is wrong with loading these modules without torch, or ""."""
+    code = _LOAD.format(names=list(modules), folders=list(folders), missing=NOT_EVERYWHERE)
+    done = run_python("-W", "error", "-c", code)
+    return done.stdout + done.stderr
+
+
+def importing(modules: Sequence[str], *folders: str) -> str:
+    """What importing these modules does beside that, or ""."""
+    code = _WATCH.format(
+        names=list(modules),
+        folders=list(folders),
+        missing=NOT_EVERYWHERE,
+        allowed=READ_AT_IMPORT,
+        ours=tuple(f"{place}/" for place in (folders or [str(ROOT / p) for p in PACKAGES])),
+    )
+    done = run_python("-W", "error", "-c", code)
+    return done.stdout + done.stderr
+
+
+def test_what_needs_no_torch_loads_without_it() -> None:
+    found = names(LIGHT)
+    for name in ("depth.artifact.manifest", "depth.preprocess", "serve.engine", "compile.cli"):
+        assert name in found
+    for name in FAMILIES:
+        assert f"{name}.config" in found
+    assert loading(found) == ""
+
+
+def test_what_may_load_torch_is_there() -> None:
+    """A path that has moved would let its successor through, or nothing at all."""
+    assert [place for place in HEAVY if not (ROOT / place).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "packages",
+    [("depth", *FAMILIES, DOOR, "scripts"), ("compile",), ("serve",)],
+    ids=lambda p: p[0],
+)
+def test_importing_anything_does_nothing(packages: tuple[str, ...]) -> None:
+    files = [file for file in MODULES if file.top in packages]
+    scripts = sources(*SCRIPTS) if "scripts" in packages else []
+    assert importing(names([*files, *scripts])) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import torch\n", "example loads torch"),
+        ("import depth.network.vit\n", "example loads torch"),
+        ("import nothing_like_this\n", "No module named 'nothing_like_this'"),
+    ],
+)
+def test_what_loads_torch_is_seen(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "example.py").write_text(text)
+    assert said in loading(["example"], str(tmp_path))
+
+
+SEEN = {
+    "says": ("print('hello')", "hello"),
+    "logs": ("import sys\nprint('good bye', file=sys.stderr)", "good bye"),
+    "reads": ("import os\nos.environ.get('HF_ENDPOINT')", "reads reads HF_ENDPOINT"),
+    "asks": ("import os\nx = 'HOME' in os.environ", "asks reads HOME"),
+    "sets": ("import os\nos.environ['OMP_NUM_THREADS'] = '3'", "sets sets OMP_NUM_THREADS"),
+    "looks": ("import socket\nsocket.getaddrinfo('127.0.0.1', 1)", "looks socket.getaddrinfo"),
+    "runs": ("import subprocess\nsubprocess.run(['true'])", "runs subprocess.Popen"),
+    "changes": ("import torch\ntorch.set_grad_enabled(False)", "changes torch's"),
+}
+
+
+def test_what_an_import_does_is_seen(tmp_path: Path) -> None:
+    for name, (text, _) in SEEN.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    found = importing([*SEEN], str(tmp_path))
+    assert [said for _, said in SEEN.values() if said not in found] == []
+    (tmp_path / "warns.py").write_text("import warnings\nwarnings.warn('old')\n")
+    assert "UserWarning: old" in importing(["warns"], str(tmp_path))
+
+
+def test_what_is_heavy_is_told_by_its_path() -> None:
+    assert is_heavy("depth/network/vit.py")
+    assert is_heavy(f"{FAMILIES[0]}/network.py")
+    assert not is_heavy("serve/bench/network.py")
+    assert not is_heavy(f"{FAMILIES[0]}/config.py")
+    assert not is_heavy("depth/networks.py")
