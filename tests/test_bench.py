@@ -32,9 +32,9 @@ from serve.bench.run import common_size
 from serve.bench.samples import percentiles, ratio
 from serve.bench.table import utilisation
 from serve.bench.turns import take_turns
-from serve.doctor.diagnosis import table as runtimes
 from serve.errors import NoImages, Refused, RuntimeFailure
 from serve.library import Library
+from serve.runtimes import table as runtimes
 from tests.hostile import encoded, picture
 from tests.manifests import FOLDED_STEPS, made_artifact, made_manifest, written
 from tests.networks import ROOT
