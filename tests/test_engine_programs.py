@@ -19,6 +19,7 @@ from compile.untrained import untrained_checkpoint
 from depth.artifact.manifest import Artifact, Program, ProgramKey, read_artifact
 from depth.maps.result import FloatArray
 from depth.sizes import Size
+from depth_anything_v2.config import model_row
 from serve.arrays import Arrays
 from serve.backend import CPU_STREAMS
 from serve.engine import Engine, Prepared
@@ -31,6 +32,7 @@ from serve.shapes import BUCKETS
 from tests.engines import images_of
 from tests.folder_jobs import write_images
 from tests.fresh_python import run_python
+from tests.models import TINY
 from tests.schedules import LYING, STANDING
 
 MODEL = model_row(TINY.name, TINY)
