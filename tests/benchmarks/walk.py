@@ -118,7 +118,7 @@ class Walk:
     def _module(self, file: str) -> Optional[str]:
         if file not in self._modules:
             inside = file[len(self._root) :] if file.startswith(self._root) else ""
-            ours = inside.split(os.sep)[0] in self._packages
+            ours = inside.partition(os.sep)[0] in self._packages
             name = inside[: -len(".py")].replace(os.sep, ".") if ours else None
             self._modules[file] = name
         return self._modules[file]
