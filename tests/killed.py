@@ -77,7 +77,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _serve() -> None:
-    from compile.build.package import package
+    from compile.build import package
     from tests.jobs import SOURCE
 
     for name in _LOADED:

@@ -31,9 +31,9 @@ from serve.bench.run import common_size
 from serve.bench.samples import percentiles, ratio
 from serve.bench.table import utilisation
 from serve.bench.turns import take_turns
-from serve.doctor.diagnosis import table as runtimes
 from serve.errors import NoImages, Refused, RuntimeFailure
 from serve.library import Library
+from serve.runtimes import table as runtimes
 from tests import stored_artifacts
 from tests.hostile import encoded, picture
 from tests.networks import ROOT

@@ -20,6 +20,7 @@ from compile.precision.cli import precision
 from compile.precision.forecast import Forecast, choose, forecast, forecasts
 from compile.precision.report import document
 from compile.precision.survey import inputs, survey
+from compile.targets import table as targets
 from compile.targets.modes import MODES, Mode, mode_named, modes_of
 from compile.targets.protocols import Limit
 from compile.targets.table import NEURON_PASSES

@@ -22,7 +22,8 @@ TOLD = ("compile/int8", "compile/lowering", "compile/neuron", "compile/targets",
 TOLD = (*TOLD, "depth/steps", *FAMILIES)
 # What is there for others than a build: drop-in classes, published files, the network to compare
 # with.
-FOR_OTHERS = ("dpt.py", "api.py", "published.py", "compile/lowering/stock.py")
+FOR_OTHERS = ("dpt.py", "api.py", "hub.py", "inputs.py", "specs.py", "published.py")
+FOR_OTHERS = (*FOR_OTHERS, "compile/lowering/stock.py")
 
 DECIDING = (
     "compile/lowering/resize.py",

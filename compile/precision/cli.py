@@ -12,12 +12,12 @@ import typer
 
 from compile.targets.modes import MODES, modes_of
 from depth.errors import InputError
-from depth.sizes import exact_size, parse_size, size_text
-from depth_anything_v2.config import MODELS, Model, model_named
+from depth.family import Model, model_named, models
+from depth.sizes import Size, parse_size, size_text
 
 if TYPE_CHECKING:
     from compile.precision.report import PrecisionReport
-_MODELS = ", ".join(MODELS)
+_MODELS = ", ".join(models())
 _TARGETS = ", ".join(dict.fromkeys(mode.target for mode in MODES.values()))
 _MAX_PHOTOGRAPHS = 3  # as many as the parity gate takes; each costs an eager run per mode
 
@@ -27,8 +27,8 @@ def precision(
     target: list[str] = typer.Option(["inf1"], help=f"{_TARGETS}. Repeat it for several."),
     size: Optional[list[str]] = typer.Option(
         None,
-        help="HEIGHTxWIDTH in px, multiples of 14; by default the model's own for a picture of 3:4."
-        " Repeat it for several.",
+        help="HEIGHTxWIDTH in px, multiples of the model's patch (14). By default its own size "
+        "for a picture of 3:4. Repeat it for several.",
     ),
     checkpoint: Optional[list[str]] = typer.Option(
         None,
@@ -71,7 +71,7 @@ def precision(
 class _Job:
     model: Model
     checkpoint: Optional[str]  # as given
-    size: tuple[int, int]  # (height, width) in px
+    size: Size
 
     @property
     def name(self) -> str:
@@ -111,12 +111,14 @@ def _jobs(
     return [
         _Job(row, checkpoint, size)
         for row, checkpoint in zip(rows, given)
-        for size in ([parse_size(text) for text in sizes] if sizes else [_own_size(row)])
+        for size in (
+            [parse_size(text, row.size.check) for text in sizes] if sizes else [_own_size(row)]
+        )
     ]
 
 
-def _own_size(model: Model) -> tuple[int, int]:
-    return exact_size(3, 4, model.short_side_px)
+def _own_size(model: Model) -> Size:
+    return model.size.size_for(3, 4)
 
 
 def _write(path: Path, text: str) -> None:

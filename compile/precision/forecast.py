@@ -11,16 +11,23 @@ from dataclasses import dataclass
 from typing import Callable, Optional
 
 import torch
-from torch import nn
 
 from compile.errors import PrecisionError
-from compile.parity.measure import ProbeResult, compare, failure, worst
+from compile.parity.measure import (
+    Measured,
+    ProbeResult,
+    compare,
+    eager,
+    failure,
+    limits_text,
+    worst,
+)
 from compile.parity.probes import Probe
 from compile.precision.casts import Casts
 from compile.targets.modes import Mode
-from compile.targets.protocols import Limit
-from depth.artifact.manifest import ParityNumbers
-from depth.maps.result import FloatArray
+from compile.targets.protocols import Arrays, Limits
+from depth.family import DEPTH
+from depth.network.base import Network
 
 Step = Callable[[str], None]  # called with what begins now, in words
 
@@ -34,17 +41,17 @@ class Forecast:
     overflow: Optional[str] = None
 
     @property
-    def numbers(self) -> Optional[ParityNumbers]:
+    def measured(self) -> Optional[Measured]:
         """The worst of all images, or None after an overflow."""
         return None if self.overflow else worst(self.results)
 
-    def problem(self, limit: Limit) -> Optional[str]:
-        """Why the mode is out, in words, or None if it is within the limit."""
-        numbers = self.numbers
-        return self.overflow if numbers is None else failure(numbers, limit)
+    def problem(self, limits: Limits) -> Optional[str]:
+        """Why the mode is out, in words, or None if it is within the limits."""
+        measured = self.measured
+        return self.overflow if measured is None else failure(measured, limits)
 
 
-def forecast(network: nn.Module, mode: Mode, images: Sequence[Probe]) -> list[ProbeResult]:
+def forecast(network: Network, mode: Mode, images: Sequence[Probe]) -> list[ProbeResult]:
     """The errors of one mode, image by image. `images` are inputs as this network takes them.
 
     Raises PrecisionError if a value leaves a type's range, naming where first, and ParityError if
@@ -54,7 +61,7 @@ def forecast(network: nn.Module, mode: Mode, images: Sequence[Probe]) -> list[Pr
 
 
 def forecasts(
-    network: nn.Module,
+    network: Network,
     modes: Iterable[Mode],
     images: Sequence[Probe],
     on_step: Step = lambda _: None,
@@ -72,24 +79,23 @@ def forecasts(
     return found
 
 
-def choose(candidates: Sequence[Forecast], limit: Limit) -> Forecast:
-    """The fastest mode within the limit, by documented or expected order; of equals the nearest.
+def choose(candidates: Sequence[Forecast], limits: Limits) -> Forecast:
+    """The fastest mode within the limits, by documented or expected order; of equals the nearest.
 
     Raises PrecisionError if there is none, naming the nearest.
     """
-    within = [candidate for candidate in candidates if candidate.problem(limit) is None]
+    within = [candidate for candidate in candidates if candidate.problem(limits) is None]
     if within:
         return min(within, key=lambda candidate: (candidate.mode.speed_rank, *_error(candidate)))
     nearest = min(candidates, key=_error)
     raise PrecisionError(
-        f"no precision mode of {nearest.mode.target} is forecast within max_rel "
-        f"{limit.max_rel:g} and mean_rel {limit.mean_rel:g}; the nearest is {nearest.mode.name}: "
-        f"{nearest.problem(limit)}"
+        f"no precision mode of {nearest.mode.target} is forecast within "
+        f"{limits_text(limits)}; the nearest is {nearest.mode.name}: {nearest.problem(limits)}"
     )
 
 
 def _forecast(
-    network: nn.Module, mode: Mode, images: Sequence[Probe], references: Sequence[FloatArray]
+    network: Network, mode: Mode, images: Sequence[Probe], references: Sequence[Arrays]
 ) -> Forecast:
     try:
         return Forecast(mode, tuple(_results(network, mode, images, references)))
@@ -98,24 +104,26 @@ def _forecast(
 
 
 def _results(
-    network: nn.Module, mode: Mode, images: Sequence[Probe], references: Sequence[FloatArray]
+    network: Network, mode: Mode, images: Sequence[Probe], references: Sequence[Arrays]
 ) -> list[ProbeResult]:
     casts = Casts(network, mode)
     results = []
     for probe, reference in zip(images, references):
-        depth = casts.run(torch.from_numpy(probe.image)).numpy()
+        given = casts.run(torch.from_numpy(probe.image))
         if casts.overflow:
             raise PrecisionError(f"{casts.overflow}, on test image {probe.name!r}")
-        results.append(compare(probe.name, reference, depth))
+        found = {name: tensor[0].numpy() for name, tensor in given.items()}
+        results.append(compare(probe.name, network.model.outputs, reference, found))
     return results
 
 
-def _references(network: nn.Module, images: Sequence[Probe]) -> list[FloatArray]:
-    with torch.no_grad():
-        depths = [network(torch.from_numpy(probe.image)).numpy() for probe in images]
-    for probe, depth in zip(images, depths):
-        compare(probe.name, depth, depth)  # raises unless it is finite
-    return depths
+def _references(network: Network, images: Sequence[Probe]) -> list[Arrays]:
+    found: list[Arrays] = []
+    for probe in images:
+        arrays = {name: array[0] for name, array in eager(network, probe.image).items()}
+        compare(probe.name, network.model.outputs, arrays, arrays)  # raises unless it is finite
+        found.append(arrays)
+    return found
 
 
 def _rounding(mode: Mode) -> tuple[Optional[str], ...]:
@@ -125,5 +133,7 @@ def _rounding(mode: Mode) -> tuple[Optional[str], ...]:
 
 
 def _error(candidate: Forecast) -> tuple[float, float]:
-    numbers = candidate.numbers
-    return (numbers.mean_rel, numbers.max_rel) if numbers else (float("inf"), float("inf"))
+    numbers = (candidate.measured or {}).get(DEPTH, {})
+    mean_rel, max_rel = numbers.get("mean_rel"), numbers.get("max_rel")
+    infinite = float("inf")
+    return infinite if mean_rel is None else mean_rel, infinite if max_rel is None else max_rel

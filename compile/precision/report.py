@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Optional
 
 from compile.errors import PrecisionError
+from compile.parity.measure import figures, limits_text
 from compile.precision.forecast import Forecast, choose
-from compile.targets.protocols import Limit
+from compile.targets.protocols import Limits
+from depth.family import DEPTH
 from depth.sizes import size_text
 
 INTRODUCTION = """\
@@ -46,12 +48,12 @@ class PrecisionReport:
     size: tuple[int, int]  # (height, width) in px
     passes: tuple[str, ...]  # that lowered the network
     images: tuple[str, ...]
-    limit: Limit
+    limits: Limits
     forecasts: tuple[Forecast, ...]
 
     def choose(self) -> Forecast:
         """The fastest mode within the limit. Raises PrecisionError if there is none."""
-        return choose(self.forecasts, self.limit)
+        return choose(self.forecasts, self.limits)
 
     def markdown(self) -> str:
         """Facts, the table and what follows from it."""
@@ -67,10 +69,10 @@ class PrecisionReport:
             "- forecast by rounding on a CPU, not measured on a device",
             f"- lowering: {', '.join(self.passes) or 'none'}",
             f"- test images: {', '.join(self.images)}",
-            f"- limit: max_rel {self.limit.max_rel:g}, mean_rel {self.limit.mean_rel:g}",
+            f"- limits: {limits_text(self.limits)}",
             "",
         ]
-        return "\n".join([*facts, *_table(self.forecasts, self.limit, chosen), "", verdict, ""])
+        return "\n".join([*facts, *_table(self.forecasts, self.limits, chosen), "", verdict, ""])
 
 
 def document(reports: Sequence[PrecisionReport], command: str) -> str:
@@ -79,24 +81,29 @@ def document(reports: Sequence[PrecisionReport], command: str) -> str:
     return "\n".join([INTRODUCTION, made, *(report.markdown() for report in reports)])
 
 
-def _table(forecasts: Sequence[Forecast], limit: Limit, chosen: Optional[Forecast]) -> list[str]:
+def _table(forecasts: Sequence[Forecast], limits: Limits, chosen: Optional[Forecast]) -> list[str]:
     return [
         "| mode | speed | compiler arguments | max_rel | mean_rel | abs_rel | delta1 | verdict |",
         "|---|--:|---|--:|--:|--:|--:|---|",
-        *(_row(one, "**chosen**" if one is chosen else _verdict(one, limit)) for one in forecasts),
+        *(_row(one, "**chosen**" if one is chosen else _verdict(one, limits)) for one in forecasts),
     ]
 
 
 def _row(one: Forecast, verdict: str) -> str:
-    mode, n = one.mode, one.numbers
+    mode, measured = one.mode, one.measured
     arguments = ", ".join(
         f"`{text}`" for text in (" ".join(mode.compiler_args), *mode.optimizations)
     )
     numbers = "- | - | - | -"
-    if n is not None:
-        numbers = f"{n.max_rel:.2e} | {n.mean_rel:.2e} | {n.abs_rel:.2e} | {n.delta1:.4f}"
+    if measured is not None:
+        n = measured[DEPTH]
+        numbers = (
+            f"{n['max_rel']:.2e} | {n['mean_rel']:.2e} | {n['abs_rel']:.2e} | {n['delta1']:.4f}"
+        )
+        others = {name: found for name, found in measured.items() if name != DEPTH}
+        verdict += "".join(f"; {name} {figures(found)}" for name, found in others.items())
     return f"| {mode.name} | {mode.speed_rank} | {arguments} | {numbers} | {verdict} |"
 
 
-def _verdict(one: Forecast, limit: Limit) -> str:
-    return one.overflow or ("over the limit" if one.problem(limit) else "within")
+def _verdict(one: Forecast, limits: Limits) -> str:
+    return one.overflow or ("over the limit" if one.problem(limits) else "within")
