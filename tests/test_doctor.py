@@ -13,8 +13,8 @@ import pytest
 from serve.doctor.diagnosis import as_json, diagnose, has_problem, table
 from serve.doctor.facts import ArtifactFacts, Facts, Neuron
 from serve.doctor.findings import LEVELS, NOTE, PROBLEM, WARNING, Finding
-from serve.doctor.machine import Cpu, Memory
 from serve.doctor.packages import RULES
+from serve.machine import Cpu, Memory
 from serve.runtimes.neuron_cores import Device
 
 GIB = 1 << 30

@@ -26,7 +26,6 @@ from compile.targets.protocols import Limit
 from compile.targets.table import NEURON_PASSES
 from depth.artifact.manifest import ParityNumbers
 from depth.command import guarded
-from depth.store.table import table as targets
 from tests.models import DEMO as DEMO_MODEL
 from tests.models import SIZE, TINY, network
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Optional
 
 from compile.plan.estimate import DECODE_MS, Estimate, Host, Layout, estimate
-from compile.plan.hardware import Instance, instance_named
 from compile.plan.roofline import Load, fits_on_chip
 from compile.plan.tables import plan_table, two_digits
 from compile.plan.work import Work, decoder_work, encoder_work
+from depth.chips import Instance, instance_named
 from depth.errors import InputError
 from depth.sizes import check_size, size_text
 from depth_anything_v2.config import ModelConfig

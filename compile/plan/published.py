@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compile.plan.hardware import INFERENTIA, INFERENTIA2, Chip
 from compile.plan.work import ATTENTION, CONV, HOST_VALUE_BYTES, LINEAR, Product, Work
+from depth.chips import INFERENTIA, INFERENTIA2, Chip
 
 _SEQUENCE = 128  # tokens, in every row of a text network
 _WIDE = 128  # no narrower than either array

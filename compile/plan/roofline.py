@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from compile.plan.hardware import Chip
 from compile.plan.work import CONV, VALUE_BYTES, Product, Work
+from depth.chips import Chip
 
 MATRIX, VECTOR, MEMORY = "matrix engine", "vector engine", "device memory"
 INPUT, CALL = "input transfer", "call overhead"
