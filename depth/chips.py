@@ -94,7 +94,7 @@ def target_of(instance_type: str) -> Optional[str]:
     """The target whose programs run on "inf1.xlarge" and others of its family, or None."""
     targets = {INFERENTIA: INF1, INFERENTIA2: INF2}
     families = {name.split(".")[0]: targets[row.chip] for name, row in INSTANCES.items()}
-    return families.get(instance_type.lower().split(".")[0])
+    return families.get(instance_type.lower()[:4])  # trn1n has the chips of trn1
 
 
 def parsed(version: str) -> Version:
