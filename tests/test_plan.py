@@ -10,7 +10,6 @@ import pytest
 
 from compile.plan.calibration import CALIBRATIONS, factor
 from compile.plan.estimate import DECODING, Layout, Range
-from compile.plan.hardware import INFERENTIA, INFERENTIA2, INSTANCES, instance_named
 from compile.plan.plan import Plan, plan_for
 from compile.plan.published import BERT
 from compile.plan.roofline import (
@@ -30,6 +29,7 @@ from compile.plan.roofline import (
 from compile.plan.tables import overview_table
 from compile.plan.work import Work, work_of
 from compile.products import CONV, Product
+from depth.chips import INFERENTIA, INFERENTIA2, INSTANCES, instance_named
 from depth.errors import InputError
 from depth.family import model_named
 

@@ -6,7 +6,7 @@ import functools
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Optional
 
@@ -20,11 +20,11 @@ from compile.lowering.passes import lower
 from compile.lowering.stages import split
 from compile.preflight.check import check, preflight
 from compile.preflight.cli import preflight as preflight_command
-from compile.preflight.memory import CHIPS, Chip
 from compile.preflight.programs import INF1_TORCH, lane_remark
 from compile.preflight.report import PreflightReport, Row, all_together
 from compile.targets.modes import mode_named
 from compile.targets.table import NEURON_PASSES
+from depth.chips import CHIPS
 from depth.command import guarded
 from depth_anything_v2.config import ModelConfig
 from tests.models import ROOT, SIZE, TINY, TINY_GIANT, network, weights
@@ -265,8 +265,10 @@ def test_a_wrong_value_is_one_line_and_exit_code_2(
 def test_programs_that_do_not_fit_together_fail(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chip = Chip(cores=4, core_bytes=10_000_000, constants_bytes=None)  # one needs 7 to 8 MB
-    monkeypatch.setitem(CHIPS, "inf1", chip)  # type: ignore[arg-type]
+    chip = replace(
+        CHIPS["inf1"], core_bytes=10_000_000, constants_bytes=None
+    )  # one needs 7 to 8 MB
+    monkeypatch.setitem(CHIPS, "inf1", chip)
     ended = command(*DEMO, "--batch", 1, "--batch", 2)
     assert ended.code == 1
     assert "FAILS: build fewer programs" in ended.out

@@ -7,7 +7,7 @@ from typing import Optional
 import typer
 
 from compile.plan.estimate import DECODE_MS, Layout
-from compile.plan.hardware import INSTANCES
+from depth.chips import INSTANCES
 from depth.errors import InputError
 from depth.family import model_named, models
 from depth.sizes import parse_size

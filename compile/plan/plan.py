@@ -9,10 +9,10 @@ from operator import add
 from typing import Optional
 
 from compile.plan.estimate import DECODE_MS, Estimate, Host, Layout, estimate
-from compile.plan.hardware import Instance, instance_named
 from compile.plan.roofline import Load, fits_on_chip
 from compile.plan.tables import plan_table, two_digits
 from compile.plan.work import Work, work_of
+from depth.chips import Instance, instance_named
 from depth.errors import InputError
 from depth.family import Model
 from depth.sizes import Size, size_text

@@ -10,7 +10,8 @@ from typing import Optional
 
 from compile.preflight.costs import Costs, PassCost
 from compile.preflight.findings import ON_CHIP
-from compile.preflight.memory import CHIPS, Footprint
+from compile.preflight.memory import Footprint
+from depth.chips import CHIPS
 from depth.console import aligned, markdown
 
 HEADING = ("operator", "count", "verdict", "where", "what to do")
