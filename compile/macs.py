@@ -8,7 +8,8 @@ resize      products with constants, which resize maps; torch's own resizing cou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 import torch
@@ -21,20 +22,39 @@ from compile.shapes_only import without_values
 LINEAR, ATTENTION, CONV, RESIZE = KINDS = ("linear", "attention", "conv", "resize")
 
 
-def count_macs(module: nn.Module, example: Tensor) -> dict[str, int]:
-    """Multiply-accumulates by kind, for an input of the example's shape."""
+@dataclass(frozen=True)
+class Product:
+    """Matrix products of one call: sums over `depth` inputs, for `width` outputs."""
+
+    kind: str
+    macs: float
+    depth: int
+    width: int
+    values: int = 0  # how many come out
+
+
+def products(module: nn.Module, examples: Sequence[Tensor]) -> list[Product]:
+    """Every product of one forward pass, for inputs of the examples' shapes."""
     shapes = without_values(module)
     counter = _Counter({id(buffer) for buffer in shapes.buffers()})
     with torch.no_grad(), counter:
-        shapes(torch.empty_like(example, device="meta"))
-    return counter.macs
+        shapes(*(torch.empty_like(example, device="meta") for example in examples))
+    return counter.products
+
+
+def count_macs(module: nn.Module, example: Tensor) -> dict[str, int]:
+    """Multiply-accumulates by kind, for an input of the example's shape."""
+    found = dict.fromkeys(KINDS, 0)
+    for product in products(module, [example]):
+        found[product.kind] += int(product.macs)
+    return found
 
 
 class _Counter(TorchFunctionMode):
     def __init__(self, constants: set[int]) -> None:
         super().__init__()
         self.constants = constants
-        self.macs = dict.fromkeys(KINDS, 0)
+        self.products: list[Product] = []
 
     def __torch_function__(
         self,
@@ -45,29 +65,34 @@ class _Counter(TorchFunctionMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         if func in _PRODUCTS:
-            kind, count = _PRODUCTS[func]
+            kind, described = _PRODUCTS[func]
             constant = any(id(operand) in self.constants for operand in args)
-            self.macs[RESIZE if constant else kind] += count(args[0], args[1], result)
+            macs, depth, width = described(args[0], args[1], result)
+            kind = RESIZE if constant else kind
+            self.products.append(Product(kind, macs, depth, width, result.numel()))
         return result
 
 
-def _matmul(left: Tensor, _right: Tensor, result: Tensor) -> int:
-    return result.numel() * left.shape[-1]
+_Described = tuple[int, int, int]  # multiply-accumulates, inputs of a sum, outputs
 
 
-def _linear(_x: Tensor, weight: Tensor, result: Tensor) -> int:
-    return result.numel() * weight.shape[1]
+def _matmul(left: Tensor, right: Tensor, result: Tensor) -> _Described:
+    return result.numel() * left.shape[-1], left.shape[-1], right.shape[-1]
 
 
-def _conv(_x: Tensor, weight: Tensor, result: Tensor) -> int:
-    return result.numel() * weight[0].numel()
+def _linear(_x: Tensor, weight: Tensor, result: Tensor) -> _Described:
+    return result.numel() * weight.shape[1], weight.shape[1], weight.shape[0]
 
 
-def _conv_transpose(x: Tensor, weight: Tensor, _result: Tensor) -> int:
-    return x.numel() * weight[0].numel()
+def _conv(_x: Tensor, weight: Tensor, result: Tensor) -> _Described:
+    return result.numel() * weight[0].numel(), weight.shape[1], weight.shape[0]
 
 
-_PRODUCTS: dict[Any, tuple[str, Callable[[Tensor, Tensor, Tensor], int]]] = {
+def _conv_transpose(x: Tensor, weight: Tensor, _result: Tensor) -> _Described:
+    return x.numel() * weight[0].numel(), weight.shape[0], weight.shape[1]
+
+
+_PRODUCTS: dict[Any, tuple[str, Callable[[Tensor, Tensor, Tensor], _Described]]] = {
     F.linear: (LINEAR, _linear),
     torch.matmul: (ATTENTION, _matmul),
     Tensor.matmul: (ATTENTION, _matmul),

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from compile.macs import CONV, Product
 from compile.plan.hardware import Chip
-from compile.plan.work import CONV, VALUE_BYTES, Product, Work
+from compile.plan.work import VALUE_BYTES, Work
 
 MATRIX, VECTOR, MEMORY = "matrix engine", "vector engine", "device memory"
 INPUT, CALL = "input transfer", "call overhead"
