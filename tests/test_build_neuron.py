@@ -18,9 +18,9 @@ import pytest
 from compile.build.build import build
 from compile.build.request import Request
 from compile.errors import CompilerError, PreflightError
-from compile.neuron import host
 from compile.preflight import check
 from compile.preflight.costs import Costs
+from compile.targets import host
 from compile.targets.table import NEURON_PASSES, TARGETS, builder, default_precision
 from compile.untrained import untrained_checkpoint
 from depth.artifact.manifest import MANIFEST, Artifact, Program, ProgramKey, read_artifact

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from compile.preflight.memory import CHIPS
 from compile.preflight.programs import network_for, preflight_all
 from compile.preflight.report import all_together
 from compile.targets.protocols import Limit
 from compile.targets.table import TARGETS
 from depth.artifact.verification import state
+from depth.chips import CHIPS
 from depth_anything_v2.config import MODELS, Model
 from tests.jobs import (
     JOB,

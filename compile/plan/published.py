@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compile.macs import ATTENTION, CONV, LINEAR, Product
-from compile.plan.hardware import INFERENTIA, INFERENTIA2, Chip
 from compile.plan.work import HOST_VALUE_BYTES, Work
+from compile.products import ATTENTION, CONV, LINEAR, Product
+from depth.chips import INFERENTIA, INFERENTIA2, Chip
 
 _SEQUENCE = 128  # tokens, in every row of a text network
 _WIDE = 128  # no narrower than either array

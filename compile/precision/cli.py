@@ -27,8 +27,8 @@ def precision(
     target: list[str] = typer.Option(["inf1"], help=f"{_TARGETS}. Repeat it for several."),
     size: Optional[list[str]] = typer.Option(
         None,
-        help="HEIGHTxWIDTH in px, multiples of the model's patch (14). By default its own size "
-        "for a picture of 3:4. Repeat it for several.",
+        help="HEIGHTxWIDTH in px; by default the model's own for a picture of 3:4. Repeat it for "
+        "several.",
     ),
     checkpoint: Optional[list[str]] = typer.Option(
         None,
@@ -71,7 +71,7 @@ def precision(
 class _Job:
     model: Model
     checkpoint: Optional[str]  # as given
-    size: Size
+    size: tuple[int, int]  # (height, width) in px
 
     @property
     def name(self) -> str:
@@ -112,13 +112,17 @@ def _jobs(
         _Job(row, checkpoint, size)
         for row, checkpoint in zip(rows, given)
         for size in (
-            [parse_size(text, row.size.check) for text in sizes] if sizes else [_own_size(row)]
+            [parse_size(text, row.size.check) for text in sizes]
+            if sizes
+            else [row.size.size_for(3, 4)]
         )
     ]
 
 
-def _own_size(model: Model) -> Size:
-    return model.size.size_for(3, 4)
+def _sizes(model: Model, asked: Optional[Sequence[str]]) -> list[Size]:
+    if not asked:
+        return [model.size.size_for(3, 4)]
+    return [parse_size(text, model.size.check) for text in asked]
 
 
 def _write(path: Path, text: str) -> None:
