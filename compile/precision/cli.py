@@ -12,6 +12,7 @@ import typer
 
 from compile.targets.modes import MODES, modes_of
 from depth.errors import InputError
+from depth.files import write_whole
 from depth.sizes import exact_size, parse_size, size_text
 from depth_anything_v2.config import MODELS, Model, model_named
 
@@ -62,7 +63,7 @@ def precision(
     typer.echo("\n".join(report.markdown() for report in reports), nl=False)
     if out is not None:
         command = _command(model, target, size, checkpoint, images, lowering, out)
-        _write(out, document(reports, command))
+        write_whole(out, document(reports, command))
     for report in reports:
         report.choose()  # raises PrecisionError if no mode is within the limit
 
@@ -117,12 +118,6 @@ def _jobs(
 
 def _own_size(model: Model) -> tuple[int, int]:
     return exact_size(3, 4, model.short_side_px)
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 def _command(
