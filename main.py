@@ -1,28 +1,6 @@
-"""Every command of the project under one name: `python main.py --help`."""
+"""Every command of the project: `python main.py --help`."""
 
-from __future__ import annotations
-
-from compile.cli import app as compile_app
-from compile.errors import CompileError
-from compile.weights_cli import app as checkpoints_app
-from depth.command import command_line, guarded
-from inference import inference
-from run import run
-from serve.cli import app as serve_app
-from serve.errors import ServeError
-
-app = command_line(no_args_is_help=True)
-app.command()(inference)
-app.command()(run)
-app.add_typer(checkpoints_app, name="checkpoints")
-app.add_typer(compile_app, name="compile")
-app.add_typer(serve_app, name="serve")
-
-
-@app.callback()
-def _help() -> None:
-    """Depth Anything, compiled for AWS Inferentia and CPUs, proven, and served."""
-
+from depth_anything.cli import main
 
 if __name__ == "__main__":
-    guarded(app, "main.py", CompileError, ServeError)
+    main("main.py")

@@ -16,25 +16,32 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from compile.products import ATTENTION, CONV, KINDS, LINEAR, RESIZE, Product
 from compile.shapes_only import without_values
 
-LINEAR, ATTENTION, CONV, RESIZE = KINDS = ("linear", "attention", "conv", "resize")
+
+def count_macs(module: nn.Module, *examples: Tensor) -> dict[str, int]:
+    """Multiply-accumulates by kind, for inputs of the examples' shapes."""
+    found = dict.fromkeys(KINDS, 0)
+    for product in products(module, *examples):
+        found[product.kind] += int(product.macs)
+    return found
 
 
-def count_macs(module: nn.Module, example: Tensor) -> dict[str, int]:
-    """Multiply-accumulates by kind, for an input of the example's shape."""
+def products(module: nn.Module, *examples: Tensor) -> list[Product]:
+    """Every product of one forward pass, in its order."""
     shapes = without_values(module)
     counter = _Counter({id(buffer) for buffer in shapes.buffers()})
     with torch.no_grad(), counter:
-        shapes(torch.empty_like(example, device="meta"))
-    return counter.macs
+        shapes(*(torch.empty_like(example, device="meta") for example in examples))
+    return counter.found
 
 
 class _Counter(TorchFunctionMode):
     def __init__(self, constants: set[int]) -> None:
         super().__init__()
         self.constants = constants
-        self.macs = dict.fromkeys(KINDS, 0)
+        self.found: list[Product] = []
 
     def __torch_function__(
         self,
@@ -47,27 +54,34 @@ class _Counter(TorchFunctionMode):
         if func in _PRODUCTS:
             kind, count = _PRODUCTS[func]
             constant = any(id(operand) in self.constants for operand in args)
-            self.macs[RESIZE if constant else kind] += count(args[0], args[1], result)
+            sizes = count(args[0], args[1], result)
+            self.found.append(Product(RESIZE if constant else kind, *sizes))
         return result
 
 
-def _matmul(left: Tensor, _right: Tensor, result: Tensor) -> int:
-    return result.numel() * left.shape[-1]
+Sizes = tuple[int, int, int]  # multiply-accumulates, inputs per sum, outputs
 
 
-def _linear(_x: Tensor, weight: Tensor, result: Tensor) -> int:
-    return result.numel() * weight.shape[1]
+def _matmul(left: Tensor, _right: Tensor, result: Tensor) -> Sizes:
+    depth = left.shape[-1]
+    return result.numel() * depth, depth, result.shape[-1]
 
 
-def _conv(_x: Tensor, weight: Tensor, result: Tensor) -> int:
-    return result.numel() * weight[0].numel()
+def _linear(_x: Tensor, weight: Tensor, result: Tensor) -> Sizes:
+    width, depth = weight.shape
+    return result.numel() * depth, depth, width
 
 
-def _conv_transpose(x: Tensor, weight: Tensor, _result: Tensor) -> int:
-    return x.numel() * weight[0].numel()
+def _conv(_x: Tensor, weight: Tensor, result: Tensor) -> Sizes:
+    return result.numel() * weight[0].numel(), weight.shape[1], weight.shape[0]
 
 
-_PRODUCTS: dict[Any, tuple[str, Callable[[Tensor, Tensor, Tensor], int]]] = {
+def _conv_transpose(x: Tensor, weight: Tensor, _result: Tensor) -> Sizes:
+    # Every input pixel is multiplied with all taps.
+    return x.numel() * weight[0].numel(), weight.shape[0], weight.shape[1]
+
+
+_PRODUCTS: dict[Any, tuple[str, Callable[[Tensor, Tensor, Tensor], Sizes]]] = {
     F.linear: (LINEAR, _linear),
     torch.matmul: (ATTENTION, _matmul),
     Tensor.matmul: (ATTENTION, _matmul),

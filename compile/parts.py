@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from compile.errors import BuildError
 from compile.lowering.stages import split
-from compile.macs import without_values
+from compile.shapes_only import without_values
 from compile.targets.protocols import Part, named
 from depth.family import IMAGES, Stage
 from depth.network.base import Network

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from compile.build.report import limits_text, outputs_text
-from compile.parity.measure import figures
+from compile.build.report import outputs_text
+from compile.parity.measure import figures, limits_text
 from depth.artifact.manifest import Artifact, Manifest, Program
 
 VERDICTS = {True: "passed", False: "FAILED", None: "not measured: needs the device"}
@@ -24,7 +24,7 @@ def summary(artifact: Artifact) -> str:
         f"size         {m.size.bound} bound {m.size.side_px} px, multiples of "
         f"{m.size.multiple_px} px",
         f"steps        {_steps(m)}",
-        f"parity       {VERDICTS[m.gate.passed]} (limits: {limits_text(m.gate)})",
+        f"parity       {VERDICTS[m.gate.passed]} (limits: {limits_text(m.gate.limits)})",
         "programs",
         *(_line(program) for program in m.programs),
     ]

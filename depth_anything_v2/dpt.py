@@ -11,14 +11,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from depth.errors import InputError
+from depth.errors import CheckpointError, InputError
 from depth.maps.result import FloatArray
 from depth.postprocess import resize_depth
-from depth.preprocess import prepare
-from depth.sizes import SHORT_SIDE_PX, exact_size
-from depth_anything_v2.config import CONFIGS
-from depth_anything_v2.layouts import load_weights
-from depth_anything_v2.network import DepthAnything
+from depth.preprocess import REFERENCE, Preparation
+from depth_anything_v2.config import CONFIGS, SIZE, model_row
+from depth_anything_v2.layouts import load_weights, to_ours
+from depth_anything_v2.network import build
+
+_OURS = "network."  # in front of our names in this class's own state dict
 
 
 class DepthAnythingV2(nn.Module):
@@ -27,6 +28,9 @@ class DepthAnythingV2(nn.Module):
     Takes upstream's arguments and checkpoints and gives upstream's numbers. `max_depth` makes the
     metric model (metres), as in upstream's metric_depth/; without it the output is relative
     inverse depth. `use_bn` and `use_clstoken` fit no published checkpoint and are refused.
+
+    A call changes nothing on the object: it may come from several threads, at any sizes. Weights
+    count from the moment they are there, however they came.
 
     Raises InputError for arguments that no network has.
     """
@@ -51,37 +55,66 @@ class DepthAnythingV2(nn.Module):
         config = replace(CONFIGS[encoder], decoder_dim=features, stage_dims=(c0, c1, c2, c3))
         self.encoder = encoder
         self.max_depth = max_depth
-        self.network = DepthAnything(config, max_depth)
+        self.intermediate_layer_idx = {name: list(row.taps) for name, row in CONFIGS.items()}
+        self.network = build(model_row(encoder, config, max_depth))
+
+    @property
+    def pretrained(self) -> nn.Module:
+        """Upstream's name of the encoder."""
+        return self.network.encoder
+
+    @property
+    def depth_head(self) -> nn.Module:
+        """Upstream's name of the decoder."""
+        return self.network.decoder
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *_: Any, **__: Any) -> Any:
         """Load a checkpoint of any known layout, or this module's own state dict.
 
         Always strict: raises CheckpointError that names the keys that do not fit.
         """
-        own = {k[len("network.") :]: v for k, v in state_dict.items() if k.startswith("network.")}
+        own = {k[len(_OURS) :]: v for k, v in state_dict.items() if k.startswith(_OURS)}
         load_weights(self.network, own or state_dict, "the state dict")
-        self.network.fix_size(*self.network.size)
         return nn.modules.module._IncompatibleKeys([], [])
 
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *rest: Any, **named: Any
+    ) -> None:
+        """As part of a larger module, too, weights of any known layout are taken."""
+        keys = [key for key in state_dict if key.startswith(prefix)]
+        theirs = {key[len(prefix) :]: state_dict[key] for key in keys}
+        if theirs and not any(key.startswith(_OURS) for key in theirs):
+            try:
+                ours = to_ours(theirs)
+            except CheckpointError as error:
+                errors: list[str] = rest[-1]
+                errors.append(str(error))
+            else:
+                for key in keys:
+                    del state_dict[key]
+                state_dict.update({f"{prefix}{_OURS}{name}": part for name, part in ours.items()})
+        super()._load_from_state_dict(  # type: ignore[no-untyped-call]
+            state_dict, prefix, *rest, **named
+        )
+
     def forward(self, x: Tensor) -> Tensor:  # [B,3,H,W] -> [B,H,W]; H, W multiples of 14
-        size = (int(x.shape[-2]), int(x.shape[-1]))
-        if size != self.network.size:
-            self.network.fix_size(*size)
-        return self.network(x)
+        depth: Tensor = self.network(x)
+        return depth
 
     @torch.no_grad()
     def infer_image(
-        self, raw_image: npt.NDArray[np.uint8], input_size: int = SHORT_SIDE_PX
+        self, raw_image: npt.NDArray[np.uint8], input_size: int = SIZE.side_px
     ) -> FloatArray:
         """Depth [H,W] float32 of an image [H,W,3] uint8, BGR as OpenCV reads it."""
         image, size = self.image2tensor(raw_image, input_size)
         return resize_depth(self(image)[0].float().cpu().numpy(), size)
 
     def image2tensor(
-        self, raw_image: npt.NDArray[np.uint8], input_size: int = SHORT_SIDE_PX
+        self, raw_image: npt.NDArray[np.uint8], input_size: int = SIZE.side_px
     ) -> tuple[Tensor, tuple[int, int]]:
         """The network input [1,3,h,w] on the module's device, and the image's own (H, W)."""
         height, width = raw_image.shape[:2]
-        image = prepare(raw_image, exact_size(height, width, input_size))
-        device = self.network.encoder.cls_token.device
-        return torch.from_numpy(image).to(device), (height, width)
+        rule = replace(SIZE, side_px=input_size)
+        prepare = Preparation(self.network.model.before, rule, REFERENCE)
+        image = torch.from_numpy(prepare(raw_image, rule.size_for(height, width)))
+        return image.to(next(self.parameters()).device), (height, width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Optional
 
 import typer
 
@@ -10,7 +11,21 @@ from depth.command import command_line, guarded
 from serve.bench.cli import bench
 from serve.doctor.cli import doctor
 from serve.errors import ServeError
-from serve.options import DRY_RUN, FAIL_FAST, OUTPUT_SIZE, PREPROCESS, RETRY_FAILED
+from serve.options import (
+    DRY_RUN,
+    FAIL_FAST,
+    FOCAL_PX,
+    FORMAT,
+    FOV_DEG,
+    INPUT,
+    INTRINSICS,
+    OUTPUT,
+    OUTPUT_SIZE,
+    PREPROCESS,
+    PREVIEW,
+    RETRY_FAILED,
+    focal_asked,
+)
 
 app = command_line(no_args_is_help=True)
 
@@ -23,12 +38,10 @@ def serve_() -> None:
 @app.command()
 def folder(
     artifact: list[Path] = typer.Argument(help="One or more artifacts of the same model."),
-    input: Path = typer.Option(Path("input_images"), help="Folder of images."),  # noqa: A002
-    output: Path = typer.Option(Path("output_depth"), help="Folder that receives depth files."),
-    format: list[str] = typer.Option(  # noqa: A002
-        ["png"], help="png (16-bit), npy, npz, pfm, exr or tiff. Repeat it for several."
-    ),
-    preview: bool = typer.Option(False, help="Also write a colour picture of each depth map."),
+    input: Path = INPUT,  # noqa: A002
+    output: Path = OUTPUT,
+    format: list[str] = FORMAT,  # noqa: A002
+    preview: bool = PREVIEW,
     policy: str = typer.Option(
         "buckets",
         help="exact: upstream's size, which the artifact must have. buckets: its nearest shape.",
@@ -39,6 +52,9 @@ def folder(
     allow_unverified: bool = typer.Option(
         False, help="Serve an artifact whose numbers were not yet measured on its device."
     ),
+    focal_px: Optional[float] = FOCAL_PX,
+    fov_deg: Optional[float] = FOV_DEG,
+    intrinsics: Optional[Path] = INTRINSICS,
     preprocess: str = PREPROCESS,
     output_size: str = OUTPUT_SIZE,
     retry_failed: bool = RETRY_FAILED,
@@ -60,6 +76,7 @@ def folder(
     from serve.folder.request import FolderJob
     from serve.library import Library
 
+    focal = focal_asked(focal_px, fov_deg, intrinsics)
     library = Library(
         map(read_artifact, artifact),
         allow_failed_parity=allow_failed_parity,
@@ -68,15 +85,14 @@ def folder(
     job = FolderJob(
         input,
         output,
-        format,
-        preview,
+        formats=format,
+        preview=preview,
         retry_failed=retry_failed,
         fail_fast=fail_fast,
         dry_run=dry_run,
     )
-    short_side_px = library.any_artifact().manifest.preprocess.short_side_px
     with Engine(
-        library, policy, short_side_px, preprocess=preprocess, output_size=output_size
+        library, policy, preprocess=preprocess, output_size=output_size, focal=focal
     ) as engine:
         raise typer.Exit(run(engine, job))
 

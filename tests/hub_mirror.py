@@ -47,7 +47,8 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, length_bytes: int, start: int) -> bool:
         hub = self.server
         hub.requests.append(f"{self.command} {self.headers.get('Range', '')}".strip())
-        known = self.path == f"/{FILE.repository}/resolve/{FILE.revision}/{FILE.filename}"
+        path = f"{FILE.repository}/resolve/{FILE.revision}"
+        known = self.path in (f"/{path}/{FILE.filename}", f"/spaces/{path}/sub/{FILE.filename}")
         status = hub.status if known else 404
         if length_bytes <= 0:
             status = 416  # as real servers answer who asks for bytes beyond the end

@@ -15,10 +15,11 @@ from compile.untrained import untrained_checkpoint
 from compile.weights import BUNDLED, Weights, choose, find, read, read_again
 from depth.artifact.manifest import CheckpointFacts
 from depth.errors import CheckpointError, InputError
+from depth.family import model_named
 from depth.files import sha256_file
-from depth.weights.registry import PUBLISHED
-from depth_anything_v2.config import MODELS, model_named
-from tests.networks import DEMO
+from depth.weights.registry import published_files
+from depth_anything_v2.config import MODELS, model_row
+from tests.models import DEMO, TINY
 
 VITS, METRIC = MODELS["vits"], MODELS["vits-metric-indoor"]
 
@@ -111,7 +112,7 @@ def test_read_the_word_untrained(folder: Path) -> None:
 
 
 def test_untrained_weights_are_the_same_on_every_machine() -> None:
-    expected = "2740d8374ac847f235d0fe47c2e7f7388780b4f1658a3408c42f02c4fc05af7a"
+    expected = "5a49aef421e0831323e5d1d7c2f7182470e982462be986dd7327daf6f4d92f24"
     assert untrained_checkpoint(DEMO).sha256 == expected
 
 
@@ -152,9 +153,9 @@ def test_made_compares_hashes_and_not_names(folder: Path) -> None:
 
 
 def test_every_published_name_is_found(folder: Path) -> None:
-    for name, file in PUBLISHED.items():
-        (folder / file.filename).touch()
-        assert find(model_named(name), folder) == folder / file.filename
+    for name, file in published_files().items():
+        (folder / file.local_name).touch()
+        assert find(model_named(name), folder) == folder / file.local_name
 
 
 def test_the_bundled_weights_are_read_and_read_again(folder: Path) -> None:
@@ -168,9 +169,43 @@ def test_weights_that_are_published_as_another_model_s_are_refused(
 ) -> None:
     file = folder / "mine.safetensors"
     save_file(untrained_checkpoint(DEMO, seed=4).state, file)
-    row = replace(PUBLISHED["vits"], model="demo", sha256=sha256_file(file))
+    row = replace(published_files()["vits"], model="demo", sha256=sha256_file(file))
     known = {sha256_file(file): row}
     monkeypatch.setattr("compile.weights.by_sha256", known.get)
     assert read(DEMO, str(file)).name == "mine.safetensors"
     with pytest.raises(CheckpointError, match="is published as demo, not as vits-metric-indoor"):
         read(METRIC, str(file))
+
+
+def test_a_file_of_any_family_is_known_by_its_bytes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = folder / "model.safetensors"
+    save_file(untrained_checkpoint(DEMO, seed=4).state, file)
+    for row in (published_files()["v1-vits"], published_files()["da3mono-large"]):
+        monkeypatch.setattr("compile.weights.by_sha256", lambda _, row=row: row)
+        with pytest.raises(CheckpointError, match=f"is published as {row.model}, not as vits"):
+            read(VITS, str(file))
+
+
+def test_an_unknown_file_that_fits_several_models_is_used_as_the_named_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    named, other = model_row("tiny", TINY), model_row("tiny-metric", TINY, 20.0)
+    monkeypatch.setitem(MODELS, "tiny", named)
+    monkeypatch.setitem(MODELS, "tiny-metric", other)
+    path = folder / "mine.safetensors"
+    save_file(untrained_checkpoint(named).state, path)
+    read(named, str(path))
+    (record,) = caplog.records
+    assert record.message == (
+        f"{path} is no published file; it is used as tiny, and would fit tiny-metric as well"
+    )
+
+
+def test_the_bundled_model_and_fixed_seed_weights_need_no_word(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read(DEMO, None, folder)
+    read(DEMO, "untrained", folder)
+    assert not caplog.records

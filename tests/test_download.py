@@ -22,7 +22,7 @@ from huggingface_hub.utils import reset_sessions
 
 from depth.errors import DownloadError, LicenceError
 from depth.weights.download import fetch
-from depth.weights.registry import CC_BY_NC
+from depth.weights.registry import CC_BY_NC, SPACE
 
 ROOT = Path(__file__).parent.parent
 
@@ -60,6 +60,20 @@ def test_a_good_file_gets_its_name_and_nothing_else_is_left(
     assert path.read_bytes() == WEIGHTS
     assert names(folder) == ["tiny.pth"]
     assert not (tmp_path / "home").exists()  # no second copy in the hub's cache
+    assert hub.requests[-1] == "GET"
+
+
+def test_a_file_is_saved_under_a_name_of_its_own(hub: Hub, folder: Path) -> None:
+    first = fetch(replace(FILE, saved_as="first.pth"), folder)
+    second = fetch(replace(FILE, saved_as="second.pth"), folder)
+    assert [path.name for path in (first, second)] == names(folder) == ["first.pth", "second.pth"]
+    assert hub.requests.count("GET") == 2
+
+
+def test_a_file_in_a_folder_of_a_space_is_saved_by_its_last_name(hub: Hub, folder: Path) -> None:
+    file = replace(FILE, filename="sub/tiny.pth", repository_type=SPACE)
+    assert fetch(file, folder) == folder / "tiny.pth"
+    assert names(folder) == ["tiny.pth"]
     assert hub.requests[-1] == "GET"
 
 

@@ -27,12 +27,13 @@ from compile.plan.roofline import (
     time_of,
 )
 from compile.plan.tables import overview_table
-from compile.plan.work import CONV, Product, Work, encoder_work
+from compile.plan.work import Work, work_of
+from compile.products import CONV, Product
 from depth.chips import INFERENTIA, INFERENTIA2, INSTANCES, instance_named
 from depth.errors import InputError
-from depth_anything_v2.config import CONFIGS
+from depth.family import model_named
 
-VITS = CONFIGS["vits"]
+VITS = model_named("vits")
 FIT = CALIBRATIONS[INFERENTIA]
 SIZE = (518, 518)
 
@@ -62,7 +63,7 @@ def test_the_range_is_never_tighter_than_the_fit_to_published_rows() -> None:
 
 def test_a_larger_image_and_a_larger_network_are_slower() -> None:
     slower = [
-        plan_for(CONFIGS[name], size, "inf1.xlarge", decode_ms=0).chosen
+        plan_for(model_named(name), size, "inf1.xlarge", decode_ms=0).chosen
         for name, size in (
             ("vits", (392, 392)),
             ("vits", (518, 518)),
@@ -101,7 +102,7 @@ def test_slices_of_attention_that_fit_into_a_core_free_the_memory() -> None:
     assert planned().chosen.bound == MEMORY
     assert planned(attention_blocks=4).chosen.bound == MEMORY  # 5.6 MB, half of a core is 5
     assert planned(attention_blocks=8).chosen.bound == MATRIX
-    scores = encoder_work(VITS, SIZE)
+    scores = work_of(VITS, SIZE)[0]
     assert fits_on_chip(scores, INFERENTIA, Load(attention_blocks=8))
     assert not fits_on_chip(scores, INFERENTIA, Load(batch=2, attention_blocks=8))
     assert not fits_on_chip(scores, INFERENTIA, Load(attention_blocks=4))
@@ -136,7 +137,7 @@ def test_the_worst_case_pays_for_idle_rows_and_columns_of_the_array() -> None:
 
 
 def test_the_cases_are_ordered() -> None:
-    work = encoder_work(VITS, SIZE)
+    work = work_of(VITS, SIZE)[0]
     for chip in (INFERENTIA, INFERENTIA2):
         best, middle, worst = (
             time_of(work, chip, CALIBRATIONS[chip], Load(active_cores=chip.cores), case).total_ms
@@ -161,7 +162,7 @@ def test_calls_in_flight_hide_the_host_until_the_device_is_busy() -> None:
 
 
 def test_the_host_is_the_bound_where_the_device_has_little_to_do() -> None:
-    tiny = plan_for(CONFIGS["demo"], (28, 42), "inf1.xlarge", decode_ms=0)
+    tiny = plan_for(model_named("demo"), (28, 42), "inf1.xlarge", decode_ms=0)
     assert tiny.chosen.bound == CALL
     fused, split = (planned(split=one, attention_blocks=8).chosen for one in (False, True))
     assert (fused.bound, split.bound) == (MATRIX, INPUT)

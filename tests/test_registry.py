@@ -12,11 +12,18 @@ from pathlib import Path
 import pytest
 
 from depth.errors import InputError
-from depth.weights.registry import PUBLISHED, PublishedFile, by_sha256, published
-from depth_anything_v2.config import MODELS
+from depth.family import models
+from depth.weights.registry import (
+    SPACE,
+    PublishedFile,
+    by_sha256,
+    known_files,
+    published,
+    published_files,
+)
 
 ROOT = Path(__file__).parent.parent
-ROWS = list(PUBLISHED.values())
+ROWS = list(published_files().values())
 HELPS = [["--help"], ["list", "--help"], ["fetch", "--help"]]
 
 
@@ -32,27 +39,58 @@ def command(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_model_is_published_or_known_not_to_be() -> None:
-    assert set(MODELS) - set(PUBLISHED) == {"demo", "vitg"}
-    assert set(PUBLISHED) <= set(MODELS)
+    assert set(models()) - set(published_files()) == {"demo", "vitg"}
+    assert set(published_files()) <= set(models())
 
 
-@pytest.mark.parametrize("file", ROWS, ids=lambda file: file.model)
-def test_a_row_is_well_formed_and_its_names_agree(file: PublishedFile) -> None:
+@pytest.mark.parametrize("file", known_files(), ids=lambda file: file.repository + file.model)
+def test_a_row_is_well_formed(file: PublishedFile) -> None:
+    assert re.fullmatch("[0-9a-f]{40}", file.revision) or file.sha256 is not None
+    assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
+    kind = "spaces/" if file.repository_type == SPACE else ""
+    assert file.page_url == f"https://huggingface.co/{kind}{file.repository}"
+    assert "/" not in file.local_name
+    assert file.local_name.endswith((".pth", ".safetensors"))
+
+
+@pytest.mark.parametrize(
+    "file", [row for row in ROWS if row.model.startswith("vit")], ids=lambda file: file.model
+)
+def test_the_names_in_a_row_agree(file: PublishedFile) -> None:
     size, _, place = file.model.partition("-metric-")
     dataset = {"": "", "indoor": "hypersim", "outdoor": "vkitti"}[place]
     infix = f"metric_{dataset}_" if dataset else ""
     assert file.filename == f"depth_anything_v2_{infix}{size}.pth"
     assert dataset in file.repository.lower()
     assert file.repository.endswith({"vits": "-Small", "vitb": "-Base", "vitl": "-Large"}[size])
-    assert re.fullmatch("[0-9a-f]{40}", file.revision)
-    assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
-    assert file.page_url == f"https://huggingface.co/{file.repository}"
 
 
-@pytest.mark.parametrize("column", ["repository", "filename", "revision", "sha256", "size_bytes"])
-def test_no_two_rows_share_what_tells_them_apart(column: str) -> None:
-    values = [getattr(file, column) for file in ROWS]
-    assert len(set(values)) == len(ROWS)
+def test_no_two_rows_share_what_tells_them_apart() -> None:
+    rows = known_files()
+    assert len({file.sha256 for file in rows}) == len(rows)
+    assert len({(file.repository, file.filename) for file in rows}) == len(rows)
+    assert len({file.local_name for file in ROWS}) == len(ROWS), "one folder has them all"
+
+
+def test_hub_files_of_one_name_are_kept_apart() -> None:
+    mono, metric = published("da3mono-large"), published("da3metric-large")
+    assert mono.filename == metric.filename == "model.safetensors"
+    assert (mono.local_name, metric.local_name) == (
+        "da3mono-large.safetensors",
+        "da3metric-large.safetensors",
+    )
+    assert published("v1-vits").local_name == "depth_anything_vits14.pth"
+
+
+def test_files_of_models_that_are_not_here_are_known() -> None:
+    found = by_sha256("364492e38a3a06d221ac75da7f6621ada3f2361cd24fde11ba79091e9f40efcf")
+    assert found is not None
+    assert found.model == "da3-small"
+    with pytest.raises(InputError, match="no such model"):
+        published("da3-small")
+    contested = {file.model for file in known_files() if file.needs_acceptance}
+    assert {"da3-large", "da3-giant", "da3nested-giant-large"} <= contested
+    assert not contested & {"da3-small", "da3-base", "da3mono-large", "da3metric-large"}
 
 
 @pytest.mark.parametrize("place", ["", "-metric-indoor", "-metric-outdoor"])
@@ -77,7 +115,7 @@ def test_a_file_is_found_by_its_bytes() -> None:
 def test_what_is_not_published_is_said_with_what_is(name: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason) as caught:
         published(name)
-    assert all(model in str(caught.value) for model in PUBLISHED)
+    assert all(model in str(caught.value) for model in published_files())
 
 
 def test_list_shows_every_file_with_its_licence_and_whether_it_is_there(tmp_path: Path) -> None:
@@ -87,8 +125,8 @@ def test_list_shows_every_file_with_its_licence_and_whether_it_is_there(tmp_path
     result = command("list", "--folder", str(tmp_path))
     assert (result.returncode, result.stderr) == (0, "")
     lines = {line.split()[0]: line for line in result.stdout.splitlines()[1:]}
-    assert set(lines) == set(PUBLISHED)
-    assert all(row.filename in lines[row.model] for row in ROWS)
+    assert set(lines) == set(published_files())
+    assert all(row.local_name in lines[row.model] for row in ROWS)
     assert all(lines[row.model].endswith(row.licence) for row in ROWS)
     assert re.search(r"99\.2 MB +verified +wrong size +no ", lines["vits"])
     assert re.search(r"390\.0 MB +verified +yes +yes ", lines["vitb"])

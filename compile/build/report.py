@@ -13,11 +13,11 @@ from typing import Optional
 from compile.build.programs import Proven
 from compile.int8.images import Calibration
 from compile.neuron.record import BuildRecord
-from compile.parity.measure import Measured, ProbeResult, figures
+from compile.parity.measure import Measured, ProbeResult, figures, limits_text
 from compile.parity.probes import printable
 from compile.preflight.report import PreflightReport
 from compile.targets.protocols import Compiled
-from depth.artifact.manifest import Gate, Manifest, Program
+from depth.artifact.manifest import Manifest, Program
 from depth.artifact.verification import Verification
 from depth.console import markdown
 
@@ -114,7 +114,8 @@ def _heading(manifest: Manifest, made: str, host: str) -> list[str]:
         f"- weights: {manifest.checkpoint.file}, licence {manifest.checkpoint.licence}, "
         f"sha256 {manifest.checkpoint.sha256}",
         f"- outputs: {outputs_text(manifest)}",
-        f"- parity with the eager fp32 network: {verdict} (limits: {limits_text(manifest.gate)})",
+        f"- parity with the eager fp32 network: {verdict} "
+        f"(limits: {limits_text(manifest.gate.limits)})",
         "",
         "Relative errors: max_rel to the largest reference value, mean_rel to its mean.",
         "",
@@ -128,15 +129,6 @@ def outputs_text(manifest: Manifest) -> str:
         + (f", up to {output.largest:g}" if output.largest else "")
         + ")"
         for output in manifest.outputs
-    )
-
-
-def limits_text(gate: Gate) -> str:
-    """depth max_rel 0.0005, depth mean_rel 5e-05"""
-    return ", ".join(
-        f"{output} {name} {value:g}"
-        for output, by_name in gate.limits.items()
-        for name, value in by_name.items()
     )
 
 

@@ -28,7 +28,7 @@ import torch
 
 from compile.errors import ParityError
 from compile.parity.probes import Probe
-from compile.targets.protocols import Run, named
+from compile.targets.protocols import Limits, Run, named
 from depth.artifact.manifest import Numbers
 from depth.family import DEPTH_KINDS, SKY, Output
 from depth.maps.result import FloatArray
@@ -126,7 +126,7 @@ def worst(results: Sequence[ProbeResult]) -> dict[str, Numbers]:
     }
 
 
-def failure(measured: Measured, limits: Mapping[str, Mapping[str, float]]) -> Optional[str]:
+def failure(measured: Measured, limits: Limits) -> Optional[str]:
     """What is over its limit, in words, or None. Written so that NaN is over every limit."""
     over = [
         f"{output} {name} {value} (limit {allowed:.3g})"
@@ -144,6 +144,15 @@ def figures(numbers: Mapping[str, Optional[float]]) -> str:
         f"{name} {value:.2e}" if value and value < 0.1 else f"{name} {value:.4f}"
         for name, value in numbers.items()
         if value is not None
+    )
+
+
+def limits_text(limits: Limits) -> str:
+    """depth max_rel 0.0005, depth mean_rel 5e-05"""
+    return ", ".join(
+        f"{output} {name} {value:g}"
+        for output, by_name in limits.items()
+        for name, value in by_name.items()
     )
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Optional
 
 from compile.plan.estimate import DECODE_MS, Estimate, Host, Layout, estimate
 from compile.plan.roofline import Load, fits_on_chip
 from compile.plan.tables import plan_table, two_digits
-from compile.plan.work import Work, decoder_work, encoder_work
+from compile.plan.work import Work, work_of
 from depth.chips import Instance, instance_named
 from depth.errors import InputError
-from depth.sizes import check_size, size_text
-from depth_anything_v2.config import ModelConfig
+from depth.family import Model
+from depth.sizes import Size, size_text
 
 # As many as compile/lowering has forms for.
 ATTENTION_BLOCKS = (1, 2, 4, 8, 16)
@@ -26,7 +28,7 @@ class Plan:
     """What was asked for comes first in `estimates`; the others are for comparison."""
 
     name: str  # "vits at 518x686"
-    work: Work  # of one image, encoder and decoder
+    work: Work  # of one image, all stages
     instance: Instance
     host: Host
     dollars_per_hour: float
@@ -51,29 +53,32 @@ class Plan:
 
 
 def plan_for(
-    config: ModelConfig,
-    size: tuple[int, int],
+    model: Model,
+    size: Size,
     instance: str,
     layout: Layout = _FUSED,
     dollars_per_hour: Optional[float] = None,
     decode_ms: float = DECODE_MS,
 ) -> Plan:
-    """Estimate a network at a size (height, width) in px; the price is the instance's by default.
+    """Estimate a model at a size (height, width) in px; the price is the instance's by default.
 
     Raises InputError for an unknown instance, a size that no network can have, and a layout, a
     price or a time that make no sense.
     """
-    check_size(*size)
+    model.size.check(size)
     machine = instance_named(instance)
     price = machine.dollars_per_hour if dollars_per_hour is None else dollars_per_hour
     _check(machine, layout, price, decode_ms)
-    encoder, decoder = encoder_work(config, size), decoder_work(config, size)
-    whole, host = encoder + decoder, Host(decode_ms)
+    stages = work_of(model, size)
+    if layout.split and len(stages) == 1:
+        raise InputError(f"{model.name} is one program: it has no stages to split into")
+    whole, host = reduce(add, stages), Host(decode_ms)
+    others = [one for one in _alternatives(whole, machine) if len(stages) > 1 or not one.split]
     estimates = tuple(
-        estimate([encoder, decoder] if one.split else [whole], machine, one, host, price)
-        for one in dict.fromkeys((layout, *_alternatives(whole, machine)))
+        estimate(stages if one.split else [whole], machine, one, host, price)
+        for one in dict.fromkeys((layout, *others))
     )
-    name = f"{config.name} at {size_text(size)}"
+    name = f"{model.name} at {size_text(size)}"
     return Plan(name, whole, machine, host, price, estimates)
 
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compile.plan.work import ATTENTION, CONV, HOST_VALUE_BYTES, LINEAR, Product, Work
+from compile.plan.work import HOST_VALUE_BYTES, Work
+from compile.products import ATTENTION, CONV, LINEAR, Product
 from depth.chips import INFERENTIA, INFERENTIA2, Chip
 
 _SEQUENCE = 128  # tokens, in every row of a text network

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from compile.plan.work import CONV, VALUE_BYTES, Product, Work
+from compile.plan.work import VALUE_BYTES, Work
+from compile.products import CONV, Product
 from depth.chips import Chip
 
 MATRIX, VECTOR, MEMORY = "matrix engine", "vector engine", "device memory"

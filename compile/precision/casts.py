@@ -51,15 +51,16 @@ class Casts(TorchFunctionMode):
         self._weights = {id(tensor) for tensor in _constants(network)}
         self._rounded_weights: dict[int, Tensor] = {}
 
-    def run(self, images: Tensor) -> Tensor:
-        """One forward pass: [B,3,H,W] float32 -> [B,H,W] float32."""
+    def run(self, images: Tensor) -> tuple[Tensor, ...]:
+        """One forward pass: [B,3,H,W] float32 -> the network's outputs, float32."""
         mode = self._mode
         images = self._round(images, mode.io, "input")
         if mode.everything is not None:
             images = self._round(images, mode.everything, "input")
         with torch.no_grad(), _paths(self._network, self._running), self:
-            depth = self._network(images)
-        return self._round(depth, mode.io, "output")
+            found = self._network(images)
+        outputs = found if isinstance(found, tuple) else (found,)
+        return tuple(self._round(output, mode.io, "output") for output in outputs)
 
     def __torch_function__(
         self,

@@ -12,13 +12,13 @@ import typer
 
 from compile.targets.modes import MODES, modes_of
 from depth.errors import InputError
+from depth.family import Model, model_named, models
 from depth.files import write_whole
-from depth.sizes import exact_size, parse_size, size_text
-from depth_anything_v2.config import MODELS, Model, model_named
+from depth.sizes import Size, parse_size, size_text
 
 if TYPE_CHECKING:
     from compile.precision.report import PrecisionReport
-_MODELS = ", ".join(MODELS)
+_MODELS = ", ".join(models())
 _TARGETS = ", ".join(dict.fromkeys(mode.target for mode in MODES.values()))
 _MAX_PHOTOGRAPHS = 3  # as many as the parity gate takes; each costs an eager run per mode
 
@@ -28,8 +28,8 @@ def precision(
     target: list[str] = typer.Option(["inf1"], help=f"{_TARGETS}. Repeat it for several."),
     size: Optional[list[str]] = typer.Option(
         None,
-        help="HEIGHTxWIDTH in px, multiples of 14; by default the model's own for a picture of 3:4."
-        " Repeat it for several.",
+        help="HEIGHTxWIDTH in px; by default the model's own for a picture of 3:4. Repeat it for "
+        "several.",
     ),
     checkpoint: Optional[list[str]] = typer.Option(
         None,
@@ -112,12 +112,18 @@ def _jobs(
     return [
         _Job(row, checkpoint, size)
         for row, checkpoint in zip(rows, given)
-        for size in ([parse_size(text) for text in sizes] if sizes else [_own_size(row)])
+        for size in (
+            [parse_size(text, row.size.check) for text in sizes]
+            if sizes
+            else [row.size.size_for(3, 4)]
+        )
     ]
 
 
-def _own_size(model: Model) -> tuple[int, int]:
-    return exact_size(3, 4, model.short_side_px)
+def _sizes(model: Model, asked: Optional[Sequence[str]]) -> list[Size]:
+    if not asked:
+        return [model.size.size_for(3, 4)]
+    return [parse_size(text, model.size.check) for text in asked]
 
 
 def _command(

@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from typing import Callable, Optional
 
 import torch
-from torch import nn
 
 from compile.errors import PrecisionError
-from compile.parity.measure import ProbeResult, compare, failure, worst
+from compile.parity.measure import Measured, ProbeResult, compare, eager, failure, worst
 from compile.parity.probes import Probe
 from compile.precision.casts import Casts
 from compile.targets.modes import Mode
 from compile.targets.protocols import Limit
-from depth.artifact.manifest import ParityNumbers
+from depth.family import DEPTH, Output
 from depth.maps.result import FloatArray
+from depth.network.base import Network
 
+Maps = dict[str, FloatArray]  # by output, of one image
 Step = Callable[[str], None]  # called with what begins now, in words
 
 
@@ -30,21 +31,22 @@ class Forecast:
     """One mode on all test images. With an overflow there are no results: the mode is out."""
 
     mode: Mode
+    outputs: tuple[Output, ...]  # of the model
     results: tuple[ProbeResult, ...]
     overflow: Optional[str] = None
 
     @property
-    def numbers(self) -> Optional[ParityNumbers]:
-        """The worst of all images, or None after an overflow."""
+    def measured(self) -> Optional[Measured]:
+        """The worst of all images by output, or None after an overflow."""
         return None if self.overflow else worst(self.results)
 
     def problem(self, limit: Limit) -> Optional[str]:
         """Why the mode is out, in words, or None if it is within the limit."""
-        numbers = self.numbers
-        return self.overflow if numbers is None else failure(numbers, limit)
+        measured = self.measured
+        return self.overflow if measured is None else failure(measured, limit.of(self.outputs))
 
 
-def forecast(network: nn.Module, mode: Mode, images: Sequence[Probe]) -> list[ProbeResult]:
+def forecast(network: Network, mode: Mode, images: Sequence[Probe]) -> list[ProbeResult]:
     """The errors of one mode, image by image. `images` are inputs as this network takes them.
 
     Raises PrecisionError if a value leaves a type's range, naming where first, and ParityError if
@@ -54,7 +56,7 @@ def forecast(network: nn.Module, mode: Mode, images: Sequence[Probe]) -> list[Pr
 
 
 def forecasts(
-    network: nn.Module,
+    network: Network,
     modes: Iterable[Mode],
     images: Sequence[Probe],
     on_step: Step = lambda _: None,
@@ -68,7 +70,7 @@ def forecasts(
         on_step(f"{mode.target} {mode.name}")
         same = known.get(_rounding(mode)) or _forecast(network, mode, images, references)
         known[_rounding(mode)] = same
-        found.append(Forecast(mode, same.results, same.overflow))
+        found.append(Forecast(mode, same.outputs, same.results, same.overflow))
     return found
 
 
@@ -89,33 +91,38 @@ def choose(candidates: Sequence[Forecast], limit: Limit) -> Forecast:
 
 
 def _forecast(
-    network: nn.Module, mode: Mode, images: Sequence[Probe], references: Sequence[FloatArray]
+    network: Network, mode: Mode, images: Sequence[Probe], references: Sequence[Maps]
 ) -> Forecast:
+    outputs = network.model.outputs
     try:
-        return Forecast(mode, tuple(_results(network, mode, images, references)))
+        return Forecast(mode, outputs, tuple(_results(network, mode, images, references)))
     except PrecisionError as error:
-        return Forecast(mode, (), str(error))
+        return Forecast(mode, outputs, (), str(error))
 
 
 def _results(
-    network: nn.Module, mode: Mode, images: Sequence[Probe], references: Sequence[FloatArray]
+    network: Network, mode: Mode, images: Sequence[Probe], references: Sequence[Maps]
 ) -> list[ProbeResult]:
+    outputs = network.model.outputs
+    names = [output.name for output in outputs]
     casts = Casts(network, mode)
     results = []
     for probe, reference in zip(images, references):
-        depth = casts.run(torch.from_numpy(probe.image)).numpy()
+        tensors = casts.run(torch.from_numpy(probe.image))
         if casts.overflow:
             raise PrecisionError(f"{casts.overflow}, on test image {probe.name!r}")
-        results.append(compare(probe.name, reference, depth))
+        found = {name: tensor[0].numpy() for name, tensor in zip(names, tensors)}
+        results.append(compare(probe.name, outputs, reference, found))
     return results
 
 
-def _references(network: nn.Module, images: Sequence[Probe]) -> list[FloatArray]:
-    with torch.no_grad():
-        depths = [network(torch.from_numpy(probe.image)).numpy() for probe in images]
-    for probe, depth in zip(images, depths):
-        compare(probe.name, depth, depth)  # raises unless it is finite
-    return depths
+def _references(network: Network, images: Sequence[Probe]) -> list[Maps]:
+    found = []
+    for probe in images:
+        maps = {name: values[0] for name, values in eager(network, probe.image).items()}
+        compare(probe.name, network.model.outputs, maps, maps)  # raises unless it is finite
+        found.append(maps)
+    return found
 
 
 def _rounding(mode: Mode) -> tuple[Optional[str], ...]:
@@ -125,5 +132,9 @@ def _rounding(mode: Mode) -> tuple[Optional[str], ...]:
 
 
 def _error(candidate: Forecast) -> tuple[float, float]:
-    numbers = candidate.numbers
-    return (numbers.mean_rel, numbers.max_rel) if numbers else (float("inf"), float("inf"))
+    """Of depth, mean first."""
+    measured = candidate.measured
+    if measured is None:
+        return float("inf"), float("inf")
+    depth = measured[DEPTH]
+    return depth["mean_rel"] or 0.0, depth["max_rel"] or 0.0

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from torch import nn
+from typing import Optional
 
 from compile.lowering.passes import lower
+from compile.parity.chain import normalise_of
 from compile.parity.probes import Picture, Probe, probes
 from compile.precision.forecast import Step, forecasts
 from compile.precision.report import PrecisionReport
 from compile.targets.modes import Mode
 from compile.targets.protocols import Limit
-from depth.preprocess import NORMALISATION, unnormalised
-from depth_anything_v2.network import DepthAnything
+from depth.artifact.steps import Normalise
+from depth.network.base import Network
+from depth.preprocess import unnormalised
 
 
 def survey(
-    network: DepthAnything,
+    network: Network,
     name: str,
     modes: Sequence[Mode],
     passes: Sequence[str],
@@ -30,14 +31,15 @@ def survey(
     `name` says which model and weights. Raises ParityError if the network gives no usable depth in
     float32.
     """
-    lowered: nn.Module = lower(network, passes) if passes else network
-    images = inputs(probes(network.size, photographs), passes)
+    lowered = lower(network, passes) if passes else network
+    tests = probes(network.model, network.fixed_size, photographs)
+    images = inputs(tests, normalise_of(network.model, passes))
     found = forecasts(lowered, modes, images, on_step)
     return [
         PrecisionReport(
             name,
             target,
-            network.size,
+            network.fixed_size,
             tuple(passes),
             tuple(probe.name for probe in images),
             limit,
@@ -47,8 +49,8 @@ def survey(
     ]
 
 
-def inputs(images: Sequence[Probe], passes: Sequence[str]) -> list[Probe]:
-    """The test images as a network takes them that these passes have lowered."""
-    if NORMALISATION not in passes:
+def inputs(images: Sequence[Probe], normalise: Optional[Normalise]) -> list[Probe]:
+    """The test images as a network takes them that does this step itself."""
+    if normalise is None:
         return list(images)
-    return [Probe(probe.name, unnormalised(probe.image)) for probe in images]
+    return [Probe(probe.name, unnormalised(probe.image, normalise)) for probe in images]

@@ -21,8 +21,8 @@ from compile.preflight.report import PreflightReport, Row, Work
 from compile.targets.modes import Mode
 from compile.targets.table import NEURON_PASSES, neuron_target
 from compile.trace import trace
+from depth.network.base import Network
 from depth.sizes import size_text
-from depth_anything_v2.network import DepthAnything
 
 _RULES = {"inf1": inf1, "inf2": inf2}
 # What holds the graph together: judged like the rest, listed only if it fails.
@@ -31,7 +31,7 @@ _LARGEST = 3
 
 
 def preflight(
-    network: DepthAnything,
+    network: Network,
     example: Tensor,
     target: str,
     passes: Optional[Sequence[str]] = NEURON_PASSES,
@@ -45,7 +45,7 @@ def preflight(
     neuron_target(target)
     lowered = stock(network) if passes is None else lower(network, passes)
     work = Work(count_macs(lowered, example[:1]), costs(network, passes or ()))
-    program = f"{size_text(network.size)}-b{len(example)}"
+    program = f"{size_text(network.fixed_size)}-b{len(example)}"
     return check(lowered, example, target, program, mode, work)
 
 
@@ -62,7 +62,7 @@ def check(
     Without a mode, memory is estimated for the target's widest. Raises TargetError or BuildError.
     """
     neuron_target(target)
-    graph = read_graph(trace(module, example))
+    graph = read_graph(trace(module, (example,)))
     largest = sorted(graph.constants, key=lambda one: one.size_bytes, reverse=True)[:_LARGEST]
     return PreflightReport(
         program,

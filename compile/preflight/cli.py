@@ -9,15 +9,15 @@ import typer
 from compile.errors import PreflightError
 from compile.targets.modes import mode_named
 from depth.errors import InputError
+from depth.family import model_named, models
 from depth.sizes import parse_size
-from depth_anything_v2.config import MODELS, model_named
 
 
 def preflight(
-    model: str = typer.Option("vits", help=f"One of {', '.join(MODELS)}."),
+    model: str = typer.Option("vits", help=f"One of {', '.join(models())}."),
     target: str = typer.Option("inf1", help="inf1 or inf2."),
     size: list[str] = typer.Option(
-        ["518x518"], help="HEIGHTxWIDTH in px, multiples of 14. Repeat it for several programs."
+        ["518x518"], help="HEIGHTxWIDTH in px. Repeat it for several programs."
     ),
     batch: list[int] = typer.Option([1], help="Images per run. Repeat it for several programs."),
     passes: Optional[str] = typer.Option(
@@ -48,9 +48,9 @@ def preflight(
     needed = neuron_target(target).passes
     chosen = needed if passes is None else [name for name in passes.split(",") if name]
     mode = None if precision is None else mode_named(target, precision)
-    sizes = dict.fromkeys(parse_size(text) for text in size)
-    shapes = [(pair, count) for pair in sizes for count in dict.fromkeys(batch)]
     row = model_named(model)
+    sizes = dict.fromkeys(parse_size(text, row.size.check) for text in size)
+    shapes = [(pair, count) for pair in sizes for count in dict.fromkeys(batch)]
 
     from compile.preflight.programs import lane_remark, network_for, preflight_all
     from compile.preflight.report import all_together

@@ -12,17 +12,16 @@ from compile.preflight.report import PreflightReport
 from compile.targets.modes import Mode
 from compile.weights import read
 from depth.errors import InputError
+from depth.family import Model, build, load_weights
+from depth.network.base import Network
 from depth.sizes import size_text
-from depth_anything_v2.config import Model
-from depth_anything_v2.layouts import load_weights
-from depth_anything_v2.network import DepthAnything
 
 INF1_TORCH = "1.13.1"  # the only one that torch-neuron for Inf1 takes
 
 
-def network_for(model: Model, checkpoint: Optional[str]) -> DepthAnything:
+def network_for(model: Model, checkpoint: Optional[str]) -> Network:
     """A network to trace. Raises CheckpointError if a checkpoint is named and does not fit."""
-    network = DepthAnything(model.config, model.max_depth_m)
+    network = build(model)
     if checkpoint is not None:
         weights = read(model, checkpoint)
         load_weights(network, weights.state, weights.name)
@@ -30,7 +29,7 @@ def network_for(model: Model, checkpoint: Optional[str]) -> DepthAnything:
 
 
 def preflight_all(
-    network: DepthAnything,
+    network: Network,
     target: str,
     shapes: Sequence[tuple[tuple[int, int], int]],  # (height, width) in px, and batch
     passes: Optional[Sequence[str]],

@@ -82,7 +82,7 @@ class PreflightReport:
             found.append(
                 f"constants of {_gb(self.constants_bytes)}, the compiler reads "
                 f"{_gb(chip.constants_bytes)} at most: take a smaller model, or split it into "
-                "encoder and decoder"
+                "its stages"
             )
         if self.footprint.total_bytes > chip.core_bytes:
             found.append(

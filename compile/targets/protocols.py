@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Arrays = Mapping[str, FloatArray]
 Run = Callable[[Arrays], dict[str, FloatArray]]  # by name, all with the batch axis first
+Limits = Mapping[str, Mapping[str, float]]  # by output and name of an error
 Name = Callable[[str, int], Path]  # stage and batch -> the path of a program, without a suffix
 Inputs = Callable[[], Sequence[dict[str, FloatArray]]]
 Change = Callable[[Any], Any]  # a graph as its target's library holds it
@@ -156,7 +157,7 @@ class Limit:
     max_abs: float  # of sky, whose values have no scale of their own
     mean_abs: float
 
-    def of(self, outputs: Sequence[Output]) -> dict[str, dict[str, float]]:
+    def of(self, outputs: Sequence[Output]) -> Limits:
         """By output and name, as a manifest's gate states them."""
         return {output.name: self._of_kind(output.kind) for output in outputs}
 

@@ -104,12 +104,26 @@ def inference(folder: Path, name: str, process_res: str) -> None:
     )
 
 
+def use(checkout: Path) -> None:
+    """Take `depth_anything_3` from the checkout: it is no regular package there, so that one of the
+    same name anywhere on the path would hide it.
+    """
+    source = checkout / "src" / "depth_anything_3"
+    package = types.ModuleType("depth_anything_3")
+    package.__path__ = [str(source)]
+    sys.modules["depth_anything_3"] = package
+    sys.path.insert(0, str(source.parent))
+
+
 def main() -> None:
     checkout, task, *arguments = sys.argv[1:]
-    sys.path.insert(0, str(Path(checkout) / "src"))
     stub_what_is_missing()
+    use(Path(checkout))
     import depth_anything_3.api
 
+    found = Path(depth_anything_3.api.__file__ or "").resolve()
+    if Path(checkout).resolve() not in found.parents:
+        raise ImportError(f"{found} is not of the checkout {checkout}")
     if task == "imports":
         sys.stdout.write(depth_anything_3.api.__file__ + "\n")
         return

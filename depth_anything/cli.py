@@ -1,0 +1,29 @@
+"""Every command of the project under one name: `depth --help`, or `python main.py --help`."""
+
+from __future__ import annotations
+
+from compile.cli import app as compile_app
+from compile.errors import CompileError
+from depth.command import command_line, guarded
+from depth_anything.checkpoints_cli import app as checkpoints_app
+from depth_anything.inference import inference
+from depth_anything.pictures import run
+from serve.cli import app as serve_app
+from serve.errors import ServeError
+
+app = command_line(no_args_is_help=True)
+app.command()(inference)
+app.command()(run)
+app.add_typer(checkpoints_app, name="checkpoints")
+app.add_typer(compile_app, name="compile")
+app.add_typer(serve_app, name="serve")
+
+
+@app.callback()
+def _help() -> None:
+    """Depth Anything, compiled for AWS Inferentia and CPUs, proven, and served."""
+
+
+def main(name: str = "depth") -> None:
+    """Run the command line, which calls itself `name`."""
+    guarded(app, name, CompileError, ServeError)
