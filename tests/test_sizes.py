@@ -1,15 +1,20 @@
-"""Which size the network sees: upstream's rule, worked out by hand, and its limits."""
+"""Which size the network sees: upstream's rules, worked out by hand, and their limits."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
 from depth.errors import InputError
-from depth.sizes import check_size, exact_size, parse_size, size_text
+from depth.sizes import LOWER, ONCE, TWICE, UPPER, SizeRule, parse_size, size_text
+
+V2 = SizeRule(LOWER, 518, 14, ONCE)
+V3 = SizeRule(UPPER, 504, 14, TWICE)
 
 
 @pytest.mark.parametrize(
-    ("image", "short_side_px", "size"),
+    ("image", "side_px", "size"),
     [
         ((518, 518), 518, (518, 518)),
         ((480, 640), 518, (518, 686)),  # 690.67 px are 49.33 patches
@@ -25,32 +30,58 @@ from depth.sizes import check_size, exact_size, parse_size, size_text
         ((480, 640), 1, (14, 14)),
     ],
 )
-def test_exact_size(image: tuple[int, int], short_side_px: int, size: tuple[int, int]) -> None:
-    assert exact_size(*image, short_side_px) == size
+def test_a_short_side_rounded_once(
+    image: tuple[int, int], side_px: int, size: tuple[int, int]
+) -> None:
+    assert replace(V2, side_px=side_px).size_for(*image) == size
+
+
+@pytest.mark.parametrize(
+    ("image", "side_px", "whole", "size"),
+    [
+        ((1362, 2048), 504, (335, 504), (336, 504)),
+        ((1041, 1600), 504, (328, 504), (322, 504)),  # 327.9 px; 23.43 patches
+        ((2048, 1362), 504, (504, 335), (504, 336)),
+        ((480, 640), 640, (480, 640), (476, 644)),  # 640 px are 45.71 patches
+        ((1, 1), 504, (504, 504), (504, 504)),
+        ((2, 1000), 504, (1, 504), (14, 504)),  # never less than one patch
+        ((35, 504), 504, (35, 504), (42, 504)),  # 2.5 patches: half up
+    ],
+)
+def test_a_long_side_rounded_twice(
+    image: tuple[int, int], side_px: int, whole: tuple[int, int], size: tuple[int, int]
+) -> None:
+    rule = replace(V3, side_px=side_px)
+    assert rule.whole_px(*image) == whole
+    assert rule.size_for(*image) == size
+
+
+def test_a_long_side_rounded_once_stays_below_the_bound() -> None:
+    assert SizeRule(UPPER, 256, 32, ONCE).size_for(480, 640) == (192, 256)
+    assert SizeRule(UPPER, 250, 32, ONCE).size_for(480, 640) == (192, 224)
 
 
 @pytest.mark.parametrize("height", [37, 60, 97, 119, 120])
 @pytest.mark.parametrize("width", [40, 61, 97, 118, 150])
 def test_sides_are_multiples_of_14_and_not_below_the_short_side(height: int, width: int) -> None:
-    size = exact_size(height, width)
-    check_size(*size)
+    size = V2.size_for(height, width)
+    V2.check(size)
     assert min(size) == 518
     assert (size[0] >= size[1]) == (height >= width) or size[0] == size[1]
 
 
 def test_a_long_image_is_refused_with_what_to_do() -> None:
     with pytest.raises(InputError, match=r"20000x10 px would need.*crop the image or lower"):
-        exact_size(10, 20_000)
-    with pytest.raises(InputError, match="input size 0 px: must be at least 1"):
-        exact_size(10, 10, 0)
-    with pytest.raises(InputError, match="input size -14 px"):
-        exact_size(10, 10, -14)
+        V2.size_for(10, 20_000)
+    for side_px in (0, -14):
+        with pytest.raises(InputError, match=f"input size {side_px} px: must be at least 1"):
+            replace(V2, side_px=side_px).size_for(10, 10)
 
 
 @pytest.mark.parametrize("text", ["518x686", "518X686", " 518x686 "])
 def test_parse_size(text: str) -> None:
-    assert parse_size(text) == (518, 686)
-    assert size_text(parse_size(text)) == "518x686"
+    assert parse_size(text, V2.check) == (518, 686)
+    assert size_text(parse_size(text, V2.check)) == "518x686"
 
 
 @pytest.mark.parametrize(
@@ -65,9 +96,9 @@ def test_parse_size(text: str) -> None:
         ("500x686", "height 500 px: must be a multiple of 14; nearest is 504"),
         ("518x0", "width 0 px: must be a multiple of 14; nearest is 14"),
         ("-14x14", "height -14 px"),
-        ("14000x14000", "the limit is 8192"),
+        ("14000x14000", "the limit is 1605632"),
     ],
 )
 def test_parse_size_refuses(text: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        parse_size(text)
+        parse_size(text, V2.check)
