@@ -29,7 +29,7 @@ LEFT_OUT = (
     "compile/errors.py",
     "compile/neuron/cache.py",
     "compile/neuron/failure.py",
-    "compile/neuron/host.py",
+    "compile/targets/host.py",
     "compile/neuron/log.py",
     "compile/neuron/metrics.py",
     "compile/neuron/record.py",

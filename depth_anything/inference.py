@@ -36,31 +36,35 @@ if TYPE_CHECKING:
 
 app = command_line()
 
+_MODEL = typer.Option(
+    None,
+    help=f"One of {', '.join(models())}. By default vits, or demo if the weights of vits cannot be "
+    "had.",
+)
+_POLICY = typer.Option(
+    "exact",
+    help="exact: upstream's size for every image, a program compiled for each. buckets: the "
+    "nearest of seven common shapes, for folders of many different sizes.",
+)
+_INPUT_SIZE = typer.Option(
+    None,
+    min=1,
+    help="Side of the network's input in px, the short one or, of da3 models, the long one; by "
+    "default what the model is made for.",
+)
+
 
 @app.command()
 def inference(
     input: Path = INPUT,  # noqa: A002
     output: Path = OUTPUT,
-    model: Optional[str] = typer.Option(
-        None,
-        help=f"One of {', '.join(models())}. By default vits, or demo if the weights of vits "
-        "cannot be had.",
-    ),
+    model: Optional[str] = _MODEL,
     target: str = typer.Option("openvino", help="openvino, onnx or torchscript."),
     precision: str = typer.Option("fp32", help="fp32; with openvino also bf16 (faster) and int8."),
     format: list[str] = FORMAT,  # noqa: A002
     preview: bool = PREVIEW,
-    policy: str = typer.Option(
-        "exact",
-        help="exact: upstream's size for every image, a program compiled for each. buckets: the "
-        "nearest of seven common shapes, for folders of many different sizes.",
-    ),
-    input_size: Optional[int] = typer.Option(
-        None,
-        min=1,
-        help="Side of the network's input in px, the short one or, of da3 models, the long one; by "
-        "default what the model is made for.",
-    ),
+    policy: str = _POLICY,
+    input_size: Optional[int] = _INPUT_SIZE,
     checkpoint: Optional[Path] = typer.Option(
         None, help="Weights file; by default the model's own in checkpoints/, or downloaded."
     ),

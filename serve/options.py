@@ -27,9 +27,8 @@ PREVIEW: bool = typer.Option(False, help="Also write a colour picture of each de
 FOCAL_PX: Optional[float] = typer.Option(
     None,
     "--focal-px",
-    help="Focal length of the camera in px of its images. Models that need it for metres, such as "
-    "da3metric-large, take --focal-px, --fov-deg, --intrinsics or the EXIF data of each image, the "
-    "first that is there.",
+    help="Focal length of the camera in px of its images. A model that needs it for metres takes "
+    "--focal-px, --fov-deg, --intrinsics or the EXIF data of each image, the first that is there.",
 )
 FOV_DEG: Optional[float] = typer.Option(
     None, "--fov-deg", help="Horizontal angle of view of the camera in degrees."

@@ -19,12 +19,13 @@ import pytest
 import torch
 
 from depth.artifact.manifest import Artifact, Program
+from depth.sizes import Size
 from serve.backend import OpenBackend, open_backend
 from serve.engine import Engine
 from serve.folder.job import run_folder
 from serve.folder.request import FolderJob
 from serve.jobs.entry import Entry, Report
-from serve.library import Library, Size
+from serve.library import Library
 from serve.runtimes import neuron_program
 from serve.runtimes.neuron_program import OnCore
 from serve.shapes import BUCKETS
@@ -117,13 +118,13 @@ class _Watched:
         given_back = Event(UNLOAD, _this_core(), size)
         weakref.finalize(self, cores.events.append, given_back).atexit = False
 
-    def __call__(self, images: torch.Tensor) -> Any:
+    def __call__(self, *tensors: torch.Tensor) -> Any:
         what, self._next = self._next, RUN
         self._cores.happens(Event(what, _this_core(), self._size))
-        return self._program(images)
+        return self._program(*tensors)
 
 
-def _in_python(program: Any) -> Callable[[torch.Tensor], Any]:
+def _in_python(program: Any) -> Callable[..., Any]:
     """The same numbers without TorchScript around the stand-in's operator, where that is unsafe.
 
     In an operator that is written in Python torch 1.13 hides which Python object belongs to a
@@ -134,7 +135,7 @@ def _in_python(program: Any) -> Callable[[torch.Tensor], Any]:
     forward = importlib.import_module("torch_neuron.runtime").forward
     (node,) = program.graph.findAllNodes("neuron::forward_v2_1")
     neff = list(node.inputs())[1].toIValue()
-    return lambda images: forward([images], neff)[0]
+    return lambda *tensors: forward(list(tensors), neff)[0]
 
 
 def _this_core() -> int:

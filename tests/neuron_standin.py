@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from compile.lowering.passes import lower
-from compile.neuron import host
 from compile.neuron.record import BuildRecord
 from compile.parts import parts
+from compile.targets import host
 from compile.targets.protocols import Compiled, Part, Ports, Settings
 from compile.targets.table import NEURON_PASSES
 from depth.family import IMAGES, Port, Stage

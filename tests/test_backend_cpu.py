@@ -12,7 +12,7 @@ import pytest
 
 from depth.artifact.manifest import ProgramKey
 from depth.errors import ArtifactError
-from depth.maps.result import FloatArray
+from serve.arrays import Arrays
 from serve.backend import CPU_STREAMS, open_backend
 from serve.engine import Engine
 from serve.errors import Action, RuntimeFailure
@@ -38,17 +38,18 @@ def engine_of(*keys: ProgramKey) -> Engine:
 
 def test_all_streams_run_in_one_copy_at_once(programs: Programs) -> None:
     meeting = Barrier(CPU_STREAMS, timeout=WAIT_S)  # broken if fewer come
-    programs.on_run = lambda _images: meeting.wait()
+    programs.on_run = lambda _arrays: meeting.wait()
     with engine_of(KEYS[0]) as engine, ThreadPoolExecutor(4) as pool:
         many = images_of(engine, 4 * CPU_STREAMS, SIZES[0])
         found = list(pool.map(engine.run, many))
-    assert all(is_depth_of(raw.values, one) for raw, one in zip(found, many))
+    assert all(is_depth_of(raw.outputs, one) for raw, one in zip(found, many))
     assert (programs.opened, programs.streams) == ([SIZES[0]], CPU_STREAMS)
 
 
 def test_a_single_image_has_the_whole_cpu(programs: Programs) -> None:
     with engine_of(KEYS[0]) as engine:
-        assert engine.depth(image_of(engine, SIZES[0]).source).values.shape == SIZES[0]
+        result = engine.result(image_of(engine, SIZES[0]).source)
+    assert result.depth.values.shape == SIZES[0]
     assert programs.streams == 1
 
 
@@ -56,11 +57,11 @@ def test_the_program_that_was_used_longest_ago_makes_room(programs: Programs) ->
     with engine_of(*KEYS) as engine:
         for index in (0, 1, 2, 3, 0, 4):
             one = image_of(engine, SIZES[index], seed=index)
-            assert is_depth_of(engine.run(one).values, one)
+            assert is_depth_of(engine.run(one).outputs, one)
         gc.collect()
         assert programs.sizes == {SIZES[index] for index in (2, 3, 0, 4)}
         again = image_of(engine, SIZES[1])
-        assert is_depth_of(engine.run(again).values, again)
+        assert is_depth_of(engine.run(again).outputs, again)
         assert programs.opened == [SIZES[index] for index in (0, 1, 2, 3, 4, 1)]
 
 
@@ -69,7 +70,7 @@ def test_however_many_sizes_come_few_programs_are_in_memory(programs: Programs) 
     with engine_of(*KEYS) as engine, ThreadPoolExecutor(8) as pool:
         many = {index: image_of(engine, SIZES[index]) for index in set(indices)}
         found = pool.map(lambda index: engine.run(many[index]), indices)
-        assert all(is_depth_of(raw.values, many[i]) for raw, i in zip(found, indices))
+        assert all(is_depth_of(raw.outputs, many[i]) for raw, i in zip(found, indices))
     assert MOST <= programs.most_alive <= MOST + CPU_STREAMS  # these still ran
 
 
@@ -92,8 +93,8 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_a_failing_run_fails_its_image_only(programs: Programs, error: Exception) -> None:
-    def fail_at(images: FloatArray) -> None:
-        if np.array_equal(images, bad.tensor):
+    def fail_at(arrays: Arrays) -> None:
+        if np.array_equal(arrays["images"][0], bad.arrays["images"]):
             raise error
 
     programs.on_run = fail_at
@@ -103,11 +104,11 @@ def test_a_failing_run_fails_its_image_only(programs: Programs, error: Exception
             with pytest.raises(RuntimeFailure, match=str(error.args[0])) as told:
                 engine.run(bad)
             assert "tried" not in str(told.value)
-        assert is_depth_of(engine.run(good).values, good)
+        assert is_depth_of(engine.run(good).outputs, good)
 
 
 def test_a_bug_is_named_and_logged(programs: Programs, caplog: pytest.LogCaptureFixture) -> None:
-    def fail(_images: FloatArray) -> None:
+    def fail(_arrays: Arrays) -> None:
         raise KeyError("a bug")
 
     programs.on_run = fail
@@ -134,7 +135,7 @@ def test_a_program_that_cannot_be_loaded_fails_its_images_only(
                 with pytest.raises(RuntimeFailure, match="^sha256 differs; compile or copy"):
                     engine.run(one)
             else:
-                assert is_depth_of(engine.run(one).values, one)
+                assert is_depth_of(engine.run(one).outputs, one)
     # What failed to load pushes out no more than it would have needed.
     assert len(programs.opened) == 3
 
@@ -155,7 +156,7 @@ def test_a_program_that_is_loaded_again_in_vain_fails_its_images_only(
         for _ in range(20):
             with pytest.raises(RuntimeFailure, match="^cannot be read; compile again"):
                 engine.run(many[0])
-        assert is_depth_of(engine.run(many[4]).values, many[4])
+        assert is_depth_of(engine.run(many[4]).outputs, many[4])
 
 
 def test_nothing_is_opened_before_the_first_image(programs: Programs) -> None:

@@ -12,12 +12,7 @@ import pytest
 
 from depth.artifact.manifest import Artifact, ProgramKey
 from depth.images.file import ImageFile
-from depth.maps.files import read_depth
-from depth.maps.result import EXIF, FOCAL_PX, FloatArray, Focal
 from depth.sizes import Size
-from depth.steps.focal import FocalAsked
-from serve.arrays import Arrays
-from serve.backend import Backend, ProgramWorker
 from serve.engine import Engine
 from serve.errors import NoProgram
 from serve.folder.job import run_folder
@@ -27,11 +22,10 @@ from serve.jobs import batch
 from serve.jobs.entry import DONE, FAILED, KEPT, TODO, Entry
 from serve.jobs.workers import ahead
 from serve.library import Library
-from serve.shapes import BUCKETS
 from tests.engines import Programs
 from tests.folder_jobs import make_engine, write_images
 from tests.hostile import encoded, picture
-from tests.manifests import LOWER_28, made_artifact, made_manifest, sky_manifest
+from tests.manifests import LOWER_28, made_artifact, made_manifest
 from tests.opened import opens
 
 
@@ -251,57 +245,3 @@ def test_the_next_item_is_made_while_one_is_in_use() -> None:
     assert next(found) == 3
     with pytest.raises(ValueError, match="the end"):
         next(found)
-
-
-class DepthAndSky:
-    """Stands in for a program of a model that gives both."""
-
-    def run(self, arrays: Arrays) -> dict[str, FloatArray]:
-        levels = abs(arrays["images"]).sum(axis=1)
-        return {"depth": 1 + levels, "sky": levels / levels.max()}
-
-
-def sky_engine(focal: FocalAsked) -> Engine:
-    worker = ProgramWorker(lambda _program: DepthAndSky())
-    library = Library([made_artifact(sky_manifest([ProgramKey(56, 56, 1)]))])
-    backend = Backend([worker], None, images_at_once=2, shared=True)
-    return Engine(library, BUCKETS, focal=focal, backend=lambda *_: backend)
-
-
-def photograph(focal_35mm: int = 0) -> bytes:
-    image = picture(56, 56)
-    block = image.getexif()
-    if focal_35mm:
-        block.get_ifd(0x8769)[0xA405] = focal_35mm
-    return encoded(image, "JPEG", exif=block)
-
-
-def test_another_focal_length_makes_metres_again(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in/a.jpg").write_bytes(photograph())
-    (tmp_path / "in/b.jpg").write_bytes(photograph(focal_35mm=28))
-    job = FolderJob(tmp_path / "in", tmp_path / "out", formats=("npy",))
-
-    def became(asked: FocalAsked, job: FolderJob = job) -> dict[str, str]:
-        with sky_engine(asked) as engine:
-            return {entry.image: entry.reason or entry.status for entry in run(job, engine)}
-
-    def focal(name: str) -> Focal | None:
-        return read_depth(tmp_path / "out" / f"{name}.json").focal
-
-    nothing, asked = FocalAsked(), FocalAsked(focal_px=70.0)
-    assert became(nothing) == {"a.jpg": DONE, "b.jpg": DONE}
-    assert became(nothing) == {"a.jpg": KEPT, "b.jpg": KEPT}
-    assert (focal("a"), focal("b").source) == (None, EXIF)
-    why = became(asked, replace(job, dry_run=True))
-    assert why == {"a.jpg": "made with other steps", "b.jpg": "made with other focal length"}
-    assert became(asked) == {"a.jpg": DONE, "b.jpg": DONE}
-    assert focal("a") == focal("b") == Focal(70.0, FOCAL_PX)
-    assert became(asked) == {"a.jpg": KEPT, "b.jpg": KEPT}
-    assert became(FocalAsked(focal_px=71.0), replace(job, dry_run=True))["a.jpg"] == (
-        "made with other focal length"
-    )
-    result = read_depth(tmp_path / "out/a.json")
-    assert set(result.maps) == {"depth", "sky"}
-    assert (tmp_path / "out/a.sky.npy").exists()
-    assert result.depth.kind == "metres"

@@ -18,9 +18,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from depth.artifact.manifest import Artifact, read_artifact
+from depth.artifact.manifest import Artifact, Gate, ProgramKey, read_artifact
 from depth.errors import InputError
 from depth.maps.result import FloatArray
+from serve.arrays import Arrays
 from serve.bench import gemm
 from serve.bench.cli import bench
 from serve.bench.cold import ColdStart, Parts
@@ -34,8 +35,8 @@ from serve.bench.turns import take_turns
 from serve.errors import NoImages, Refused, RuntimeFailure
 from serve.library import Library
 from serve.runtimes import table as runtimes
-from tests import stored_artifacts
 from tests.hostile import encoded, picture
+from tests.manifests import FOLDED_STEPS, made_artifact, made_manifest, written
 from tests.networks import ROOT
 from tests.programs import make_artifact
 
@@ -83,11 +84,11 @@ class Slow:
         self.runs = 0
         self._together = threading.Barrier(at_once)
 
-    def run(self, images: FloatArray) -> FloatArray:
+    def run(self, arrays: Arrays) -> dict[str, FloatArray]:
         self.runs += 1
         time.sleep(0.005)
         self._together.wait(timeout=60)
-        return images[:, 0]
+        return {"depth": arrays["images"][:, 0]}
 
 
 def test_percentiles_are_over_the_samples_of_all_rounds() -> None:
@@ -116,7 +117,7 @@ def test_measurements_take_turns_and_the_warm_up_does_not_count() -> None:
 
 
 def test_latency_is_per_run_and_throughput_runs_in_as_many_threads_as_asked() -> None:
-    tensor = np.zeros((1, 3, 2, 2), np.float32)
+    tensor = {"images": np.zeros((1, 3, 2, 2), np.float32)}
     program = Slow(1)
     found = latencies_ms(program, tensor, 4)
     assert len(found) == program.runs == 4
@@ -126,10 +127,8 @@ def test_latency_is_per_run_and_throughput_runs_in_as_many_threads_as_asked() ->
 
 
 def test_a_program_that_normalises_gets_pixels() -> None:
-    plain = stored_artifacts.manifest_of(stored_artifacts.FILES)
-    folded = dataclasses.replace(plain.preprocess, folded=("normalisation",))
-    both = (plain, dataclasses.replace(plain, preprocess=folded))
-    tensors = [noise(Artifact(Path(), manifest, ""), SIZE) for manifest in both]
+    both = made_manifest(), made_manifest(steps=FOLDED_STEPS)
+    tensors = [noise(made_artifact(manifest), SIZE)["images"] for manifest in both]
     assert tensors[0].shape == tensors[1].shape == (1, 3, *SIZE)
     assert abs(tensors[0]).max() < 4
     assert tensors[1].max() > 200
@@ -165,7 +164,7 @@ def test_the_matrix_products_to_compare_with_are_matrix_products(
     monkeypatch.setattr(gemm, "SIDE", 32)
     reference, program = gemm._artifact(artifact, tmp_path)
     values = gemm._weights(1)
-    found = runtimes.open_runtime(reference, [program]).run(values)
+    found = runtimes.open_runtime(reference, [program]).run({"matrix": values})["product"]
     for _ in range(gemm.IN_A_ROW):
         values = values @ gemm._weights(0)
     np.testing.assert_allclose(found, values, atol=1e-5)
@@ -183,10 +182,10 @@ def test_matrix_products_without_openvino_are_refused(
             pytest.fail("measured nothing")
 
 
-def test_only_programs_on_the_cpu_are_compared_with_matrix_products(tmp_path: Path) -> None:
+def test_only_programs_on_the_cpu_are_compared_with_matrix_products() -> None:
     cases = {("openvino", "bf16"): True, ("openvino", "int8"): False, ("inf1", "none"): False}
     for (target, precision), expected in cases.items():
-        made = stored_artifacts.make(tmp_path, target=target, precision=precision)
+        made = made_artifact(made_manifest(target=target, precision=precision))
         assert gemm.comparable(made) is expected
 
 
@@ -197,11 +196,8 @@ def test_utilisation_is_the_networks_share_of_matrix_products() -> None:
 
 
 def sizes(folder: Path, *pairs: tuple[int, int]) -> Artifact:
-    plain = stored_artifacts.manifest_of(stored_artifacts.FILES)
-    programs = tuple(
-        dataclasses.replace(plain.programs[0], height_px=h, width_px=w) for h, w in pairs
-    )
-    return Artifact(folder, dataclasses.replace(plain, programs=programs), "")
+    keys = [ProgramKey(*pair, batch) for pair in pairs for batch in (4, 1)]
+    return made_artifact(made_manifest([ProgramKey(98, 98, 4), *keys]), folder)
 
 
 @pytest.mark.parametrize(
@@ -281,6 +277,6 @@ def test_three_artifacts_are_too_many(artifact: Artifact) -> None:
 def test_unproven_artifacts_need_a_word(
     passed: Optional[bool], option: str, tmp_path: Path
 ) -> None:
-    made = stored_artifacts.make(tmp_path, passed=passed)
+    made = written(tmp_path, made_manifest(gate=Gate({}, passed)))
     with pytest.raises(Refused, match=f"--allow-{option}"):
         run(made.folder)

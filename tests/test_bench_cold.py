@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from depth.artifact.manifest import Artifact
+from depth.artifact.manifest import Artifact, ProgramKey
 from serve.bench import cold
 from serve.bench.cold import cold_start
 from serve.errors import RuntimeFailure
-from tests import stored_artifacts
 from tests.hostile import encoded, picture
+from tests.manifests import made_manifest, made_program, written
 from tests.programs import make_artifact
 from tests.test_bench import SIZE, app
 
@@ -28,8 +29,10 @@ def test_a_cold_start_is_a_whole_process_with_its_own_memory(tmp_path: Path) -> 
 
 
 def damaged(folder: Path) -> Artifact:
-    made = stored_artifacts.make(folder, target="openvino")
-    (path,) = made.folder.glob("programs/*.bin")
+    manifest = made_manifest([ProgramKey(*SIZE, 1)])
+    programs = (made_program(ProgramKey(*SIZE, 1), files=2),)
+    made = written(folder / "made", replace(manifest, programs=programs))
+    path = made.folder / made.manifest.programs[0].files[1].path
     path.write_bytes(bytes(path.stat().st_size))
     return made
 
@@ -44,7 +47,7 @@ def begins_with(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_cold_start_that_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(RuntimeFailure, match=r"ended with code 1: .*damaged or altered"):
-        cold_start(damaged(tmp_path), (518, 518), 1)
+        cold_start(damaged(tmp_path), SIZE, 1)
 
 
 def test_a_runtime_that_says_more_than_a_pipe_holds_is_not_waited_for(
@@ -54,7 +57,7 @@ def test_a_runtime_that_says_more_than_a_pipe_holds_is_not_waited_for(
     code += "os.write(2, b'a line of a log\\n' * 20_000)\nsignal.alarm(0)\n"
     begins_with(code, tmp_path / "site", monkeypatch)
     with pytest.raises(RuntimeFailure, match=r"ended with code 1: .*damaged or altered"):
-        cold_start(damaged(tmp_path), (518, 518), 1)
+        cold_start(damaged(tmp_path), SIZE, 1)
 
 
 def test_a_cold_start_does_not_outlive_its_benchmark(
@@ -69,7 +72,7 @@ def test_a_cold_start_does_not_outlive_its_benchmark(
     begins_with("import time\ntime.sleep(20)\n", tmp_path / "site", monkeypatch)
     monkeypatch.setattr(cold, "_out", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        cold_start(damaged(tmp_path), (518, 518), 1)
+        cold_start(damaged(tmp_path), SIZE, 1)
     assert started[0].poll() == -signal.SIGKILL
 
 
@@ -80,7 +83,7 @@ def test_sigterm_ends_a_benchmark_as_an_interruption_does(
         signal.raise_signal(signal.SIGTERM)
         raise RuntimeFailure("went on")
 
-    made = stored_artifacts.make(tmp_path, target="openvino")
+    made = written(tmp_path / "made", made_manifest())
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").write_bytes(encoded(picture(), "PNG"))
     monkeypatch.setattr("serve.bench.run.measure", measure)

@@ -13,8 +13,8 @@ import pytest
 from serve.doctor.diagnosis import as_json, diagnose, has_problem, table
 from serve.doctor.facts import ArtifactFacts, Facts, Neuron
 from serve.doctor.findings import LEVELS, NOTE, PROBLEM, WARNING, Finding
-from serve.doctor.machine import Cpu, Memory
 from serve.doctor.packages import RULES
+from serve.machine import Cpu, Memory
 from serve.runtimes.neuron_cores import Device
 
 GIB = 1 << 30
@@ -162,6 +162,14 @@ CASES: Mapping[str, tuple[Facts, str, str, str]] = {
     ),
     "protobuf too old for inf2": (packages(INF2, protobuf="3.19.5"), PROBLEM, "3.20", ">=3.20"),
     "torch of another neuronx": (packages(INF2, torch="2.8.0"), PROBLEM, "for torch 2.7", r"2\.7"),
+    "old neuron": (packages(INF1, torch_neuron="1.12.1.2"), PROBLEM, "torch-neuron 1.12", "13.0"),
+    "old compiler": (packages(INF1, neuron_cc="1.12.0"), PROBLEM, "neuron-cc 1.12", "1.24.0.0"),
+    "torch too new": (
+        packages(INF2, torch="2.10", torch_neuronx="2.10"),
+        PROBLEM,
+        "^torch 2",
+        "2.7",
+    ),
     "opencv": (packages(CPU, opencv_python_headless="4.12.0.88"), WARNING, "differently", "11.0"),
     "two opencvs": (packages(CPU, opencv_python="4.11.0.86"), WARNING, "overwrite", "uninstall"),
     "boto3": (packages(CPU, boto3="1.42.97"), WARNING, "Python 3.9", r"below 1\.43"),

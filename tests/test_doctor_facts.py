@@ -14,8 +14,8 @@ from depth.artifact.manifest import Artifact
 from serve.doctor.cli import doctor
 from serve.doctor.facts import DAMAGED
 from serve.doctor.gather import gather
-from serve.doctor.machine import installed, read_cpu, read_memory
 from serve.doctor.neuron import look
+from serve.machine import installed, read_cpu, read_memory
 from tests import stored_artifacts
 from tests.neuron_machine import Machine, device, machine_fixture
 

@@ -18,22 +18,24 @@ from compile.build.request import Request
 from compile.untrained import untrained_checkpoint
 from depth.artifact.manifest import Artifact, Program, ProgramKey, read_artifact
 from depth.maps.result import FloatArray
-from depth_anything_v2.config import Model
+from depth.sizes import Size
+from depth_anything_v2.config import model_row
+from serve.arrays import Arrays
 from serve.backend import CPU_STREAMS
 from serve.engine import Engine, Prepared
 from serve.errors import RuntimeFailure
 from serve.folder.job import run_folder
 from serve.folder.request import FolderJob
-from serve.library import Library, Size
+from serve.library import Library
 from serve.runtimes.table import Runtime, open_runtime
 from serve.shapes import BUCKETS
 from tests.engines import images_of
 from tests.folder_jobs import write_images
 from tests.fresh_python import run_python
-from tests.networks import TINY
+from tests.models import TINY
 from tests.schedules import LYING, STANDING
 
-MODEL = Model(TINY.name, TINY)
+MODEL = model_row(TINY.name, TINY)
 
 
 def built(out: Path, size: Size, *batches: int) -> Artifact:
@@ -67,8 +69,10 @@ def alone(artifact: Artifact, prepared: Prepared, streams: int = CPU_STREAMS) ->
     """What the program of one image gives if nobody else is there."""
     key = artifact.identity, streams
     if key not in _opened:
-        _opened[key] = open_runtime(artifact, artifact.manifest.stages(prepared.size), streams)
-    return _opened[key].run(prepared.tensor)[0]
+        stages = artifact.manifest.stages(prepared.shape.batch_of(1))
+        _opened[key] = open_runtime(artifact, stages, streams)
+    images = {name: array[None] for name, array in prepared.arrays.items()}
+    return _opened[key].run(images)["depth"][0]
 
 
 def far(found: FloatArray, expected: FloatArray) -> float:
@@ -86,16 +90,16 @@ def test_side_by_side_each_image_gets_the_bits_that_it_gets_alone(
         found = list(pool.map(engine.run, many))
     by_size = {LYING: one, STANDING: standing}
     for raw, prepared in zip(found, many):
-        assert np.array_equal(raw.values, alone(by_size[prepared.size], prepared))
+        assert np.array_equal(raw.outputs["depth"], alone(by_size[prepared.size], prepared))
         assert raw.network_ms > 0
-    assert len({raw.values.tobytes() for raw in found}) == 24
+    assert len({raw.outputs["depth"].tobytes() for raw in found}) == 24
 
 
 def test_a_single_image_gets_the_same_bits_from_the_whole_cpu(standing: Artifact) -> None:
     with Engine(Library([standing]), BUCKETS) as engine:
         (prepared,) = images_of(engine, 1, STANDING)
-        depth = engine.depth(prepared.source)
-    assert np.array_equal(depth.values, alone(standing, prepared, streams=1))
+        result = engine.result(prepared.source)
+    assert np.array_equal(result.depth.values, alone(standing, prepared, streams=1))
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -103,10 +107,10 @@ def test_a_program_for_four_images_serves_any_number(lying: Artifact, count: int
     with Engine(Library([only(lying, 4)]), BUCKETS) as engine:
         many = images_of(engine, count, LYING)
         pending = [engine.submit(one) for one in many]
-        limit = lying.manifest.parity_limit.max_rel
+        limit = lying.manifest.gate.limits["depth"]["max_rel"]
         assert limit <= 5e-4
         for one, waiting in zip(many, pending):
-            assert far(waiting.result(), alone(lying, one)) < limit
+            assert far(waiting.result()["depth"], alone(lying, one)) < limit
     assert far(alone(lying, many[0]), 1.01 * alone(lying, many[0])) > limit  # the failing side
 
 
@@ -119,9 +123,9 @@ def test_batches_of_one_and_four_give_the_same_depth(
         def __init__(self, artifact: Artifact, stages: tuple[Program, ...], streams: int) -> None:
             self._runtime = open_runtime(artifact, stages, streams)
 
-        def run(self, images: FloatArray) -> FloatArray:
-            ran.append(len(images))
-            return self._runtime.run(images)
+        def run(self, arrays: Arrays) -> dict[str, FloatArray]:
+            ran.append(len(arrays["images"]))
+            return self._runtime.run(arrays)
 
     monkeypatch.setattr("serve.backend.open_runtime", Counted)
     library = Library([lying])
@@ -132,7 +136,7 @@ def test_batches_of_one_and_four_give_the_same_depth(
         wait_for(found)
         found.append(engine.submit(many[0]))
         assert all(
-            far(pending.result(), alone(lying, one)) < 5e-4
+            far(pending.result()["depth"], alone(lying, one)) < 5e-4
             for pending, one in zip(found, [*many, many[0]])
         )
     assert {1, 4} == set(ran)

@@ -17,7 +17,7 @@ from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, KEPT
 from serve.library import Library
 from serve.runtimes import neuron_cores as machine_cores
-from serve.runtimes.table import open_runtime
+from serve.runtimes.table import open_on_core
 from tests.neuron_jobs import (
     EVERY_CORE,
     LOAD,
@@ -81,13 +81,18 @@ def test_depth_is_that_of_each_image_alone(
     write_images(tmp_path, 12, LYING, STANDING)
     cores.job(two_sizes, tmp_path)
     engine = cores.engine(two_sizes)
-    alone = {s: open_runtime(two_sizes, two_sizes.manifest.stages(s)) for s in (LYING, STANDING)}
+    alone = {
+        key.size: open_on_core(two_sizes, two_sizes.manifest.stages(key), 0)
+        for key in two_sizes.manifest.keys
+    }
     seen = set()
     for image in (tmp_path / "in").iterdir():
         prepared = engine.prepare(read_image(image))
-        raw = Raw(alone[prepared.size].run(prepared.tensor)[0], prepared, 0, 0)
+        images = {name: array[None] for name, array in prepared.arrays.items()}
+        outputs = {n: array[0] for n, array in alone[prepared.size].run(images).items()}
+        raw = Raw(outputs, prepared, 0, 0)
         found = np.load(tmp_path / "out" / image.with_suffix(".npy").name)
-        assert np.array_equal(found, engine.finish(raw).values)
+        assert np.array_equal(found, engine.finish(raw).depth.values)
         seen.add(found.tobytes())
     assert len(seen) == 12
 

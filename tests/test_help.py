@@ -9,9 +9,10 @@ import pytest
 from tests.fresh_python import run_python
 
 HELPS = {
-    ("inference.py",): ["--policy", "--dry-run", "--keep-failed", "--preprocess", "--output-size"],
+    ("inference.py",): ["--policy", "--dry-run", "--keep-failed", "--focal-px", "da3metric-large"],
     ("run.py",): ["--img-path", "--encoder", "--pred-only", "--grayscale", "--outdir"],
     ("main.py",): ["inference", "run", "checkpoints", "compile", "serve"],
+    ("main.py", "inference"): ["--preprocess", "--output-size", "--fov-deg", "--intrinsics"],
     ("main.py", "compile", "build"): ["--size", "--batch"],
     ("-m", "compile"): ["job", "build", "preflight", "precision", "plan", "inspect", "promote"],
     ("-m", "compile", "job"): ["--store", "--precision", "--accept-licence"],
@@ -25,7 +26,8 @@ HELPS = {
     ("-m", "serve"): ["folder", "bench", "doctor"],
     ("-m", "serve", "bench"): ["--rounds", "--gmacs", "--json"],
     ("-m", "serve", "doctor"): ["--artifacts", "--json"],
-    ("-m", "serve", "folder"): ["--policy", "--dry-run", "--preprocess", "--output-size"],
+    ("-m", "serve", "folder"): ["--policy", "--dry-run", "--preprocess", "--focal-px"],
+    ("-m", "depth_anything"): ["inference", "run", "checkpoints", "compile", "serve"],
     ("main.py", "checkpoints"): ["list", "fetch"],
     ("main.py", "checkpoints", "fetch"): ["--accept-licence"],
 }

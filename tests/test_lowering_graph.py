@@ -40,7 +40,7 @@ NEURON_OPERATORS = ROOT.parent / "shared/reference/inf1_supported_ops.json"
 
 def operators(module: nn.Module, *shape: int) -> Counter[str]:
     # Warnings are errors in every test, so a tracer warning fails the test.
-    graph = trace(module, torch.zeros(*(shape or (1, 3, *SIZE)))).inlined_graph
+    graph = trace(module, (torch.zeros(*(shape or (1, 3, *SIZE))),)).inlined_graph
     return Counter(kind for kind in (node.kind() for node in graph.nodes()) if "aten" in kind)
 
 

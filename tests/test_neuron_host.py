@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from compile.errors import BuildError, HostError
-from compile.neuron import host
-from compile.neuron.host import HOSTS, check_host, has_device, version
+from compile.targets import host
+from compile.targets.host import SDKS, check_host, has_device, version
 from tests.neuron_standin import GOOD_INF1, pretend_installed
 
 GOOD_INF2 = {
@@ -72,7 +72,7 @@ def test_everything_that_is_missing_is_told_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pretend_installed(monkeypatch, tmp_path, {"torch": "2.8.0", "numpy": "2.0.2"})
-    monkeypatch.setitem(HOSTS, "inf1", replace(HOSTS["inf1"], pythons=((3, 10), (3, 11))))
+    monkeypatch.setitem(SDKS, "inf1", replace(SDKS["inf1"], pythons=((3, 10), (3, 11))))
     with pytest.raises(BuildError) as caught:
         check_host("inf1")
     lines = str(caught.value).splitlines()[1:]

@@ -10,7 +10,6 @@ import pytest
 
 from compile.plan.calibration import CALIBRATIONS, factor
 from compile.plan.estimate import DECODING, Layout, Range
-from compile.plan.hardware import INFERENTIA, INFERENTIA2, INSTANCES, instance_named
 from compile.plan.plan import Plan, plan_for
 from compile.plan.published import BERT
 from compile.plan.roofline import (
@@ -28,11 +27,13 @@ from compile.plan.roofline import (
     time_of,
 )
 from compile.plan.tables import overview_table
-from compile.plan.work import CONV, Product, Work, encoder_work
+from compile.plan.work import Work, work_of
+from compile.products import CONV, Product
+from depth.chips import INFERENTIA, INFERENTIA2, INSTANCES, instance_named
 from depth.errors import InputError
-from depth_anything_v2.config import CONFIGS
+from depth.family import model_named
 
-VITS = CONFIGS["vits"]
+VITS = model_named("vits")
 FIT = CALIBRATIONS[INFERENTIA]
 SIZE = (518, 518)
 
@@ -62,7 +63,7 @@ def test_the_range_is_never_tighter_than_the_fit_to_published_rows() -> None:
 
 def test_a_larger_image_and_a_larger_network_are_slower() -> None:
     slower = [
-        plan_for(CONFIGS[name], size, "inf1.xlarge", decode_ms=0).chosen
+        plan_for(model_named(name), size, "inf1.xlarge", decode_ms=0).chosen
         for name, size in (
             ("vits", (392, 392)),
             ("vits", (518, 518)),
@@ -101,7 +102,7 @@ def test_slices_of_attention_that_fit_into_a_core_free_the_memory() -> None:
     assert planned().chosen.bound == MEMORY
     assert planned(attention_blocks=4).chosen.bound == MEMORY  # 5.6 MB, half of a core is 5
     assert planned(attention_blocks=8).chosen.bound == MATRIX
-    scores = encoder_work(VITS, SIZE)
+    scores = work_of(VITS, SIZE)[0]
     assert fits_on_chip(scores, INFERENTIA, Load(attention_blocks=8))
     assert not fits_on_chip(scores, INFERENTIA, Load(batch=2, attention_blocks=8))
     assert not fits_on_chip(scores, INFERENTIA, Load(attention_blocks=4))
@@ -110,8 +111,8 @@ def test_slices_of_attention_that_fit_into_a_core_free_the_memory() -> None:
 @pytest.mark.parametrize(
     ("work", "bound"),
     [
-        (Work((Product(CONV, 1e11, 128, 128),), 1e6, 1e5), MATRIX),
-        (Work((Product(CONV, 1e9, 128, 128),), 1e9, 1e5), MEMORY),
+        (Work((Product(CONV, 10**11, 128, 128),), 1e6, 1e5), MATRIX),
+        (Work((Product(CONV, 10**9, 128, 128),), 1e9, 1e5), MEMORY),
     ],
 )
 def test_the_slowest_engine_is_the_time_of_the_device(work: Work, bound: str) -> None:
@@ -122,7 +123,7 @@ def test_the_slowest_engine_is_the_time_of_the_device(work: Work, bound: str) ->
 
 def test_a_time_is_what_the_figures_of_the_chip_make_it() -> None:
     gmac = 8.0
-    work = Work((Product(CONV, gmac * 1e9, 128, 64),), 0, 0)
+    work = Work((Product(CONV, round(gmac * 1e9), 128, 64),), 0, 0)
     time = time_of(work, INFERENTIA, replace(FIT, conv=0.5), Load())
     assert time.device_ms == pytest.approx(2.0)  # 8 TMAC/s at a half
     shared = time_of(work, INFERENTIA, replace(FIT, conv=0.5, sharing=1.5), Load(active_cores=4))
@@ -130,13 +131,13 @@ def test_a_time_is_what_the_figures_of_the_chip_make_it() -> None:
 
 
 def test_the_worst_case_pays_for_idle_rows_and_columns_of_the_array() -> None:
-    narrow = Work((Product(CONV, 1e9, 32, 32),), 0, 0)
+    narrow = Work((Product(CONV, 10**9, 32, 32),), 0, 0)
     middle, worst = (time_of(narrow, INFERENTIA, FIT, Load(), case) for case in (MIDDLE, WORST))
     assert worst.engines_ms[MATRIX] == pytest.approx(8 * middle.engines_ms[MATRIX])
 
 
 def test_the_cases_are_ordered() -> None:
-    work = encoder_work(VITS, SIZE)
+    work = work_of(VITS, SIZE)[0]
     for chip in (INFERENTIA, INFERENTIA2):
         best, middle, worst = (
             time_of(work, chip, CALIBRATIONS[chip], Load(active_cores=chip.cores), case).total_ms
@@ -161,7 +162,7 @@ def test_calls_in_flight_hide_the_host_until_the_device_is_busy() -> None:
 
 
 def test_the_host_is_the_bound_where_the_device_has_little_to_do() -> None:
-    tiny = plan_for(CONFIGS["demo"], (28, 42), "inf1.xlarge", decode_ms=0)
+    tiny = plan_for(model_named("demo"), (28, 42), "inf1.xlarge", decode_ms=0)
     assert tiny.chosen.bound == CALL
     fused, split = (planned(split=one, attention_blocks=8).chosen for one in (False, True))
     assert (fused.bound, split.bound) == (MATRIX, INPUT)

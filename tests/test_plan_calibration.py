@@ -10,10 +10,10 @@ import pytest
 
 from compile.plan.calibrate import checks, fit, leave_one_out, predict, spread_of
 from compile.plan.calibration import CALIBRATIONS, SPREADS, factor
-from compile.plan.hardware import INFERENTIA, INFERENTIA2, Chip
 from compile.plan.published import ROWS
 from compile.plan.roofline import Calibration
 from compile.plan.tables import evidence_tables, outside
+from depth.chips import INFERENTIA, INFERENTIA2, Chip
 from tests.networks import ROOT
 
 CHIPS = (INFERENTIA, INFERENTIA2)

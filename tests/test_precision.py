@@ -24,20 +24,23 @@ from compile.targets import table as targets
 from compile.targets.modes import MODES, Mode, mode_named, modes_of
 from compile.targets.protocols import Limit
 from compile.targets.table import NEURON_PASSES
-from depth.artifact.manifest import ParityNumbers
 from depth.command import guarded
-from depth.store.table import table as targets
+from depth.family import IMAGENET
 from tests.models import DEMO as DEMO_MODEL
 from tests.models import SIZE, TINY, network
 
-LIMIT = Limit(max_rel=0.1, mean_rel=0.01)
-IMAGES = probes(SIZE)
+LIMIT = Limit(max_rel=0.1, mean_rel=0.01, max_abs=0.1, mean_abs=0.01)
+IMAGES = probes(DEMO_MODEL, SIZE)
 
 
 def foreseen(key: str, mean_rel: float, overflow: Optional[str] = None) -> Forecast:
-    numbers = ParityNumbers(mean_rel, mean_rel, mean_rel, 1.0, 1.0)
-    results = () if overflow else (ProbeResult("x", numbers, 1.0),)
-    return Forecast(MODES[key], results, overflow)
+    numbers = {"max_rel": mean_rel, "mean_rel": mean_rel, "abs_rel": mean_rel, "delta1": 1.0}
+    results = () if overflow else (ProbeResult("x", {"depth": numbers}, 1.0),)
+    return Forecast(MODES[key], DEMO_MODEL.outputs, results, overflow)
+
+
+def mean_of(result: ProbeResult) -> float:
+    return result.measured["depth"]["mean_rel"] or 0.0
 
 
 def overflowing() -> Any:
@@ -54,8 +57,8 @@ def test_a_forecast_has_an_error_for_each_image_and_less_for_a_finer_type() -> N
     )
     assert [result.probe for result in coarse] == [probe.name for probe in IMAGES]
     for by_bf16, by_fp16, by_none in zip(coarse, fine, exact):
-        assert by_bf16.numbers.mean_rel > 2 * by_fp16.numbers.mean_rel > 0
-        assert by_none.numbers.max_rel == 0
+        assert mean_of(by_bf16) > 2 * mean_of(by_fp16) > 0
+        assert by_none.measured["depth"]["max_rel"] == 0
 
 
 @pytest.mark.skipif(
@@ -64,11 +67,11 @@ def test_a_forecast_has_an_error_for_each_image_and_less_for_a_finer_type() -> N
 )
 def test_casting_everything_comes_close_to_torch_in_bfloat16() -> None:
     made, whole = network(DEMO_MODEL.config), network(DEMO_MODEL.config).to(torch.bfloat16)
-    whole.encoder.position = whole.encoder.position.to(torch.bfloat16)
     (foreseen_errors,) = forecast(made, mode_named("inf2", "all-bf16"), IMAGES[3:])
     image = torch.from_numpy(IMAGES[3].image)
-    measured = compare("x", made(image).numpy(), whole(image.bfloat16()).float().numpy())
-    ratio = foreseen_errors.numbers.mean_rel / measured.numbers.mean_rel
+    maps = [{"depth": one[0].float().numpy()} for one in (made(image), whole(image.bfloat16()))]
+    measured = compare("x", DEMO_MODEL.outputs, *maps)
+    ratio = mean_of(foreseen_errors) / mean_of(measured)
     assert 0.5 < ratio < 2
 
 
@@ -82,8 +85,8 @@ def test_an_overflow_ends_the_forecast_and_names_module_and_image() -> None:
 
 def test_a_reference_that_is_not_finite_is_no_precision_problem() -> None:
     made = network(TINY)
-    made.decoder.head3.bias.fill_(float("nan"))
-    with pytest.raises(ParityError, match="reference gives values that are not finite"):
+    made.decoder.heads["depth"].conv2.bias.fill_(float("nan"))
+    with pytest.raises(ParityError, match="reference gives depth that is not finite"):
         forecast(made, mode_named("inf2", "none"), IMAGES)
 
 
@@ -138,11 +141,11 @@ def test_no_mode_within_the_limit_is_an_error_that_names_the_nearest() -> None:
 
 def test_a_lowered_network_gets_the_pixels_that_it_normalises_itself() -> None:
     made = network(TINY)
-    (pixels,) = inputs(IMAGES[1:2], NEURON_PASSES)
+    (pixels,) = inputs(IMAGES[1:2], IMAGENET)
     assert pixels.name == IMAGES[1].name
     assert pixels.image.min() >= -1e-3
     assert 200 < pixels.image.max() <= 255 + 1e-3
-    assert inputs(IMAGES, ["resize"]) == IMAGES
+    assert inputs(IMAGES, None) == IMAGES
     lowered = lower(made, NEURON_PASSES)(torch.from_numpy(pixels.image))
     torch.testing.assert_close(lowered, made(torch.from_numpy(IMAGES[1].image)))
 
@@ -167,7 +170,9 @@ def test_a_report_says_that_it_is_a_forecast_and_marks_the_choice() -> None:
 
 
 def test_a_report_without_a_usable_mode_says_why() -> None:
-    (report,) = survey(overflowing(), "tiny", modes_of("inf1"), (), [], Limit(1e-9, 1e-9))
+    (report,) = survey(
+        overflowing(), "tiny", modes_of("inf1"), (), [], Limit(1e-9, 1e-9, 1e-9, 1e-9)
+    )
     text = report.markdown()
     assert "Not usable: no precision mode of inf1 is forecast within max_rel 1e-09" in text
     assert "| - | - | - | - | a value leaves the range of fp16 in encoder.blocks.1.mlp.fc1" in text
@@ -219,7 +224,7 @@ def test_the_command_prints_a_table_for_each_size_and_target(
 def test_the_command_fails_if_no_mode_is_within_the_limit_but_shows_the_table(
     command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targets, "BF16", Limit(1e-9, 1e-9))
+    monkeypatch.setattr(targets, "BF16", Limit(1e-9, 1e-9, 1e-9, 1e-9))
     assert command(*DEMO, "--no-lowering") == 1
     printed = capsys.readouterr()
     assert "| all-relayout | 1 |" in printed.out
@@ -249,4 +254,4 @@ def test_a_wrong_value_is_told_before_anything_runs(
 
 def test_probes_are_used_as_they_are_without_folded_normalisation() -> None:
     probe = Probe("x", IMAGES[0].image)
-    assert inputs([probe], ())[0] is probe
+    assert inputs([probe], None)[0] is probe

@@ -6,7 +6,7 @@ import functools
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Optional
 
@@ -20,22 +20,22 @@ from compile.lowering.passes import lower
 from compile.lowering.stages import split
 from compile.preflight.check import check, preflight
 from compile.preflight.cli import preflight as preflight_command
-from compile.preflight.memory import CHIPS, Chip
 from compile.preflight.programs import INF1_TORCH, lane_remark
 from compile.preflight.report import PreflightReport, Row, all_together
 from compile.targets.modes import mode_named
 from compile.targets.table import NEURON_PASSES
+from depth.chips import CHIPS
 from depth.command import guarded
 from depth_anything_v2.config import ModelConfig
-from tests.networks import ROOT, SIZE, TINY, TINY_GIANT, network, weights
+from tests.models import ROOT, SIZE, TINY, TINY_GIANT, network, weights
 from tests.test_compile_cli import Command, Ended
 
 NATIVE = (518, 518)  # where the position embedding is not resampled
 RESIZES = [
-    "decoder.fuse3.upsample",
-    "decoder.fuse2.upsample",
-    "decoder.fuse1.upsample",
-    "decoder.fuse0.upsample",
+    "decoder.merge.fuse3.upsample",
+    "decoder.merge.fuse2.upsample",
+    "decoder.merge.fuse1.upsample",
+    "decoder.merge.fuse0.upsample",
     "decoder.upsample",
 ]
 
@@ -108,7 +108,7 @@ def test_the_table_names_path_and_remedy() -> None:
     assert " 5 " in line
     assert " refused " in line
     assert ", ".join(RESIZES) in line
-    assert line.endswith("two constant matrix products; pass `resize` does it in the decoder")
+    assert line.endswith("two constant matrix products; the pass `resize` does it")
     (row,) = (one for one in report.markdown().splitlines() if "| aten::upsample_bilinear2d" in one)
     assert [cell.strip() for cell in row.split("|")[1:6]] == [
         "aten::upsample_bilinear2d",
@@ -151,7 +151,7 @@ def test_a_report_says_what_was_counted_and_leaves_the_network_as_it_was() -> No
 
 
 def test_the_stages_of_a_split_network_are_checked_apart() -> None:
-    encoder, decoder = split(lower(network(TINY), NEURON_PASSES))
+    (_, encoder), (_, decoder) = split(lower(network(TINY), NEURON_PASSES))
     tokens = torch.zeros(1, 20, 4 * TINY.embed_dim)
     reports = [
         check(encoder, torch.zeros(1, 3, *SIZE), "inf1", "56x70-b1-encoder"),
@@ -265,8 +265,10 @@ def test_a_wrong_value_is_one_line_and_exit_code_2(
 def test_programs_that_do_not_fit_together_fail(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chip = Chip(cores=4, core_bytes=10_000_000, constants_bytes=None)  # one needs 7 to 8 MB
-    monkeypatch.setitem(CHIPS, "inf1", chip)  # type: ignore[arg-type]
+    chip = replace(
+        CHIPS["inf1"], core_bytes=10_000_000, constants_bytes=None
+    )  # one needs 7 to 8 MB
+    monkeypatch.setitem(CHIPS, "inf1", chip)
     ended = command(*DEMO, "--batch", 1, "--batch", 2)
     assert ended.code == 1
     assert "FAILS: build fewer programs" in ended.out

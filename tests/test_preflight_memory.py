@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Callable, Optional
 
 import pytest
@@ -10,10 +11,11 @@ from torch import Tensor, nn
 
 from compile.graph import read_graph
 from compile.preflight.check import check
-from compile.preflight.memory import CHIPS, Chip, Footprint, footprint, widest_mode
+from compile.preflight.memory import Footprint, footprint, widest_mode
 from compile.preflight.report import PreflightReport, all_together
 from compile.targets.modes import mode_named, modes_of
 from compile.trace import trace
+from depth.chips import CHIPS, Chip
 
 X = torch.zeros(2, 4, 8, 8)
 ONE = 4 * X.numel()  # bytes of one such tensor
@@ -120,7 +122,7 @@ def test_whole_numbers_keep_their_width() -> None:
 
 
 def small(core_bytes: int, constants_bytes: Optional[int] = None) -> Chip:
-    return Chip(4, core_bytes, constants_bytes)
+    return replace(CHIPS["inf1"], core_bytes=core_bytes, constants_bytes=constants_bytes)
 
 
 def linear_report() -> PreflightReport:
@@ -130,22 +132,22 @@ def linear_report() -> PreflightReport:
 def test_constants_over_the_limit_fail_and_the_largest_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(CHIPS, "inf1", small(10**9, 143))  # type: ignore[arg-type]
+    monkeypatch.setitem(CHIPS, "inf1", small(10**9, 143))
     report = linear_report()
     assert not report.passed
     (problem,) = report.problems()
     assert problem.startswith("constants of 0.00 GB, the compiler reads 0.00 GB at most")
     assert report.largest_constants == [("weight", 128), ("bias", 16)]
     assert "weight 0.0 MB, bias 0.0 MB" in report.text()
-    monkeypatch.setitem(CHIPS, "inf1", small(10**9, 144))  # type: ignore[arg-type]
+    monkeypatch.setitem(CHIPS, "inf1", small(10**9, 144))
     assert linear_report().passed
 
 
 def test_a_program_over_the_memory_of_a_core_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     need = linear_report().footprint.total_bytes
-    monkeypatch.setitem(CHIPS, "inf1", small(need))  # type: ignore[arg-type]
+    monkeypatch.setitem(CHIPS, "inf1", small(need))
     assert linear_report().passed
-    monkeypatch.setitem(CHIPS, "inf1", small(need - 1))  # type: ignore[arg-type]
+    monkeypatch.setitem(CHIPS, "inf1", small(need - 1))
     (problem,) = linear_report().problems()
     assert "of device memory, a core has" in problem
     assert "take a smaller size, batch or model" in problem
@@ -155,11 +157,11 @@ def test_programs_that_fit_alone_may_not_fit_together(monkeypatch: pytest.Monkey
     one = linear_report()
     reports = [one, check(nn.Linear(8, 4), torch.zeros(2, 3, 8), "inf1", "two")]
     need = sum(report.footprint.total_bytes for report in reports)
-    monkeypatch.setitem(CHIPS, "inf1", small(need))  # type: ignore[arg-type]
+    monkeypatch.setitem(CHIPS, "inf1", small(need))
     together = all_together(reports)
     assert (together.core_bytes, together.passed) == (need, True)
     assert together.text().endswith("per chip of 4 cores: fits")
-    monkeypatch.setitem(CHIPS, "inf1", small(need - 1))  # type: ignore[arg-type]
+    monkeypatch.setitem(CHIPS, "inf1", small(need - 1))
     assert all(report.passed for report in reports)
     assert not all_together(reports).passed
     assert "FAILS: build fewer programs, or smaller ones" in all_together(reports).text()

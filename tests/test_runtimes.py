@@ -14,11 +14,18 @@ import torch
 
 from compile.specialise import specialise
 from compile.untrained import untrained_checkpoint
-from depth.artifact.manifest import Artifact
+from depth.artifact.manifest import Artifact, Program
 from depth.errors import ArtifactError
+from depth.maps.result import FloatArray
 from serve.errors import RuntimeFailure
 from serve.runtimes.table import open_runtime
 from tests.programs import DEMO, make_artifact
+
+
+def noise(program: Program, seed: int = 0) -> dict[str, FloatArray]:
+    shape = program.inputs[0].shape(program.shape)
+    return {"images": np.random.default_rng(seed).normal(size=shape).astype(np.float32)}
+
 
 TARGETS = [("openvino", "fp32"), ("openvino", "bf16"), ("onnx", "fp32"), ("torchscript", "fp32")]
 
@@ -31,11 +38,11 @@ def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 def test_a_runtime_gives_the_eager_network_s_numbers(artifact: Artifact) -> None:
     program = artifact.manifest.programs[0]
-    image = np.random.default_rng(0).normal(size=(1, 3, *program.size)).astype(np.float32)
+    images = noise(program)
     network = specialise(DEMO, untrained_checkpoint(DEMO), program.size)
     with torch.no_grad():
-        expected = network(torch.from_numpy(image)).numpy()
-    found = open_runtime(artifact, (program,)).run(image)
+        expected = network(torch.from_numpy(images["images"])).numpy()
+    found = open_runtime(artifact, (program,)).run(images)["depth"]
     assert found.shape == expected.shape
     assert found.dtype == np.float32
     error = np.abs(found - expected).max() / np.abs(expected).max()
@@ -45,11 +52,10 @@ def test_a_runtime_gives_the_eager_network_s_numbers(artifact: Artifact) -> None
 def test_runs_side_by_side_give_each_its_own_result(artifact: Artifact) -> None:
     program = artifact.manifest.programs[0]
     runtime = open_runtime(artifact, (program,), streams=2)
-    rng = np.random.default_rng(1)
-    images = [rng.normal(size=(1, 3, *program.size)).astype(np.float32) for _ in range(6)]
-    alone = [runtime.run(image) for image in images]
+    many = [noise(program, seed) for seed in range(6)]
+    alone = [runtime.run(images)["depth"] for images in many]
     with ThreadPoolExecutor(3) as pool:
-        beside = list(pool.map(runtime.run, images))
+        beside = [found["depth"] for found in pool.map(runtime.run, many)]
     # Not bit for bit: torch optimises a program after its first runs, which rounds otherwise.
     for one, other in zip(alone, beside):
         assert np.abs(one - other).max() <= 1e-5 * np.abs(one).max()
@@ -62,19 +68,19 @@ def test_files_that_are_altered_once_loaded_change_nothing(
     m = artifact.manifest
     copy = make_artifact(tmp_path, m.target, m.precision)
     program = copy.manifest.programs[0]
-    image = np.random.default_rng(2).normal(size=(1, 3, *program.size)).astype(np.float32)
+    images = noise(program)
     runtime = open_runtime(copy, (program,))
-    before = runtime.run(image)
+    before = runtime.run(images)["depth"]
     for file in program.files:
         with (copy.folder / file.path).open("r+b") as opened:
             opened.write(bytes(file.size_bytes))
-    assert np.abs(runtime.run(image) - before).max() <= 1e-5 * np.abs(before).max()
+    assert np.abs(runtime.run(images)["depth"] - before).max() <= 1e-5 * np.abs(before).max()
 
 
 def test_a_wrong_shape_is_our_error(artifact: Artifact) -> None:
     runtime = open_runtime(artifact, artifact.manifest.programs[:1])
     with pytest.raises(RuntimeFailure, match=artifact.folder.name):
-        runtime.run(np.zeros((1, 3, 28, 28), np.float32))
+        runtime.run({"images": np.zeros((1, 3, 28, 28), np.float32)})
 
 
 def test_altered_bytes_are_never_loaded(artifact: Artifact, tmp_path: Path) -> None:
@@ -104,7 +110,8 @@ def test_torch_is_never_imported(target: str, tmp_path: Path) -> None:
         "from serve.runtimes.table import open_runtime;"
         f"artifact = read_artifact(Path({str(folder)!r}));"
         "program = artifact.manifest.programs[0];"
-        "open_runtime(artifact, (program,)).run(np.zeros((1, 3, *program.size), np.float32));"
+        "images = np.zeros((1, 3, *program.size), np.float32);"
+        "open_runtime(artifact, (program,)).run({'images': images});"
         "sys.exit('torch' in sys.modules)"
     )
     root = Path(__file__).resolve().parent.parent

@@ -10,7 +10,12 @@ from depth.errors import InputError
 from depth.sizes import LOWER, ONCE, TWICE, UPPER, SizeRule, parse_size, size_text
 
 V2 = SizeRule(LOWER, 518, 14, ONCE)
+<<<<<<< HEAD
 V3 = SizeRule(UPPER, 504, 14, TWICE)
+=======
+DA3 = SizeRule(UPPER, 504, 14, TWICE)
+MIDAS = SizeRule(UPPER, 256, 32, ONCE)
+>>>>>>> house
 
 
 @pytest.mark.parametrize(
@@ -30,6 +35,7 @@ V3 = SizeRule(UPPER, 504, 14, TWICE)
         ((480, 640), 1, (14, 14)),
     ],
 )
+<<<<<<< HEAD
 def test_a_short_side_rounded_once(
     image: tuple[int, int], side_px: int, size: tuple[int, int]
 ) -> None:
@@ -59,6 +65,32 @@ def test_a_long_side_rounded_twice(
 def test_a_long_side_rounded_once_stays_below_the_bound() -> None:
     assert SizeRule(UPPER, 256, 32, ONCE).size_for(480, 640) == (192, 256)
     assert SizeRule(UPPER, 250, 32, ONCE).size_for(480, 640) == (192, 224)
+=======
+def test_the_lower_bound_rounded_once(
+    image: tuple[int, int], short_side_px: int, size: tuple[int, int]
+) -> None:
+    assert replace(V2, side_px=short_side_px).size_for(*image) == size
+
+
+@pytest.mark.parametrize(
+    ("rule", "image", "size"),
+    [
+        (DA3, (1362, 2048), (336, 504)),
+        (DA3, (1041, 1600), (322, 504)),  # 327.9 is 328 px, 23.4 patches
+        (DA3, (504, 504), (504, 504)),
+        (DA3, (7, 1000), (14, 504)),  # 3.5 is 4 px, and no side is below one patch
+        (replace(DA3, side_px=640), (480, 640), (476, 644)),  # 45.7 patches: over the bound
+        (replace(DA3, bound=LOWER), (480, 640), (504, 672)),
+        (replace(DA3, side_px=525), (525, 525), (532, 532)),  # 37.5 patches: halves up
+        (MIDAS, (480, 640), (192, 256)),
+        (MIDAS, (250, 256), (256, 256)),
+        (replace(MIDAS, side_px=100), (100, 100), (96, 96)),  # 3.1 of 32 px
+        (replace(MIDAS, side_px=120), (120, 120), (96, 96)),  # 128 would cross the bound
+    ],
+)
+def test_other_rules(rule: SizeRule, image: tuple[int, int], size: tuple[int, int]) -> None:
+    assert rule.size_for(*image) == size
+>>>>>>> house
 
 
 @pytest.mark.parametrize("height", [37, 60, 97, 119, 120])
@@ -73,9 +105,16 @@ def test_sides_are_multiples_of_14_and_not_below_the_short_side(height: int, wid
 def test_a_long_image_is_refused_with_what_to_do() -> None:
     with pytest.raises(InputError, match=r"20000x10 px would need.*crop the image or lower"):
         V2.size_for(10, 20_000)
+<<<<<<< HEAD
     for side_px in (0, -14):
         with pytest.raises(InputError, match=f"input size {side_px} px: must be at least 1"):
             replace(V2, side_px=side_px).size_for(10, 10)
+=======
+    with pytest.raises(InputError, match="input size 0 px: must be at least 1"):
+        replace(V2, side_px=0).size_for(10, 10)
+    with pytest.raises(InputError, match="input size -14 px"):
+        replace(V2, side_px=-14).size_for(10, 10)
+>>>>>>> house
 
 
 @pytest.mark.parametrize("text", ["518x686", "518X686", " 518x686 "])
@@ -96,7 +135,11 @@ def test_parse_size(text: str) -> None:
         ("500x686", "height 500 px: must be a multiple of 14; nearest is 504"),
         ("518x0", "width 0 px: must be a multiple of 14; nearest is 14"),
         ("-14x14", "height -14 px"),
+<<<<<<< HEAD
         ("14000x14000", "the limit is 1605632"),
+=======
+        ("14000x14000", "196000000 px, the limit is 1605632"),
+>>>>>>> house
     ],
 )
 def test_parse_size_refuses(text: str, reason: str) -> None:

@@ -49,7 +49,7 @@ REPLACED_LATER = {"aten::upsample_bilinear2d"}
 
 
 def kinds(made: DepthAnything) -> set[str]:
-    graph = trace(made, torch.zeros(1, 3, *made.size)).inlined_graph
+    graph = trace(made, (torch.zeros(1, 3, *made.fixed_size),)).inlined_graph
     return {node.kind() for node in graph.nodes()}
 
 
@@ -89,7 +89,7 @@ def test_every_operator_is_in_inf1s_list() -> None:
 def test_a_trace_gives_the_eager_numbers(batch: int) -> None:
     made = network(TINY)
     images = torch.randn(batch, 3, *made.size)
-    traced = trace(made, torch.zeros_like(images))
+    traced = trace(made, (torch.zeros_like(images),))
     assert torch.equal(traced(images), made(images))
 
 
@@ -106,7 +106,7 @@ class Frozen(nn.Module):
 @pytest.mark.parametrize("module", [Branch(), Frozen()], ids=["branch", "frozen number"])
 def test_a_trace_that_warns_is_refused(module: nn.Module) -> None:
     with pytest.raises(BuildError, match="not traceable at a fixed size.*might"):
-        trace(module, torch.ones(1, 3, 14, 14))
+        trace(module, (torch.ones(1, 3, 14, 14),))
 
 
 def test_an_export_that_warns_is_refused(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from typing import Any, Optional
 
 import tomli
 
-from compile.plan.hardware import instance_named
 from compile.targets.table import target_named
 from depth.artifact.strict_json import decode
+from depth.chips import instance_named
 from depth.errors import InputError
 from depth.family import model_named
 from depth.files import sha256_bytes

@@ -25,14 +25,19 @@ class Call:
         return found
 
 
-def calls(network: Network) -> dict[str, Call]:
-    """By the path of a module, the last call of its forward for one image of the fixed size."""
+def calls_of(network: Network) -> dict[str, Call]:
+    """As `calls`, for one image of the network's fixed size."""
+    return calls(network, torch.empty(1, 3, *network.fixed_size, device="meta"))
+
+
+def calls(root: nn.Module, *inputs: Tensor) -> dict[str, Call]:
+    """By the path of a module, the last call of its forward, for inputs of these shapes."""
     found: dict[str, Call] = {}
-    shapes = without_values(network)
+    shapes = without_values(root)
     for path, module in shapes.named_modules():
         module.register_forward_pre_hook(partial(_note, found, path))
     with torch.no_grad():
-        shapes(torch.empty(1, 3, *network.fixed_size, device="meta"))
+        shapes(*(torch.empty_like(one, device="meta") for one in inputs))
     return found
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from compile.lowering.attention import AttendInBlocks
-from compile.lowering.calls import calls
+from compile.lowering.calls import calls_of
 from compile.lowering.patches import PatchMatmul
 from compile.lowering.resize import ConvolutionResize, MatmulResize, ProductResize
 from depth.artifact.steps import Normalise
@@ -29,8 +29,9 @@ Kind = TypeVar("Kind", bound=nn.Module)
 
 
 def fix_position(network: Network, _form: str) -> None:
-    seen = calls(network)
-    for path, position in _found(network, ResampledPosition):
+    resampled = _found(network, ResampledPosition)
+    seen = calls_of(network) if resampled else {}
+    for path, position in resampled:
         _replace(network, path, FixedPosition(position(*seen[path].arguments)))
     for path, fixed in _found(network, FixedPosition):  # without the weights that it was made of
         _replace(network, path, FixedPosition(fixed.constant))
@@ -70,14 +71,14 @@ def fold_layer_scale(network: Network, _form: str) -> None:
 
 
 def multiply_resizes(network: Network, form: str) -> None:
-    seen = calls(network)
+    seen = calls_of(network)
     for path, _ in _found(network, Interpolate):
         _, _, height, width = seen[path].shape(0)
         _replace(network, path, RESIZES[form]((height, width), seen[path].arguments[1]))
 
 
 def slice_attention(network: Network, form: str) -> None:
-    count, seen = int(form), calls(network)
+    count, seen = int(form), calls_of(network)
     for path, _ in _found(network, Attend):
         tokens = seen[path].shape(0)[2]
         if count > tokens:

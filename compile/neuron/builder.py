@@ -11,9 +11,9 @@ import torch
 
 from compile.errors import BuildError
 from compile.neuron.fallbacks import Parts, climb, rungs
-from compile.neuron.host import has_device
 from compile.neuron.program import Toolchain, compile_program
 from compile.neuron.record import BuildRecord
+from compile.targets.host import has_device
 from compile.targets.modes import FP16, mode_named
 from compile.targets.protocols import Arrays, Compiled, Name, Part, Ports, Run, Settings, named
 from depth.errors import first_line

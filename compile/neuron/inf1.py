@@ -16,8 +16,8 @@ from compile.errors import HostError
 from compile.neuron import builder
 from compile.neuron.failure import unsupported
 from compile.neuron.fallbacks import Parts
-from compile.neuron.host import version
 from compile.neuron.program import CompileOrder, Toolchain
+from compile.targets.host import version
 from compile.targets.modes import mode_named
 from compile.targets.protocols import Compiled, Name, Ports, Run, Settings
 from depth.errors import first_line

@@ -19,9 +19,9 @@ from compile.graph import read_graph
 from compile.neuron import builder
 from compile.neuron.fallbacks import Parts
 from compile.neuron.graph import described
-from compile.neuron.host import has_device, version
 from compile.neuron.program import CompileOrder, Toolchain
 from compile.preflight.check import judged
+from compile.targets.host import has_device, version
 from compile.targets.modes import mode_named
 from compile.targets.protocols import Compiled, Name, Ports, Run, Settings
 from depth.errors import first_line

@@ -22,11 +22,11 @@ from compile.errors import BuildError, CompilerError
 from compile.neuron.cache import CacheKey, ProgramCache, digest_of
 from compile.neuron.failure import died, explained
 from compile.neuron.graph import check_on_chip
-from compile.neuron.host import check_host
 from compile.neuron.log import CompilerLog, logged_to, not_on_chip, read_log
 from compile.neuron.metrics import OUTPUT, read_metrics
 from compile.neuron.record import BuildRecord
 from compile.neuron.watchdog import Watch, free_memory_bytes, watched
+from compile.targets.host import check_host
 from compile.targets.protocols import Part, Settings
 from compile.trace import trace
 from depth.files import turn

@@ -15,9 +15,9 @@ from typing import Callable
 import numpy as np
 import numpy.typing as npt
 
-from compile.plan.hardware import Chip
 from compile.plan.published import ROWS, Row
 from compile.plan.roofline import Calibration, Load, calls_per_s, time_of
+from depth.chips import Chip
 
 Vector = npt.NDArray[np.float64]
 _Errors = Callable[[Vector], Vector]

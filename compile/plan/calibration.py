@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import exp
 
-from compile.plan.hardware import INFERENTIA, INFERENTIA2, Chip
 from compile.plan.roofline import Calibration
+from depth.chips import INFERENTIA, INFERENTIA2, Chip
 
 CALIBRATIONS: dict[Chip, Calibration] = {
     INFERENTIA: Calibration(

@@ -7,7 +7,7 @@ from typing import Optional
 import typer
 
 from compile.plan.estimate import DECODE_MS, Layout
-from compile.plan.hardware import INSTANCES
+from depth.chips import INSTANCES
 from depth.errors import InputError
 from depth.family import model_named, models
 from depth.sizes import parse_size
@@ -23,7 +23,7 @@ def plan(
     instance: list[str] = typer.Option(["inf1.xlarge"], help=f"One of {_INSTANCES}."),
     batch: int = typer.Option(1, help="Images per run."),
     split: bool = typer.Option(
-        False, "--split/--fused", help="Encoder and decoder as two programs, or as one."
+        False, "--split/--fused", help="The model's stages as programs of their own, or all as one."
     ),
     cores_per_program: int = typer.Option(
         1, help="More than one: NeuronCore Pipeline, on inf1 only."
@@ -59,9 +59,9 @@ def plan(
         raise InputError("--price-per-hour is the price of one instance: name a single --instance")
     layout = Layout(batch, split, cores_per_program, attention_blocks)
     plans = [
-        plan_for(row, pair, machine, layout, price_per_hour, decode_ms)
+        plan_for(row, parse_size(text, row.size.check), machine, layout, price_per_hour, decode_ms)
         for row in map(model_named, model)
-        for pair in (parse_size(text, row.size.check) for text in size)
+        for text in size
         for machine in instance
     ]
     typer.echo(plans[0].markdown() if len(plans) == 1 else overview_table(plans))

@@ -9,7 +9,6 @@ from math import exp, log, sqrt
 from typing import Callable, Optional
 
 from compile.plan.calibration import CALIBRATIONS, factor
-from compile.plan.hardware import Instance
 from compile.plan.roofline import (
     BEST,
     CALL,
@@ -23,6 +22,7 @@ from compile.plan.roofline import (
     time_of,
 )
 from compile.plan.work import Work
+from depth.chips import Instance
 
 DECODING = "host CPU (decoding)"
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Optional
 
 from compile.plan.estimate import DECODE_MS, Estimate, Host, Layout, estimate
-from compile.plan.hardware import Instance, instance_named
 from compile.plan.roofline import Load, fits_on_chip
 from compile.plan.tables import plan_table, two_digits
 from compile.plan.work import Work, work_of
+from depth.chips import Instance, instance_named
 from depth.errors import InputError
 from depth.family import Model
 from depth.sizes import Size, size_text
@@ -26,7 +28,7 @@ class Plan:
     """What was asked for comes first in `estimates`; the others are for comparison."""
 
     name: str  # "vits at 518x686"
-    work: Work  # of one image, the whole network
+    work: Work  # of one image, all stages
     instance: Instance
     host: Host
     dollars_per_hour: float
@@ -58,7 +60,7 @@ def plan_for(
     dollars_per_hour: Optional[float] = None,
     decode_ms: float = DECODE_MS,
 ) -> Plan:
-    """Estimate a network at a size (height, width) in px; the price is the instance's by default.
+    """Estimate a model at a size (height, width) in px; the price is the instance's by default.
 
     Raises InputError for an unknown instance, a size that no network can have, and a layout, a
     price or a time that make no sense.
@@ -67,10 +69,14 @@ def plan_for(
     machine = instance_named(instance)
     price = machine.dollars_per_hour if dollars_per_hour is None else dollars_per_hour
     _check(machine, layout, price, decode_ms)
-    (whole,), host = work_of(model, size, split=False), Host(decode_ms)
+    stages = work_of(model, size)
+    if layout.split and len(stages) == 1:
+        raise InputError(f"{model.name} is one program: it has no stages to split into")
+    whole, host = reduce(add, stages), Host(decode_ms)
+    others = [one for one in _alternatives(whole, machine) if len(stages) > 1 or not one.split]
     estimates = tuple(
-        estimate(work_of(model, size, one.split), machine, one, host, price)
-        for one in dict.fromkeys((layout, *_alternatives(whole, machine)))
+        estimate(stages if one.split else [whole], machine, one, host, price)
+        for one in dict.fromkeys((layout, *others))
     )
     name = f"{model.name} at {size_text(size)}"
     return Plan(name, whole, machine, host, price, estimates)

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compile.macs import ATTENTION, CONV, LINEAR, Product
-from compile.plan.hardware import INFERENTIA, INFERENTIA2, Chip
 from compile.plan.work import HOST_VALUE_BYTES, Work
+from compile.products import ATTENTION, CONV, LINEAR, Product
+from depth.chips import INFERENTIA, INFERENTIA2, Chip
 
 _SEQUENCE = 128  # tokens, in every row of a text network
 _WIDE = 128  # no narrower than either array
@@ -38,7 +38,7 @@ def _text(layers: int, dim: int, embeds_on_host: bool) -> Work:
 
 
 def _convolutional(gmac: float, million_weights: float, values: int, value_bytes: int = 4) -> Work:
-    products = (Product(CONV, gmac * 1e9, _WIDE, _WIDE),)
+    products = (Product(CONV, round(gmac * 1e9), _WIDE, _WIDE),)
     return Work(products, million_weights * 1e6, value_bytes * values)
 
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from compile.macs import CONV, Product
-from compile.plan.hardware import Chip
 from compile.plan.work import VALUE_BYTES, Work
+from compile.products import CONV, Product
+from depth.chips import Chip
 
 MATRIX, VECTOR, MEMORY = "matrix engine", "vector engine", "device memory"
 INPUT, CALL = "input transfer", "call overhead"

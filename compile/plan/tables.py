@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from compile.plan.calibrate import Check, checks, leave_one_out
 from compile.plan.calibration import CALIBRATIONS, factor
 from compile.plan.estimate import Estimate, Range
-from compile.plan.hardware import Chip, Instance
 from compile.plan.work import VALUE_BYTES
+from depth.chips import Chip, Instance
 
 if TYPE_CHECKING:
     from compile.plan.plan import Plan

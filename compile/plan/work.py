@@ -9,15 +9,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from compile.lowering.passes import lower
-from compile.macs import ATTENTION, RESIZE, Product, products
-from compile.parts import parts
-from compile.shapes_only import build_without_values
-from compile.targets.protocols import Part
-from compile.targets.table import NEURON_PASSES
+from compile.products import ATTENTION, Product
 from depth.family import Model
 from depth.sizes import Size
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 VALUE_BYTES = 2  # on the device; the compiler casts weights and activations to 16 bit
 HOST_VALUE_BYTES = 4  # float32 between host and device
@@ -41,39 +40,44 @@ class Work:
             found[product.kind] += product.macs
         return dict(found)
 
+    def __add__(self, other: Work) -> Work:
+        """One program that does both: what is handed on stays on the device."""
+        return Work(
+            self.products + other.products,
+            self.weights + other.weights,
+            self.input_bytes,
+            max(self.scores, other.scores),
+            max(self.layers, other.layers),
+        )
+
 
 @lru_cache(maxsize=64)
-def work_of(model: Model, size: Size, split: bool) -> tuple[Work, ...]:
-    """A model at a size (height, width) in px: the whole network, or each of its stages.
+def work_of(model: Model, size: Size) -> tuple[Work, ...]:
+    """A model at a size (height, width) in px: its stages, first to last, or all of it as one.
 
     Raises InputError if the network cannot have the size.
     """
+    from compile.lowering.passes import lower
+    from compile.parts import parts
+    from compile.shapes_only import build_without_values
+    from compile.targets.table import NEURON_PASSES
+
     network = build_without_values(model)
     network.fix_size(*size)
-    return tuple(map(_work, parts(lower(network, NEURON_PASSES), 1, apart=split)))
+    lowered = lower(network, NEURON_PASSES)
+    return tuple(_work(part.module, part.examples) for part in parts(lowered, 1, apart=True))
 
 
-def _work(part: Part) -> Work:
-    found = products(part.module, part.examples)
-    scores = _largest([product for product in found if product.kind == ATTENTION])
-    values = sum(example.numel() for example in part.examples)
+def _work(module: nn.Module, inputs: Sequence[Tensor]) -> Work:
+    from compile.macs import products
+
+    found = products(module, *inputs)
+    # In pairs: queries with keys give the scores, those with values the result.
+    scores = [one.macs // one.depth for one in found if one.kind == ATTENTION][::2]
     return Work(
         tuple(found),
-        _weights(part, found),
-        HOST_VALUE_BYTES * values,
-        scores[0].values if scores else 0,
-        len(scores),
+        sum(one.numel() for one in (*module.parameters(), *module.buffers())),
+        HOST_VALUE_BYTES * sum(one.numel() for one in inputs),
+        scores=max(scores, default=0),
+        layers=len(scores),
     )
-
-
-def _weights(part: Part, found: Sequence[Product]) -> float:
-    """Parameters and constants, without those that resize: they are not weights."""
-    tensors = {id(tensor): tensor for tensor in (*part.module.parameters(), *part.module.buffers())}
-    resizing = sum(product.depth * product.width for product in found if product.kind == RESIZE)
-    return sum(tensor.numel() for tensor in tensors.values()) - resizing
-
-
-def _largest(attention: Sequence[Product]) -> list[Product]:
-    """The products of queries and keys: of each pair they give more values than the other."""
-    most = max((product.values for product in attention), default=0)
-    return [product for product in attention if product.values == most]

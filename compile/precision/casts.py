@@ -23,8 +23,6 @@ from compile.errors import PrecisionError
 from compile.precision.rounding import rounded
 from compile.precision.steps import STEPS
 from compile.targets.modes import Mode
-from compile.targets.protocols import named
-from depth.network.base import Network
 
 # What runs on the matrix engine, with the places of its two factors among the arguments.
 PRODUCTS: dict[str, tuple[int, int]] = {
@@ -44,7 +42,7 @@ class Casts(TorchFunctionMode):
     `overflow` says where a value first left a type's range, or is None.
     """
 
-    def __init__(self, network: Network, mode: Mode) -> None:
+    def __init__(self, network: nn.Module, mode: Mode) -> None:
         super().__init__()
         self.overflow: Optional[str] = None
         self._network = network
@@ -53,17 +51,16 @@ class Casts(TorchFunctionMode):
         self._weights = {id(tensor) for tensor in _constants(network)}
         self._rounded_weights: dict[int, Tensor] = {}
 
-    def run(self, images: Tensor) -> dict[str, Tensor]:
-        """One forward pass: [B,3,H,W] float32 -> the network's outputs by name, float32."""
+    def run(self, images: Tensor) -> tuple[Tensor, ...]:
+        """One forward pass: [B,3,H,W] float32 -> the network's outputs, float32."""
         mode = self._mode
         images = self._round(images, mode.io, "input")
         if mode.everything is not None:
             images = self._round(images, mode.everything, "input")
         with torch.no_grad(), _paths(self._network, self._running), self:
-            found = named(
-                [output.name for output in self._network.model.outputs], self._network(images)
-            )
-        return {name: self._round(tensor, mode.io, "output") for name, tensor in found.items()}
+            found = self._network(images)
+        outputs = found if isinstance(found, tuple) else (found,)
+        return tuple(self._round(output, mode.io, "output") for output in outputs)
 
     def __torch_function__(
         self,

@@ -13,6 +13,7 @@ import typer
 from compile.targets.modes import MODES, modes_of
 from depth.errors import InputError
 from depth.family import Model, model_named, models
+from depth.files import write_whole
 from depth.sizes import Size, parse_size, size_text
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def precision(
     target: list[str] = typer.Option(["inf1"], help=f"{_TARGETS}. Repeat it for several."),
     size: Optional[list[str]] = typer.Option(
         None,
-        help="HEIGHTxWIDTH in px, multiples of the model's patch (14). By default its own size "
-        "for a picture of 3:4. Repeat it for several.",
+        help="HEIGHTxWIDTH in px; by default the model's own for a picture of 3:4. Repeat it for "
+        "several.",
     ),
     checkpoint: Optional[list[str]] = typer.Option(
         None,
@@ -62,7 +63,7 @@ def precision(
     typer.echo("\n".join(report.markdown() for report in reports), nl=False)
     if out is not None:
         command = _command(model, target, size, checkpoint, images, lowering, out)
-        _write(out, document(reports, command))
+        write_whole(out, document(reports, command))
     for report in reports:
         report.choose()  # raises PrecisionError if no mode is within the limit
 
@@ -71,7 +72,7 @@ def precision(
 class _Job:
     model: Model
     checkpoint: Optional[str]  # as given
-    size: Size
+    size: tuple[int, int]  # (height, width) in px
 
     @property
     def name(self) -> str:
@@ -112,19 +113,17 @@ def _jobs(
         _Job(row, checkpoint, size)
         for row, checkpoint in zip(rows, given)
         for size in (
-            [parse_size(text, row.size.check) for text in sizes] if sizes else [_own_size(row)]
+            [parse_size(text, row.size.check) for text in sizes]
+            if sizes
+            else [row.size.size_for(3, 4)]
         )
     ]
 
 
-def _own_size(model: Model) -> Size:
-    return model.size.size_for(3, 4)
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+def _sizes(model: Model, asked: Optional[Sequence[str]]) -> list[Size]:
+    if not asked:
+        return [model.size.size_for(3, 4)]
+    return [parse_size(text, model.size.check) for text in asked]
 
 
 def _command(

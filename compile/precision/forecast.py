@@ -13,22 +13,16 @@ from typing import Callable, Optional
 import torch
 
 from compile.errors import PrecisionError
-from compile.parity.measure import (
-    Measured,
-    ProbeResult,
-    compare,
-    eager,
-    failure,
-    limits_text,
-    worst,
-)
+from compile.parity.measure import Measured, ProbeResult, compare, eager, failure, worst
 from compile.parity.probes import Probe
 from compile.precision.casts import Casts
 from compile.targets.modes import Mode
-from compile.targets.protocols import Arrays, Limits
-from depth.family import DEPTH
+from compile.targets.protocols import Limit
+from depth.family import DEPTH, Output
+from depth.maps.result import FloatArray
 from depth.network.base import Network
 
+Maps = dict[str, FloatArray]  # by output, of one image
 Step = Callable[[str], None]  # called with what begins now, in words
 
 
@@ -37,18 +31,19 @@ class Forecast:
     """One mode on all test images. With an overflow there are no results: the mode is out."""
 
     mode: Mode
+    outputs: tuple[Output, ...]  # of the model
     results: tuple[ProbeResult, ...]
     overflow: Optional[str] = None
 
     @property
     def measured(self) -> Optional[Measured]:
-        """The worst of all images, or None after an overflow."""
+        """The worst of all images by output, or None after an overflow."""
         return None if self.overflow else worst(self.results)
 
-    def problem(self, limits: Limits) -> Optional[str]:
-        """Why the mode is out, in words, or None if it is within the limits."""
+    def problem(self, limit: Limit) -> Optional[str]:
+        """Why the mode is out, in words, or None if it is within the limit."""
         measured = self.measured
-        return self.overflow if measured is None else failure(measured, limits)
+        return self.overflow if measured is None else failure(measured, limit.of(self.outputs))
 
 
 def forecast(network: Network, mode: Mode, images: Sequence[Probe]) -> list[ProbeResult]:
@@ -75,54 +70,58 @@ def forecasts(
         on_step(f"{mode.target} {mode.name}")
         same = known.get(_rounding(mode)) or _forecast(network, mode, images, references)
         known[_rounding(mode)] = same
-        found.append(Forecast(mode, same.results, same.overflow))
+        found.append(Forecast(mode, same.outputs, same.results, same.overflow))
     return found
 
 
-def choose(candidates: Sequence[Forecast], limits: Limits) -> Forecast:
-    """The fastest mode within the limits, by documented or expected order; of equals the nearest.
+def choose(candidates: Sequence[Forecast], limit: Limit) -> Forecast:
+    """The fastest mode within the limit, by documented or expected order; of equals the nearest.
 
     Raises PrecisionError if there is none, naming the nearest.
     """
-    within = [candidate for candidate in candidates if candidate.problem(limits) is None]
+    within = [candidate for candidate in candidates if candidate.problem(limit) is None]
     if within:
         return min(within, key=lambda candidate: (candidate.mode.speed_rank, *_error(candidate)))
     nearest = min(candidates, key=_error)
     raise PrecisionError(
-        f"no precision mode of {nearest.mode.target} is forecast within "
-        f"{limits_text(limits)}; the nearest is {nearest.mode.name}: {nearest.problem(limits)}"
+        f"no precision mode of {nearest.mode.target} is forecast within max_rel "
+        f"{limit.max_rel:g} and mean_rel {limit.mean_rel:g}; the nearest is {nearest.mode.name}: "
+        f"{nearest.problem(limit)}"
     )
 
 
 def _forecast(
-    network: Network, mode: Mode, images: Sequence[Probe], references: Sequence[Arrays]
+    network: Network, mode: Mode, images: Sequence[Probe], references: Sequence[Maps]
 ) -> Forecast:
+    outputs = network.model.outputs
     try:
-        return Forecast(mode, tuple(_results(network, mode, images, references)))
+        return Forecast(mode, outputs, tuple(_results(network, mode, images, references)))
     except PrecisionError as error:
-        return Forecast(mode, (), str(error))
+        return Forecast(mode, outputs, (), str(error))
 
 
 def _results(
-    network: Network, mode: Mode, images: Sequence[Probe], references: Sequence[Arrays]
+    network: Network, mode: Mode, images: Sequence[Probe], references: Sequence[Maps]
 ) -> list[ProbeResult]:
+    outputs = network.model.outputs
+    names = [output.name for output in outputs]
     casts = Casts(network, mode)
     results = []
     for probe, reference in zip(images, references):
-        given = casts.run(torch.from_numpy(probe.image))
+        tensors = casts.run(torch.from_numpy(probe.image))
         if casts.overflow:
             raise PrecisionError(f"{casts.overflow}, on test image {probe.name!r}")
-        found = {name: tensor[0].numpy() for name, tensor in given.items()}
-        results.append(compare(probe.name, network.model.outputs, reference, found))
+        found = {name: tensor[0].numpy() for name, tensor in zip(names, tensors)}
+        results.append(compare(probe.name, outputs, reference, found))
     return results
 
 
-def _references(network: Network, images: Sequence[Probe]) -> list[Arrays]:
-    found: list[Arrays] = []
+def _references(network: Network, images: Sequence[Probe]) -> list[Maps]:
+    found = []
     for probe in images:
-        arrays = {name: array[0] for name, array in eager(network, probe.image).items()}
-        compare(probe.name, network.model.outputs, arrays, arrays)  # raises unless it is finite
-        found.append(arrays)
+        maps = {name: values[0] for name, values in eager(network, probe.image).items()}
+        compare(probe.name, network.model.outputs, maps, maps)  # raises unless it is finite
+        found.append(maps)
     return found
 
 
@@ -133,7 +132,9 @@ def _rounding(mode: Mode) -> tuple[Optional[str], ...]:
 
 
 def _error(candidate: Forecast) -> tuple[float, float]:
-    numbers = (candidate.measured or {}).get(DEPTH, {})
-    mean_rel, max_rel = numbers.get("mean_rel"), numbers.get("max_rel")
-    infinite = float("inf")
-    return infinite if mean_rel is None else mean_rel, infinite if max_rel is None else max_rel
+    """Of depth, mean first."""
+    measured = candidate.measured
+    if measured is None:
+        return float("inf"), float("inf")
+    depth = measured[DEPTH]
+    return depth["mean_rel"] or 0.0, depth["max_rel"] or 0.0

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Optional
 
 from compile.errors import PrecisionError
-from compile.parity.measure import figures, limits_text
+from compile.parity.measure import figures
 from compile.precision.forecast import Forecast, choose
-from compile.targets.protocols import Limits
+from compile.targets.protocols import Limit
 from depth.family import DEPTH
 from depth.sizes import size_text
 
@@ -48,12 +48,12 @@ class PrecisionReport:
     size: tuple[int, int]  # (height, width) in px
     passes: tuple[str, ...]  # that lowered the network
     images: tuple[str, ...]
-    limits: Limits
+    limit: Limit
     forecasts: tuple[Forecast, ...]
 
     def choose(self) -> Forecast:
         """The fastest mode within the limit. Raises PrecisionError if there is none."""
-        return choose(self.forecasts, self.limits)
+        return choose(self.forecasts, self.limit)
 
     def markdown(self) -> str:
         """Facts, the table and what follows from it."""
@@ -69,10 +69,14 @@ class PrecisionReport:
             "- forecast by rounding on a CPU, not measured on a device",
             f"- lowering: {', '.join(self.passes) or 'none'}",
             f"- test images: {', '.join(self.images)}",
-            f"- limits: {limits_text(self.limits)}",
+            f"- limit: max_rel {self.limit.max_rel:g}, mean_rel {self.limit.mean_rel:g}"
+            + "".join(_limit_of(one, self.forecasts, self.limit) for one in self._others()),
             "",
         ]
-        return "\n".join([*facts, *_table(self.forecasts, self.limits, chosen), "", verdict, ""])
+        return "\n".join([*facts, *_table(self.forecasts, self.limit, chosen), "", verdict, ""])
+
+    def _others(self) -> list[str]:
+        return [name for name in _outputs(self.forecasts) if name != DEPTH]
 
 
 def document(reports: Sequence[PrecisionReport], command: str) -> str:
@@ -81,29 +85,42 @@ def document(reports: Sequence[PrecisionReport], command: str) -> str:
     return "\n".join([INTRODUCTION, made, *(report.markdown() for report in reports)])
 
 
-def _table(forecasts: Sequence[Forecast], limits: Limits, chosen: Optional[Forecast]) -> list[str]:
+def _table(forecasts: Sequence[Forecast], limit: Limit, chosen: Optional[Forecast]) -> list[str]:
+    others = [name for name in _outputs(forecasts) if name != DEPTH]
+    names = "".join(f" {name} |" for name in others)
     return [
-        "| mode | speed | compiler arguments | max_rel | mean_rel | abs_rel | delta1 | verdict |",
-        "|---|--:|---|--:|--:|--:|--:|---|",
-        *(_row(one, "**chosen**" if one is chosen else _verdict(one, limits)) for one in forecasts),
+        "| mode | speed | compiler arguments | max_rel | mean_rel | abs_rel | delta1 |"
+        f"{names} verdict |",
+        f"|---|--:|---|--:|--:|--:|--:|{'--:|' * len(others)}---|",
+        *(
+            _row(one, others, "**chosen**" if one is chosen else _verdict(one, limit))
+            for one in forecasts
+        ),
     ]
 
 
-def _row(one: Forecast, verdict: str) -> str:
+def _row(one: Forecast, others: Sequence[str], verdict: str) -> str:
     mode, measured = one.mode, one.measured
     arguments = ", ".join(
         f"`{text}`" for text in (" ".join(mode.compiler_args), *mode.optimizations)
     )
-    numbers = "- | - | - | -"
+    numbers = " | ".join(["-"] * (4 + len(others)))
     if measured is not None:
         n = measured[DEPTH]
-        numbers = (
-            f"{n['max_rel']:.2e} | {n['mean_rel']:.2e} | {n['abs_rel']:.2e} | {n['delta1']:.4f}"
-        )
-        others = {name: found for name, found in measured.items() if name != DEPTH}
-        verdict += "".join(f"; {name} {figures(found)}" for name, found in others.items())
+        depth = " | ".join(f"{n[name] or 0:.2e}" for name in ("max_rel", "mean_rel", "abs_rel"))
+        rest = "".join(f" | {figures(dict([*measured[name].items()][:2]))}" for name in others)
+        numbers = f"{depth} | {n['delta1'] or 0:.4f}{rest}"
     return f"| {mode.name} | {mode.speed_rank} | {arguments} | {numbers} | {verdict} |"
 
 
-def _verdict(one: Forecast, limits: Limits) -> str:
-    return one.overflow or ("over the limit" if one.problem(limits) else "within")
+def _outputs(forecasts: Sequence[Forecast]) -> list[str]:
+    return [output.name for output in forecasts[0].outputs]
+
+
+def _limit_of(name: str, forecasts: Sequence[Forecast], limit: Limit) -> str:
+    by_name = limit.of(forecasts[0].outputs)[name]
+    return f"; {name} " + ", ".join(f"{what} {value:g}" for what, value in by_name.items())
+
+
+def _verdict(one: Forecast, limit: Limit) -> str:
+    return one.overflow or ("over the limit" if one.problem(limit) else "within")

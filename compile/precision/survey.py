@@ -32,17 +32,17 @@ def survey(
     float32.
     """
     lowered = lower(network, passes) if passes else network
-    model, size = network.model, network.fixed_size
-    images = inputs(probes(model, size, photographs), normalise_of(model, passes))
+    tests = probes(network.model, network.fixed_size, photographs)
+    images = inputs(tests, normalise_of(network.model, passes))
     found = forecasts(lowered, modes, images, on_step)
     return [
         PrecisionReport(
             name,
             target,
-            size,
+            network.fixed_size,
             tuple(passes),
             tuple(probe.name for probe in images),
-            limit.of(model.outputs),
+            limit,
             tuple(one for one in found if one.mode.target == target),
         )
         for target in dict.fromkeys(mode.target for mode in modes)
@@ -50,7 +50,7 @@ def survey(
 
 
 def inputs(images: Sequence[Probe], normalise: Optional[Normalise]) -> list[Probe]:
-    """The test images as a network takes them that does `normalise` itself."""
+    """The test images as a network takes them that does this step itself."""
     if normalise is None:
         return list(images)
     return [Probe(probe.name, unnormalised(probe.image, normalise)) for probe in images]

@@ -21,9 +21,8 @@ from compile.preflight.report import PreflightReport, Row, Work
 from compile.targets.modes import Mode
 from compile.targets.table import NEURON_PASSES, neuron_target
 from compile.trace import trace
-from depth.artifact.manifest import program_name
-from depth.family import FUSED
 from depth.network.base import Network
+from depth.sizes import size_text
 
 _RULES = {"inf1": inf1, "inf2": inf2}
 # What holds the graph together: judged like the rest, listed only if it fails.
@@ -46,7 +45,7 @@ def preflight(
     neuron_target(target)
     lowered = stock(network) if passes is None else lower(network, passes)
     work = Work(count_macs(lowered, example[:1]), costs(network, passes or ()))
-    program = program_name(FUSED, network.fixed_size, len(example))
+    program = f"{size_text(network.fixed_size)}-b{len(example)}"
     return check(lowered, example, target, program, mode, work)
 
 

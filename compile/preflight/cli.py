@@ -17,8 +17,7 @@ def preflight(
     model: str = typer.Option("vits", help=f"One of {', '.join(models())}."),
     target: str = typer.Option("inf1", help="inf1 or inf2."),
     size: list[str] = typer.Option(
-        ["518x518"],
-        help="HEIGHTxWIDTH in px, multiples of the model's patch (14). Repeat it for several.",
+        ["518x518"], help="HEIGHTxWIDTH in px. Repeat it for several programs."
     ),
     batch: list[int] = typer.Option([1], help="Images per run. Repeat it for several programs."),
     passes: Optional[str] = typer.Option(

@@ -28,7 +28,7 @@ from compile.preflight.findings import (
 
 # Operators whose result is a part of their input: writing to it breaks torch-neuron's rewriting.
 _PARTS = {"aten::select", "aten::slice", "prim::ListUnpack"}
-_RESIZE = "two constant matrix products; pass `resize` does it in the decoder"
+_RESIZE = "two constant matrix products; the pass `resize` does it"
 _NORMS = (1, 2, inf, -inf, "fro")
 
 

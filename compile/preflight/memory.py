@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 from compile.graph import CONSTANT, LIST, PARAMETER, TUPLE, Graph, Node, Value
 from compile.targets.modes import BF16, FP16, FP32, TF32, Mode, modes_of
@@ -22,25 +21,6 @@ _VIEWS |= {"aten::chunk", "aten::split", "aten::split_with_sizes", "aten::unbind
 _VIEWS |= {"aten::select", "aten::slice", "aten::expand", "aten::detach", "aten::contiguous"}
 _VIEWS |= {"aten::reshape", "aten::view", "aten::flatten", "aten::squeeze", "aten::unsqueeze"}
 _VIEWS |= {"aten::permute", "aten::transpose", "aten::t", "aten::dropout"}
-
-
-@dataclass(frozen=True)
-class Chip:
-    cores: int
-    core_bytes: int  # device memory that one core may count on
-    constants_bytes: Optional[int]  # largest program that the compiler reads; None: not documented
-
-    @property
-    def chip_bytes(self) -> int:
-        return self.cores * self.core_bytes
-
-
-# AWS Neuron SDK documentation: 8 GB for 4 cores on Inferentia, 32 GB for 2 cores on Inferentia2;
-# torch-neuron hands constants over in one message, which must stay below 1.9 GB.
-CHIPS: Mapping[str, Chip] = {
-    "inf1": Chip(4, 2_000_000_000, 1_900_000_000),
-    "inf2": Chip(2, 16_000_000_000, None),
-}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from compile.weights import read
 from depth.errors import InputError
 from depth.family import Model, build, load_weights
 from depth.network.base import Network
-from depth.sizes import Size, size_text
+from depth.sizes import size_text
 
 INF1_TORCH = "1.13.1"  # the only one that torch-neuron for Inf1 takes
 
@@ -31,7 +31,7 @@ def network_for(model: Model, checkpoint: Optional[str]) -> Network:
 def preflight_all(
     network: Network,
     target: str,
-    shapes: Sequence[tuple[Size, int]],  # (height, width) in px, and batch
+    shapes: Sequence[tuple[tuple[int, int], int]],  # (height, width) in px, and batch
     passes: Optional[Sequence[str]],
     mode: Optional[Mode],
     on_step: Callable[[str], None],

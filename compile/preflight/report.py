@@ -10,7 +10,8 @@ from typing import Optional
 
 from compile.preflight.costs import Costs, PassCost
 from compile.preflight.findings import ON_CHIP
-from compile.preflight.memory import CHIPS, Footprint
+from compile.preflight.memory import Footprint
+from depth.chips import CHIPS
 from depth.console import aligned, markdown
 
 HEADING = ("operator", "count", "verdict", "where", "what to do")
@@ -81,7 +82,7 @@ class PreflightReport:
             found.append(
                 f"constants of {_gb(self.constants_bytes)}, the compiler reads "
                 f"{_gb(chip.constants_bytes)} at most: take a smaller model, or split it into "
-                "encoder and decoder"
+                "its stages"
             )
         if self.footprint.total_bytes > chip.core_bytes:
             found.append(
@@ -92,7 +93,7 @@ class PreflightReport:
 
     def text(self) -> str:
         """Several lines with aligned columns."""
-        return "\n".join([*self._summary("  "), "", *aligned(HEADING, self._cells())])
+        return "\n".join([*self._summary("  "), "", *aligned([HEADING, *self._cells()])])
 
     def markdown(self) -> str:
         """A section of a report."""

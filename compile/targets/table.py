@@ -11,7 +11,7 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Optional, cast
 
 from compile.errors import BuildError, TargetError
-from compile.neuron.host import check_host
+from compile.targets.host import check_host
 from compile.targets.modes import modes_of
 from compile.targets.protocols import Builder, Limit
 

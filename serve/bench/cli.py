@@ -112,7 +112,8 @@ def subjects(
         if not math.isfinite(count):
             raise InputError(f"--gmacs {count}: must be a finite number")
     artifacts = [read_artifact(folder) for folder in folders]
-    chosen = common_size(artifacts, parse_size(size) if size else None)
+    wanted = parse_size(size, artifacts[0].manifest.size.check) if size else None
+    chosen = common_size(artifacts, wanted)
     libraries = [Library([a], None, allow_failed_parity, allow_unverified) for a in artifacts]
     counts: list[Optional[float]] = [*gmacs] or [None]
     if len(counts) == 1:

@@ -17,9 +17,9 @@ from typing import IO
 
 from depth.artifact.manifest import Artifact, read_artifact
 from depth.artifact.strict_json import decode, parse_object
+from depth.sizes import Size
 from serve.bench.network import latencies_ms, noise, open_program
 from serve.errors import RuntimeFailure
-from serve.library import Size
 
 _ROOT = Path(__file__).resolve().parents[2]
 _END_BYTES = 10_000  # of what a process says; its last line is in them
@@ -88,16 +88,16 @@ def main(folder: str, height: str, width: str, runs: str) -> None:
     """One line of JSON when the first result is there, then the peak memory in bytes."""
     size = (int(height), int(width))
     artifact = read_artifact(Path(folder))
-    images = noise(artifact, size)
+    arrays = noise(artifact, size)
     started = time.perf_counter()
-    runtime = open_program(artifact, size)
-    loaded = time.perf_counter()
-    runtime.run(images)
-    parts = Parts(loaded - started, time.perf_counter() - loaded)
-    sys.stdout.write(json.dumps(asdict(parts)) + "\n")
-    sys.stdout.flush()
-    latencies_ms(runtime, images, int(runs))
-    sys.stdout.write(f"{peak_memory_bytes()}\n")
+    with open_program(artifact, size) as runtime:
+        loaded = time.perf_counter()
+        runtime.run(arrays)
+        parts = Parts(loaded - started, time.perf_counter() - loaded)
+        sys.stdout.write(json.dumps(asdict(parts)) + "\n")
+        sys.stdout.flush()
+        latencies_ms(runtime, arrays, int(runs))
+        sys.stdout.write(f"{peak_memory_bytes()}\n")
 
 
 def _last_line(said: IO[bytes]) -> str:

@@ -1,4 +1,4 @@
-"""End to end: a folder of images to depth files in a temporary folder, as `serve folder` does."""
+"""End to end: a folder of images to depth files in a temporary folder, by the batch of all jobs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable
 
-from serve.engine import Engine
+from depth.images.file import ImageFile
+from depth.images.header import ImageHeader
+from depth.images.read import list_images
+from depth.maps.files import DEFAULT_FORMAT, write_result
+from depth.sizes import Size
+from serve.engine import Engine, Raw
 from serve.errors import RuntimeFailure
-from serve.folder.job import run_folder
-from serve.folder.request import FolderJob
-from serve.jobs.entry import DONE, Entry
+from serve.jobs.batch import Batch, Task
+from serve.jobs.entry import DONE
 from serve.library import Library
 from serve.shapes import BUCKETS
 
@@ -28,20 +32,37 @@ def folder_measure(library: Library, images: Path) -> Iterator[Callable[[], floa
     """
 
     def measure() -> float:
-        entries: list[Entry] = []
         with tempfile.TemporaryDirectory() as output:
             started = time.perf_counter()
-            run_folder(
-                engine, FolderJob(images, Path(output)), lambda entry, _: entries.append(entry)
-            )
+            paths = list_images(images)
+            tasks = [Task(path, str(path), Path(output, str(i))) for i, path in enumerate(paths)]
+            entries = list(Batch(engine, tasks, _Files(engine)).run())
             wall_s = time.perf_counter() - started
         for entry in entries:
             if entry.status != DONE:
                 raise RuntimeFailure(
-                    f"{images / entry.image}: {entry.reason or entry.status}; measure with "
-                    "images that can be read"
+                    f"{entry.image}: {entry.reason or entry.status}; measure with images that can "
+                    "be read"
                 )
         return wall_s / len(entries)
 
     with Engine(library, BUCKETS) as engine:
         yield measure
+
+
+class _Files:
+    """Depth files of every image, whatever is there."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
+        return "to be measured"
+
+    def write(self, task: Task, raw: Raw) -> dict[str, int]:
+        source = {"path": task.name, "sha256": raw.prepared.source.sha256}
+        paths = write_result(self._engine.finish(raw), task.stem, [DEFAULT_FORMAT], source)
+        return {path.name: path.stat().st_size for path in paths}
+
+    def settings(self, _header: ImageHeader, _size: Size) -> None:
+        return None

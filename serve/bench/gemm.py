@@ -17,7 +17,8 @@ from typing import Callable
 
 import numpy as np
 
-from depth.artifact.manifest import FUSED, Artifact, Program, ProgramFile
+from depth.artifact.manifest import Artifact, OutputFacts, Program, ProgramFile, Tensor
+from depth.family import FUSED
 from depth.files import sha256_bytes
 from depth.maps.result import FloatArray
 from serve.errors import RuntimeFailure
@@ -27,6 +28,7 @@ SIDE = 2048
 IN_A_ROW = 4
 PRECISIONS = ("fp32", "bf16")
 TARGETS = ("openvino", "onnx", "torchscript")  # those that run on the CPU
+_INPUT, _OUTPUT = "matrix", "product"  # tensors of the program
 
 
 def comparable(artifact: Artifact) -> bool:
@@ -47,7 +49,7 @@ def gemm_measure(artifact: Artifact) -> Iterator[Callable[[], float]]:
             runtime = open_runtime(reference, [program])
         except RuntimeFailure as error:
             raise RuntimeFailure(f"the matrix products to compare with: {error}") from error
-        values = _weights(1)
+        values = {_INPUT: _weights(1)}
         runtime.run(values)
 
         def measure() -> float:
@@ -64,9 +66,22 @@ def _artifact(artifact: Artifact, folder: Path) -> tuple[Artifact, Program]:
     for name, data in (("gemm.xml", _graph()), ("gemm.bin", _weights(0).tobytes())):
         (folder / name).write_bytes(data)
         files.append(ProgramFile(name, sha256_bytes(memoryview(data)), len(data)))
-    program = Program(FUSED, SIDE, SIDE, 1, "float32", "float32", tuple(files), None)
-    manifest = dataclasses.replace(artifact.manifest, target="openvino", programs=(program,))
-    return Artifact(folder, manifest, ""), program
+    program = Program(
+        "gemm",
+        FUSED,
+        {"B": 1, "S": 1, "H": SIDE, "W": SIDE},
+        (Tensor(_INPUT, "HW", "float32"),),
+        (Tensor(_OUTPUT, "HW", "float32"),),
+        tuple(files),
+        None,
+    )
+    manifest = dataclasses.replace(
+        artifact.manifest,
+        target="openvino",
+        outputs=(OutputFacts(_OUTPUT, "none", None, "HW", None, None),),
+        programs=(program,),
+    )
+    return Artifact(folder, manifest, "", ""), program
 
 
 def _weights(seed: int) -> FloatArray:
@@ -79,12 +94,14 @@ def _graph() -> bytes:
     """OpenVINO IR: the input times one matrix, and again."""
     shape = f'shape="{SIDE},{SIDE}" element_type="f32"'
     layers = [
-        _layer(0, "Parameter", shape, outputs=1),
+        _layer(0, "Parameter", shape, outputs=1, name=_INPUT),
         _layer(1, "Const", f'{shape} offset="0" size="{SIDE * SIDE * 4}"', outputs=1),
     ]
     edges, last = [], (0, 0)
     for number in range(2, 2 + IN_A_ROW):
-        layers.append(_layer(number, "MatMul", 'transpose_a="false" transpose_b="false"', 2, 1))
+        name = _OUTPUT if number == 1 + IN_A_ROW else ""
+        turned = 'transpose_a="false" transpose_b="false"'
+        layers.append(_layer(number, "MatMul", turned, 2, 1, name))
         edges += [_edge(*last, number, 0), _edge(1, 0, number, 1)]
         last = (number, 2)
     layers.append(_layer(2 + IN_A_ROW, "Result", "", inputs=1))
@@ -95,16 +112,23 @@ def _graph() -> bytes:
     ).encode()
 
 
-def _layer(number: int, kind: str, data: str, inputs: int = 0, outputs: int = 0) -> str:
-    dims = f"<dim>{SIDE}</dim>" * 2
-    ports = [f'<port id="{port}" precision="FP32">{dims}</port>' for port in range(3)]
+def _layer(
+    number: int, kind: str, data: str, inputs: int = 0, outputs: int = 0, name: str = ""
+) -> str:
+    """`name`: of the output's tensor."""
     parts = [f"<data {data}/>" if data else ""]
-    parts += [f"<input>{''.join(ports[:inputs])}</input>"] if inputs else []
-    parts += [f"<output>{''.join(ports[inputs : inputs + outputs])}</output>"] if outputs else []
+    parts += [f"<input>{''.join(map(_port, range(inputs)))}</input>"] if inputs else []
+    parts += [f"<output>{_port(inputs, name)}</output>"] if outputs else []
     return (
         f'<layer id="{number}" name="{kind}{number}" type="{kind}" version="opset1">'
         f"{''.join(parts)}</layer>"
     )
+
+
+def _port(number: int, name: str = "") -> str:
+    names = f' names="{name}"' if name else ""
+    dims = f"<dim>{SIDE}</dim>" * 2
+    return f'<port id="{number}" precision="FP32"{names}>{dims}</port>'
 
 
 def _edge(from_layer: int, from_port: int, to_layer: int, to_port: int) -> str:

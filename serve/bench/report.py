@@ -13,7 +13,7 @@ from typing import Optional
 
 from serve.bench.cold import ColdStart
 from serve.bench.samples import Rounds
-from serve.doctor.machine import Cpu, Memory, installed, read_cpu, read_memory
+from serve.machine import Cpu, Memory, installed, read_cpu, read_memory
 
 # Packages whose version changes how fast something is.
 _PACKAGES = (

@@ -11,15 +11,15 @@ from typing import Callable, Optional
 from depth.artifact.manifest import Artifact
 from depth.artifact.verification import state
 from depth.errors import InputError
-from depth.sizes import size_text
+from depth.sizes import Size, size_text
 from serve.bench.cold import ColdStart, cold_start
 from serve.bench.folder import folder_measure
 from serve.bench.gemm import comparable, gemm_measure
-from serve.bench.network import images_per_s, latencies_ms, noise, open_program
+from serve.bench.network import images_per_s, key_of, latencies_ms, noise, open_program
 from serve.bench.report import Report, Result, Settings, describe_machine, now
 from serve.bench.samples import Rounds
 from serve.bench.turns import Step, take_turns
-from serve.library import Library, Size
+from serve.library import Library
 
 Samples = Callable[[], list[float]]
 
@@ -39,10 +39,7 @@ def common_size(artifacts: Sequence[Artifact], wanted: Optional[Size] = None) ->
 
     Raises InputError if there is none.
     """
-    have = [
-        [size for size in dict.fromkeys(p.size for p in a.manifest.programs) if _stages(a, size)]
-        for a in artifacts
-    ]
+    have = [[key.size for key in a.manifest.keys if key == key_of(a, key.size)] for a in artifacts]
     shared = [size for size in have[0] if all(size in sizes for sizes in have)]
     if not shared or (wanted and wanted not in shared):
         lists = "; ".join(
@@ -52,10 +49,6 @@ def common_size(artifacts: Sequence[Artifact], wanted: Optional[Size] = None) ->
         what = size_text(wanted) if wanted else "one size in every artifact"
         raise InputError(f"no program of batch 1 for {what}; there are {lists}")
     return wanted or shared[0]
-
-
-def _stages(artifact: Artifact, size: Size) -> bool:
-    return bool(artifact.manifest.stages(size))
 
 
 def measure(subjects: Sequence[Subject], settings: Settings, on_step: Step) -> Report:
@@ -75,7 +68,7 @@ def measure(subjects: Sequence[Subject], settings: Settings, on_step: Step) -> R
             target=one.artifact.manifest.target,
             precision=one.artifact.manifest.precision,
             state=state(one.artifact),
-            program=one.artifact.manifest.stages(one.size)[0].name,
+            program=key_of(one.artifact, one.size).name,
             gmacs=one.gmacs,
             cold_starts=cold[i],
             latency_ms=latency[i],
@@ -105,8 +98,9 @@ def _latency(
     with ExitStack() as stack:
         measures: list[Samples] = []
         for one in subjects:
-            runtime, images = open_program(one.artifact, one.size), noise(one.artifact, one.size)
-            measures.append(partial(latencies_ms, runtime, images, settings.runs))
+            runtime = stack.enter_context(open_program(one.artifact, one.size))
+            arrays = noise(one.artifact, one.size)
+            measures.append(partial(latencies_ms, runtime, arrays, settings.runs))
         compared = [i for i, s in enumerate(subjects) if s.gmacs and comparable(s.artifact)]
         for i in compared:
             gflops = stack.enter_context(gemm_measure(subjects[i].artifact))
@@ -119,14 +113,14 @@ def _latency(
 def _throughput(
     subjects: Sequence[Subject], settings: Settings, streams: int, on_step: Step
 ) -> list[Rounds]:
-    measures: list[Samples] = []
-    for one in subjects:
-        runtime = open_program(one.artifact, one.size, streams)
-        images = noise(one.artifact, one.size)
-        run = partial(images_per_s, runtime, images, max(settings.runs, 2 * streams), streams)
-        measures.append(partial(_single, run))
-    name = f"throughput with {streams} at once"
-    return list(take_turns(measures, settings.rounds, settings.warm_up, _named(name, on_step)))
+    name, runs = f"throughput with {streams} at once", max(settings.runs, 2 * streams)
+    with ExitStack() as stack:
+        measures: list[Samples] = []
+        for one in subjects:
+            runtime = stack.enter_context(open_program(one.artifact, one.size, streams))
+            arrays = noise(one.artifact, one.size)
+            measures.append(partial(_single, partial(images_per_s, runtime, arrays, runs, streams)))
+        return list(take_turns(measures, settings.rounds, settings.warm_up, _named(name, on_step)))
 
 
 def _folder(subjects: Sequence[Subject], settings: Settings, on_step: Step) -> list[Rounds]:

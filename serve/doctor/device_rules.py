@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from serve.doctor.facts import INF1, INF2, Facts, Neuron
-from serve.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding, outside, parsed
+from depth.chips import INF1, INF2, parsed
+from serve.doctor.facts import Facts, Neuron
+from serve.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding, outside
 
 _RUNTIME, _TOOLS = "aws-neuronx-runtime-lib", "aws-neuronx-tools"
 _PIN_DRIVER = "sudo apt-get install aws-neuronx-dkms=2.24.*, and hold it there"

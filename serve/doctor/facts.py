@@ -6,19 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
-from serve.doctor.machine import Cpu, Memory
+from depth.chips import INF1, INF2, INFERENTIA, target_of
+from serve.machine import Cpu, Memory
 from serve.runtimes.neuron_cores import Device
 
-INF1, INF2 = "inf1", "inf2"  # targets; Trn1 runs programs of inf2
-_FAMILIES = {"inf1": INF1, "inf2": INF2, "trn1": INF2}
-_CORES_OF_INF1 = 4  # per device; the others have 2
-
 DAMAGED = "damaged"  # beside the states of depth/artifact/verification.py
-
-
-def family(instance_type: str) -> Optional[str]:
-    """The target whose programs run on "inf1.xlarge" and the like, or None."""
-    return _FAMILIES.get(instance_type.lower()[:4])
 
 
 @dataclass(frozen=True)
@@ -38,13 +30,13 @@ class Neuron:
     @property
     def chip(self) -> Optional[str]:
         """The target whose programs run here, or None if there is no chip."""
-        named = family(self.instance_type or "")
+        named = target_of(self.instance_type or "")
         if named:
             return named
         if not self.devices:
             return None
         cores = len(self.devices[0].core_ids)
-        return INF1 if cores == _CORES_OF_INF1 else INF2
+        return INF1 if cores == INFERENTIA.cores else INF2
 
 
 @dataclass(frozen=True)

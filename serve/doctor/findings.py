@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Optional
+
+from depth import chips
 
 OK, NOTE, WARNING, PROBLEM = LEVELS = ("ok", "-", "warning", "problem")
 
@@ -17,14 +18,6 @@ class Finding:
     advice: str = ""  # what to do; warnings and problems have one
 
 
-def parsed(version: str) -> tuple[int, ...]:
-    """2.8.0+cu128 is (2, 8, 0)."""
-    return tuple(int(digits) for digits in re.findall(r"\d+", version.split("+")[0]))
-
-
 def outside(version: Optional[str], low: str, high: str) -> bool:
-    """Whether a version is there and not at least `low` and below `high`; "" is no limit."""
-    if version is None:
-        return False
-    found = parsed(version)
-    return (bool(low) and found < parsed(low)) or (bool(high) and found >= parsed(high))
+    """As `depth.chips.outside`; False if there is no version."""
+    return version is not None and chips.outside(version, low, high)

@@ -15,8 +15,8 @@ from depth.artifact.verification import state
 from depth.errors import ArtifactError
 from serve.doctor import neuron
 from serve.doctor.facts import DAMAGED, ArtifactFacts, Facts, Metadata
-from serve.doctor.machine import ROOT, installed, read_cpu, read_memory, text_of
 from serve.jobs import spot
+from serve.machine import ROOT, installed, read_cpu, read_memory, text_of
 
 
 def gather(artifacts: Path, on_step: Callable[[str], None] = lambda _: None) -> Facts:

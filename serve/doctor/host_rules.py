@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Optional
 
 from depth.artifact.verification import BUILT, FAILED
-from serve.doctor.facts import DAMAGED, INF1, INF2, ArtifactFacts, Facts, Metadata
+from depth.chips import INF1, INF2
+from serve.doctor.facts import DAMAGED, ArtifactFacts, Facts, Metadata
 from serve.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
 
 _GIB = 2**30

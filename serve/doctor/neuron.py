@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Optional
 
-from serve.doctor.facts import Neuron, family
-from serve.doctor.machine import ROOT, text_of
+from depth.chips import INFERENTIA, target_of
+from serve.doctor.facts import Neuron
 from serve.errors import RuntimeFailure
+from serve.machine import ROOT, text_of
 from serve.runtimes import neuron_cores as cores
 from serve.runtimes.neuron_cores import Device
 
@@ -27,13 +28,12 @@ _LISTERS = (
     ("dpkg-query", "-W", "-f", "${Package} ${Version}\\n", _PACKAGES),
     ("rpm", "-qa", "--qf", "%{NAME} %{VERSION}\\n", _PACKAGES),
 )
-_CORES_PER_DEVICE = 4  # of a device that only its node tells of: Inf1, which has most
 _TIMEOUT_S = 20.0
 
 
 def look(environment: Mapping[str, str], root: Path = ROOT) -> Neuron:
     """Everything there is to see without becoming the owner of a core."""
-    devices = cores.find_devices(_CORES_PER_DEVICE)
+    devices = cores.find_devices(INFERENTIA.cores)  # if only its node tells of it: which has most
     return Neuron(
         instance_type=_instance_type(root),
         devices=devices,
@@ -50,7 +50,7 @@ def look(environment: Mapping[str, str], root: Path = ROOT) -> Neuron:
 def _instance_type(root: Path) -> Optional[str]:
     """EC2 tells it as the product's name; elsewhere that is anything, the driver tells a family."""
     name = text_of(root / _INSTANCE) or ""
-    return name if family(name) else text_of(root / _DEVICE_INSTANCE)
+    return name if target_of(name) else text_of(root / _DEVICE_INSTANCE)
 
 
 def _closed_nodes() -> tuple[str, ...]:

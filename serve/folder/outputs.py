@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Lock
 from typing import Any, Union
 
 from depth.artifact.steps import NAMES, MetresFromFocal
+from depth.family import FOCAL_NORMALISED
 from depth.images.file import ImageFile
 from depth.images.header import ImageHeader
 from depth.images.read import SourceImage
@@ -19,6 +22,8 @@ from serve.folder.resume import model_of, stale
 from serve.jobs.batch import Task
 from serve.jobs.entry import FAILED, KEPT, Entry, Settings
 
+logger = logging.getLogger(__name__)
+
 _BY_FOCAL = NAMES[MetresFromFocal]
 
 
@@ -29,6 +34,8 @@ class FolderOutputs:
         self._engine = engine
         self._job = job
         self._manifest = manifest
+        self._warning = Lock()
+        self._warned = False
 
     def look(self, task: Task, file: ImageFile, size: Size) -> Union[Entry, str]:
         """The entry of an image that needs nothing, else why it has to be done."""
@@ -53,6 +60,8 @@ class FolderOutputs:
     def write(self, task: Task, raw: Raw) -> dict[str, int]:
         """Finish an image and write its files."""
         result = self._engine.finish(raw)
+        if result.depth.kind == FOCAL_NORMALISED:
+            self._warn(task)
         source = self._source(task, raw.prepared.source)
         written = write_result(result, task.stem, self._job.formats, source, self._job.preview)
         return self._sizes_bytes(written)
@@ -64,6 +73,16 @@ class FolderOutputs:
         made_by = engine.provenance(size, focal) if size in engine.library.sizes else None
         used = focal if made_by is not None and _BY_FOCAL in made_by.steps else None
         return Settings(tuple(sorted(job.formats)), job.preview, job.remark, made_by, used)
+
+    def _warn(self, task: Task) -> None:
+        with self._warning:
+            if not self._warned:
+                logger.warning(
+                    "%s, and perhaps others: no focal length is known, so depth is not in metres; "
+                    "give --focal-px, --fov-deg or --intrinsics",
+                    task.name,
+                )
+            self._warned = True
 
     def _source(self, task: Task, source: SourceImage) -> dict[str, Any]:
         """What a result's JSON says about its image."""

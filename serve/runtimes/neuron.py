@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from depth.artifact.manifest import Artifact, Program
+from depth.chips import INFERENTIA
 from depth.errors import first_line
 from serve.errors import RuntimeFailure
 from serve.runtimes import neuron_program
@@ -32,4 +33,9 @@ def _placed_on(core: int) -> AbstractContextManager[None]:
     return torch_neuron.experimental.neuron_cores_context(start_nc=core, nc_count=1)
 
 
-_INF1 = Chip("an Inf1 instance", "give wrong numbers", cores_per_device=4, placed_on=_placed_on)
+_INF1 = Chip(
+    "an Inf1 instance",
+    "give wrong numbers",
+    INFERENTIA.cores,
+    placed_on=_placed_on,
+)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from depth.artifact.manifest import Artifact, Program
+from depth.chips import INFERENTIA2
 from depth.errors import first_line
 from serve.errors import RuntimeFailure
 from serve.runtimes import neuron_program
@@ -38,4 +39,9 @@ def _placed_on(core: int) -> AbstractContextManager[None]:
     return home.neuron_cores_context(start_nc=core, nc_count=1)
 
 
-_INF2 = Chip("an Inf2 or Trn1 instance", "do not run", cores_per_device=2, placed_on=_placed_on)
+_INF2 = Chip(
+    "an Inf2 or Trn1 instance",
+    "do not run",
+    INFERENTIA2.cores,
+    placed_on=_placed_on,
+)
