@@ -1,4 +1,4 @@
-"""Which size the network sees: upstream's rules, worked out by hand, and their limits."""
+"""Which size the network sees: upstream's rule, worked out by hand, and its limits."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ from depth.errors import InputError
 from depth.sizes import LOWER, ONCE, TWICE, UPPER, SizeRule, parse_size, size_text
 
 V2 = SizeRule(LOWER, 518, 14, ONCE)
-<<<<<<< HEAD
-V3 = SizeRule(UPPER, 504, 14, TWICE)
-=======
 DA3 = SizeRule(UPPER, 504, 14, TWICE)
 MIDAS = SizeRule(UPPER, 256, 32, ONCE)
->>>>>>> house
 
 
 @pytest.mark.parametrize(
-    ("image", "side_px", "size"),
+    ("image", "short_side_px", "size"),
     [
         ((518, 518), 518, (518, 518)),
         ((480, 640), 518, (518, 686)),  # 690.67 px are 49.33 patches
@@ -35,37 +31,6 @@ MIDAS = SizeRule(UPPER, 256, 32, ONCE)
         ((480, 640), 1, (14, 14)),
     ],
 )
-<<<<<<< HEAD
-def test_a_short_side_rounded_once(
-    image: tuple[int, int], side_px: int, size: tuple[int, int]
-) -> None:
-    assert replace(V2, side_px=side_px).size_for(*image) == size
-
-
-@pytest.mark.parametrize(
-    ("image", "side_px", "whole", "size"),
-    [
-        ((1362, 2048), 504, (335, 504), (336, 504)),
-        ((1041, 1600), 504, (328, 504), (322, 504)),  # 327.9 px; 23.43 patches
-        ((2048, 1362), 504, (504, 335), (504, 336)),
-        ((480, 640), 640, (480, 640), (476, 644)),  # 640 px are 45.71 patches
-        ((1, 1), 504, (504, 504), (504, 504)),
-        ((2, 1000), 504, (1, 504), (14, 504)),  # never less than one patch
-        ((35, 504), 504, (35, 504), (42, 504)),  # 2.5 patches: half up
-    ],
-)
-def test_a_long_side_rounded_twice(
-    image: tuple[int, int], side_px: int, whole: tuple[int, int], size: tuple[int, int]
-) -> None:
-    rule = replace(V3, side_px=side_px)
-    assert rule.whole_px(*image) == whole
-    assert rule.size_for(*image) == size
-
-
-def test_a_long_side_rounded_once_stays_below_the_bound() -> None:
-    assert SizeRule(UPPER, 256, 32, ONCE).size_for(480, 640) == (192, 256)
-    assert SizeRule(UPPER, 250, 32, ONCE).size_for(480, 640) == (192, 224)
-=======
 def test_the_lower_bound_rounded_once(
     image: tuple[int, int], short_side_px: int, size: tuple[int, int]
 ) -> None:
@@ -90,7 +55,6 @@ def test_the_lower_bound_rounded_once(
 )
 def test_other_rules(rule: SizeRule, image: tuple[int, int], size: tuple[int, int]) -> None:
     assert rule.size_for(*image) == size
->>>>>>> house
 
 
 @pytest.mark.parametrize("height", [37, 60, 97, 119, 120])
@@ -105,16 +69,10 @@ def test_sides_are_multiples_of_14_and_not_below_the_short_side(height: int, wid
 def test_a_long_image_is_refused_with_what_to_do() -> None:
     with pytest.raises(InputError, match=r"20000x10 px would need.*crop the image or lower"):
         V2.size_for(10, 20_000)
-<<<<<<< HEAD
-    for side_px in (0, -14):
-        with pytest.raises(InputError, match=f"input size {side_px} px: must be at least 1"):
-            replace(V2, side_px=side_px).size_for(10, 10)
-=======
     with pytest.raises(InputError, match="input size 0 px: must be at least 1"):
         replace(V2, side_px=0).size_for(10, 10)
     with pytest.raises(InputError, match="input size -14 px"):
         replace(V2, side_px=-14).size_for(10, 10)
->>>>>>> house
 
 
 @pytest.mark.parametrize("text", ["518x686", "518X686", " 518x686 "])
@@ -135,11 +93,7 @@ def test_parse_size(text: str) -> None:
         ("500x686", "height 500 px: must be a multiple of 14; nearest is 504"),
         ("518x0", "width 0 px: must be a multiple of 14; nearest is 14"),
         ("-14x14", "height -14 px"),
-<<<<<<< HEAD
-        ("14000x14000", "the limit is 1605632"),
-=======
         ("14000x14000", "196000000 px, the limit is 1605632"),
->>>>>>> house
     ],
 )
 def test_parse_size_refuses(text: str, reason: str) -> None:
