@@ -1,29 +1,20 @@
-"""A progress bar on stderr for steps that take seconds."""
+"""Bars on stderr for what takes seconds, and tables of text. Loads rich on use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+if TYPE_CHECKING:
+    from rich.console import Console
 
-from depth.store.objects import OnBytes
+Row = Sequence[str]
 
 
 def say(text: str) -> None:
     """One line, for work whose steps are not known before."""
-    Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+    _stderr().print(text, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -32,10 +23,18 @@ def steps(total: int) -> Iterator[Callable[[str], None]]:
 
     On a terminal a bar; elsewhere one line per step.
     """
-    console = Console(stderr=True)
+    console = _stderr()
     if not console.is_terminal:
         yield lambda text: console.print(text, highlight=False, soft_wrap=True)
         return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         task = progress.add_task("starting", total=total)
@@ -51,32 +50,43 @@ def steps(total: int) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def transfer(text: str, total_bytes: int) -> Iterator[OnBytes]:
+def transfer(text: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
     """Yields a function to call with each number of bytes done. On no terminal: one line."""
-    console = Console(stderr=True)
+    console = _stderr()
     if not console.is_terminal:
         console.print(f"{text}: {total_bytes / 1e6:.1f} MB", highlight=False, soft_wrap=True)
         yield lambda _: None
         return
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task(text, total=total_bytes)
         yield lambda size_bytes: bar.advance(task, size_bytes)
 
 
-Row = Sequence[str]
+def _stderr() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
 
 
-def aligned(heading: Row, rows: Sequence[Row]) -> list[str]:
-    """Lines with columns as wide as their longest cell."""
-    widths = [max(len(row[i]) for row in (heading, *rows)) for i in range(len(heading))]
+def aligned(rows: Sequence[Row], gap: str = "  ") -> list[str]:
+    """Lines with columns as wide as their longest cell; all rows have as many cells."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-        for row in (heading, *rows)
+        gap.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
     ]
 
 
-def markdown(heading: Row, rows: Sequence[Row]) -> list[str]:
-    """Lines of a Markdown table."""
-    ruler = ["---"] * len(heading)
+def markdown(heading: Row, rows: Sequence[Row], right: Collection[int] = ()) -> list[str]:
+    """Lines of a Markdown table; `right`: the columns, from 0, of numbers that end at the right."""
+    ruler = ["--:" if column in right else "---" for column in range(len(heading))]
     return [f"| {' | '.join(row)} |" for row in (heading, ruler, *rows)]

@@ -1,4 +1,4 @@
-"""Files: hashed, and locked so that one process at a time works in a place."""
+"""Files: hashed, written whole, and locked so that one process at a time works in a place."""
 
 from __future__ import annotations
 
@@ -32,27 +32,46 @@ def sha256_bytes(data: Union[bytes, memoryview]) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def write_whole(path: Path, text: str) -> None:
+    """All of a text file or nothing, through a temporary sibling. Raises OSError.
+
+    What UTF-8 cannot say, as parts of a path may be, is written with backslashes.
+    """
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8", errors="backslashreplace")
+    part.replace(path)
+
+
+def lock_now(handle: int) -> None:
+    """Take the lock of an open file or folder; it ends with the process, or when that is closed.
+
+    Raises BlockingIOError if another process has it, OSError where the file system has no locks.
+    """
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def wait_for_lock(handle: int, busy: str) -> None:
     """Wait for the lock; if another process has it, a line says "waiting for another `busy`".
 
     Raises OSError where the file system has no locks.
     """
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_now(handle)
     except BlockingIOError:
         logger.warning("waiting for another %s", busy)
         fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, always: bool = True) -> Iterator[None]:
     """Wait for, then hold the lock on a folder; it ends with the process.
 
-    Raises StoreError if the file system has no locks.
+    Raises StoreError if the file system has no locks, or nothing if not `always`.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
-        _lock(handle, folder)
+        with ExitStack() if always else suppress(StoreError):
+            _lock(handle, folder)
         yield
     finally:
         os.close(handle)

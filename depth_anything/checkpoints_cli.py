@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from depth.command import command_line
+from depth.console import aligned
 from depth.weights import registry
 from depth.weights.download import fetch
 
@@ -39,10 +40,8 @@ def list_checkpoints(folder: Path = _FOLDER) -> None:
     """
     header = ("MODEL", "SIZE".rjust(10), "CHECK", "HAVE", "ACCEPT", "FILE", "LICENCE")
     rows = [header, *(_row(file, folder) for file in registry.published_files().values())]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths))
-        typer.echo("  ".join(cells).rstrip())
+    for line in aligned(rows):
+        typer.echo(line)
 
 
 @app.command("fetch")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import shutil
@@ -24,6 +23,7 @@ from depth.artifact.manifest import (
 )
 from depth.artifact.verification import VERIFIED_FILE
 from depth.errors import ArtifactError
+from depth.files import lock_now, locked
 
 _SCRATCH = ".building-"
 
@@ -60,23 +60,11 @@ def scratch_in(out: Path) -> Iterator[Path]:
     do: a container that starts again has the same one, and other machines may share `out`.
     """
     with ExitStack() as stack:
-        with _locked(out):  # so that nobody finds our folder before it is locked
+        with locked(out, always=False):  # so that nobody finds our folder before it is locked
             _remove_left(out)
             folder = stack.enter_context(tempfile.TemporaryDirectory(dir=out, prefix=_SCRATCH))
-            stack.enter_context(_locked(Path(folder)))
+            stack.enter_context(locked(Path(folder), always=False))
         yield Path(folder)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder; on a file system without locks, nothing."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _remove_left(out: Path) -> None:
@@ -84,7 +72,7 @@ def _remove_left(out: Path) -> None:
         with suppress(OSError):  # in use, gone a moment ago, or no locks here
             handle = os.open(left, os.O_RDONLY)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_now(handle)
                 shutil.rmtree(left, ignore_errors=True)
             finally:
                 os.close(handle)

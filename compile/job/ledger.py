@@ -6,7 +6,6 @@ is done again, and so is every step that uses its result.
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import Optional
 
 from compile.errors import JobError
 from depth.artifact.strict_json import decode, parse_object
-from depth.files import sha256_bytes
+from depth.files import lock_now, sha256_bytes, write_whole
 
 
 @dataclass(frozen=True)
@@ -43,18 +42,16 @@ class Ledger:
 
     def put(self, step: str, entry: Entry) -> None:
         """Keep it. Raises JobError if it cannot be written."""
-        write_whole(self._path(step), json.dumps(asdict(entry), indent=2) + "\n")
+        keep(self._path(step), json.dumps(asdict(entry), indent=2) + "\n")
 
     def _path(self, step: str) -> Path:
         return self.folder / f"{step}.json"
 
 
-def write_whole(path: Path, text: str) -> None:
-    """All of a file or nothing, through a temporary file. Raises JobError if that fails."""
-    part = path.with_suffix(".part")
+def keep(path: Path, text: str) -> None:
+    """All of a file or nothing. Raises JobError if it cannot be written."""
     try:
-        part.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths may be any bytes
-        part.replace(path)
+        write_whole(path, text)
     except OSError as error:
         raise JobError(
             f"{path}: cannot be written: {error.strerror}; make room, or name another folder"
@@ -78,7 +75,7 @@ def ledger_in(folder: Path) -> Iterator[Ledger]:
         ) from error
     with opened:
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_now(opened.fileno())
         except BlockingIOError:
             raise JobError(f"{folder}: another process runs this job; wait for it") from None
         except OSError as error:

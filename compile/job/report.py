@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Optional
 
-from compile.job.ledger import write_whole
+from compile.job.ledger import keep
 from compile.job.spec import JobSpec
+from depth.console import markdown
 from depth.errors import first_line
 
 REPORT = "report.md"
@@ -42,11 +43,9 @@ def write_report(
     """
     verdict = f"**FAILED at {failed}**: {first_line(problem)}" if problem else "**done**"
     lines = [f"# Compile job: {spec.model} for {spec.target}", "", verdict, ""]
-    lines += ["| step | seconds | |", "|---|--:|---|"]
-    for one in sections:
-        lines.append(f"| {one.step} | {one.duration_s:.1f} | {'done before' * one.before} |")
-    if failed:
-        lines.append(f"| {failed} | | failed |")
+    rows = [(s.step, f"{s.duration_s:.1f}", "done before" * s.before) for s in sections]
+    rows += [(failed, "", "failed")] if failed else []
+    lines += markdown(("step", "seconds", ""), rows, right=(1,))
     lines += ["", "Asked for:", "", "```"]
     lines += [f"{key} = {value!r}" for key, value in asdict(spec).items() if value is not None]
     lines.append("```")
@@ -55,7 +54,7 @@ def write_report(
     if problem:
         lines += ["", f"## {_TITLES[str(failed)]}", "", "```", str(problem), "```"]
     path = folder / REPORT
-    write_whole(path, "\n".join(lines) + "\n")
+    keep(path, "\n".join(lines) + "\n")
     return path
 
 

@@ -13,6 +13,7 @@ import typer
 from compile.targets.modes import MODES, modes_of
 from depth.errors import InputError
 from depth.family import Model, model_named, models
+from depth.files import write_whole
 from depth.sizes import Size, parse_size, size_text
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def precision(
     typer.echo("\n".join(report.markdown() for report in reports), nl=False)
     if out is not None:
         command = _command(model, target, size, checkpoint, images, lowering, out)
-        _write(out, document(reports, command))
+        write_whole(out, document(reports, command))
     for report in reports:
         report.choose()  # raises PrecisionError if no mode is within the limit
 
@@ -123,12 +124,6 @@ def _sizes(model: Model, asked: Optional[Sequence[str]]) -> list[Size]:
     if not asked:
         return [model.size.size_for(3, 4)]
     return [parse_size(text, model.size.check) for text in asked]
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 def _command(

@@ -93,7 +93,7 @@ class PreflightReport:
 
     def text(self) -> str:
         """Several lines with aligned columns."""
-        return "\n".join([*self._summary("  "), "", *aligned(HEADING, self._cells())])
+        return "\n".join([*self._summary("  "), "", *aligned([HEADING, *self._cells()])])
 
     def markdown(self) -> str:
         """A section of a report."""

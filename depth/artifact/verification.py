@@ -18,6 +18,7 @@ from depth.artifact.manifest import Artifact, Gate, Manifest
 from depth.artifact.probe import Answer
 from depth.artifact.strict_json import decode, parse_object
 from depth.errors import ArtifactError
+from depth.files import write_whole
 
 VERIFIED_FILE = "verified.json"
 BUILT, VERIFIED, FAILED = "built", "verified", "failed"  # states
@@ -89,10 +90,8 @@ def parse_verification(data: bytes, identity: str, where: str) -> Verification:
 def write_verification(artifact: Artifact, verification: Verification) -> Path:
     """Write `verified.json` through a temporary file; returns its path."""
     path: Path = artifact.folder / VERIFIED_FILE
-    part = path.with_suffix(".part")
     text = json.dumps(asdict(verification), indent=2, sort_keys=True, allow_nan=False)
-    part.write_text(text + "\n", encoding="utf-8")
-    part.replace(path)
+    write_whole(path, text + "\n")
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from depth.artifact.manifest import Manifest
+from depth.console import aligned
 from depth.sizes import size_text
 from depth.store.catalogue import Row
 
@@ -13,9 +14,7 @@ _HEADING = ("name", "target", "precision", "sizes", "MB", "state", "aliases", "p
 
 def table(rows: Sequence[Row]) -> str:
     """Columns of even width, with a heading."""
-    cells = [_HEADING, *map(_cells, rows)]
-    widths = [max(map(len, column)) for column in zip(*cells)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
+    return "\n".join(aligned([_HEADING, *map(_cells, rows)]))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

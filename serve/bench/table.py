@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Callable, Optional
 
+from depth.console import aligned
 from serve.bench.report import Report, Result
 from serve.bench.samples import PERCENTILES, Rounds, percentiles, ratio
-from serve.table import aligned
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from depth.console import aligned
 from serve.doctor.device_rules import device_findings
 from serve.doctor.facts import Facts
 from serve.doctor.findings import PROBLEM, WARNING, Finding
 from serve.doctor.host_rules import artifact_findings, host_findings
 from serve.doctor.packages import package_findings
-from serve.table import aligned
 
 
 def diagnose(facts: Facts) -> list[Finding]:

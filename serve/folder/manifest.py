@@ -19,7 +19,6 @@ before anything is appended, cut. Keys of a line, format 2:
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from depth.artifact.strict_json import decode, parse_object
+from depth.files import lock_now
 from serve.errors import JobError
 from serve.jobs.entry import Entry
 
@@ -126,7 +126,7 @@ def manifest_in(folder: Path, writable: bool) -> Iterator[JobManifest]:
 def _lock(path: Path, descriptor: int) -> None:
     """Held until the file is closed or the process ends, however it ends."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_now(descriptor)
     except BlockingIOError as error:
         raise JobError(
             f"{path}: another job is writing into this folder; wait for it, or give another "
