@@ -34,9 +34,9 @@ from compile.parity.probes import Probe, probes
 from compile.specialise import specialise
 from compile.targets import openvino
 from compile.weights import read
+from depth.family import model_named
 from depth.maps.result import FloatArray
 from depth.sizes import parse_size
-from depth_anything_v2.config import model_named
 from depth_anything_v2.network import DepthAnything
 
 int8 = import_module("compile.int8.nncf")

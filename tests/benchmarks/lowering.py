@@ -17,8 +17,8 @@ from compile.precision.survey import inputs
 from compile.specialise import specialise
 from compile.targets.table import NEURON_PASSES
 from compile.weights import read
+from depth.family import model_named
 from depth.sizes import parse_size
-from depth_anything_v2.config import model_named
 from depth_anything_v2.network import DepthAnything
 
 SAMPLES = Path("input_images/samples")
