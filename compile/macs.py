@@ -24,7 +24,7 @@ def count_macs(module: nn.Module, *examples: Tensor) -> dict[str, int]:
     """Multiply-accumulates by kind, for inputs of the examples' shapes."""
     found = dict.fromkeys(KINDS, 0)
     for product in products(module, *examples):
-        found[product.kind] += int(product.macs)
+        found[product.kind] += product.macs
     return found
 
 

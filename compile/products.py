@@ -12,6 +12,6 @@ class Product:
     """Products of one shape: sums over `depth` inputs, for `width` outputs."""
 
     kind: str
-    macs: float  # multiply-accumulates
+    macs: int  # multiply-accumulates
     depth: int
     width: int

@@ -11,10 +11,12 @@ import torch
 from checkpoints.demo import evaluate
 from checkpoints.demo.losses import gradient_loss, normalise, total_loss
 from checkpoints.demo.render import render
+from checkpoints.demo.trainee import Trainee, save_fp16
 from depth.errors import CheckpointError
 from depth.weights.checkpoint import read_checkpoint
 from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.layouts import load_weights
+from tests.models import untrained
 
 MOST_BYTES = 12_000_000
 
@@ -30,6 +32,21 @@ def test_file_is_small_and_fits_only_its_size() -> None:
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="nothing.safetensors"):
         evaluate.load(tmp_path / "nothing.safetensors")
+
+
+def test_what_is_trained_is_saved_under_the_networks_names(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trainee = Trainee()
+    images = torch.rand(1, 3, 56, 70)
+    raw = trainee(images, stride=2)
+    assert raw.shape == (1, 28, 35)
+    raw.sum().backward()
+    assert not [name for name, weight in trainee.named_parameters() if weight.grad is None]
+    save_fp16(trainee, tmp_path / "demo.safetensors")
+    network = evaluate.load(tmp_path / "demo.safetensors")
+    with torch.no_grad():
+        expected = trainee(images).relu()
+        torch.testing.assert_close(network(images), expected, rtol=0.02, atol=0.01)
 
 
 def test_knows_more_than_the_vertical_gradient() -> None:

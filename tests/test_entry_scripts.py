@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from compile.untrained import untrained_checkpoint
+from depth.family import model_named
 from depth.maps.files import read_depth
 from depth.maps.preview import WARM_LAST, upstream_levels
-from depth_anything_v2.config import MODELS
 from tests.hostile import encoded, picture, write_hostile_folder
 
 ROOT = Path(__file__).resolve().parent.parent
-SIDE = str(MODELS["demo"].short_side_px)
+SIDE = str(model_named("demo").size.side_px)
 
 
 def command(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -61,7 +61,7 @@ def test_inference(place: Path) -> None:
     assert done.stderr.count("failed: ") == 5
     assert "Traceback" not in done.stderr
     depth = read_depth(place / "output_depth/turned.json")
-    assert depth.values.shape == (98, 70), "EXIF orientation 6 stands the picture up"
+    assert depth.depth.values.shape == (98, 70), "EXIF orientation 6 stands the picture up"
     meta = json.loads((place / "output_depth/turned.json").read_text())
     assert meta["provenance"]["model"] == "demo"
     assert any("no weights for vits" in note for note in meta["source"]["notes"])
@@ -79,6 +79,7 @@ def test_inference(place: Path) -> None:
         (("--input", "nowhere"), 2, "nowhere"),
         (("--checkpoint", "nowhere.pth"), 1, "nowhere.pth: no such file"),
         (("--format", "gif", "--model", "demo"), 2, "gif"),
+        (("--fov-deg", "0"), 2, "angle of view"),
     ],
 )
 def test_mistakes_get_one_line_and_a_code(
@@ -128,6 +129,12 @@ def test_run_reads_a_list_and_keeps_same_names_apart(place: Path) -> None:
     assert {path.name for path in (place / "listed").iterdir()} == names
 
 
+def test_run_draws_only_what_upstream_s_draws(place: Path) -> None:
+    done = command(place, "run.py", "--img-path", "input_images", "--encoder", "da3mono-large")
+    assert done.returncode == 2
+    assert "no encoder 'da3mono-large'; choose from demo, vits" in done.stderr
+
+
 def test_run_without_weights_does_not_pretend(place: Path) -> None:
     done = command(place, "run.py", "--img-path", "input_images", "--outdir", "never")
     assert done.returncode == 1
@@ -138,7 +145,7 @@ def test_run_without_weights_does_not_pretend(place: Path) -> None:
 def test_a_file_in_checkpoints_is_used(tmp_path: Path) -> None:
     import torch
 
-    state = untrained_checkpoint(MODELS["demo"], seed=5).state
+    state = untrained_checkpoint(model_named("demo"), seed=5).state
     (tmp_path / "checkpoints").mkdir()
     torch.save(state, tmp_path / "checkpoints/demo.pth")
     (tmp_path / "input_images").mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
@@ -19,8 +20,7 @@ from depth.errors import ImageError, InputError
 from depth.images.header import ImageHeader
 from depth.images.read import decode_image, read_image
 from depth.images.reduction import reduction
-from depth.maps.files import encode_depth, read_depth
-from depth.maps.meta import parse
+from depth.maps.files import read_depth
 from depth.postprocess import resize_depth
 from serve.cli import app
 from serve.engine import Engine
@@ -30,11 +30,12 @@ from serve.jobs.entry import DONE, KEPT
 from serve.library import Library
 from tests.hostile import encoded, picture
 from tests.image_samples import exif
-from tests.programs import make_artifact
+from tests.programs import DEMO, make_artifact
 
 Pixels = npt.NDArray[np.uint8]
 
 SIZE = (56, 70)  # (height, width) px of the program
+RULE = replace(DEMO.size, side_px=SIZE[0])
 Make = Callable[..., Engine]
 LARGE = encoded(picture(224, 280), "JPEG", quality=95)  # four times as large
 
@@ -61,9 +62,7 @@ def image(tmp_path: Path) -> Path:
 def make(library: Library) -> Iterator[Make]:
     """Makes engines, and closes them."""
     with ExitStack() as stack:
-        yield lambda **options: stack.enter_context(
-            Engine(library, short_side_px=SIZE[0], **options)
-        )
+        yield lambda **options: stack.enter_context(Engine(library, size_rule=RULE, **options))
 
 
 def header(height_px: int, width_px: int, orientation: int = 1) -> ImageHeader:
@@ -160,16 +159,15 @@ def test_a_fast_result_says_so_and_is_close(make: Make, image: Path) -> None:
     assert reference.needed is None
     whole, reduced = read_image(image), read_image(image, fast.needed)
     assert reduced.pixels.shape == (112, 140, 3)
-    expected, found = reference.depth(whole), fast.depth(reduced)
-    assert (expected.provenance.preprocess_mode, found.provenance.preprocess_mode) == (
-        "reference",
-        "fast",
-    )
+    results = reference.result(whole), fast.result(reduced)
+    modes = [result.provenance.preprocess_mode for result in results]
+    assert modes == ["reference", "fast"]
+    expected, found = (result.depth for result in results)
     assert found.values.shape == expected.values.shape == (224, 280)
     assert not np.array_equal(found.values, expected.values)
     scale = np.abs(expected.values).max()
     assert np.abs(found.values - expected.values).max() < 0.1 * scale
-    all_pixels = fast.depth(whole).values
+    all_pixels = fast.result(whole).depth.values
     assert np.abs(all_pixels - expected.values).max() < 0.02 * scale
 
 
@@ -177,11 +175,12 @@ def test_output_at_the_network_s_size_is_what_the_full_size_is_made_from(
     make: Make, image: Path
 ) -> None:
     source = read_image(image)
-    full = make().depth(source)
-    own = make(output_size="model").depth(source)
-    assert own.values.shape == SIZE
+    full = make().result(source)
+    own = make(output_size="model").result(source)
+    assert own.depth.values.shape == SIZE
     assert own.provenance.output_size == "model"
-    assert np.array_equal(resize_depth(own.values, (224, 280)), full.values)
+    assert full.provenance.steps == (*own.provenance.steps, "resize_back")
+    assert np.array_equal(resize_depth(own.depth.values, (224, 280)), full.depth.values)
 
 
 def test_unknown_choices_are_refused(make: Make) -> None:
@@ -199,13 +198,12 @@ def test_the_json_says_how_positions_correspond(make: Make, image: Path) -> None
         run_folder(own, FolderJob(image.parent, out))
         metas[output_size] = json.loads((out / "a.json").read_text())
         assert read_depth(out / "a.png").provenance.output_size == output_size
-    assert metas["full"]["to_image_px"] == [1, 1]
-    assert (metas["model"]["height_px"], metas["model"]["width_px"]) == SIZE
-    assert (metas["model"]["source"]["height_px"], metas["model"]["source"]["width_px"]) == (
-        224,
-        280,
-    )
-    x, y = metas["model"]["to_image_px"]
+    depth = metas["model"]["maps"]["depth"]
+    assert metas["full"]["maps"]["depth"]["to_image_px"] == [1, 1]
+    assert (depth["height_px"], depth["width_px"]) == SIZE
+    source = metas["model"]["source"]
+    assert (source["height_px"], source["width_px"]) == (224, 280)
+    x, y = depth["to_image_px"]
     assert (x * (SIZE[1] - 1), y * (SIZE[0] - 1)) == pytest.approx((279, 223))
 
 
@@ -219,19 +217,6 @@ def test_results_made_in_another_way_are_made_again(make: Make, image: Path) -> 
     assert [status(), status()] == [DONE, KEPT]
     assert [status(preprocess="fast"), status(preprocess="fast")] == [DONE, KEPT]
     assert [status(preprocess="fast", output_size="model"), status(preprocess="fast")] == [DONE] * 2
-
-
-def test_files_of_before_there_was_a_choice_are_read(make: Make, image: Path) -> None:
-    depth = make().depth(read_image(image))
-    text = encode_depth(depth, "tiff", {})
-    assert b"to_image_px" not in text, "the image's size is not known"
-    assert b'"output_size":"full"' in text
-    meta = json.loads(text[text.index(b'{"format"') :].split(b"\0")[0])
-    del meta["provenance"]["output_size"]
-    assert parse(json.dumps(meta), "encoding")["provenance"]["model"] == "demo"
-    meta["provenance"]["output_size"] = 1
-    with pytest.raises(Exception, match="output_size"):
-        parse(json.dumps(meta), "encoding")
 
 
 def test_the_command_line_has_both_choices(artifact: Artifact, image: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,7 @@ from depth.artifact.manifest import Artifact
 from depth.images.read import read_image
 from depth.maps.files import read_depth
 from depth.postprocess import resize_depth
-from depth.preprocess import prepare
-from depth.sizes import exact_size
+from depth.preprocess import Preparation
 from serve.cli import app
 from serve.engine import Engine
 from serve.errors import NoImages
@@ -33,7 +33,7 @@ from tests.folder_jobs import write_images
 from tests.hostile import write_hostile_folder
 from tests.programs import DEMO, make_artifact
 
-SHORT_SIDE_PX = 56
+RULE = replace(DEMO.size, side_px=56)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     def build(sizes: Sequence[tuple[int, int]]) -> list[Artifact]:
         return [make_artifact(out, sizes=sizes)]
 
-    with Engine(Library([], build=build), short_side_px=SHORT_SIDE_PX) as engine:
+    with Engine(Library([], build=build), size_rule=RULE) as engine:
         yield engine
 
 
@@ -95,7 +95,9 @@ def test_values_are_the_eager_network_s(engine: Engine, images: Path, tmp_path: 
     size = engine.size_for(height, width)
     network = specialise(DEMO, untrained_checkpoint(DEMO), size)
     with torch.no_grad():
-        raw = network(torch.from_numpy(prepare(source.pixels, size)))[0].numpy()
+        raw = network(torch.from_numpy(Preparation(DEMO.before, RULE)(source.pixels, size)))[
+            0
+        ].numpy()
     found = np.load(tmp_path / "out" / "good.npy")
     expected = resize_depth(raw, (height, width))
     assert np.abs(found - expected).max() <= 1e-4 * expected.max()
@@ -128,7 +130,7 @@ def test_other_weights_make_everything_again(engine: Engine, images: Path, tmp_p
     library = Library(
         [], build=lambda sizes: [make_artifact(tmp_path / "other", sizes=sizes, seed=1)]
     )
-    with Engine(library, short_side_px=SHORT_SIDE_PX) as engine:
+    with Engine(library, size_rule=RULE) as engine:
         assert KEPT not in by_name(engine, job).values()
 
 
@@ -181,6 +183,6 @@ def test_exact_is_the_size_that_the_artifact_s_model_is_made_for(tmp_path: Path)
     write_images(tmp_path / "in", 1)
     command = ["folder", artifact, "--input", str(tmp_path / "in"), "--output", str(tmp_path)]
     done = CliRunner().invoke(app, [*command, "--policy", "exact", "--dry-run"])
-    height, width = exact_size(20, 30, DEMO.short_side_px)
-    assert DEMO.short_side_px != 518
+    height, width = DEMO.size.size_for(20, 30)
+    assert DEMO.size.side_px != 518
     assert f"its program {height}x{width} is not made yet" in done.output

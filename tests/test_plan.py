@@ -111,8 +111,8 @@ def test_slices_of_attention_that_fit_into_a_core_free_the_memory() -> None:
 @pytest.mark.parametrize(
     ("work", "bound"),
     [
-        (Work((Product(CONV, 1e11, 128, 128),), 1e6, 1e5), MATRIX),
-        (Work((Product(CONV, 1e9, 128, 128),), 1e9, 1e5), MEMORY),
+        (Work((Product(CONV, 10**11, 128, 128),), 1e6, 1e5), MATRIX),
+        (Work((Product(CONV, 10**9, 128, 128),), 1e9, 1e5), MEMORY),
     ],
 )
 def test_the_slowest_engine_is_the_time_of_the_device(work: Work, bound: str) -> None:
@@ -123,7 +123,7 @@ def test_the_slowest_engine_is_the_time_of_the_device(work: Work, bound: str) ->
 
 def test_a_time_is_what_the_figures_of_the_chip_make_it() -> None:
     gmac = 8.0
-    work = Work((Product(CONV, gmac * 1e9, 128, 64),), 0, 0)
+    work = Work((Product(CONV, round(gmac * 1e9), 128, 64),), 0, 0)
     time = time_of(work, INFERENTIA, replace(FIT, conv=0.5), Load())
     assert time.device_ms == pytest.approx(2.0)  # 8 TMAC/s at a half
     shared = time_of(work, INFERENTIA, replace(FIT, conv=0.5, sharing=1.5), Load(active_cores=4))
@@ -131,7 +131,7 @@ def test_a_time_is_what_the_figures_of_the_chip_make_it() -> None:
 
 
 def test_the_worst_case_pays_for_idle_rows_and_columns_of_the_array() -> None:
-    narrow = Work((Product(CONV, 1e9, 32, 32),), 0, 0)
+    narrow = Work((Product(CONV, 10**9, 32, 32),), 0, 0)
     middle, worst = (time_of(narrow, INFERENTIA, FIT, Load(), case) for case in (MIDDLE, WORST))
     assert worst.engines_ms[MATRIX] == pytest.approx(8 * middle.engines_ms[MATRIX])
 

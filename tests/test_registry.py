@@ -147,7 +147,7 @@ def test_wrong_use_ends_with_2_and_prints_no_result(args: Sequence[str]) -> None
 def test_help_teaches_and_loads_nothing_heavy(args: Sequence[str]) -> None:
     code = (
         "import sys\n"
-        "from compile.weights_cli import app\n"
+        "from depth_anything.checkpoints_cli import app\n"
         f"app({args!r}, standalone_mode=False)\n"
         "sys.exit(bool({'torch', 'huggingface_hub', 'numpy', 'cv2'} & set(sys.modules)))"
     )

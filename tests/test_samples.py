@@ -38,7 +38,7 @@ def test_depth_files_of_the_samples_against_exact_depth(tmp_path: Path, precisio
 
     entries: list[Entry] = []
     job = FolderJob(ROOT / "input_images/samples", tmp_path / "out")
-    with Engine(Library([], build=make), short_side_px=DEMO.short_side_px) as engine:
+    with Engine(Library([], build=make), size_rule=DEMO.size) as engine:
         run_folder(engine, job, lambda entry, _: entries.append(entry))
     assert [entry.status for entry in entries] == [DONE] * 6
     found, constant = [], []

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from checkpoints.demo.pool import Halves, Pool
 from checkpoints.demo.solids import FloatArray
-from depth.preprocess import MEAN, STD
+from depth.family import IMAGENET
 
 Pixels = npt.NDArray[np.uint8]
 
-_MEAN = 255 * torch.tensor(MEAN)[:, None, None]
-_STD = 255 * torch.tensor(STD)[:, None, None]
+_MEAN = 255 * torch.tensor(IMAGENET.mean)[:, None, None]
+_STD = 255 * torch.tensor(IMAGENET.std)[:, None, None]
 
 
 @dataclass(frozen=True)

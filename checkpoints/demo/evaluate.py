@@ -21,13 +21,11 @@ import typer
 from checkpoints.demo.render import Scene, render
 from checkpoints.demo.scenes import KINDS, SEEN, UNSEEN
 from checkpoints.demo.solids import FloatArray
+from depth.family import build, load_weights, model_named
+from depth.network.base import Network
 from depth.postprocess import resize_depth
-from depth.preprocess import prepare
-from depth.sizes import exact_size
+from depth.preprocess import Preparation
 from depth.weights.checkpoint import read_checkpoint
-from depth_anything_v2.config import model_named
-from depth_anything_v2.layouts import load_weights
-from depth_anything_v2.network import DepthAnything
 
 WEIGHTS = Path(__file__).parent / "demo.safetensors"
 FIRST_SEED = 1_000_000  # training uses the seeds from 0
@@ -54,20 +52,21 @@ class Row:
     constant: Score  # baseline: the same inverse depth everywhere
 
 
-def load(path: Path = WEIGHTS) -> DepthAnything:
+def load(path: Path = WEIGHTS) -> Network:
     """The network with the weights of a file, for inference."""
-    network = DepthAnything(model_named("demo").config).eval()
+    network = build(model_named("demo")).eval()
     load_weights(network, read_checkpoint(path).state, str(path))
     return network
 
 
-def predict(network: DepthAnything, image: npt.NDArray[np.uint8]) -> FloatArray:
+def predict(network: Network, image: npt.NDArray[np.uint8]) -> FloatArray:
     """Relative inverse depth [H,W] of an image [H,W,3] BGR, through the size of the model's row."""
     height, width = image.shape[:2]
-    size = exact_size(height, width, model_named("demo").short_side_px)
-    network.fix_size(*size)
+    model = network.model
+    size = model.size.size_for(height, width)
+    prepared = Preparation(model.before, model.size)(image, size)
     with torch.no_grad():
-        values = network(torch.from_numpy(prepare(image, size)))[0].numpy()
+        values = network(torch.from_numpy(prepared))[0].numpy()
     return resize_depth(values, (height, width))
 
 
@@ -90,7 +89,7 @@ def score(predicted: FloatArray, true: FloatArray) -> Score:
     return Score(float((ratio < 1.25).mean()), float(np.abs(y / aligned - 1).mean()))
 
 
-def score_scene(network: DepthAnything, scene: Scene) -> tuple[Score, Score, Score]:
+def score_scene(network: Network, scene: Scene) -> tuple[Score, Score, Score]:
     """Of the model, of the vertical gradient and of a constant."""
     true = scene.inverse_depth
     rows = np.linspace(0, 1, len(true), dtype=np.float32)[:, None]
@@ -100,7 +99,7 @@ def score_scene(network: DepthAnything, scene: Scene) -> tuple[Score, Score, Sco
     return of_model, of_gradient, of_constant
 
 
-def evaluate(network: DepthAnything, scenes: Iterable[Scene]) -> list[Row]:
+def evaluate(network: Network, scenes: Iterable[Scene]) -> list[Row]:
     """One row per kind, then the means over the seen and over the unseen kinds."""
     by_kind: dict[str, list[tuple[Score, Score, Score]]] = {kind: [] for kind in KINDS}
     for scene in scenes:

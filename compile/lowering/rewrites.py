@@ -29,8 +29,9 @@ Kind = TypeVar("Kind", bound=nn.Module)
 
 
 def fix_position(network: Network, _form: str) -> None:
-    seen = calls_of(network)
-    for path, position in _found(network, ResampledPosition):
+    resampled = _found(network, ResampledPosition)
+    seen = calls_of(network) if resampled else {}
+    for path, position in resampled:
         _replace(network, path, FixedPosition(position(*seen[path].arguments)))
     for path, fixed in _found(network, FixedPosition):  # without the weights that it was made of
         _replace(network, path, FixedPosition(fixed.constant))

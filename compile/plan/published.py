@@ -38,7 +38,7 @@ def _text(layers: int, dim: int, embeds_on_host: bool) -> Work:
 
 
 def _convolutional(gmac: float, million_weights: float, values: int, value_bytes: int = 4) -> Work:
-    products = (Product(CONV, gmac * 1e9, _WIDE, _WIDE),)
+    products = (Product(CONV, round(gmac * 1e9), _WIDE, _WIDE),)
     return Work(products, million_weights * 1e6, value_bytes * values)
 
 

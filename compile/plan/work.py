@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from compile.products import Product
+from compile.products import ATTENTION, Product
 from depth.family import Model
 from depth.sizes import Size
 
@@ -69,18 +69,15 @@ def work_of(model: Model, size: Size) -> tuple[Work, ...]:
 
 
 def _work(module: nn.Module, inputs: Sequence[Tensor]) -> Work:
-    from compile.lowering.calls import calls
     from compile.macs import products
-    from depth.network.vit import Attend
 
-    seen = calls(module, *inputs)
-    queries = [
-        seen[path].shape(0) for path, part in module.named_modules() if isinstance(part, Attend)
-    ]
+    found = products(module, *inputs)
+    # In pairs: queries with keys give the scores, those with values the result.
+    scores = [one.macs // one.depth for one in found if one.kind == ATTENTION][::2]
     return Work(
-        tuple(products(module, *inputs)),
+        tuple(found),
         sum(one.numel() for one in (*module.parameters(), *module.buffers())),
         HOST_VALUE_BYTES * sum(one.numel() for one in inputs),
-        scores=max((heads * tokens**2 for _, heads, tokens, _ in queries), default=0),
-        layers=len(queries),
+        scores=max(scores, default=0),
+        layers=len(scores),
     )

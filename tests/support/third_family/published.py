@@ -5,3 +5,5 @@ from __future__ import annotations
 from depth.weights.registry import PublishedFile
 
 FILES: tuple[PublishedFile, ...] = ()
+
+UNPUBLISHED: dict[str, str] = {}
