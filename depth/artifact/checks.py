@@ -60,7 +60,7 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def joined(programs: Sequence[Program], outputs: Sequence[OutputFacts]) -> tuple[Program, ...]:
-    """Programs in the order in which each has its inputs, from `images` to every output; else ()."""
+    """Programs in the order in which each has its inputs, from `images` to all outputs; else ()."""
     have, left, chain = {"images"}, list(programs), []
     while not {output.name for output in outputs} <= have:
         ready = [p for p in left if {tensor.name for tensor in p.inputs} <= have]
