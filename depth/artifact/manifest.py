@@ -11,9 +11,10 @@ import json
 import mmap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Optional
 
+from depth.artifact.checks import build_command, check, check_size, inside
 from depth.artifact.program import OutputFacts, Program, ProgramFile, ProgramKey, joined
 from depth.artifact.steps import RunStage, Step
 from depth.artifact.strict_json import decode, parse_object
@@ -120,7 +121,7 @@ class Artifact:
 
         Raises ArtifactError if the file is missing or is not what the manifest says.
         """
-        path = _inside(self.folder, file.path)
+        path = inside(self.folder, file.path)
         try:
             with path.open("rb") as opened:
                 mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
@@ -153,7 +154,7 @@ def read_artifact(folder: Path) -> Artifact:
     manifest = parse_manifest(data, str(path))
     for program in manifest.programs:
         for file in program.files:
-            _check_size(folder, file)
+            check_size(folder, file)
     return Artifact(folder, manifest, manifest.identity(), sha256_bytes(data))
 
 
@@ -164,10 +165,10 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         if found.get("format") != FORMAT:
             raise ArtifactError(
                 f"{where}: format {found.get('format')!r}, this version reads {FORMAT}; compile "
-                f"it again: {_command(found)}"
+                f"it again: {build_command(found)}"
             )
         manifest = decode(Manifest, found)
-        _check(manifest)
+        check(manifest)
         return manifest
     except ValueError as error:
         raise ArtifactError(f"{where}: {error}; compile again") from error
@@ -180,60 +181,3 @@ def dump_manifest(manifest: Manifest) -> bytes:
 
 def _dumped(data: Mapping[str, Any]) -> bytes:
     return json.dumps(data, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n"
-
-
-def _command(found: Mapping[str, Any]) -> str:
-    """What builds an artifact of another format again, as far as its manifest says."""
-    words = [
-        f"--{name} {found[name]}"
-        for name in ("model", "target", "precision")
-        if isinstance(found.get(name), str) and found[name].replace("-", "").isalnum()
-    ]
-    return " ".join(["python -m compile build", *words])
-
-
-def _check(manifest: Manifest) -> None:
-    """Raises ValueError unless the parts of a manifest go together."""
-    if not manifest.programs or not all(program.files for program in manifest.programs):
-        raise ValueError("no programs, or one without files")
-    if not manifest.runs:
-        raise ValueError("field steps runs no stage")
-    names = [program.name for program in manifest.programs]
-    if len(set(names)) < len(names):
-        raise ValueError("two programs have one name")
-    for program in manifest.programs:
-        letters = program.shape
-        for letter in "BSHW":
-            if letters.get(letter, 0) < 1:
-                raise ValueError(f"program {program.name}: shape has no {letter} of at least 1")
-        for tensor in (*program.inputs, *program.outputs):
-            unknown = [axis for axis in tensor.axes if not axis.isdigit() and axis not in letters]
-            if unknown or not tensor.axes:
-                raise ValueError(f"program {program.name}: axes {tensor.axes!r} of {tensor.name}")
-    if not manifest.keys:
-        raise ValueError("no programs that can be run from images to every output")
-
-
-def _check_size(folder: Path, file: ProgramFile) -> None:
-    path = _inside(folder, file.path)
-    if not path.is_file():
-        raise ArtifactError(f"{path}: missing; compile or copy the artifact again")
-    found = path.stat().st_size
-    if found != file.size_bytes:
-        raise ArtifactError(
-            f"{path}: {found} bytes, the manifest says {file.size_bytes}; "
-            "compile or copy the artifact again"
-        )
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """`folder / name`, refused if it could lead anywhere else."""
-    pure = PurePosixPath(name)
-    root = folder.resolve()
-    try:
-        path = (root / pure).resolve()
-    except (ValueError, RuntimeError, OSError) as error:  # a zero byte, links in a circle
-        raise ArtifactError(f"{folder}: file path {name!r} is not usable: {error}") from error
-    if pure.is_absolute() or ".." in pure.parts or "\\" in name or root not in path.parents:
-        raise ArtifactError(f"{folder}: file path {name!r} leads out of the folder; refused")
-    return path
