@@ -17,7 +17,8 @@ from compile.parity.measure import Measured, ProbeResult, figures, limits_text
 from compile.parity.probes import printable
 from compile.preflight.report import PreflightReport
 from compile.targets.protocols import Compiled
-from depth.artifact.manifest import Manifest, Program
+from depth.artifact.manifest import Manifest
+from depth.artifact.program import Program
 from depth.console import markdown
 
 _VERDICTS = {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from depth.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from depth.artifact.manifest import Manifest, OutputFacts, Program, ProgramFile
+    from depth.artifact.manifest import Manifest
+    from depth.artifact.program import ProgramFile
 
 
 def check(manifest: Manifest) -> None:
@@ -57,19 +58,6 @@ def inside(folder: Path, name: str) -> Path:
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or root not in path.parents:
         raise ArtifactError(f"{folder}: file path {name!r} leads out of the folder; refused")
     return path
-
-
-def joined(programs: Sequence[Program], outputs: Sequence[OutputFacts]) -> tuple[Program, ...]:
-    """Programs in the order in which each has its inputs, from `images` to all outputs; else ()."""
-    have, left, chain = {"images"}, list(programs), []
-    while not {output.name for output in outputs} <= have:
-        ready = [p for p in left if {tensor.name for tensor in p.inputs} <= have]
-        if not ready:
-            return ()
-        chain.append(ready[0])
-        left.remove(ready[0])
-        have |= {tensor.name for tensor in ready[0].outputs}
-    return tuple(chain)
 
 
 def build_command(found: Mapping[str, Any]) -> str:

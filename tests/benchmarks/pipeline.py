@@ -36,7 +36,8 @@ import typer
 
 from compile.specialise import specialise
 from compile.weights import BUNDLED
-from depth.artifact.manifest import Artifact, ProgramKey, read_artifact
+from depth.artifact.manifest import Artifact, read_artifact
+from depth.artifact.program import ProgramKey
 from depth.images.read import read_image
 from depth.maps.files import encode_map
 from depth.maps.result import FloatArray
