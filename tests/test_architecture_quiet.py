@@ -16,6 +16,7 @@ MODULES = sources(*PACKAGES)
 # What may load torch: files, and folders with all below them. All else must load without it.
 HEAVY = (
     "compile/build/build.py",
+    "compile/build/describe.py",
     "compile/build/programs.py",
     "compile/build/report.py",
     "compile/graph.py",
@@ -35,6 +36,7 @@ HEAVY = (
     "compile/parity/again.py",
     "compile/parity/device.py",
     "compile/parity/measure.py",
+    "compile/parts.py",
     "compile/precision/casts.py",
     "compile/precision/forecast.py",
     "compile/precision/report.py",
@@ -49,7 +51,9 @@ HEAVY = (
     "compile/preflight/memory.py",
     "compile/preflight/programs.py",
     "compile/preflight/report.py",
+    "compile/shapes_only.py",
     "compile/specialise.py",
+    "compile/summary.py",
     "compile/targets/onnx.py",
     "compile/targets/openvino.py",
     "compile/targets/torchscript.py",
