@@ -23,7 +23,8 @@ from compile.preflight.costs import Costs
 from compile.targets import host
 from compile.targets.table import NEURON_PASSES, TARGETS, builder, default_precision
 from compile.untrained import untrained_checkpoint
-from depth.artifact.manifest import MANIFEST, Artifact, Program, ProgramKey, read_artifact
+from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
+from depth.artifact.program import Program, ProgramKey
 from depth.artifact.steps import Do, Normalise
 from depth.artifact.verification import answers_of, read_verification, state
 from depth_anything_v2.config import model_row

@@ -139,7 +139,7 @@ def test_images_and_precision_have_to_fit(tmp_path: Path, images: Path) -> None:
 def test_float_layers_are_parts_of_the_network_and_not_all_of_it() -> None:
     tiny = network(TINY)
     check_float_layers(tiny, FLOAT_LAYERS)
-    check_float_layers(tiny, ("encoder", "decoder.head1"))
+    check_float_layers(tiny, ("encoder", "decoder.reduce"))
     for name in ("decode", "encoder.blocks.9", ""):
         with pytest.raises(InputError, match=f"--float-layers '{name}': no such part"):
             check_float_layers(tiny, (name,))

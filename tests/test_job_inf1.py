@@ -15,7 +15,7 @@ from compile.targets.protocols import Limit
 from compile.targets.table import TARGETS
 from depth.artifact.verification import state
 from depth.chips import CHIPS
-from depth_anything_v2.config import MODELS
+from depth_anything_v2.config import MODELS, model_row
 from tests.jobs import (
     JOB,
     STEPS,

@@ -121,11 +121,11 @@ def test_the_table_names_path_and_remedy() -> None:
 
 def test_likes_on_the_chip_share_a_place() -> None:
     places = {f"encoder.blocks.{i}.attn": 4 for i in range(12)}
-    places.update({"decoder": 3, "decoder.project.0": 1, "decoder.project.1": 1, "": 1})
+    places.update({"decoder": 3, "decoder.pyramid.project.0": 1, "decoder.reduce": 1, "": 1})
     cells = Row("aten::reshape", "on chip", "", places).cells()
     assert cells[3] == "encoder.blocks.*.attn (48), decoder (3) and 2 more"
-    cells = Row("aten::reshape", "refused", "", {"decoder.project.0": 2, "": 1}).cells()
-    assert cells[3] == "decoder.project.0 (2), the network"
+    cells = Row("aten::reshape", "refused", "", {"decoder.reduce": 2, "": 1}).cells()
+    assert cells[3] == "decoder.reduce (2), the network"
 
 
 def test_a_report_says_what_was_counted_and_leaves_the_network_as_it_was() -> None:

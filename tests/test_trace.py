@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from compile.errors import BuildError
+from compile.targets.protocols import Part
 from compile.trace import export_onnx, trace
 from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.network import DepthAnything
-from tests.models import ROOT, TINY, TINY_GIANT, network, untrained
+from tests.models import ROOT, TINY, TINY_GIANT, TINY_MODEL, network, untrained
 
 SIZES = [(518, 518), (518, 686), (686, 518)]
 # Written out, so that both versions of torch are held to the same set.
@@ -110,5 +111,7 @@ def test_a_trace_that_warns_is_refused(module: nn.Module) -> None:
 
 
 def test_an_export_that_warns_is_refused(tmp_path: Path) -> None:
+    letters = {"B": 1, "H": 14, "W": 14}
+    part = Part(TINY_MODEL.fused, Branch(), (torch.ones(1, 3, 14, 14),), letters)
     with pytest.raises(BuildError, match="not traceable at a fixed size"):
-        export_onnx(Branch(), torch.ones(1, 3, 14, 14), tmp_path / "branch.onnx")
+        export_onnx(part, tmp_path / "branch.onnx")

@@ -139,7 +139,7 @@ def test_an_unknown_key_is_named(vits: dict[str, Tensor]) -> None:
 
 def test_a_wrong_shape_is_named(vits: dict[str, Tensor]) -> None:
     text = problem({**vits, "head.conv1.bias": torch.zeros(5)})
-    assert text.endswith("looks like 'vits': decoder.head1.bias is (5,), expected (32,)")
+    assert text.endswith("looks like 'vits': decoder.reduce.bias is (5,), expected (32,)")
 
 
 def test_what_is_dropped_is_never_used() -> None:

@@ -20,7 +20,7 @@ IMAGES = typer.Option(
 )
 FLOAT_LAYERS_HELP = (
     "int8: parts of the network that stay float, in place of decoder and encoder.patch_embed. "
-    "Name modules, like decoder.head2 or encoder.blocks.0. Repeatable."
+    "Name modules, like decoder.reduce or encoder.blocks.0. Repeatable."
 )
 
 

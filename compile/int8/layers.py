@@ -16,8 +16,9 @@ from compile.int8.images import Calibration, choose
 from compile.parity.probes import Picture, photographs
 from depth.errors import InputError
 
-# Modules of a network. The decoder's errors are the depth's errors, and few photographs do not
-# show its range; the patches carry the whole picture and are a hundredth of the work.
+# Modules of a network, as far as it has them. The decoder's errors are the depth's errors, and few
+# photographs do not show its range; the patches carry the whole picture and are a hundredth of the
+# work.
 FLOAT_LAYERS = ("decoder", "encoder.patch_embed")
 
 
@@ -57,11 +58,11 @@ def pictures_for(
 def check_float_layers(network: nn.Module, names: Sequence[str]) -> None:
     """Raises InputError if a name is no part of the network, or nothing is left for int8."""
     modules = dict(network.named_modules())
-    for name in names:
+    for name in () if tuple(names) == FLOAT_LAYERS else names:
         if name not in modules or not name:
             raise InputError(
                 f"--float-layers {name!r}: no such part of the network; name one like decoder, "
-                "decoder.head2, encoder.blocks.0 or encoder.blocks.0.mlp.fc2"
+                "decoder.reduce, encoder.blocks.0 or encoder.blocks.0.mlp.fc2"
             )
     layers = [name for name, module in modules.items() if isinstance(module, _WITH_WEIGHTS)]
     if all(is_part(layer, names) for layer in layers):

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, cast
 
 import numpy as np
 import openvino as ov
@@ -31,16 +31,18 @@ from compile.int8.images import choose
 from compile.int8.layers import FLOAT_LAYERS
 from compile.parity.measure import measure, worst
 from compile.parity.probes import Probe, probes
+from compile.parts import parts
 from compile.specialise import specialise
 from compile.targets import openvino
 from compile.weights import read
+from depth.family import DEPTH, IMAGES, model_named
 from depth.maps.result import FloatArray
+from depth.network.base import Network
+from depth.network.single_view import SingleView
 from depth.sizes import parse_size
-from depth_anything_v2.config import model_named
-from depth_anything_v2.network import DepthAnything
 
 int8 = import_module("compile.int8.nncf")
-HEAD = tuple(f"decoder.head{number}" for number in (1, 2, 3))
+HEAD = ("decoder.reduce", "decoder.heads")
 METHOD = int8.METHOD
 Run = Callable[[FloatArray], FloatArray]
 
@@ -72,7 +74,7 @@ VARIANTS = (
 
 @dataclass(frozen=True)
 class Bench:
-    network: DepthAnything
+    network: Network
     images: list[FloatArray]  # to calibrate on, the plain one last
     probes: Sequence[Probe]
     rounds: int
@@ -82,21 +84,27 @@ class Bench:
         """The saved program, float32 if there is no variant."""
         # A name of its own: OpenVINO may have mapped the files of the one before.
         stem = self.folder / (variant.name if variant else "float32").replace(" ", "-")
-        example = torch.zeros(1, 3, *self.network.size)
+        (part,) = parts(self.network, 1)
         if variant is None:
-            return openvino.build(self.network, example, stem, "fp32")[0]
+            return openvino.build(part, stem, "fp32")[0]
         images = self.images if variant.plain else self.images[:-1]
 
         def change(graph: Any) -> Any:
-            return int8.quantised(graph, lambda: images, variant.float_layers, variant.method)
+            return int8.quantised(
+                graph,
+                lambda: [{IMAGES.name: one} for one in images],
+                variant.float_layers,
+                variant.method,
+            )
 
-        return openvino.build_quantised(self.network, example, stem, change)[0]
+        return openvino.build_quantised(part, stem, change)[0]
 
     def line(self, name: str, variant: Variant, float32: Run) -> str:
         path = self.program(variant)
         run, simulated = loaded(path), loaded(path, LP_TRANSFORMS_MODE="NO")
         errors = [worst(measure(self.network, one, self.probes, 1)) for one in (run, simulated)]
-        numbers = [f"{one.max_rel:8.4f} {one.mean_rel:8.4f}" for one in errors]
+        depths = [one[DEPTH] for one in errors]
+        numbers = [f"{one['max_rel']:8.4f} {one['mean_rel']:8.4f}" for one in depths]
         return f"{name:38} {'  '.join(numbers)}  {self.ratio(run, float32):5.2f}"
 
     def ratio(self, run: Run, float32: Run) -> float:
@@ -108,16 +116,16 @@ class Bench:
 
 def loaded(path: Path, **settings: str) -> Run:
     compiled = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **settings})
-    return lambda images: compiled({0: images})[0].copy()
+    return lambda arrays: {DEPTH: compiled({0: arrays[IMAGES.name]})[0].copy()}
 
 
 def timed(run: Run, image: FloatArray) -> float:
     started = time.perf_counter()
-    run(image)
+    run({IMAGES.name: image})
     return time.perf_counter() - started
 
 
-def with_outliers(network: DepthAnything, factor: float) -> None:
+def with_outliers(network: SingleView, factor: float) -> None:
     rng = np.random.default_rng(7)
     for block in network.encoder.blocks:
         for norm, reader in ((block.norm1, block.attn.qkv), (block.norm2, block.mlp.fc1)):
@@ -146,14 +154,15 @@ def main(
     only: list[str] = typer.Option([], help="Names of lines. Repeatable."),
 ) -> None:
     """Print one line for each choice."""
-    row, shape = model_named(model), parse_size(size)
+    row = model_named(model)
+    shape = parse_size(size, row.size.check)
     network = specialise(row, read(row, checkpoint), shape)
     with torch.no_grad():
-        with_outliers(network, outliers)
+        with_outliers(cast(SingleView, network), outliers)
     gate, calibration = choose(images, MAX_PHOTOGRAPHS)
     with tempfile.TemporaryDirectory() as folder:
-        inputs = list(calibration.inputs(shape))
-        bench = Bench(network, inputs, probes(shape, gate), rounds, Path(folder))
+        inputs = list(calibration.inputs(row, shape))
+        bench = Bench(network, inputs, probes(row, shape, gate), rounds, Path(folder))
         for line in lines(bench, only):
             typer.echo(line)
 
