@@ -178,7 +178,7 @@ def walks(place: Path) -> list[tuple[str, Way, str]]:
 
 def table(found: Sequence[tuple[str, Way, str]]) -> list[str]:
     rows = [(name, str(way.entered), str(way.changes), opened) for name, way, opened in found]
-    return aligned(("walk", "modules", "changes", "image opened"), rows)
+    return aligned([("walk", "modules", "changes", "image opened"), *rows])
 
 
 def main(
