@@ -16,8 +16,9 @@ from compile.int8.images import Calibration, choose
 from compile.parity.probes import Picture, photographs
 from depth.errors import InputError
 
-# Modules of a network, as far as it has them. The decoder's errors are the depth's errors, and few photographs do not
-# show its range; the patches carry the whole picture and are a hundredth of the work.
+# Modules of a network, as far as it has them. The decoder's errors are the depth's errors, and few
+# photographs do not show its range; the patches carry the whole picture and are a hundredth of the
+# work.
 FLOAT_LAYERS = ("decoder", "encoder.patch_embed")
 
 
