@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from compile.build.report import outputs_text
 from compile.parity.measure import figures, limits_text
-from depth.artifact.manifest import Artifact, Manifest, Program
+from depth.artifact.manifest import Artifact, Manifest
+from depth.artifact.program import Program
 
 VERDICTS = {True: "passed", False: "FAILED", None: "not measured: needs the device"}
 

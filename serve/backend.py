@@ -11,7 +11,7 @@ from functools import partial
 from threading import Lock
 from typing import Callable, Optional
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from depth.errors import DepthAnythingError, first_line
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays

@@ -11,7 +11,8 @@ from typing import Callable, Optional
 
 import numpy as np
 
-from depth.artifact.manifest import Artifact, Shape
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import Shape
 from depth.errors import InputError
 from depth.family import IMAGES
 from depth.images.header import ImageHeader

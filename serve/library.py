@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Callable, Optional
 
-from depth.artifact.manifest import Artifact, Manifest, Program, ProgramKey, Shape, Tensor
+from depth.artifact.manifest import Artifact, Manifest
+from depth.artifact.program import Program, ProgramKey, Shape, Tensor
 from depth.artifact.verification import BUILT, FAILED, state
 from depth.errors import InputError
 from depth.family import DEPTH, DEPTH_KINDS, FUSED, IMAGES, KINDS

@@ -9,7 +9,8 @@ from weakref import WeakSet
 
 import numpy as np
 
-from depth.artifact.manifest import Artifact, Program, ProgramKey
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import Program, ProgramKey
 from depth.images.read import decode_image
 from depth.maps.result import FloatArray
 from depth.sizes import Size

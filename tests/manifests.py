@@ -20,15 +20,17 @@ from depth.artifact.manifest import (
     CheckpointFacts,
     Gate,
     Manifest,
+    Views,
+    dump_manifest,
+    read_artifact,
+)
+from depth.artifact.program import (
     OutputFacts,
     Program,
     ProgramFile,
     ProgramKey,
     Tensor,
-    Views,
-    dump_manifest,
     program_name,
-    read_artifact,
 )
 from depth.artifact.steps import (
     Do,

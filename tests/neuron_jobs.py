@@ -18,7 +18,8 @@ from typing import Any, Callable, Optional
 import pytest
 import torch
 
-from depth.artifact.manifest import Artifact, Program
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import Program
 from depth.sizes import Size
 from serve.backend import OpenBackend, open_backend
 from serve.engine import Engine

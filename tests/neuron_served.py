@@ -20,17 +20,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from depth.artifact.manifest import (
-    MANIFEST,
-    Artifact,
-    Gate,
-    Manifest,
-    Program,
-    ProgramFile,
-    ProgramKey,
-    dump_manifest,
-    read_artifact,
-)
+from depth.artifact.manifest import MANIFEST, Artifact, Gate, Manifest, dump_manifest, read_artifact
+from depth.artifact.program import Program, ProgramFile, ProgramKey
 from depth.files import sha256_bytes
 from depth.maps.result import FloatArray
 from depth.sizes import Size

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from depth.artifact.manifest import ProgramKey, Shape
+from depth.artifact.program import ProgramKey, Shape
 from depth.maps.result import FloatArray
 from depth.sizes import Size
 from serve.arrays import Arrays

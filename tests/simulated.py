@@ -15,7 +15,7 @@ from typing import Callable, Optional
 
 import numpy as np
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
 from serve.errors import Action, RuntimeFailure

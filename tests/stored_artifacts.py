@@ -14,13 +14,12 @@ from depth.artifact.manifest import (
     Artifact,
     Gate,
     Manifest,
-    ProgramFile,
-    ProgramKey,
     dump_manifest,
     folder_name,
     parse_manifest,
     read_artifact,
 )
+from depth.artifact.program import ProgramFile, ProgramKey
 from depth.artifact.verification import Verification, write_verification
 from depth.files import sha256_bytes
 from depth.store.names import manifest_key, object_key

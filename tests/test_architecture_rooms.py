@@ -43,11 +43,11 @@ FRONT_ENDS = ("bench", "doctor", "folder", "http", "pipeline", "ray", "s3", "sce
 
 # Lowest first; an arrow leads down, or stays on its floor in the same room.
 COMPILE_FLOORS = (
-    ("errors", "shapes_only"),
-    ("macs", "parts"),
+    ("errors", "products", "shapes_only"),
+    ("macs",),
     ("graph", "trace", "specialise", "lowering", "untrained"),
     ("targets", "weights"),
-    ("source",),
+    ("source", "parts"),
     ("preflight", "parity"),
     ("neuron", "int8"),
     ("build",),
@@ -136,8 +136,8 @@ def up(file: Source, top: str, floors: Sequence[Sequence[str]]) -> Iterator[str]
 
 
 def compile_leads_down(file: Source) -> Iterator[str]:
-    # The modes of a compiler are data that even lowering's neighbours read.
-    data = ("compile.targets.modes", "compile.targets.protocols")
+    # Data that is exchanged: modes of a compiler, protocols, and the record of a compiler's run.
+    data = ("compile.targets.modes", "compile.targets.protocols", "compile.neuron.record")
     for said in up(file, "compile", COMPILE_FLOORS):
         if not below(said[len("imports ") :], data, "."):
             yield said

@@ -12,13 +12,8 @@ from typing import Any, Callable
 
 import pytest
 
-from depth.artifact.manifest import (
-    Artifact,
-    ProgramKey,
-    dump_manifest,
-    parse_manifest,
-    read_artifact,
-)
+from depth.artifact.manifest import Artifact, dump_manifest, parse_manifest, read_artifact
+from depth.artifact.program import ProgramKey
 from depth.artifact.steps import Do, Normalise
 from depth.errors import ArtifactError
 from tests.manifests import made_manifest, made_split

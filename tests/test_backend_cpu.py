@@ -10,7 +10,7 @@ from threading import Barrier
 import numpy as np
 import pytest
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from depth.errors import ArtifactError
 from serve.arrays import Arrays
 from serve.backend import CPU_STREAMS, open_backend

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from depth.artifact.manifest import Artifact, ProgramKey
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import ProgramKey
 from depth.images.file import ImageFile
 from depth.sizes import Size
 from serve.engine import Engine

@@ -18,7 +18,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from depth.artifact.manifest import Artifact, Gate, ProgramKey, read_artifact
+from depth.artifact.manifest import Artifact, Gate, read_artifact
+from depth.artifact.program import ProgramKey
 from depth.errors import InputError
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays

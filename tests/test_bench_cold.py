@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from depth.artifact.manifest import Artifact, ProgramKey
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import ProgramKey
 from serve.bench import cold
 from serve.bench.cold import cold_start
 from serve.errors import RuntimeFailure

@@ -25,7 +25,8 @@ from compile.specialise import specialise
 from compile.targets.protocols import Limit, Ports
 from compile.targets.table import TARGETS, Target, builder, target_named
 from compile.untrained import untrained_checkpoint
-from depth.artifact.manifest import MANIFEST, Artifact, Program, ProgramKey, read_artifact
+from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
+from depth.artifact.program import Program, ProgramKey
 from depth.artifact.steps import Do, RunStage
 from depth.artifact.verification import VERIFIED_FILE
 from depth.errors import CheckpointError, InputError

@@ -23,10 +23,11 @@ from compile.preflight.costs import Costs
 from compile.targets import host
 from compile.targets.table import NEURON_PASSES, TARGETS, builder, default_precision
 from compile.untrained import untrained_checkpoint
-from depth.artifact.manifest import MANIFEST, Artifact, Program, ProgramKey, read_artifact
+from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
+from depth.artifact.program import Program, ProgramKey
 from depth.artifact.steps import Do, Normalise
 from depth.artifact.verification import answers_of, read_verification, state
-from depth.family import Model
+from depth_anything_v2.config import model_row
 from serve.cli import main as serve
 from serve.errors import Refused
 from serve.library import Library
@@ -39,7 +40,7 @@ __all__ = ["neuronx_fixture", "standin_fixture"]
 TARGET = "inf1" if IS_1_13 else "inf2"
 SDK = {"inf1": {"torch-neuron", "neuron-cc"}, "inf2": {"torch-neuronx", "neuronx-cc"}}[TARGET]
 TALL = (42, 28)
-TINY_MODEL = Model("tiny", TINY)
+TINY_MODEL = model_row("tiny", TINY)
 PRECISION = "matmult-fp16"  # both have it
 EASIER = len(builder(TARGETS[TARGET])._TOOLCHAIN.fewer)  # type: ignore[attr-defined]
 

@@ -57,7 +57,7 @@ def test_an_empty_and_a_missing_folder_have_none(tmp_path: Path) -> None:
     "other",
     [
         {"target": "openvino"},
-        {"precision": "bf16"},
+        {"target": "openvino", "precision": "bf16"},
         {"weights": Weights("vits", BUNDLED)},
         {"weights": Weights("demo", Path(__file__))},
     ],

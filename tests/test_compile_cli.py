@@ -91,7 +91,7 @@ def test_build_prints_the_folder_and_shows_progress_on_stderr(
     [
         (("--size", "57x70"), "height 57 px: must be a multiple of 14; nearest is 56"),
         (("--size", "56"), "size '56': expected HEIGHTxWIDTH in px, like 518x686"),
-        (("--size", "14000x14000"), "1000000 patches of 14 px, the limit is 8192"),
+        (("--size", "14000x14000"), "196000000 px, the limit is 1605632"),
         (("--model", "vitx"), "no model 'vitx'; choose from demo, vits, vitb"),
         (("--target", "vax"), "no target 'vax'; choose from openvino, onnx, torchscript"),
         (
@@ -175,16 +175,17 @@ def test_inspect_says_what_it_is(command: Command, built: Artifact) -> None:
         "relative_inverse",
         "untrained, licence none",
         "openvino, fp32, INFERENCE_PRECISION_HINT=f32",
-        "cubic resize to a short side of",
-        "passed (limits: max_rel 0.0005, mean_rel 5e-05)",
+        "lower bound 126 px, multiples of 14 px",
+        "resize, normalise, run fused, resize_back",
+        "passed (limits: depth max_rel 0.0005, depth mean_rel 5e-05)",
     ):
         assert words in ended.out
-    assert re.search(r"  56x70-b1: \d+\.\d MB, max_rel \d\.\d\de-0\d, ", ended.out)
+    assert re.search(r"  56x70-b1: \d+\.\d MB, depth: .*max_rel \d\.\d\de-0\d", ended.out)
 
 
 def test_inspect_says_that_parity_failed(command: Command, copied: Artifact) -> None:
     rewrite(copied, gate=Gate({"depth": {"max_rel": 1e-9, "mean_rel": 1e-9}}, passed=False))
-    assert "FAILED (limits: max_rel 1e-09, " in command("inspect", copied.folder).out
+    assert "FAILED (limits: depth max_rel 1e-09, " in command("inspect", copied.folder).out
 
 
 def test_verify_reads_every_byte(command: Command, copied: Artifact) -> None:
@@ -235,7 +236,7 @@ def test_parity_fails_though_the_manifest_was_rewritten_to_match(
     ended = command("parity", copied.folder, "--images", "no-such-folder")
     assert ended.code == 1
     assert "thin lines" in ended.out  # the table is printed all the same
-    assert "56x70-b1: the program is too far from the eager network: max_rel" in ended.err
+    assert "56x70-b1: the program is too far from the eager network: depth max_rel" in ended.err
     assert "(limit 0.0005)" in ended.err
     assert "Traceback" not in ended.err
 

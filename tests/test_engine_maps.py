@@ -9,7 +9,8 @@ from typing import Any, Optional
 import numpy as np
 import pytest
 
-from depth.artifact.manifest import Manifest, ProgramKey
+from depth.artifact.manifest import Manifest
+from depth.artifact.program import ProgramKey
 from depth.errors import InputError
 from depth.images.read import SourceImage, decode_image
 from depth.maps.result import EXIF, FOCAL_PX, FOV_DEG, MODEL, FloatArray, Focal

@@ -16,7 +16,8 @@ from PIL import Image
 from compile.build.build import build
 from compile.build.request import Request
 from compile.untrained import untrained_checkpoint
-from depth.artifact.manifest import Artifact, Program, ProgramKey, read_artifact
+from depth.artifact.manifest import Artifact, read_artifact
+from depth.artifact.program import Program, ProgramKey
 from depth.maps.result import FloatArray
 from depth.sizes import Size
 from depth_anything_v2.config import model_row

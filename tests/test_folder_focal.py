@@ -9,7 +9,7 @@ from typing import Optional
 import pytest
 from typer.testing import CliRunner
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from depth.errors import InputError
 from depth.maps.files import read_depth
 from depth.maps.result import EXIF, FOCAL_PX, FloatArray, Focal

@@ -9,7 +9,7 @@ import pytest
 from tests.fresh_python import run_python
 
 HELPS = {
-    ("inference.py",): ["--policy", "--dry-run", "--keep-failed", "--focal-px", "da3metric-large"],
+    ("inference.py",): ["--policy", "--dry-run", "--keep-failed", "--focal-px", "vits"],
     ("run.py",): ["--img-path", "--encoder", "--pred-only", "--grayscale", "--outdir"],
     ("main.py",): ["inference", "run", "checkpoints", "compile", "serve"],
     ("main.py", "inference"): ["--preprocess", "--output-size", "--fov-deg", "--intrinsics"],

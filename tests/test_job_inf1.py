@@ -15,7 +15,7 @@ from compile.targets.protocols import Limit
 from compile.targets.table import TARGETS
 from depth.artifact.verification import state
 from depth.chips import CHIPS
-from depth_anything_v2.config import MODELS, Model
+from depth_anything_v2.config import MODELS, model_row
 from tests.jobs import (
     JOB,
     STEPS,
@@ -34,7 +34,7 @@ from tests.neuron_standin import STANDINS, Standin, needs_torch_1_13, standin_fi
 
 __all__ = ["standin_fixture"]
 pytestmark = needs_torch_1_13
-MODEL = Model("tiny", TINY)
+MODEL = model_row("tiny", TINY)
 INF1 = ("--model", "tiny", "--target", "inf1")
 QUICK = (*INF1, "--precision", "matmult-fp16")  # instead of a forecast for every mode
 

@@ -15,9 +15,10 @@ from huggingface_hub.utils import reset_sessions
 
 from compile.build.package import is_whole
 from depth.artifact.manifest import Artifact
+from depth.family import Model
 from depth.files import sha256_bytes
 from depth.weights.registry import published_files
-from depth_anything_v2.config import MODELS, Model
+from depth_anything_v2.config import MODELS
 from tests import hub_mirror, s3_server
 from tests.jobs import (
     JOB,

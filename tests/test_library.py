@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from depth.artifact.manifest import Artifact, Gate, ProgramKey, Shape, Tensor, Views
+from depth.artifact.manifest import Artifact, Gate, Views
+from depth.artifact.program import ProgramKey, Shape, Tensor
 from depth.artifact.steps import SCENE, Do, Resize, ResizeBack, RunStage, Step
 from serve.errors import NoProgram, Refused
 from serve.library import Library

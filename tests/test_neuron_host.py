@@ -10,7 +10,8 @@ import pytest
 
 from compile.errors import BuildError, HostError
 from compile.targets import host
-from compile.targets.host import SDKS, check_host, has_device, version
+from compile.targets.host import check_host, has_device, version
+from depth.chips import SDKS
 from tests.neuron_standin import GOOD_INF1, pretend_installed
 
 GOOD_INF2 = {

@@ -15,7 +15,7 @@ from compile.parity.measure import ProbeResult, eager, failure, measure, worst
 from compile.parity.measure import compare as compare_outputs
 from compile.parity.probes import Probe, photographs, probes
 from compile.targets.protocols import Arrays, Limit, Run
-from depth.artifact.manifest import Numbers
+from depth.artifact.program import Numbers
 from depth.family import RELATIVE_INVERSE, SKY, Output
 from depth.maps.result import FloatArray
 from depth.network.base import Network

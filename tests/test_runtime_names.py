@@ -10,15 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from depth.artifact.manifest import (
-    Artifact,
-    Program,
-    ProgramFile,
-    ProgramKey,
-    Tensor,
-    dump_manifest,
-    read_artifact,
-)
+from depth.artifact.manifest import Artifact, dump_manifest, read_artifact
+from depth.artifact.program import Program, ProgramFile, ProgramKey, Tensor
 from depth.files import sha256_bytes
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays

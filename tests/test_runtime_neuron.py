@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from depth.artifact.manifest import Artifact, ProgramKey
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import ProgramKey
 from depth.maps.result import FloatArray
 from serve.bench.cli import runs_at_once
 from serve.runtimes import neuron_cores as machine_cores

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from depth.artifact.manifest import Artifact, ProgramKey
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import ProgramKey
 from depth.errors import ArtifactError
 from serve.errors import Action, RuntimeFailure
 from serve.runtimes import neuron_cores as cores

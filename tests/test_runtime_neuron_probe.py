@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from depth.artifact.manifest import Artifact, ProgramKey
+from depth.artifact.manifest import Artifact
 from depth.artifact.probe import answers, probe_inputs
+from depth.artifact.program import ProgramKey
 from depth.artifact.verification import (
     VERIFIED_FILE,
     ProgramVerification,

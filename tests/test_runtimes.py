@@ -14,7 +14,8 @@ import torch
 
 from compile.specialise import specialise
 from compile.untrained import untrained_checkpoint
-from depth.artifact.manifest import Artifact, Program
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import Program
 from depth.errors import ArtifactError
 from depth.maps.result import FloatArray
 from serve.errors import RuntimeFailure

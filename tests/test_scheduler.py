@@ -11,7 +11,7 @@ from typing import Callable
 import numpy as np
 import pytest
 
-from depth.artifact.manifest import ProgramKey, Shape
+from depth.artifact.program import ProgramKey, Shape
 from depth.errors import InputError
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays

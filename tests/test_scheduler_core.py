@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from serve.errors import Action
 from serve.scheduling.core import Core
 from serve.scheduling.job import Job

@@ -9,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from serve.arrays import Arrays
 from serve.errors import Action, Closed, OutOfService, RuntimeFailure
 from serve.scheduling.scheduler import Scheduler

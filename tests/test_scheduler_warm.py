@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from serve.arrays import Arrays
 from serve.errors import Action, Closed, NoProgram, RuntimeFailure
 from serve.scheduling.scheduler import Scheduler

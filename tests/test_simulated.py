@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from depth.maps.result import FloatArray
 from serve.errors import Action, RuntimeFailure
 from tests.schedules import LYING, STANDING, WAIT_S, images, programs

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from depth.errors import InputError
-from depth.sizes import check_size, exact_size, parse_size, size_text
+from depth.sizes import LOWER, ONCE, TWICE, UPPER, SizeRule, parse_size, size_text
+
+V2 = SizeRule(LOWER, 518, 14, ONCE)
+DA3 = SizeRule(UPPER, 504, 14, TWICE)
+MIDAS = SizeRule(UPPER, 256, 32, ONCE)
 
 
 @pytest.mark.parametrize(
@@ -25,32 +31,54 @@ from depth.sizes import check_size, exact_size, parse_size, size_text
         ((480, 640), 1, (14, 14)),
     ],
 )
-def test_exact_size(image: tuple[int, int], short_side_px: int, size: tuple[int, int]) -> None:
-    assert exact_size(*image, short_side_px) == size
+def test_the_lower_bound_rounded_once(
+    image: tuple[int, int], short_side_px: int, size: tuple[int, int]
+) -> None:
+    assert replace(V2, side_px=short_side_px).size_for(*image) == size
+
+
+@pytest.mark.parametrize(
+    ("rule", "image", "size"),
+    [
+        (DA3, (1362, 2048), (336, 504)),
+        (DA3, (1041, 1600), (322, 504)),  # 327.9 is 328 px, 23.4 patches
+        (DA3, (504, 504), (504, 504)),
+        (DA3, (7, 1000), (14, 504)),  # 3.5 is 4 px, and no side is below one patch
+        (replace(DA3, side_px=640), (480, 640), (476, 644)),  # 45.7 patches: over the bound
+        (replace(DA3, bound=LOWER), (480, 640), (504, 672)),
+        (replace(DA3, side_px=525), (525, 525), (532, 532)),  # 37.5 patches: halves up
+        (MIDAS, (480, 640), (192, 256)),
+        (MIDAS, (250, 256), (256, 256)),
+        (replace(MIDAS, side_px=100), (100, 100), (96, 96)),  # 3.1 of 32 px
+        (replace(MIDAS, side_px=120), (120, 120), (96, 96)),  # 128 would cross the bound
+    ],
+)
+def test_other_rules(rule: SizeRule, image: tuple[int, int], size: tuple[int, int]) -> None:
+    assert rule.size_for(*image) == size
 
 
 @pytest.mark.parametrize("height", [37, 60, 97, 119, 120])
 @pytest.mark.parametrize("width", [40, 61, 97, 118, 150])
 def test_sides_are_multiples_of_14_and_not_below_the_short_side(height: int, width: int) -> None:
-    size = exact_size(height, width)
-    check_size(*size)
+    size = V2.size_for(height, width)
+    V2.check(size)
     assert min(size) == 518
     assert (size[0] >= size[1]) == (height >= width) or size[0] == size[1]
 
 
 def test_a_long_image_is_refused_with_what_to_do() -> None:
     with pytest.raises(InputError, match=r"20000x10 px would need.*crop the image or lower"):
-        exact_size(10, 20_000)
+        V2.size_for(10, 20_000)
     with pytest.raises(InputError, match="input size 0 px: must be at least 1"):
-        exact_size(10, 10, 0)
+        replace(V2, side_px=0).size_for(10, 10)
     with pytest.raises(InputError, match="input size -14 px"):
-        exact_size(10, 10, -14)
+        replace(V2, side_px=-14).size_for(10, 10)
 
 
 @pytest.mark.parametrize("text", ["518x686", "518X686", " 518x686 "])
 def test_parse_size(text: str) -> None:
-    assert parse_size(text) == (518, 686)
-    assert size_text(parse_size(text)) == "518x686"
+    assert parse_size(text, V2.check) == (518, 686)
+    assert size_text(parse_size(text, V2.check)) == "518x686"
 
 
 @pytest.mark.parametrize(
@@ -65,9 +93,9 @@ def test_parse_size(text: str) -> None:
         ("500x686", "height 500 px: must be a multiple of 14; nearest is 504"),
         ("518x0", "width 0 px: must be a multiple of 14; nearest is 14"),
         ("-14x14", "height -14 px"),
-        ("14000x14000", "the limit is 8192"),
+        ("14000x14000", "196000000 px, the limit is 1605632"),
     ],
 )
 def test_parse_size_refuses(text: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        parse_size(text)
+        parse_size(text, V2.check)

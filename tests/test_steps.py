@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,12 +115,17 @@ def test_metres_by_hand() -> None:
     assert after["sky"] is before["sky"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "focal"), [(FOCAL_NORMALISED, None), (RELATIVE_DEPTH, Focal(600.0, FOCAL_PX))]
-)
-def test_no_metres_without_a_focal_length_or_of_another_kind(kind: str, focal: Any) -> None:
-    before = maps(kind)
+def test_depth_of_another_kind_never_becomes_metres() -> None:
+    before = maps(RELATIVE_DEPTH)
+    focal = Focal(600.0, FOCAL_PX)
     assert finish([METRIC], before, View((1, 1), SIZE, focal), False) == before
+
+
+def test_without_a_focal_length_depth_says_what_to_divide_by() -> None:
+    before = maps()
+    after = finish([METRIC], before, View((1, 1), SIZE), full_size=False)
+    assert after["depth"] == replace(before["depth"], focal_divisor=METRIC.divisor)
+    assert after["sky"] is before["sky"]
 
 
 def test_every_map_goes_back_to_the_image_s_size() -> None:

@@ -71,7 +71,8 @@ def test_a_third_family_is_built_proven_and_served(target: str, tmp_path: Path) 
 
 
 def run_folder_of(library: Library, photos: Path, out: Path) -> None:
-    from serve.folder.job import FolderJob, run_folder
+    from serve.folder.job import run_folder
+    from serve.folder.request import FolderJob
 
     with Engine(library, "exact") as engine:
         report = run_folder(engine, FolderJob(input=photos, output=out, formats=("npy", "png")))

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from depth.artifact.manifest import Artifact, Gate, ProgramKey
+from depth.artifact.manifest import Artifact, Gate
 from depth.artifact.probe import Answer, answers, differs, probe_inputs, sample
+from depth.artifact.program import ProgramKey
 from depth.artifact.verification import (
     VERIFIED_FILE,
     ProgramVerification,

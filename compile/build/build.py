@@ -21,7 +21,7 @@ from compile.parity.measure import failure, worst
 from compile.specialise import specialise
 from compile.targets.protocols import Builder
 from compile.targets.table import Target, builder, ready, target_named
-from depth.artifact.manifest import Program, program_name
+from depth.artifact.program import Program, program_name
 from depth.errors import InputError, first_line
 from depth.family import FUSED
 from depth.network.base import Network

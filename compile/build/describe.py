@@ -13,18 +13,8 @@ from compile.parity.chain import normalise_of
 from compile.parity.measure import Measured
 from compile.targets.protocols import Builder, Compiled
 from compile.targets.table import Target, calibration_versions, quantiser
-from depth.artifact.manifest import (
-    FORMAT,
-    CheckpointFacts,
-    Gate,
-    Manifest,
-    OutputFacts,
-    Program,
-    ProgramFile,
-    Tensor,
-    Views,
-    program_name,
-)
+from depth.artifact.manifest import FORMAT, CheckpointFacts, Gate, Manifest, Views
+from depth.artifact.program import OutputFacts, Program, ProgramFile, Tensor, program_name
 from depth.artifact.steps import Do, RunStage, Step
 from depth.family import FUSED, UNITS, Model, Output, Port
 from depth.files import sha256_file

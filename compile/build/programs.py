@@ -35,7 +35,7 @@ from compile.targets.protocols import (
     named,
 )
 from compile.targets.table import Target, quantiser
-from depth.artifact.manifest import program_name
+from depth.artifact.program import program_name
 from depth.family import IMAGES
 from depth.maps.result import FloatArray
 from depth.network.base import Network

@@ -17,11 +17,10 @@ from compile.parity.measure import Measured, ProbeResult, figures, limits_text
 from compile.parity.probes import printable
 from compile.preflight.report import PreflightReport
 from compile.targets.protocols import Compiled
-from depth.artifact.manifest import Manifest, Program
-from depth.artifact.verification import Verification
+from depth.artifact.manifest import Manifest
+from depth.artifact.program import Program
 from depth.console import markdown
 
-_ON_DEVICE = "## Measured on the device"
 _VERDICTS = {
     True: "passed",
     False: "FAILED, written because it was forced",
@@ -89,20 +88,6 @@ def _calibration_lines(calibration: Optional[Calibration]) -> list[str]:
         f"{calibration.unreadable} more could not be read. report.json names them.",
         "",
     ]
-
-
-def add_verification(folder: Path, verification: Verification, table: str) -> None:
-    """Add what was measured on the device to both reports; an earlier measurement is replaced."""
-    path = folder / "report.json"
-    data = json.loads(path.read_text(encoding="utf-8"))
-    data["verification"] = asdict(verification)
-    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    path = folder / "report.md"
-    before = path.read_text(encoding="utf-8").partition(_ON_DEVICE)[0].rstrip()
-    verdict = "passed" if verification.gate.passed else "FAILED"
-    told = ", ".join(f"{name} {text}" for name, text in verification.versions.items())
-    lines = [before, "", _ON_DEVICE, "", f"{verdict}, {verification.made}, {told}", ""]
-    path.write_text("\n".join([*lines, "```", table, "```", ""]), encoding="utf-8")
 
 
 def _heading(manifest: Manifest, made: str, host: str) -> list[str]:

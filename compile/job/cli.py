@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
-from depth_anything_v2.config import MODELS
+from depth.family import models
 
 if TYPE_CHECKING:
     from compile.job.run import Outcome
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def job(
     file: Optional[Path] = typer.Argument(None, help="Job file, TOML; options go before it."),
-    model: Optional[str] = typer.Option(None, help=f"One of {', '.join(MODELS)}."),
+    model: Optional[str] = typer.Option(None, help=f"One of {', '.join(models())}."),
     target: Optional[str] = typer.Option(None, help="Like `build`; by default openvino."),
     size: Optional[list[str]] = typer.Option(None, help="HEIGHTxWIDTH in px. Repeatable."),
     batch: Optional[list[int]] = typer.Option(None, help="Images per run. Repeatable."),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
-from compile.build.report import add_verification
 from compile.parity.again import Reparity
 from compile.targets.table import builder, target_named
 from depth.artifact.manifest import Artifact, Gate
@@ -15,6 +16,7 @@ from depth.artifact.verification import (
     write_verification,
 )
 
+_ON_DEVICE = "## Measured on the device"
 # What the kernel says about the machine; on EC2 the product is the instance type.
 _FACTS = {
     "driver": Path("/sys/module/neuron/version"),
@@ -36,7 +38,7 @@ def keep(artifact: Artifact, found: Reparity) -> Verification:
             for program in chain.programs
         ),
     )
-    add_verification(artifact.folder, verification, found.table())
+    _add_to_reports(artifact.folder, verification, found.table())
     write_verification(artifact, verification)
     return verification
 
@@ -49,3 +51,17 @@ def _machine() -> dict[str, str]:
         except OSError:
             continue
     return found
+
+
+def _add_to_reports(folder: Path, verification: Verification, table: str) -> None:
+    """Add what was measured on the device to both reports; an earlier measurement is replaced."""
+    path = folder / "report.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    data["verification"] = asdict(verification)
+    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    path = folder / "report.md"
+    before = path.read_text(encoding="utf-8").partition(_ON_DEVICE)[0].rstrip()
+    verdict = "passed" if verification.gate.passed else "FAILED"
+    told = ", ".join(f"{name} {text}" for name, text in verification.versions.items())
+    lines = [before, "", _ON_DEVICE, "", f"{verdict}, {verification.made}, {told}", ""]
+    path.write_text("\n".join([*lines, "```", table, "```", ""]), encoding="utf-8")

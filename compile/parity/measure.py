@@ -29,7 +29,7 @@ import torch
 from compile.errors import ParityError
 from compile.parity.probes import Probe
 from compile.targets.protocols import Limits, Run, named
-from depth.artifact.manifest import Numbers
+from depth.artifact.program import Numbers
 from depth.family import DEPTH_KINDS, SKY, Output
 from depth.maps.result import FloatArray
 from depth.network.base import Network

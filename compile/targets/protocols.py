@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Union, runtime_checkable
 
-from depth.artifact.manifest import Program
+from depth.artifact.program import Program
 from depth.family import SKY, Output, Stage
 from depth.maps.result import FloatArray
 

@@ -9,120 +9,24 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, Optional
+from pathlib import Path
+from typing import Any, Optional
 
+from depth.artifact.checks import build_command, check, check_size, inside
+from depth.artifact.program import OutputFacts, Program, ProgramFile, ProgramKey, joined
 from depth.artifact.steps import RunStage, Step
 from depth.artifact.strict_json import decode, parse_object
 from depth.errors import ArtifactError
 from depth.files import sha256_bytes
-from depth.sizes import Size, SizeRule
+from depth.sizes import SizeRule
 
 FORMAT = 2
 MANIFEST = "manifest.json"
 REPORTS = ("report.json", "report.md")  # for people, not for serving
 IDENTITY_DIGITS = 12  # of the identity, in a folder's name
 _MAX_MANIFEST_BYTES = 4 << 20
-
-Numbers = Mapping[str, Optional[float]]  # one output's errors by name; see compile/parity
-
-
-class ProgramKey(NamedTuple):
-    """What tells one program of an artifact from the others, all stages of a chain together.
-
-    `stage` is the chain's first.
-    """
-
-    height_px: int
-    width_px: int
-    batch: int
-    views: int = 1
-    stage: str = "fused"
-
-    @property
-    def size(self) -> Size:
-        return self.height_px, self.width_px
-
-    @property
-    def shape(self) -> Shape:
-        """What a request for it has to have."""
-        return Shape(self.height_px, self.width_px, self.views, self.stage)
-
-    @property
-    def name(self) -> str:
-        return program_name(self.stage, self.size, self.batch, self.views)
-
-
-class Shape(NamedTuple):
-    """A program key without its batch: what requests share that can share a run."""
-
-    height_px: int
-    width_px: int
-    views: int = 1
-    stage: str = "fused"
-
-    @property
-    def name(self) -> str:
-        """518x686, 336x504-s4-trunk."""
-        several = f"-s{self.views}" if self.views > 1 else ""
-        stage = "" if self.stage == "fused" else f"-{self.stage}"
-        return f"{self.height_px}x{self.width_px}{several}{stage}"
-
-    def batch_of(self, batch: int) -> ProgramKey:
-        return ProgramKey(self.height_px, self.width_px, batch, self.views, self.stage)
-
-
-def program_name(stage: str, size: Size, batch: int, views: int = 1) -> str:
-    """518x686-b1, 518x686-b1-encoder, 336x504-s4-b1-trunk. Nothing parses it."""
-    several = f"-s{views}" if views > 1 else ""
-    return f"{size[0]}x{size[1]}{several}-b{batch}" + ("" if stage == "fused" else f"-{stage}")
-
-
-@dataclass(frozen=True)
-class ProgramFile:
-    path: str  # relative to the artifact's folder, with forward slashes
-    sha256: str
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """An input or output of a program. `axes`: a letter of its `shape`, or a digit, per axis."""
-
-    name: str
-    axes: str
-    dtype: str
-
-    def shape(self, letters: Mapping[str, int]) -> tuple[int, ...]:
-        return tuple(int(axis) if axis.isdigit() else letters[axis] for axis in self.axes)
-
-
-@dataclass(frozen=True)
-class Program:
-    """One compiled graph: a stage at fixed sizes."""
-
-    name: str
-    stage: str
-    shape: Mapping[str, int]  # B, S, H, W and the letters of its tensors' axes
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    files: tuple[ProgramFile, ...]  # the first one is the entry point
-    # By output of the chain that it is in; None if its numbers can only be told on the device.
-    measured: Optional[Mapping[str, Mapping[str, Optional[float]]]]
-
-    @property
-    def size(self) -> Size:
-        return self.shape["H"], self.shape["W"]
-
-    @property
-    def batch(self) -> int:
-        return self.shape["B"]
-
-    @property
-    def views(self) -> int:
-        return self.shape["S"]
 
 
 @dataclass(frozen=True)
@@ -136,18 +40,6 @@ class CheckpointFacts:
 class Views:
     least: int
     most: int
-
-
-@dataclass(frozen=True)
-class OutputFacts:
-    """One array of a result."""
-
-    name: str
-    kind: str  # of what the programs give
-    becomes: Optional[str]  # its kind after the host steps, if that can be another
-    axes: str
-    unit: Optional[str]
-    largest: Optional[float]  # the far end of its range, where it has one
 
 
 @dataclass(frozen=True)
@@ -191,7 +83,7 @@ class Manifest:
         for program in alike:
             if program.stage == key.stage:
                 return (program,)
-        return _joined(alike, self.outputs) if self.runs == (key.stage,) else ()
+        return joined(alike, self.outputs) if self.runs == (key.stage,) else ()
 
     @property
     def keys(self) -> tuple[ProgramKey, ...]:
@@ -209,18 +101,6 @@ class Manifest:
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "steps": [step.as_json() for step in self.steps]}
-
-
-def _joined(programs: Sequence[Program], outputs: Sequence[OutputFacts]) -> tuple[Program, ...]:
-    have, left, chain = {"images"}, list(programs), []
-    while not {output.name for output in outputs} <= have:
-        ready = [p for p in left if {tensor.name for tensor in p.inputs} <= have]
-        if not ready:
-            return ()
-        chain.append(ready[0])
-        left.remove(ready[0])
-        have |= {tensor.name for tensor in ready[0].outputs}
-    return tuple(chain)
 
 
 def folder_name(manifest: Manifest, identity: str) -> str:
@@ -241,7 +121,7 @@ class Artifact:
 
         Raises ArtifactError if the file is missing or is not what the manifest says.
         """
-        path = _inside(self.folder, file.path)
+        path = inside(self.folder, file.path)
         try:
             with path.open("rb") as opened:
                 mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
@@ -274,7 +154,7 @@ def read_artifact(folder: Path) -> Artifact:
     manifest = parse_manifest(data, str(path))
     for program in manifest.programs:
         for file in program.files:
-            _check_size(folder, file)
+            check_size(folder, file)
     return Artifact(folder, manifest, manifest.identity(), sha256_bytes(data))
 
 
@@ -285,10 +165,10 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         if found.get("format") != FORMAT:
             raise ArtifactError(
                 f"{where}: format {found.get('format')!r}, this version reads {FORMAT}; compile "
-                f"it again: {_command(found)}"
+                f"it again: {build_command(found)}"
             )
         manifest = decode(Manifest, found)
-        _check(manifest)
+        check(manifest)
         return manifest
     except ValueError as error:
         raise ArtifactError(f"{where}: {error}; compile again") from error
@@ -301,60 +181,3 @@ def dump_manifest(manifest: Manifest) -> bytes:
 
 def _dumped(data: Mapping[str, Any]) -> bytes:
     return json.dumps(data, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n"
-
-
-def _command(found: Mapping[str, Any]) -> str:
-    """What builds an artifact of another format again, as far as its manifest says."""
-    words = [
-        f"--{name} {found[name]}"
-        for name in ("model", "target", "precision")
-        if isinstance(found.get(name), str) and found[name].replace("-", "").isalnum()
-    ]
-    return " ".join(["python -m compile build", *words])
-
-
-def _check(manifest: Manifest) -> None:
-    """Raises ValueError unless the parts of a manifest go together."""
-    if not manifest.programs or not all(program.files for program in manifest.programs):
-        raise ValueError("no programs, or one without files")
-    if not manifest.runs:
-        raise ValueError("field steps runs no stage")
-    names = [program.name for program in manifest.programs]
-    if len(set(names)) < len(names):
-        raise ValueError("two programs have one name")
-    for program in manifest.programs:
-        letters = program.shape
-        for letter in "BSHW":
-            if letters.get(letter, 0) < 1:
-                raise ValueError(f"program {program.name}: shape has no {letter} of at least 1")
-        for tensor in (*program.inputs, *program.outputs):
-            unknown = [axis for axis in tensor.axes if not axis.isdigit() and axis not in letters]
-            if unknown or not tensor.axes:
-                raise ValueError(f"program {program.name}: axes {tensor.axes!r} of {tensor.name}")
-    if not manifest.keys:
-        raise ValueError("no programs that can be run from images to every output")
-
-
-def _check_size(folder: Path, file: ProgramFile) -> None:
-    path = _inside(folder, file.path)
-    if not path.is_file():
-        raise ArtifactError(f"{path}: missing; compile or copy the artifact again")
-    found = path.stat().st_size
-    if found != file.size_bytes:
-        raise ArtifactError(
-            f"{path}: {found} bytes, the manifest says {file.size_bytes}; "
-            "compile or copy the artifact again"
-        )
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """`folder / name`, refused if it could lead anywhere else."""
-    pure = PurePosixPath(name)
-    root = folder.resolve()
-    try:
-        path = (root / pure).resolve()
-    except (ValueError, RuntimeError, OSError) as error:  # a zero byte, links in a circle
-        raise ArtifactError(f"{folder}: file path {name!r} is not usable: {error}") from error
-    if pure.is_absolute() or ".." in pure.parts or "\\" in name or root not in path.parents:
-        raise ArtifactError(f"{folder}: file path {name!r} leads out of the folder; refused")
-    return path

@@ -13,7 +13,8 @@ from typing import Optional
 import numpy as np
 import numpy.typing as npt
 
-from depth.artifact.manifest import Manifest, Program
+from depth.artifact.manifest import Manifest
+from depth.artifact.program import Program
 from depth.artifact.steps import Do, Normalise
 
 FloatArray = npt.NDArray[np.float32]

@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterator
 from typing import Optional
 
-from depth.artifact.manifest import MANIFEST, REPORTS, Manifest, ProgramFile, folder_name
+from depth.artifact.manifest import MANIFEST, REPORTS, Manifest, folder_name
+from depth.artifact.program import ProgramFile
 from depth.artifact.verification import VERIFIED_FILE
 from depth.errors import InputError, StoreError
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from depth.artifact.manifest import MANIFEST, REPORTS, Artifact, ProgramFile, read_artifact
+from depth.artifact.manifest import MANIFEST, REPORTS, Artifact, read_artifact
+from depth.artifact.program import ProgramFile
 from depth.artifact.verification import VERIFIED_FILE
 from depth.errors import ArtifactError, StoreError
 from depth.files import locked, sha256_file

@@ -17,7 +17,8 @@ from typing import Callable
 
 import numpy as np
 
-from depth.artifact.manifest import Artifact, OutputFacts, Program, ProgramFile, Tensor
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import OutputFacts, Program, ProgramFile, Tensor
 from depth.family import FUSED
 from depth.files import sha256_bytes
 from depth.maps.result import FloatArray

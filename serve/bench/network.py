@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from depth.artifact.manifest import Artifact, ProgramKey, Shape
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import ProgramKey, Shape
 from depth.family import IMAGES
 from depth.maps.result import FloatArray
 from depth.sizes import Size

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from depth.artifact.manifest import Artifact, Program
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import Program
 from depth.chips import INFERENTIA
 from depth.errors import first_line
 from serve.errors import RuntimeFailure

@@ -18,8 +18,9 @@ from typing import Callable, Optional
 import numpy as np
 import torch
 
-from depth.artifact.manifest import Artifact, Program
+from depth.artifact.manifest import Artifact
 from depth.artifact.probe import Answer, differs, probe_inputs
+from depth.artifact.program import Program
 from depth.artifact.verification import answers_of
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays

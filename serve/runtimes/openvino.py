@@ -8,7 +8,8 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from depth.artifact.manifest import Artifact, Program
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import Program
 from depth.errors import first_line
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Optional, Protocol
 
-from depth.artifact.manifest import Artifact, Program
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import Program
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
 from serve.errors import RuntimeFailure

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from depth.artifact.manifest import Artifact, Program
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import Program
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
 from serve.errors import Action, RuntimeFailure

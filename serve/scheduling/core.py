@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from threading import Condition, Lock
 from typing import Callable, Optional, TypeVar
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from serve.errors import Action, RuntimeFailure
 from serve.scheduling.batching import split, stacked
 from serve.scheduling.job import Job, Outcome

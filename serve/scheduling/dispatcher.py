@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Optional
 
-from depth.artifact.manifest import ProgramKey, Shape
+from depth.artifact.program import ProgramKey, Shape
 from serve.arrays import Arrays
 from serve.errors import Closed, OutOfService
 from serve.scheduling.core import Core, action_of

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from serve.arrays import Arrays
 from serve.scheduling.request import Request
 

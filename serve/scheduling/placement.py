@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Optional
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from serve.scheduling.core import Core
 
 _NEW_SHARE = 0.2  # of the latest measurement in a running mean

@@ -8,7 +8,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Optional
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from serve.scheduling.batching import batch_size
 from serve.scheduling.core import Core
 from serve.scheduling.limits import Limits

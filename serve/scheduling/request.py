@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Optional
 
-from depth.artifact.manifest import Shape
+from depth.artifact.program import Shape
 from depth.errors import InputError
 from serve.arrays import Arrays
 from serve.errors import Expired, NoProgram

@@ -19,7 +19,7 @@ from functools import partial
 from types import TracebackType
 from typing import Callable, Optional
 
-from depth.artifact.manifest import ProgramKey, Shape
+from depth.artifact.program import ProgramKey, Shape
 from depth.errors import InputError
 from serve.arrays import Arrays
 from serve.errors import Closed, Expired, OutOfService, QueueFull

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Optional
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from serve.errors import Action
 from serve.scheduling.core import Core, action_of
 from serve.scheduling.faults import RESPONSES, RETRIES, OnRequests

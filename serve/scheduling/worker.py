@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from serve.arrays import Arrays
 
 

@@ -1,6 +1,6 @@
 """CPU time of the work around the network: image file to tensor, and depth to 16-bit PNG.
 
-    python -m tests.benchmarks.host_path artifacts/NAME --short-side 518
+    python -m tests.benchmarks.host_path artifacts/NAME --side 518
 
 Every stage runs in this thread alone and is timed by `time.thread_time`, so that a machine which is
 busy with other work disturbs little; both modes take turns. Depth of mode `fast` is compared with
@@ -17,6 +17,7 @@ import statistics
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Optional
@@ -30,11 +31,10 @@ from isal import isal_zlib
 from depth.artifact.manifest import read_artifact
 from depth.images.read import read_image
 from depth.maps import png
-from depth.maps.depth_map import FULL, MODEL, DepthMap
-from depth.maps.files import encode_depth
+from depth.maps.files import encode_map
 from depth.maps.png16 import coding_for, to_codes
+from depth.maps.result import FULL, MODEL, Map, Result
 from depth.preprocess import FAST, REFERENCE
-from depth.sizes import SHORT_SIDE_PX
 from serve.engine import Engine
 from serve.library import Library
 
@@ -51,7 +51,9 @@ Error = dict[str, float]
 
 def main(
     artifact: Path = typer.Argument(help="An artifact with programs for the photographs' sizes."),
-    short_side: int = typer.Option(SHORT_SIDE_PX, help="Short side of the network's input in px."),
+    side: Optional[int] = typer.Option(
+        None, help="Side in px of the network's input that the size rule sets; else the model's."
+    ),
     photos: Path = typer.Option(PHOTOS, help="Folder of photographs."),
     rounds: int = typer.Option(11, help="How often each stage of each photograph is timed."),
     result: Optional[str] = typer.Option(None, help="Name of the file in results/, less .json."),
@@ -59,8 +61,10 @@ def main(
     """Time the stages and the encoders, and compare fast with reference."""
     cv2.setNumThreads(1)
     library = Library([read_artifact(artifact)], allow_failed_parity=True)
+    rule = library.any_artifact().manifest.size
+    rule = replace(rule, side_px=side or rule.side_px)
     engines = {
-        chain: Engine(library, "exact", short_side, preprocess=chain[0], output_size=chain[1])
+        chain: Engine(library, "exact", rule, preprocess=chain[0], output_size=chain[1])
         for chain in CHAINS
     }
     photographs = []
@@ -68,10 +72,10 @@ def main(
         typer.echo(f"{path.name} ...", err=True)
         photographs.append(photograph(path, engines, rounds))
     largest = max(sorted(photos.iterdir()), key=lambda path: path.stat().st_size)
-    depth = engines[CHAINS[0]].depth(read_image(largest))
+    depth = engines[CHAINS[0]].result(read_image(largest)).depth
     report = {
-        "artifact": {"model": library.artifact(library.sizes[0]).manifest.model},
-        "short_side_px": short_side,
+        "artifact": {"model": library.any_artifact().manifest.model},
+        "side_px": rule.side_px,
         "machine": machine(),
         "photographs": photographs,
         "encoders": {"photograph": largest.name, "rows": list(encoders(depth, rounds))},
@@ -85,20 +89,20 @@ def main(
 
 def photograph(path: Path, engines: dict[tuple[str, str], Engine], rounds: int) -> dict[str, Any]:
     """Samples in CPU-ms of every stage of every chain, and what fast changes."""
-    depths: dict[tuple[str, str], DepthMap] = {}
+    results: dict[tuple[str, str], Result] = {}
     samples: dict[str, Samples] = {"/".join(chain): {s: [] for s in STAGES} for chain in CHAINS}
     raws = {}
     for chain, engine in engines.items():
         prepared = engine.prepare(read_image(path, engine.needed))
         raws[chain] = engine.run(prepared)
-        depths[chain] = engine.finish(raws[chain])
+        results[chain] = engine.finish(raws[chain])
     for _ in range(rounds):
         for chain, engine in engines.items():
             own = samples["/".join(chain)]
             source = timed(own["decode"], lambda e=engine: read_image(path, e.needed))
             timed(own["prepare"], lambda e=engine, s=source: e.prepare(s))
-            depth = timed(own["resize"], lambda e=engine, c=chain: e.finish(raws[c]))
-            timed(own["encode"], lambda d=depth: encode_depth(d, "png", {"path": path.name}))
+            result = timed(own["resize"], lambda e=engine, c=chain: e.finish(raws[c]))
+            timed(own["encode"], lambda r=result: encode_map(r, "png", {"path": path.name}))
     source = raws[(FAST, FULL)].prepared.source
     return {
         "name": path.name,
@@ -106,7 +110,7 @@ def photograph(path: Path, engines: dict[tuple[str, str], Engine], rounds: int) 
         "model_px": list(raws[(FAST, FULL)].prepared.size),
         "decoded_px": list(source.pixels.shape[:2]),
         "cpu_ms": samples,
-        "error": error(depths[(FAST, FULL)], depths[(REFERENCE, FULL)]),
+        "error": error(results[(FAST, FULL)].depth, results[(REFERENCE, FULL)].depth),
     }
 
 
@@ -117,7 +121,7 @@ def timed(samples: list[float], work: Callable[[], Any]) -> Any:
     return result
 
 
-def error(found: DepthMap, expected: DepthMap) -> Error:
+def error(found: Map, expected: Map) -> Error:
     """As compile/parity/measure.py defines them."""
     difference = np.abs(found.values - expected.values)
     scale = np.abs(expected.values)
@@ -129,7 +133,7 @@ def error(found: DepthMap, expected: DepthMap) -> Error:
     }
 
 
-def encoders(depth: DepthMap, rounds: int) -> Iterator[dict[str, Any]]:
+def encoders(depth: Map, rounds: int) -> Iterator[dict[str, Any]]:
     """Each way to make a 16-bit PNG, or its compressed part: CPU-ms and bytes."""
     codes = to_codes(depth.values, coding_for(depth))
     rows = codes.astype(">u2").view(np.uint8).reshape(len(codes), -1)

@@ -36,20 +36,23 @@ import typer
 
 from compile.specialise import specialise
 from compile.weights import BUNDLED
-from depth.artifact.manifest import Artifact, ProgramKey, read_artifact
+from depth.artifact.manifest import Artifact, read_artifact
+from depth.artifact.program import ProgramKey
 from depth.images.read import read_image
-from depth.maps.files import encode_depth
+from depth.maps.files import encode_map
 from depth.maps.result import FloatArray
 from depth.postprocess import resize_depth
-from depth.preprocess import prepare
+from depth.preprocess import Preparation
 from depth.sizes import size_text
 from depth.weights.checkpoint import read_checkpoint
+from serve.arrays import Arrays
 from serve.backend import CHIP_LIMITS, Backend
 from serve.bench.network import images_per_s, noise, open_program
 from serve.bench.report import describe_machine
 from serve.engine import Engine
-from serve.folder.job import FolderJob, run_folder
-from serve.jobs.batch import DONE, Entry
+from serve.folder.job import run_folder
+from serve.folder.request import FolderJob
+from serve.jobs.entry import DONE, Entry
 from serve.library import Library
 from serve.shapes import BUCKETS
 from tests.benchmarks.folder_memory import memory_mb
@@ -131,8 +134,8 @@ def network_s(artifact: Artifact, runs: int = 8) -> float:
     """Per image, over every size that the artifact has, as many at once as a folder job runs."""
     seconds = []
     for size in Library([artifact]).sizes:
-        runtime = open_program(artifact, size, streams=2)
-        seconds.append(1 / images_per_s(runtime, noise(artifact, size), runs, streams=2))
+        with open_program(artifact, size, streams=2) as runtime:
+            seconds.append(1 / images_per_s(runtime, noise(artifact, size), runs, streams=2))
     return statistics.mean(seconds)
 
 
@@ -152,7 +155,7 @@ def host_path_s(engine: Engine, path: Path) -> float:
     started = time.thread_time()
     prepared = engine.prepare(read_image(path, engine.needed))
     raw = engine.run(prepared)  # in another thread: its time does not count here
-    encode_depth(engine.finish(raw), "png", {"path": path.name})
+    encode_map(engine.finish(raw), "png", {"path": path.name})
     return time.thread_time() - started
 
 
@@ -178,9 +181,10 @@ class Giving:
         self._worker = worker
         self._depth = lru_cache(lambda size: resize_depth(depth, size)[None])
 
-    def run(self, program: ProgramKey, images: FloatArray) -> FloatArray:
-        self._worker.run(program, images)
-        return self._depth(program.size).copy()  # a device would write it into memory as well
+    def run(self, program: ProgramKey, arrays: Arrays) -> Arrays:
+        self._worker.run(program, arrays)
+        # A device would write it into memory as well.
+        return {"depth": self._depth(program.size).copy()}
 
 
 @contextmanager
@@ -206,7 +210,8 @@ def some_depth() -> FloatArray:
     network = specialise(DEMO, read_checkpoint(BUNDLED), (126, 196))
     pixels = read_image(sorted(PHOTOS.iterdir())[0]).pixels
     with torch.no_grad():
-        depth: FloatArray = network(torch.from_numpy(prepare(pixels, (126, 196))))[0].numpy()
+        images = Preparation(DEMO.before, DEMO.size)(pixels, (126, 196))
+        depth: FloatArray = network(torch.from_numpy(images))[0].numpy()
     return depth
 
 
@@ -246,7 +251,9 @@ def sample_memory(artifact: Artifact, folder: Path) -> None:
             samples.append(Memory(size, images, memory_mb(os.getpid())))
 
     def count(entry: Entry, _total: int) -> None:
-        done[size_text(entry.size)] += 1
+        made = entry.settings.provenance if entry.settings else None
+        if made is not None:
+            done[size_text((made.model_height_px, made.model_width_px))] += 1
 
     watcher = threading.Thread(target=sample)
     watcher.start()

@@ -36,7 +36,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from depth.artifact.manifest import ProgramKey
+from depth.artifact.program import ProgramKey
 from serve.arrays import Arrays  # noqa: E402
 from serve.backend import CHIP_LIMITS  # noqa: E402
 from serve.errors import (

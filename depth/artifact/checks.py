@@ -1,0 +1,70 @@
+"""What a manifest must hold beyond its fields, and where its files may lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from depth.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from depth.artifact.manifest import Manifest
+    from depth.artifact.program import ProgramFile
+
+
+def check(manifest: Manifest) -> None:
+    """Raises ValueError unless the parts of a manifest go together."""
+    if not manifest.programs or not all(program.files for program in manifest.programs):
+        raise ValueError("no programs, or one without files")
+    if not manifest.runs:
+        raise ValueError("field steps runs no stage")
+    names = [program.name for program in manifest.programs]
+    if len(set(names)) < len(names):
+        raise ValueError("two programs have one name")
+    for program in manifest.programs:
+        letters = program.shape
+        for letter in "BSHW":
+            if letters.get(letter, 0) < 1:
+                raise ValueError(f"program {program.name}: shape has no {letter} of at least 1")
+        for tensor in (*program.inputs, *program.outputs):
+            unknown = [axis for axis in tensor.axes if not axis.isdigit() and axis not in letters]
+            if unknown or not tensor.axes:
+                raise ValueError(f"program {program.name}: axes {tensor.axes!r} of {tensor.name}")
+    if not manifest.keys:
+        raise ValueError("no programs that can be run from images to every output")
+
+
+def check_size(folder: Path, file: ProgramFile) -> None:
+    path = inside(folder, file.path)
+    if not path.is_file():
+        raise ArtifactError(f"{path}: missing; compile or copy the artifact again")
+    found = path.stat().st_size
+    if found != file.size_bytes:
+        raise ArtifactError(
+            f"{path}: {found} bytes, the manifest says {file.size_bytes}; "
+            "compile or copy the artifact again"
+        )
+
+
+def inside(folder: Path, name: str) -> Path:
+    """`folder / name`, refused if it could lead anywhere else."""
+    pure = PurePosixPath(name)
+    root = folder.resolve()
+    try:
+        path = (root / pure).resolve()
+    except (ValueError, RuntimeError, OSError) as error:  # a zero byte, links in a circle
+        raise ArtifactError(f"{folder}: file path {name!r} is not usable: {error}") from error
+    if pure.is_absolute() or ".." in pure.parts or "\\" in name or root not in path.parents:
+        raise ArtifactError(f"{folder}: file path {name!r} leads out of the folder; refused")
+    return path
+
+
+def build_command(found: Mapping[str, Any]) -> str:
+    """What builds an artifact of another format again, as far as its manifest says."""
+    words = [
+        f"--{name} {found[name]}"
+        for name in ("model", "target", "precision")
+        if isinstance(found.get(name), str) and found[name].replace("-", "").isalnum()
+    ]
+    return " ".join(["python -m compile build", *words])
