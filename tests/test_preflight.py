@@ -121,7 +121,8 @@ def test_the_table_names_path_and_remedy() -> None:
 
 def test_likes_on_the_chip_share_a_place() -> None:
     places = {f"encoder.blocks.{i}.attn": 4 for i in range(12)}
-    places.update({"decoder": 3, "decoder.pyramid.project.0": 1, "decoder.reduce": 1, "": 1})
+    stages = {"decoder.pyramid.project.0": 1, "decoder.pyramid.project.1": 1}
+    places.update({"decoder": 3, **stages, "": 1})
     cells = Row("aten::reshape", "on chip", "", places).cells()
     assert cells[3] == "encoder.blocks.*.attn (48), decoder (3) and 2 more"
     cells = Row("aten::reshape", "refused", "", {"decoder.reduce": 2, "": 1}).cells()
