@@ -62,6 +62,8 @@ def test_what_was_verified_on_the_device_is_served_by_the_cores_that_repeat_it(
         Library([built])
     chip.monkeypatch.setitem(MODELS, MODEL.name, MODEL)
     keep(built, reparity(built, None, [], lambda _: None, probe=True))
+    # The command takes one core, and serving is another process.
+    chip.monkeypatch.delenv("NEURON_RT_NUM_CORES", raising=False)
     assert state(built) == VERIFIED
     assert all(answers_of(built, program.name) for program in built.manifest.programs)
     last = LANE.cores - 1
