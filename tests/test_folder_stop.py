@@ -19,7 +19,7 @@ from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
 from serve.folder.pace import Pace
 from serve.folder.request import FolderJob
-from serve.jobs.batch import Batch, Task
+from serve.jobs.batch import Batch, Task, Written
 from serve.jobs.stop import Stop, Stopped, stop_on_signals
 from serve.library import Library
 from tests.folder_jobs import make_engine, write_images
@@ -129,8 +129,8 @@ class AskedFor:
     def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
         return "asked for"
 
-    def write(self, _task: Task, _raw: Raw) -> dict[str, int]:
-        return {}
+    def write(self, _task: Task, _raw: Raw) -> Written:
+        return Written({}, None)
 
     def settings(self, _header: ImageHeader, _size: Size) -> None:
         return None

@@ -16,7 +16,7 @@ from depth.maps.files import DEFAULT_FORMAT, write_result
 from depth.sizes import Size
 from serve.engine import Engine, Raw
 from serve.errors import RuntimeFailure
-from serve.jobs.batch import Batch, Task
+from serve.jobs.batch import Batch, Task, Written
 from serve.jobs.entry import DONE
 from serve.library import Library
 from serve.shapes import BUCKETS
@@ -59,10 +59,10 @@ class _Files:
     def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
         return "to be measured"
 
-    def write(self, task: Task, raw: Raw) -> dict[str, int]:
+    def write(self, task: Task, raw: Raw) -> Written:
         source = {"path": task.name, "sha256": raw.prepared.source.sha256}
         paths = write_result(self._engine.finish(raw), task.stem, [DEFAULT_FORMAT], source)
-        return {path.name: path.stat().st_size for path in paths}
+        return Written({path.name: path.stat().st_size for path in paths}, None)
 
     def settings(self, _header: ImageHeader, _size: Size) -> None:
         return None

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from depth.artifact.steps import NAMES, MetresFromFocal
 from depth.family import FOCAL_NORMALISED
@@ -14,12 +14,13 @@ from depth.images.file import ImageFile
 from depth.images.header import ImageHeader
 from depth.images.read import SourceImage
 from depth.maps.files import write_result
+from depth.maps.result import Focal, Provenance
 from depth.sizes import Size, size_text
 from serve.engine import Engine, Raw
 from serve.folder.manifest import JobManifest
 from serve.folder.request import FolderJob
 from serve.folder.resume import model_of, stale
-from serve.jobs.batch import Task
+from serve.jobs.batch import Task, Written
 from serve.jobs.entry import FAILED, KEPT, Entry, Settings
 
 logger = logging.getLogger(__name__)
@@ -57,22 +58,26 @@ class FolderOutputs:
             return f"failed before: {last.reason}"
         return Entry(task.name, FAILED, file.sha256, settings, reason=last.reason)
 
-    def write(self, task: Task, raw: Raw) -> dict[str, int]:
+    def write(self, task: Task, raw: Raw) -> Written:
         """Finish an image and write its files."""
         result = self._engine.finish(raw)
         if result.depth.kind == FOCAL_NORMALISED:
             self._warn(task)
         source = self._source(task, raw.prepared.source)
         written = write_result(result, task.stem, self._job.formats, source, self._job.preview)
-        return self._sizes_bytes(written)
+        return Written(self._sizes_bytes(written), self._with(result.provenance, result.focal))
 
     def settings(self, header: ImageHeader, size: Size) -> Settings:
         """What a result of this image depends on besides its bytes."""
-        job, engine = self._job, self._engine
+        engine = self._engine
         focal = engine.focal_of(header, size)
         made_by = engine.provenance(size, focal) if size in engine.library.sizes else None
         used = focal if made_by is not None and _BY_FOCAL in made_by.steps else None
-        return Settings(tuple(sorted(job.formats)), job.preview, job.remark, made_by, used)
+        return self._with(made_by, used)
+
+    def _with(self, made_by: Optional[Provenance], focal: Optional[Focal]) -> Settings:
+        job = self._job
+        return Settings(tuple(sorted(job.formats)), job.preview, job.remark, made_by, focal)
 
     def _warn(self, task: Task) -> None:
         with self._warning:

@@ -24,7 +24,7 @@ from serve.engine import Engine, Raw
 from serve.errors import NoImages
 from serve.folder.inputs import check_apart, images_in
 from serve.folder.names import output_bases
-from serve.jobs.batch import Batch, Task
+from serve.jobs.batch import Batch, Task, Written
 from serve.jobs.entry import OnEntry, Report
 from serve.jobs.stop import Stop
 
@@ -67,10 +67,11 @@ class _Pictures:
     def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
         return "asked for"
 
-    def write(self, task: Task, raw: Raw) -> dict[str, int]:
+    def write(self, task: Task, raw: Raw) -> Written:
         levels = upstream_levels(self._engine.finish(raw).depth.values)
         path = _picture_path(task.stem)
-        return {path.name: _write(path, _picture(self._job, raw.prepared.source.pixels, levels))}
+        pixels = _picture(self._job, raw.prepared.source.pixels, levels)
+        return Written({path.name: _write(path, pixels)}, None)
 
     def settings(self, _header: ImageHeader, _size: Size) -> None:
         return None

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Protocol, Union
+from typing import NamedTuple, Optional, Protocol, Union
 
 from depth.errors import DepthAnythingError
 from depth.images.file import MAX_FILE_BYTES, ImageFile
@@ -52,17 +52,24 @@ class Todo:
     read_ms: float  # that reading the file took
 
 
+class Written(NamedTuple):
+    """The files of an image."""
+
+    outputs: Mapping[str, int]  # name in the output folder -> bytes
+    settings: Optional[Settings]  # what the result depends on
+
+
 class Outputs(Protocol):
     """Where the results of a job go, and what is there already. Called in many threads."""
 
     def look(self, task: Task, file: ImageFile, size: Size) -> Union[Entry, str]:
         """The entry of an image that needs no work, else why it needs work."""
 
-    def write(self, task: Task, raw: Raw) -> Mapping[str, int]:
-        """Finish an image and write its files: name in the output folder -> bytes."""
+    def write(self, task: Task, raw: Raw) -> Written:
+        """Finish an image and write its files."""
 
     def settings(self, header: ImageHeader, size: Size) -> Optional[Settings]:
-        """What results of this image depend on, for its entry."""
+        """What a result of this image would depend on, for the entry of a failure."""
 
 
 class _Chunk:
@@ -222,8 +229,8 @@ class Batch:
             item.task.name,
             DONE,
             prepared.source.sha256,
-            self._outputs.settings(prepared.source.header, item.size),
-            written,
+            written.settings,
+            written.outputs,
             notes=prepared.source.notes,
             timing_ms={name: round(ms, 1) for name, ms in timing_ms.items()},
         )
