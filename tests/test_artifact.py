@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 import pytest
 
-from depth.artifact.manifest import Artifact, dump_manifest, parse_manifest, read_artifact
+from depth.artifact.manifest import dump_manifest, parse_manifest, read_artifact
 from depth.artifact.program import ProgramKey
 from depth.artifact.steps import Do, Normalise
 from depth.errors import ArtifactError
@@ -137,7 +137,7 @@ def test_unknown_and_missing_fields_are_refused(change: Change, text: str) -> No
             "outputs[0].largest is '20', expected float",
         ),
         (lambda m: m["outputs"][0].update(largest=True), "outputs[0].largest is True"),
-        (lambda m: m["outputs"][0].update(largest=10**400), "outputs[0].largest is 1000"),
+        (lambda m: m["outputs"][0].update(largest=10**400), "a number of 401 digits"),
         (lambda m: m.update(programs={}), "field programs is {}, expected a list"),
         (lambda m: m.update(programs=[7]), "programs[0]. is 7, expected an object"),
         (lambda m: m.update(versions=[]), "field versions is [], expected an object"),
@@ -167,7 +167,7 @@ def test_other_types_are_refused(change: Change, text: str) -> None:
         (GOLDEN + b"{}", "Extra data"),
         (GOLDEN.replace(b"20.0", b"NaN"), "NaN is not JSON"),
         (GOLDEN.replace(b"20.0", b"Infinity"), "Infinity is not JSON"),
-        (GOLDEN.replace(b"20.0", b"1e999"), "largest is inf, expected float"),
+        (GOLDEN.replace(b"20.0", b"1e999"), "1e999 is not a finite number"),
         (GOLDEN.replace(b'"format": 2', b'"format": 2, "format": 2'), "a key is repeated"),
         (GOLDEN.replace(b'"B": 4', b'"B": 4, "B": 8'), "a key is repeated"),
         (GOLDEN.replace(b"Apache", b"Ap\xe4che"), "can't decode byte"),
@@ -191,95 +191,6 @@ def test_an_enormous_manifest_is_not_read(tmp_path: Path) -> None:
     os.truncate(folder / "manifest.json", 5 << 20)
     with pytest.raises(ArtifactError, match="over 4194304 bytes; not a manifest"):
         read_artifact(folder)
-
-
-def with_path(folder: Path, path: str) -> Path:
-    def change(manifest: Any) -> None:
-        manifest["programs"][0]["files"][0]["path"] = path
-
-    return written(folder, changed(change))
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "../secret",
-        "programs/../../secret",
-        "programs/../programs/518x686-b1.xml",
-        "/etc/hostname",
-        "programs\\518x686-b1.xml",
-        "..\\secret",
-        "",
-        ".",
-        "programs/..",
-    ],
-)
-def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path, path: str) -> None:
-    (tmp_path / "secret").write_bytes(FILES["518x686-b1.xml"])
-    with pytest.raises(ArtifactError, match="leads out of the folder; refused"):
-        read_artifact(with_path(tmp_path / "a", path))
-
-
-@pytest.mark.parametrize("path", ["programs/a\0b", "programs/loop", "programs"])
-def test_a_path_that_is_no_file_is_refused(tmp_path: Path, path: str) -> None:
-    folder = with_path(tmp_path / "a", path)
-    (folder / "programs/loop").symlink_to("loop")
-    with pytest.raises(ArtifactError, match="is not usable|missing; compile or copy"):
-        read_artifact(folder)
-
-
-def test_a_link_that_leads_out_is_refused_and_one_inside_is_not(tmp_path: Path) -> None:
-    data = FILES["518x686-b1.xml"]
-    (tmp_path / "secret").write_bytes(data)
-    folder = written(tmp_path / "a")
-    program = folder / "programs/518x686-b1.xml"
-    program.unlink()
-    program.symlink_to(tmp_path / "secret")
-    with pytest.raises(ArtifactError, match="leads out of the folder; refused"):
-        read_artifact(folder)
-    (folder / "inside").write_bytes(data)
-    program.unlink()
-    program.symlink_to("../inside")
-    artifact = read_artifact(folder)
-    assert bytes(artifact.open_file(artifact.manifest.programs[0].files[0])) == data
-
-
-def test_an_artifact_reached_through_a_link_is_read(tmp_path: Path) -> None:
-    written(tmp_path / "a")
-    (tmp_path / "latest").symlink_to("a")
-    assert read_artifact(tmp_path / "latest").identity == read_artifact(tmp_path / "a").identity
-
-
-def opened_first(artifact: Artifact) -> bytes:
-    return bytes(artifact.open_file(artifact.manifest.programs[0].files[0]))
-
-
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    folder = written(tmp_path / "a")
-    artifact = read_artifact(folder)
-    (folder / "programs/518x686-b1.xml").unlink()
-    with pytest.raises(ArtifactError, match="518x686-b1.xml: missing; compile or copy"):
-        read_artifact(folder)
-    with pytest.raises(ArtifactError, match="cannot be read .*; compile again"):
-        opened_first(artifact)
-
-
-@pytest.mark.parametrize("data", [b"", b"<net>a</net>", b"<net>a</net>\n\n"])
-def test_a_file_of_another_size_is_refused(tmp_path: Path, data: bytes) -> None:
-    folder = written(tmp_path / "a")
-    artifact = read_artifact(folder)
-    (folder / "programs/518x686-b1.xml").write_bytes(data)
-    with pytest.raises(ArtifactError, match=f"{len(data)} bytes, the manifest says 13; compile or"):
-        read_artifact(folder)
-    with pytest.raises(ArtifactError, match="cannot be read|damaged or altered"):
-        opened_first(artifact)
-
-
-def test_altered_bytes_are_not_handed_out(tmp_path: Path) -> None:
-    folder = written(tmp_path / "a")
-    (folder / "programs/518x686-b1.xml").write_bytes(b"<net>b</net>\n")
-    with pytest.raises(ArtifactError, match="the manifest says .*damaged or altered: delete "):
-        opened_first(read_artifact(folder))
 
 
 def test_a_changed_manifest_has_another_identity(tmp_path: Path) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -254,41 +252,6 @@ def test_requests_that_cannot_be_met(
     with pytest.raises(error, match=text):
         build(request(**changes), tmp_path / "out")
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
-
-
-def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "out").touch()
-    with pytest.raises(BuildError, match="out: no folder for artifacts: File exists; name another"):
-        build(request(), tmp_path / "out")
-
-
-@pytest.mark.parametrize("place", ["tempfile.mkdtemp", "compile.build.build.write_reports"])
-def test_a_folder_without_room_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "a/file")
-
-    monkeypatch.setattr(place, fail)
-    text = "a/file: cannot be written: No space left on device; make room, or name another folder"
-    with pytest.raises(BuildError, match=text):
-        build(request(), tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(("free_bytes", "told"), [(0, True), (1 << 30, False)])
-def test_what_fails_on_a_full_disk_is_told_as_that(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_bytes: int, told: bool
-) -> None:
-    def fail(*_: object) -> None:
-        raise RuntimeError("unexpected pos 64 vs 0")
-
-    monkeypatch.setattr("compile.targets.torchscript.build", fail)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free_bytes))
-    with pytest.raises(BuildError if told else RuntimeError) as found:
-        build(request(), tmp_path)
-    assert ("no space left on the device; make room" in str(found.value)) == told
-    assert str(found.value).endswith("unexpected pos 64 vs 0")
 
 
 def test_a_target_whose_package_is_missing_says_how_to_get_it() -> None:

@@ -14,7 +14,7 @@ import pytest
 from depth.errors import InputError, StoreError
 from depth.store.aliases import Alias, read_alias
 from depth.store.catalogue import Entry, find, rows
-from depth.store.names import PROBE, alias_key, manifest_key
+from depth.store.names import PROBE, alias_key
 from depth.store.objects import ObjectStore
 from depth.store.promote import promote, require_conditional_writes
 from depth.store.push import push
@@ -272,21 +272,6 @@ def test_a_damaged_alias_is_refused(
         find(store, PRODUCTION)
     assert [row.aliases for row in rows(store)] == [()]
     assert text in caplog.text
-
-
-def test_other_measured_figures_than_were_promoted_are_refused(
-    store: ObjectStore, tmp_path: Path
-) -> None:
-    entry = pushed(store, tmp_path)
-    promote(store, entry, PRODUCTION)
-    altered = entry.data.replace(b'"max_rel": 1e-05', b'"max_rel": 9e-09')
-    assert altered != entry.data
-    store.write(manifest_key(entry.identity), altered)
-    assert find(store, entry.identity).identity == entry.identity
-    with pytest.raises(StoreError, match="measured figures were altered"):
-        find(store, PRODUCTION)
-    promote(store, find(store, entry.identity), PRODUCTION)  # somebody has looked at it
-    assert find(store, PRODUCTION).data == altered
 
 
 def test_an_alias_of_nothing_is_told(store: ObjectStore) -> None:
