@@ -8,6 +8,7 @@ from typing import Optional
 import typer
 
 from depth.command import command_line, guarded
+from depth.store.cli import list_, pull
 from serve.bench.cli import bench
 from serve.doctor.cli import doctor
 from serve.errors import ServeError
@@ -97,6 +98,8 @@ def folder(
         raise typer.Exit(run(engine, job))
 
 
+app.command("pull")(pull)
+app.command("list")(list_)
 app.command("bench")(bench)
 app.command("doctor")(doctor)
 

@@ -20,6 +20,7 @@ from depth.artifact.manifest import Artifact, read_artifact
 from depth.command import guarded
 from depth.store import cli as store_cli
 from depth.store.s3 import S3Store
+from serve.cli import app as serve_app
 from tests import s3_server
 from tests.stored_artifacts import contents, make, verify
 
@@ -273,3 +274,18 @@ def test_a_measurement_is_added_by_pushing_again(
     ended = command("push", artifact.folder, *where)
     assert ended.err.splitlines()[1].endswith("sent 0.0 MB, 0.0 MB were there already")
     assert " verified " in command("list", *where).out
+
+
+def test_serving_pulls_by_alias_without_what_compiles(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact, where = make(tmp_path / "made"), ("--store", tmp_path / "store")
+    (tmp_path / "store").mkdir()
+    assert command("push", artifact.folder, *where).code == 0
+    assert command("promote", artifact.identity, "vits/cpu/production", *where).code == 0
+    words = ["pull", "vits/cpu/production", "--out", tmp_path / "out", *where]
+    with pytest.raises(SystemExit) as ended:
+        serve_app([str(word) for word in words], prog_name="serve")
+    assert ended.value.code == 0
+    folder = Path(capsys.readouterr().out.strip())
+    assert read_artifact(folder).manifest_sha256 == artifact.manifest_sha256
