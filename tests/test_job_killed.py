@@ -15,10 +15,9 @@ from huggingface_hub.utils import reset_sessions
 
 from compile.build.package import is_whole
 from depth.artifact.manifest import Artifact
-from depth.family import Model
 from depth.files import sha256_bytes
 from depth.weights.registry import published_files
-from depth_anything_v2.config import MODELS
+from depth_anything_v2.config import MODELS, model_row
 from tests import hub_mirror, s3_server
 from tests.jobs import (
     JOB,
@@ -153,8 +152,7 @@ def hub_fixture(
     monkeypatch.setattr(hub_mirror, "WEIGHTS", data)
     monkeypatch.setattr(hub_mirror, "SHA256", file.sha256)
     monkeypatch.setattr(hub_mirror, "FILE", file)
-    model = Model("tiny", TINY)
-    monkeypatch.setitem(MODELS, "tiny", model)
+    monkeypatch.setitem(MODELS, "tiny", model_row("tiny", TINY))
     monkeypatch.setitem(published_files(), "tiny", file)
     server = hub_mirror.Hub()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -168,7 +166,7 @@ def hub_fixture(
         (
             "from depth_anything_v2.config import *\n"
             "from depth.weights.registry import *\n"
-            f"MODELS['tiny'] = {model}\n"
+            f"MODELS['tiny'] = model_row('tiny', {TINY})\n"
             f"published_files()['tiny'] = {file}\n"
         ),
     )

@@ -69,7 +69,7 @@ def doubled_first(x: Tensor) -> Tensor:
 def test_activations_are_counted_while_somebody_needs_them(
     function: Callable[[Tensor], Tensor], tensors: int, at: str
 ) -> None:
-    found = footprint(read_graph(trace(Calls(function), X)), EXACT)
+    found = footprint(read_graph(trace(Calls(function), [X])), EXACT)
     assert (found.activations_bytes, found.peak_at) == (tensors * ONE, at)
 
 
@@ -78,7 +78,7 @@ def test_the_result_stays_until_the_end() -> None:
         early = x * 2
         return early, (x + 1).relu().abs().relu()
 
-    found = footprint(read_graph(trace(Calls(two), X)), EXACT)
+    found = footprint(read_graph(trace(Calls(two), [X])), EXACT)
     assert found.activations_bytes == 3 * ONE
 
 
@@ -96,7 +96,7 @@ def test_the_result_stays_until_the_end() -> None:
 def test_a_mode_sets_the_width_of_weights_activations_and_ports(
     target: str, mode: str, weight_bytes: int, activation_bytes: int, port_bytes: int
 ) -> None:
-    graph = read_graph(trace(nn.Sequential(nn.Linear(8, 4), nn.ReLU()), torch.zeros(2, 3, 8)))
+    graph = read_graph(trace(nn.Sequential(nn.Linear(8, 4), nn.ReLU()), [torch.zeros(2, 3, 8)]))
     assert footprint(graph, mode_named(target, mode)) == Footprint(
         mode,
         weights_bytes=(8 * 4 + 4) * weight_bytes,
@@ -109,7 +109,7 @@ def test_a_mode_sets_the_width_of_weights_activations_and_ports(
 
 @pytest.mark.parametrize("target", CHIPS)
 def test_the_widest_mode_needs_the_most(target: str) -> None:
-    graph = read_graph(trace(nn.Linear(8, 4), torch.zeros(2, 3, 8)))
+    graph = read_graph(trace(nn.Linear(8, 4), [torch.zeros(2, 3, 8)]))
     most = footprint(graph, widest_mode(target)).total_bytes
     assert most == max(footprint(graph, mode).total_bytes for mode in modes_of(target))
 
@@ -118,7 +118,7 @@ def test_whole_numbers_keep_their_width() -> None:
     module = Calls(lambda x: x)
     module.register_buffer("table", torch.ones(8, dtype=torch.int32))
     module.function = lambda x: x + module.table
-    assert footprint(read_graph(trace(module, X)), EXACT).weights_bytes == 8 * 4
+    assert footprint(read_graph(trace(module, [X])), EXACT).weights_bytes == 8 * 4
 
 
 def small(core_bytes: int, constants_bytes: Optional[int] = None) -> Chip:
