@@ -35,8 +35,11 @@ RESULTS = Path(__file__).parent / "results"
 _REFERENCE = """
 import sys, cv2, numpy as np, torch
 from pathlib import Path
+import depth_anything_v2.dpt as found
 from depth_anything_v2.dpt import DepthAnythingV2
 encoder, photos, work = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+if (work / "upstream").resolve() not in Path(found.__file__).resolve().parents:
+    sys.exit(f"{found.__file__} was imported, which is not upstream's")
 dims = {"vits": (64, [48, 96, 192, 384]), "vitb": (128, [96, 192, 384, 768])}[encoder]
 torch.manual_seed(0)
 model = DepthAnythingV2(encoder=encoder, features=dims[0], out_channels=dims[1]).eval()
