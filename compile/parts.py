@@ -18,8 +18,10 @@ from depth.network.base import Network
 def parts(network: Network, batch: int, apart: bool = False) -> list[Part]:
     """The network's stages for `batch` images of its fixed size, first to last.
 
-    One, the whole network, unless `apart`. Examples are zeros; what each stage gives is found on
-    shapes alone. Raises BuildError if a stage's tensors do not have the axes that its model states.
+    One, the whole network, unless `apart`. Examples are zeros. What a stage gives is found on
+    shapes alone, where its axes have letters that the size does not settle: torch takes two
+    seconds to load what runs on shapes. Raises BuildError if a stage's tensors do not have the axes
+    that its model states.
     """
     height, width = network.fixed_size
     letters = {"B": batch, "S": 1, "H": height, "W": width}
@@ -27,11 +29,12 @@ def parts(network: Network, batch: int, apart: bool = False) -> list[Part]:
     found = []
     for stage, module in stages_of(network, apart):
         inputs = [shapes[port.name] for port in stage.inputs]
-        with torch.no_grad():
-            given = without_values(module)(*inputs)
-        outputs = named([port.name for port in stage.outputs], given)
-        shapes.update(outputs)
-        own = _letters(stage, {**shapes}, letters)
+        own = letters
+        if not all(axis.isdigit() or axis in letters for axis in _axes(stage)):
+            with torch.no_grad():
+                given = without_values(module)(*inputs)
+            shapes.update(named([port.name for port in stage.outputs], given))
+            own = _letters(stage, shapes, letters)
         examples = tuple(torch.zeros(tuple(tensor.shape)) for tensor in inputs)
         found.append(Part(stage, module, examples, own))
     return found
@@ -43,6 +46,10 @@ def stages_of(network: Network, apart: bool) -> Sequence[tuple[Stage, nn.Module]
     if apart and model.split:
         return [(stage, module.eval()) for stage, module in split(network)]
     return [(model.fused, network)]
+
+
+def _axes(stage: Stage) -> set[str]:
+    return {axis for port in (*stage.inputs, *stage.outputs) for axis in port.axes}
 
 
 def _letters(stage: Stage, tensors: dict[str, Tensor], known: dict[str, int]) -> dict[str, int]:

@@ -43,6 +43,7 @@ class _OnMeta(TorchFunctionMode):
     """
 
     _FACTORIES = (torch.empty, torch.zeros, torch.ones)
+    _DRAWS = ("uniform_", "normal_", "fill_", "zero_")
 
     def __torch_function__(
         self,
@@ -52,6 +53,9 @@ class _OnMeta(TorchFunctionMode):
         kwargs: Optional[Mapping[str, Any]] = None,
     ) -> Any:
         named = dict(kwargs or {})
+        if func.__name__ in self._DRAWS:
+            # There is nothing to draw into, and torch would load for a second to find that out.
+            return args[0] if args else named["tensor"]
         if func in self._FACTORIES:
             named["device"] = "meta"
         return func(*args, **named)

@@ -122,7 +122,7 @@ def test_a_program_that_was_compiled_outlives_a_killed_job(standin: Standin, pla
         "import sys\n"
         f"sys.path[:0] = [{str(place / 'packages')!r}, {str(STANDINS)!r}]\n"
         "from depth_anything_v2.config import *\n"
-        f"MODELS['tiny'] = {MODEL}\n"
+        f"MODELS['tiny'] = model_row('tiny', {TINY})\n"
     )
     killed(two, Kill("compile.neuron.cache:ProgramCache.store", "after"), known)
     assert list(Path("out").glob(".building-*"))
