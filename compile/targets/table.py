@@ -11,7 +11,6 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Optional, cast
 
 from compile.errors import BuildError, TargetError
-from compile.targets.host import check_host
 from compile.targets.modes import modes_of
 from compile.targets.protocols import Builder, Limit
 
@@ -134,6 +133,8 @@ def ready(target: Target, precision: Optional[str] = None) -> None:
     BuildError if it lacks the package that the precision is made with.
     """
     if target.device:
+        from compile.targets.host import check_host  # loads what only a device's compiler is asked
+
         check_host(target.name)
     row = target.calibrated.get(precision or "")
     if row and precision and not calibration_versions(target, precision):
