@@ -8,7 +8,7 @@ DepthAnythingError
 │   └── LicenceError  its licence has to be accepted first (also a ValueError)
 ├── InputError        the caller's value is out of range (also a ValueError)
 │   └── ImageError    the caller's bytes are not an image we accept
-└── StoreError        a store of artifacts cannot be used, or what it holds is damaged
+└── StoreError        the store cannot be read, or an artifact in it is damaged
     └── TooLargeError  an object is larger than its kind ever is
 """
 
@@ -51,7 +51,7 @@ class DepthFileError(DepthAnythingError):
 
 
 class StoreError(DepthAnythingError):
-    """A store of artifacts cannot be used, or what it holds is damaged."""
+    """The store cannot be read, or an artifact in it is damaged."""
 
 
 class TooLargeError(StoreError):

@@ -83,7 +83,7 @@ class Engine:
 
     policy       `exact` or `buckets`; see serve/shapes.py
     size_rule    what `exact` follows; by default that of the library's artifacts
-    sizes        what `buckets` chooses from; by default the programs at hand
+    sizes        what `buckets` chooses from; by default those of the given artifacts
     preprocess   `reference` or `fast`; see depth/preprocess.py
     output_size  `full`, the image's, or `model`, the network's
     focal        what the user says of the camera of every image

@@ -1,4 +1,4 @@
-"""The programs at hand: which artifact has one for a shape, and whether it may be served."""
+"""The programs of the given artifacts: which one fits a shape, and whether it may be served."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def common_sizes(rule: SizeRule) -> list[Size]:
 
 
 def nearest_size(image_size: Size, available: Collection[Size]) -> Size:
-    """Of the (height, width) px at hand, the nearest in aspect ratio to an image of `image_size`.
+    """Of the given (height, width) px, the nearest in aspect ratio to an image of `image_size`.
 
     Of two equally near ratios the larger size, which loses less detail. Raises NoProgram if there
     is nothing to choose from.

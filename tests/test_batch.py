@@ -91,7 +91,7 @@ def test_the_counter_sees_every_way_of_opening(tmp_path: Path) -> None:
 
 
 def chunked(monkeypatch: pytest.MonkeyPatch, job: FolderJob, images: int) -> list[Path]:
-    """Make chunks hold so many of the images; their files in the order of reading."""
+    """Let a chunk hold `images` images. Returns their files in the order of reading."""
     paths = sorted(job.input.rglob("*.png"))
     largest = max(path.stat().st_size for path in paths)
     monkeypatch.setattr(batch, "CHUNK_BYTES", images * largest)

@@ -124,7 +124,7 @@ class Building(Library):
 
 
 class AskedFor:
-    """Outputs of which none is there."""
+    """Outputs that do not exist."""
 
     def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
         return "asked for"

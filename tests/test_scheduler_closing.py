@@ -1,4 +1,4 @@
-"""A scheduler that closes: what is finished, what is dropped, and who is told."""
+"""Closing a scheduler: what is finished, what is dropped, and who is told."""
 
 from __future__ import annotations
 

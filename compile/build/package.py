@@ -91,7 +91,7 @@ def is_whole(folder: Path) -> bool:
 
 
 def provenance_versions(target: str, precision: str, family: str) -> dict[str, str]:
-    """Versions that are told of every target. Raises TargetError as `source_sha256`."""
+    """Versions that the manifest names for every target. Raises TargetError as `source_sha256`."""
     return {
         "source_sha256": source_sha256(target, precision, family),
         "python": platform.python_version(),
