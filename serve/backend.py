@@ -15,7 +15,7 @@ from depth.artifact.program import ProgramKey
 from depth.errors import DepthAnythingError, first_line
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
-from serve.errors import Action, RuntimeFailure, ServeError
+from serve.errors import Action, ProgramError, ServeError
 from serve.library import Library
 from serve.runtimes.neuron_cores import RUNS_PER_CORE
 from serve.runtimes.table import Runtime, core_count, open_on_core, open_runtime
@@ -51,7 +51,7 @@ def open_backend(library: Library, images: int) -> Backend:
     """What the library's artifacts are made for: every core of this process, or the CPU.
 
     `images`: so many are wanted at once at most; on a CPU a single one has all its cores. Raises
-    NoProgram if the library is empty, RuntimeFailure if the device cannot be used.
+    NoProgramError if the library is empty, ProgramError if the device cannot be used.
     """
     artifact = library.any_artifact()
     cores = core_count(artifact)
@@ -166,11 +166,11 @@ class ProgramWorker:
         self._loaded.clear()
 
 
-def _said(error: Exception, otherwise: Optional[Action]) -> RuntimeFailure:
+def _said(error: Exception, otherwise: Optional[Action]) -> ProgramError:
     """Any error as a failure of ours, with `otherwise` for its action if it names none."""
-    if isinstance(error, RuntimeFailure):
-        return RuntimeFailure(str(error), error.action or otherwise)
+    if isinstance(error, ProgramError):
+        return ProgramError(str(error), error.action or otherwise)
     if isinstance(error, (ServeError, DepthAnythingError)):
-        return RuntimeFailure(str(error), otherwise)
+        return ProgramError(str(error), otherwise)
     logger.error("unexpected error", exc_info=error)
-    return RuntimeFailure(f"unexpected {type(error).__name__}: {first_line(error)}", otherwise)
+    return ProgramError(f"unexpected {type(error).__name__}: {first_line(error)}", otherwise)

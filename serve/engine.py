@@ -25,7 +25,7 @@ from depth.steps.finish import View, finish, step_names
 from depth.steps.focal import NOTHING_ASKED, FocalAsked, focal_for
 from serve.arrays import Arrays
 from serve.backend import Backend, OpenBackend, open_backend
-from serve.errors import Closed, RuntimeFailure
+from serve.errors import ClosedError, ProgramError
 from serve.library import Library
 from serve.recipe import Recipe
 from serve.runtimes.neuron_cores import check_same_process
@@ -129,7 +129,7 @@ class Engine:
         return self._size_of if self.preprocess == FAST else None
 
     def size_for(self, height_px: int, width_px: int) -> Size:
-        """The program size for an image; raises InputError or NoProgram if it can have none.
+        """The program size for an image; raises InputError or NoProgramError if it can have none.
 
         Under `exact` there need not be a program for it yet.
         """
@@ -141,7 +141,7 @@ class Engine:
     def prepare(self, source: SourceImage, focal: Optional[FocalAsked] = None) -> Prepared:
         """Network input for an image. `focal`: of its camera, instead of the engine's.
 
-        Raises InputError or NoProgram if it can have none.
+        Raises InputError or NoProgramError if it can have none.
         """
         shape = self.library.shape(self._size_of(source.header))
         recipe = self._recipe(self.library.artifact(shape))
@@ -169,8 +169,8 @@ class Engine:
 
         A CPU loads them when they are first used. If this is the engine's first work, `images` is
         how many it can expect: a single one is not kept waiting for the others' share of a CPU. Not
-        beside other calls. False if loading was given up. Raises NoProgram, what building raises,
-        RuntimeFailure, or OutOfService.
+        beside other calls. False if loading was given up. Raises NoProgramError, what building
+        raises, ProgramError, or OutOfServiceError.
         """
         sizes = set(sizes)
         self.library.prepare(sizes)
@@ -189,8 +189,8 @@ class Engine:
     def run(self, prepared: Prepared, deadline_s: Optional[float] = None) -> Raw:
         """The network's part, when a core is free. Waits while too many wait already.
 
-        Raises NoProgram, RuntimeFailure, OutOfService, Expired if it has not begun to run after
-        `deadline_s`, or Closed.
+        Raises NoProgramError, ProgramError, OutOfServiceError, ExpiredError if it has not begun to
+        run after `deadline_s`, or ClosedError.
         """
         return Raw.of(self.submit(prepared, deadline_s), prepared)
 
@@ -224,7 +224,7 @@ class Engine:
     def finish(self, raw: Raw) -> Result:
         """The result, its maps at the image's own size unless the network's is wanted.
 
-        Raises RuntimeFailure for numbers that are not finite.
+        Raises ProgramError for numbers that are not finite.
         """
         prepared = raw.prepared
         artifact = self.library.artifact(prepared.shape)
@@ -278,7 +278,7 @@ class Engine:
             check_same_process(opened.pid)
         with self._opening:
             if self._closed:
-                raise Closed("the engine is closed and takes no more work")
+                raise ClosedError("the engine is closed and takes no more work")
             if self._opened is None:
                 found = self._open_backend(self.library, images)
                 programs = self.library.programs
@@ -294,5 +294,5 @@ class Engine:
 
 def _finite(name: str, values: FloatArray) -> FloatArray:
     if not (np.isfinite(values.min()) and np.isfinite(values.max())):
-        raise RuntimeFailure(f"the network's {name} is not finite: its numbers overflow")
+        raise ProgramError(f"the network's {name} is not finite: its numbers overflow")
     return values

@@ -1,15 +1,15 @@
 """Everything serve/ raises on purpose.
 
 ServeError
-├── Closed            the scheduler takes no more work, or dropped what had not begun
-├── Expired           a request's deadline passed before a core was free
-├── JobError          a folder job cannot keep its manifest, or another one has the folder
-├── NoImages          there is nothing to do
-├── NoProgram         no loaded artifact has a program for the image
-├── OutOfService      no core is left that works
-├── QueueFull         too many requests wait already
-├── Refused           an artifact must not be served as it is
-└── RuntimeFailure    a runtime could not load or run a program
+├── ClosedError        the scheduler takes no more work, or dropped what had not begun
+├── ExpiredError       a request's deadline passed before a core was free
+├── ManifestError      a folder job cannot keep its manifest, or another job has the folder
+├── NoImagesError      there is nothing to do
+├── NoProgramError     no loaded artifact has a program for the image
+├── OutOfServiceError  no core is left that works
+├── ProgramError       a runtime could not load or run a program
+├── QueueFullError     too many requests wait already
+└── RefusedError       an artifact must not be served as it is
 """
 
 from __future__ import annotations
@@ -34,39 +34,31 @@ class ServeError(Exception):
     """The base of this package's errors; its text says what happened and what to do."""
 
 
-class Closed(ServeError):
+class ClosedError(ServeError):
     """The scheduler is closed: it takes no more work, and dropped what had not begun."""
 
 
-class Expired(ServeError):
+class ExpiredError(ServeError):
     """The deadline of a request passed before it began to run."""
 
 
-class JobError(ServeError):
+class ManifestError(ServeError):
     """A folder job's manifest cannot be used: the disk refuses, or another job has it."""
 
 
-class NoImages(ServeError):
+class NoImagesError(ServeError):
     """The input names no image."""
 
 
-class NoProgram(ServeError):
+class NoProgramError(ServeError):
     """No artifact at hand has a program for this image under the shape policy."""
 
 
-class OutOfService(ServeError):
+class OutOfServiceError(ServeError):
     """Every core failed and was taken out of service."""
 
 
-class QueueFull(ServeError):
-    """So many requests wait that another one is not taken; send it again later."""
-
-
-class Refused(ServeError):
-    """The artifact failed its parity gate, or does not go with the others."""
-
-
-class RuntimeFailure(ServeError):
+class ProgramError(ServeError):
     """A runtime is not installed, or could not load or run a program.
 
     `action` is what helps, where a NeuronCore's runtime says.
@@ -75,3 +67,11 @@ class RuntimeFailure(ServeError):
     def __init__(self, message: str, action: Optional[Action] = None) -> None:
         super().__init__(message)
         self.action = action
+
+
+class QueueFullError(ServeError):
+    """So many requests wait that another one is not taken; send it again later."""
+
+
+class RefusedError(ServeError):
+    """The artifact failed its parity gate, or does not go with the others."""

@@ -11,7 +11,7 @@ from depth.artifact.verification import BUILT, FAILED, state
 from depth.errors import InputError
 from depth.family import DEPTH, DEPTH_KINDS, FUSED, IMAGES, KINDS
 from depth.sizes import BOUNDS, ROUNDINGS, Size, SizeRule
-from serve.errors import NoProgram, Refused
+from serve.errors import NoProgramError, RefusedError
 from serve.recipe import Recipe
 
 Build = Callable[[Sequence[Size]], Iterable[Artifact]]  # makes artifacts for missing sizes
@@ -36,7 +36,7 @@ class Library:
     """Programs of one model from one or several artifacts.
 
     `build` makes what is missing; without it a missing size is an error. Safe in any thread, except
-    that `prepare` must not run beside others. Raises Refused for an artifact that must not be
+    that `prepare` must not run beside others. Raises RefusedError for an artifact that must not be
     served, or cannot by this version.
     """
 
@@ -72,7 +72,7 @@ class Library:
     def prepare(self, sizes: Iterable[Size]) -> None:
         """Make sure that these sizes have programs, building all missing ones at once.
 
-        Raises NoProgram if one is missing and there is nothing that builds.
+        Raises NoProgramError if one is missing and there is nothing that builds.
         """
         wanted = dict.fromkeys(sizes)
         missing = [size for size in wanted if self.shape(size) not in self._artifacts]
@@ -82,13 +82,13 @@ class Library:
             self.artifact(self.shape(size))
 
     def artifact(self, shape: Shape) -> Artifact:
-        """The artifact that has a program for this shape. Raises NoProgram."""
+        """The artifact that has a program for this shape. Raises NoProgramError."""
         try:
             return self._artifacts[shape]
         except KeyError:
             have = ", ".join(each.name for each in self._artifacts) or "none"
             size = f"{shape.height_px}x{shape.width_px}"
-            raise NoProgram(
+            raise NoProgramError(
                 f"no program for {shape.name} px (there are: {have}); compile one with "
                 f"`python -m compile build --size {size}`, or use the shape policy `buckets`"
             ) from None
@@ -99,9 +99,9 @@ class Library:
         return artifact, artifact.manifest.stages(program)
 
     def any_artifact(self) -> Artifact:
-        """One of them, for what they all have in common. Raises NoProgram if there is none."""
+        """One of them, for what they all have in common. Raises NoProgramError if there is none."""
         if not self._artifacts:
-            raise NoProgram("no program at hand; compile one with `python -m compile build`")
+            raise NoProgramError("no program at hand; compile one with `python -m compile build`")
         return next(iter(self._artifacts.values()))
 
     def _add(self, artifacts: Iterable[Artifact]) -> None:
@@ -115,18 +115,18 @@ class Library:
     def _check(self, artifact: Artifact) -> None:
         m = artifact.manifest
         for problem in unservable(m):
-            raise Refused(
+            raise RefusedError(
                 f"{artifact.folder}: {problem}; this version cannot serve it: compile again, or "
                 "use the version that made it"
             )
         found = state(artifact)
         if found == FAILED and not self._allow_failed_parity:
-            raise Refused(
+            raise RefusedError(
                 f"{artifact.folder}: failed its parity gate, its numbers are wrong; compile again, "
                 "or give --allow-failed-parity to see what it does"
             )
         if found == BUILT and not self._allow_unverified:
-            raise Refused(
+            raise RefusedError(
                 f"{artifact.folder}: built, but its numbers were never measured on the device; run "
                 f"`python -m compile parity {artifact.folder} --on-device` there, or give "
                 "--allow-unverified"
@@ -134,7 +134,7 @@ class Library:
         first = self._first = self._first or m
         for name in _COMMON:
             if getattr(m, name) != getattr(first, name):
-                raise Refused(
+                raise RefusedError(
                     f"{artifact.folder}: {name} is {getattr(m, name)}, the other artifacts have "
                     f"{getattr(first, name)}; serve them separately"
                 )

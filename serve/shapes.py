@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection
 
 from depth.sizes import Size, SizeRule
-from serve.errors import NoProgram
+from serve.errors import NoProgramError
 
 EXACT, BUCKETS = "exact", "buckets"
 POLICIES = (EXACT, BUCKETS)
@@ -27,10 +27,10 @@ def common_sizes(rule: SizeRule) -> list[Size]:
 def nearest_size(image_size: Size, available: Collection[Size]) -> Size:
     """Of the given (height, width) px, the nearest in aspect ratio to an image of `image_size`.
 
-    Of two equally near ratios the larger size, which loses less detail. Raises NoProgram if there
-    is nothing to choose from.
+    Of two equally near ratios the larger size, which loses less detail. Raises NoProgramError if
+    there is nothing to choose from.
     """
     if not available:
-        raise NoProgram("no program at hand to choose from; compile at least one size")
+        raise NoProgramError("no program at hand to choose from; compile at least one size")
     aspect = math.log(image_size[1] / image_size[0])
     return min(available, key=lambda s: (abs(math.log(s[1] / s[0]) - aspect), -s[0] * s[1]))

@@ -18,7 +18,7 @@ from depth.sizes import Size
 from serve.arrays import Arrays
 from serve.backend import Backend, ProgramWorker
 from serve.engine import Engine
-from serve.errors import Action, RuntimeFailure
+from serve.errors import Action, ProgramError
 from serve.folder.request import FolderJob
 from serve.library import Library
 from serve.shapes import BUCKETS
@@ -40,7 +40,7 @@ class Sum:
     def run(self, arrays: Arrays) -> dict[str, FloatArray]:
         self.runs += 1
         if self.runs >= self.fails_from:
-            raise RuntimeFailure("the device is gone", Action.REQUEST_FAULT)
+            raise ProgramError("the device is gone", Action.REQUEST_FAULT)
         time.sleep(self.duration_s)
         return {"depth": abs(arrays["images"]).sum(axis=1)}
 

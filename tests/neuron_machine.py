@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 import pytest
 
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 from serve.runtimes import neuron_cores as cores
 
 GIB = 1 << 30
@@ -95,13 +95,13 @@ def machine_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def forked(code: Callable[[], object]) -> str:
-    """What RuntimeFailure says that `code` raises in a forked child, or nothing."""
+    """What ProgramError says that `code` raises in a forked child, or nothing."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             code()
-        except RuntimeFailure as error:
+        except ProgramError as error:
             os.write(writing, str(error).encode())
         finally:
             os._exit(0)

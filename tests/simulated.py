@@ -18,7 +18,7 @@ import numpy as np
 from depth.artifact.program import ProgramKey
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
-from serve.errors import Action, RuntimeFailure
+from serve.errors import Action, ProgramError
 
 LOAD, RUN = "load", "run"
 
@@ -28,7 +28,7 @@ class Fault:
     """One call that goes wrong: the n-th of its kind, counted from 1."""
 
     nth: int
-    action: Optional[Action] = None  # of the RuntimeFailure that it raises
+    action: Optional[Action] = None  # of the ProgramError that it raises
     core: Optional[int] = None  # None: the n-th call on any of the cores
     call: str = RUN
     hang: bool = False  # it and what comes after it on its core return after `Device.release`
@@ -70,7 +70,7 @@ class Device:
         self._hanging: set[int] = set()
 
     def worker(self, core: int) -> SimulatedWorker:
-        """Open a core. Raises RuntimeFailure if it has to be replaced."""
+        """Open a core. Raises ProgramError if it has to be replaced."""
         self._check(core)
         return SimulatedWorker(self, core)
 
@@ -79,7 +79,7 @@ class Device:
         self._released.set()
 
     def begin(self, call: str, core: int) -> None:
-        """Count a call and do what the schedule has for it: raise RuntimeFailure, or hang."""
+        """Count a call and do what the schedule has for it: raise ProgramError, or hang."""
         self._check(core)
         with self._counting:
             self.calls[call, core] += 1
@@ -93,7 +93,7 @@ class Device:
 
     def _check(self, core: int) -> None:
         if core in self._dead:
-            raise RuntimeFailure(f"simulated core {core} is dead", action=Action.REPLACE)
+            raise ProgramError(f"simulated core {core} is dead", action=Action.REPLACE)
 
     def _fail(self, fault: Fault, core: int) -> None:
         if fault.hang:
@@ -102,7 +102,7 @@ class Device:
         if fault.action is Action.REPLACE:
             self._dead.add(core)
         where = f"simulated core {core}, {fault.call} {fault.nth}"
-        raise RuntimeFailure(f"{where}: a fault of the schedule", action=fault.action)
+        raise ProgramError(f"{where}: a fault of the schedule", action=fault.action)
 
 
 class SimulatedWorker:
@@ -114,7 +114,7 @@ class SimulatedWorker:
         self._device = device
         self._core = core
         self._jitter = random.Random(f"{device.model.seed} {core}")
-        self._broken: Optional[RuntimeFailure] = None
+        self._broken: Optional[ProgramError] = None
         self._line = threading.Lock()
         self._handed = 0  # runs that have not ended
         self._free_s = 0.0  # when the last of them will have
@@ -123,7 +123,7 @@ class SimulatedWorker:
         model = self._device.model
         self._call(LOAD)
         if model.programs_per_core is not None and len(self.loaded) >= model.programs_per_core:
-            raise RuntimeFailure(
+            raise ProgramError(
                 f"simulated core {self._core}: no memory for {program.name}", action=Action.UNLOAD
             )
         time.sleep(model.load_ms / 1e3)
@@ -137,7 +137,7 @@ class SimulatedWorker:
         started_s = time.perf_counter()
         with self._line:
             if self._handed == self._device.model.runs_at_once:
-                raise RuntimeFailure(f"simulated core {self._core}: busy", action=Action.RETRY)
+                raise ProgramError(f"simulated core {self._core}: busy", action=Action.RETRY)
             self._handed += 1
         try:
             return self._run(program, arrays, started_s)
@@ -152,11 +152,11 @@ class SimulatedWorker:
     def _run(self, program: ProgramKey, arrays: Arrays, started_s: float) -> dict[str, FloatArray]:
         self._call(RUN)
         if program not in self.loaded:
-            raise RuntimeFailure(f"simulated core {self._core}: {program.name} is not loaded")
+            raise ProgramError(f"simulated core {self._core}: {program.name} is not loaded")
         expected = (program.batch, 3, *program.size)
         images = arrays["images"]
         if images.shape != expected or images.dtype != np.float32:
-            raise RuntimeFailure(
+            raise ProgramError(
                 f"{program.name}: expected float32 {list(expected)}, got {images.dtype} "
                 f"{list(images.shape)}",
                 action=Action.REQUEST_FAULT,
@@ -168,17 +168,17 @@ class SimulatedWorker:
         # What the host has computed meanwhile is part of the device's latency.
         time.sleep(max(0.0, ends_s - time.perf_counter()))
         if not finite:
-            raise RuntimeFailure(
+            raise ProgramError(
                 f"{program.name}: the input is no number", action=Action.REQUEST_FAULT
             )
         return outputs
 
     def _call(self, call: str) -> None:
         if self._broken is not None:
-            raise RuntimeFailure(str(self._broken), action=Action.RECYCLE)
+            raise ProgramError(str(self._broken), action=Action.RECYCLE)
         try:
             self._device.begin(call, self._core)
-        except RuntimeFailure as error:
+        except ProgramError as error:
             if error.action is Action.RECYCLE:
                 self._broken = error
             raise

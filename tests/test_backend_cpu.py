@@ -15,7 +15,7 @@ from depth.errors import ArtifactError
 from serve.arrays import Arrays
 from serve.backend import CPU_STREAMS, open_backend
 from serve.engine import Engine
-from serve.errors import Action, RuntimeFailure
+from serve.errors import Action, ProgramError
 from serve.shapes import BUCKETS
 from tests.engines import Programs, image_of, images_of, is_depth_of, library_of
 from tests.schedules import WAIT_S
@@ -84,8 +84,8 @@ def test_closing_gives_the_memory_back(programs: Programs) -> None:
 
 
 ERRORS = [
-    RuntimeFailure("OpenVINO failed: out of memory"),
-    RuntimeFailure("the same, from a runtime that says what it means", Action.REQUEST_FAULT),
+    ProgramError("OpenVINO failed: out of memory"),
+    ProgramError("the same, from a runtime that says what it means", Action.REQUEST_FAULT),
     MemoryError("Unable to allocate 7.6 GiB"),
     KeyError("a bug"),
 ]
@@ -101,7 +101,7 @@ def test_a_failing_run_fails_its_image_only(programs: Programs, error: Exception
     with engine_of(KEYS[0]) as engine:
         bad, good = images_of(engine, 2, SIZES[0])
         for _ in range(20):  # a core of a chip would be out of service after a few
-            with pytest.raises(RuntimeFailure, match=str(error.args[0])) as told:
+            with pytest.raises(ProgramError, match=str(error.args[0])) as told:
                 engine.run(bad)
             assert "tried" not in str(told.value)
         assert is_depth_of(engine.run(good).outputs, good)
@@ -113,7 +113,7 @@ def test_a_bug_is_named_and_logged(programs: Programs, caplog: pytest.LogCapture
 
     programs.on_run = fail
     says = "unexpected KeyError: 'a bug'"
-    with engine_of(KEYS[0]) as engine, pytest.raises(RuntimeFailure, match=says):
+    with engine_of(KEYS[0]) as engine, pytest.raises(ProgramError, match=says):
         engine.run(image_of(engine, SIZES[0]))
     (record,) = [record for record in caplog.records if record.exc_info]
     assert isinstance(record.exc_info[1], KeyError)
@@ -132,7 +132,7 @@ def test_a_program_that_cannot_be_loaded_fails_its_images_only(
         for index in (0, 1, 2, 1, 3, 1, 0, 1, 2, 3):
             one = image_of(engine, SIZES[index])
             if index == 1:
-                with pytest.raises(RuntimeFailure, match="^sha256 differs; compile or copy"):
+                with pytest.raises(ProgramError, match="^sha256 differs; compile or copy"):
                     engine.run(one)
             else:
                 assert is_depth_of(engine.run(one).outputs, one)
@@ -154,7 +154,7 @@ def test_a_program_that_is_loaded_again_in_vain_fails_its_images_only(
 
         monkeypatch.setattr("serve.backend.open_runtime", gone)
         for _ in range(20):
-            with pytest.raises(RuntimeFailure, match="^cannot be read; compile again"):
+            with pytest.raises(ProgramError, match="^cannot be read; compile again"):
                 engine.run(many[0])
         assert is_depth_of(engine.run(many[4]).outputs, many[4])
 

@@ -15,7 +15,7 @@ from depth.artifact.program import ProgramKey
 from depth.images.file import ImageFile
 from depth.sizes import Size
 from serve.engine import Engine
-from serve.errors import NoProgram
+from serve.errors import NoProgramError
 from serve.folder.job import run_folder
 from serve.folder.pictures import PictureJob, run_pictures
 from serve.folder.request import FolderJob
@@ -205,13 +205,13 @@ def test_no_core_waits_for_a_chunk_of_known_sizes(
 def test_what_ends_a_run_is_raised_and_reading_ends(tmp_path: Path) -> None:
     job = job_of(tmp_path, 3)
     engine = make_engine()
-    monkey = NoProgram("no compiler here")
+    monkey = NoProgramError("no compiler here")
 
     def prepare(_sizes: object) -> None:
         raise monkey
 
     engine.library.prepare = prepare  # type: ignore[method-assign]
-    with pytest.raises(NoProgram):
+    with pytest.raises(NoProgramError):
         run(job, engine)
     assert not [t for t in threading.enumerate() if t.name.startswith(("ahead", "image"))]
 

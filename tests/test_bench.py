@@ -33,7 +33,7 @@ from serve.bench.run import common_size
 from serve.bench.samples import percentiles, ratio
 from serve.bench.table import utilisation
 from serve.bench.turns import take_turns
-from serve.errors import NoImages, Refused, RuntimeFailure
+from serve.errors import NoImagesError, ProgramError, RefusedError
 from serve.library import Library
 from serve.runtimes import table as runtimes
 from tests.hostile import encoded, picture
@@ -156,7 +156,7 @@ def test_a_folder_in_which_an_image_fails_is_not_measured(
 ) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"not a picture")
     with folder_measure(Library([artifact]), tmp_path) as measure:
-        pytest.raises(RuntimeFailure, measure).match(r"bad\.jpg: .*not an image")
+        pytest.raises(ProgramError, measure).match(r"bad\.jpg: .*not an image")
 
 
 def test_the_matrix_products_to_compare_with_are_matrix_products(
@@ -178,7 +178,7 @@ def test_matrix_products_without_openvino_are_refused(
 ) -> None:
     monkeypatch.setattr(gemm, "SIDE", 32)
     monkeypatch.setitem(runtimes._MODULES, "openvino", "serve.runtime_that_is_not_there")
-    with pytest.raises(RuntimeFailure, match="products to compare with: .*not installed"):  # noqa: SIM117
+    with pytest.raises(ProgramError, match="products to compare with: .*not installed"):  # noqa: SIM117
         with gemm.gemm_measure(artifact):
             pytest.fail("measured nothing")
 
@@ -265,7 +265,7 @@ def test_what_cannot_be_measured_is_refused_before_it_begins(
 
 
 def test_an_empty_folder_is_refused_before_it_begins(artifact: Artifact, tmp_path: Path) -> None:
-    with pytest.raises(NoImages, match="no images in it to measure with"):
+    with pytest.raises(NoImagesError, match="no images in it to measure with"):
         run(artifact.folder, "--images", tmp_path)
 
 
@@ -279,5 +279,5 @@ def test_unproven_artifacts_need_a_word(
     passed: Optional[bool], option: str, tmp_path: Path
 ) -> None:
     made = written(tmp_path, made_manifest(gate=Gate({}, passed)))
-    with pytest.raises(Refused, match=f"--allow-{option}"):
+    with pytest.raises(RefusedError, match=f"--allow-{option}"):
         run(made.folder)

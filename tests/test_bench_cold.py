@@ -16,7 +16,7 @@ from depth.artifact.manifest import Artifact
 from depth.artifact.program import ProgramKey
 from serve.bench import cold
 from serve.bench.cold import cold_start
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 from tests.hostile import encoded, picture
 from tests.manifests import made_manifest, made_program, written
 from tests.programs import make_artifact
@@ -47,7 +47,7 @@ def begins_with(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_cold_start_that_fails_says_why(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeFailure, match=r"ended with code 1: .*damaged or altered"):
+    with pytest.raises(ProgramError, match=r"ended with code 1: .*damaged or altered"):
         cold_start(damaged(tmp_path), SIZE, 1)
 
 
@@ -57,7 +57,7 @@ def test_a_runtime_that_says_more_than_a_pipe_holds_is_not_waited_for(
     code = "import os, signal\nsignal.alarm(20)\n"  # in place of blocking for ever
     code += "os.write(2, b'a line of a log\\n' * 20_000)\nsignal.alarm(0)\n"
     begins_with(code, tmp_path / "site", monkeypatch)
-    with pytest.raises(RuntimeFailure, match=r"ended with code 1: .*damaged or altered"):
+    with pytest.raises(ProgramError, match=r"ended with code 1: .*damaged or altered"):
         cold_start(damaged(tmp_path), SIZE, 1)
 
 
@@ -82,7 +82,7 @@ def test_sigterm_ends_a_benchmark_as_an_interruption_does(
 ) -> None:
     def measure(*_: object) -> None:
         signal.raise_signal(signal.SIGTERM)
-        raise RuntimeFailure("went on")
+        raise ProgramError("went on")
 
     made = written(tmp_path / "made", made_manifest())
     (tmp_path / "images").mkdir()

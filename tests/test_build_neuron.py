@@ -29,7 +29,7 @@ from depth.artifact.steps import Do, Normalise
 from depth.artifact.verification import answers_of, read_verification, state
 from depth_anything_v2.config import model_row
 from serve.cli import main as serve
-from serve.errors import Refused
+from serve.errors import RefusedError
 from serve.library import Library
 from tests.jobs import Ended, command
 from tests.networks import TINY
@@ -252,7 +252,7 @@ def test_wrong_numbers_on_the_device_make_it_failed(built: Artifact, device: Sta
     assert "28x42-b1: the program is too far from the eager network: depth max_rel" in ended.err
     assert state(built) == "failed"
     assert "## Measured on the device\n\nFAILED, " in (built.folder / "report.md").read_text()
-    with pytest.raises(Refused, match="failed its parity gate"):
+    with pytest.raises(RefusedError, match="failed its parity gate"):
         Library([built], allow_unverified=True)
     device.plug_in()  # repaired: a later measurement counts
     assert on_device(built).code == 0

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from serve.errors import Action, RuntimeFailure
+from serve.errors import Action, ProgramError
 from serve.runtimes import neuron_cores as cores
 from serve.runtimes.neuron_cores import Cores, Device, check_free, find_devices, own, share
 from tests.neuron_machine import GIB, Machine, device, forked, machine_fixture
@@ -128,7 +128,7 @@ def test_what_the_environment_cannot_mean_is_refused(
     machine: Machine, name: str, value: str, says: str
 ) -> None:
     machine.says(device(0))
-    with pytest.raises(RuntimeFailure, match=says):
+    with pytest.raises(ProgramError, match=says):
         here(**{name: value})
 
 
@@ -144,9 +144,7 @@ def test_cores_of_another_process_are_not_taken(
     machine: Machine, environment: dict[str, str]
 ) -> None:
     machine.says(device(0, pids=(STRANGER,)), device(1))
-    with pytest.raises(
-        RuntimeFailure, match=r"device 0: process 1 \(python train.py\); end"
-    ) as got:
+    with pytest.raises(ProgramError, match=r"device 0: process 1 \(python train.py\); end") as got:
         here(**environment)
     assert got.value.action is Action.REPLACE
 
@@ -171,7 +169,7 @@ def test_the_cores_are_found_once(machine: Machine) -> None:
     machine.says(device(0, pids=(STRANGER,)))  # in a container, this very process looks like that
     assert own(4) is found
     cores.forget()
-    with pytest.raises(RuntimeFailure, match="other processes have"):
+    with pytest.raises(ProgramError, match="other processes have"):
         own(4)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from serve.backend import Backend
 from serve.engine import Engine, Prepared, Raw
-from serve.errors import Closed, Expired, NoProgram, QueueFull, RuntimeFailure
+from serve.errors import ClosedError, ExpiredError, NoProgramError, ProgramError, QueueFullError
 from serve.library import Library
 from serve.scheduling.limits import Limits
 from serve.shapes import BUCKETS, EXACT
@@ -61,7 +61,7 @@ def held_fixture() -> Iterator[Held]:
 
 def test_a_run_that_cannot_begin_before_its_deadline_is_told_so(held: Held) -> None:
     held.hold()
-    with pytest.raises(Expired, match="its deadline was 0.020 s"):
+    with pytest.raises(ExpiredError, match="its deadline was 0.020 s"):
         held.engine.run(held.images(1)[0], deadline_s=0.02)
     held.release()
     raw = held.engine.run(held.images(1)[0], deadline_s=3600.0)
@@ -83,7 +83,7 @@ def test_what_was_submitted_can_be_cancelled_until_it_runs(held: Held) -> None:
 def test_who_does_not_want_to_wait_for_room_is_told_that_there_is_none(held: Held) -> None:
     held.hold()
     waiting = [held.engine.submit(one, wait=False) for one in held.images(2)]
-    with pytest.raises(QueueFull, match="2 requests of this shape wait"):
+    with pytest.raises(QueueFullError, match="2 requests of this shape wait"):
         held.engine.submit(held.images(1)[0], wait=False)
     held.release()
     for pending, one in zip(waiting, held.images(2)):
@@ -103,13 +103,13 @@ def test_closing_finishes_what_waits_and_takes_no_more(held: Held) -> None:
             begun.wait(0.001)
         with pytest.raises(NotYet):
             closing.result(0.05)
-        with pytest.raises(Closed, match="takes no more work"):  # at once
+        with pytest.raises(ClosedError, match="takes no more work"):  # at once
             held.engine.run(many[0])
         held.release()
         closing.result(WAIT_S)
         assert all(is_depth_of(p.result(0), one) for p, one in zip(waiting, many))
     holding.join(WAIT_S)
-    with pytest.raises(Closed):
+    with pytest.raises(ClosedError):
         held.engine.make_ready([LYING])
     held.engine.close()
 
@@ -133,23 +133,23 @@ def test_depth_that_is_not_finite_is_refused(held: Held, value: float) -> None:
     raw = held.engine.run(one)
     values = raw.outputs["depth"].copy()
     values[1, 2] = value
-    with pytest.raises(RuntimeFailure, match="depth is not finite"):
+    with pytest.raises(ProgramError, match="depth is not finite"):
         held.engine.finish(replace(raw, outputs={"depth": values}))
 
 
 def test_an_engine_that_was_never_used_closes() -> None:
     with Engine(library_of(programs(LYING))) as engine:
         pass
-    with pytest.raises(Closed):
+    with pytest.raises(ClosedError):
         engine.make_ready([LYING])
     assert engine.make_ready([])  # nothing needs nothing
 
 
 def test_a_size_without_a_program_says_how_to_get_it() -> None:
     with Engine(library_of(programs(LYING, SQUARE)), EXACT) as engine:
-        with pytest.raises(NoProgram, match="compile build --size 42x28"):
+        with pytest.raises(NoProgramError, match="compile build --size 42x28"):
             image_of(engine, STANDING)
-        with pytest.raises(NoProgram, match="compile build --size 42x28"):
+        with pytest.raises(NoProgramError, match="compile build --size 42x28"):
             engine.make_ready([STANDING])
 
 

@@ -18,7 +18,7 @@ from depth.steps.focal import FocalAsked
 from serve.arrays import Arrays
 from serve.backend import Backend, ProgramWorker
 from serve.engine import Engine
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 from serve.library import Library
 from tests.hostile import encoded, picture
 from tests.manifests import made_artifact, made_manifest, sky_manifest
@@ -153,7 +153,7 @@ def test_every_map_has_to_be_finite(served: Served, name: str) -> None:
     raw = engine.run(engine.prepare(image()))
     values = raw.outputs[name].copy()
     values[0, 0] = np.nan
-    with pytest.raises(RuntimeFailure, match=f"{name} is not finite"):
+    with pytest.raises(ProgramError, match=f"{name} is not finite"):
         engine.finish(replace(raw, outputs={**raw.outputs, name: values}))
 
 

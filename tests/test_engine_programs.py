@@ -24,7 +24,7 @@ from depth_anything_v2.config import model_row
 from serve.arrays import Arrays
 from serve.backend import CPU_STREAMS
 from serve.engine import Engine, Prepared
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 from serve.folder.job import run_folder
 from serve.folder.request import FolderJob
 from serve.library import Library
@@ -167,7 +167,7 @@ def test_an_altered_program_fails_its_images_and_no_others(
         job = FolderJob(tmp_path / "in", tmp_path / "out")
         report = run_folder(engine, job, lambda e, _: reasons.update({e.image: e.reason}))
         (prepared,) = images_of(engine, 1, STANDING)
-        with pytest.raises(RuntimeFailure, match="sha256 .* the file is damaged or altered: del"):
+        with pytest.raises(ProgramError, match="sha256 .* the file is damaged or altered: del"):
             engine.run(prepared)
     assert report.exit_code == 3
     assert {name for name, reason in reasons.items() if reason} == {"tall.png", "taller.png"}

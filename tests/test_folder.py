@@ -23,7 +23,7 @@ from depth.postprocess import resize_depth
 from depth.preprocess import Preparation
 from serve.cli import app
 from serve.engine import Engine
-from serve.errors import NoImages
+from serve.errors import NoImagesError
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
 from serve.folder.request import FolderJob
@@ -150,7 +150,7 @@ def test_only_broken_images(engine: Engine, tmp_path: Path) -> None:
 
 
 def test_an_empty_folder(engine: Engine, tmp_path: Path) -> None:
-    with pytest.raises(NoImages, match="--input"):
+    with pytest.raises(NoImagesError, match="--input"):
         run_folder(engine, FolderJob(tmp_path, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 

@@ -11,7 +11,7 @@ import pytest
 from depth.artifact.manifest import Artifact
 from depth.images.read import read_image
 from serve.engine import Raw
-from serve.errors import Action, NoImages, Refused, RuntimeFailure
+from serve.errors import Action, NoImagesError, ProgramError, RefusedError
 from serve.folder.job import run_folder
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, KEPT
@@ -134,7 +134,7 @@ def test_a_rerun_of_a_finished_job_needs_no_chip(
     report, _ = cores.job(two_sizes, tmp_path)
     assert (report.counts, len(cores.events)) == ({KEPT: 3}, before)
     (tmp_path / "out/00.json").unlink()
-    with pytest.raises(RuntimeFailure, match="no Neuron device here") as told:
+    with pytest.raises(ProgramError, match="no Neuron device here") as told:
         cores.job(two_sizes, tmp_path)
     assert told.value.action is Action.REPLACE
 
@@ -143,9 +143,9 @@ def test_cores_are_taken_only_for_work_and_given_back_after_it(
     cores: Cores, two_sizes: Artifact, tmp_path: Path
 ) -> None:
     (tmp_path / "in").mkdir()
-    with pytest.raises(NoImages):
+    with pytest.raises(NoImagesError):
         cores.job(two_sizes, tmp_path)
-    with pytest.raises(Refused, match="--allow-unverified"):
+    with pytest.raises(RefusedError, match="--allow-unverified"):
         Library([two_sizes])
     (tmp_path / "in/broken.png").write_bytes(b"")
     job = FolderJob(tmp_path / "in", tmp_path / "out")

@@ -12,7 +12,7 @@ import pytest
 
 from depth.artifact.manifest import Artifact
 from serve.backend import Backend, open_backend
-from serve.errors import Action, OutOfService, RuntimeFailure
+from serve.errors import Action, OutOfServiceError, ProgramError
 from serve.jobs.entry import DONE, FAILED, KEPT, Entry
 from serve.library import Library
 from serve.runtimes.neuron_status import STATUSES, Status
@@ -211,7 +211,7 @@ def test_a_chip_that_fails_before_the_first_image_ends_the_job(
 ) -> None:
     write_images(tmp_path, 4, LYING)
     cores.before = lambda *_: (_ for _ in ()).throw(RuntimeError("nrt_load status=6 message=..."))
-    with pytest.raises(OutOfService, match="every core is out of service.*NRT_HW_ERROR"):
+    with pytest.raises(OutOfServiceError, match="every core is out of service.*NRT_HW_ERROR"):
         cores.job(two_sizes, tmp_path)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["depth-report.jsonl"]
 
@@ -241,6 +241,6 @@ def test_a_program_that_loads_nowhere_ends_the_job(
             raise RuntimeError("nrt_load status=10 message=...")
 
     cores.before = before
-    with pytest.raises(RuntimeFailure, match="42x28-b1: .*compile again with the release"):
+    with pytest.raises(ProgramError, match="42x28-b1: .*compile again with the release"):
         cores.job(two_sizes, tmp_path)
     assert cores.count(RUN) == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from depth.maps.result import Focal
-from serve.errors import JobError
+from serve.errors import ManifestError
 from serve.folder.manifest import MANIFEST, manifest_in
 from serve.jobs.entry import Entry, Settings
 from tests.depth_samples import MADE_BY
@@ -87,7 +87,10 @@ def test_a_line_that_lacks_something_counts_as_none(tmp_path: Path) -> None:
 
 def test_one_job_at_a_time(tmp_path: Path) -> None:
     with manifest_in(tmp_path, writable=True):
-        with pytest.raises(JobError, match="another job"), manifest_in(tmp_path, writable=True):
+        with (
+            pytest.raises(ManifestError, match="another job"),
+            manifest_in(tmp_path, writable=True),
+        ):
             pass
         with manifest_in(tmp_path, writable=False) as reader:
             assert reader.find("a") is None
@@ -97,10 +100,10 @@ def test_one_job_at_a_time(tmp_path: Path) -> None:
 
 def test_a_manifest_that_cannot_be_kept_stops_the_job(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(JobError, match="permissions"), manifest_in(tmp_path / "file", True):
+    with pytest.raises(ManifestError, match="permissions"), manifest_in(tmp_path / "file", True):
         pass
     with manifest_in(tmp_path, writable=False) as manifest:
-        with pytest.raises(JobError, match=MANIFEST):
+        with pytest.raises(ManifestError, match=MANIFEST):
             manifest.append(entry("a"))
         manifest.cut()
     assert not (tmp_path / MANIFEST).exists()
@@ -109,7 +112,7 @@ def test_a_manifest_that_cannot_be_kept_stops_the_job(tmp_path: Path) -> None:
 def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with manifest_in(tmp_path, writable=True) as manifest:
         monkeypatch.setattr(os, "pwrite", lambda *_: 5)
-        with pytest.raises(JobError, match="half a line"):
+        with pytest.raises(ManifestError, match="half a line"):
             manifest.append(entry("a"))
 
 

@@ -10,7 +10,7 @@ import pytest
 from depth.artifact.manifest import Artifact, Gate, Views
 from depth.artifact.program import ProgramKey, Shape, Tensor
 from depth.artifact.steps import SCENE, Do, Resize, ResizeBack, RunStage, Step
-from serve.errors import NoProgram, Refused
+from serve.errors import NoProgramError, RefusedError
 from serve.library import Library
 from tests.manifests import (
     DEPTH,
@@ -54,7 +54,9 @@ def test_each_shape_has_the_programs_of_one_artifact(artifact: Artifact) -> None
 def test_programs_of_several_views_are_no_programs_for_an_image(artifact: Artifact) -> None:
     scene = ProgramKey(*SIZES[0], 1, views=2)
     several = Tensor("images", "BS3HW", "float32")
-    with pytest.raises(Refused, match=r"input images of 56x70-s2-b1 has shape \(1, 2, 3, 56, 70\)"):
+    with pytest.raises(
+        RefusedError, match=r"input images of 56x70-s2-b1 has shape \(1, 2, 3, 56, 70\)"
+    ):
         Library([with_manifest(artifact, programs=(made_program(scene, [several]),))])
 
 
@@ -67,13 +69,13 @@ def test_half_a_program_is_none(artifact: Artifact) -> None:
 
 
 def test_an_empty_library_says_what_to_do() -> None:
-    with pytest.raises(NoProgram, match="compile build"):
+    with pytest.raises(NoProgramError, match="compile build"):
         Library([]).any_artifact()
 
 
 def test_a_missing_size_says_how_to_get_it(artifact: Artifact) -> None:
     library = Library([artifact])
-    with pytest.raises(NoProgram, match=r"compile build --size 98x98.*buckets"):
+    with pytest.raises(NoProgramError, match=r"compile build --size 98x98.*buckets"):
         library.prepare([SIZES[0], (98, 98)])
 
 
@@ -93,23 +95,23 @@ def test_missing_sizes_are_built_once_and_together(artifact: Artifact) -> None:
 
 
 def test_a_build_that_leaves_a_size_out_is_noticed(artifact: Artifact) -> None:
-    with pytest.raises(NoProgram, match="98x98"):
+    with pytest.raises(NoProgramError, match="98x98"):
         Library([artifact], build=lambda _: [artifact]).prepare([(98, 98)])
 
 
 def test_failed_parity_is_refused_unless_allowed(artifact: Artifact) -> None:
     failed = with_manifest(artifact, gate=Gate({}, passed=False))
-    with pytest.raises(Refused, match="--allow-failed-parity"):
+    with pytest.raises(RefusedError, match="--allow-failed-parity"):
         Library([failed])
     assert Library([failed], allow_failed_parity=True).sizes == SIZES
 
 
 def test_an_artifact_that_was_never_measured_is_refused_unless_allowed(artifact: Artifact) -> None:
     built = with_manifest(artifact, gate=Gate({}, passed=None))
-    with pytest.raises(Refused, match="--on-device.*--allow-unverified"):
+    with pytest.raises(RefusedError, match="--on-device.*--allow-unverified"):
         Library([built])
     assert Library([built], allow_unverified=True).sizes == SIZES
-    with pytest.raises(Refused, match="--allow-unverified"):
+    with pytest.raises(RefusedError, match="--allow-unverified"):
         Library([built], allow_failed_parity=True)
 
 
@@ -126,7 +128,7 @@ def test_an_artifact_that_was_never_measured_is_refused_unless_allowed(artifact:
     ids=lambda change: next(iter(change)),
 )
 def test_artifacts_that_do_not_go_together(artifact: Artifact, change: dict[str, Any]) -> None:
-    with pytest.raises(Refused, match=f"{next(iter(change))} is "):
+    with pytest.raises(RefusedError, match=f"{next(iter(change))} is "):
         Library([artifact, with_manifest(artifact, **change)])
 
 
@@ -187,7 +189,7 @@ UNSERVABLE: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", UNSERVABLE)
 def test_what_this_version_does_not_do_is_not_served(artifact: Artifact, case: str) -> None:
     changed = with_manifest(artifact, **UNSERVABLE[case])
-    with pytest.raises(Refused, match="folder: .*; this version cannot serve it") as told:
+    with pytest.raises(RefusedError, match="folder: .*; this version cannot serve it") as told:
         Library([changed], None, True, True)
     says = str(told.value)
     assert any(words in says for words in ("expected", "must be a multiple of", "this version "))
@@ -196,7 +198,7 @@ def test_what_this_version_does_not_do_is_not_served(artifact: Artifact, case: s
 def test_stages_that_do_not_fit_are_not_served(artifact: Artifact) -> None:
     encoder, decoder = made_split(KEYS[0])
     other = replace(decoder, shape={**decoder.shape, "N": 7})
-    with pytest.raises(Refused, match="input features of 56x70-b1-decoder has shape"):
+    with pytest.raises(RefusedError, match="input features of 56x70-b1-decoder has shape"):
         Library([with_manifest(artifact, programs=(encoder, other))])
 
 

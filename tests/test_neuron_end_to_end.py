@@ -20,7 +20,7 @@ from depth.artifact.manifest import Artifact, read_artifact
 from depth.artifact.verification import VERIFIED, answers_of, state
 from depth_anything_v2.config import MODELS, model_row
 from serve.engine import Engine
-from serve.errors import Refused
+from serve.errors import RefusedError
 from serve.library import Library
 from serve.shapes import BUCKETS
 from tests.engines import image_of
@@ -58,7 +58,7 @@ def built_fixture(
 def test_what_was_verified_on_the_device_is_served_by_the_cores_that_repeat_it(
     chip: Chip, built: Artifact
 ) -> None:
-    with pytest.raises(Refused, match="--allow-unverified"):
+    with pytest.raises(RefusedError, match="--allow-unverified"):
         Library([built])
     chip.monkeypatch.setitem(MODELS, MODEL.name, MODEL)
     keep(built, reparity(built, None, [], lambda _: None, probe=True))

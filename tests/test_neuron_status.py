@@ -7,7 +7,7 @@ from typing import Optional
 
 import pytest
 
-from serve.errors import Action, RuntimeFailure
+from serve.errors import Action, ProgramError
 from serve.runtimes.neuron_status import STATUSES, TEXTS, diagnose
 from tests.neuron_machine import TRACEBACK
 
@@ -111,6 +111,6 @@ def test_of_an_unknown_error_the_line_that_says_it_is_told() -> None:
 
 
 def test_a_failure_carries_its_action_between_processes() -> None:
-    assert RuntimeFailure("a").action is None
-    failure = pickle.loads(pickle.dumps(RuntimeFailure("b", Action.UNLOAD)))
+    assert ProgramError("a").action is None
+    failure = pickle.loads(pickle.dumps(ProgramError("b", Action.UNLOAD)))
     assert (str(failure), failure.action) == ("b", Action.UNLOAD)

@@ -15,7 +15,7 @@ from depth.artifact.program import Program, ProgramFile, ProgramKey, Tensor
 from depth.files import sha256_bytes
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
-from serve.errors import Action, RuntimeFailure
+from serve.errors import Action, ProgramError
 from serve.runtimes.table import open_runtime
 from tests.manifests import DEPTH, IMAGES, SKY, made_program, sky_manifest
 
@@ -170,7 +170,7 @@ def test_stages_are_joined_by_names_and_only_results_come_out(
 @pytest.mark.parametrize("target", ["openvino", "onnx"])
 def test_a_graph_with_other_names_is_refused_when_it_is_opened(target: str, tmp_path: Path) -> None:
     other = artifact(tmp_path, target, made_program(KEY), inside=["disparity"], outputs=1)
-    with pytest.raises(RuntimeFailure, match="are called images, disparity.* says images, depth"):
+    with pytest.raises(ProgramError, match="are called images, disparity.* says images, depth"):
         opened(other)
 
 
@@ -184,7 +184,7 @@ def test_input_that_is_not_the_program_s_is_the_request_s_fault(
         "dtype": {"images": images.astype(np.float64)},
         "name": {"image": images},
     }[wrong]
-    with pytest.raises(RuntimeFailure, match="images") as caught:
+    with pytest.raises(ProgramError, match="images") as caught:
         run(artifact(tmp_path, target, made_program(KEY, outputs=(DEPTH, SKY))), given)
     assert caught.value.action is Action.REQUEST_FAULT
 
@@ -195,7 +195,7 @@ def test_output_that_is_not_the_program_s_is_the_program_s_fault(
 ) -> None:
     turned = made_program(KEY, outputs=(replace(DEPTH, axes="BWH"),))
     with pytest.raises(
-        RuntimeFailure, match=r"output depth has shape \[2, 28, 42\], expected \[2, 42, 28\]"
+        ProgramError, match=r"output depth has shape \[2, 28, 42\], expected \[2, 42, 28\]"
     ) as caught:
         run(artifact(tmp_path, target, turned, outputs=1), {"images": images})
     assert caught.value.action is Action.ARTIFACT_FAULT
@@ -206,5 +206,5 @@ def test_a_program_of_another_number_of_outputs_is_at_fault(
 ) -> None:
     program = made_program(KEY)
     found = artifact(tmp_path, "torchscript", program, inside=["depth", "sky"], outputs=1)
-    with pytest.raises(RuntimeFailure, match="gave 2 outputs, expected 1"):
+    with pytest.raises(ProgramError, match="gave 2 outputs, expected 1"):
         run(found, {"images": images})

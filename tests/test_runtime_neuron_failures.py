@@ -17,7 +17,7 @@ import torch
 from depth.artifact.manifest import Artifact
 from depth.artifact.program import ProgramKey
 from depth.errors import ArtifactError
-from serve.errors import Action, RuntimeFailure
+from serve.errors import Action, ProgramError
 from serve.runtimes import neuron_cores as cores
 from serve.runtimes import neuron_program
 from serve.runtimes.table import Runtime, open_on_core
@@ -42,7 +42,7 @@ def finite(runtime: Runtime) -> bool:
 @pytest.mark.usefixtures("machine")
 def test_without_a_device_nothing_is_opened(served: Artifact) -> None:
     says = f"no Neuron device here.*{LANE.elsewhere}; serve it on an {LANE.instance}"
-    with pytest.raises(RuntimeFailure, match=says) as got:
+    with pytest.raises(ProgramError, match=says) as got:
         opened(served)
     assert got.value.action is Action.REPLACE
 
@@ -51,7 +51,7 @@ def test_cores_of_another_process_are_left_alone(
     chip: Chip, served: Artifact, machine: Machine
 ) -> None:
     machine.says(device(0, LANE.cores, pids=(1,)))
-    with pytest.raises(RuntimeFailure, match="other processes have NeuronCores"):
+    with pytest.raises(ProgramError, match="other processes have NeuronCores"):
         opened(served)
     assert chip.placed == []
 
@@ -59,7 +59,7 @@ def test_cores_of_another_process_are_left_alone(
 @pytest.mark.usefixtures("chip")
 @pytest.mark.parametrize("core", [-1, LANE.cores])
 def test_a_core_that_is_not_there_is_refused(served: Artifact, core: int) -> None:
-    with pytest.raises(RuntimeFailure, match=f"no core {core}: this process has {LANE.cores}"):
+    with pytest.raises(ProgramError, match=f"no core {core}: this process has {LANE.cores}"):
         opened(served, core)
 
 
@@ -68,7 +68,7 @@ def test_a_missing_sdk_is_named_with_what_to_install(
     served: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, LANE.sdk, None)
-    with pytest.raises(RuntimeFailure, match=f"{LANE.sdk} cannot be imported.*; install torch-"):
+    with pytest.raises(ProgramError, match=f"{LANE.sdk} cannot be imported.*; install torch-"):
         opened(served)
 
 
@@ -76,7 +76,7 @@ def test_a_missing_sdk_is_named_with_what_to_install(
 def test_an_sdk_for_another_torch_is_a_failure_of_ours(served: Artifact) -> None:
     target, sdk = ("inf2", "torch_neuronx") if IS_1_13 else ("inf1", "torch_neuron")
     other = replace(served, manifest=replace(served.manifest, target=target))
-    with pytest.raises(RuntimeFailure, match=f"{sdk} cannot be imported: .*torch"):
+    with pytest.raises(ProgramError, match=f"{sdk} cannot be imported: .*torch"):
         opened(other)
 
 
@@ -98,7 +98,7 @@ def test_what_is_no_program_is_the_artifacts_fault(served: Artifact, tmp_path: P
     shutil.copytree(served.folder, copy)
     (copy / served.manifest.programs[0].files[0].path).write_bytes(b"no program")
     broken = rewritten(replace(served, folder=copy))
-    with pytest.raises(RuntimeFailure, match="copy 28x42-b1: could not be loaded on core 0") as got:
+    with pytest.raises(ProgramError, match="copy 28x42-b1: could not be loaded on core 0") as got:
         opened(broken)
     assert got.value.action is Action.ARTIFACT_FAULT
 
@@ -107,7 +107,7 @@ def test_what_is_no_program_is_the_artifacts_fault(served: Artifact, tmp_path: P
 @pytest.mark.parametrize("shape", [(1, 3, 42, 28), (2, 3, *SIZE), (3, *SIZE)])
 def test_another_shape_is_the_requests_fault(served: Artifact, shape: tuple[int, ...]) -> None:
     runtime = opened(served)
-    with pytest.raises(RuntimeFailure, match=r"takes images as float32 \[1, 3, 28, 42\]") as got:
+    with pytest.raises(ProgramError, match=r"takes images as float32 \[1, 3, 28, 42\]") as got:
         runtime.run({"images": np.zeros(shape, np.float32)})
     assert got.value.action is Action.REQUEST_FAULT
 
@@ -152,7 +152,7 @@ def test_a_failure_on_the_way_to_a_core_says_what_helps(
     action: Action,
 ) -> None:
     failing.append(text)  # in the first run, that loading may be left to
-    with pytest.raises(RuntimeFailure, match=r"28x42-b1: .*failed: ") as got:
+    with pytest.raises(ProgramError, match=r"28x42-b1: .*failed: ") as got:
         opened(served)
     assert text in str(got.value)
     assert got.value.action is action
@@ -165,7 +165,7 @@ def test_a_failed_load_says_what_helps(served: Artifact, monkeypatch: pytest.Mon
         raise RuntimeError("Could not load the model status=4 message=Allocation Failure")
 
     monkeypatch.setattr(torch.jit, "load", load)
-    with pytest.raises(RuntimeFailure, match="could not be loaded on core 0: .*fewer") as got:
+    with pytest.raises(ProgramError, match="could not be loaded on core 0: .*fewer") as got:
         opened(served)
     assert got.value.action is Action.UNLOAD
 
@@ -181,7 +181,7 @@ def test_a_load_that_hangs_takes_no_other_core_with_it(
 
     with ThreadPoolExecutor(1) as pool, neuron_program._loads.turn("a load that hangs"):
         says = "28x42-b1: not loaded: .*hangs; start the process again"
-        with pytest.raises(RuntimeFailure, match=says) as got:
+        with pytest.raises(ProgramError, match=says) as got:
             pool.submit(load).result(20)
         assert got.value.action is Action.BACK_PRESSURE
         assert chip.placed == []
@@ -207,7 +207,7 @@ def test_a_failed_run_says_what_helps_and_leaves_the_core_usable(
     runtime = opened(served)
     failing.append("nrt_execute status=1004 message=...")
     for _ in range(2):
-        with pytest.raises(RuntimeFailure, match="NRT_EXEC_COMPLETED_WITH_ERR") as got:
+        with pytest.raises(ProgramError, match="NRT_EXEC_COMPLETED_WITH_ERR") as got:
             runtime.run(BLACK)
         assert got.value.action is Action.RETRY
         assert len(str(got.value).splitlines()) == 1
@@ -223,7 +223,7 @@ def test_a_program_that_gives_no_depth_never_counts_as_ready(
     chip: Chip, served: Artifact, fault: str, says: str
 ) -> None:
     chip.instead(lambda depth: depth * float("nan") if fault == "nan" else depth[:, 1:])
-    with pytest.raises(RuntimeFailure, match=f"{says}.*: compile again|{says}.*; compile") as got:
+    with pytest.raises(ProgramError, match=f"{says}.*: compile again|{says}.*; compile") as got:
         opened(served)
     assert got.value.action is Action.ARTIFACT_FAULT
 

@@ -20,7 +20,7 @@ from depth.artifact.verification import (
 )
 from depth.errors import ArtifactError
 from serve.engine import Engine
-from serve.errors import Action, OutOfService, RuntimeFailure
+from serve.errors import Action, OutOfServiceError, ProgramError
 from serve.library import Library
 from serve.runtimes.table import open_on_core
 from serve.shapes import BUCKETS
@@ -74,7 +74,7 @@ def test_a_core_with_other_numbers_is_to_be_replaced_and_figures_say_why(
 ) -> None:
     wrong_on(chip, LAST)
     says = f"core {LAST} computes wrong numbers: depth is off by 0.5 of the largest value"
-    with pytest.raises(RuntimeFailure, match=says) as got:
+    with pytest.raises(ProgramError, match=says) as got:
         open_on_core(known, known.manifest.stages(KEY), LAST)
     assert got.value.action is Action.REPLACE
     open_on_core(known, known.manifest.stages(KEY), 0)
@@ -85,7 +85,7 @@ def test_small_differences_and_numbers_that_are_none_count_too(
     chip: Chip, known: Artifact, factor: float
 ) -> None:
     wrong_on(chip, 0, factor)
-    with pytest.raises(RuntimeFailure, match="computes wrong numbers") as got:
+    with pytest.raises(ProgramError, match="computes wrong numbers") as got:
         open_on_core(known, known.manifest.stages(KEY), 0)
     assert got.value.action is Action.REPLACE
 
@@ -94,11 +94,11 @@ def test_each_output_of_each_stage_is_compared(chip: Chip, tmp_path: Path) -> No
     apart = verified(built(tmp_path / "apart", split=True), tmp_path / "known")
     sky = verified(built(tmp_path / "sky", sky=True), tmp_path / "known sky")
     chip.instead(lambda x: x + 1 if x.ndim == 3 and x.min() >= 0 and x.max() <= 1 else x)
-    with pytest.raises(RuntimeFailure, match="wrong numbers: sky is off by"):
+    with pytest.raises(ProgramError, match="wrong numbers: sky is off by"):
         open_on_core(sky, sky.manifest.stages(KEY), 0)
     open_on_core(apart, apart.manifest.stages(KEY), 0)
     chip.instead(lambda x: x * 2 if x.shape[-1] == 4 else x)
-    with pytest.raises(RuntimeFailure, match="b1-encoder: .*wrong numbers: features is off by"):
+    with pytest.raises(ProgramError, match="b1-encoder: .*wrong numbers: features is off by"):
         open_on_core(apart, apart.manifest.stages(KEY), 0)
 
 
@@ -119,7 +119,7 @@ def test_a_core_that_computes_wrong_is_taken_out_and_the_others_serve(
 
 def test_where_every_core_computes_wrong_nothing_is_served(chip: Chip, known: Artifact) -> None:
     chip.instead(lambda depth: depth * 1.5)
-    says = pytest.raises(OutOfService, match="computes wrong numbers: depth is off by")
+    says = pytest.raises(OutOfServiceError, match="computes wrong numbers: depth is off by")
     with Engine(Library([known]), BUCKETS) as engine, says:
         engine.make_ready([SIZE])
 

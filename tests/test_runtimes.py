@@ -18,7 +18,7 @@ from depth.artifact.manifest import Artifact
 from depth.artifact.program import Program
 from depth.errors import ArtifactError
 from depth.maps.result import FloatArray
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 from serve.runtimes.table import open_runtime
 from tests.programs import DEMO, make_artifact
 
@@ -80,7 +80,7 @@ def test_files_that_are_altered_once_loaded_change_nothing(
 
 def test_a_wrong_shape_is_our_error(artifact: Artifact) -> None:
     runtime = open_runtime(artifact, artifact.manifest.programs[:1])
-    with pytest.raises(RuntimeFailure, match=artifact.folder.name):
+    with pytest.raises(ProgramError, match=artifact.folder.name):
         runtime.run({"images": np.zeros((1, 3, 28, 28), np.float32)})
 
 
@@ -98,7 +98,7 @@ def test_altered_bytes_are_never_loaded(artifact: Artifact, tmp_path: Path) -> N
 
 def test_an_unknown_target_lists_what_there_is(artifact: Artifact) -> None:
     other = replace(artifact, manifest=replace(artifact.manifest, target="abacus"))
-    with pytest.raises(RuntimeFailure, match="openvino, onnx, torchscript"):
+    with pytest.raises(ProgramError, match="openvino, onnx, torchscript"):
         open_runtime(other, artifact.manifest.programs[:1])
 
 

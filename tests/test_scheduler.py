@@ -15,7 +15,7 @@ from depth.artifact.program import ProgramKey, Shape
 from depth.errors import InputError
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
-from serve.errors import Action, Expired, NoProgram, QueueFull, RuntimeFailure
+from serve.errors import Action, ExpiredError, NoProgramError, ProgramError, QueueFullError
 from serve.scheduling.scheduler import Scheduler
 from serve.scheduling.snapshot import Snapshot
 from tests.schedules import (
@@ -75,7 +75,7 @@ def test_an_expired_request_is_told_at_once_and_reaches_no_core() -> None:
     with serving(programs(LYING), HELD) as served:
         first = served.hold()
         late = served.submit(images(1)[0], deadline_s=0.02)
-        with pytest.raises(Expired, match="its deadline was 0.020 s"):
+        with pytest.raises(ExpiredError, match="its deadline was 0.020 s"):
             late.result(WAIT_S)  # while the core is still held
         served.device.release()
         first.result(WAIT_S)
@@ -106,7 +106,7 @@ def test_a_full_queue_refuses_who_does_not_wait() -> None:
     with serving(programs(LYING, STANDING), HELD, queue_size=2) as served:
         served.hold()
         waiting = served.submit_all(images(2))
-        with pytest.raises(QueueFull, match="2 requests of this shape wait"):
+        with pytest.raises(QueueFullError, match="2 requests of this shape wait"):
             served.submit(images(1)[0], wait=False)
         served.submit(images(1, STANDING)[0], wait=False)  # which has a queue of its own
         waiting[0].cancel()
@@ -132,7 +132,7 @@ def test_waiting_for_room_ends_with_the_deadline() -> None:
     with serving(programs(LYING), HELD, queue_size=1) as served:
         served.hold()
         served.submit(images(1)[0])
-        with pytest.raises(Expired, match="queue was full"):
+        with pytest.raises(ExpiredError, match="queue was full"):
             served.submit(images(1)[0], deadline_s=0.02)
 
 
@@ -180,7 +180,7 @@ def test_the_snapshot_counts_what_waits_and_runs() -> None:
 
 
 def test_a_size_without_a_program_is_refused() -> None:
-    with serving(programs(LYING)) as served, pytest.raises(NoProgram, match="there are 28x42"):
+    with serving(programs(LYING)) as served, pytest.raises(NoProgramError, match="there are 28x42"):
         served.submit(images(1, SQUARE)[0])
 
 
@@ -203,7 +203,7 @@ def test_arrays_that_do_not_go_with_the_others_fail_alone(
         wrong = served.scheduler.submit({"images": change(many[2])}, *shapes(LYING))
         futures.append(served.submit(many[3]))
         served.device.release()
-        with pytest.raises(RuntimeFailure, match="expected float32") as caught:
+        with pytest.raises(ProgramError, match="expected float32") as caught:
             wrong.result(WAIT_S)
         assert caught.value.action is Action.REQUEST_FAULT
         right = zip(futures, [*many[:2], many[3]])
@@ -243,7 +243,7 @@ def test_it_stacks_and_splits_arrays_of_any_name_and_shape_and_copies_no_answer(
                 for batch in worker.batches
             )
         assert sorted(len(batch["pose again"]) for batch in worker.batches) == [1, 4]
-        with pytest.raises(NoProgram, match="there are 28x42-s3-trunk"):
+        with pytest.raises(NoProgramError, match="there are 28x42-s3-trunk"):
             scheduler.submit(many[0], Shape(28, 42))
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import wait as wait_for
 
 import pytest
 
-from serve.errors import Closed
+from serve.errors import ClosedError
 from tests.schedules import (
     HELD,
     LYING,
@@ -27,7 +27,7 @@ def test_closing_finishes_what_waits() -> None:
         served.scheduler.close()
         assert all(future.done() for future in futures)
         assert all(is_depth_of(future, image) for future, image in zip(futures, many))
-        with pytest.raises(Closed, match="takes no more work"):
+        with pytest.raises(ClosedError, match="takes no more work"):
             served.submit(many[0])
 
 
@@ -54,7 +54,7 @@ def test_closing_ends_the_wait_for_room() -> None:
         def submit() -> None:
             try:
                 served.submit(images(1)[0])
-            except Closed as error:
+            except ClosedError as error:
                 errors.append(error)
 
         blocked = threading.Thread(target=submit)

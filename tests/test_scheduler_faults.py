@@ -11,7 +11,7 @@ import pytest
 
 from depth.artifact.program import ProgramKey
 from serve.arrays import Arrays
-from serve.errors import Action, Closed, OutOfService, RuntimeFailure
+from serve.errors import Action, ClosedError, OutOfServiceError, ProgramError
 from serve.scheduling.scheduler import Scheduler
 from tests.schedules import (
     HELD,
@@ -35,9 +35,9 @@ def in_service(served: Served) -> int:
     return served.scheduler.snapshot().cores_in_service
 
 
-def failure(future: Future[Arrays]) -> RuntimeFailure:
+def failure(future: Future[Arrays]) -> ProgramError:
     error = future.exception(WAIT_S)
-    assert isinstance(error, RuntimeFailure)
+    assert isinstance(error, ProgramError)
     return error
 
 
@@ -84,7 +84,7 @@ def test_a_core_that_keeps_failing_is_recycled_and_then_removed() -> None:
     with serving(programs(LYING), *faults) as served:
         for _ in range(2):
             assert "tried 3 times" in str(failure(served.submit(images(1)[0])))
-        with pytest.raises(OutOfService):
+        with pytest.raises(OutOfServiceError):
             served.submit(images(1)[0])
         # Opened again after the third failure in a row and after each that followed.
         assert (served.runs, served.device.calls[LOAD, 0]) == (6, 4)
@@ -106,7 +106,7 @@ def test_a_core_that_cannot_be_opened_again_goes_out_of_service() -> None:
     device = Device(Model(lambda _program, _core: 0.0, faults=(Fault(1, Action.RECYCLE),)))
     with Scheduler([device.worker(0)], programs(LYING), reopen) as scheduler:
         future = scheduler.submit(*asked(images(1)[0]))
-        with pytest.raises(OutOfService, match="no such device: 0"):
+        with pytest.raises(OutOfServiceError, match="no such device: 0"):
             future.result(WAIT_S)
 
 
@@ -117,9 +117,9 @@ def test_with_no_core_left_everybody_is_told() -> None:
         futures = [first, *served.submit_all(images(30))]
         served.device.release()
         for future in futures[1:]:
-            with pytest.raises((OutOfService, RuntimeFailure), match="core"):
+            with pytest.raises((OutOfServiceError, ProgramError), match="core"):
                 raise future.exception(WAIT_S) or AssertionError("answered by a dead core")
-        with pytest.raises(OutOfService, match="every core is out of service"):
+        with pytest.raises(OutOfServiceError, match="every core is out of service"):
             served.submit(images(1)[0])
         assert in_service(served) == 0
 
@@ -209,10 +209,10 @@ def test_a_core_that_hangs_while_loading_is_left_too() -> None:
 def test_when_the_only_core_hangs_everybody_is_told() -> None:
     with serving(programs(LYING), HELD, run_timeout_s=1.0) as served:
         told = [served.hold()]
-        with suppress(OutOfService):  # a machine that takes longer for this than the time-out
+        with suppress(OutOfServiceError):  # a machine that takes longer for this than the time-out
             told += [served.submit(image) for image in images(3)]
         for future in told:
-            with pytest.raises(OutOfService, match="no answer within"):
+            with pytest.raises(OutOfServiceError, match="no answer within"):
                 future.result(WAIT_S)
 
 
@@ -253,21 +253,21 @@ def test_warming_up_ends_where_memory_does() -> None:
 def test_warming_up_says_when_a_program_loads_nowhere() -> None:
     faults = [Fault(n, Action.ARTIFACT_FAULT, call=LOAD) for n in (1, 2)]
     with serving(programs(LYING), *faults, cores=2) as served:
-        with pytest.raises(RuntimeFailure, match="load 2"):
+        with pytest.raises(ProgramError, match="load 2"):
             served.scheduler.warm_up()
         assert in_service(served) == 2
 
 
 def test_warming_up_says_when_no_core_is_left() -> None:
     fault = Fault(1, Action.REPLACE, call=LOAD)
-    with serving(programs(LYING), fault) as served, pytest.raises(OutOfService):
+    with serving(programs(LYING), fault) as served, pytest.raises(OutOfServiceError):
         served.scheduler.warm_up()
 
 
 def test_a_closed_scheduler_does_not_warm_up() -> None:
     with serving(programs(LYING)) as served:
         served.scheduler.close()
-        with pytest.raises(Closed):
+        with pytest.raises(ClosedError):
             served.scheduler.warm_up()
 
 

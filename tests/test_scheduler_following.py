@@ -7,7 +7,7 @@ from concurrent.futures import Future
 import pytest
 
 from serve.arrays import Arrays
-from serve.errors import Action, OutOfService, RuntimeFailure
+from serve.errors import Action, OutOfServiceError, ProgramError
 from serve.scheduling.core import Core
 from serve.scheduling.job import Outcome
 from serve.scheduling.request import Request
@@ -152,7 +152,7 @@ def test_what_breaks_a_core_counts_once() -> None:
     (core,) = warm(cores)
     arrive(cores, 2.0, count=2)
     first, second = core.take(), core.take()
-    broken = Outcome(error=RuntimeFailure("it is broken", Action.RECYCLE))
+    broken = Outcome(error=ProgramError("it is broken", Action.RECYCLE))
     cores.state.finish(core, first, broken, 2.5)
     cores.state.finish(core, second, broken, 2.6)
     assert (first.requests[0].failures, second.requests[0].failures) == (1, 0)
@@ -166,7 +166,7 @@ def test_a_core_that_is_lost_finishes_what_it_can() -> None:
     with serving(programs(LYING), fault, latency_ms=200.0, runs_per_core=2) as served:
         first, second = two_under_way(served)
         worker = served.scheduler._cores[0].worker
-        with pytest.raises(OutOfService, match="every core is out of service"):
+        with pytest.raises(OutOfServiceError, match="every core is out of service"):
             second.result(WAIT_S)
         early = worker.closed
         assert first.done() or not early
@@ -178,7 +178,7 @@ def test_what_a_core_has_not_begun_is_not_run_on_it_once_it_is_broken() -> None:
     (core,) = warm(cores)
     arrive(cores, 2.0, count=2)
     first = core.take()
-    broken = Outcome(error=RuntimeFailure("it is broken", Action.RECYCLE))
+    broken = Outcome(error=ProgramError("it is broken", Action.RECYCLE))
     cores.state.finish(core, first, broken, 2.5)
     assert [job.program for job in core.jobs] == [None]
     assert cores.state.waiting == 2
@@ -189,7 +189,7 @@ def test_the_deadline_of_what_is_put_back_is_looked_out_for_again() -> None:
     (core,) = warm(cores)
     arrive(cores, 2.0, within_s=1.0)
     cores.state.look(2.1)  # while the core has it
-    broken = Outcome(error=RuntimeFailure("it is broken", Action.RECYCLE))
+    broken = Outcome(error=ProgramError("it is broken", Action.RECYCLE))
     cores.state.finish(core, core.take(), broken, 2.5)
     cores.state.dispatch(2.5)
     assert (cores.state.waiting, cores.state.alarm_s) == (1, 3.0)
@@ -203,7 +203,7 @@ def replaced(cores: Virtual, second_begun: bool) -> tuple[Request, Request]:
     assert core.take() is first
     if second_begun:
         assert core.take() is second
-    lost = Outcome(error=RuntimeFailure("it is lost", Action.REPLACE))
+    lost = Outcome(error=ProgramError("it is lost", Action.REPLACE))
     cores.state.finish(core, first, lost, 2.5)
     if second_begun:
         cores.state.finish(core, second, lost, 2.6)
@@ -226,7 +226,7 @@ def test_what_the_last_core_has_when_it_is_lost_is_told_so(second_begun: bool) -
     requests = replaced(cores, second_begun)
     told = {answer.request: answer.error for answer in cores.state.answers}
     assert set(told) == set(requests)
-    assert all(isinstance(error, OutOfService) for error in told.values())
+    assert all(isinstance(error, OutOfServiceError) for error in told.values())
     assert cores.state.drained
 
 

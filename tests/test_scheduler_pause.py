@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from serve.errors import Expired
+from serve.errors import ExpiredError
 from serve.scheduling.pause import Sleep
 from tests.schedules import HELD, LYING, WAIT_S, Virtual, images, is_depth_of, programs, serving
 
@@ -26,7 +26,7 @@ def test_a_pause_of_the_process_is_not_taken_for_cores_that_hang(
         running = served.hold()
         waiting = served.submit(images(1)[0], deadline_s=500.0)
         paused_s = 1000.0
-        with pytest.raises(Expired):
+        with pytest.raises(ExpiredError):
             waiting.result(WAIT_S)
         assert served.scheduler.snapshot().cores_in_service == 1
         served.device.release()

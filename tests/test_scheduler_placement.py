@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from serve.errors import Action, Expired, RuntimeFailure
+from serve.errors import Action, ExpiredError, ProgramError
 from serve.scheduling.batching import batch_size
 from serve.scheduling.core import Core
 from serve.scheduling.job import Outcome
@@ -126,7 +126,7 @@ def test_who_waits_for_another_core_holds_up_nobody_behind() -> None:
         return [request for job in core.jobs for request in job.requests]
 
     well = Outcome(answers(LYING))
-    assert next_after(first, Outcome(error=RuntimeFailure("again")), 2.0) == [sent[2]]
+    assert next_after(first, Outcome(error=ProgramError("again")), 2.0) == [sent[2]]
     assert next_after(first, well, 2.1) == [sent[3]]
     assert next_after(second, well, 2.2) == [sent[0]]
 
@@ -138,13 +138,13 @@ def test_what_failed_is_not_tried_again_after_its_deadline() -> None:
     request.expires_s = 1.0
     cores.state.add(request)
     cores.state.dispatch(0.0)
-    failed = Outcome(error=RuntimeFailure("again", Action.RETRY))
+    failed = Outcome(error=ProgramError("again", Action.RETRY))
     cores.state.finish(core, core.take(), failed, 2.0)
     cores.state.dispatch(2.0)
     (answer,) = cores.state.answers
     says = "waited 2.000 s, its deadline was 1.000 s: core 0 failed it, and it is not tried again"
     assert says in str(answer.error)
-    assert isinstance(answer.error, Expired)
+    assert isinstance(answer.error, ExpiredError)
     assert core.jobs == []
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from depth.artifact.program import ProgramKey
 from serve.arrays import Arrays
-from serve.errors import Action, Closed, NoProgram, RuntimeFailure
+from serve.errors import Action, ClosedError, NoProgramError, ProgramError
 from serve.scheduling.scheduler import Scheduler
 from tests.schedules import (
     HELD,
@@ -52,7 +52,7 @@ def test_sizes_are_added_while_others_run() -> None:
     many = images(5, STANDING)
     with serving(programs(LYING), HELD, cores=2) as served:
         first = served.hold()
-        with pytest.raises(NoProgram, match="there are 28x42"):
+        with pytest.raises(NoProgramError, match="there are 28x42"):
             served.submit(many[0])
         served.scheduler.offer(programs(STANDING, batches=(1, 4)))
         assert served.scheduler.shapes == shapes(LYING, STANDING)
@@ -107,13 +107,13 @@ def test_of_two_that_warm_up_at_once_each_gets_its_programs() -> None:
 def test_a_load_that_keeps_failing_is_given_up_and_told() -> None:
     faults = [Fault(n, Action.BACK_PRESSURE, call=LOAD) for n in (1, 2, 3)]
     with serving(programs(LYING), *faults) as served:
-        with pytest.raises(RuntimeFailure, match="load 3: a fault of the schedule"):
+        with pytest.raises(ProgramError, match="load 3: a fault of the schedule"):
             served.scheduler.warm_up()
         assert served.scheduler.warm_up()  # the fourth time
 
 
 def test_a_program_that_fits_nowhere_is_told() -> None:
-    says = pytest.raises(RuntimeFailure, match="no memory for 28x42-b1")
+    says = pytest.raises(ProgramError, match="no memory for 28x42-b1")
     with serving(programs(LYING), cores=2, programs_per_core=0) as served, says:
         served.scheduler.warm_up()
 
@@ -153,7 +153,7 @@ def test_closing_loads_nothing_more() -> None:
         until(lambda: served.scheduler._state.closing)
         served.device.release()
         closing.join(WAIT_S)
-        with pytest.raises(Closed, match="takes no more work"):
+        with pytest.raises(ClosedError, match="takes no more work"):
             warming.result(WAIT_S)
         assert served.device.calls[LOAD, None] == 1
 
@@ -231,7 +231,7 @@ class Failing:
             try:
                 _fail_twice(heavy)
             except ValueError as error:
-                raise RuntimeFailure("again", Action.RETRY) from error
+                raise ProgramError("again", Action.RETRY) from error
 
     def run(self, program: ProgramKey, _arrays: Arrays) -> Arrays:
         alive.append([ref() is not None for ref in self._calls])
@@ -263,7 +263,7 @@ def test_an_error_that_caused_itself_holds_up_nobody() -> None:
         def run(self, _program: ProgramKey, arrays: Arrays) -> Arrays:
             self._calls.append(weakref.ref(Heavy()))
             if len(self._calls) == 2:
-                error = RuntimeFailure("again", Action.RETRY)
+                error = ProgramError("again", Action.RETRY)
                 raise error from error
             return simulated_outputs(arrays)
 

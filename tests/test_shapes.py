@@ -7,7 +7,7 @@ import pytest
 from depth.errors import InputError
 from depth.sizes import LOWER, ONCE, TWICE, UPPER, SizeRule
 from serve.engine import Engine
-from serve.errors import NoProgram
+from serve.errors import NoProgramError
 from serve.library import Library
 from serve.shapes import common_sizes, nearest_size
 from tests.manifests import made_artifact, made_manifest
@@ -42,12 +42,12 @@ def test_exact_does_not_ask_what_is_there() -> None:
     assert Engine(library, size_rule=replace(V2, side_px=252)).size_for(1362, 2048) == (252, 378)
     assert Engine(library, size_rule=DA3).size_for(1362, 2048) == (336, 504)
     assert Engine(Library([]), size_rule=V2).size_for(1362, 2048) == (518, 784)
-    with pytest.raises(NoProgram, match="compile build"):  # whose rule is not known yet
+    with pytest.raises(NoProgramError, match="compile build"):  # whose rule is not known yet
         Engine(Library([])).size_for(1362, 2048)
 
 
 def test_no_program_to_choose_from() -> None:
-    with pytest.raises(NoProgram, match="compile at least one"):
+    with pytest.raises(NoProgramError, match="compile at least one"):
         nearest_size((100, 100), [])
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from depth.artifact.program import ProgramKey
 from depth.maps.result import FloatArray
-from serve.errors import Action, RuntimeFailure
+from serve.errors import Action, ProgramError
 from tests.schedules import LYING, STANDING, WAIT_S, images, programs
 from tests.simulated import (
     LOAD,
@@ -75,7 +75,7 @@ def test_loading_takes_its_time_and_memory_has_an_end() -> None:
     started_s = time.perf_counter()
     opened.load(KEY)
     assert time.perf_counter() - started_s >= 0.01
-    with pytest.raises(RuntimeFailure, match="no memory for 28x42-b4") as caught:
+    with pytest.raises(ProgramError, match="no memory for 28x42-b4") as caught:
         opened.load(BATCH_OF_4)
     assert caught.value.action is Action.UNLOAD
     opened.unload(KEY)
@@ -94,7 +94,7 @@ def test_faults_come_at_the_runs_of_the_schedule() -> None:
         try:
             run(workers[core], KEY, images(1)[0][None])
             found.append(None)
-        except RuntimeFailure as error:
+        except ProgramError as error:
             found.append(error.action)
     assert found == [None, None, Action.RETRY, Action.ARTIFACT_FAULT, None]
     assert (device.calls[RUN, 0], device.calls[RUN, 1], device.calls[RUN, None]) == (2, 3, 5)
@@ -105,7 +105,7 @@ def test_a_broken_worker_stays_broken_until_the_core_is_opened_again() -> None:
     opened = device.worker(0)
     opened.load(KEY)
     for _ in range(2):
-        with pytest.raises(RuntimeFailure) as caught:
+        with pytest.raises(ProgramError) as caught:
             run(opened, KEY, images(1)[0][None])
         assert caught.value.action is Action.RECYCLE
     again = device.worker(0)
@@ -117,7 +117,7 @@ def test_a_dead_core_cannot_be_opened_again() -> None:
     device = Device(Model(no_time, faults=(Fault(1, Action.REPLACE, call=LOAD),)))
     opened = device.worker(0)
     for call in (lambda: opened.load(KEY), lambda: opened.load(KEY), lambda: device.worker(0)):
-        with pytest.raises(RuntimeFailure) as caught:
+        with pytest.raises(ProgramError) as caught:
             call()
         assert caught.value.action is Action.REPLACE
     device.worker(1).load(KEY)
@@ -136,7 +136,7 @@ def test_a_run_that_hangs_returns_when_released() -> None:
         thread.start()
         thread.join(0.05)
         assert thread.is_alive()
-    with pytest.raises(RuntimeFailure, match="busy") as caught:
+    with pytest.raises(ProgramError, match="busy") as caught:
         run(opened, KEY, images(1)[0][None])
     assert caught.value.action is Action.RETRY
     device.release()
@@ -172,5 +172,5 @@ def test_runs_that_a_core_was_handed_take_their_turns() -> None:
     ],
 )
 def test_what_a_core_cannot_run_is_a_failure(program, batch, message: str) -> None:
-    with pytest.raises(RuntimeFailure, match=message):
+    with pytest.raises(ProgramError, match=message):
         run(worker(Model(no_time)), program, batch)

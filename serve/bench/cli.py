@@ -14,7 +14,7 @@ import typer
 from depth.command import ends_on_sigterm
 from depth.errors import InputError
 from depth.sizes import parse_size
-from serve.errors import NoImages
+from serve.errors import NoImagesError
 
 if TYPE_CHECKING:
     from depth.artifact.manifest import Artifact
@@ -66,7 +66,7 @@ def bench(
     from serve.bench.table import text
 
     if not list_images(images):
-        raise NoImages(f"{images}: no images in it to measure with; name others with --images")
+        raise NoImagesError(f"{images}: no images in it to measure with; name others with --images")
     if json is not None and not json.parent.is_dir():
         raise InputError(f"{json.parent}: no such folder to write {json.name} to; make it first")
     found = subjects(artifact, size, gmacs or [], allow_failed_parity, allow_unverified)

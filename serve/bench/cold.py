@@ -19,7 +19,7 @@ from depth.artifact.manifest import Artifact, read_artifact
 from depth.artifact.strict_json import decode, parse_object
 from depth.sizes import Size
 from serve.bench.network import latencies_ms, noise, open_program
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 
 _ROOT = Path(__file__).resolve().parents[2]
 _END_BYTES = 10_000  # of what a process says; its last line is in them
@@ -43,7 +43,7 @@ class ColdStart:
 def cold_start(artifact: Artifact, size: Size, runs: int) -> ColdStart:
     """Start a process that runs the program; its peak memory is that after `runs` more runs.
 
-    Raises RuntimeFailure with the last line that the process wrote, if it fails.
+    Raises ProgramError with the last line that the process wrote, if it fails.
     """
     arguments = (str(artifact.folder.resolve()), *map(str, size), str(runs))
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -69,7 +69,7 @@ def cold_start(artifact: Artifact, size: Size, runs: int) -> ColdStart:
         parts = decode(Parts, parse_object(first.encode()))
         return ColdStart(first_result_s, parts, int(rest))
     except ValueError:
-        raise RuntimeFailure(
+        raise ProgramError(
             f"{artifact.folder}: a new process with it ended with code {process.returncode}: {last}"
         ) from None
 
@@ -107,7 +107,7 @@ def _last_line(said: IO[bytes]) -> str:
 
 def _out(process: subprocess.Popen[str]) -> IO[str]:
     if process.stdout is None:
-        raise RuntimeFailure("a process was started without its output")
+        raise ProgramError("a process was started without its output")
     return process.stdout
 
 

@@ -15,7 +15,7 @@ from depth.images.read import list_images
 from depth.maps.files import DEFAULT_FORMAT, write_result
 from depth.sizes import Size
 from serve.engine import Engine, Raw
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 from serve.jobs.batch import Batch, Task, Written
 from serve.jobs.entry import DONE
 from serve.library import Library
@@ -27,7 +27,7 @@ def folder_measure(library: Library, images: Path) -> Iterator[Callable[[], floa
     """What measures seconds per image, of whole folders, each time it is called.
 
     Reading, resizing, the network, resizing back and writing 16-bit PNG files count; loading a
-    program counts the first time. Raises RuntimeFailure if an image fails: a time that leaves
+    program counts the first time. Raises ProgramError if an image fails: a time that leaves
     work out compares with nothing.
     """
 
@@ -40,7 +40,7 @@ def folder_measure(library: Library, images: Path) -> Iterator[Callable[[], floa
             wall_s = time.perf_counter() - started
         for entry in entries:
             if entry.status != DONE:
-                raise RuntimeFailure(
+                raise ProgramError(
                     f"{entry.image}: {entry.reason or entry.status}; measure with images that can "
                     "be read"
                 )

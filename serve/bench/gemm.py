@@ -22,7 +22,7 @@ from depth.artifact.program import OutputFacts, Program, ProgramFile, Tensor
 from depth.family import FUSED
 from depth.files import sha256_bytes
 from depth.maps.result import FloatArray
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 from serve.runtimes.table import open_runtime
 
 SIDE = 2048
@@ -42,14 +42,14 @@ def comparable(artifact: Artifact) -> bool:
 def gemm_measure(artifact: Artifact) -> Iterator[Callable[[], float]]:
     """What measures GFLOP/s of matrix products at the artifact's precision, at each call.
 
-    Raises RuntimeFailure if OpenVINO is not installed.
+    Raises ProgramError if OpenVINO is not installed.
     """
     with tempfile.TemporaryDirectory() as folder:
         reference, program = _artifact(artifact, Path(folder))
         try:
             runtime = open_runtime(reference, [program])
-        except RuntimeFailure as error:
-            raise RuntimeFailure(f"the matrix products to compare with: {error}") from error
+        except ProgramError as error:
+            raise ProgramError(f"the matrix products to compare with: {error}") from error
         values = {_INPUT: _weights(1)}
         runtime.run(values)
 

@@ -14,7 +14,7 @@ from typing import Optional
 
 from depth.chips import INFERENTIA, target_of
 from serve.doctor.facts import Neuron
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 from serve.machine import ROOT, text_of
 from serve.runtimes import neuron_cores as cores
 from serve.runtimes.neuron_cores import Device
@@ -67,7 +67,7 @@ def _cores_problem(devices: tuple[Device, ...], environment: Mapping[str, str]) 
         return ""
     try:
         cores.check_free(cores.share(devices, environment))
-    except RuntimeFailure as error:
+    except ProgramError as error:
         return str(error)
     return ""
 

@@ -14,7 +14,7 @@ from typing import Optional
 
 from depth.family import DEPTH
 from serve.engine import Engine
-from serve.errors import NoImages
+from serve.errors import NoImagesError
 from serve.folder.inputs import check_apart, images_in
 from serve.folder.manifest import JobManifest, manifest_in
 from serve.folder.names import output_bases
@@ -33,9 +33,9 @@ def run_folder(
 ) -> Report:
     """Run the job; its manifest grows as images are finished, and `on_entry` gets every entry.
 
-    Raises NoImages if there is nothing to do, InputError if an image would be replaced, JobError if
-    the manifest cannot be kept, and what the library raises if programs for the images cannot be
-    had. Failures of single images are entries.
+    Raises NoImagesError if there is nothing to do, InputError if an image would be replaced,
+    ManifestError if the manifest cannot be kept, and what the library raises if programs for the
+    images cannot be had. Failures of single images are entries.
     """
     job = replace(job, maps=tuple(job.maps) or _maps_of(engine))
     tasks = _tasks(job)
@@ -73,7 +73,9 @@ def _said(entry: Entry) -> object:
 def _tasks(job: FolderJob) -> list[Task]:
     images = images_in(job.input, job.output)
     if not images:
-        raise NoImages(f"{job.input}: no images in it; put some there, or name another --input")
+        raise NoImagesError(
+            f"{job.input}: no images in it; put some there, or name another --input"
+        )
     relative = [image.relative_to(job.input) for image in images]
     bases = output_bases(relative, job.names)
     stems = [job.output / base for base in bases]

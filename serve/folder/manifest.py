@@ -30,7 +30,7 @@ from typing import Any, Optional
 
 from depth.artifact.strict_json import decode, parse_object
 from depth.files import lock_now
-from serve.errors import JobError
+from serve.errors import ManifestError
 from serve.jobs.entry import Entry
 
 logger = logging.getLogger(__name__)
@@ -65,14 +65,14 @@ class JobManifest:
             return None
 
     def append(self, entry: Entry) -> None:
-        """Add an entry. Raises JobError if the disk refuses."""
+        """Add an entry. Raises ManifestError if the disk refuses."""
         if self._descriptor is None:
-            raise JobError(f"{self.path}: there is no such file to add to")
+            raise ManifestError(f"{self.path}: there is no such file to add to")
         line = json.dumps({"format": FORMAT, **asdict(entry)}).encode() + b"\n"
         with _explained(self.path):
             written = os.pwrite(self._descriptor, line, self._end)
         if written != len(line):
-            raise JobError(f"{self.path}: the disk took half a line; make room, and run again")
+            raise ManifestError(f"{self.path}: the disk took half a line; make room, and run again")
         self._where[entry.image] = (self._end, len(line))
         self._end += len(line)
 
@@ -102,7 +102,7 @@ class JobManifest:
 def manifest_in(folder: Path, writable: bool) -> Iterator[JobManifest]:
     """The manifest of an output folder. One that is writable belongs to this process alone.
 
-    Raises JobError if the file cannot be used, or another job is writing.
+    Raises ManifestError if the file cannot be used, or another job is writing.
     """
     path = folder / MANIFEST
     if not writable and not path.exists():
@@ -128,7 +128,7 @@ def _lock(path: Path, descriptor: int) -> None:
     try:
         lock_now(descriptor)
     except BlockingIOError as error:
-        raise JobError(
+        raise ManifestError(
             f"{path}: another job is writing into this folder; wait for it, or give another "
             "--output"
         ) from error
@@ -145,7 +145,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise JobError(
+        raise ManifestError(
             f"{path}: cannot be used: {error.strerror}; check the folder's permissions and free "
             "space"
         ) from error

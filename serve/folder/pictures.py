@@ -21,7 +21,7 @@ from depth.maps import png
 from depth.maps.preview import WARM_LAST, upstream_levels
 from depth.sizes import Size
 from serve.engine import Engine, Raw
-from serve.errors import NoImages
+from serve.errors import NoImagesError
 from serve.folder.inputs import check_apart, images_in
 from serve.folder.names import output_bases
 from serve.jobs.batch import Batch, Task, Written
@@ -47,7 +47,7 @@ def run_pictures(
     """One PNG per image in one flat folder, as upstream names them.
 
     Images of the same name keep their extension, or the folder they come from, in the picture's
-    name; upstream overwrites one with the other. Raises NoImages if there is nothing to do,
+    name; upstream overwrites one with the other. Raises NoImagesError if there is nothing to do,
     InputError if a list of images cannot be read or a picture would replace one of them.
     """
     batch = Batch(engine, _tasks(job), _Pictures(engine, job), stop)
@@ -80,7 +80,7 @@ class _Pictures:
 def _tasks(job: PictureJob) -> list[Task]:
     images = list(dict.fromkeys(_images(job)))
     if not images:
-        raise NoImages(f"{job.img_path}: no images in it")
+        raise NoImagesError(f"{job.img_path}: no images in it")
     stems = [job.outdir / name for name in _flat_names(images, job.img_path)]
     check_apart(images, map(_picture_path, stems))
     return [Task(image, str(image), stem) for image, stem in zip(images, stems)]

@@ -21,7 +21,7 @@ from depth.images.header import ImageHeader
 from depth.images.read import decode
 from depth.sizes import Size
 from serve.engine import Engine, Raw
-from serve.errors import OutOfService, ServeError
+from serve.errors import OutOfServiceError, ServeError
 from serve.jobs.entry import DONE, FAILED, TODO, Entry, Report, Settings
 from serve.jobs.stop import Stop, Stopped
 from serve.jobs.workers import ahead, each
@@ -158,7 +158,7 @@ class Batch:
         aside: list[Entry] = []
         keys = self._stream(chunk, aside)
         for outcome in each(keys, self._one, self._engine.images_at_once, self._stop.requested):
-            if isinstance(outcome.error, OutOfService):
+            if isinstance(outcome.error, OutOfServiceError):
                 self._stop.request(str(outcome.error))  # and left: no image is at fault
             else:
                 yield outcome.result or self._failed(outcome.key, outcome.error)

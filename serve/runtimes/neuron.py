@@ -8,7 +8,7 @@ from depth.artifact.manifest import Artifact
 from depth.artifact.program import Program
 from depth.chips import INFERENTIA
 from depth.errors import first_line
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 from serve.runtimes import neuron_program
 from serve.runtimes.neuron_program import Chip, OnCore
 
@@ -27,7 +27,7 @@ def _placed_on(core: int) -> AbstractContextManager[None]:
     try:
         import torch_neuron  # on use: on an unfit machine the import itself fails
     except (ImportError, RuntimeError) as error:
-        raise RuntimeFailure(
+        raise ProgramError(
             f"torch_neuron cannot be imported: {first_line(error)}; install torch-neuron "
             "1.13.1.2.11.13.0 from AWS's package index, with torch 1.13.1"
         ) from error

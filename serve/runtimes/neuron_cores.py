@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Optional
 
-from serve.errors import Action, RuntimeFailure
+from serve.errors import Action, ProgramError
 
 TOOLS = Path("/opt/aws/neuron/bin")  # not on PATH under systemd and in containers
 NODES = Path("/dev")
@@ -69,7 +69,7 @@ def find_devices(cores_per_device: int) -> tuple[Device, ...]:
 def share(devices: tuple[Device, ...], environment: Mapping[str, str]) -> Cores:
     """The part of the devices' cores that NEURON_RT_* leaves to this process.
 
-    Raises RuntimeFailure if these variables cannot be understood or ask for what is not there.
+    Raises ProgramError if these variables cannot be understood or ask for what is not there.
     """
     known = tuple(core for device in devices for core in device.core_ids)
     visible = environment.get(VISIBLE, "").strip()
@@ -77,14 +77,14 @@ def share(devices: tuple[Device, ...], environment: Mapping[str, str]) -> Cores:
         ids = _core_ids(visible)
         missing = [core for core in ids if core not in known]
         if missing:
-            raise RuntimeFailure(
+            raise ProgramError(
                 f"{VISIBLE}={visible}: no core {missing[0]} here; there are {_named(known)}",
                 Action.REPLACE,
             )
         return Cores(len(ids), ids, devices, os.getpid())
     count = _count(environment.get(COUNT, "").strip())
     if count > len(known):
-        raise RuntimeFailure(
+        raise ProgramError(
             f"{COUNT}={count}: there are {len(known)} cores here ({_named(known)})", Action.REPLACE
         )
     if count in (0, len(known)):
@@ -93,7 +93,7 @@ def share(devices: tuple[Device, ...], environment: Mapping[str, str]) -> Cores:
 
 
 def check_free(cores: Cores) -> None:
-    """Raises RuntimeFailure if another process surely has cores that this one needs.
+    """Raises ProgramError if another process surely has cores that this one needs.
 
     A core belongs to one process until that ends. Who has which core of a device is not told: what
     cannot be known here, the runtime finds out when it starts.
@@ -109,7 +109,7 @@ def check_free(cores: Cores) -> None:
             for device in taken
             for other in _others(device)
         )
-        raise RuntimeFailure(
+        raise ProgramError(
             f"other processes have NeuronCores that are needed here: {owners}; end them, or give "
             f"each process a part with {COUNT} or {VISIBLE}",
             Action.REPLACE,
@@ -120,7 +120,7 @@ def own(cores_per_device: int) -> Cores:
     """The cores of this process, the same at every call: they are found and checked once.
 
     Afterwards this process itself is seen on the devices, in a container under another number.
-    Raises RuntimeFailure if others have them, or in a process that was forked from their owner.
+    Raises ProgramError if others have them, or in a process that was forked from their owner.
     """
     with _looking:  # else a second look could see what the first one's caller has begun
         cores = _found_once(cores_per_device)
@@ -134,9 +134,9 @@ def forget() -> None:
 
 
 def check_same_process(pid: int) -> None:
-    """Raises RuntimeFailure in any other process: neither runtimes nor threads survive a fork."""
+    """Raises ProgramError in any other process: neither runtimes nor threads survive a fork."""
     if os.getpid() != pid:
-        raise RuntimeFailure(
+        raise ProgramError(
             f"the cores belong to process {pid}, and this one was forked from it; start workers "
             'with multiprocessing.get_context("spawn")',
             Action.RECYCLE,
@@ -160,16 +160,16 @@ def _core_ids(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise RuntimeFailure(f"{VISIBLE}={text}: expected a core, as 2, or a range, as 0-3")
+            raise ProgramError(f"{VISIBLE}={text}: expected a core, as 2, or a range, as 0-3")
         found += range(int(first), int(last or first) + 1)
     if not found or len(set(found)) < len(found):
-        raise RuntimeFailure(f"{VISIBLE}={text}: names no core, or one twice")
+        raise ProgramError(f"{VISIBLE}={text}: names no core, or one twice")
     return tuple(found)
 
 
 def _count(text: str) -> int:
     if text and not text.isdecimal():
-        raise RuntimeFailure(f"{COUNT}={text}: expected a number of cores, 0 for all")
+        raise ProgramError(f"{COUNT}={text}: expected a number of cores, 0 for all")
     return int(text or 0)
 
 

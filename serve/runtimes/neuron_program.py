@@ -24,7 +24,7 @@ from depth.artifact.program import Program
 from depth.artifact.verification import answers_of
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
-from serve.errors import Action, RuntimeFailure
+from serve.errors import Action, ProgramError
 from serve.runtimes.neuron_cores import check_same_process, own
 from serve.runtimes.neuron_status import diagnose
 from serve.runtimes.tensors import inputs_of, label, outputs_of
@@ -45,10 +45,10 @@ class _Turns:
 
     @contextmanager
     def turn(self, name: str) -> Iterator[None]:
-        """Raises RuntimeFailure rather than wait for a load that hangs: it would seem to, too."""
+        """Raises ProgramError rather than wait for a load that hangs: it would seem to, too."""
         while not self._lock.acquire(timeout=_LOOK_EVERY_S):
             if time.monotonic() - self._began_s >= _HANGS_S:
-                raise RuntimeFailure(
+                raise ProgramError(
                     f"{name}: not loaded: the SDK loads one program at a time, and a load that "
                     f"has taken {_HANGS_S:g} s hangs; start the process again",
                     Action.BACK_PRESSURE,  # this core can still run what it holds
@@ -71,7 +71,7 @@ class Chip:
     instance: str  # where programs run
     elsewhere: str  # what they do on any other machine
     cores_per_device: int
-    # What is loaded inside goes to this core. Imports the SDK; raises RuntimeFailure without it.
+    # What is loaded inside goes to this core. Imports the SDK; raises ProgramError without it.
     placed_on: Callable[[int], AbstractContextManager[None]]
 
 
@@ -89,7 +89,7 @@ class OnCore:
         """As `Runtime.run`.
 
         Safe in any thread: the SDK does one run on the core after the other, and copies what comes
-        and goes meanwhile. Not in a process forked from this one. Raises RuntimeFailure whose
+        and goes meanwhile. Not in a process forked from this one. Raises ProgramError whose
         `action` says what helps.
         """
         check_same_process(self._pid)
@@ -106,14 +106,14 @@ class OnCore:
     def warm_up(self, probe: Arrays, answers: Mapping[str, Answer], core: int) -> None:
         """One run of the probe, which may be the run that puts the program on the core.
 
-        `answers`: the expected answers by output, {} if they are not known. Raises RuntimeFailure
+        `answers`: the expected answers by output, {} if they are not known. Raises ProgramError
         if the run fails, gives other answers or numbers that are not finite.
         """
         outputs = self.run(probe)
         for name, answer in answers.items():
             found = differs(answer, outputs[name]) if name in outputs else "missing"
             if found is not None:
-                raise RuntimeFailure(
+                raise ProgramError(
                     f"{self.name}: core {core} computes wrong numbers: {name} is {found}, compared "
                     "with the answer to the same probe where the program was verified; replace the "
                     "instance if verifying again fails here",
@@ -121,7 +121,7 @@ class OnCore:
                 )
         for name, array in outputs.items():
             if not np.isfinite(array).all():
-                raise RuntimeFailure(
+                raise ProgramError(
                     f"{self.name}: the first run gave numbers for {name} that are not finite: "
                     "compile again",
                     Action.ARTIFACT_FAULT,
@@ -131,21 +131,21 @@ class OnCore:
 def open_on_core(chip: Chip, artifact: Artifact, program: Program, core: int) -> OnCore:
     """A copy on the core that is the `core`-th of this process, run once.
 
-    Raises RuntimeFailure, or ArtifactError if the bytes are not what the manifest says.
+    Raises ProgramError, or ArtifactError if the bytes are not what the manifest says.
     """
     count = core_count(chip, artifact)
     if not 0 <= core < count:
-        raise RuntimeFailure(
+        raise ProgramError(
             f"{artifact.folder}: no core {core}: this process has {count}, counted from 0"
         )
     return _load(chip, artifact, program, core)
 
 
 def core_count(chip: Chip, artifact: Artifact) -> int:
-    """How many cores this process has. Raises RuntimeFailure if there is none."""
+    """How many cores this process has. Raises ProgramError if there is none."""
     count = own(chip.cores_per_device).count
     if count == 0:
-        raise RuntimeFailure(
+        raise ProgramError(
             f"{artifact.folder}: no Neuron device here, and without one its programs "
             f"{chip.elsewhere}; serve it on {chip.instance}",
             Action.REPLACE,
@@ -171,7 +171,7 @@ def _load(chip: Chip, artifact: Artifact, program: Program, core: int) -> OnCore
 
 def _failure(
     name: str, what: str, error: Exception, otherwise: Optional[Action] = None
-) -> RuntimeFailure:
+) -> ProgramError:
     """An exception of torch or the SDK as one of ours; `otherwise`: if it says nothing known."""
     found = diagnose(str(error))
-    return RuntimeFailure(f"{name}: {what}: {found.text}", found.action or otherwise)
+    return ProgramError(f"{name}: {what}: {found.text}", found.action or otherwise)

@@ -10,7 +10,7 @@ from depth.artifact.manifest import Artifact
 from depth.artifact.program import Program
 from depth.chips import INFERENTIA2
 from depth.errors import first_line
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 from serve.runtimes import neuron_program
 from serve.runtimes.neuron_program import Chip, OnCore
 
@@ -29,7 +29,7 @@ def _placed_on(core: int) -> AbstractContextManager[None]:
     try:
         import torch_neuronx  # on use: on an unfit machine the import itself fails
     except (ImportError, RuntimeError) as error:
-        raise RuntimeFailure(
+        raise ProgramError(
             f"torch_neuronx cannot be imported: {first_line(error)}; install torch-neuronx from "
             "AWS's package index, and the torch that it was built for"
         ) from error

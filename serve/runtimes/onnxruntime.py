@@ -11,7 +11,7 @@ from depth.artifact.program import Program
 from depth.errors import first_line
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 from serve.runtimes.tensors import check_names, inputs_of, label, outputs_of
 
 
@@ -33,9 +33,7 @@ class OnnxRuntime:
             with self._one_at_a_time:
                 found: list[FloatArray] = self._session.run(self._outputs, given)
         except Exception as error:  # its exceptions share no base but Exception
-            raise RuntimeFailure(
-                f"{self._name}: ONNX Runtime failed: {first_line(error)}"
-            ) from error
+            raise ProgramError(f"{self._name}: ONNX Runtime failed: {first_line(error)}") from error
         return outputs_of(self._program, found, self._name)
 
 
@@ -46,7 +44,7 @@ def open_program(artifact: Artifact, program: Program, _streams: int) -> OnnxRun
     try:
         session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base but Exception
-        raise RuntimeFailure(
+        raise ProgramError(
             f"{name}: ONNX Runtime could not load it: {first_line(error)}"
         ) from error
     inputs, outputs = session.get_inputs(), session.get_outputs()

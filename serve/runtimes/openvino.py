@@ -13,7 +13,7 @@ from depth.artifact.program import Program
 from depth.errors import first_line
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 from serve.runtimes.tensors import check_names, inputs_of, label, outputs_of
 
 # Else the import alone forks a process that reports to the makers' analytics, on every run.
@@ -46,7 +46,7 @@ class OpenVino:
             request.infer(given, share_inputs=True)
             found = [request.get_tensor(name).data.copy() for name in self._outputs]
         except RuntimeError as error:
-            raise RuntimeFailure(f"{self._name}: OpenVINO failed: {first_line(error)}") from error
+            raise ProgramError(f"{self._name}: OpenVINO failed: {first_line(error)}") from error
         finally:
             self._idle.put(request)
         return outputs_of(self._program, found, self._name)
@@ -74,7 +74,7 @@ def open_program(artifact: Artifact, program: Program, streams: int) -> OpenVino
         compiled = core.compile_model(model, "CPU", settings)
         _tell_precision(compiled, name, artifact.manifest.precision)
     except (RuntimeError, KeyError) as error:
-        raise RuntimeFailure(f"{name}: OpenVINO could not load it: {first_line(error)}") from error
+        raise ProgramError(f"{name}: OpenVINO could not load it: {first_line(error)}") from error
     inputs, outputs = compiled.inputs, compiled.outputs
     check_names(program, [x.get_names() for x in inputs], [x.get_names() for x in outputs], name)
     return OpenVino(compiled, program, name, streams)

@@ -11,7 +11,7 @@ from depth.artifact.manifest import Artifact
 from depth.artifact.program import Program
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 
 
 class Runtime(Protocol):
@@ -21,7 +21,7 @@ class Runtime(Protocol):
         """Inputs by name to outputs by name, float32 in exactly the shapes of `Program`.
 
         Further arrays are left alone. Safe in any thread; calls beyond what runs at once wait.
-        Raises RuntimeFailure.
+        Raises ProgramError.
         """
 
 
@@ -53,7 +53,7 @@ def open_runtime(artifact: Artifact, stages: Sequence[Program], streams: int = 1
     """Load what `Manifest.stages` gives on the CPU; bytes are checked against their hashes first.
 
     `streams` runs are wanted at once, sharing the cores; a runtime may do fewer.
-    Raises RuntimeFailure if the target is unknown, its package is missing, or loading fails;
+    Raises ProgramError if the target is unknown, its package is missing, or loading fails;
     ArtifactError if the bytes are not what the manifest says.
     """
     module = _module(artifact)
@@ -63,7 +63,7 @@ def open_runtime(artifact: Artifact, stages: Sequence[Program], streams: int = 1
 def core_count(artifact: Artifact) -> Optional[int]:
     """How many cores of its chip this process has; None for a target that runs on the CPU.
 
-    Raises RuntimeFailure as `open_runtime`, and if there is no core.
+    Raises ProgramError as `open_runtime`, and if there is no core.
     """
     if artifact.manifest.target not in _ON_CORES:
         return None
@@ -80,13 +80,13 @@ def open_on_core(artifact: Artifact, stages: Sequence[Program], core: int) -> Ch
 def _module(artifact: Artifact) -> Any:
     target = artifact.manifest.target
     if target not in _MODULES:
-        raise RuntimeFailure(
+        raise ProgramError(
             f"{artifact.folder}: no runtime for target {target!r}; there are {', '.join(_MODULES)}"
         )
     try:
         return import_module(_MODULES[target])
     except ImportError as error:
-        raise RuntimeFailure(
+        raise ProgramError(
             f"target {target!r} needs a package that is not installed ({error}); run `make setup`"
         ) from error
 

@@ -10,7 +10,7 @@ from depth.artifact.manifest import Artifact
 from depth.artifact.program import Program
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
-from serve.errors import Action, RuntimeFailure
+from serve.errors import Action, ProgramError
 
 
 def label(artifact: Artifact, program: Program) -> str:
@@ -21,7 +21,7 @@ def label(artifact: Artifact, program: Program) -> str:
 def inputs_of(program: Program, arrays: Arrays, name: str) -> list[FloatArray]:
     """The program's inputs in its order, of arrays that may be more than these.
 
-    `name`: the program's, for messages. Raises RuntimeFailure if an input is missing, or is not
+    `name`: the program's, for messages. Raises ProgramError if an input is missing, or is not
     float32 in exactly the program's shape.
     """
     return [_input(program, arrays, i, name) for i in range(len(program.inputs))]
@@ -30,7 +30,7 @@ def inputs_of(program: Program, arrays: Arrays, name: str) -> list[FloatArray]:
 def outputs_of(program: Program, values: Sequence[FloatArray], name: str) -> dict[str, FloatArray]:
     """A program's outputs by name, from what it gave in its order.
 
-    Raises RuntimeFailure if their number or a shape is not as the manifest says.
+    Raises ProgramError if their number or a shape is not as the manifest says.
     """
     if len(values) != len(program.outputs):
         raise _damaged(f"{name}: gave {len(values)} outputs, expected {len(program.outputs)}")
@@ -50,7 +50,7 @@ def check_names(
     outputs: Sequence[Collection[str]],
     name: str,
 ) -> None:
-    """Raises RuntimeFailure unless a graph has exactly the manifest's inputs, and its outputs.
+    """Raises ProgramError unless a graph has exactly the manifest's inputs, and its outputs.
 
     `inputs`, `outputs`: for each tensor of the graph all the names that it has.
     """
@@ -67,13 +67,13 @@ def check_names(
 def _input(program: Program, arrays: Arrays, place: int, name: str) -> FloatArray:
     tensor = program.inputs[place]
     if tensor.name not in arrays:
-        raise RuntimeFailure(
+        raise ProgramError(
             f"{name}: needs input {tensor.name}, given were {', '.join(arrays) or 'none'}",
             Action.REQUEST_FAULT,
         )
     array, expected = arrays[tensor.name], tensor.shape(program.shape)
     if array.shape != expected or array.dtype != np.float32:
-        raise RuntimeFailure(
+        raise ProgramError(
             f"{name}: takes {tensor.name} as float32 {list(expected)}, not {array.dtype} "
             f"{list(array.shape)}",
             Action.REQUEST_FAULT,
@@ -81,5 +81,5 @@ def _input(program: Program, arrays: Arrays, place: int, name: str) -> FloatArra
     return array
 
 
-def _damaged(what: str) -> RuntimeFailure:
-    return RuntimeFailure(f"{what}; compile the artifact again", Action.ARTIFACT_FAULT)
+def _damaged(what: str) -> ProgramError:
+    return ProgramError(f"{what}; compile the artifact again", Action.ARTIFACT_FAULT)

@@ -12,7 +12,7 @@ from depth.artifact.program import Program
 from depth.errors import first_line
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
-from serve.errors import RuntimeFailure
+from serve.errors import ProgramError
 from serve.runtimes.tensors import inputs_of, label, outputs_of
 
 
@@ -32,7 +32,7 @@ class TorchScript:
             with self._one_at_a_time, torch.no_grad():
                 found = self._loaded(*given)
         except (RuntimeError, torch.jit.Error) as error:  # torch.jit.Error is not a RuntimeError
-            raise RuntimeFailure(f"{self._name}: torch failed: {first_line(error)}") from error
+            raise ProgramError(f"{self._name}: torch failed: {first_line(error)}") from error
         several = found if isinstance(found, tuple) else (found,)
         return outputs_of(self._program, [each.numpy() for each in several], self._name)
 
@@ -44,5 +44,5 @@ def open_program(artifact: Artifact, program: Program, _streams: int) -> TorchSc
     try:
         loaded = torch.jit.load(stream, map_location="cpu")  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
-        raise RuntimeFailure(f"{name}: torch could not load it: {first_line(error)}") from error
+        raise ProgramError(f"{name}: torch could not load it: {first_line(error)}") from error
     return TorchScript(loaded.eval(), program, name)

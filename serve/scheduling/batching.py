@@ -8,7 +8,7 @@ from typing import Optional
 import numpy as np
 
 from serve.arrays import Arrays
-from serve.errors import Action, RuntimeFailure
+from serve.errors import Action, ProgramError
 
 
 def batch_size(waiting: int, batches: Sequence[int], due: bool) -> Optional[int]:
@@ -31,7 +31,7 @@ def stacked(requests: Sequence[Arrays], batch: int) -> Arrays:
     """Each array [...] of the requests -> [batch,...]; the last request fills the places left over.
 
     A request, because a place filled with zeros could fail where requests do not. Raises
-    RuntimeFailure if the requests do not go together.
+    ProgramError if the requests do not go together.
     """
     first = requests[0]
     if len(requests) == batch == 1:
@@ -40,7 +40,7 @@ def stacked(requests: Sequence[Arrays], batch: int) -> Arrays:
     try:
         return {name: np.stack([each[name] for each in padded]) for name in first}
     except (KeyError, ValueError) as error:
-        raise RuntimeFailure(
+        raise ProgramError(
             f"requests of one batch have other arrays: {error}", Action.REQUEST_FAULT
         ) from error
 
@@ -48,11 +48,11 @@ def stacked(requests: Sequence[Arrays], batch: int) -> Arrays:
 def split(outputs: Arrays, batch: int, count: int) -> list[Arrays]:
     """Each output [batch,...] -> the first `count` answers, whose arrays [...] are views of it.
 
-    Raises RuntimeFailure if an output has no axis for the batch.
+    Raises ProgramError if an output has no axis for the batch.
     """
     for name, array in outputs.items():
         if not array.ndim or len(array) != batch:
-            raise RuntimeFailure(
+            raise ProgramError(
                 f"output {name} has shape {list(array.shape)}, expected {batch} in front; compile "
                 "the artifact again",
                 Action.ARTIFACT_FAULT,

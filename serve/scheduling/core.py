@@ -10,7 +10,7 @@ from threading import Condition, Lock
 from typing import Callable, Optional, TypeVar
 
 from depth.artifact.program import ProgramKey
-from serve.errors import Action, RuntimeFailure
+from serve.errors import Action, ProgramError
 from serve.scheduling.batching import split, stacked
 from serve.scheduling.job import Job, Outcome
 from serve.scheduling.request import Request
@@ -114,7 +114,7 @@ class Core:
             elif reopen is not None:
                 self._reopen(reopen)
         except Exception as error:  # whatever a worker raises, its thread goes on
-            if not isinstance(error, RuntimeFailure):
+            if not isinstance(error, ProgramError):
                 logger.exception("core %d: unexpected error", self.index)
             return error
         return None
@@ -161,7 +161,7 @@ class Core:
         while True:
             try:
                 return call()
-            except RuntimeFailure as error:
+            except ProgramError as error:
                 if action_of(error) is not Action.UNLOAD or not self._unload_for(program):
                     raise
 
@@ -202,4 +202,4 @@ def _let_go(error: Optional[BaseException]) -> None:
 
 def action_of(error: Exception) -> Optional[Action]:
     """What the error says to do; None if it says nothing."""
-    return error.action if isinstance(error, RuntimeFailure) else None
+    return error.action if isinstance(error, ProgramError) else None

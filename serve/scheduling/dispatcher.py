@@ -12,7 +12,7 @@ from typing import Optional
 
 from depth.artifact.program import ProgramKey, Shape
 from serve.arrays import Arrays
-from serve.errors import Closed, OutOfService
+from serve.errors import ClosedError, OutOfServiceError
 from serve.scheduling.core import Core, action_of
 from serve.scheduling.faults import (
     NO_FAULT_OF_CORE,
@@ -49,7 +49,7 @@ class Dispatcher:
         self.queues: dict[Shape, Queue] = {}
         self.limits = limits
         self.closing = False
-        self.outage: Optional[OutOfService] = None  # set when the last core has gone
+        self.outage: Optional[OutOfServiceError] = None  # set when the last core has gone
         self.alarm_s = math.inf  # when to look again even if nothing happens
         self.answers: list[Answer] = []  # to be given once the lock is free
         self.warming = Warming(cores)
@@ -150,7 +150,7 @@ class Dispatcher:
         waiting = [request for queue in self.queues.values() for request in queue.take(len(queue))]
         tried = [request for request in waiting if request.claimed]
         error = "the scheduler was closed before this could be tried again; send it again later"
-        self.answers += [Answer(request, error=Closed(error)) for request in tried]
+        self.answers += [Answer(request, error=ClosedError(error)) for request in tried]
         return [request for request in waiting if not request.claimed]
 
     def _to_warm(self, core: Core, now_s: float) -> Optional[ProgramKey]:
@@ -251,7 +251,7 @@ class Dispatcher:
         if not any(other.in_service for other in self.cores):
             reason = f"every core is out of service, the last one because: {error}"
             advice = "start the service again, or replace the machine"
-            self.outage = OutOfService(f"{reason}; {advice}")
+            self.outage = OutOfServiceError(f"{reason}; {advice}")
             self._tell_outage()
 
     def _take_back(self, core: Core) -> None:
@@ -264,7 +264,7 @@ class Dispatcher:
         for queue in self.queues.values():
             for request in queue.take(len(queue)):
                 if request.claim():
-                    self.answers.append(Answer(request, error=OutOfService(str(self.outage))))
+                    self.answers.append(Answer(request, error=OutOfServiceError(str(self.outage))))
 
     def _remind(self, moment_s: float) -> None:
         self.alarm_s = min(self.alarm_s, moment_s)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Optional
 
-from serve.errors import Action, RuntimeFailure
+from serve.errors import Action, ProgramError
 from serve.scheduling.core import Core, action_of
 from serve.scheduling.request import Answer, Request
 
@@ -97,7 +97,7 @@ def after_hang(requests: Sequence[Request], core: Core, timeout_s: float) -> Sor
         request.failures += 1
         request.avoid |= {core.index}
     again = [request for request in requests if request.hangs < HANGS]
-    error = RuntimeFailure(f"no answer within {timeout_s:g} s", action=Action.REPLACE)
+    error = ProgramError(f"no answer within {timeout_s:g} s", action=Action.REPLACE)
     return _sorted(requests, again, core, error)
 
 
@@ -109,12 +109,12 @@ def _sorted(
     return Sorted(again, [Answer(r, error=_told(r, core, error)) for r in answered])
 
 
-def _told(request: Request, core: Core, error: Exception) -> RuntimeFailure:
+def _told(request: Request, core: Core, error: Exception) -> ProgramError:
     """An error of its own for each request: raising one object in several threads mixes them."""
     action = action_of(error)
     where = "" if action in NO_FAULT_OF_CORE else f"core {core.index}: "
     if request.failures > 1:
         where = f"tried {request.failures} times, last on core {core.index}: "
-    told = RuntimeFailure(f"{where}{error}", action)
+    told = ProgramError(f"{where}{error}", action)
     told.__cause__ = error
     return told

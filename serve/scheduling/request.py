@@ -10,7 +10,7 @@ from typing import Optional
 from depth.artifact.program import Shape
 from depth.errors import InputError
 from serve.arrays import Arrays
-from serve.errors import Expired, NoProgram
+from serve.errors import ExpiredError, NoProgramError
 
 
 class Pending(Future[Arrays]):
@@ -53,10 +53,10 @@ class Request:
 def check(
     arrays: Arrays, shape: Shape, deadline_s: Optional[float], shapes: Collection[Shape]
 ) -> None:
-    """Whether a request may be made of this. Raises NoProgram, or InputError."""
+    """Whether a request may be made of this. Raises NoProgramError, or InputError."""
     if shape not in shapes:
         have = ", ".join(each.name for each in shapes)
-        raise NoProgram(f"no program for {shape.name} px; there are {have}")
+        raise NoProgramError(f"no program for {shape.name} px; there are {have}")
     if not arrays:
         raise InputError("a request without arrays: expected the program's inputs by name")
     if deadline_s is not None and not deadline_s > 0:
@@ -88,5 +88,7 @@ def expiry(request: Request, now_s: float) -> Answer:
     deadline_s = request.expires_s - request.arrived_s
     return Answer(
         request,
-        error=Expired(f"waited {waited_s:.3f} s, its deadline was {deadline_s:.3f} s: {reason}"),
+        error=ExpiredError(
+            f"waited {waited_s:.3f} s, its deadline was {deadline_s:.3f} s: {reason}"
+        ),
     )

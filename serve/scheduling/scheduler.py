@@ -22,7 +22,7 @@ from typing import Callable, Optional
 from depth.artifact.program import ProgramKey, Shape
 from depth.errors import InputError
 from serve.arrays import Arrays
-from serve.errors import Closed, Expired, OutOfService, QueueFull
+from serve.errors import ClosedError, ExpiredError, OutOfServiceError, QueueFullError
 from serve.scheduling.core import Core, Reopen
 from serve.scheduling.dispatcher import Dispatcher
 from serve.scheduling.job import Job
@@ -45,9 +45,9 @@ class Scheduler:
     `workers`: one for each core, opened. `programs`: what each of them can load. `reopen` makes a
     new worker for a core whose old one has to be recycled; without it such a core goes out of
     service. `shared`: what one core has loaded costs the others nothing. A request is answered
-    with its outputs, Expired, OutOfService, Closed, or RuntimeFailure, after as many tries as its
-    `action` allows. Callbacks of futures run in a core's thread, so they must be short and must
-    not wait for this scheduler. Raises InputError if there is no worker.
+    with its outputs, ExpiredError, OutOfServiceError, ClosedError, or ProgramError, after as many
+    tries as its `action` allows. Callbacks of futures run in a core's thread, so they must be short
+    and must not wait for this scheduler. Raises InputError if there is no worker.
     """
 
     def __init__(
@@ -104,8 +104,8 @@ class Scheduler:
         """Load the programs of these shapes, or all, on all cores, as far as memory goes.
 
         A core that could not is tried again like with requests. False if it was given up. Raises
-        Closed, OutOfService if no core is left, or the error of what loads nowhere. Of several
-        calls at once, one comes after the other.
+        ClosedError, OutOfServiceError if no core is left, or the error of what loads nowhere. Of
+        several calls at once, one comes after the other.
         """
         while not self._warming.acquire(timeout=_LOOK_EVERY_S):
             if given_up():
@@ -126,11 +126,12 @@ class Scheduler:
 
         `shape` is one of `shapes`; the arrays must not change until the answer is there. A request
         that has not begun to run after `deadline_s`, or would have to again, is answered with
-        Expired. If too many wait already, the call blocks, or with `wait` false raises QueueFull.
-        `Future.cancel` works until a core has the request. Arrays of an answer are views of the
-        batch that they ran in.
+        ExpiredError. If too many wait already, the call blocks, or with `wait` false raises
+        QueueFullError. `Future.cancel` works until a core has the request. Arrays of an answer are
+        views of the batch that they ran in.
 
-        Raises NoProgram, InputError, QueueFull, Expired, Closed or OutOfService.
+        Raises NoProgramError, InputError, QueueFullError, ExpiredError, ClosedError or
+        OutOfServiceError.
         """
         check(arrays, shape, deadline_s, self._state.queues)
         now_s = time.monotonic()
@@ -199,20 +200,24 @@ class Scheduler:
 
         if not settled():
             if not wait:
-                raise QueueFull(f"{len(queue)} requests of this shape wait; send it again later")
+                raise QueueFullError(
+                    f"{len(queue)} requests of this shape wait; send it again later"
+                )
             # Looks now and then: who cancels a request may be anywhere, and takes no lock to tell.
             while not request.expired(now_s := time.monotonic()):
                 if self._wait_for(settled, min(request.expires_s - now_s, _LOOK_EVERY_S)):
                     break
             else:
-                raise Expired(f"the queue was full until the deadline; {len(queue)} requests wait")
+                raise ExpiredError(
+                    f"the queue was full until the deadline; {len(queue)} requests wait"
+                )
         self._check_open()
 
     def _check_open(self) -> None:
         if self._state.closing:
-            raise Closed("the scheduler is closed and takes no more work")
+            raise ClosedError("the scheduler is closed and takes no more work")
         if self._state.outage is not None:
-            raise OutOfService(str(self._state.outage))
+            raise OutOfServiceError(str(self._state.outage))
 
     @contextmanager
     def _turn(self) -> Iterator[Dispatcher]:

@@ -9,7 +9,7 @@ from serve.arrays import Arrays
 
 
 class Worker(Protocol):
-    """One core. Each method may raise RuntimeFailure, whose `action` says what to do about it.
+    """One core. Each method may raise ProgramError, whose `action` says what to do about it.
 
     `run` is called by as many threads as `Limits.runs_per_core` says, and beside a `load` or an
     `unload` of another program; anything else has the core for itself.
