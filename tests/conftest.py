@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import schedules
-from tests.folder_jobs import close_engines
+from tests.support import schedules
+from tests.support.folder_jobs import close_engines
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def _engines_are_closed() -> Iterator[None]:
 
 @pytest.fixture(params=[1, 2])
 def runs_per_core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """What schedulers of tests.schedules hand to a core at once, unless told otherwise."""
+    """What schedulers of tests.support.schedules hand to a core at once, unless told otherwise."""
     runs: int = request.param
     monkeypatch.setattr(schedules, "runs_per_core", runs)
     return runs

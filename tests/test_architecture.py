@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tomli
 
-from tests.architecture import (
+from tests.support.architecture import (
     PACKAGES,
     SCRIPTS,
     TOOLS,
@@ -20,7 +20,7 @@ from tests.architecture import (
     complaints,
     sources,
 )
-from tests.fresh_python import ROOT
+from tests.support.places import ROOT
 
 MODULES = sources(*PACKAGES)
 OURS = [*MODULES, *sources(*SCRIPTS, TOOLS)]
@@ -196,7 +196,7 @@ def test_folders_are_small_and_only_the_stages_have_their_names() -> None:
     assert folder_problems([file.path for file in MODULES]) == []
     assert folder_problems([f"serve/x/m{i}.py" for i in range(MAX_MODULES + 1)])
     assert folder_problems(["depth/compile/a.py"])
-    assert folder_problems(["tests/x/serve/a.py"])
+    assert folder_problems(["infra/serve/a.py"])
     assert not folder_problems(
         [*(f"serve/m{i}.py" for i in range(MAX_MODULES)), "serve/__init__.py"]
     )

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from depth.family import FAMILIES
-from tests.architecture import DOOR, PACKAGES, SCRIPTS, Source, below, sources
-from tests.fresh_python import ROOT, run_python
+from tests.support.architecture import DOOR, PACKAGES, SCRIPTS, Source, below, sources
+from tests.support.fresh_python import run_python
+from tests.support.places import ROOT
 
 MODULES = sources(*PACKAGES)
 

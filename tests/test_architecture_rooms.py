@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from depth.family import FAMILIES
-from tests.architecture import (
+from tests.support.architecture import (
     DOOR,
     PACKAGES,
     SCRIPTS,
@@ -170,7 +170,7 @@ BREAKS = [
     (packages_import_downwards, "compile/x/a.py", "from depth_anything import DepthPipeline"),
     (packages_import_downwards, "serve/x/a.py", "def f():\n    from compile import on_demand"),
     (packages_import_downwards, "serve/x/a.py", f"import {V2}"),
-    (packages_import_downwards, "serve/x/a.py", "from tests.engines import engine"),
+    (packages_import_downwards, "serve/x/a.py", "from tests.support.engines import engine"),
     (packages_import_downwards, "checkpoints/demo/a.py", "from compile import trace"),
     *(
         (packages_import_downwards, f"{one}/a.py", f"from {other} import config")

@@ -16,9 +16,9 @@ from compile.untrained import untrained_checkpoint
 from depth.family import model_named
 from depth.maps.files import read_depth
 from depth.maps.preview import WARM_LAST, upstream_levels
-from tests.hostile import encoded, picture, write_hostile_folder
+from tests.support.hostile import encoded, picture, write_hostile_folder
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 SIDE = str(model_named("demo").size.side_px)
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.fresh_python import run_python
+from tests.support.fresh_python import run_python
 
 HELPS = {
     ("inference.py",): ["--policy", "--dry-run", "--keep-failed", "--focal-px", "vits"],

@@ -17,8 +17,8 @@ from depth.artifact.manifest import read_artifact
 from depth.maps.files import read_depth
 from serve.engine import Engine
 from serve.library import Library
-from tests.fresh_python import ROOT
-from tests.hostile import picture
+from tests.support.hostile import picture
+from tests.support.places import ROOT
 
 PACKAGE = "tests.support.third_family"
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import typer
 
-from tests.folder_jobs import write_images
-from tests.programs import make_artifact
+from tests.support.folder_jobs import write_images
+from tests.support.places import ROOT
+from tests.support.programs import make_artifact
 
-ROOT = Path(__file__).resolve().parents[2]
 RESULT = Path(__file__).parent / "results/folder-memory.json"
 WARM = 100  # images after which memory has to be flat
 

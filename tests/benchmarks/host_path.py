@@ -37,9 +37,8 @@ from depth.maps.result import FULL, MODEL, Map, Result
 from depth.preprocess import FAST, REFERENCE
 from serve.engine import Engine
 from serve.library import Library
+from tests.support.places import PHOTOS
 
-ROOT = Path(__file__).resolve().parents[2]
-PHOTOS = ROOT.parent / "shared/data/photos"
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("isal", "numpy", "opencv-python-headless", "simplejpeg")
 STAGES = ("decode", "prepare", "resize", "encode")

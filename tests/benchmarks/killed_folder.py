@@ -19,11 +19,11 @@ from pathlib import Path
 
 import typer
 
-from tests.folder_jobs import write_images
-from tests.folder_kills import Start, torment
-from tests.programs import make_artifact
+from tests.support.folder_jobs import write_images
+from tests.support.folder_kills import Start, torment
+from tests.support.places import ROOT
+from tests.support.programs import make_artifact
 
-ROOT = Path(__file__).resolve().parents[2]
 RESULT = Path(__file__).parent / "results/killed-folder.json"
 
 

@@ -56,11 +56,10 @@ from serve.jobs.entry import DONE, Entry
 from serve.library import Library
 from serve.shapes import BUCKETS
 from tests.benchmarks.folder_memory import memory_mb
-from tests.programs import DEMO
-from tests.simulated import Device, Model, SimulatedWorker
+from tests.support.places import PHOTOS, ROOT
+from tests.support.programs import DEMO
+from tests.support.simulated import Device, Model, SimulatedWorker
 
-ROOT = Path(__file__).resolve().parents[2]
-PHOTOS = ROOT.parent / "shared/data/photos"
 RESULT = Path(__file__).parent / "results/pipeline.json"
 DEVICE_PER_S = 15.0  # twice the only published figure of this network on a NeuronCore
 MEMORY_IMAGES = 2000

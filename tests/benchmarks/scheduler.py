@@ -46,8 +46,8 @@ from serve.errors import (
 from serve.scheduling.limits import Limits  # noqa: E402
 from serve.scheduling.scheduler import Scheduler  # noqa: E402
 from serve.scheduling.worker import Worker
-from tests.schedules import asked  # noqa: E402
-from tests.simulated import RUN, Device, Fault, Model, simulated_depth  # noqa: E402
+from tests.support.schedules import asked  # noqa: E402
+from tests.support.simulated import RUN, Device, Fault, Model, simulated_depth  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
 CORES, SERVICE_MS = 4, 10.0

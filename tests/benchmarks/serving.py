@@ -25,8 +25,8 @@ from typing import Any, Optional
 import typer
 
 from compile.targets.openvino import runs_natively
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).parent / "results"
 PHOTOGRAPH_SIZES = ("518x784", "518x798")
 GMACS = "83.7"  # of vits at 518x686

@@ -25,9 +25,8 @@ import numpy as np
 import typer
 
 from compile.targets.openvino import runs_natively
+from tests.support.places import PHOTOS, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-PHOTOS = ROOT.parent / "shared/data/photos"
 RESULTS = Path(__file__).parent / "results"
 
 # Weights from a fixed seed, in upstream's own layout, with biases that keep depth off the ReLU's

@@ -35,9 +35,9 @@ import typer
 
 from depth.console import aligned
 from depth.family import FAMILIES
-from tests.opened import opens
+from tests.support.opened import opens
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("depth", *FAMILIES, "compile", "serve", "depth_anything")
 SAMPLE = "input_images/samples"
 # While one of these runs, the work is on the image.

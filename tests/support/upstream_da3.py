@@ -1,4 +1,4 @@
-"""Runs a checkout of Depth Anything 3, for tests/test_upstream_da3.py. Imports nothing of ours.
+"""Runs a checkout of Depth Anything 3, for tests/depth_anything_3. Imports nothing of ours.
 
 python upstream_da3.py CHECKOUT imports | inputs FOLDER METHOD RES | network FOLDER MODEL
                                 | inference FOLDER MODEL RES

@@ -1,0 +1,139 @@
+"""Precision int8 with NNCF itself: an artifact, its identity, and serving without it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module, metadata
+from pathlib import Path
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from compile.errors import BuildError
+from compile.targets.protocols import Ports
+from compile.targets.table import builder, target_named
+from compile.weights import BUNDLED
+from depth.artifact.manifest import Artifact, read_artifact
+from tests.support.fresh_python import run_python
+from tests.support.networks import DEMO, SIZE
+from tests.support.places import ROOT
+
+SAMPLES = ROOT / "input_images"
+
+
+def _installed() -> bool:
+    try:
+        return bool(metadata.version("nncf"))
+    except metadata.PackageNotFoundError:
+        return False
+
+
+pytestmark = pytest.mark.skipif(
+    not _installed(), reason="NNCF is not installed: `make setup-int8` adds it in the CPU lane"
+)
+
+
+def test_an_artifact_in_int8(tmp_path: Path) -> None:
+    """In one test, for what it takes to make one: the same command in two processes."""
+    one, other = built_twice(tmp_path)
+    assert one.folder != other.folder
+    assert one.identity == other.identity
+    check_that_it_passed(one)
+    check_what_is_in_int8(one)
+    check_serving_without_nncf_and_torch(one, tmp_path)
+
+
+def built_twice(out: Path) -> list[Artifact]:
+    command = [sys.executable, "-m", "compile", "build", "--model", "demo", "--precision", "int8"]
+    command += ["--size", "56x70", "--images", str(SAMPLES), "--checkpoint", str(BUNDLED)]
+    processes = [
+        subprocess.Popen(
+            [*command, "--out", str(out / place)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for place in ("one", "other")
+    ]
+    ends = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ends
+    assert {len(err.splitlines()) for _, err in ends} == {4}  # steps, and nothing of NNCF's
+    return [read_artifact(Path(out.rstrip("\n"))) for out, _ in ends]
+
+
+def check_that_it_passed(artifact: Artifact) -> None:
+    m = artifact.manifest
+    assert (m.precision, m.gate.passed) == ("int8", True)
+    assert m.versions["nncf"] == metadata.version("nncf")
+    assert "calibration_images=3" in m.flags
+    (program,) = m.programs
+    assert program.measured is not None
+    mean_rel = float(program.measured["depth"]["mean_rel"] or 0)
+    assert 1e-4 < mean_rel < 0.01  # float32 would be nearer
+    for path in (artifact.folder / "programs").iterdir():
+        assert str(ROOT).encode() not in path.read_bytes()
+
+
+def check_what_is_in_int8(artifact: Artifact) -> None:
+    """The layers of the encoder, and no others."""
+    file = artifact.manifest.programs[0].files[0]
+    nodes = list(ElementTree.parse(artifact.folder / file.path).iter("layer"))
+    quantisers = [node for node in nodes if node.get("type") == "FakeQuantize"]
+    assert len(quantisers) == 4 * DEMO.config.depth  # qkv, proj, fc1, fc2 of every block
+    weights = [node for node in nodes if node.find("data[@element_type='i8']") is not None]
+    assert len(weights) == 4 * DEMO.config.depth
+    assert not [node for node in quantisers if "decoder" in str(node.get("name"))]
+
+
+_SERVE = """
+import sys
+for name in ("nncf", "torch", "compile"):
+    sys.modules[name] = None
+import numpy as np
+from pathlib import Path
+from depth.artifact.manifest import read_artifact
+from serve.runtimes.table import open_runtime
+artifact = read_artifact(Path({folder!r}))
+runtime = open_runtime(artifact, artifact.manifest.programs)
+np.save({out!r}, runtime.run({{"images": np.load({images!r})}})["depth"])
+"""
+
+
+def check_serving_without_nncf_and_torch(artifact: Artifact, scratch: Path) -> None:
+    images = np.random.default_rng(3).standard_normal((1, 3, *SIZE), dtype=np.float32)
+    given, out = scratch / "images.npy", scratch / "depth.npy"
+    np.save(given, images)
+    code = _SERVE.format(folder=str(artifact.folder), images=str(given), out=str(out))
+    done = run_python("-W", "error", "-c", code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    files = [artifact.folder / file.path for file in artifact.manifest.programs[0].files]
+    ports = Ports.of(artifact.manifest.programs[0])
+    run = builder(target_named("openvino")).load(files, ports, "int8")
+    np.testing.assert_allclose(np.load(out), run({"images": images})["depth"], rtol=1e-4)
+
+
+class OneLayer:
+    """Looks like a graph of one layer, and is none."""
+
+    def get_ordered_ops(self) -> list[OneLayer]:
+        return [self]
+
+    def get_type_name(self) -> str:
+        return "MatMul"
+
+    def get_friendly_name(self) -> str:
+        return "/encoder/blocks.0/mlp/fc1/MatMul"
+
+    def input_value(self, _: int) -> SimpleNamespace:
+        return SimpleNamespace(get_node=lambda: SimpleNamespace(get_type_name=lambda: "Constant"))
+
+
+def test_what_nncf_raises_becomes_an_error_of_ours() -> None:
+    quantised = import_module("compile.int8.nncf").quantised
+    images = [np.zeros((1, 3, 14, 14), np.float32)]
+    with pytest.raises(BuildError, match="NNCF could not quantise the network: .*precision fp32"):
+        quantised(OneLayer(), lambda: images, ())

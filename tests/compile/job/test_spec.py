@@ -1,0 +1,228 @@
+"""What a compile job is asked for: a file, options, and what is wrong with either."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+
+from compile.errors import JobError
+from compile.job.spec import JobSpec, make_spec, read_spec
+from depth.errors import InputError
+from tests.support.jobs import command
+
+FILE = """
+model = "vits"
+target = "inf1"
+sizes = ["518x518", "518x686"]
+batches = [1, 4]
+precision = "matmult-fp16"
+checkpoint = "mine.pth"
+accept_licence = true
+split = true
+forms = ["resize=conv1x1"]
+images = "photographs"
+out = "made"
+store = "s3://bucket/models"
+endpoint_url = "http://localhost:9000"
+instance = "inf1.2xlarge"
+timeout_s = 600
+"""
+SPEC = JobSpec(
+    model="vits",
+    target="inf1",
+    sizes=("518x518", "518x686"),
+    batches=(1, 4),
+    precision="matmult-fp16",
+    checkpoint="mine.pth",
+    accept_licence=True,
+    split=True,
+    forms=("resize=conv1x1",),
+    images="photographs",
+    out="made",
+    store="s3://bucket/models",
+    endpoint_url="http://localhost:9000",
+    instance="inf1.2xlarge",
+    timeout_s=600.0,
+)
+
+
+@pytest.fixture(name="asked")
+def asked_fixture(monkeypatch: pytest.MonkeyPatch) -> list[JobSpec]:
+    """The job that a command would run; it runs none."""
+    asked: list[JobSpec] = []
+
+    def run_job(spec: JobSpec, _say: Any) -> None:
+        asked.append(spec)
+        raise JobError("not today")
+
+    monkeypatch.setattr("compile.job.run.run_job", run_job)
+    return asked
+
+
+@pytest.fixture(name="file")
+def file_fixture(tmp_path: Path) -> Path:
+    path = tmp_path / "job.toml"
+    path.write_text(FILE, encoding="utf-8")
+    return path
+
+
+def test_a_file_gives_every_field(asked: list[JobSpec], file: Path) -> None:
+    command("job", file)
+    assert asked == [SPEC]
+
+
+def test_every_field_has_an_option(asked: list[JobSpec]) -> None:
+    words = "--model vits --target inf1 --size 518x518 --size 518x686 --batch 1 --batch 4"
+    words += " --precision matmult-fp16 --checkpoint mine.pth --accept-licence --split"
+    words += " --form resize=conv1x1 --images photographs --out made --store s3://bucket/models"
+    words += " --endpoint-url http://localhost:9000 --instance inf1.2xlarge --timeout-s 600"
+    command("job", *words.split())
+    assert asked == [SPEC]
+
+
+def test_options_go_before_the_file(asked: list[JobSpec], file: Path) -> None:
+    command("job", file, "--size", "28x42", "--target", "openvino", "--precision", "auto")
+    expected = replace(SPEC, sizes=("28x42",), target="openvino", precision="auto")
+    assert asked == [expected]
+
+
+def test_a_model_is_enough(asked: list[JobSpec]) -> None:
+    command("job", "--model", "vits")
+    assert asked == [JobSpec("vits")]
+    assert asked[0].shapes == [((518, 518), 1)]
+
+
+def test_every_size_is_built_with_every_batch_once() -> None:
+    spec = JobSpec("vits", sizes=("28x42", "56x70", "28x42"), batches=(1, 2, 1))
+    assert spec.shapes == [((28, 42), 1), ((28, 42), 2), ((56, 70), 1), ((56, 70), 2)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        ("", "job.toml: no model; say which one, like model = 'vits'"),
+        ("model = 'vitx'", "no model 'vitx'; choose from demo, vits"),
+        ("model = 'vits'\nsize = '28x42'", "job.toml: unknown field size"),
+        ("model = 'vits'\nbatches = ['1']", "job.toml: field batches[0] is '1', expected int"),
+        ("model = 'vits'\nsplit = 1", "job.toml: field split is 1, expected bool"),
+        ("model = 1979-05-27\nout = 1", "job.toml: field out is 1, expected str"),
+        ("model = 'vits'\ntimeout_s = nan", "job.toml: field timeout_s is nan, expected float"),
+        ("model = 'vits'\ntimeout_s = 0", "job.toml: timeout_s 0: must be at least 1"),
+        ("model = 'vits'\nsizes = []", "job.toml: no size or no batch, so there is nothing to bu"),
+        ("model = 'vits'\nbatches = []", "job.toml: no size or no batch"),
+        ("model = 'vits'\nbatches = [1, 0]", "job.toml: batch 0: must be at least 1"),
+        ("model = 'vits'\nsizes = ['57x70']", "height 57 px: must be a multiple of 14"),
+        ("model = 'vits'\nsizes = ['big']", "size 'big': expected HEIGHTxWIDTH in px"),
+        ("model = 'vits'\ninstance = 'p5.48xlarge'", "no instance 'p5.48xlarge'; choose from inf1"),
+        (
+            "model = 'vits'\ntarget = 'inf1'\nprecision = 'int4'",
+            "target 'inf1' has no precision 'int4'; choose from ",
+        ),
+        ("model =", "job.toml: not a TOML file: "),
+        ("model = 'a'\nmodel = 'b'", "job.toml: not a TOML file: "),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_a_usage_error(
+    asked: list[JobSpec], tmp_path: Path, lines: str, text: str
+) -> None:
+    file = tmp_path / "job.toml"
+    file.write_text(lines, encoding="utf-8")
+    ended = command("job", file)
+    assert ended.code == 2
+    assert text in ended.error()
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ((), "job: no model; say which one"),
+        (("--model", "vits", "--batch", "0"), "job: batch 0: must be at least 1"),
+        (("--model", "vits", "--size", "14"), "size '14': expected HEIGHTxWIDTH in px"),
+        (("--model", "vits", "--target", "inf1", "--precision", "fp8"), "has no precision 'fp8'"),
+        (
+            ("--model", "vits", "--target", "vax"),
+            "no target 'vax'; choose from openvino, onnx, torchscript",
+        ),
+        (
+            ("--model", "vits", "--target", "onnx", "--precision", "bf16"),
+            "'onnx' has no precision 'bf16'; choose",
+        ),
+    ],
+)
+def test_what_is_wrong_in_an_option_is_a_usage_error(
+    asked: list[JobSpec], options: tuple[str, ...], text: str
+) -> None:
+    ended = command("job", *options)
+    assert ended.code == 2
+    assert text in ended.error()
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--target", "onnx", "--form", "resize=fft"), "resize"),
+    ],
+)
+def test_what_only_the_target_can_tell_is_a_usage_error_too(
+    tmp_path: Path, options: tuple[str, ...], text: str
+) -> None:
+    ended = command("job", "--model", "demo", "--out", tmp_path / "out", *options)
+    assert ended.code == 2
+    assert text in ended.error()
+    assert not list(tmp_path.rglob("report.md"))
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    ended = command("job", tmp_path / "none.toml")
+    assert ended.code == 2
+    assert "none.toml: cannot be read: No such file or directory" in ended.error()
+    (tmp_path / "latin.toml").write_bytes(b"model = '\xfc'")
+    with pytest.raises(InputError, match=r"latin\.toml: not a TOML file: .*utf-8"):
+        read_spec(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "same"),
+    [
+        ("out", "elsewhere", True),
+        ("store", "elsewhere", True),
+        ("endpoint_url", None, True),
+        ("accept_licence", False, True),
+        ("model", "vitb", False),
+        ("sizes", ("518x518",), False),
+        ("batches", (1,), False),
+        ("precision", "auto", False),
+        ("checkpoint", None, False),
+        ("split", False, False),
+        ("forms", (), False),
+        ("images", "others", False),
+        ("instance", None, False),
+    ],
+)
+def test_a_digest_is_that_of_what_is_made_not_of_where_it_goes(
+    field: str, value: Optional[Any], same: bool
+) -> None:
+    changes: dict[str, Any] = {field: value}
+    assert (replace(SPEC, **changes).digest() == SPEC.digest()) is same
+
+
+@pytest.mark.parametrize(
+    ("target", "instance", "plan"),
+    [
+        ("inf1", None, "inf1.xlarge"),
+        ("inf1", "inf1.6xlarge", "inf1.6xlarge"),
+        ("openvino", None, None),
+        ("openvino", "inf2.xlarge", "inf2.xlarge"),
+    ],
+)
+def test_the_plan_is_for_the_targets_smallest_instance_unless_one_is_named(
+    target: str, instance: Optional[str], plan: Optional[str]
+) -> None:
+    given = {"model": "vits", "target": target}
+    spec = make_spec({**given, **({"instance": instance} if instance else {})}, "here")
+    assert spec.plan_instance == plan

@@ -1,0 +1,215 @@
+"""The stand-in for torch-neuronx keeps the documented contract, its traps included."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tests.support.networks import TINY, network
+from tests.support.neuron_standin import IS_1_13, SMALL, Standin, example, pictures, small
+from tests.support.neuronx_standin import needs_torch_2, neuronx_fixture
+
+__all__ = ["neuronx_fixture"]
+Trace = Callable[..., Any]
+
+
+@pytest.fixture(name="sdk")
+def sdk_fixture(neuronx: Standin, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("NEURON_PLATFORM_TARGET_OVERRIDE", "inf2")
+    assert neuronx.calls() == []
+    return importlib.import_module("torch_neuronx")
+
+
+@pytest.fixture(name="trace")
+def trace_fixture(sdk: Any) -> Trace:
+    """With what a machine without a chip needs."""
+
+    def trace(module: nn.Module, images: Tensor, *arguments: str) -> Any:
+        arguments = ("--target", "inf2", *arguments, "--logfile", "/dev/null")
+        return sdk.trace(module.eval(), images, compiler_args=list(arguments), cpu_backend=True)
+
+    return trace
+
+
+@pytest.mark.skipif(not IS_1_13, reason="this torch is one that torch-neuronx takes")
+@pytest.mark.usefixtures("neuronx")
+def test_it_refuses_an_old_torch_on_import() -> None:
+    with pytest.raises(ImportError, match="undefined symbol, with torch 1.13.1"):
+        importlib.import_module("torch_neuronx")
+
+
+@needs_torch_2
+def test_the_whole_graph_becomes_one_operator(trace: Trace, neuronx: Standin) -> None:
+    program = trace(small(), example())
+    kinds = [node.kind() for node in program.inlined_graph.nodes()]
+    assert kinds.count("neuron::forward_v2") == 1
+    assert not [kind for kind in kinds if kind.startswith("aten::")]
+    (call,) = neuronx.calls()
+    assert call[2:6] == ["--framework", "XLA", "--target", "trn1"]  # the last --target counts
+    assert call[-4:-2] == ["--target", "inf2"]
+
+
+@needs_torch_2
+def test_options_are_keywords(sdk: Any) -> None:
+    with pytest.raises(DeprecationWarning, match="Received 3 positional arguments but expected 2"):
+        sdk.trace(small(), example(), {})
+    with pytest.raises(TypeError, match="fallback"):
+        sdk.trace(small(), example(), fallback=False)
+
+
+@needs_torch_2
+def test_without_a_chip_the_platform_has_to_be_told(
+    sdk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RuntimeError, match="Neuron Runtime could not be initialized"):
+        sdk.trace(small(), example(), compiler_args="--target inf2")
+    with pytest.raises(RuntimeError, match="please supply compiler argument target"):
+        sdk.trace(small(), example(), cpu_backend=True)
+    monkeypatch.delenv("NEURON_PLATFORM_TARGET_OVERRIDE")
+    with pytest.raises(RuntimeError, match="please supply compiler argument target"):
+        sdk.trace(small(), example(), compiler_args="--target inf2", cpu_backend=True)
+
+
+@needs_torch_2
+def test_a_bilinear_resize_has_no_call_that_the_compiler_knows(
+    trace: Trace, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(RuntimeError, match="neuronx-cc failed with 70"):
+        trace(network(TINY, SMALL), example())
+    assert "Unsupported CustomCall target: ResizeBilinear" in capfd.readouterr().out
+
+
+@needs_torch_2
+def test_a_shape_that_depends_on_values_is_no_graph(trace: Trace) -> None:
+    class Found(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.nonzero(F.relu(x))
+
+    with pytest.raises(RuntimeError, match="aten::nonzero depends on its values"):
+        trace(Found(), example())
+
+
+@needs_torch_2
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--fast-math", "all"), "unrecognized arguments: --fast-math"),
+        (("--auto-cast", "fp16"), "argument --auto-cast: invalid choice"),
+        (("--optlevel", "0"), "argument --optlevel: invalid choice"),
+        (("--target", "inf1"), "argument --target: invalid choice"),
+    ],
+)
+def test_the_compiler_takes_only_its_own_arguments(
+    trace: Trace, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+) -> None:
+    with pytest.raises(RuntimeError, match="neuronx-cc failed with 2"):
+        trace(small(), example(), *arguments)
+    assert f"neuronx-cc: error: {says}" in capfd.readouterr().err
+
+
+@needs_torch_2
+@pytest.mark.parametrize(
+    ("word", "code", "says"), [("kill", -9, "SIG_KILL"), ("abort", -6, "SIG_ABORT")]
+)
+def test_how_the_compiler_died_is_in_the_exception_and_a_warning(
+    trace: Trace,
+    neuronx: Standin,
+    caplog: pytest.LogCaptureFixture,
+    word: str,
+    code: int,
+    says: str,
+) -> None:
+    neuronx.behave(word)
+    with pytest.raises(RuntimeError, match=f"^neuronx-cc failed with {code}$"):
+        trace(small(), example())
+    assert says in caplog.text
+
+
+@needs_torch_2
+def test_the_log_lies_in_the_current_folder_unless_told(
+    sdk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    work = str(tmp_path / "work")
+    arguments = "--target inf2"  # a string will do
+    sdk.trace(small(), example(), compiler_workdir=work, compiler_args=arguments, cpu_backend=True)
+    assert (tmp_path / "log-neuron-cc.txt").is_file()
+    left = {path.name for path in (tmp_path / "work").iterdir()}
+    assert left == {"command.txt", "graph.neff", "model"}
+
+
+@needs_torch_2
+def test_a_program_neither_runs_nor_loads_without_a_chip(
+    sdk: Any, trace: Trace, neuronx: Standin, tmp_path: Path
+) -> None:
+    program, file = trace(small(), example()), str(tmp_path / "a.pt")
+    program.save(file)
+    with pytest.raises(RuntimeError, match="could not be initialized"):
+        program(pictures())
+    with pytest.raises(RuntimeError, match="could not be initialized"):
+        torch.jit.load(file)
+    sdk.lazy_load(program)
+    sdk.async_load(program)
+    program.save(file)
+    lazy = torch.jit.load(file)
+    assert (lazy.model.lazy, lazy.model.asynchronous) == (True, True)
+    with pytest.raises(RuntimeError, match="could not be initialized"):
+        lazy(pictures())
+    neuronx.plug_in()
+    assert torch.allclose(lazy(pictures()), small()(pictures()), rtol=0.05, atol=1.0)
+    neuronx.plug_in("wrong")
+    assert not torch.allclose(lazy(pictures()), small()(pictures()), rtol=0.1)
+
+
+@needs_torch_2
+def test_a_program_has_one_shape_unless_its_batch_is_made_dynamic(
+    sdk: Any, trace: Trace, neuronx: Standin
+) -> None:
+    program = trace(small(), example(2))
+    neuronx.plug_in()
+    with pytest.raises(RuntimeError, match="Incorrect tensor shape"):
+        program(pictures(3))
+    assert sdk.dynamic_batch(program) is program
+    assert torch.allclose(program(pictures(3)), small()(pictures(3)), rtol=0.05, atol=1.0)
+    with pytest.raises((RuntimeError, ValueError), match="a dimension other than 0 differs"):
+        program(pictures(2, (42, 28)))
+
+
+@needs_torch_2
+def test_numbers_are_rounded_as_the_compiler_was_told(trace: Trace, neuronx: Standin) -> None:
+    def error(*arguments: str) -> float:
+        program = trace(small(), example(), *arguments)
+        expected = small()(pictures())
+        return float((program(pictures()) - expected).abs().max() / expected.abs().max())
+
+    neuronx.plug_in()
+    assert error("--auto-cast", "none") == 0
+    fine = error("--auto-cast", "matmult", "--auto-cast-type", "tf32")
+    assert 0 < fine < error("--auto-cast", "matmult", "--auto-cast-type", "bf16") < 0.01
+    assert error() == error("--auto-cast", "matmult", "--auto-cast-type", "bf16")
+
+
+@needs_torch_2
+def test_data_parallel_splits_the_batch_and_cores_are_counted(
+    sdk: Any, trace: Trace, neuronx: Standin
+) -> None:
+    program = trace(small(), example())
+    with pytest.raises(RuntimeError, match="could not be initialized"):
+        sdk.set_multicore(program)
+    neuronx.plug_in()
+    parallel = sdk.DataParallel(program)
+    assert torch.equal(parallel(pictures(5))[:1], program(pictures(5)[:1]))
+    parallel.disable_dynamic_batching()
+    with pytest.raises(RuntimeError, match="Incorrect tensor shape"):
+        parallel(pictures(5))
+    with sdk.neuron_cores_context(start_nc=0, nc_count=1), sdk.multicore_context():
+        pass
+    sdk.set_multicore(program)
+    with pytest.raises(ValueError, match="there are 2"):
+        sdk.set_neuron_cores(program, start_nc=1, nc_count=2)

@@ -1,0 +1,172 @@
+"""The stand-in for torch-neuron keeps the documented contract, its traps included."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tests.support.networks import TINY, network
+from tests.support.neuron_standin import (
+    IS_1_13,
+    SMALL,
+    Standin,
+    example,
+    needs_torch_1_13,
+    pictures,
+    small,
+    standin_fixture,
+)
+
+__all__ = ["standin_fixture"]
+
+
+@pytest.fixture(name="sdk")
+def sdk_fixture(standin: Standin) -> Any:
+    assert standin.calls() == []
+    return importlib.import_module("torch_neuron")
+
+
+def kinds(program: Any) -> list[str]:
+    return [node.kind() for node in program.inlined_graph.nodes()]
+
+
+@pytest.mark.skipif(IS_1_13, reason="this torch is the one that torch-neuron takes")
+@pytest.mark.usefixtures("standin")
+def test_it_refuses_another_torch_on_import() -> None:
+    with pytest.raises(RuntimeError, match=r"Invalid dependency version torch==2\."):
+        importlib.import_module("torch_neuron")
+
+
+@needs_torch_1_13
+def test_the_import_makes_torch_neuron(sdk: Any) -> None:
+    assert torch.neuron is sdk  # type: ignore[attr-defined]
+    assert sdk.trace is torch.neuron.trace  # type: ignore[attr-defined]
+
+
+@needs_torch_1_13
+def test_unknown_keywords_reach_torch_and_are_refused_there(sdk: Any) -> None:
+    assert sdk.trace(small(), example(), strict=True)
+    with pytest.raises(TypeError, match="falback"):
+        sdk.trace(small(), example(), falback=False)
+
+
+@needs_torch_1_13
+def test_what_is_not_on_the_chip_stays_on_the_cpu_without_a_word(sdk: Any) -> None:
+    """And with the default threshold most of the decoder, which could run on the chip, too."""
+    made = network(TINY, SMALL)
+    found = kinds(sdk.trace(made, example()))
+    assert found.count("neuron::forward_v2_1") == 1
+    assert found.count("aten::upsample_bilinear2d") == 5
+    assert found.count("aten::_convolution") == 13
+    found = kinds(sdk.trace(made, example(), single_fusion_ratio_threshold=1.0))
+    assert found.count("neuron::forward_v2_1") == 6
+    assert found.count("aten::upsample_bilinear2d") == 5
+    assert found.count("aten::_convolution") == 0
+
+
+@needs_torch_1_13
+def test_a_partition_that_is_too_small_stays_on_the_cpu(sdk: Any) -> None:
+    found = kinds(sdk.trace(small(), example(), minimum_segment_size=2))
+    assert "neuron::forward_v2_1" in found
+    with pytest.raises(RuntimeError, match="No operations were successfully partitioned"):
+        sdk.trace(small(), example(), minimum_segment_size=99)
+
+
+class Sorted(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return F.relu(torch.sort(images + 1.0, dim=1)[0] + 1.0)
+
+
+@needs_torch_1_13
+def test_without_fallback_an_unsupported_operator_is_an_attribute_error(sdk: Any) -> None:
+    assert "aten::sort" in kinds(sdk.trace(Sorted().eval(), example(), minimum_segment_size=1))
+    with pytest.raises(AttributeError, match="aten::sort"):
+        sdk.trace(Sorted().eval(), example(), fallback=False)
+
+
+@needs_torch_1_13
+def test_a_compiler_failure_is_swallowed_by_default(
+    sdk: Any, standin: Standin, caplog: pytest.LogCaptureFixture
+) -> None:
+    standin.behave("ok", "error")
+    program = sdk.trace(network(TINY, SMALL), example(), single_fusion_ratio_threshold=1.0)
+    assert kinds(program).count("neuron::forward_v2_1") == 5
+    assert "falling back to native python function call" in caplog.text
+    assert "Compile command returned: 1" in caplog.text
+    standin.behave("error")
+    with pytest.raises(RuntimeError, match="No operations were successfully"):
+        sdk.trace(small(), example())
+    standin.behave("error")
+    with pytest.raises(subprocess.SubprocessError, match="neuron-cc failed with the following"):
+        sdk.trace(small(), example(), fallback=False)
+
+
+@needs_torch_1_13
+def test_a_timeout_is_raised_even_with_fallback(sdk: Any, standin: Standin) -> None:
+    standin.behave("slow")
+    with pytest.raises(subprocess.TimeoutExpired):
+        sdk.trace(small(), example(), compiler_timeout=0.3)
+
+
+@needs_torch_1_13
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64])
+def test_wide_types_are_refused_at_the_door(sdk: Any, dtype: torch.dtype) -> None:
+    class Add(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + x
+
+    with pytest.raises(ValueError, match="Unsupported dtype"):
+        sdk.trace(Add().eval(), torch.zeros(1, 2, dtype=dtype))
+
+
+@needs_torch_1_13
+def test_programs_have_one_shape_and_wrong_numbers_off_the_device(
+    sdk: Any, standin: Standin
+) -> None:
+    program, images = sdk.trace(small(), example()), pictures()
+    assert program(images).shape == small()(images).shape
+    assert not torch.allclose(program(images), small()(images), rtol=0.1)
+    with pytest.raises(RuntimeError, match="TorchScript interpreter"):
+        program(pictures(batch=2))
+    standin.plug_in()
+    assert torch.allclose(program(images), small()(images), rtol=0.05, atol=1.0)
+    dynamic = sdk.trace(small(), example(2), dynamic_batch_size=True)
+    assert torch.allclose(dynamic(pictures(3)), small()(pictures(3)), rtol=0.05, atol=1.0)
+
+
+@needs_torch_1_13
+def test_the_work_folder_holds_what_the_compiler_leaves(sdk: Any, tmp_path: Path) -> None:
+    sdk.trace(small(), example(), compiler_workdir=str(tmp_path / "work"))
+    left = {path.name for path in (tmp_path / "work/0").iterdir()}
+    assert {"graph_def.pb", "graph_def.neff", "graph_def.neuron-cc.log"} <= left
+    assert {"all_metrics.csv", "info.json", "metrics.json", "neff.json", "sg00"} <= left
+
+
+@needs_torch_1_13
+def test_analysis_goes_by_name_and_misses_arguments(sdk: Any) -> None:
+    found = sdk.analyze_model(network(TINY, SMALL), example_inputs=[example()])
+    assert found["percent_supported"] == 100.0
+    assert found["operators"]["aten::upsample_bilinear2d"] == 5
+    assert sdk.analyze_model(Sorted().eval(), [example()])["unsupported_operators"] == [
+        "aten::sort"
+    ]
+    assert "aten::linear" in sdk.get_supported_operations()
+
+
+@needs_torch_1_13
+def test_data_parallel_splits_the_batch_and_cores_are_counted(sdk: Any, standin: Standin) -> None:
+    standin.plug_in()
+    program = sdk.trace(small(), example())
+    parallel = sdk.DataParallel(program)
+    assert torch.equal(parallel(pictures(4))[:1], program(pictures(4)[:1]))
+    with sdk.experimental.neuron_cores_context(start_nc=0, nc_count=1):
+        pass
+    with pytest.raises(ValueError, match="there are 4"):
+        sdk.experimental.set_neuron_cores(program, start_nc=0, nc_count=5)

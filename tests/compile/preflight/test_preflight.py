@@ -1,0 +1,296 @@
+"""Preflight of whole networks, and the command as users type it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Optional
+
+import pytest
+import torch
+import typer
+from safetensors.torch import save_file
+
+from compile.errors import BuildError, CompileError, TargetError
+from compile.lowering.passes import lower
+from compile.lowering.stages import split
+from compile.preflight.check import check, preflight
+from compile.preflight.cli import preflight as preflight_command
+from compile.preflight.programs import INF1_TORCH, lane_remark
+from compile.preflight.report import PreflightReport, Row, all_together
+from compile.targets.modes import mode_named
+from compile.targets.table import NEURON_PASSES
+from depth.chips import CHIPS
+from depth.command import guarded
+from depth_anything_v2.config import ModelConfig
+from tests.compile.test_cli import Command, Ended
+from tests.support.models import SIZE, TINY, TINY_GIANT, network, weights
+from tests.support.places import ROOT
+
+NATIVE = (518, 518)  # where the position embedding is not resampled
+RESIZES = [
+    "decoder.merge.fuse3.upsample",
+    "decoder.merge.fuse2.upsample",
+    "decoder.merge.fuse1.upsample",
+    "decoder.merge.fuse0.upsample",
+    "decoder.upsample",
+]
+
+
+@functools.cache
+def report_of(
+    size: tuple[int, int] = SIZE,
+    target: str = "inf1",
+    passes: Optional[tuple[str, ...]] = NEURON_PASSES,
+) -> PreflightReport:
+    return preflight(network(TINY, size), torch.zeros(1, 3, *size), target, passes)
+
+
+def failing(report: PreflightReport) -> dict[str, list[str]]:
+    return {row.operator: list(row.places) for row in report.rows if not row.passed}
+
+
+@pytest.mark.parametrize(
+    ("target", "passes"),
+    [
+        ("inf1", ()),
+        ("inf2", ()),
+        ("inf1", ("resize=conv1x1",)),
+        ("inf1", ("attention_blocks=2",)),
+    ],
+    ids=str,
+)
+def test_a_lowered_network_leaves_nothing_for_the_cpu(target: str, passes: tuple[str, ...]) -> None:
+    names = {name.split("=")[0] for name in passes}
+    chosen = (*(name for name in NEURON_PASSES if name not in names), *passes)
+    report = report_of(target=target, passes=chosen)
+    assert (report.passed, report.left_for_cpu, report.problems()) == (True, 0, [])
+    assert sum(row.count for row in report.rows) > 100
+    assert report.nodes > sum(row.count for row in report.rows)
+
+
+@pytest.mark.parametrize(
+    ("config", "max_depth_m"), [(TINY, 20.0), (TINY_GIANT, None)], ids=["metric", "swiglu"]
+)
+def test_every_kind_of_network_passes(config: ModelConfig, max_depth_m: Optional[float]) -> None:
+    made = network(config, SIZE, max_depth_m)
+    assert preflight(made, torch.zeros(1, 3, *SIZE), "inf1").left_for_cpu == 0
+
+
+@pytest.mark.parametrize("target", ["inf1", "inf2"])
+def test_the_published_form_fails_at_every_resize(target: str) -> None:
+    report = report_of(target=target, passes=None)
+    assert failing(report) == {
+        "aten::upsample_bilinear2d": RESIZES,
+        "aten::upsample_bicubic2d": ["encoder.position"],
+    }
+    assert report.problems() == [
+        "6 operators would not run on the chip: aten::upsample_bilinear2d, aten::upsample_bicubic2d"
+    ]
+
+
+def test_on_the_native_grid_the_position_embedding_is_not_resampled() -> None:
+    assert failing(report_of(NATIVE, passes=None)) == {"aten::upsample_bilinear2d": RESIZES}
+
+
+def test_each_pass_is_needed_for_what_it_removes() -> None:
+    without_resize = tuple(name for name in NEURON_PASSES if name != "resize")
+    assert failing(report_of(passes=without_resize)) == {"aten::upsample_bilinear2d": RESIZES}
+
+
+def test_the_table_names_path_and_remedy() -> None:
+    report = report_of(passes=None)
+    (line,) = (one for one in report.text().splitlines() if "upsample_bilinear2d  " in one)
+    assert line.split("  ")[:1] == ["aten::upsample_bilinear2d"]
+    assert " 5 " in line
+    assert " refused " in line
+    assert ", ".join(RESIZES) in line
+    assert line.endswith("two constant matrix products; the pass `resize` does it")
+    (row,) = (one for one in report.markdown().splitlines() if "| aten::upsample_bilinear2d" in one)
+    assert [cell.strip() for cell in row.split("|")[1:6]] == [
+        "aten::upsample_bilinear2d",
+        "5",
+        "refused",
+        ", ".join(RESIZES),
+        next(found.remedy for found in report.rows),
+    ]
+
+
+def test_likes_on_the_chip_share_a_place() -> None:
+    places = {f"encoder.blocks.{i}.attn": 4 for i in range(12)}
+    stages = {"decoder.pyramid.project.0": 1, "decoder.pyramid.project.1": 1}
+    places.update({"decoder": 3, **stages, "": 1})
+    cells = Row("aten::reshape", "on chip", "", places).cells()
+    assert cells[3] == "encoder.blocks.*.attn (48), decoder (3) and 2 more"
+    cells = Row("aten::reshape", "refused", "", {"decoder.reduce": 2, "": 1}).cells()
+    assert cells[3] == "decoder.reduce (2), the network"
+
+
+def test_a_report_says_what_was_counted_and_leaves_the_network_as_it_was() -> None:
+    made = network(TINY)
+    before = {name: tensor.clone() for name, tensor in made.state_dict().items()}
+    report = preflight(made, torch.zeros(2, 3, *SIZE), "inf1")
+    assert all(torch.equal(before[name], tensor) for name, tensor in made.state_dict().items())
+    assert json.loads(json.dumps(asdict(report)))["program"] == "56x70-b2"  # for report.json
+    text = report.text()
+    assert text.startswith("56x70-b2 for inf1: passes\n")
+    assert report.work is not None
+    assert report.work.macs["resize"] > 0
+    assert f"added by the passes: {report.work.costs.extra_percent:+.1f} %" in text
+    assert (report.footprint.input_bytes, report.footprint.output_bytes) == (47040, 15680)
+    for words in (
+        "estimated for mode",
+        "only the compiler knows",
+        "largest: encoder.",
+        "per image",
+    ):
+        assert words in text
+    assert report.markdown().startswith("## 56x70-b2 for inf1: passes\n\n- operators: ")
+
+
+def test_the_stages_of_a_split_network_are_checked_apart() -> None:
+    (_, encoder), (_, decoder) = split(lower(network(TINY), NEURON_PASSES))
+    tokens = torch.zeros(1, 20, 4 * TINY.embed_dim)
+    reports = [
+        check(encoder, torch.zeros(1, 3, *SIZE), "inf1", "56x70-b1-encoder"),
+        check(decoder, tokens, "inf1", "56x70-b1-decoder", mode_named("inf1", "all")),
+    ]
+    assert [(one.program, one.passed) for one in reports] == [
+        ("56x70-b1-encoder", True),
+        ("56x70-b1-decoder", True),
+    ]
+    assert "mode all:" in reports[1].text()
+    assert len(all_together(reports).footprints) == 2
+
+
+def test_a_target_that_is_no_device_is_refused() -> None:
+    with pytest.raises(TargetError, match="'onnx' is not one of Neuron's; choose from inf1, inf2"):
+        report_of(target="onnx")
+
+
+def test_a_network_that_depends_on_its_input_is_not_traceable() -> None:
+    class Shy(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(BuildError, match="not traceable"):
+        check(Shy(), torch.ones(1, 3, 4, 4), "inf1", "shy")
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(preflight_command)
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["preflight", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            guarded(app, "python -m compile", CompileError)
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+DEMO = ("--model", "demo", "--size", "28x42")
+
+
+def test_the_command_prints_a_table_per_program_and_the_memory_of_all(command: Command) -> None:
+    ended = command(*DEMO, "--size", "56x70", "--batch", 2, "--batch", 2)
+    assert ended.code == 0
+    tables = [line for line in ended.out.splitlines() if line.endswith("for inf1: passes")]
+    assert tables == ["28x42-b2 for inf1: passes", "56x70-b2 for inf1: passes"]
+    assert ended.out.splitlines()[-1].startswith(
+        "device memory, estimated without the programs' code: 2 program(s), one copy per core: "
+    )
+    assert ended.err.splitlines() == [
+        "28x42-b2: lower and trace",
+        "56x70-b2: lower and trace",
+        *filter(None, [lane_remark("inf1")]),
+    ]
+
+
+def test_another_torch_than_the_compilers_is_remarked() -> None:
+    assert lane_remark("inf2") is None
+    if torch.__version__.startswith(INF1_TORCH):
+        assert lane_remark("inf1") is None
+    else:
+        remark = lane_remark("inf1") or ""
+        assert f"Inf1 compiles with {INF1_TORCH}" in remark
+        assert "`.venv-inf1/bin/python -m compile preflight ...`" in remark
+
+
+def test_without_lowering_the_command_fails_and_still_prints_the_table(command: Command) -> None:
+    ended = command(*DEMO, "--no-lowering")
+    assert ended.code == 1
+    assert ended.out.startswith("28x42-b1 for inf1: FAILS\n")
+    assert all(path in ended.out for path in RESIZES)
+    assert ended.err.splitlines()[-1] == (
+        "python -m compile: 28x42-b1: 6 operators would not run on the chip: "
+        "aten::upsample_bilinear2d, aten::upsample_bicubic2d"
+    )
+
+
+def test_passes_and_mode_are_chosen_by_name(command: Command) -> None:
+    ended = command(*DEMO, "--passes", "position,resize=conv1x1", "--precision", "all")
+    assert ended.code == 0
+    assert "estimated for mode all:" in ended.out
+    assert "resize=conv1x1: +" in ended.out
+    assert "aten::mul" in ended.out  # the layer scale, which no pass has folded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--passes", "position", "--no-lowering"), "--passes and --no-lowering exclude"),
+        (("--passes", "magic"), "no lowering pass 'magic'; choose from position"),
+        (("--target", "openvino"), "'openvino' is not one of Neuron's; choose from inf1, inf2"),
+        (("--precision", "fp7"), "target 'inf1' has no precision 'fp7'; choose from "),
+        (("--size", "57x70"), "height 57 px: must be a multiple of 14"),
+        (("--model", "vitx"), "no model 'vitx'"),
+        (("--batch", "0"), "batch 0: must be at least 1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_wrong_value_is_one_line_and_exit_code_2(
+    command: Command, arguments: tuple[str, ...], text: str
+) -> None:
+    ended = command(*DEMO, *arguments)
+    assert ended.code == 2
+    assert text in ended.error()
+
+
+def test_programs_that_do_not_fit_together_fail(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chip = replace(
+        CHIPS["inf1"], core_bytes=10_000_000, constants_bytes=None
+    )  # one needs 7 to 8 MB
+    monkeypatch.setitem(CHIPS, "inf1", chip)
+    ended = command(*DEMO, "--batch", 1, "--batch", 2)
+    assert ended.code == 1
+    assert "FAILS: build fewer programs" in ended.out
+    assert ended.err.splitlines()[-1] == (
+        "python -m compile: the programs do not fit into device memory together"
+    )
+
+
+def test_named_weights_must_fit_the_model(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.safetensors"
+    save_file(weights(TINY), file)
+    ended = command(*DEMO, "--checkpoint", file)
+    assert ended.code == 1
+    assert "tiny.safetensors does not fit this network" in ended.error()
+
+
+def test_fixed_seed_weights_fit(command: Command) -> None:
+    assert command(*DEMO, "--checkpoint", "untrained").code == 0
+
+
+def test_importing_the_command_loads_no_torch() -> None:
+    code = "import sys, compile.preflight.cli; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

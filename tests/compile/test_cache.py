@@ -1,0 +1,149 @@
+"""Artifacts made on demand: found if they fit, ignored if not, built if they are missing."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from compile.errors import BuildError
+from compile.on_demand import Cache
+from compile.untrained import untrained_checkpoint
+from compile.weights import BUNDLED, Weights
+from depth.artifact.manifest import Artifact, CheckpointFacts, Gate, read_artifact
+from depth.files import sha256_file
+from depth.weights.checkpoint import read_checkpoint
+from tests.support.networks import DEMO, SIZE, build_demo, rewrite
+
+WEIGHTS = Weights("demo", BUNDLED)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    checkpoint = read_checkpoint(BUNDLED)
+    return build_demo(tmp_path_factory.mktemp("built"), "torchscript", checkpoint=checkpoint)
+
+
+@pytest.fixture
+def copied(built: Artifact, tmp_path: Path) -> Artifact:
+    return read_artifact(shutil.copytree(built.folder, tmp_path / "kept" / built.folder.name))
+
+
+def cache_of(artifact: Artifact) -> Cache:
+    folder = artifact.folder.parent
+    return Cache(folder, WEIGHTS, "torchscript", "fp32", folder / "no-images")
+
+
+def found(cache: Cache) -> list[str]:
+    return [artifact.folder.name for artifact in cache.artifacts()]
+
+
+def test_an_artifact_that_fits_is_found(copied: Artifact) -> None:
+    assert found(cache_of(copied)) == [copied.folder.name]
+
+
+def test_an_empty_and_a_missing_folder_have_none(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, WEIGHTS, "torchscript", "fp32", tmp_path)
+    assert found(cache) == []
+    assert found(replace(cache, folder=tmp_path / "nothing")) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"target": "openvino"},
+        {"target": "openvino", "precision": "bf16"},
+        {"weights": Weights("vits", BUNDLED)},
+        {"weights": Weights("demo", Path(__file__))},
+    ],
+    ids=["target", "precision", "model", "weights"],
+)
+def test_what_was_made_for_another_job_is_ignored(
+    copied: Artifact, other: dict[str, object]
+) -> None:
+    assert found(replace(cache_of(copied), **other)) == []  # type: ignore[arg-type]
+
+
+def test_what_other_code_made_is_ignored(copied: Artifact) -> None:
+    versions = {**copied.manifest.versions, "source_sha256": "0" * 64}
+    rewrite(copied, versions=versions)
+    assert found(cache_of(copied)) == []
+
+
+def test_what_failed_its_parity_is_ignored(copied: Artifact) -> None:
+    rewrite(copied, gate=Gate({"depth": {"max_rel": 1e-9, "mean_rel": 1e-9}}, passed=False))
+    assert found(cache_of(copied)) == []
+
+
+def test_weights_are_told_by_their_bytes(copied: Artifact, tmp_path: Path) -> None:
+    weights = tmp_path / "mine.pth"
+    weights.write_bytes(b"weights")
+    cache = replace(cache_of(copied), weights=Weights("demo", weights))
+    rewrite(copied, checkpoint=CheckpointFacts("mine.pth", sha256_file(weights), "unknown"))
+    assert found(cache) == [copied.folder.name]
+    weights.write_bytes(b"other weights")
+    assert found(cache) == []
+
+
+def test_what_is_damaged_is_ignored_with_a_warning(
+    copied: Artifact, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = shutil.copytree(copied.folder, f"{copied.folder}-whole")
+    shutil.rmtree(copied.folder / "programs")
+    (copied.folder.parent / "demo-torchscript-file").touch()
+    with caplog.at_level(logging.WARNING):
+        assert found(cache_of(copied)) == [Path(whole).name]
+    assert "missing; compile or copy the artifact again" in caplog.text
+
+
+def test_missing_sizes_are_built_in_a_process_of_their_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the compiler is found from anywhere
+    weights = tmp_path / "mine.safetensors"
+    save_file(untrained_checkpoint(DEMO, seed=2).state, weights)
+    cache = Cache(Path("kept"), Weights("demo", weights), "torchscript", "fp32", Path("images"))
+    (artifact,) = cache.build([(28, 42), SIZE])
+    assert [program.size for program in artifact.manifest.programs] == [(28, 42), SIZE]
+    assert artifact.manifest.checkpoint.sha256 == sha256_file(weights)
+    assert found(cache) == [artifact.folder.name]
+    assert found(replace(cache, weights=WEIGHTS)) == []
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "28x42-b1: specialise" in err
+
+
+def test_a_build_that_fails_is_an_error_and_leaves_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "bad.pth"
+    weights.write_bytes(b"no weights")
+    kept = tmp_path / "kept"
+    cache = Cache(kept, Weights("demo", weights), "torchscript", "fp32", tmp_path / "no-images")
+    with pytest.raises(BuildError, match="could not compile demo for torchscript; see above"):
+        list(cache.build([SIZE]))
+    assert "bad.pth: not a PyTorch ZIP checkpoint" in capfd.readouterr().err
+    assert not kept.exists()
+
+
+def test_nothing_is_built_before_it_is_asked_for(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "kept", WEIGHTS, "torchscript", "fp32", tmp_path)
+    cache.build([(14, 14 * i) for i in range(1, 10)])
+    assert not (tmp_path / "kept").exists()
+    assert list(cache.build([])) == []
+
+
+def test_the_oldest_comes_first(copied: Artifact) -> None:
+    """Results name it: one with another identity would have them all made again."""
+    newer = copied.folder.with_name(f"{WEIGHTS.model}-torchscript-0")
+    shutil.copytree(copied.folder, newer)
+    for seconds, folder in enumerate((copied.folder, newer)):
+        os.utime(folder / "manifest.json", (seconds, seconds))
+    assert found(cache_of(copied)) == [copied.folder.name, newer.name]
+    os.utime(newer / "manifest.json", (-1, -1))
+    assert found(cache_of(copied)) == [newer.name, copied.folder.name]

@@ -1,0 +1,264 @@
+"""`python -m compile` as users type it: outputs, exit codes, and one line for an error."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import pytest
+
+from compile.cli import main
+from depth.artifact.manifest import Artifact, Gate, read_artifact
+from depth.files import sha256_bytes
+from tests.support.fresh_python import run_python
+from tests.support.networks import build_demo, rewrite
+from tests.support.places import ROOT
+
+BUILD = ("build", "--model", "demo", "--checkpoint", "untrained", "--images", "no-such-folder")
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    def error(self) -> str:
+        """The one line that says why, after progress."""
+        assert "Traceback" not in self.err
+        (line,) = (one for one in self.err.splitlines() if one.startswith("python -m compile: "))
+        assert self.err.endswith(line + "\n")
+        assert self.out == ""
+        return line
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["compile", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    return build_demo(tmp_path_factory.mktemp("built"))
+
+
+@pytest.fixture
+def copied(built: Artifact, tmp_path: Path) -> Artifact:
+    """A copy that a test may spoil."""
+    return read_artifact(shutil.copytree(built.folder, tmp_path / built.folder.name))
+
+
+def alter_weights(artifact: Artifact) -> None:
+    """Every weight 1 % larger: a program that still runs, and gives other numbers."""
+    (path,) = artifact.folder.glob("programs/*.bin")
+    weights = np.frombuffer(path.read_bytes(), np.float32).copy()
+    weights[np.abs(weights) > 1e-6] *= np.float32(1.01)  # less are the whole numbers of a shape
+    path.write_bytes(weights.tobytes())
+
+
+def test_build_prints_the_folder_and_shows_progress_on_stderr(
+    command: Command, tmp_path: Path
+) -> None:
+    ended = command(*BUILD, "--size", "28x42", "--batch", 2, "--out", tmp_path)
+    assert ended.code == 0
+    artifact = read_artifact(Path(ended.out.rstrip("\n")))
+    assert [(p.size, p.batch) for p in artifact.manifest.programs] == [((28, 42), 2)]
+    assert ended.err.splitlines() == [
+        "read the weights of demo",
+        "28x42-b2: specialise",
+        "28x42-b2: build for openvino",
+        "28x42-b2: parity of the saved program with the eager network",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--size", "57x70"), "height 57 px: must be a multiple of 14; nearest is 56"),
+        (("--size", "56"), "size '56': expected HEIGHTxWIDTH in px, like 518x686"),
+        (("--size", "14000x14000"), "196000000 px, the limit is 1605632"),
+        (("--model", "vitx"), "no model 'vitx'; choose from demo, vits, vitb"),
+        (("--target", "vax"), "no target 'vax'; choose from openvino, onnx, torchscript"),
+        (
+            ("--precision", "int4"),
+            "target 'openvino' has no precision 'int4'; choose from fp32, bf16, int8",
+        ),
+        (("--batch", "0"), "batch 0: must be at least 1"),
+    ],
+)
+def test_a_wrong_value_is_a_usage_error_in_one_line(
+    command: Command, tmp_path: Path, arguments: tuple[str, ...], text: str
+) -> None:
+    ended = command(*BUILD, "--out", tmp_path / "out", *arguments)
+    assert ended.code == 2
+    assert text in ended.error()
+    assert not (tmp_path / "out").exists()
+
+
+WRONG_WORDS = [
+    *(
+        [name, *model, option, value]
+        for name, model in {"build": (), "preflight": (), "job": ("--model", "vits")}.items()
+        for option, value in (("--target", "vax"), ("--precision", "int4"), ("--size", "57x70"))
+    ),
+    ["precision", "--target", "vax"],
+    ["precision", "--size", "57x70"],
+]
+WITHOUT_TORCH = f"""
+import sys
+sys.modules["torch"] = None
+from compile.cli import main
+for words in {WRONG_WORDS}:
+    sys.argv = ["compile", *words]
+    try:
+        main()
+    except SystemExit as ended:
+        print(ended.code)
+"""
+
+
+def test_a_wrong_word_is_told_before_torch_is_imported() -> None:
+    ended = run_python("-c", WITHOUT_TORCH)
+    assert ended.stdout.split() == ["2"] * len(WRONG_WORDS)
+    for words, line in zip(WRONG_WORDS, ended.stderr.splitlines()):
+        assert words[-1][:2] in line
+    assert len(ended.stderr.splitlines()) == len(WRONG_WORDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--checkpoint", "nothing.pth"), "nothing.pth: no such file"),
+        (("--out", "pyproject.toml"), "pyproject.toml: no folder for artifacts: File exists"),
+    ],
+)
+def test_what_is_not_there_is_a_failure_in_one_line(
+    command: Command, arguments: tuple[str, ...], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    ended = command(*BUILD, "--size", "28x42", *arguments)
+    assert ended.code == 1
+    assert text in ended.error()
+
+
+@pytest.mark.parametrize("arguments", [("--batch", "two"), ("--sizes", "56x70"), ("--size",)])
+def test_typers_own_complaints_are_usage_errors_too(
+    command: Command, arguments: tuple[str, ...]
+) -> None:
+    ended = command(*BUILD, *arguments)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert "Traceback" not in ended.err
+
+
+def test_inspect_says_what_it_is(command: Command, built: Artifact) -> None:
+    ended = command("inspect", built.folder)
+    assert (ended.code, ended.err) == (0, "")
+    for words in (
+        built.identity,
+        "demo (depth_anything_v2)",
+        "relative_inverse",
+        "untrained, licence none",
+        "openvino, fp32, INFERENCE_PRECISION_HINT=f32",
+        "lower bound 126 px, multiples of 14 px",
+        "resize, normalise, run fused, resize_back",
+        "passed (limits: depth max_rel 0.0005, depth mean_rel 5e-05)",
+    ):
+        assert words in ended.out
+    assert re.search(r"  56x70-b1: \d+\.\d MB, depth: .*max_rel \d\.\d\de-0\d", ended.out)
+
+
+def test_inspect_says_that_parity_failed(command: Command, copied: Artifact) -> None:
+    rewrite(copied, gate=Gate({"depth": {"max_rel": 1e-9, "mean_rel": 1e-9}}, passed=False))
+    assert "FAILED (limits: depth max_rel 1e-09, " in command("inspect", copied.folder).out
+
+
+def test_verify_reads_every_byte(command: Command, copied: Artifact) -> None:
+    ended = command("verify", copied.folder)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == f"{copied.folder}: 1 programs, every hash is right\n"
+    (path,) = copied.folder.glob("programs/*.bin")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    ended = command("verify", copied.folder)
+    assert ended.code == 1
+    assert f"the manifest says {copied.manifest.programs[0].files[1].sha256[:12]}" in ended.error()
+    assert sha256_bytes(bytes(data))[:12] in ended.err
+
+
+@pytest.mark.parametrize("name", ["inspect", "verify", "parity"])
+def test_what_is_no_artifact_is_refused(command: Command, tmp_path: Path, name: str) -> None:
+    ended = command(name, tmp_path)
+    assert ended.code == 1
+    assert "no readable manifest.json; make an artifact with `python -m compile build`" in (
+        ended.error()
+    )
+
+
+def test_parity_passes_again(command: Command, built: Artifact) -> None:
+    ended = command("parity", built.folder, "--images", "no-such-folder")
+    assert ended.code == 0
+    rows = ended.out.splitlines()
+    assert [row.split("  ")[1] for row in rows] == ["constant", "noise", "thin lines", "scene"]
+    assert all(row.startswith("56x70-b1  ") and "max_rel" in row for row in rows)
+    assert ended.err == "56x70-b1: parity\n"
+
+
+def test_parity_refuses_altered_bytes(command: Command, copied: Artifact) -> None:
+    alter_weights(copied)
+    ended = command("parity", copied.folder, "--images", "no-such-folder")
+    assert ended.code == 1
+    assert "damaged or altered" in ended.error()
+
+
+def test_parity_fails_though_the_manifest_was_rewritten_to_match(
+    command: Command, copied: Artifact
+) -> None:
+    alter_weights(copied)
+    rewrite(copied)
+    assert command("verify", copied.folder).code == 0
+    ended = command("parity", copied.folder, "--images", "no-such-folder")
+    assert ended.code == 1
+    assert "thin lines" in ended.out  # the table is printed all the same
+    assert "56x70-b1: the program is too far from the eager network: depth max_rel" in ended.err
+    assert "(limit 0.0005)" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_parity_refuses_other_weights(command: Command, copied: Artifact, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from compile.untrained import untrained_checkpoint
+    from tests.support.networks import DEMO
+
+    other = tmp_path / "other.safetensors"
+    save_file(untrained_checkpoint(DEMO, seed=1).state, other)
+    ended = command("parity", copied.folder, "--checkpoint", other)
+    assert ended.code == 1
+    assert "name the right file with --checkpoint" in ended.error()
+
+
+def test_help_documents_every_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "compile", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in ("build", "inspect", "verify", "parity"):
+        assert name in done.stdout

@@ -1,0 +1,115 @@
+"""Finding and listing what is in a store, and opening one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from depth.artifact.verification import MAX_BYTES
+from depth.errors import InputError, StoreError
+from depth.store.catalogue import MAX_MANIFEST_BYTES, find, rows
+from depth.store.folder import FolderStore
+from depth.store.names import manifest_key, verified_key
+from depth.store.objects import ObjectStore, open_store
+from depth.store.push import push
+from depth.store.table import table
+from tests.support.stored_artifacts import a_store, make
+
+
+@pytest.fixture(params=["s3", "folder"])
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ObjectStore]:
+    with a_store(request.param, tmp_path, monkeypatch) as opened:
+        yield opened
+
+
+def test_an_artifact_is_found_by_its_words(store: ObjectStore, tmp_path: Path) -> None:
+    artifact = make(tmp_path)
+    push(store, artifact)
+    for reference in (artifact.identity, artifact.identity[:6], artifact.folder.name):
+        assert find(store, reference).identity == artifact.identity
+    name = artifact.folder.name
+    for reference, text in (
+        (f"x{name}", f"there is no x{name}; there is {name}"),
+        ("f" * 64, "no artifact's identity begins with ffff"),
+        ("some/where", "there is no alias some/where; an artifact is named by its identity, or by"),
+    ):
+        with pytest.raises(StoreError, match=text):
+            find(store, reference)
+    for reference in ("", "abc", "vits", "ABCDEF"):
+        with pytest.raises(InputError, match="expected an alias like vits/inf1/production"):
+            find(store, reference)
+
+
+def test_digits_that_fit_two_are_refused(store: ObjectStore) -> None:
+    for end in "12":
+        store.write(manifest_key("abcdef" + end * 58), b"")
+    with pytest.raises(StoreError, match=r"2 artifacts begin with abcdef \(abcdef111111, abcdef22"):
+        find(store, "abcdef")
+
+
+def test_a_listing_says_what_there_is(store: ObjectStore, tmp_path: Path) -> None:
+    proven, failed = make(tmp_path), make(tmp_path, passed=False, precision="bf16")
+    built = make(tmp_path, passed=None, target="inf1")
+    for artifact in (proven, failed, built):
+        push(store, artifact)
+    store.write("artifacts/stray.txt", b"not ours")
+    heading, *lines = table(rows(store)).splitlines()
+    assert heading.split()[:5] == ["name", "target", "precision", "sizes", "MB"]
+    found = {line.split()[0]: line.split()[1:-2] for line in lines}
+    assert found == {
+        proven.folder.name: ["openvino", "fp32", "518x518", "0.0", "verified", "-"],
+        failed.folder.name: ["openvino", "bf16", "518x518", "0.0", "failed", "-"],
+        built.folder.name: ["inf1", "fp32", "518x518", "0.0", "built", "-"],
+    }
+
+
+def test_one_artifact_with_too_large_files_does_not_cost_the_listing(
+    store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    artifact, other = make(tmp_path), make(tmp_path, precision="bf16")
+    for each in (artifact, other):
+        push(store, each)
+    store.write(manifest_key("ab" * 32), bytes(MAX_MANIFEST_BYTES + 1))
+    store.write(verified_key(other.identity), bytes(MAX_BYTES + 1))
+    assert [row.entry.identity for row in rows(store)] == [artifact.identity]
+    assert caplog.text.count("ignored: ") == 2
+    assert f"{MAX_MANIFEST_BYTES} bytes; refused" in caplog.text
+
+
+def test_a_store_that_fails_amid_a_listing_is_an_error(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(store, make(tmp_path))
+
+    def read(*_: object) -> None:
+        raise StoreError("connection lost")
+
+    monkeypatch.setattr(type(store), "read", read)
+    with pytest.raises(StoreError, match="connection lost"):
+        rows(store)
+
+
+def test_a_location_is_a_bucket_or_a_folder(tmp_path: Path) -> None:
+    with open_store(f"file://{tmp_path}") as store:
+        assert isinstance(store, FolderStore)
+    for location, text in (
+        ("gs://bucket", "expected s3://bucket/prefix, file:///folder or a folder"),
+        ("s3://", "'' is not a bucket's name"),
+        ("s3://a b/c", "'a b' is not a bucket's name"),
+    ):
+        with pytest.raises(InputError, match=text), open_store(location):
+            pass
+    with pytest.raises(StoreError, match="nowhere: no such folder; create it"):
+        open_store(str(tmp_path / "nowhere")).__enter__()
+    with pytest.raises(InputError, match="--endpoint-url is for s3:// only"):
+        open_store(str(tmp_path), "http://127.0.0.1:1").__enter__()
+
+
+def test_without_boto3_the_message_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "depth.store.s3", None)
+    with pytest.raises(StoreError, match="needs a package that is not installed .*make setup"):
+        open_store("s3://bucket/prefix").__enter__()

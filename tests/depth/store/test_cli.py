@@ -1,0 +1,291 @@
+"""push, pull, list and promote as users type them: outputs, exit codes, one line for an error."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+import typer
+from boto3.session import Session
+
+from compile.errors import CompileError
+from depth.artifact.manifest import Artifact, read_artifact
+from depth.command import guarded
+from depth.store import cli as store_cli
+from depth.store.s3 import S3Store
+from serve.cli import app as serve_app
+from tests.support import s3_server
+from tests.support.stored_artifacts import contents, make, verify
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    def error(self) -> str:
+        assert "Traceback" not in self.err
+        (line,) = (one for one in self.err.splitlines() if one.startswith("store: "))
+        assert self.out == ""
+        return line
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    s3_server.settings(monkeypatch)
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    for name in ("push", "pull", "list_", "promote"):
+        app.command(name.rstrip("_"))(getattr(store_cli, name))
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["store", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            guarded(app, "store", CompileError)
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(params=["s3", "folder"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    """The options that name an empty store."""
+    if request.param == "s3":
+        return ["--store", s3_server.location(), "--endpoint-url", s3_server.running().url]
+    (tmp_path / "store").mkdir()
+    return ["--store", str(tmp_path / "store")]
+
+
+@pytest.fixture
+def on_s3() -> list[str]:
+    return ["--store", s3_server.location(), "--endpoint-url", s3_server.running().url]
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Artifact:
+    return make(tmp_path / "made")
+
+
+def test_an_artifact_goes_round(
+    command: Command, where: list[str], artifact: Artifact, tmp_path: Path
+) -> None:
+    other = make(tmp_path / "made", passed=None, target="inf1")
+    ended = command("push", artifact.folder, other.folder, *where)
+    assert (ended.code, ended.out) == (0, f"{artifact.identity}\n{other.identity}\n")
+    assert ended.err.splitlines() == [
+        f"{artifact.folder.name}: 0.0 MB",
+        f"{artifact.folder.name}: sent 0.0 MB, 0.0 MB were there already",
+        f"{other.folder.name}: 0.0 MB",
+        f"{other.folder.name}: sent 0.0 MB, 0.0 MB were there already",
+    ]
+    name = "vits/cpu/production"
+    ended = command("promote", artifact.identity[:12], name, *where)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == f"{name} {artifact.identity} before: nothing\n"
+    ended = command("list", *where)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("name ")
+    assert re.search(rf"{artifact.folder.name} +openvino +fp32 .* verified +{name} ", ended.out)
+    assert re.search(rf"{other.folder.name} +inf1 +fp32 .* built +- ", ended.out)
+    ended = command("pull", name, "--out", tmp_path / "out", *where)
+    assert ended.code == 0
+    assert ended.err == f"{artifact.folder.name}: 0.0 MB\n"
+    folder = Path(ended.out.rstrip("\n"))
+    assert folder.parent == tmp_path / "out"
+    assert contents(folder) == contents(artifact.folder)
+    assert read_artifact(folder).identity == artifact.identity
+
+
+def test_promotion_that_is_refused_exits_with_1(
+    command: Command, where: list[str], tmp_path: Path
+) -> None:
+    one, other = (make(tmp_path, {"programs/a": data}) for data in (b"1", b"2"))
+    unproven = make(tmp_path, passed=None)
+    command("push", one.folder, other.folder, unproven.folder, *where)
+    command("promote", one.folder.name, "vits/cpu/production", *where)
+    expect = ("--expect", other.identity[:12])
+    ended = command("promote", other.identity, "vits/cpu/production", *expect, *where)
+    assert ended.code == 1
+    assert f"meanwhile stands for {one.identity[:12]}" in ended.error()
+    ended = command("promote", unproven.identity, "vits/cpu/production", *where)
+    assert ended.code == 1
+    assert "--allow-unverified" in ended.error()
+    ended = command(
+        "promote", unproven.identity, "vits/cpu/production", "--allow-unverified", *where
+    )
+    assert ended.out.endswith(f"before: {one.identity}\n")
+
+
+def test_an_empty_store_lists_a_heading(command: Command, where: list[str]) -> None:
+    ended = command("list", *where)
+    assert (ended.code, len(ended.out.splitlines())) == (0, 1)
+
+
+def test_a_slip_in_one_artifact_sends_none(
+    command: Command, where: list[str], artifact: Artifact, tmp_path: Path
+) -> None:
+    ended = command("push", artifact.folder, tmp_path / "nothing", *where)
+    assert ended.code == 1
+    assert "no readable manifest.json" in ended.error()
+    assert len(command("list", *where).out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("promote", "abcdef", "production"), "alias 'production': expected names joined by /"),
+        (("pull", "abc"), "'abc': expected an alias like vits/inf1/production, the name of an"),
+    ],
+)
+def test_a_wrong_value_is_a_usage_error(
+    command: Command, where: list[str], arguments: tuple[str, ...], text: str
+) -> None:
+    ended = command(*arguments, *where)
+    assert ended.code == 2
+    assert text in ended.error()
+
+
+def test_a_wrong_location_is_a_usage_error(command: Command) -> None:
+    for location, text in (("gs://x", "expected s3://"), ("s3://?", "is not a bucket's name")):
+        ended = command("list", "--store", location)
+        assert ended.code == 2
+        assert text in ended.error()
+    ended = command("list", "--store", "s3://bucket", "--endpoint-url", "nonsense")
+    assert ended.code == 2
+    assert "--endpoint-url: Invalid endpoint: nonsense" in ended.error()
+
+
+def test_a_bucket_that_is_not_there_is_told(
+    command: Command, artifact: Artifact, on_s3: list[str]
+) -> None:
+    nowhere = ["--store", "s3://no-such-bucket/prefix", *on_s3[2:]]
+    for arguments in (["list"], ["push", artifact.folder], ["pull", "a/b"], ["pull", "abcdef"]):
+        ended = command(*arguments, *nowhere)
+        assert ended.code == 1
+        assert "s3://no-such-bucket/prefix: there is no such bucket; create it" in ended.error()
+
+
+def test_a_server_that_is_not_there_is_told(command: Command) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        ended = command("list", "--store", "s3://bucket", "--endpoint-url", url)
+    assert ended.code == 1
+    assert re.search(r"cannot be reached \(.*\); check --endpoint-url, AWS_REGION", ended.error())
+
+
+def test_no_credentials_are_told(
+    command: Command, on_s3: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    ended = command("list", *on_s3)
+    assert ended.code == 1
+    assert "no credentials (Unable to locate credentials); set AWS_PROFILE, or" in ended.error()
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    assert "no credentials (The config profile (nobody) could not be" in (
+        command("list", *on_s3).error()
+    )
+
+
+@pytest.fixture
+def policy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Somebody who may do what the test says; the server asks for credentials from now on."""
+    server = s3_server.running()
+    iam = Session().client("iam", endpoint_url=server.url)
+    iam.create_user(UserName="somebody")
+
+    def allow(action: str) -> None:
+        statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam.put_user_policy(UserName="somebody", PolicyName="only", PolicyDocument=document)
+
+    allow("iam:*")
+    key = iam.create_access_key(UserName="somebody")["AccessKey"]
+    iam.close()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    iam = Session().client("iam", endpoint_url=server.url)
+    with server.asking_for_credentials():
+        yield allow
+    iam.close()
+
+
+def test_what_credentials_do_not_allow_is_told(
+    command: Command,
+    on_s3: list[str],
+    policy: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pull = ("pull", "vits/inf1/production", *on_s3)
+    ended = command(*pull)
+    assert ended.code == 1
+    assert "GetObject was denied; the role or user needs s3:ListBucket, s3:GetOb" in ended.error()
+    policy("s3:GetObject")
+    assert "there is no alias vits/inf1/production" in command(*pull).error()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    assert "the secret key is wrong" in command(*pull).error()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN")
+    assert "the access key is unknown" in command(*pull).error()
+
+
+def test_the_endpoint_may_come_from_the_environment(
+    command: Command, on_s3: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", on_s3[-1])
+    assert command("list", *on_s3[:2]).code == 0
+
+
+def test_an_error_of_another_kind_is_one_line(
+    command: Command, on_s3: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: S3Store, *_: Any) -> None:
+        with self._translated():
+            response = {"Error": {"Code": "SlowDown", "Message": "Reduce your rate.\nThanks."}}
+            raise self.client.exceptions.ClientError(response, "GetObject")
+
+    monkeypatch.setattr(S3Store, "read", fail)
+    ended = command("pull", "a/b", *on_s3)
+    assert ended.code == 1
+    assert "(SlowDown) when calling the GetObject operation: Reduce your rate." in ended.error()
+
+
+def test_a_measurement_is_added_by_pushing_again(
+    command: Command, where: list[str], tmp_path: Path
+) -> None:
+    artifact = make(tmp_path, passed=None)
+    command("push", artifact.folder, *where)
+    verify(artifact)
+    ended = command("push", artifact.folder, *where)
+    assert ended.err.splitlines()[1].endswith("sent 0.0 MB, 0.0 MB were there already")
+    assert " verified " in command("list", *where).out
+
+
+def test_serving_pulls_by_alias_without_what_compiles(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact, where = make(tmp_path / "made"), ("--store", tmp_path / "store")
+    (tmp_path / "store").mkdir()
+    assert command("push", artifact.folder, *where).code == 0
+    assert command("promote", artifact.identity, "vits/cpu/production", *where).code == 0
+    words = ["pull", "vits/cpu/production", "--out", tmp_path / "out", *where]
+    with pytest.raises(SystemExit) as ended:
+        serve_app([str(word) for word in words], prog_name="serve")
+    assert ended.value.code == 0
+    folder = Path(capsys.readouterr().out.strip())
+    assert read_artifact(folder).manifest_sha256 == artifact.manifest_sha256

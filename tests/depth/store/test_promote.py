@@ -1,0 +1,286 @@
+"""Aliases: of two who move one at once, one is told; and only what was proven is promoted."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import pytest
+
+from depth.errors import InputError, StoreError
+from depth.store.aliases import Alias, read_alias
+from depth.store.catalogue import Entry, find, rows
+from depth.store.names import PROBE, alias_key
+from depth.store.objects import ObjectStore
+from depth.store.promote import promote, require_conditional_writes
+from depth.store.push import push
+from depth.store.s3 import S3Store
+from tests.support.stored_artifacts import a_store, make, verify
+
+PRODUCTION = "vits/inf1/production"
+RACERS = 8
+
+
+@pytest.fixture(params=["s3", "folder"])
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ObjectStore]:
+    with a_store(request.param, tmp_path, monkeypatch) as opened:
+        yield opened
+
+
+@pytest.fixture
+def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
+    with a_store("s3", tmp_path, monkeypatch) as opened:
+        assert isinstance(opened, S3Store)
+        yield opened
+
+
+def pushed(store: ObjectStore, out: Path, number: int = 0, passed: Optional[bool] = True) -> Entry:
+    """One of several artifacts."""
+    artifact = make(out, {"programs/a": b"%d" % number}, passed)
+    push(store, artifact)
+    return find(store, artifact.identity)
+
+
+def now(store: ObjectStore, name: str = PRODUCTION) -> Alias:
+    found = read_alias(store, name)
+    assert found is not None
+    return found.alias
+
+
+def test_an_alias_is_moved_and_remembers_what_it_was(store: ObjectStore, tmp_path: Path) -> None:
+    first, second = (pushed(store, tmp_path, number) for number in (1, 2))
+    assert promote(store, first, PRODUCTION).previous is None
+    assert find(store, PRODUCTION).identity == first.identity
+    promote(store, second, PRODUCTION, expect=first.identity[:6])
+    assert find(store, PRODUCTION).identity == second.identity
+    alias = now(store)
+    assert alias == Alias(second.identity, second.manifest_sha256, first.identity, alias.moved_at)
+    age = datetime.now(timezone.utc) - datetime.fromisoformat(alias.moved_at)
+    assert timedelta(0) <= age < timedelta(minutes=5)
+    promote(store, first, "vits/inf1/staging")
+    assert {row.entry.identity: row.aliases for row in rows(store)} == {
+        first.identity: ("vits/inf1/staging",),
+        second.identity: (PRODUCTION,),
+    }
+
+
+def test_to_promote_what_is_there_changes_nothing(store: ObjectStore, tmp_path: Path) -> None:
+    first, second = (pushed(store, tmp_path, number) for number in (1, 2))
+    promote(store, first, PRODUCTION)
+    before = promote(store, second, PRODUCTION)
+    assert promote(store, second, PRODUCTION) == before
+    assert before.previous == first.identity
+
+
+def test_an_alias_that_is_not_as_expected_is_left(store: ObjectStore, tmp_path: Path) -> None:
+    first, second = (pushed(store, tmp_path, number) for number in (1, 2))
+    with pytest.raises(StoreError, match=f"{PRODUCTION}: there is no such alias; nothing was"):
+        promote(store, first, PRODUCTION, expect=first.identity)
+    assert read_alias(store, PRODUCTION) is None
+    promote(store, first, PRODUCTION)
+    with pytest.raises(StoreError, match=f"meanwhile stands for {first.identity[:12]} .moved 20"):
+        promote(store, second, PRODUCTION, expect=second.identity[:8])
+    assert now(store).identity == first.identity
+
+
+def race(store: ObjectStore, entries: list[Entry], expect: Optional[str]) -> list[str]:
+    """All promote at once; returns what the losers were told."""
+    barrier = threading.Barrier(len(entries))
+    told = []
+
+    def run(entry: Entry) -> None:
+        barrier.wait()
+        try:
+            promote(store, entry, PRODUCTION, expect)
+        except StoreError as error:
+            told.append(str(error))
+
+    threads = [threading.Thread(target=run, args=(entry,)) for entry in entries]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return told
+
+
+def test_of_eight_who_replace_one_artifact_seven_are_told(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    first, *others = (pushed(store, tmp_path, number) for number in range(1 + RACERS))
+    promote(store, first, PRODUCTION)
+    told = race(store, others, expect=first.identity)
+    winner = now(store)
+    assert winner.identity in {entry.identity for entry in others}
+    assert winner.previous == first.identity
+    assert len(told) == RACERS - 1
+    for text in told:
+        assert f"stands for {winner.identity[:12]} (moved {winner.moved_at})" in text
+        assert f"promote again with --expect {winner.identity[:12]}" in text
+
+
+def test_of_eight_who_make_an_alias_nobody_undoes_another(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [pushed(store, tmp_path, number) for number in range(RACERS)]
+    barrier = threading.Barrier(RACERS)
+
+    def seen_by_all(store: ObjectStore, name: str) -> Any:
+        found = read_alias(store, name)
+        if found is None:
+            barrier.wait()  # nobody writes until all have seen that there is none
+        return found
+
+    monkeypatch.setattr("depth.store.promote.read_alias", seen_by_all)
+    told = race(store, entries, expect=None)
+    assert len(told) == RACERS - 1
+    assert now(store).previous is None
+
+
+def test_a_write_whose_answer_was_lost_is_no_conflict(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = pushed(store, tmp_path)
+    kept = type(store).write_if
+
+    def sent_twice(self: ObjectStore, key: str, data: bytes, tag: Optional[str]) -> bool:
+        if key == alias_key(PRODUCTION):
+            assert kept(self, key, data, tag)
+        return kept(self, key, data, tag)
+
+    monkeypatch.setattr(type(store), "write_if", sent_twice)
+    assert promote(store, entry, PRODUCTION) == now(store)
+
+
+@pytest.mark.parametrize("ignored", ["If-Match", "If-None-Match"])
+def test_a_store_that_ignores_conditions_is_refused(
+    s3: S3Store, tmp_path: Path, ignored: str
+) -> None:
+    entry = pushed(s3, tmp_path)
+
+    def strip(params: Any, **_: Any) -> None:
+        params["headers"].pop(ignored, None)
+
+    s3.client.meta.events.register("before-call.s3.PutObject", strip)
+    with pytest.raises(StoreError, match="ignores the conditions .* keep aliases in a store that"):
+        promote(s3, entry, PRODUCTION)
+    assert read_alias(s3, PRODUCTION) is None
+
+
+def test_a_store_that_never_lets_a_condition_hold_is_refused(s3: S3Store) -> None:
+    def spoil(params: Any, **_: Any) -> None:
+        if "If-Match" in params["headers"]:
+            params["headers"]["If-Match"] = '"another"'
+
+    s3.client.meta.events.register("before-call.s3.PutObject", spoil)
+    with pytest.raises(StoreError, match="refuses conditional writes whose condition holds"):
+        require_conditional_writes(s3)
+
+
+def test_the_probe_leaves_one_small_object(store: ObjectStore) -> None:
+    for _ in range(2):
+        require_conditional_writes(store)
+    assert [listed.key for listed in store.listed("")] == [PROBE]
+
+
+def busy(s3: S3Store, monkeypatch: pytest.MonkeyPatch, answers: int) -> None:
+    """S3's answer to a conditional write while another one is under way."""
+    kept: Callable[..., Any] = s3.client.put_object
+    response = {"Error": {"Code": "ConditionalRequestConflict"}}
+    left = answers
+
+    def put_object(**arguments: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise s3.client.exceptions.ClientError(response, "PutObject")
+        return kept(**arguments)
+
+    monkeypatch.setattr(s3.client, "put_object", put_object)
+    monkeypatch.setattr("depth.store.s3.time.sleep", lambda _: None)
+
+
+def test_a_write_that_meets_another_is_sent_again(
+    s3: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy(s3, monkeypatch, answers=4)
+    assert s3.write_if("key", b"data", None)
+    busy(s3, monkeypatch, answers=5)
+    with pytest.raises(StoreError, match="key: others keep writing it; try again later"):
+        s3.write_if("key", b"data", None)
+
+
+def test_what_failed_is_never_promoted_and_what_is_unproven_only_on_request(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    failed = pushed(store, tmp_path, passed=False)
+    with pytest.raises(StoreError, match="failed its parity gate, its numbers are wrong; build"):
+        promote(store, failed, PRODUCTION, allow_unverified=True)
+    artifact = make(tmp_path, passed=None)
+    push(store, artifact)
+    built = find(store, artifact.identity)
+    with pytest.raises(StoreError, match="were never measured on the device; .* --allow-unverifi"):
+        promote(store, built, PRODUCTION)
+    assert read_alias(store, PRODUCTION) is None
+    promote(store, built, "vits/inf1/trial", allow_unverified=True)
+    verify(artifact)
+    push(store, artifact)
+    promote(store, find(store, artifact.identity), PRODUCTION)
+    assert now(store).identity == artifact.identity
+
+
+def test_what_is_no_alias_or_no_identity_is_a_usage_error(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    entry = pushed(store, tmp_path)
+    with pytest.raises(InputError, match="alias 'production': expected names joined by /"):
+        promote(store, entry, "production")
+    with pytest.raises(InputError, match="--expect 'x': expected at least 6 digits"):
+        promote(store, entry, PRODUCTION, expect="x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"identity": "../../secret"}, "is not a sha256"),
+        ({"previous": 7}, "field previous is 7"),
+        ({"extra": 1}, "unknown field extra"),
+    ],
+)
+def test_a_damaged_alias_is_refused(
+    store: ObjectStore,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    text: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    entry = pushed(store, tmp_path)
+    promote(store, entry, PRODUCTION)
+    good = {
+        "identity": entry.identity,
+        "manifest_sha256": entry.manifest_sha256,
+        "previous": None,
+        "moved_at": "2026-01-01T00:00:00+00:00",
+    }
+    store.write(alias_key(PRODUCTION), json.dumps({**good, **changes}).encode())
+    with pytest.raises(StoreError, match=f"production.json: .*{text}.*; delete it, then promote"):
+        find(store, PRODUCTION)
+    assert [row.aliases for row in rows(store)] == [()]
+    assert text in caplog.text
+
+
+def test_an_alias_of_nothing_is_told(store: ObjectStore) -> None:
+    data = {
+        "identity": "f" * 64,
+        "manifest_sha256": "e" * 64,
+        "previous": None,
+        "moved_at": "2026-01-01T00:00:00+00:00",
+    }
+    store.write(alias_key(PRODUCTION), json.dumps(data).encode())
+    with pytest.raises(StoreError, match="ffff/manifest.json: no such artifact; `python -m compil"):
+        find(store, PRODUCTION)

@@ -1,0 +1,216 @@
+"""What a store holds is not believed, and what is damaged is told and not kept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from depth.artifact.manifest import dump_manifest
+from depth.errors import ArtifactError, StoreError
+from depth.files import sha256_bytes
+from depth.store.catalogue import find, read_entry, rows
+from depth.store.folder import FolderStore
+from depth.store.names import manifest_key, object_key, verified_key
+from depth.store.objects import ObjectStore
+from depth.store.pull import pull
+from depth.store.push import push
+from tests.support.stored_artifacts import (
+    FILES,
+    a_store,
+    contents,
+    make,
+    manifest_of,
+    put_manifest,
+    verify,
+)
+
+
+@pytest.fixture(params=["s3", "folder"])
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ObjectStore]:
+    with a_store(request.param, tmp_path, monkeypatch) as opened:
+        yield opened
+
+
+def test_a_damaged_artifact_is_not_pushed(store: ObjectStore, tmp_path: Path) -> None:
+    artifact = make(tmp_path)
+    (artifact.folder / "programs/518x518-b1.xml").write_bytes(b"<nut/>\n")
+    with pytest.raises(ArtifactError, match="damaged or altered"):
+        push(store, artifact)
+    assert rows(store) == []
+
+
+def test_a_manifest_that_changes_during_the_push_is_not_published(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    artifact = make(tmp_path)
+    (artifact.folder / "manifest.json").write_bytes(b"{}")
+    with pytest.raises(StoreError, match="changed during the push; push again"):
+        push(store, artifact)
+    assert rows(store) == []
+
+
+def test_a_manifest_that_goes_during_the_push_is_told(store: ObjectStore, tmp_path: Path) -> None:
+    artifact = make(tmp_path)
+    (artifact.folder / "manifest.json").unlink()
+    with pytest.raises(StoreError, match="manifest.json: cannot be read: No such file"):
+        push(store, artifact)
+    assert rows(store) == []
+
+
+def test_a_report_of_any_size_is_not_taken(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("depth.store.push.MAX_REPORT_BYTES", 2)
+    with pytest.raises(StoreError, match=r"report.json: over 2 bytes; not a report"):
+        push(store, make(tmp_path))
+
+
+def test_a_damaged_measurement_is_refused_and_can_be_replaced(
+    store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    artifact, foreign = make(tmp_path, passed=None), make(tmp_path, passed=True)
+    push(store, artifact)
+    verify(foreign)
+    belongs = (foreign.folder / "verified.json").read_bytes()
+    for data, text in ((b"{", "Expecting property name"), (belongs, "belongs to artifact")):
+        store.write(verified_key(artifact.identity), data)
+        with pytest.raises(StoreError, match=f"verified.json: {text}.* measure again on the dev"):
+            find(store, artifact.identity)
+    verify(artifact)
+    push(store, artifact)
+    assert "replaced: " in caplog.text
+    assert find(store, artifact.identity).state == "verified"
+    (artifact.folder / "verified.json").write_bytes(belongs)
+    with pytest.raises(StoreError, match="verified.json: belongs to artifact"):
+        push(store, artifact)
+
+
+@pytest.mark.parametrize("data", [b"", b"<nut/>\n", b"<net/>\n\n", b"<net/>"])
+def test_a_damaged_object_is_refused_and_nothing_is_left(
+    store: ObjectStore, tmp_path: Path, data: bytes
+) -> None:
+    artifact = make(tmp_path / "made")
+    push(store, artifact)
+    key = object_key(sha256_bytes(FILES["programs/518x518-b1.xml"]))
+    store.write(key, data)
+    with pytest.raises(StoreError, match=f"{key}: is not what its name says; nothing was kept"):
+        pull(store, find(store, artifact.identity), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_object_of_the_wrong_size_is_sent_again(store: ObjectStore, tmp_path: Path) -> None:
+    artifact = make(tmp_path / "made")
+    push(store, artifact)
+    store.write(object_key(sha256_bytes(FILES["programs/518x518-b1.xml"])), b"<net")
+    assert push(store, artifact).sent_bytes == 7
+    pull(store, find(store, artifact.identity), tmp_path / "out")
+
+
+def test_a_damaged_manifest_is_refused_and_is_pushed_again(
+    store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    artifact = make(tmp_path)
+    push(store, artifact)
+    store.write(manifest_key(artifact.identity), b"{}")
+    with pytest.raises(StoreError, match="manifest.json: .*; or push the artifact again from"):
+        find(store, artifact.identity)
+    assert rows(store) == []
+    assert "ignored: " in caplog.text
+    push(store, artifact)
+    assert len(rows(store)) == 1
+
+
+def test_an_enormous_manifest_is_not_read(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = make(tmp_path)
+    push(store, artifact)
+    monkeypatch.setattr("depth.store.catalogue.MAX_MANIFEST_BYTES", 9)
+    with pytest.raises(StoreError, match="manifest.json: over 9 bytes; refused"):
+        find(store, artifact.identity)
+
+
+def test_another_format_is_refused(store: ObjectStore) -> None:
+    identity = put_manifest(store, format=1)
+    with pytest.raises(StoreError, match="format 1, this version reads 2"):
+        read_entry(store, identity)
+
+
+def test_a_file_path_that_leads_elsewhere_is_refused(store: ObjectStore, tmp_path: Path) -> None:
+    named = {"../secret": FILES["programs/518x518-b1.xml"]}
+    identity = put_manifest(store, programs=manifest_of(named).programs)
+    with pytest.raises(StoreError, match=r"file path '../secret' is not usable; refused"):
+        pull(store, find(store, identity), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_files_of_one_name_are_refused_and_nothing_is_left(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    first, second = (manifest_of({"programs/a": data}) for data in FILES.values())
+    other = replace(second.programs[0], name="other", shape={**second.programs[0].shape, "B": 2})
+    identity = put_manifest(store, programs=(other, *first.programs))
+    with pytest.raises(StoreError, match="nothing was kept"):
+        pull(store, read_entry(store, identity), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_that_is_there_and_damaged_is_left_alone(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    artifact = make(tmp_path)
+    push(store, artifact)
+    (artifact.folder / "programs/518x518-b1.xml").write_bytes(b"<nut/>\n")
+    before = contents(artifact.folder)
+    with pytest.raises(StoreError, match="is there already and is damaged .* move it away"):
+        pull(store, find(store, artifact.identity), tmp_path)
+    assert contents(artifact.folder) == before
+
+
+@pytest.mark.parametrize("left", [b"<nut", b"<nut/>\n", b"too many bytes"])
+def test_a_part_that_is_wrong_is_never_taken(
+    store: ObjectStore, tmp_path: Path, left: bytes
+) -> None:
+    artifact = make(tmp_path / "made")
+    push(store, artifact)
+    entry = find(store, artifact.identity)
+    part = tmp_path / "out" / f".pulling-{entry.identity}" / "programs/518x518-b1.xml"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(left)
+    if len(left) <= 7:
+        with pytest.raises(StoreError, match="nothing was kept. Pull again"):
+            pull(store, entry, tmp_path / "out")
+        assert list((tmp_path / "out").iterdir()) == []
+    assert contents(pull(store, entry, tmp_path / "out")) == contents(artifact.folder)
+
+
+def test_a_missing_object_is_told(store: ObjectStore, tmp_path: Path) -> None:
+    manifest = manifest_of(FILES)
+    store.write(manifest_key(manifest.identity()), dump_manifest(manifest))
+    with pytest.raises(StoreError, match="objects/[0-9a-f]+: missing; push the artifact again"):
+        pull(store, read_entry(store, manifest.identity()), tmp_path / "out")
+
+
+def test_no_room_is_told(store: ObjectStore, tmp_path: Path) -> None:
+    artifact = make(tmp_path / "made")
+    push(store, artifact)
+    (tmp_path / "out").write_bytes(b"")
+    with pytest.raises(StoreError, match="out: File exists; name another --out, or make room"):
+        pull(store, find(store, artifact.identity), tmp_path / "out")
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    artifact = make(tmp_path / "made")
+    (tmp_path / "store").mkdir()
+    store = FolderStore(tmp_path / "store")
+    push(store, artifact)
+    shutil.rmtree(tmp_path / "store/objects")
+    (tmp_path / "store/objects").write_bytes(b"")
+    with pytest.raises(StoreError, match="check the folder's rights"):
+        push(store, artifact)

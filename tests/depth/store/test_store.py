@@ -1,0 +1,181 @@
+"""Artifacts into a store and out of it: nothing half, and nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from depth.artifact.manifest import read_artifact
+from depth.errors import StoreError
+from depth.files import sha256_bytes
+from depth.store.catalogue import Entry, find, rows
+from depth.store.names import manifest_key
+from depth.store.objects import ObjectStore
+from depth.store.pull import pull
+from depth.store.push import Pushed, push
+from tests.support.stored_artifacts import FILES, a_store, contents, make, verify
+
+SIZE_BYTES = sum(map(len, FILES.values()))
+
+
+@pytest.fixture(params=["s3", "folder"])
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ObjectStore]:
+    with a_store(request.param, tmp_path, monkeypatch) as opened:
+        yield opened
+
+
+def keys(store: ObjectStore) -> set[str]:
+    return {listed.key for listed in store.listed("")}
+
+
+def test_what_was_pushed_is_pulled_byte_for_byte(store: ObjectStore, tmp_path: Path) -> None:
+    artifact = make(tmp_path / "made")
+    assert push(store, artifact) == Pushed(sent_bytes=SIZE_BYTES, kept_bytes=0)
+    done: list[int] = []
+    folder = pull(store, find(store, artifact.identity), tmp_path / "out", done.append)
+    assert folder == tmp_path / "out" / artifact.folder.name
+    assert contents(folder) == contents(artifact.folder)
+    assert sum(done) == SIZE_BYTES
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [artifact.folder.name]
+
+
+def test_keys_are_hashes(store: ObjectStore, tmp_path: Path) -> None:
+    artifact = make(tmp_path)
+    push(store, artifact)
+    names = ("manifest.json", "report.json", "report.md")
+    assert keys(store) == {
+        *(f"objects/{sha256_bytes(data)}" for data in FILES.values()),
+        *(f"artifacts/{artifact.identity}/{name}" for name in names),
+    }
+
+
+def test_pushing_twice_sends_nothing_twice(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = make(tmp_path)
+    push(store, artifact)
+    monkeypatch.setattr(type(store), "write", None)
+    assert push(store, artifact) == Pushed(sent_bytes=0, kept_bytes=SIZE_BYTES)
+
+
+def test_artifacts_share_their_objects(store: ObjectStore, tmp_path: Path) -> None:
+    push(store, make(tmp_path))
+    other = make(tmp_path, {**FILES, "programs/518x518-b1.xml": b"<other/>"})
+    assert push(store, other) == Pushed(8, len(FILES["programs/518x518-b1.bin"]))
+    assert len(rows(store)) == 2
+
+
+def test_a_push_that_ends_early_shows_nothing(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = make(tmp_path)
+    kept = type(store).write
+
+    def write(self: ObjectStore, key: str, data: bytes) -> None:
+        if key == manifest_key(artifact.identity):
+            raise StoreError("cut off")
+        kept(self, key, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(store), "write", write)
+        with pytest.raises(StoreError, match="cut off"):
+            push(store, artifact)
+    assert len(keys(store)) == 4
+    assert rows(store) == []
+    with pytest.raises(StoreError, match="no artifact's identity begins with .* shows what there"):
+        find(store, artifact.identity[:12])
+    assert push(store, artifact).sent_bytes == 0
+    assert find(store, artifact.identity[:12]).identity == artifact.identity
+
+
+def test_verified_json_may_come_later_and_reaches_who_pulled_before(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    artifact = make(tmp_path / "made", passed=None)
+    push(store, artifact)
+    assert find(store, artifact.identity).state == "built"
+    folder = pull(store, find(store, artifact.identity), tmp_path / "out")
+    verify(artifact)
+    assert push(store, artifact).sent_bytes == 0
+    entry = find(store, artifact.identity)
+    assert entry.state == "verified"
+    assert pull(store, entry, tmp_path / "out") == folder
+    assert contents(folder) == contents(artifact.folder)
+    assert pull(store, entry, tmp_path / "new").name == folder.name
+    assert contents(tmp_path / "new" / folder.name) == contents(folder)
+
+
+def test_two_who_pull_at_once_both_get_it(store: ObjectStore, tmp_path: Path) -> None:
+    artifact = make(tmp_path / "made")
+    push(store, artifact)
+    entry = find(store, artifact.identity)
+    with ThreadPoolExecutor(2) as pool:
+        folders = set(pool.map(lambda _: pull(store, entry, tmp_path / "out"), range(2)))
+    (folder,) = folders
+    assert contents(tmp_path / "out") == {
+        f"{folder.name}/{name}": data for name, data in contents(artifact.folder).items()
+    }
+
+
+def test_the_last_measurement_counts(store: ObjectStore, tmp_path: Path) -> None:
+    one, other = make(tmp_path / "one", passed=None), make(tmp_path / "other", passed=None)
+    verify(one, passed=True, day=1)
+    verify(other, passed=False, day=2)
+    push(store, one)
+    push(store, other)
+    push(store, one)  # older: the store keeps what it has
+    entry = find(store, one.identity)
+    assert entry.state == "failed"
+    before = contents(other.folder)
+    assert pull(store, entry, tmp_path / "other") == other.folder
+    assert contents(other.folder) == before
+    verify(other, passed=True, day=3)
+    pull(store, entry, tmp_path / "other")  # here the folder's is the newer one
+    assert read_artifact(other.folder) == other
+    assert b"01-03" in (other.folder / "verified.json").read_bytes()
+
+
+def interrupted(store: ObjectStore, entry: Entry, out: Path, after: int) -> None:
+    """A pull that is cut off when so many calls told of bytes."""
+    calls = 0
+
+    def on_bytes(_: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pull(store, entry, out, on_bytes)
+
+
+def test_a_pull_goes_on_where_it_stopped(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = make(tmp_path / "made", {"programs/a": bytes(5 << 20), "programs/b": b"b"})
+    push(store, artifact)
+    entry = find(store, artifact.identity)
+    interrupted(store, entry, tmp_path / "out", after=4)  # nothing there yet, then 1 MiB each
+    (staging,) = (tmp_path / "out").iterdir()
+    assert staging.name.startswith(".pulling-")
+    assert (staging / "programs/a").stat().st_size == 3 << 20
+    starts = []
+    kept: Callable[..., Iterator[bytes]] = type(store).download
+
+    def download(self: ObjectStore, key: str, start: int, size_bytes: int) -> Iterator[bytes]:
+        starts.append(start)
+        return kept(self, key, start, size_bytes)
+
+    monkeypatch.setattr(type(store), "download", download)
+    done: list[int] = []
+    folder = pull(store, entry, tmp_path / "out", done.append)
+    assert starts == [3 << 20, 0]
+    assert sum(done) == (5 << 20) + 1
+    assert contents(folder) == contents(artifact.folder)
+    assert not staging.exists()

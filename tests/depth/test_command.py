@@ -1,0 +1,69 @@
+"""What command lines share, in a process of its own: any name is printed, closed streams too."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.places import ROOT
+
+_SAYS = """
+import logging, os, sys
+from pathlib import Path
+import typer
+from depth.command import command_line, guarded
+from depth.errors import InputError
+app = command_line()
+@app.command()
+def say(folder: Path) -> None:
+    (name,) = folder.iterdir()
+    logging.getLogger("a").warning("log %s", name.name)
+    print("print", name.name)
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        stream.flush()
+        os.close(os.dup(number))  # as a Neuron build keeps its own
+    typer.echo(f"echo {name.name}")
+    raise InputError(f"error {name.name}")
+guarded(app, "say")
+"""
+
+
+def said(folder: Path, name: bytes, encoding: str, redirect: str = "") -> tuple[int, bytes, bytes]:
+    """Exit code, stdout and stderr of a command that says this file name in every way."""
+    (folder / os.fsdecode(name)).touch()
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirect}', "sh", sys.executable, "-c", _SAYS, str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "LC_ALL": "C.UTF-8", "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_name_that_is_no_utf8_is_printed_as_it_is(tmp_path: Path) -> None:
+    code, out, err = said(tmp_path, b"caf\xe9.jpg", "utf-8")
+    assert (code, out) == (2, b"print caf\xe9.jpg\necho caf\xe9.jpg\n")
+    assert err == b"log caf\\udce9.jpg\nsay: error caf\\udce9.jpg\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("name", [b"caf\xe9.jpg", "ﬁg é.jpg".encode()], ids=["bytes", "UTF-8"])
+def test_other_encodings_print_every_name_somehow(
+    tmp_path: Path, encoding: str, name: bytes
+) -> None:
+    code, out, err = said(tmp_path, name, encoding)
+    assert (code, out.count(b"\n"), err.count(b"\n")) == (2, 2, 2)
+    assert out.count(b".jpg\n") == err.count(b".jpg\n") == 2
+
+
+@pytest.mark.parametrize("redirect", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_do_not_end_a_command_early(tmp_path: Path, redirect: str) -> None:
+    code, out, err = said(tmp_path, b"a", "utf-8", redirect)
+    assert code == 2
+    assert out == (b"" if redirect.startswith(">") else b"print a\necho a\n")
+    assert err == (b"" if "2>" in redirect else b"log a\nsay: error a\n")

@@ -1,0 +1,171 @@
+"""The table of published checkpoints, and what its command lines say about it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from depth.errors import InputError
+from depth.family import models
+from depth.weights.registry import (
+    SPACE,
+    PublishedFile,
+    by_sha256,
+    known_files,
+    published,
+    published_files,
+)
+from tests.support.places import ROOT
+
+ROWS = list(published_files().values())
+HELPS = [["--help"], ["list", "--help"], ["fetch", "--help"]]
+
+
+def command(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "main.py", "checkpoints", *args],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "80", "_TYPER_FORCE_DISABLE_TERMINAL": "1"},
+        check=False,
+    )
+
+
+def test_every_model_is_published_or_known_not_to_be() -> None:
+    assert set(models()) - set(published_files()) == {"demo", "vitg"}
+    assert set(published_files()) <= set(models())
+
+
+@pytest.mark.parametrize("file", known_files(), ids=lambda file: file.repository + file.model)
+def test_a_row_is_well_formed(file: PublishedFile) -> None:
+    assert re.fullmatch("[0-9a-f]{40}", file.revision) or file.sha256 is not None
+    assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
+    kind = "spaces/" if file.repository_type == SPACE else ""
+    assert file.page_url == f"https://huggingface.co/{kind}{file.repository}"
+    assert "/" not in file.local_name
+    assert file.local_name.endswith((".pth", ".safetensors"))
+
+
+@pytest.mark.parametrize(
+    "file", [row for row in ROWS if row.model.startswith("vit")], ids=lambda file: file.model
+)
+def test_the_names_in_a_row_agree(file: PublishedFile) -> None:
+    size, _, place = file.model.partition("-metric-")
+    dataset = {"": "", "indoor": "hypersim", "outdoor": "vkitti"}[place]
+    infix = f"metric_{dataset}_" if dataset else ""
+    assert file.filename == f"depth_anything_v2_{infix}{size}.pth"
+    assert dataset in file.repository.lower()
+    assert file.repository.endswith({"vits": "-Small", "vitb": "-Base", "vitl": "-Large"}[size])
+
+
+def test_no_two_rows_share_what_tells_them_apart() -> None:
+    rows = known_files()
+    assert len({file.sha256 for file in rows}) == len(rows)
+    assert len({(file.repository, file.filename) for file in rows}) == len(rows)
+    assert len({file.local_name for file in ROWS}) == len(ROWS), "one folder has them all"
+
+
+def test_hub_files_of_one_name_are_kept_apart() -> None:
+    mono, metric = published("da3mono-large"), published("da3metric-large")
+    assert mono.filename == metric.filename == "model.safetensors"
+    assert (mono.local_name, metric.local_name) == (
+        "da3mono-large.safetensors",
+        "da3metric-large.safetensors",
+    )
+    assert published("v1-vits").local_name == "depth_anything_vits14.pth"
+
+
+def test_files_of_models_that_are_not_here_are_known() -> None:
+    found = by_sha256("364492e38a3a06d221ac75da7f6621ada3f2361cd24fde11ba79091e9f40efcf")
+    assert found is not None
+    assert found.model == "da3-small"
+    with pytest.raises(InputError, match="no such model"):
+        published("da3-small")
+    contested = {file.model for file in known_files() if file.needs_acceptance}
+    assert {"da3-large", "da3-giant", "da3nested-giant-large"} <= contested
+    assert not contested & {"da3-small", "da3-base", "da3mono-large", "da3metric-large"}
+
+
+@pytest.mark.parametrize("place", ["", "-metric-indoor", "-metric-outdoor"])
+def test_only_weights_that_come_from_small_ones_need_no_acceptance(place: str) -> None:
+    gated = [published(f"{size}{place}").needs_acceptance for size in ("vits", "vitb", "vitl")]
+    assert gated == [False, True, True]
+
+
+def test_a_file_is_found_by_its_bytes() -> None:
+    vits = published("vits")
+    assert vits.sha256 == "715fade13be8f229f8a70cc02066f656f2423a59effd0579197bbf57860e1378"
+    assert vits.size_bytes == 99_218_434
+    assert by_sha256(vits.sha256) is vits
+    assert by_sha256(vits.sha256.upper()) is vits
+    assert by_sha256("0" * 64) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("vitg", "have not published it"), ("demo", "bundled"), ("vitx", "no such model")],
+)
+def test_what_is_not_published_is_said_with_what_is(name: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason) as caught:
+        published(name)
+    assert all(model in str(caught.value) for model in published_files())
+
+
+def test_list_shows_every_file_with_its_licence_and_whether_it_is_there(tmp_path: Path) -> None:
+    (tmp_path / published("vits").filename).write_bytes(b"cut off")
+    with (tmp_path / published("vitb").filename).open("wb") as file:
+        file.truncate(published("vitb").size_bytes)  # sparse: list looks at the size only
+    result = command("list", "--folder", str(tmp_path))
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()[1:]}
+    assert set(lines) == set(published_files())
+    assert all(row.local_name in lines[row.model] for row in ROWS)
+    assert all(lines[row.model].endswith(row.licence) for row in ROWS)
+    assert re.search(r"99\.2 MB +verified +wrong size +no ", lines["vits"])
+    assert re.search(r"390\.0 MB +verified +yes +yes ", lines["vitb"])
+    assert re.search(r"1,341\.4 MB +verified +no +yes ", lines["vitl"])
+
+
+@pytest.mark.parametrize(
+    "args", [["fetch", "vitg"], ["fetch", "vitb"], ["fetch"], ["nonsense"]], ids=" ".join
+)
+def test_wrong_use_ends_with_2_and_prints_no_result(args: Sequence[str]) -> None:
+    result = command(*args)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr != ""
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("args", HELPS, ids=" ".join)
+def test_help_teaches_and_loads_nothing_heavy(args: Sequence[str]) -> None:
+    code = (
+        "import sys\n"
+        "from depth_anything.checkpoints_cli import app\n"
+        f"app({args!r}, standalone_mode=False)\n"
+        "sys.exit(bool({'torch', 'huggingface_hub', 'numpy', 'cv2'} & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "checkpoint" in result.stdout
+
+
+def test_the_help_of_fetch_names_its_options_and_exit_codes() -> None:
+    text = command("fetch", "--help").stdout
+    for word in (
+        "MODEL",
+        "--folder",
+        "--accept-licence",
+        "HF_ENDPOINT",
+        "Exit codes",
+        "Apache-2.0",
+    ):
+        assert word in text

@@ -1,0 +1,161 @@
+"""The other published implementation of the network gives the same numbers, and its files load."""
+
+from __future__ import annotations
+
+import logging
+import math
+from importlib.util import find_spec
+from typing import Any, Optional
+
+import pytest
+import torch
+from torch import Tensor
+
+from depth.errors import CheckpointError
+from depth_anything_v2.config import CONFIGS
+from depth_anything_v2.layouts import load_weights, to_ours
+from tests.support.models import TINY, TINY_GIANT, untrained
+
+# Imported where it is used: it takes seconds, in every worker of a test run.
+pytestmark = pytest.mark.skipif(
+    find_spec("transformers") is None,
+    reason="transformers is in the CPU lane only: its releases want a newer torch",
+)
+
+logger = logging.getLogger(__name__)
+SIZE_PX = 518  # elsewhere transformers resamples the position embedding another way
+
+
+def theirs(config: Any, max_depth_m: Optional[float] = None) -> Any:
+    """Their network with random weights that no ReLU cuts to zero."""
+    import transformers
+
+    torch.manual_seed(0)
+    facts = transformers.DepthAnythingConfig(
+        backbone_config=transformers.Dinov2Config(
+            hidden_size=config.embed_dim,
+            num_hidden_layers=config.depth,
+            num_attention_heads=config.num_heads,
+            image_size=SIZE_PX,
+            patch_size=14,
+            out_indices=[tap + 1 for tap in config.taps],
+            reshape_hidden_states=False,
+            apply_layernorm=True,
+            use_swiglu_ffn=config.swiglu,
+        ),
+        reassemble_hidden_size=config.embed_dim,
+        patch_size=14,
+        neck_hidden_sizes=list(config.stage_dims),
+        fusion_hidden_size=config.decoder_dim,
+        head_in_index=-1,
+        depth_estimation_type="metric" if max_depth_m else "relative",
+        max_depth=max_depth_m,
+    )
+    network = transformers.DepthAnythingForDepthEstimation
+    with torch.device("meta"):  # its own random weights take seconds, and are replaced
+        made = network(facts).eval()
+    assert not list(made.buffers())
+    made.to_empty(device="cpu").requires_grad_(False)
+    for name, parameter in made.named_parameters():
+        noise = torch.randn(parameter.shape)
+        if "embeddings" in name and "projection" not in name:
+            parameter.copy_(0.1 * noise)
+        elif parameter.ndim > 1:
+            parameter.copy_(noise / math.prod(parameter.shape[1:]) ** 0.5)
+        else:
+            centre = 0.2 if "lambda" in name else 1.0 if "norm" in name and "weight" in name else 0
+            parameter.copy_(centre + 0.05 * noise)
+    made.head.conv3.bias.fill_(2.0)  # above the ReLU
+    return made
+
+
+@pytest.mark.parametrize(
+    ("config", "max_depth_m"),
+    [
+        (CONFIGS["vits"], None),
+        (TINY, 20.0),
+        (CONFIGS["vitb"], None),
+        (TINY_GIANT, None),
+    ],
+    ids=["vits", "metric", "vitb", "gated feed-forward"],
+)
+def test_the_same_numbers(config: Any, max_depth_m: Optional[float]) -> None:
+    reference = theirs(config, max_depth_m)
+    ours = untrained(config, max_depth_m).eval()
+    load_weights(ours, reference.state_dict(), "theirs")
+    ours.fix_size(SIZE_PX, SIZE_PX)
+    images = torch.randn(1, 3, SIZE_PX, SIZE_PX)
+    with torch.no_grad():
+        expected, found = reference(images).predicted_depth, ours(images)
+    assert expected.shape == found.shape
+    assert expected.std() > 0.01 * expected.max(), "a flat picture would prove nothing"
+    assert (expected > 0).float().mean() > 0.5
+    error = (expected - found).abs().max() / expected.abs().max()
+    logger.info("%s: differs by %.2e of the largest value", config.name, error)
+    assert error <= 1e-5
+
+
+@pytest.fixture(scope="module")
+def vits() -> dict[str, Tensor]:
+    return theirs(CONFIGS["vits"]).state_dict()
+
+
+def problem(state: dict[str, Tensor]) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(untrained(CONFIGS["vits"]), state, "theirs.safetensors")
+    return str(caught.value)
+
+
+def test_a_missing_part_of_the_attention_is_named(vits: dict[str, Tensor]) -> None:
+    state = dict(vits)
+    del state["backbone.encoder.layer.3.attention.attention.query.weight"]
+    text = problem(state)
+    assert "theirs.safetensors does not fit this network; the file looks like 'vits'" in text
+    assert "missing encoder.blocks.3.attn.qkv.weight" in text
+    assert "unexpected encoder.blocks.3.attn.qkv.weight#1" in text
+
+
+@pytest.mark.parametrize("shape", [(), (384, 385), (383, 384)])
+def test_a_part_of_the_attention_that_does_not_fit_is_named(
+    vits: dict[str, Tensor], shape: tuple[int, ...]
+) -> None:
+    query = "backbone.encoder.layer.3.attention.attention.query.weight"
+    text = problem({**vits, query: torch.zeros(shape)})
+    assert "missing encoder.blocks.3.attn.qkv.weight, " in text
+    assert "unexpected encoder.blocks.3.attn.qkv.weight#0" in text
+
+
+def test_parts_of_the_attention_without_a_dimension_are_named(vits: dict[str, Tensor]) -> None:
+    layer = "backbone.encoder.layer.3.attention.attention."
+    scalars = {f"{layer}{part}.weight": torch.tensor(1.0) for part in ("query", "key", "value")}
+    assert "unexpected encoder.blocks.3.attn.qkv.weight#2" in problem({**vits, **scalars})
+
+
+def test_an_unknown_key_is_named(vits: dict[str, Tensor]) -> None:
+    assert problem({**vits, "neck.novelty.weight": torch.zeros(1)}) == (
+        "unknown keys in the checkpoint: neck.novelty.weight"
+    )
+
+
+def test_a_wrong_shape_is_named(vits: dict[str, Tensor]) -> None:
+    text = problem({**vits, "head.conv1.bias": torch.zeros(5)})
+    assert text.endswith("looks like 'vits': decoder.reduce.bias is (5,), expected (32,)")
+
+
+def test_what_is_dropped_is_never_used() -> None:
+    reference = theirs(TINY)
+    used = to_ours(reference.state_dict())
+    dropped = [
+        name
+        for name in reference.state_dict()
+        if name.endswith("mask_token") or ".fusion_stage.layers.0.residual_layer1." in name
+    ]
+    assert len(dropped) == 5
+    # Two more tensors of each attention and its biases are stacked into one.
+    assert len(used) == len(reference.state_dict()) - len(dropped) - 4 * TINY.depth
+    images = torch.randn(1, 3, SIZE_PX, SIZE_PX)
+    before = reference(images).predicted_depth
+    parameters = dict(reference.named_parameters())
+    for name in dropped:
+        parameters[name].data.fill_(7.0)
+    assert torch.equal(reference(images).predicted_depth, before)

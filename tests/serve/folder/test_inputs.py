@@ -1,0 +1,113 @@
+"""Images are kept apart from what a job writes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Union
+
+import pytest
+
+from depth.errors import InputError
+from depth.images.read import list_images
+from serve.engine import Engine
+from serve.folder.inputs import check_apart, images_in
+from serve.folder.job import run_folder
+from serve.folder.pictures import PictureJob, run_pictures
+from serve.folder.request import FolderJob
+from serve.jobs.entry import Entry
+from serve.library import Library
+from tests.support.folder_jobs import write_images
+
+Job = Union[FolderJob, PictureJob]
+
+
+def bytes_in(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def pictures(images: Path, output: Path) -> PictureJob:
+    return PictureJob(images, output, pred_only=False, grayscale=False)
+
+
+def run(job: Job) -> list[Entry]:
+    """What becomes of the images; no program is at hand, so nothing can be made of them."""
+    found: list[Entry] = []
+    with Engine(Library([]), policy="buckets") as engine:
+        if isinstance(job, FolderJob):
+            run_folder(engine, job, lambda entry, _: found.append(entry))
+        else:
+            run_pictures(engine, job, lambda entry, _: found.append(entry))
+    return found
+
+
+@pytest.mark.parametrize("make", [FolderJob, pictures])
+@pytest.mark.parametrize("spelling", [".", "../in", "link"])
+def test_one_folder_for_both_is_refused(
+    tmp_path: Path, make: type[FolderJob], spelling: str
+) -> None:
+    images = tmp_path / "in"
+    write_images(images, 2)
+    (images / "link").symlink_to(images)
+    before = bytes_in(images)
+    with pytest.raises(InputError, match="both input and output; name another folder"):
+        run(make(images, images / spelling))
+    assert bytes_in(images) == before
+
+
+@pytest.mark.parametrize("make", [FolderJob, pictures])
+def test_outputs_inside_the_input_are_no_images(tmp_path: Path, make: type[FolderJob]) -> None:
+    images = tmp_path / "in"
+    write_images(images, 2)
+    write_images(images / "depth" / "more", 2)
+    write_images(images / "depth2", 1)
+    found = run(make(images, images / "depth"))
+    names = {Path(entry.image).name for entry in found}
+    assert (len(found), len(names)) == (3, 2)
+    assert not [entry for entry in found if "depth/" in entry.image]
+
+
+def test_an_image_that_an_output_would_replace_is_left(tmp_path: Path) -> None:
+    """The images are in a folder of the output folder, and have one of the same name inside."""
+    output = tmp_path / "all"
+    write_images(output / "in" / "in", 1)
+    write_images(output / "in", 1)
+    with pytest.raises(InputError, match=r"all/in/0/0000\.png: is an image of the input"):
+        run(FolderJob(output / "in", output))
+    assert len(run(FolderJob(output / "in", output, formats=("npy",)))) == 2
+
+
+def test_a_picture_does_not_replace_its_photograph(tmp_path: Path) -> None:
+    write_images(tmp_path / "in", 1)
+    (image,) = list_images(tmp_path / "in")
+    names = tmp_path / "list.txt"
+    names.write_bytes(b"\xef\xbb\xbf  " + os.fsencode(image) + b"\t\r\n\r\n")
+    for given in (image, names):
+        with pytest.raises(InputError, match="is an image of the input"):
+            run(pictures(given, image.parent))
+        (entry,) = run(pictures(given, tmp_path / "out"))
+        assert entry.image == str(image)
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), (b"\xff\xfe", "decode")])
+def test_a_list_that_cannot_be_read_is_a_usage_error(
+    tmp_path: Path, content: Union[bytes, None], reason: str
+) -> None:
+    names = tmp_path / "list.txt"
+    if content is not None:
+        names.write_bytes(content)
+    with pytest.raises(InputError, match=f"list.txt: cannot be read as a list .*{reason}"):
+        run(pictures(names, tmp_path))
+
+
+def test_links_to_the_same_place_count_as_that_place(tmp_path: Path) -> None:
+    write_images(tmp_path / "in", 1)
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    (image,) = list_images(tmp_path / "in")
+    with pytest.raises(InputError, match="link"):
+        check_apart([image], [tmp_path / "link" / "0" / image.name])
+    check_apart([image], [tmp_path / "elsewhere" / image.name])
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    assert images_in(tmp_path / "in", circle) == [image]

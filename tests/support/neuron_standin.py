@@ -1,0 +1,197 @@
+"""Fixtures that make the stand-in for torch-neuron look installed, and steer it.
+
+A test module that imports `standin_fixture` has the fixture `standin`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, cast
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from compile.lowering.passes import lower
+from compile.neuron.record import BuildRecord
+from compile.parts import parts
+from compile.targets import host
+from compile.targets.protocols import Compiled, Part, Ports, Settings
+from compile.targets.table import NEURON_PASSES
+from depth.family import IMAGES, Port, Stage
+from depth.maps.result import FloatArray
+from depth.network.base import Network
+from tests.support.networks import TINY, network
+from tests.support.places import STANDINS
+
+SMALL = (28, 42)  # (height, width) px
+GOOD_INF1 = {
+    "torch": "1.13.1",
+    "torch-neuron": "1.13.1.2.11.13.0",
+    "neuron-cc": "1.24.0.0",
+    "numpy": "1.22.2",
+    "protobuf": "3.19.5",
+    "tensorflow": "1.15.5.post1",
+}
+IS_1_13 = torch.__version__.split("+")[0] == "1.13.1"
+needs_torch_1_13 = pytest.mark.skipif(
+    not IS_1_13, reason="torch-neuron's stand-in, as the real one, takes torch 1.13.1 only"
+)
+
+
+@dataclass
+class Standin:
+    """What the stand-in compiler is told, and what it was called with."""
+
+    control: Path
+    settings: Settings
+    monkeypatch: pytest.MonkeyPatch
+
+    def behave(self, *words: str) -> None:
+        """What the next calls of the compiler do; see tests/standins/torch_neuron/neuron_cc.py."""
+        calls = len(self.calls())
+        (self.control / "behaviours").write_text(" ".join(["ok"] * calls + list(words)))
+
+    def swallow(self) -> None:
+        """Let the tracer go on after a compiler failure although it was told not to."""
+        (self.control / "swallow").touch()
+
+    def calls(self) -> list[list[str]]:
+        """The arguments of every call of the compiler so far."""
+        path = self.control / "calls"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def plug_in(self, state: str = "1") -> None:
+        """From now on there is a chip, and programs give real numbers; `wrong`: nonsense."""
+        (self.control / "neuron0").touch()
+        self.monkeypatch.setattr(host, "DEVICES", self.control)
+        self.monkeypatch.setenv("NEURON_STANDIN_DEVICE", state)
+
+    def unplug(self) -> None:
+        """From now on there is no chip, as in the beginning."""
+        self.monkeypatch.setattr(host, "DEVICES", self.control / "no devices")
+        self.monkeypatch.delenv("NEURON_STANDIN_DEVICE", raising=False)
+
+
+@pytest.fixture(name="standin")
+def standin_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standin:
+    """torch-neuron and its compiler, as if this were a machine to compile on."""
+    return pretend(tmp_path, monkeypatch, GOOD_INF1)
+
+
+def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packages: dict[str, str]) -> Standin:
+    """The stand-in SDKs on the path, packages of these versions, and no chip."""
+    control = tmp_path / "control"
+    control.mkdir()
+    monkeypatch.setenv("NEURON_STANDIN", str(control))
+    monkeypatch.delenv("NEURON_STANDIN_DEVICE", raising=False)
+    monkeypatch.setenv("NEURON_RT_NUM_CORES", "")  # loading sets it: so it is restored afterwards
+    monkeypatch.delenv("NEURON_RT_NUM_CORES")
+    monkeypatch.setattr(host, "DEVICES", tmp_path / "no devices")
+    monkeypatch.syspath_prepend(str(STANDINS))
+    pretend_installed(monkeypatch, tmp_path / "packages", packages)
+    settings = Settings(tmp_path / "neuron", timeout_s=60.0, memory_limit_bytes=1 << 40)
+    return Standin(control, settings, monkeypatch)
+
+
+def pretend_installed(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, packages: dict[str, str]
+) -> None:
+    """Metadata of packages, as pip leaves it, in a folder that comes first on the path."""
+    for name, version in packages.items():
+        made = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+        made.mkdir(parents=True)
+        (made / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(str(folder))
+
+
+class Small(nn.Module):
+    """The fewest operators that make a sub-graph: images [B,3,H,W] to depth [B,H,W]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.weight = nn.Parameter(torch.randn(1, 3, 1, 1, generator=generator), False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return F.relu(F.conv2d(images, self.weight)).squeeze(1)
+
+
+def small() -> nn.Module:
+    return Small().eval()
+
+
+def lowered(size: tuple[int, int] = SMALL) -> Network:
+    """A tiny network as the Neuron targets get it."""
+    return lower(network(TINY, size), NEURON_PASSES)
+
+
+def example(batch: int = 1, size: tuple[int, int] = SMALL) -> torch.Tensor:
+    return torch.zeros(batch, 3, *size)
+
+
+def pictures(batch: int = 1, size: tuple[int, int] = SMALL) -> torch.Tensor:
+    """Noise in the lowered networks' range, 0..255."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (batch, 3, *size), generator=generator).float()
+
+
+_records: dict[Path, BuildRecord] = {}
+WHOLE = Stage("fused", (IMAGES,), (Port("depth", "BHW"),))
+_PORTS = Ports.of(WHOLE)
+
+
+def part(made: nn.Module, given: torch.Tensor) -> Part:
+    """A network of images [B,3,H,W] to depth [B,H,W] as the whole of what is to be compiled."""
+    batch, _, height, width = given.shape
+    return Part(WHOLE, made, (given,), {"B": batch, "S": 1, "H": height, "W": width})
+
+
+def build_one(
+    target: Any, made: Any, given: torch.Tensor, stem: Path, precision: str, settings: Settings
+) -> list[Path]:
+    """One program by the module of a device target, at `stem`: its files."""
+    only = part(cast(nn.Module, made), given)
+    (built,) = target.build_programs(
+        lambda _batch, _apart: [only], len(given), False, lambda *_: stem, precision, settings
+    )
+    assert built.record is not None
+    _records[stem] = built.record
+    return list(built.files)
+
+
+def build_programs(
+    target: Any,
+    made: Network,
+    folder: Path,
+    precision: str,
+    settings: Settings,
+    apart: bool = False,
+) -> list[Compiled]:
+    """A lowered network's programs by the module of a device target: b1-fused.pt and so on."""
+    found = target.build_programs(
+        lambda batch, wanted: parts(made, batch, wanted),
+        1,
+        apart,
+        lambda stage, batch: folder / f"b{batch}-{stage}",
+        precision,
+        settings,
+    )
+    return cast("list[Compiled]", found)
+
+
+def read_record(stem: Path) -> BuildRecord:
+    """What happened when `build_one` made this program."""
+    return _records[stem]
+
+
+def loaded(
+    target: Any, files: Sequence[Path], precision: str, ports: Ports = _PORTS
+) -> Callable[[FloatArray], FloatArray]:
+    """What runs a program of one input and one output, by the module of a device target."""
+    run = target.load(files, ports, precision)
+    return lambda array: run({ports.inputs[0]: array})[ports.outputs[0]]
