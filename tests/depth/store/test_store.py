@@ -17,17 +17,9 @@ from depth.store.names import manifest_key
 from depth.store.objects import ObjectStore
 from depth.store.pull import pull
 from depth.store.push import Pushed, push
-from tests.support.stored_artifacts import FILES, a_store, contents, make, verify
+from tests.support.stored_artifacts import FILES, contents, in_a_folder, make, verify
 
 SIZE_BYTES = sum(map(len, FILES.values()))
-
-
-@pytest.fixture(params=["s3", "folder"])
-def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ObjectStore]:
-    with a_store(request.param, tmp_path, monkeypatch) as opened:
-        yield opened
 
 
 def keys(store: ObjectStore) -> set[str]:
@@ -64,6 +56,7 @@ def test_pushing_twice_sends_nothing_twice(
     assert push(store, artifact) == Pushed(sent_bytes=0, kept_bytes=SIZE_BYTES)
 
 
+@in_a_folder
 def test_artifacts_share_their_objects(store: ObjectStore, tmp_path: Path) -> None:
     push(store, make(tmp_path))
     other = make(tmp_path, {**FILES, "programs/518x518-b1.xml": b"<other/>"})
@@ -71,6 +64,7 @@ def test_artifacts_share_their_objects(store: ObjectStore, tmp_path: Path) -> No
     assert len(rows(store)) == 2
 
 
+@in_a_folder
 def test_a_push_that_ends_early_shows_nothing(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +88,7 @@ def test_a_push_that_ends_early_shows_nothing(
     assert find(store, artifact.identity[:12]).identity == artifact.identity
 
 
+@in_a_folder
 def test_verified_json_may_come_later_and_reaches_who_pulled_before(
     store: ObjectStore, tmp_path: Path
 ) -> None:
@@ -111,6 +106,7 @@ def test_verified_json_may_come_later_and_reaches_who_pulled_before(
     assert contents(tmp_path / "new" / folder.name) == contents(folder)
 
 
+@in_a_folder
 def test_two_who_pull_at_once_both_get_it(store: ObjectStore, tmp_path: Path) -> None:
     artifact = make(tmp_path / "made")
     push(store, artifact)
@@ -123,6 +119,7 @@ def test_two_who_pull_at_once_both_get_it(store: ObjectStore, tmp_path: Path) ->
     }
 
 
+@in_a_folder
 def test_the_last_measurement_counts(store: ObjectStore, tmp_path: Path) -> None:
     one, other = make(tmp_path / "one", passed=None), make(tmp_path / "other", passed=None)
     verify(one, passed=True, day=1)
