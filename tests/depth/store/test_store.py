@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 
 from depth.artifact.manifest import read_artifact
 from depth.errors import StoreError
 from depth.files import sha256_bytes
-from depth.store.catalogue import Entry, find, rows
+from depth.store.catalogue import find, rows
 from depth.store.names import manifest_key
 from depth.store.objects import ObjectStore
 from depth.store.pull import pull
@@ -138,41 +137,29 @@ def test_the_last_measurement_counts(store: ObjectStore, tmp_path: Path) -> None
     assert b"01-03" in (other.folder / "verified.json").read_bytes()
 
 
-def interrupted(store: ObjectStore, entry: Entry, out: Path, after: int) -> None:
-    """A pull that is cut off when so many calls told of bytes."""
-    calls = 0
-
-    def on_bytes(_: int) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == after:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        pull(store, entry, out, on_bytes)
-
-
-def test_a_pull_goes_on_where_it_stopped(
+def test_an_interrupted_pull_keeps_the_files_that_are_complete(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    artifact = make(tmp_path / "made", {"programs/a": bytes(5 << 20), "programs/b": b"b"})
+    artifact = make(tmp_path / "made")
     push(store, artifact)
     entry = find(store, artifact.identity)
-    interrupted(store, entry, tmp_path / "out", after=4)  # nothing there yet, then 1 MiB each
-    (staging,) = (tmp_path / "out").iterdir()
-    assert staging.name.startswith(".pulling-")
-    assert (staging / "programs/a").stat().st_size == 3 << 20
-    starts = []
-    kept: Callable[..., Iterator[bytes]] = type(store).download
+    asked: list[str] = []
+    kept: Callable[..., None] = type(store).download
 
-    def download(self: ObjectStore, key: str, start: int, size_bytes: int) -> Iterator[bytes]:
-        starts.append(start)
-        return kept(self, key, start, size_bytes)
+    def download(self: ObjectStore, key: str, *arguments: Any) -> None:
+        asked.append(key)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        kept(self, key, *arguments)
 
     monkeypatch.setattr(type(store), "download", download)
+    with pytest.raises(KeyboardInterrupt):
+        pull(store, entry, tmp_path / "out")
+    (staging,) = (tmp_path / "out").iterdir()
+    assert staging.name.startswith(".pulling-")
     done: list[int] = []
     folder = pull(store, entry, tmp_path / "out", done.append)
-    assert starts == [3 << 20, 0]
-    assert sum(done) == (5 << 20) + 1
+    assert asked[1:] == asked[1:2] * 2
+    assert sum(done) == SIZE_BYTES
     assert contents(folder) == contents(artifact.folder)
     assert not staging.exists()
