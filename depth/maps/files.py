@@ -27,7 +27,6 @@ from depth.maps.formats import CODECS
 from depth.maps.meta import (
     MAX_JSON_BYTES,
     Encoding,
-    ListedFile,
     ListedMap,
     MapFacts,
     Meta,
@@ -44,7 +43,6 @@ from depth.maps.preview import colour_preview
 from depth.maps.result import FloatArray, Map, Result
 
 FORMATS = tuple(CODECS)
-DEFAULT_FORMAT = "png"
 PREVIEW_SUFFIX = ".preview.png"
 SIDECAR_SUFFIX = ".json"
 
@@ -118,8 +116,8 @@ def encode_map(result: Result, kind: str, source: Mapping[str, Any], name: str =
 def read_depth(path: str | Path) -> Result:
     """The result that `write_result` wrote: of a .json all maps, of a depth file that alone.
 
-    Of the formats that a .json lists, the best is read. What the numbers mean comes from inside
-    the file, or else from the .json beside it, whose sha256 must then be the file's. Raises
+    Of the formats that a .json lists, the best is read. PNG and NPZ say themselves what their
+    numbers mean; the others need the .json beside them, which also has their sha256. Raises
     DepthFileError for anything missing, damaged, altered or of another kind.
     """
     path = Path(path)
@@ -170,27 +168,26 @@ def _read_file(path: Path) -> Result:
     kind = next((kind for kind in FORMATS if path.name.endswith(CODECS[kind].suffix)), None)
     if kind is None:
         raise DepthFileError(f"expected a name that ends in .json or .{', .'.join(FORMATS)}")
-    data = _read_bytes(path, _MAX_FILE_BYTES)
-    pixels, text = CODECS[kind].decode(data)
-    if text is not None:
+    codec, data = CODECS[kind], _read_bytes(path, _MAX_FILE_BYTES)
+    pixels, text = codec.decode(data) if codec.reads_alone else (None, None)
+    if pixels is not None and text is not None:
         inside = parse_inside(text)
         ((name, facts),) = inside.maps.items()
         if name != DEPTH:
             raise DepthFileError(f"it holds the map {name!r} alone: read the .json beside it")
         found = _restore(pixels, facts, facts.encoding)
         return Result({DEPTH: found}, inside.provenance, inside.focal)
-    beside = path.with_name(path.name[: -len(CODECS[kind].suffix)] + SIDECAR_SUFFIX)
+    beside = path.with_name(path.name[: -len(codec.suffix)] + SIDECAR_SUFFIX)
     if not beside.exists():
         raise DepthFileError(
-            f"it holds numbers without their meaning, which is in {beside.name}, and that is not "
-            "there: put it beside the file"
+            f"its meaning and its sha256 are in {beside.name}, and that is not there: put it "
+            "beside the file"
         )
     sidecar = read_sidecar(beside)
     listed = sidecar.maps.get(DEPTH)
     if listed is None or kind not in listed.files:
         raise DepthFileError(f"{beside.name} beside it lists no {kind} file")
-    _check_bytes(data, listed.files[kind])
-    found = _restore(pixels, listed, listed.files[kind])
+    found = _decoded(data, kind, listed)
     return Result({DEPTH: found}, sidecar.provenance, sidecar.focal)
 
 
@@ -210,7 +207,17 @@ def _read_map(sidecar: Path, name: str, listed: ListedMap) -> Map:
     if Path(entry.name).name != entry.name or "\0" in entry.name:
         raise DepthFileError(f"it lists {entry.name!r}: expected a name in its own folder")
     data = _read_bytes(sidecar.with_name(entry.name), _MAX_FILE_BYTES)
-    _check_bytes(data, entry)
+    return _decoded(data, kind, listed)
+
+
+def _decoded(data: bytes, kind: str, listed: ListedMap) -> Map:
+    """The map in the bytes of one listed file, whose hash is compared first."""
+    entry = listed.files[kind]
+    if (len(data), sha256_bytes(data)) != (entry.size_bytes, entry.sha256):
+        raise DepthFileError(
+            f"{entry.name} has other bytes than its .json says ({len(data)}, expected "
+            f"{entry.size_bytes}): it was altered or replaced; make both again"
+        )
     return _restore(CODECS[kind].decode(data)[0], listed, entry)
 
 
@@ -228,14 +235,6 @@ def _restore(pixels: npt.NDArray[Any], facts: MapFacts, encoding: Encoding) -> M
     if not (np.isfinite(values.min()) and np.isfinite(values.max())):
         raise DepthFileError("it holds values that are not finite")
     return Map(values, facts.kind, facts.largest, facts.focal_divisor)
-
-
-def _check_bytes(data: bytes, entry: ListedFile) -> None:
-    if (len(data), sha256_bytes(data)) != (entry.size_bytes, entry.sha256):
-        raise DepthFileError(
-            f"{entry.name} has other bytes than its .json says ({len(data)}, expected "
-            f"{entry.size_bytes}): it was altered or replaced; make both again"
-        )
 
 
 def _read_bytes(path: Path, limit: int) -> bytes:

@@ -1,8 +1,8 @@
 """The formats of a depth file, as one table: pixels and a description to bytes, and back.
 
-A codec knows its container and nothing of what the numbers mean. Decoders face files that anyone
-may have made: sizes are checked before memory is taken, nothing is unpickled, and all they raise
-is DepthFileError.
+A codec knows its container and nothing of what the numbers mean. Decoders check sizes before they
+take memory, unpickle nothing, and raise only DepthFileError. Files of `exr` and `tiff` go to a
+library, so `depth/maps/files.py` first compares their hash with the .json beside them.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Codec:
     dtype: str
     encode: Callable[[npt.NDArray[Any], str], bytes]
     decode: Callable[[bytes], tuple[npt.NDArray[Any], str | None]]
+    reads_alone: bool = False  # any bytes may be decoded, and the text says what they mean
 
 
 def _encode_npy(values: FloatArray, _text: str) -> bytes:
@@ -147,9 +148,9 @@ def _decode_pfm(data: bytes) -> tuple[FloatArray, None]:
 
 
 CODECS: dict[str, Codec] = {
-    "png": Codec(".png", "uint16", encode_png, decode_png),
+    "png": Codec(".png", "uint16", encode_png, decode_png, reads_alone=True),
     "npy": Codec(".npy", "float32", _encode_npy, _decode_npy),
-    "npz": Codec(".npz", "float32", _encode_npz, _decode_npz),
+    "npz": Codec(".npz", "float32", _encode_npz, _decode_npz, reads_alone=True),
     "pfm": Codec(".pfm", "float32", _encode_pfm, _decode_pfm),
     "exr": Codec(".exr", "float32", encode_exr, decode_exr),
     "tiff": Codec(".tiff", "float32", encode_tiff, decode_tiff),

@@ -1,4 +1,4 @@
-"""Eight-bit pictures of depth, for eyes only: near is warm, or bright, whatever the kind.
+"""Eight-bit pictures of depth, for eyes only: near is warm, whatever the kind.
 
 Levels, colours and truncations are those of Depth Anything V2's command lines. `relative_inverse`
 is drawn as their relative program draws it (palette `Spectral_r`). The other kinds grow the other
@@ -71,12 +71,3 @@ def colour_preview(depth: Map) -> Levels:
     """[H,W,3] uint8 BGR; near is red, far is blue."""
     table = WARM_LAST if depth.kind == RELATIVE_INVERSE else WARM_FIRST
     return cv2.applyColorMap(upstream_levels(depth.values), table).astype(np.uint8, copy=False)
-
-
-def gray_preview(depth: Map) -> Levels:
-    """[H,W] uint8; near is bright.
-
-    The original's metric program leaves near dark: `upstream_levels` gives that picture.
-    """
-    levels = upstream_levels(depth.values)
-    return levels if depth.kind == RELATIVE_INVERSE else np.bitwise_not(levels)

@@ -20,7 +20,7 @@ def push(
 ) -> None:
     """Copy artifacts into a store: prints the identity of each.
 
-    What is there already is not sent again, and a push that was cut off goes on where it stopped.
+    Files that the store has are not sent again, so an interrupted push can be repeated.
     Push again to add the verified.json that was measured on the device.
     """
     from depth.artifact.manifest import folder_name, read_artifact
@@ -54,8 +54,8 @@ def pull(
 ) -> None:
     """Copy an artifact out of a store: prints its folder.
 
-    Every byte is compared with the manifest, and the manifest with the identity. A pull that was
-    cut off goes on where it stopped.
+    Every byte is compared with the manifest, and the manifest with the identity. Repeat an
+    interrupted pull: it keeps the files that are complete.
     """
     from depth.console import transfer
     from depth.store.catalogue import find

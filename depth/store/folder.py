@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Optional
+from typing import BinaryIO, Optional
 
 from depth.errors import InputError, StoreError, TooLargeError
 from depth.files import locked, sha256_bytes, sha256_file
@@ -66,16 +66,9 @@ class FolderStore:
                     on_bytes(opened.write(data[start : start + _CHUNK_BYTES]))
         return len(data)
 
-    def download(self, key: str, start: int, size_bytes: int) -> Iterator[bytes]:
-        path = self._root / key
-        with self._translated():
-            if not path.is_file():
-                raise StoreError(f"{path}: missing; push the artifact again")
-            if path.stat().st_size != size_bytes:
-                return
-            with path.open("rb") as opened:
-                opened.seek(start)
-                yield from iter(lambda: opened.read(_CHUNK_BYTES), b"")
+    def download(self, key: str, file: BinaryIO, size_bytes: int, on_bytes: OnBytes) -> None:
+        for chunk in self._chunks(key, size_bytes):
+            on_bytes(file.write(chunk))
 
     def listed(self, prefix: str) -> Iterator[Listed]:
         top = self._root / prefix.rpartition("/")[0]
@@ -87,6 +80,15 @@ class FolderStore:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _chunks(self, key: str, size_bytes: int) -> Iterator[bytes]:
+        path = self._root / key
+        with self._translated():
+            if not path.is_file():
+                raise StoreError(f"{path}: missing; push the artifact again")
+            if path.stat().st_size == size_bytes:
+                with path.open("rb") as opened:
+                    yield from iter(lambda: opened.read(_CHUNK_BYTES), b"")
 
     @contextmanager
     def _replaced(self, key: str) -> Iterator[Path]:

@@ -7,11 +7,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
-from typing import Callable, Optional, Protocol
+from typing import BinaryIO, Callable, Optional, Protocol
 
 from depth.errors import InputError, StoreError
 
-OnBytes = Callable[[int], None]  # called with how many bytes are done since the last call
+OnBytes = Callable[[int], None]  # gets the number of bytes since the last call; < 0 on a retry
 
 _MODULES = {"s3": "depth.store.s3", "file": "depth.store.folder"}
 
@@ -45,10 +45,13 @@ class ObjectStore(Protocol):
         """Replace the bytes that have this tag, or create if it is None. False if they differ."""
 
     def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> int:
-        """Write bytes of any size whose hash is known; how many were not there already."""
+        """Write bytes of any size whose hash is known; returns how many were sent.
 
-    def download(self, key: str, start: int, size_bytes: int) -> Iterator[bytes]:
-        """The bytes from `start` on; none if the object has not exactly `size_bytes`."""
+        Nothing is sent if the object is there. `on_bytes` may be called from any thread.
+        """
+
+    def download(self, key: str, file: BinaryIO, size_bytes: int, on_bytes: OnBytes) -> None:
+        """Write the object's bytes to `file`; none if it has not exactly `size_bytes`."""
 
     def listed(self, prefix: str) -> Iterator[Listed]:
         """Every object whose key begins with this."""

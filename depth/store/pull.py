@@ -1,7 +1,7 @@
-"""From a store into a folder: into a hidden sibling that resumes, then one rename.
+"""Copies an artifact from a store into a folder: into a hidden sibling, then one rename.
 
-Nothing that the store says is believed: each file is written under a checked name, never grows
-beyond the size in the manifest, and has its hash compared; the manifest's own hash is the identity.
+Nothing that the store says is trusted: each file is written under a checked name, has the size in
+the manifest, and has its hash compared; the manifest's own hash is the identity.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from depth.store.verdict import is_later, local_verdict
 def pull(store: ObjectStore, entry: Entry, out: Path, on_bytes: OnBytes = lambda _: None) -> Path:
     """Make sure that the artifact is in folder `out`; returns its own folder there.
 
-    A pull that was cut off goes on where it stopped. One that is there already is kept, and gets
-    the newer verified.json. Raises StoreError if the store's bytes are wrong; then none are left.
+    Files that an interrupted pull completed are not fetched again. An artifact that is there
+    already is kept, and gets the newer verified.json. Raises StoreError if the store's bytes are
+    wrong, and then keeps none of them.
     """
     final = out / entry.name
     staging = out / f".pulling-{entry.identity}"
@@ -82,16 +83,14 @@ def _fetch(store: ObjectStore, entry: Entry, staging: Path, on_bytes: OnBytes) -
 
 
 def _fetched(store: ObjectStore, file: ProgramFile, staging: Path, on_bytes: OnBytes) -> bool:
-    """Fetch what is missing of a file; whether it has the right bytes then."""
+    """Fetch a file unless an earlier pull did; returns whether it has the right bytes."""
     path = staging / file.path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as opened:
-        if opened.tell() > file.size_bytes:
-            opened.truncate(0)
-            opened.seek(0)
-        on_bytes(opened.tell())
-        for chunk in store.download(object_key(file.sha256), opened.tell(), file.size_bytes):
-            on_bytes(opened.write(chunk))
+    if path.is_file() and sha256_file(path) == file.sha256:
+        on_bytes(file.size_bytes)
+        return True
+    with path.open("wb") as opened:
+        store.download(object_key(file.sha256), opened, file.size_bytes, on_bytes)
     return sha256_file(path) == file.sha256
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
+import io
 import os
 import re
 import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any, Optional
+from typing import Any, BinaryIO, Optional
 
+from boto3.s3.transfer import TransferConfig
 from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import (
@@ -27,17 +28,13 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 from botocore.exceptions import ConnectionError as NoConnection
+from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 
 from depth.errors import InputError, StoreError, TooLargeError, first_line
 from depth.files import sha256_bytes
-from depth.store.multipart import Parts, Place, upload_in_parts
 from depth.store.objects import Listed, OnBytes, Versioned
 
-logger = logging.getLogger(__name__)
-
-PART_BYTES = 16 << 20  # S3 takes 5 MiB to 5 GiB, and 10,000 of them
-_CHUNK_BYTES = 1 << 20
-_STREAM_ATTEMPTS = 5
+PART_BYTES = 16 << 20  # larger objects travel in parts; S3 takes parts of 5 MiB to 5 GiB
 _BUSY_ATTEMPTS = 5
 _CONNECT_TIMEOUT_S = 10
 
@@ -58,6 +55,7 @@ _ADVICE = {
     "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
     "ExpiredToken": "the credentials have expired; log in again",
     "InvalidToken": "the session token is wrong; check AWS_SESSION_TOKEN or log in again",
+    "NoSuchUpload": "the upload was aborted from elsewhere; push again",
     "PermanentRedirect": "the bucket is in another region; set AWS_REGION",
     "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_REGION",
     "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
@@ -78,7 +76,11 @@ class S3Store:
         self.name = f"s3://{bucket}/{prefix}".rstrip("/")
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        self._part_bytes = part_bytes
+        self._transfer = TransferConfig(
+            multipart_threshold=part_bytes,
+            multipart_chunksize=part_bytes,
+            preferred_transfer_client="classic",
+        )
         with self._translated():
             self.client = _client(endpoint_url)
 
@@ -118,24 +120,26 @@ class S3Store:
             if self._has(key, data, sha256):
                 on_bytes(len(data))
                 return 0
-            sent_bytes = self._send(key, data, on_bytes)
+            self.client.upload_fileobj(
+                _Reader(data),
+                **self._address(key),
+                ExtraArgs={"ChecksumAlgorithm": "SHA256"},  # of each request; AWS compares it
+                Callback=on_bytes,
+                Config=self._transfer,
+            )
             if not self._has(key, data, sha256):
                 raise StoreError(f"{self.name}/{key}: is not what was sent; push again")
-        return sent_bytes
+        return len(data)
 
-    def download(self, key: str, start: int, size_bytes: int) -> Iterator[bytes]:
-        attempts = _STREAM_ATTEMPTS
+    def download(self, key: str, file: BinaryIO, size_bytes: int, on_bytes: OnBytes) -> None:
         with self._translated():
-            while start < size_bytes:
-                try:
-                    for chunk in self._stream(key, start, size_bytes):
-                        start += len(chunk)
-                        yield chunk
-                    return
-                except (HTTPClientError, IncompleteReadError):  # cut off: go on from there
-                    attempts -= 1
-                    if not attempts:
-                        raise
+            head = self._head(key)
+            if head is None:
+                raise StoreError(f"{self.name}/{key}: missing; push the artifact again")
+            if head["ContentLength"] == size_bytes:
+                self.client.download_fileobj(
+                    **self._address(key), Fileobj=file, Callback=on_bytes, Config=self._transfer
+                )
 
     def listed(self, prefix: str) -> Iterator[Listed]:
         with self._translated():
@@ -156,58 +160,61 @@ class S3Store:
             **self._address(key), Body=data, ChecksumSHA256=checksum, **condition
         )
 
-    def _send(self, key: str, data: memoryview, on_bytes: OnBytes) -> int:
-        if len(data) <= self._part_bytes:
-            self._put(key, bytes(data))
-            on_bytes(len(data))
-            return len(data)
-        place = Place(self.client, self._bucket, self._prefix + key)
+    def _head(self, key: str) -> Optional[dict[str, Any]]:
+        """Size and checksum of an object, or None."""
         try:
-            return upload_in_parts(place, Parts(data, self._part_bytes), on_bytes)
-        except self.client.exceptions.NoSuchUpload:
-            logger.warning("another push of %s ended the upload", key)  # perhaps with all parts
-            return 0
-
-    def _has(self, key: str, data: memoryview, sha256: str) -> bool:
-        """Whether the object is there with our size, and our checksum if the server keeps one."""
-        try:
-            head = self.client.head_object(**self._address(key), ChecksumMode="ENABLED")
+            head: dict[str, Any] = self.client.head_object(
+                **self._address(key), ChecksumMode="ENABLED"
+            )
+            return head
         except ClientError as error:
             if _code(error) == "404":
-                return False
+                return None
             raise
-        if head["ContentLength"] != len(data):
-            return False
-        kept, _, count = head.get("ChecksumSHA256", "").partition("-")
-        parts = Parts(data, self._part_bytes)
-        if not kept or (count and int(count) != len(parts.numbers)):
-            return True  # no checksum, or one over parts of another size
-        return kept == _base64(sha256) or kept == parts.composite_checksum()
 
-    def _stream(self, key: str, start: int, size_bytes: int) -> Iterator[bytes]:
-        wanted = {"Range": f"bytes={start}-"} if start else {}
-        try:
-            found = self.client.get_object(**self._address(key), **wanted)
-        except self.client.exceptions.NoSuchKey:
-            raise StoreError(f"{self.name}/{key}: missing; push the artifact again") from None
-        except ClientError as error:
-            if _code(error) == "InvalidRange":  # it ends before `start`
-                return
-            raise
-        length = found["ContentLength"]
-        with closing(found["Body"]) as body:
-            if length == size_bytes:  # some servers know no ranges and send all of it
-                _skip(body, start)
-            elif length != size_bytes - start:
-                return
-            yield from body.iter_chunks(_CHUNK_BYTES)
+    def _has(self, key: str, data: memoryview, sha256: str) -> bool:
+        """Whether the object has our size, and our checksum if the server keeps it for the whole.
+
+        An object that was sent in parts (`-` in its ETag) has a checksum of its parts' checksums.
+        """
+        head = self._head(key)
+        if head is None or head["ContentLength"] != len(data):
+            return False
+        kept = head.get("ChecksumSHA256")
+        return kept is None or "-" in head["ETag"] or kept == _base64(sha256)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (BotoCoreError, ClientError) as error:
+        except RetriesExceededError as error:
+            raise StoreError(f"{self.name}: {_advice(error.last_exception)}") from error
+        except (BotoCoreError, ClientError, S3DownloadFailedError) as error:
             raise StoreError(f"{self.name}: {_advice(error)}") from error
+
+
+class _Reader(io.RawIOBase):
+    """Bytes as a file, without a copy of them."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, len(self._data))[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._data[self._at : self._at + len(buffer)]
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
 
 
 def open_location(location: str, endpoint_url: Optional[str]) -> S3Store:
@@ -243,14 +250,11 @@ def _advice(error: Exception) -> str:
     if isinstance(error, NoConnection):
         return f"cannot be reached ({first_line(error)}); check --endpoint-url, AWS_REGION, network"
     if isinstance(error, (HTTPClientError, IncompleteReadError)):
-        return (
-            f"the connection broke off ({first_line(error)}); run it again, it goes on from there"
-        )
+        return f"the connection broke off ({first_line(error)}); run the command again"
     if isinstance(error, ClientError) and _code(error) in _DENIED:
         return (
             f"{error.operation_name} was denied; the role or user needs s3:ListBucket, "
-            "s3:GetObject, and to write s3:PutObject, s3:ListBucketMultipartUploads and "
-            "s3:ListMultipartUploadParts"
+            "s3:GetObject, and to write s3:PutObject and s3:AbortMultipartUpload"
         )
     if isinstance(error, ClientError) and _code(error) in _ADVICE:
         return _ADVICE[_code(error)]
@@ -259,11 +263,6 @@ def _advice(error: Exception) -> str:
 
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _skip(body: Any, size_bytes: int) -> None:
-    while size_bytes:
-        size_bytes -= len(body.read(min(size_bytes, _CHUNK_BYTES)))
 
 
 def _base64(sha256: str) -> str:

@@ -12,7 +12,7 @@ from typing import Callable
 from depth.images.file import ImageFile
 from depth.images.header import ImageHeader
 from depth.images.read import list_images
-from depth.maps.files import DEFAULT_FORMAT, write_result
+from depth.maps.files import write_result
 from depth.sizes import Size
 from serve.engine import Engine, Raw
 from serve.errors import ProgramError
@@ -61,7 +61,7 @@ class _Files:
 
     def write(self, task: Task, raw: Raw) -> Written:
         source = {"path": task.name, "sha256": raw.prepared.source.sha256}
-        paths = write_result(self._engine.finish(raw), task.stem, [DEFAULT_FORMAT], source)
+        paths = write_result(self._engine.finish(raw), task.stem, ["png"], source)
         return Written({path.name: path.stat().st_size for path in paths}, None)
 
     def settings(self, _header: ImageHeader, _size: Size) -> None:

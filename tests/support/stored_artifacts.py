@@ -30,6 +30,7 @@ from tests.support.places import DATA
 
 GOLDEN = (DATA / "golden-manifest.json").read_bytes()
 LIMITS = {"depth": {"max_rel": 5e-4, "mean_rel": 5e-5}}
+in_a_folder = pytest.mark.parametrize("store", ["folder"], indirect=True)  # S3 would add nothing
 FILES = {"programs/518x518-b1.xml": b"<net/>\n", "programs/518x518-b1.bin": bytes(range(256)) * 64}
 
 

@@ -32,7 +32,7 @@ from depth.maps.result import Focal, Map, Result
 from tests.support.depth_samples import KINDS, MADE_BY, SOURCE, ramp, result, several
 from tests.support.places import ROOT
 
-SELF_DESCRIBING = ("png", "npz", "exr", "tiff")
+SELF_DESCRIBING = ("png", "npz")
 
 
 def write_all(folder: Path, found: Result, base: str = "x.jpg") -> Path:
@@ -87,11 +87,11 @@ def test_some_files_need_no_sidecar(name: str, tmp_path: Path) -> None:
     assert same(read_depth(path), depth, tolerance=0.0006)
 
 
-@pytest.mark.parametrize("name", ["npy", "pfm"])
+@pytest.mark.parametrize("name", ["npy", "pfm", "exr", "tiff"])
 def test_others_say_which_file_is_missing(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"x.jpg.{name}"
     path.write_bytes(encode_map(result(ramp()), name, SOURCE))
-    with pytest.raises(DepthFileError, match=r"meaning, which is in x\.jpg\.json, and that is not"):
+    with pytest.raises(DepthFileError, match=r"sha256 are in x\.jpg\.json, and that is not"):
         read_depth(path)
 
 
@@ -137,13 +137,13 @@ def test_every_map_is_listed_and_comes_back(tmp_path: Path) -> None:
 def test_a_depth_file_alone_gives_depth_and_another_map_s_file_says_where_to_look(
     tmp_path: Path,
 ) -> None:
-    write_result(several(), tmp_path / "x", ["tiff", "npy"], SOURCE)
-    for name in ("x.tiff", "x.npy"):
+    write_result(several(), tmp_path / "x", ["tiff", "npy", "npz"], SOURCE)
+    for name in ("x.tiff", "x.npy", "x.npz"):
         again = read_depth(tmp_path / name)
         assert (list(again.maps), again.focal) == ([DEPTH], Focal(525.5, "fov_deg"))
     with pytest.raises(DepthFileError, match="it holds the map 'sky' alone: read the .json"):
-        read_depth(tmp_path / "x.sky.tiff")
-    with pytest.raises(DepthFileError, match=r"which is in x\.sky\.json"):
+        read_depth(tmp_path / "x.sky.npz")
+    with pytest.raises(DepthFileError, match=r"are in x\.sky\.json"):
         read_depth(tmp_path / "x.sky.npy")
 
 

@@ -21,7 +21,7 @@ from tests.support.depth_samples import KINDS, depth_of, pixels_for, ramp
 
 TEXT = '{"kind":"metres"}'
 FLOAT_FORMATS = [name for name, codec in CODECS.items() if codec.dtype == "float32"]
-WITH_TEXT = ["png", "npz", "exr", "tiff"]
+WITH_TEXT = [name for name, codec in CODECS.items() if codec.reads_alone]
 SHAPES = [(1, 1), (1, 9), (9, 1), (16, 4), (17, 3), (33, 31)]
 RANGES = [(0.0, 1.0), (0.0, 1e-6), (0.0, 1e6), (0.0, 0.0), (3.25, 3.25), (1000.0, 1000.5)]
 
@@ -147,6 +147,14 @@ def test_tifffile_reads_pixels_and_text() -> None:
     with tifffile.TiffFile(io.BytesIO(CODECS["tiff"].encode(ramp(), TEXT))) as file:
         np.testing.assert_array_equal(file.asarray(), ramp())
         assert file.pages.first.description == TEXT
+
+
+def test_a_tiff_that_pillow_wrote_without_our_tags_is_read() -> None:
+    stream = io.BytesIO()
+    Image.fromarray(ramp()).save(stream, "TIFF")
+    with Image.open(stream) as image:
+        assert 277 not in image.tag_v2  # SamplesPerPixel, which has a default
+    np.testing.assert_array_equal(CODECS["tiff"].decode(stream.getvalue())[0], ramp())
 
 
 def test_openexr_reads_pixels_and_text() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +14,10 @@ from depth.store.names import manifest_key, verified_key
 from depth.store.objects import ObjectStore, open_store
 from depth.store.push import push
 from depth.store.table import table
-from tests.support.stored_artifacts import a_store, make
+from tests.support.stored_artifacts import in_a_folder, make
 
 
-@pytest.fixture(params=["s3", "folder"])
-def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ObjectStore]:
-    with a_store(request.param, tmp_path, monkeypatch) as opened:
-        yield opened
-
-
+@in_a_folder
 def test_an_artifact_is_found_by_its_words(store: ObjectStore, tmp_path: Path) -> None:
     artifact = make(tmp_path)
     push(store, artifact)
@@ -80,6 +72,7 @@ def test_one_artifact_with_too_large_files_does_not_cost_the_listing(
     assert f"{MAX_MANIFEST_BYTES} bytes; refused" in caplog.text
 
 
+@in_a_folder
 def test_a_store_that_fails_amid_a_listing_is_an_error(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

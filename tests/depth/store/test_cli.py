@@ -111,6 +111,7 @@ def test_an_artifact_goes_round(
     assert read_artifact(folder).identity == artifact.identity
 
 
+@pytest.mark.parametrize("where", ["folder"], indirect=True)
 def test_promotion_that_is_refused_exits_with_1(
     command: Command, where: list[str], tmp_path: Path
 ) -> None:
@@ -131,11 +132,13 @@ def test_promotion_that_is_refused_exits_with_1(
     assert ended.out.endswith(f"before: {one.identity}\n")
 
 
+@pytest.mark.parametrize("where", ["folder"], indirect=True)
 def test_an_empty_store_lists_a_heading(command: Command, where: list[str]) -> None:
     ended = command("list", *where)
     assert (ended.code, len(ended.out.splitlines())) == (0, 1)
 
 
+@pytest.mark.parametrize("where", ["folder"], indirect=True)
 def test_a_slip_in_one_artifact_sends_none(
     command: Command, where: list[str], artifact: Artifact, tmp_path: Path
 ) -> None:
@@ -145,6 +148,7 @@ def test_a_slip_in_one_artifact_sends_none(
     assert len(command("list", *where).out.splitlines()) == 1
 
 
+@pytest.mark.parametrize("where", ["folder"], indirect=True)
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -265,6 +269,7 @@ def test_an_error_of_another_kind_is_one_line(
     assert "(SlowDown) when calling the GetObject operation: Reduce your rate." in ended.error()
 
 
+@pytest.mark.parametrize("where", ["folder"], indirect=True)
 def test_a_measurement_is_added_by_pushing_again(
     command: Command, where: list[str], tmp_path: Path
 ) -> None:

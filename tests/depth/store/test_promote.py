@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -13,38 +12,24 @@ import pytest
 
 from depth.errors import InputError, StoreError
 from depth.store.aliases import Alias, read_alias
-from depth.store.catalogue import Entry, find, rows
-from depth.store.names import PROBE, alias_key
+from depth.store.catalogue import Entry, find, read_entry, rows
+from depth.store.names import PROBE, alias_key, manifest_key
 from depth.store.objects import ObjectStore
 from depth.store.promote import promote, require_conditional_writes
 from depth.store.push import push
 from depth.store.s3 import S3Store
-from tests.support.stored_artifacts import a_store, make, verify
+from tests.support.stored_artifacts import in_a_folder, make, verify
 
 PRODUCTION = "vits/inf1/production"
 RACERS = 8
 
 
-@pytest.fixture(params=["s3", "folder"])
-def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ObjectStore]:
-    with a_store(request.param, tmp_path, monkeypatch) as opened:
-        yield opened
-
-
-@pytest.fixture
-def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
-    with a_store("s3", tmp_path, monkeypatch) as opened:
-        assert isinstance(opened, S3Store)
-        yield opened
-
-
-def pushed(store: ObjectStore, out: Path, number: int = 0, passed: Optional[bool] = True) -> Entry:
-    """One of several artifacts."""
+def stored(store: ObjectStore, out: Path, number: int = 0, passed: Optional[bool] = True) -> Entry:
+    """One of several artifacts in the store: its manifest alone, which is all that counts here."""
     artifact = make(out, {"programs/a": b"%d" % number}, passed)
-    push(store, artifact)
-    return find(store, artifact.identity)
+    data = (artifact.folder / "manifest.json").read_bytes()
+    store.write(manifest_key(artifact.identity), data)
+    return read_entry(store, artifact.identity)
 
 
 def now(store: ObjectStore, name: str = PRODUCTION) -> Alias:
@@ -54,7 +39,7 @@ def now(store: ObjectStore, name: str = PRODUCTION) -> Alias:
 
 
 def test_an_alias_is_moved_and_remembers_what_it_was(store: ObjectStore, tmp_path: Path) -> None:
-    first, second = (pushed(store, tmp_path, number) for number in (1, 2))
+    first, second = (stored(store, tmp_path, number) for number in (1, 2))
     assert promote(store, first, PRODUCTION).previous is None
     assert find(store, PRODUCTION).identity == first.identity
     promote(store, second, PRODUCTION, expect=first.identity[:6])
@@ -70,16 +55,34 @@ def test_an_alias_is_moved_and_remembers_what_it_was(store: ObjectStore, tmp_pat
     }
 
 
+@in_a_folder
+def test_other_measured_figures_than_were_promoted_are_refused(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    entry = stored(store, tmp_path)
+    promote(store, entry, PRODUCTION)
+    altered = entry.data.replace(b'"max_rel": 1e-05', b'"max_rel": 9e-09')
+    assert altered != entry.data
+    store.write(manifest_key(entry.identity), altered)
+    assert find(store, entry.identity).identity == entry.identity
+    with pytest.raises(StoreError, match="measured figures were altered"):
+        find(store, PRODUCTION)
+    promote(store, find(store, entry.identity), PRODUCTION)  # somebody has looked at it
+    assert find(store, PRODUCTION).data == altered
+
+
+@in_a_folder
 def test_to_promote_what_is_there_changes_nothing(store: ObjectStore, tmp_path: Path) -> None:
-    first, second = (pushed(store, tmp_path, number) for number in (1, 2))
+    first, second = (stored(store, tmp_path, number) for number in (1, 2))
     promote(store, first, PRODUCTION)
     before = promote(store, second, PRODUCTION)
     assert promote(store, second, PRODUCTION) == before
     assert before.previous == first.identity
 
 
+@in_a_folder
 def test_an_alias_that_is_not_as_expected_is_left(store: ObjectStore, tmp_path: Path) -> None:
-    first, second = (pushed(store, tmp_path, number) for number in (1, 2))
+    first, second = (stored(store, tmp_path, number) for number in (1, 2))
     with pytest.raises(StoreError, match=f"{PRODUCTION}: there is no such alias; nothing was"):
         promote(store, first, PRODUCTION, expect=first.identity)
     assert read_alias(store, PRODUCTION) is None
@@ -112,7 +115,7 @@ def race(store: ObjectStore, entries: list[Entry], expect: Optional[str]) -> lis
 def test_of_eight_who_replace_one_artifact_seven_are_told(
     store: ObjectStore, tmp_path: Path
 ) -> None:
-    first, *others = (pushed(store, tmp_path, number) for number in range(1 + RACERS))
+    first, *others = (stored(store, tmp_path, number) for number in range(1 + RACERS))
     promote(store, first, PRODUCTION)
     told = race(store, others, expect=first.identity)
     winner = now(store)
@@ -127,7 +130,7 @@ def test_of_eight_who_replace_one_artifact_seven_are_told(
 def test_of_eight_who_make_an_alias_nobody_undoes_another(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entries = [pushed(store, tmp_path, number) for number in range(RACERS)]
+    entries = [stored(store, tmp_path, number) for number in range(RACERS)]
     barrier = threading.Barrier(RACERS)
 
     def seen_by_all(store: ObjectStore, name: str) -> Any:
@@ -145,7 +148,7 @@ def test_of_eight_who_make_an_alias_nobody_undoes_another(
 def test_a_write_whose_answer_was_lost_is_no_conflict(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = pushed(store, tmp_path)
+    entry = stored(store, tmp_path)
     kept = type(store).write_if
 
     def sent_twice(self: ObjectStore, key: str, data: bytes, tag: Optional[str]) -> bool:
@@ -161,7 +164,7 @@ def test_a_write_whose_answer_was_lost_is_no_conflict(
 def test_a_store_that_ignores_conditions_is_refused(
     s3: S3Store, tmp_path: Path, ignored: str
 ) -> None:
-    entry = pushed(s3, tmp_path)
+    entry = stored(s3, tmp_path)
 
     def strip(params: Any, **_: Any) -> None:
         params["headers"].pop(ignored, None)
@@ -215,10 +218,11 @@ def test_a_write_that_meets_another_is_sent_again(
         s3.write_if("key", b"data", None)
 
 
+@in_a_folder
 def test_what_failed_is_never_promoted_and_what_is_unproven_only_on_request(
     store: ObjectStore, tmp_path: Path
 ) -> None:
-    failed = pushed(store, tmp_path, passed=False)
+    failed = stored(store, tmp_path, passed=False)
     with pytest.raises(StoreError, match="failed its parity gate, its numbers are wrong; build"):
         promote(store, failed, PRODUCTION, allow_unverified=True)
     artifact = make(tmp_path, passed=None)
@@ -234,16 +238,18 @@ def test_what_failed_is_never_promoted_and_what_is_unproven_only_on_request(
     assert now(store).identity == artifact.identity
 
 
+@in_a_folder
 def test_what_is_no_alias_or_no_identity_is_a_usage_error(
     store: ObjectStore, tmp_path: Path
 ) -> None:
-    entry = pushed(store, tmp_path)
+    entry = stored(store, tmp_path)
     with pytest.raises(InputError, match="alias 'production': expected names joined by /"):
         promote(store, entry, "production")
     with pytest.raises(InputError, match="--expect 'x': expected at least 6 digits"):
         promote(store, entry, PRODUCTION, expect="x")
 
 
+@in_a_folder
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
@@ -259,7 +265,7 @@ def test_a_damaged_alias_is_refused(
     text: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    entry = pushed(store, tmp_path)
+    entry = stored(store, tmp_path)
     promote(store, entry, PRODUCTION)
     good = {
         "identity": entry.identity,
@@ -274,6 +280,7 @@ def test_a_damaged_alias_is_refused(
     assert text in caplog.text
 
 
+@in_a_folder
 def test_an_alias_of_nothing_is_told(store: ObjectStore) -> None:
     data = {
         "identity": "f" * 64,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from depth.store.pull import pull
 from depth.store.push import push
 from tests.support.stored_artifacts import (
     FILES,
-    a_store,
     contents,
+    in_a_folder,
     make,
     manifest_of,
     put_manifest,
@@ -29,14 +28,7 @@ from tests.support.stored_artifacts import (
 )
 
 
-@pytest.fixture(params=["s3", "folder"])
-def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ObjectStore]:
-    with a_store(request.param, tmp_path, monkeypatch) as opened:
-        yield opened
-
-
+@in_a_folder
 def test_a_damaged_artifact_is_not_pushed(store: ObjectStore, tmp_path: Path) -> None:
     artifact = make(tmp_path)
     (artifact.folder / "programs/518x518-b1.xml").write_bytes(b"<nut/>\n")
@@ -45,6 +37,7 @@ def test_a_damaged_artifact_is_not_pushed(store: ObjectStore, tmp_path: Path) ->
     assert rows(store) == []
 
 
+@in_a_folder
 def test_a_manifest_that_changes_during_the_push_is_not_published(
     store: ObjectStore, tmp_path: Path
 ) -> None:
@@ -55,6 +48,7 @@ def test_a_manifest_that_changes_during_the_push_is_not_published(
     assert rows(store) == []
 
 
+@in_a_folder
 def test_a_manifest_that_goes_during_the_push_is_told(store: ObjectStore, tmp_path: Path) -> None:
     artifact = make(tmp_path)
     (artifact.folder / "manifest.json").unlink()
@@ -63,6 +57,7 @@ def test_a_manifest_that_goes_during_the_push_is_told(store: ObjectStore, tmp_pa
     assert rows(store) == []
 
 
+@in_a_folder
 def test_a_report_of_any_size_is_not_taken(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,6 +66,7 @@ def test_a_report_of_any_size_is_not_taken(
         push(store, make(tmp_path))
 
 
+@in_a_folder
 def test_a_damaged_measurement_is_refused_and_can_be_replaced(
     store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -112,6 +108,7 @@ def test_an_object_of_the_wrong_size_is_sent_again(store: ObjectStore, tmp_path:
     pull(store, find(store, artifact.identity), tmp_path / "out")
 
 
+@in_a_folder
 def test_a_damaged_manifest_is_refused_and_is_pushed_again(
     store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -136,12 +133,14 @@ def test_an_enormous_manifest_is_not_read(
         find(store, artifact.identity)
 
 
+@in_a_folder
 def test_another_format_is_refused(store: ObjectStore) -> None:
     identity = put_manifest(store, format=1)
     with pytest.raises(StoreError, match="format 1, this version reads 2"):
         read_entry(store, identity)
 
 
+@in_a_folder
 def test_a_file_path_that_leads_elsewhere_is_refused(store: ObjectStore, tmp_path: Path) -> None:
     named = {"../secret": FILES["programs/518x518-b1.xml"]}
     identity = put_manifest(store, programs=manifest_of(named).programs)
@@ -150,6 +149,7 @@ def test_a_file_path_that_leads_elsewhere_is_refused(store: ObjectStore, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+@in_a_folder
 def test_two_files_of_one_name_are_refused_and_nothing_is_left(
     store: ObjectStore, tmp_path: Path
 ) -> None:
@@ -161,6 +161,7 @@ def test_two_files_of_one_name_are_refused_and_nothing_is_left(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@in_a_folder
 def test_a_folder_that_is_there_and_damaged_is_left_alone(
     store: ObjectStore, tmp_path: Path
 ) -> None:
@@ -173,8 +174,9 @@ def test_a_folder_that_is_there_and_damaged_is_left_alone(
     assert contents(artifact.folder) == before
 
 
+@in_a_folder
 @pytest.mark.parametrize("left", [b"<nut", b"<nut/>\n", b"too many bytes"])
-def test_a_part_that_is_wrong_is_never_taken(
+def test_a_wrong_file_of_an_interrupted_pull_is_fetched_again(
     store: ObjectStore, tmp_path: Path, left: bytes
 ) -> None:
     artifact = make(tmp_path / "made")
@@ -183,10 +185,6 @@ def test_a_part_that_is_wrong_is_never_taken(
     part = tmp_path / "out" / f".pulling-{entry.identity}" / "programs/518x518-b1.xml"
     part.parent.mkdir(parents=True)
     part.write_bytes(left)
-    if len(left) <= 7:
-        with pytest.raises(StoreError, match="nothing was kept. Pull again"):
-            pull(store, entry, tmp_path / "out")
-        assert list((tmp_path / "out").iterdir()) == []
     assert contents(pull(store, entry, tmp_path / "out")) == contents(artifact.folder)
 
 
@@ -197,6 +195,7 @@ def test_a_missing_object_is_told(store: ObjectStore, tmp_path: Path) -> None:
         pull(store, read_entry(store, manifest.identity()), tmp_path / "out")
 
 
+@in_a_folder
 def test_no_room_is_told(store: ObjectStore, tmp_path: Path) -> None:
     artifact = make(tmp_path / "made")
     push(store, artifact)

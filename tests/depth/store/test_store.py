@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 
 from depth.artifact.manifest import read_artifact
 from depth.errors import StoreError
 from depth.files import sha256_bytes
-from depth.store.catalogue import Entry, find, rows
+from depth.store.catalogue import find, rows
 from depth.store.names import manifest_key
 from depth.store.objects import ObjectStore
 from depth.store.pull import pull
 from depth.store.push import Pushed, push
-from tests.support.stored_artifacts import FILES, a_store, contents, make, verify
+from tests.support.stored_artifacts import FILES, contents, in_a_folder, make, verify
 
 SIZE_BYTES = sum(map(len, FILES.values()))
-
-
-@pytest.fixture(params=["s3", "folder"])
-def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ObjectStore]:
-    with a_store(request.param, tmp_path, monkeypatch) as opened:
-        yield opened
 
 
 def keys(store: ObjectStore) -> set[str]:
@@ -64,6 +55,7 @@ def test_pushing_twice_sends_nothing_twice(
     assert push(store, artifact) == Pushed(sent_bytes=0, kept_bytes=SIZE_BYTES)
 
 
+@in_a_folder
 def test_artifacts_share_their_objects(store: ObjectStore, tmp_path: Path) -> None:
     push(store, make(tmp_path))
     other = make(tmp_path, {**FILES, "programs/518x518-b1.xml": b"<other/>"})
@@ -71,6 +63,7 @@ def test_artifacts_share_their_objects(store: ObjectStore, tmp_path: Path) -> No
     assert len(rows(store)) == 2
 
 
+@in_a_folder
 def test_a_push_that_ends_early_shows_nothing(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +87,7 @@ def test_a_push_that_ends_early_shows_nothing(
     assert find(store, artifact.identity[:12]).identity == artifact.identity
 
 
+@in_a_folder
 def test_verified_json_may_come_later_and_reaches_who_pulled_before(
     store: ObjectStore, tmp_path: Path
 ) -> None:
@@ -111,6 +105,7 @@ def test_verified_json_may_come_later_and_reaches_who_pulled_before(
     assert contents(tmp_path / "new" / folder.name) == contents(folder)
 
 
+@in_a_folder
 def test_two_who_pull_at_once_both_get_it(store: ObjectStore, tmp_path: Path) -> None:
     artifact = make(tmp_path / "made")
     push(store, artifact)
@@ -123,6 +118,7 @@ def test_two_who_pull_at_once_both_get_it(store: ObjectStore, tmp_path: Path) ->
     }
 
 
+@in_a_folder
 def test_the_last_measurement_counts(store: ObjectStore, tmp_path: Path) -> None:
     one, other = make(tmp_path / "one", passed=None), make(tmp_path / "other", passed=None)
     verify(one, passed=True, day=1)
@@ -141,41 +137,29 @@ def test_the_last_measurement_counts(store: ObjectStore, tmp_path: Path) -> None
     assert b"01-03" in (other.folder / "verified.json").read_bytes()
 
 
-def interrupted(store: ObjectStore, entry: Entry, out: Path, after: int) -> None:
-    """A pull that is cut off when so many calls told of bytes."""
-    calls = 0
-
-    def on_bytes(_: int) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == after:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        pull(store, entry, out, on_bytes)
-
-
-def test_a_pull_goes_on_where_it_stopped(
+def test_an_interrupted_pull_keeps_the_files_that_are_complete(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    artifact = make(tmp_path / "made", {"programs/a": bytes(5 << 20), "programs/b": b"b"})
+    artifact = make(tmp_path / "made")
     push(store, artifact)
     entry = find(store, artifact.identity)
-    interrupted(store, entry, tmp_path / "out", after=4)  # nothing there yet, then 1 MiB each
-    (staging,) = (tmp_path / "out").iterdir()
-    assert staging.name.startswith(".pulling-")
-    assert (staging / "programs/a").stat().st_size == 3 << 20
-    starts = []
-    kept: Callable[..., Iterator[bytes]] = type(store).download
+    asked: list[str] = []
+    kept: Callable[..., None] = type(store).download
 
-    def download(self: ObjectStore, key: str, start: int, size_bytes: int) -> Iterator[bytes]:
-        starts.append(start)
-        return kept(self, key, start, size_bytes)
+    def download(self: ObjectStore, key: str, *arguments: Any) -> None:
+        asked.append(key)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        kept(self, key, *arguments)
 
     monkeypatch.setattr(type(store), "download", download)
+    with pytest.raises(KeyboardInterrupt):
+        pull(store, entry, tmp_path / "out")
+    (staging,) = (tmp_path / "out").iterdir()
+    assert staging.name.startswith(".pulling-")
     done: list[int] = []
     folder = pull(store, entry, tmp_path / "out", done.append)
-    assert starts == [3 << 20, 0]
-    assert sum(done) == (5 << 20) + 1
+    assert asked[1:] == asked[1:2] * 2
+    assert sum(done) == SIZE_BYTES
     assert contents(folder) == contents(artifact.folder)
     assert not staging.exists()
