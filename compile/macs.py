@@ -9,6 +9,7 @@ resize      products with constants, which resize maps; torch's own resizing cou
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, Callable, Optional
 
 import torch
@@ -30,7 +31,8 @@ def count_macs(module: nn.Module, *examples: Tensor) -> dict[str, int]:
 
 def products(module: nn.Module, *examples: Tensor) -> list[Product]:
     """Every product of one forward pass, in its order."""
-    shapes = without_values(module)
+    tensors = chain(module.parameters(), module.buffers())
+    shapes = module if all(tensor.is_meta for tensor in tensors) else without_values(module)
     counter = _Counter({id(buffer) for buffer in shapes.buffers()})
     with torch.no_grad(), counter:
         shapes(*(torch.empty_like(example, device="meta") for example in examples))

@@ -82,9 +82,10 @@ class ProgramBuilder:
             on_step(f"{name}: parity of the saved program with the eager network")
             return self._measured(network, compiled, batch)
         on_step(f"{name}: preflight")
-        report = self._preflight(network, batch)
+        lowered = self._lowered(network)
+        report = self._preflight(network, lowered, batch)
         on_step(f"{name}: compile for {self.target.name}")
-        programs = tuple(self._for_device(self._lowered(network), size, batch))
+        programs = tuple(self._for_device(lowered, size, batch))
         return Proven(programs, (), preflight=report)
 
     def _lowered(self, network: Network) -> Network:
@@ -138,10 +139,10 @@ class ProgramBuilder:
             self.settings,
         )
 
-    def _preflight(self, network: Network, batch: int) -> PreflightReport:
+    def _preflight(self, network: Network, lowered: Network, batch: int) -> PreflightReport:
         example = torch.zeros(batch, 3, *network.fixed_size)
         mode = mode_named(self.target.name, self.precision)
-        report = preflight(network, example, self.target.name, self.passes, mode)
+        report = preflight(network, example, self.target.name, self.passes, mode, lowered)
         if not report.passed:
             raise PreflightError(f"{report.program}: {'; '.join(report.problems())}")
         return report

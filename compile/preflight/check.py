@@ -36,14 +36,16 @@ def preflight(
     target: str,
     passes: Optional[Sequence[str]] = NEURON_PASSES,
     mode: Optional[Mode] = None,
+    lowered: Optional[Network] = None,
 ) -> PreflightReport:
     """Would a network lowered by these passes compile whole, and fit? The network is not changed.
 
     `example` is [B,3,H,W] at the network's size. `passes=None` takes the network as published.
-    Raises TargetError, InputError (a pass that does not exist) or BuildError (not traceable).
+    `lowered`: the network after these passes, if the caller has it already. Raises TargetError, InputError (a pass that does not exist) or BuildError (not traceable).
     """
     neuron_target(target)
-    lowered = stock(network) if passes is None else lower(network, passes)
+    if lowered is None:
+        lowered = stock(network) if passes is None else lower(network, passes)
     work = Work(count_macs(lowered, example[:1]), costs(network, passes or ()))
     program = f"{size_text(network.fixed_size)}-b{len(example)}"
     return check(lowered, example, target, program, mode, work)

@@ -80,6 +80,18 @@ def _bytes(value: Value, float_width: int) -> int:
 
 
 def _peak(graph: Graph, float_width: int) -> tuple[int, str]:
+    """The most bytes that are alive after any node, and that node in words.
+
+    A tensor is alive from the node that makes it to the last node that uses it or a view of it;
+    the program's outputs stay alive to the end. With tensors of one size and the output (b, e):
+
+        node               alive after it
+        a = mul(x)         x a
+        b = relu(a)        x a b
+        c = transpose(b)   x b        a view of b takes nothing
+        d = add(x, c)      x b d
+        e = relu(d)        b d e      x is free after its last use, b is an output
+    """
     owners = _owners(graph)
     last_use = _last_uses(graph, owners)
     sizes = {value.name: _bytes(value, float_width) for value in graph.inputs}

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Optional
 
 import typer
 
@@ -41,12 +38,6 @@ def bench(
         help="Runs at once, for the throughput. Repeat it; by default 1, 2 and the CPU's cores, or "
         "1, one and two for each core of a chip.",
     ),
-    gmacs: Optional[list[float]] = typer.Option(
-        None,
-        min=0.001,
-        help="1e9 multiply-accumulates of one run, once or for each artifact: compares the network "
-        "with matrix products of 2048 x 2048 x 2048, measured in the same rounds on the CPU.",
-    ),
     json: Optional[Path] = typer.Option(None, help="Write every sample to this file as well."),
     allow_failed_parity: bool = typer.Option(
         False, help="Measure an artifact whose numbers are known to be wrong."
@@ -60,6 +51,7 @@ def bench(
     The network alone and the way from images to depth files are measured separately. Two artifacts
     take turns; their ratio is that of the medians, with the range of single rounds in brackets.
     """
+    from depth.console import steps
     from depth.images.read import list_images
     from serve.bench.report import Settings
     from serve.bench.run import measure, steps_of
@@ -69,10 +61,10 @@ def bench(
         raise NoImagesError(f"{images}: no images in it to measure with; name others with --images")
     if json is not None and not json.parent.is_dir():
         raise InputError(f"{json.parent}: no such folder to write {json.name} to; make it first")
-    found = subjects(artifact, size, gmacs or [], allow_failed_parity, allow_unverified)
+    found = subjects(artifact, size, allow_failed_parity, allow_unverified)
     at_once = tuple(dict.fromkeys(streams or runs_at_once(found[0].artifact)))
     settings = Settings(rounds, warm_up, runs, starts, at_once, images)
-    with ends_on_sigterm(), _shown(steps_of(settings)) as step:  # not leaving a cold start behind
+    with ends_on_sigterm(), steps(steps_of(settings)) as step:  # not leaving a cold start behind
         report = measure(found, settings, step)
     if json is not None:
         json.write_text(report.json(), encoding="utf-8")
@@ -93,7 +85,6 @@ def runs_at_once(artifact: Artifact) -> list[int]:
 def subjects(
     folders: list[Path],
     size: Optional[str],
-    gmacs: list[float],
     allow_failed_parity: bool,
     allow_unverified: bool,
 ) -> list[Subject]:
@@ -104,50 +95,8 @@ def subjects(
 
     if len(folders) > 2:
         raise InputError(f"{len(folders)} artifacts: give one, or two to compare")
-    if len(gmacs) not in (0, 1, len(folders)):
-        raise InputError(
-            f"{len(gmacs)} times --gmacs for {len(folders)} artifacts: give it once, or for each"
-        )
-    for count in gmacs:
-        if not math.isfinite(count):
-            raise InputError(f"--gmacs {count}: must be a finite number")
     artifacts = [read_artifact(folder) for folder in folders]
     wanted = parse_size(size, artifacts[0].manifest.size.check) if size else None
     chosen = common_size(artifacts, wanted)
     libraries = [Library([a], None, allow_failed_parity, allow_unverified) for a in artifacts]
-    counts: list[Optional[float]] = [*gmacs] or [None]
-    if len(counts) == 1:
-        counts *= len(folders)
-    return [
-        Subject(one, library, chosen, count)
-        for one, library, count in zip(artifacts, libraries, counts)
-    ]
-
-
-@contextmanager
-def _shown(total: int) -> Iterator[Callable[[str], None]]:
-    """A bar on stderr of `total` steps; on a pipe or in a log one line per step."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda text: console.print(text, highlight=False, soft_wrap=True)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=total)
-        begun = 0
-
-        def step(text: str) -> None:
-            nonlocal begun
-            progress.update(task, description=text, completed=begun)
-            begun += 1
-
-        yield step
+    return [Subject(one, library, chosen) for one, library in zip(artifacts, libraries)]

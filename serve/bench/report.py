@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Optional
 
 from serve.bench.cold import ColdStart
 from serve.bench.samples import Rounds
@@ -58,11 +57,9 @@ class Result:
     precision: str
     state: str  # verified, built or failed
     program: str  # that the network alone was measured with
-    gmacs: Optional[float]  # 1e9 multiply-accumulates of one run, as the caller gave them
     cold_starts: list[ColdStart]
     latency_ms: Rounds
     images_per_s: Mapping[int, Rounds]  # by streams; one sample a round
-    gemm_gflops: Rounds  # of matrix products, one sample a round; [] if not asked for
     folder_s_per_image: Rounds  # end to end, one sample a round
 
 

@@ -14,7 +14,6 @@ from depth.errors import InputError
 from depth.sizes import Size, size_text
 from serve.bench.cold import ColdStart, cold_start
 from serve.bench.folder import folder_measure
-from serve.bench.gemm import comparable, gemm_measure
 from serve.bench.network import images_per_s, key_of, latencies_ms, noise, open_program
 from serve.bench.report import Report, Result, Settings, describe_machine, now
 from serve.bench.samples import Rounds
@@ -31,7 +30,6 @@ class Subject:
     artifact: Artifact
     library: Library  # with that artifact only
     size: Size
-    gmacs: Optional[float]
 
 
 def common_size(artifacts: Sequence[Artifact], wanted: Optional[Size] = None) -> Size:
@@ -56,7 +54,7 @@ def measure(subjects: Sequence[Subject], settings: Settings, on_step: Step) -> R
     machine = describe_machine()
     # New processes first: on a NeuronCore nobody else can have the cores once this one has them.
     cold = _cold_starts(subjects, settings, on_step)
-    latency, gemm = _latency(subjects, settings, on_step)
+    latency = _latency(subjects, settings, on_step)
     throughput = {
         streams: _throughput(subjects, settings, streams, on_step) for streams in settings.streams
     }
@@ -69,11 +67,9 @@ def measure(subjects: Sequence[Subject], settings: Settings, on_step: Step) -> R
             precision=one.artifact.manifest.precision,
             state=state(one.artifact),
             program=key_of(one.artifact, one.size).name,
-            gmacs=one.gmacs,
             cold_starts=cold[i],
             latency_ms=latency[i],
             images_per_s={streams: rounds[i] for streams, rounds in throughput.items()},
-            gemm_gflops=gemm[i],
             folder_s_per_image=folder[i],
         )
         for i, one in enumerate(subjects)
@@ -91,23 +87,16 @@ def _cold_starts(
     )
 
 
-def _latency(
-    subjects: Sequence[Subject], settings: Settings, on_step: Step
-) -> tuple[list[Rounds], list[Rounds]]:
-    """Latencies, and in the same rounds the matrix products that they are compared with."""
+def _latency(subjects: Sequence[Subject], settings: Settings, on_step: Step) -> list[Rounds]:
     with ExitStack() as stack:
         measures: list[Samples] = []
         for one in subjects:
             runtime = stack.enter_context(open_program(one.artifact, one.size))
             arrays = noise(one.artifact, one.size)
             measures.append(partial(latencies_ms, runtime, arrays, settings.runs))
-        compared = [i for i, s in enumerate(subjects) if s.gmacs and comparable(s.artifact)]
-        for i in compared:
-            gflops = stack.enter_context(gemm_measure(subjects[i].artifact))
-            measures.append(partial(_single, gflops))
-        found = take_turns(measures, settings.rounds, settings.warm_up, _named("latency", on_step))
-    products = dict(zip(compared, found[len(subjects) :]))
-    return list(found[: len(subjects)]), [products.get(i, []) for i in range(len(subjects))]
+        return list(
+            take_turns(measures, settings.rounds, settings.warm_up, _named("latency", on_step))
+        )
 
 
 def _throughput(

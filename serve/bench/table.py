@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Callable, Optional
+from typing import Callable
 
 from depth.console import aligned
 from serve.bench.report import Report, Result
@@ -55,7 +55,6 @@ def _rows(results: Sequence[Result]) -> Iterator[list[str]]:
         yield [row.name, *(_median(row, result) for result in results), *_ratio(row, results)]
         if row is _COLD[-1]:
             yield from _latency(results)
-    yield from _use(results, blank)
 
 
 _COLD = (
@@ -90,35 +89,6 @@ def _throughput(result: Result) -> Iterator[Row]:
 
 def _images_per_s(streams: int) -> Callable[[Result], Rounds]:
     return lambda result: result.images_per_s[streams]
-
-
-def _use(results: Sequence[Result], blank: list[str]) -> Iterator[list[str]]:
-    """How much of what matrix products reach, the network reaches."""
-    if not any(result.gmacs for result in results):
-        return
-    yield ["network, GFLOP/s, one at a time", *(_said(_gflops(r)) for r in results), *blank]
-    if any(result.gemm_gflops for result in results):
-        yield ["matrix products 2048^3, GFLOP/s", *(_said(_products(r)) for r in results), *blank]
-        yield ["network of matrix products, %", *(_said(utilisation(r)) for r in results), *blank]
-
-
-def utilisation(result: Result) -> Optional[float]:
-    """The network's GFLOP/s as a percentage of those of matrix products, one run at a time."""
-    network, products = _gflops(result), _products(result)
-    return 100 * network / products if network and products else None
-
-
-def _gflops(result: Result) -> Optional[float]:
-    seconds = percentiles(result.latency_ms)[0] / 1e3
-    return 2 * result.gmacs / seconds if result.gmacs else None
-
-
-def _products(result: Result) -> Optional[float]:
-    return percentiles(result.gemm_gflops)[0] if result.gemm_gflops else None
-
-
-def _said(value: Optional[float]) -> str:
-    return "-" if value is None else f"{value:.0f}"
 
 
 def _median(row: Row, result: Result) -> str:

@@ -25,6 +25,7 @@ from typing import Any, Optional
 import typer
 
 from compile.targets.openvino import runs_natively
+from tests.benchmarks.matrix_products import gflops, middle
 from tests.support.places import ROOT
 
 RESULTS = Path(__file__).parent / "results"
@@ -74,14 +75,8 @@ def measure(upstream: Path, copies: int) -> None:
         python("tests.benchmarks.host_path", artifact, "--result", NAMES["host"])
         precision = "bf16" if runs_natively("bf16") else "fp32"
         small = built(Path(scratch), precision, ("518x686",))
-        samples = ["--rounds", 3, "--runs", 3, "--starts", 1, "--gmacs", GMACS]
-        samples += [
-            "--images",
-            "input_images/samples",
-            "--json",
-            RESULTS / f"{NAMES['network']}.json",
-        ]
-        python("serve", "bench", small, *samples)
+        samples = ["--gmacs", GMACS, "--json", RESULTS / f"{NAMES['network']}.json"]
+        python("tests.benchmarks.matrix_products", small, *samples, "--rounds", 3, "--runs", 3)
         python("tests.benchmarks.scheduler")
         python("tests.benchmarks.killed_folder")
 
@@ -148,9 +143,8 @@ def pipeline_rows(found: dict[str, Any]) -> Iterator[Row]:
 
 def network_row(result: dict[str, Any]) -> Row:
     what = f"network against matrix products, {result['precision']}"
-    latency_s = statistics.median(ms for round_ in result["latency_ms"] for ms in round_) / 1e3
-    gemm = statistics.median(gflops for round_ in result["gemm_gflops"] for gflops in round_)
-    share = 100 * 2 * result["gmacs"] / latency_s / gemm
+    network, products = gflops(result["gmacs"], result["latency_ms"]), result["gemm_gflops"]
+    share = 100 * network / middle(products)
     row = at_least(what, share, 75.0, " %")
     return row if result["precision"] == "bf16" else Row(what, "(of bf16)", row.found, None)
 

@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from compile.build import programs
 from compile.build.build import build
 from compile.build.request import Request
 from compile.errors import CompilerError, PreflightError
+from compile.neuron import program
 from compile.preflight import check
 from compile.preflight.costs import Costs
 from compile.targets import host
@@ -27,6 +29,7 @@ from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
 from depth.artifact.program import Program, ProgramKey
 from depth.artifact.steps import Do, Normalise
 from depth.artifact.verification import answers_of, read_verification, state
+from depth.network.base import Network
 from depth_anything_v2.config import model_row
 from serve.cli import main as serve
 from serve.errors import RefusedError
@@ -51,7 +54,38 @@ def device_fixture(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HOME", str(made.settings.folder))  # where the command keeps its files
     # It counts the work of every pass again for every program, and takes most of the time.
     monkeypatch.setattr(check, "costs", lambda network, passes: Costs(1, ()))  # noqa: ARG005
+    remember(monkeypatch)
     return made
+
+
+_REMEMBERED: dict[tuple[Any, ...], Any] = {}
+
+
+def remember(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lower, judge and trace each network once for all tests here: a model has the same weights."""
+
+    def once(place: Any, name: str, key: Callable[..., tuple[Any, ...]]) -> None:
+        function = getattr(place, name)
+
+        def remembered(*arguments: Any) -> Any:
+            asked = (name, *key(*arguments))
+            if asked not in _REMEMBERED:  # with the arguments, so that no other gets their id
+                _REMEMBERED[asked] = function(*arguments), arguments
+            return _REMEMBERED[asked][0]
+
+        monkeypatch.setattr(place, name, remembered)
+
+    once(programs, "lower", lambda network, passes: (*network_key(network), passes))
+    once(
+        programs,
+        "preflight",
+        lambda network, example, _target, passes, *_: (*network_key(network), len(example), passes),
+    )
+    once(program, "trace", lambda module, examples: (id(module), *(e.shape for e in examples)))
+
+
+def network_key(network: Network) -> tuple[Any, ...]:
+    return network.model.name, network.fixed_size
 
 
 @pytest.fixture(name="made")
@@ -75,8 +109,8 @@ def made_fixture(device: Standin, tmp_path: Path) -> Callable[..., Artifact]:
 Made = Callable[..., Artifact]
 
 
-def names(programs: Sequence[Program]) -> list[str]:
-    return [program.name for program in programs]
+def names(found: Sequence[Program]) -> list[str]:
+    return [one.name for one in found]
 
 
 def test_sizes_and_batches_in_one_artifact_that_is_not_measured_yet(
@@ -86,7 +120,7 @@ def test_sizes_and_batches_in_one_artifact_that_is_not_measured_yet(
     m = artifact.manifest
     assert names(m.programs) == ["28x42-b1", "28x42-b2", "42x28-b1", "42x28-b2"]
     assert len(device.calls()) == 4
-    assert [program.measured for program in m.programs] == [None] * 4
+    assert [one.measured for one in m.programs] == [None] * 4
     assert m.gate.passed is None
     assert state(artifact) == "built"
     assert not any(isinstance(step, Do) and isinstance(step.step, Normalise) for step in m.steps)
@@ -97,7 +131,7 @@ def test_sizes_and_batches_in_one_artifact_that_is_not_measured_yet(
 
 def check_the_folder(artifact: Artifact) -> None:
     """Nothing but what the manifest names, and the reports."""
-    named = {file.path for program in artifact.manifest.programs for file in program.files}
+    named = {file.path for one in artifact.manifest.programs for file in one.files}
     files = (path for path in artifact.folder.rglob("*") if path.is_file())
     found = {path.relative_to(artifact.folder).as_posix() for path in files}
     assert found == {*named, MANIFEST, "report.json", "report.md"}
@@ -241,7 +275,7 @@ def test_encoder_and_decoder_are_measured_together(device: Standin, tmp_path: Pa
     assert found is not None
     assert [one.name for one in found.programs] == ["28x42-b1-encoder", "28x42-b1-decoder"]
     assert found.programs[0].measured == found.programs[1].measured
-    encoder, decoder = (program.answers for program in found.programs)
+    encoder, decoder = (one.answers for one in found.programs)
     assert (set(encoder), set(decoder)) == ({"features"}, {"depth"})
 
 

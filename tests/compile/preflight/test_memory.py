@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compile.graph import read_graph
+from compile.graph import Graph, Node, Value, read_graph
 from compile.preflight.check import check
 from compile.preflight.memory import Footprint, footprint, widest_mode
 from compile.preflight.report import PreflightReport, all_together
@@ -80,6 +80,21 @@ def test_the_result_stays_until_the_end() -> None:
 
     found = footprint(read_graph(trace(Calls(two), [X])), EXACT)
     assert found.activations_bytes == 3 * ONE
+
+
+def test_an_output_that_no_later_node_uses_stays_until_the_end() -> None:
+    """A graph without the tuple that tracing puts last, which would be such a node."""
+
+    def value(name: str, producer: str) -> Value:
+        return Value(name, producer, "float32", tuple(X.shape))
+
+    x, early = value("x", "prim::Param"), value("early", "aten::mul")
+    b, c, d = (value(name, "aten::relu") for name in "bcd")
+    steps = ((x, early), (x, b), (b, c), (c, d))
+    nodes = tuple(Node(out.producer, "", (given,), (out,)) for given, out in steps)
+    assert footprint(Graph((x,), (early, d), nodes, ()), EXACT).activations_bytes == 3 * ONE
+    last_alone = footprint(Graph((x,), (d,), nodes, ()), EXACT)
+    assert last_alone.activations_bytes == 2 * ONE
 
 
 @pytest.mark.parametrize(

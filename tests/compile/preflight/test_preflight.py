@@ -6,6 +6,7 @@ import functools
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Optional
@@ -18,14 +19,17 @@ from safetensors.torch import save_file
 from compile.errors import BuildError, CompileError, TargetError
 from compile.lowering.passes import lower
 from compile.lowering.stages import split
+from compile.preflight import check as check_module
 from compile.preflight.check import check, preflight
 from compile.preflight.cli import preflight as preflight_command
+from compile.preflight.costs import Costs, costs
 from compile.preflight.programs import INF1_TORCH, lane_remark
 from compile.preflight.report import PreflightReport, Row, all_together
 from compile.targets.modes import mode_named
 from compile.targets.table import NEURON_PASSES
 from depth.chips import CHIPS
 from depth.command import guarded
+from depth.network.base import Network
 from depth_anything_v2.config import ModelConfig
 from tests.compile.test_cli import Command, Ended
 from tests.support.models import SIZE, TINY, TINY_GIANT, network, weights
@@ -39,6 +43,22 @@ RESIZES = [
     "decoder.merge.fuse0.upsample",
     "decoder.upsample",
 ]
+
+
+@pytest.fixture(autouse=True)
+def costs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The costs of passes follow from model and size: count them once for all tests here."""
+    monkeypatch.setattr(check_module, "costs", remembered_costs)
+
+
+_COSTS: dict[tuple[object, ...], Costs] = {}
+
+
+def remembered_costs(network: Network, passes: Sequence[str]) -> Costs:
+    key = (network.model.name, network.fixed_size, tuple(passes))
+    if key not in _COSTS:
+        _COSTS[key] = costs(network, passes)
+    return _COSTS[key]
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import subprocess
@@ -23,40 +22,20 @@ from depth.artifact.program import ProgramKey
 from depth.errors import InputError
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
-from serve.bench import gemm
 from serve.bench.cli import bench
-from serve.bench.cold import ColdStart, Parts
 from serve.bench.folder import folder_measure
 from serve.bench.network import images_per_s, latencies_ms, noise
-from serve.bench.report import Result
 from serve.bench.run import common_size
 from serve.bench.samples import percentiles, ratio
-from serve.bench.table import utilisation
 from serve.bench.turns import take_turns
 from serve.errors import NoImagesError, ProgramError, RefusedError
 from serve.library import Library
-from serve.runtimes import table as runtimes
 from tests.support.hostile import encoded, picture
 from tests.support.manifests import FOLDED_STEPS, made_artifact, made_manifest, written
 from tests.support.places import ROOT
 from tests.support.programs import make_artifact
 
 SIZE = (56, 70)
-RESULT = Result(
-    artifact="a",
-    identity="",
-    target="openvino",
-    precision="fp32",
-    state="verified",
-    program="56x70-b1",
-    gmacs=None,
-    cold_starts=[ColdStart(1.0, Parts(0.5, 0.1), 10)],
-    latency_ms=[[100.0, 100.0, 100.0]],
-    images_per_s={1: [[10.0]]},
-    gemm_gflops=[],
-    folder_s_per_image=[[0.2]],
-)
-
 app = typer.Typer()
 app.command()(bench)
 
@@ -159,43 +138,6 @@ def test_a_folder_in_which_an_image_fails_is_not_measured(
         pytest.raises(ProgramError, measure).match(r"bad\.jpg: .*not an image")
 
 
-def test_the_matrix_products_to_compare_with_are_matrix_products(
-    artifact: Artifact, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(gemm, "SIDE", 32)
-    reference, program = gemm._artifact(artifact, tmp_path)
-    values = gemm._weights(1)
-    found = runtimes.open_runtime(reference, [program]).run({"matrix": values})["product"]
-    for _ in range(gemm.IN_A_ROW):
-        values = values @ gemm._weights(0)
-    np.testing.assert_allclose(found, values, atol=1e-5)
-    with gemm.gemm_measure(artifact) as measure:
-        assert measure() > 0
-
-
-def test_matrix_products_without_openvino_are_refused(
-    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gemm, "SIDE", 32)
-    monkeypatch.setitem(runtimes._MODULES, "openvino", "serve.runtime_that_is_not_there")
-    with pytest.raises(ProgramError, match="products to compare with: .*not installed"):  # noqa: SIM117
-        with gemm.gemm_measure(artifact):
-            pytest.fail("measured nothing")
-
-
-def test_only_programs_on_the_cpu_are_compared_with_matrix_products() -> None:
-    cases = {("openvino", "bf16"): True, ("openvino", "int8"): False, ("inf1", "none"): False}
-    for (target, precision), expected in cases.items():
-        made = made_artifact(made_manifest(target=target, precision=precision))
-        assert gemm.comparable(made) is expected
-
-
-def test_utilisation_is_the_networks_share_of_matrix_products() -> None:
-    found = dataclasses.replace(RESULT, gmacs=5.0, gemm_gflops=[[400.0], [400.0]])
-    assert utilisation(found) == pytest.approx(25)  # 10 GFLOP in 0.1 s
-    assert utilisation(RESULT) is None
-
-
 def sizes(folder: Path, *pairs: tuple[int, int]) -> Artifact:
     keys = [ProgramKey(*pair, batch) for pair in pairs for batch in (4, 1)]
     return made_artifact(made_manifest([ProgramKey(98, 98, 4), *keys]), folder)
@@ -242,15 +184,11 @@ def test_two_artifacts_in_one_run(artifact: Artifact, images: Path, tmp_path: Pa
         assert [len(samples) for samples in result["images_per_s"]["2"]] == [1, 1]
         assert len(result["cold_starts"]) == 1
         assert result["state"] == "verified"
-        assert result["gemm_gflops"] == []
 
 
 @pytest.mark.parametrize(
     ("more", "text"),
     [
-        (["--gmacs", "1", "--gmacs", "2"], "2 times --gmacs for 1 artifacts"),
-        (["--gmacs", "nan"], "--gmacs nan: must be a finite number"),
-        (["--gmacs", "inf"], "--gmacs inf: must be a finite number"),
         (["--size", "98x98"], "no program of batch 1 for 98x98"),
         (["--images", "no/such/folder"], "not a folder"),
         (["--json", "no/such/file.json"], "no such folder to write file.json to"),
