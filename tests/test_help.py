@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -32,28 +33,45 @@ HELPS = {
     ("main.py", "checkpoints", "fetch"): ["--accept-licence"],
 }
 
+# All of them in one process. A command that loads something heavy is named, as are all after it.
 _HELP = """
-import runpy, sys
-first, *rest = sys.argv[1:]
-try:
-    if first == "-m":
-        sys.argv = rest
-        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
-    else:
-        sys.argv = [first, *rest]
-        sys.path.insert(0, "")
-        runpy.run_path(first, run_name="__main__")
-except SystemExit as ended:
+import contextlib, io, json, runpy, sys
+sys.path.insert(0, "")
+found = []
+for first, *rest in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            sys.argv = [*(rest if first == "-m" else [first, *rest]), "--help"]
+            if first == "-m":
+                runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+            else:
+                runpy.run_path(first, run_name="__main__")
+            code = "no exit"
+        except SystemExit as ended:
+            code = ended.code
     heavy = {"torch", "openvino", "onnxruntime", "huggingface_hub", "cv2"} & set(sys.modules)
-    sys.exit(ended.code or (f"loads {heavy}" if heavy else 0))
+    found.append([code, out.getvalue(), err.getvalue(), sorted(heavy)])
+print(json.dumps(found))
 """
 
 
-@pytest.mark.parametrize("arguments", HELPS, ids=" ".join)
-def test_help_is_quick_and_names_what_there_is(arguments: tuple[str, ...]) -> None:
+@pytest.fixture(scope="module")
+def printed() -> dict[tuple[str, ...], str]:
+    """What each command prints."""
     done = run_python(
-        "-c", _HELP, *arguments, "--help", COLUMNS="200", _TYPER_FORCE_DISABLE_TERMINAL="1"
+        "-c", _HELP, json.dumps(list(HELPS)), COLUMNS="200", _TYPER_FORCE_DISABLE_TERMINAL="1"
     )
     assert (done.returncode, done.stderr) == (0, "")
+    found = dict(zip(HELPS, json.loads(done.stdout)))
+    for arguments, (code, _, err, heavy) in found.items():
+        assert (code, err, heavy) == (0, "", []), arguments
+    return {arguments: out for arguments, (_, out, _, _) in found.items()}
+
+
+@pytest.mark.parametrize("arguments", HELPS, ids=" ".join)
+def test_help_is_quick_and_names_what_there_is(
+    printed: dict[tuple[str, ...], str], arguments: tuple[str, ...]
+) -> None:
     for words in HELPS[arguments]:
-        assert re.search(rf"(?<![\w-]){words}(?![\w-])", done.stdout), words
+        assert re.search(rf"(?<![\w-]){words}(?![\w-])", printed[arguments]), words

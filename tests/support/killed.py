@@ -1,7 +1,7 @@
 """Commands of `python -m compile` that end by SIGKILL at a place of the test's choice.
 
-Loading torch takes longer than a small job. So one process loads everything, computes nothing, and
-every command runs in a fork of it.
+Loading torch takes longer than a small job. So one process imports everything and computes nothing;
+every command runs in a fork of that process.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import atexit
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,13 +18,16 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from tests.support.places import ROOT
 
 _LOADED = ("compile.cli", "compile.job.run", "compile.targets.onnx", "depth.store.folder")
-_LOADED += ("depth.store.s3",)
+_LOADED += ("depth.store.s3", "depth_anything_v2.layouts", "depth_anything_v2.network")
+# Loaded by torch and by progress only when they are first needed: 2 s in every fork.
+_LOADED += ("rich.console", *(["torch._dynamo"] if find_spec("torch._dynamo") else []))
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,9 @@ class Kill:
 
 
 def killed(arguments: Sequence[str], kill: Kill, prepare: str = "", log: str = "log") -> None:
-    """Run `compile` with these arguments in the current folder; it must come to that place.
+    """Run `compile` with these arguments in the current folder; it must reach that place.
 
-    `prepare` is Python to run first. What the command prints goes to the file `log`.
+    `prepare` is Python to run first. The command's output goes to the file `log`.
     """
     order = {
         "arguments": arguments,
@@ -55,6 +59,16 @@ def killed(arguments: Sequence[str], kill: Kill, prepare: str = "", log: str = "
     process.stdin.flush()
     ended = int(process.stdout.readline())
     assert ended == -signal.SIGKILL, Path(log).read_text()
+
+
+def copied_from(built: str) -> Callable[..., list[Path]]:
+    """An ONNX builder that copies the programs of the artifact under `built`: no export."""
+
+    def build(_part: object, stem: Path, _precision: str) -> list[Path]:
+        (made,) = Path(built).rglob(f"{stem.name}.onnx")
+        return [Path(shutil.copy(made, stem.parent))]
+
+    return build
 
 
 @functools.cache

@@ -30,7 +30,7 @@ from tests.support.jobs import (
     report,
     stored,
 )
-from tests.support.killed import Kill, killed
+from tests.support.killed import Kill, copied_from, killed
 from tests.support.networks import TINY, weights
 
 SPLIT = (*JOB, "--split")  # two programs, so that there is a middle
@@ -67,13 +67,29 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder after the same job without a store."""
     folder = tmp_path_factory.mktemp("built")
     with pytest.MonkeyPatch.context() as patch:
         prepare(folder, patch)
         assert command(*SPLIT).code == 0
     return folder
+
+
+@pytest.fixture
+def built(finished_job: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the finished job. Later jobs copy its programs instead of exporting them."""
+    monkeypatch.setattr("compile.targets.onnx.build", copied_from(str(finished_job)))
+    return finished_job
+
+
+def copies_programs_of(built: Path) -> str:
+    """The same for another process, in Python."""
+    return (
+        "from compile.targets import onnx\n"
+        "from tests.support.killed import copied_from\n"
+        f"onnx.build = copied_from({str(built)!r})\n"
+    )
 
 
 def half_made() -> list[Path]:
@@ -90,7 +106,7 @@ def megabytes(artifact: Artifact) -> list[float]:
 def test_a_killed_job_goes_on_and_ends_whole(name: str, built: Path) -> None:
     if name.startswith("push"):  # saves the time to come that far
         shutil.copytree(built, ".", dirs_exist_ok=True)
-    killed([*SPLIT, *STORE], PLACES[name])
+    killed([*SPLIT, *STORE], PLACES[name], copies_programs_of(built))
     assert bool(half_made()) == (name in IN_THE_BUILD)
     seen = [path for path in Path("out").glob("[!.]*") if path.name != "jobs"]
     assert all(map(is_whole, seen)), "half an artifact has its name"
