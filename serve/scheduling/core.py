@@ -26,10 +26,6 @@ class Run:
     until_s: float = math.inf  # after this time the core counts as hanging
     at_device_s: float = math.inf  # when its thread had stacked its arrays and called the worker
 
-    @property
-    def warms(self) -> bool:
-        return not self.requests
-
 
 @dataclass(frozen=True)
 class RunResult:

@@ -71,12 +71,12 @@ class CoreThread:
     def _load_and_run(self, program: ProgramKey, run: Run) -> RunResult:
         if run.loads:
             started_s = time.monotonic()
-            if run.warms:  # must not evict what warming up has just loaded
+            if not run.requests:  # must not evict what warming up has just loaded
                 self.worker.load(program)
             else:
                 self._making_room(program, lambda: self.worker.load(program))
             self._on_loaded(run, time.monotonic() - started_s)
-        if run.warms:
+        if not run.requests:
             return RunResult()
         started_s = time.monotonic()
         arrays = stacked([request.arrays for request in run.requests], program.batch)

@@ -124,7 +124,7 @@ class Dispatcher:
                 break
             _, queue, batch, core = placed
             live = [request for request in queue.take(batch) if request.claim()]
-            self._answer_expired([request for request in live if request.expired(now_s)], now_s)
+            self._answer_expired([r for r in live if now_s >= r.expires_s], now_s)
             requests = [request for request in live if request.error is None]
             if requests:
                 return self._assign(core, batch.program, requests, now_s)
@@ -151,7 +151,7 @@ class Dispatcher:
         core.last_used_s = now_s
         if result.error is not None:
             self._failed(run, result.error, now_s)
-        elif run.program is not None and not run.warms:
+        elif run.program is not None and run.requests:
             ran_s = core.ran(run.program, result)
             self.placement.measured.add_run(run.program, ran_s, now_s)
             for request, outputs in zip(run.requests, result.answers):
@@ -159,7 +159,8 @@ class Dispatcher:
                 request.future.waited_s = now_s - ran_s - request.arrived_s
                 request.outputs = outputs
             self.answered += run.requests
-            self._note_starving(run.program, ran_s, now_s)
+            if self.queues[run.requests[0].shape].requests:
+                self._note_starving(run.program, ran_s, now_s)
 
     def expire(self, now_s: float) -> None:
         """What only time brings about: deadlines that pass, and cores that hang."""
@@ -208,10 +209,8 @@ class Dispatcher:
         self.answered += requests
 
     def _note_starving(self, program: ProgramKey, ran_s: float, now_s: float) -> None:
-        starving = len(self.queues[program.shape].requests) and any(
-            core.idle(now_s) and not core.has(program) for core in self.cores
-        )
-        if starving:
+        """Requests have waited for the holders of a program while another core stood idle."""
+        if any(core.idle(now_s) and not core.has(program) for core in self.cores):
             self.placement.measured.starved_s[program] += ran_s
 
     def _failed(self, run: Run, error: Exception, now_s: float) -> None:
@@ -227,7 +226,7 @@ class Dispatcher:
         if run.program is None:  # not even a new worker works
             self._remove(core, error)
             return
-        if run.warms:
+        if not run.requests:
             self.warming.failed(core, run.program, error)
         response = on_core(core, error)
         if response is OnCore.REST:
@@ -256,8 +255,8 @@ class Dispatcher:
         self.answered += [request for request in run.requests if request.error is not None]
         again = [request for request in run.requests if request.error is None]
         self._retries += len(again)
-        if run.program is not None:
-            self.queues[run.program.shape].requeue(again)
+        if again:
+            self.queues[again[0].shape].requeue(again)
         if self.outage is not None:
             self._answer_outage(self.outage)
 

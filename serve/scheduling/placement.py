@@ -86,15 +86,17 @@ class Placement:
         A core that runs gets the first batch of all only: else a program to be loaded would never
         find an idle core.
         """
-        if any(core.idle(now_s) for core in self._cores):
-            placed = [self._on_idle_core(queue, now_s, closing) for queue in waiting]
+        idle = [core for core in self._cores if core.idle(now_s)]
+        if idle:
+            placed = [self._on_idle_core(queue, idle, now_s, closing) for queue in waiting]
             return min(filter(None, placed), key=attrgetter("turn_s"), default=None)
         if self._limits.runs_per_core > 1:
-            first = min(waiting, key=lambda q: self._turn_s(q.requests[0], q.largest, self._cores))
-            return self._on_running_core(first, now_s)
+            return self._on_running_core(min(waiting, key=self._turn_for_any_s), now_s)
         return None
 
-    def choose_core(self, batch: Batch, now_s: float) -> Optional[CoreState]:
+    def choose_core(
+        self, batch: Batch, idle: Sequence[CoreState], now_s: float
+    ) -> Optional[CoreState]:
         """The idle core that should run a batch now; None if the batch should wait.
 
         Four choices, in this order:
@@ -104,7 +106,7 @@ class Placement:
         worth a copy later    the same, counting what requests have waited since the last load
         least recently used   no core holds the program
         """
-        choices = _Choices(batch, self._cores, self.measured, now_s)
+        choices = _Choices(batch, self._cores, idle, self.measured, now_s)
         return (
             choices.idle_holder()
             or choices.worth_a_copy_now()
@@ -112,13 +114,15 @@ class Placement:
             or choices.least_recently_used()
         )
 
-    def _on_idle_core(self, queue: Queue, now_s: float, closing: bool) -> Optional[Placed]:
+    def _on_idle_core(
+        self, queue: Queue, idle: Sequence[CoreState], now_s: float, closing: bool
+    ) -> Optional[Placed]:
         """The first batch of a queue that finds a core."""
         for batch in queue.ready(now_s, closing):
-            core = self.choose_core(batch, now_s)
-            if core is not None and (core.has(batch.program) or self.may_load):
-                turn_s = self._turn_s(batch.requests[0], batch.program, [core])
-                return Placed(turn_s, queue, batch, core)
+            core = self.choose_core(batch, idle, now_s)
+            held = core is not None and core.has(batch.program)
+            if core is not None and (held or self.may_load):
+                return Placed(self._turn_s(batch.requests[0], held), queue, batch, core)
         return None
 
     def _on_running_core(self, queue: Queue, now_s: float) -> Optional[Placed]:
@@ -136,24 +140,32 @@ class Placement:
         expires_s = min(request.expires_s for request in batch.requests)
         return None if core is None or free_s >= expires_s else Placed(0.0, queue, batch, core)
 
-    def _turn_s(self, first: Request, program: ProgramKey, cores: Collection[CoreState]) -> float:
+    def _turn_s(self, first: Request, held: bool) -> float:
         """A load counts as one loading time later, so that programs do not take turns."""
-        held = any(core.in_service and core.has(program) for core in cores)
         return first.arrived_s + (0.0 if held else self.measured.load_s)
+
+    def _turn_for_any_s(self, queue: Queue) -> float:
+        held = any(core.in_service and core.has(queue.largest) for core in self._cores)
+        return self._turn_s(queue.requests[0], held)
 
 
 class _Choices:
     """The cores among which a batch has its choice, and what waiting and loading cost."""
 
     def __init__(
-        self, batch: Batch, cores: Sequence[CoreState], measured: Measured, now_s: float
+        self,
+        batch: Batch,
+        cores: Sequence[CoreState],
+        idle: Sequence[CoreState],
+        measured: Measured,
+        now_s: float,
     ) -> None:
         program, excluded = batch.program, batch.requests[0].excluded
         self.serving = [core for core in cores if core.in_service]
         # The batch excludes cores, unless it excludes all.
         usable = [core for core in self.serving if core.index not in excluded] or self.serving
         self.holders = [core for core in usable if core.has(program)]
-        self.idle = [core for core in usable if core.idle(now_s)]
+        self.idle = [core for core in idle if core in usable]
         self.backlog_s = measured.backlog_s(program, batch.waiting)
         self.starved_s = measured.starved_s[program]
         # While a copy is loaded, all holders together go on.

@@ -25,7 +25,7 @@ class Warming:
         """Whether no core in service loads a program unasked or still has to."""
         return not any(
             core.in_service
-            and (any(run.warms for run in core.runs) or not all(map(core.has, core.to_warm)))
+            and (any(not run.requests for run in core.runs) or not all(map(core.has, core.to_warm)))
             for core in self._cores
         )
 
