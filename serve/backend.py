@@ -19,9 +19,7 @@ from serve.errors import Action, ProgramError, ServeError
 from serve.library import Library
 from serve.runtimes.neuron_cores import RUNS_PER_CORE
 from serve.runtimes.table import Runtime, core_count, open_on_core, open_runtime
-from serve.scheduling.core import Reopen
-from serve.scheduling.limits import Limits
-from serve.scheduling.worker import Worker
+from serve.scheduling.worker import Limits, Reopen, Worker
 
 logger = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from threading import Lock
-from types import TracebackType
 from typing import Callable, Optional
 
 import numpy as np
@@ -41,6 +41,7 @@ class Prepared:
     """An image as network input, and what is needed to finish it."""
 
     source: SourceImage
+    artifact: Artifact  # that has the programs
     shape: Shape  # what it asks the scheduler for
     arrays: Arrays  # images [3,h,w]
     focal: Optional[Focal] = None  # of its camera, where the model's steps need it
@@ -74,12 +75,15 @@ class _Opened:
     pid: int  # of the process that has its threads
 
 
-class Engine:
+class Engine(AbstractContextManager["Engine"]):
     """Runs images of any size through the programs of a library. Safe in any thread.
 
-    An engine has its backend, and so all cores of a chip that this process may have, from the first
-    run until `close`; it is a context manager. A process that is forked meanwhile cannot use it,
-    only one that is spawned can have its own.
+    A context manager with four states:
+
+    new     nothing is opened yet
+    open    from the first run on: holds all of the process's cores
+    closed  takes no more work, and has given the cores back
+    forked  in a child of the process that opened it: refuses work; start workers with `spawn`
 
     policy       `exact` or `buckets`; see serve/shapes.py
     size_rule    what `exact` follows; by default that of the library's artifacts
@@ -118,7 +122,7 @@ class Engine:
         self._size_rule = size_rule
         self._sizes = sizes
         self._open_backend = backend
-        self._recipes: dict[str, Recipe] = {}  # by the artifact's identity
+        self._recipe: Optional[Recipe] = None
         self._opening = Lock()
         self._opened: Optional[_Opened] = None
         self._closed = False
@@ -143,12 +147,12 @@ class Engine:
 
         Raises InputError or NoProgramError if it can have none.
         """
-        shape = self.library.shape(self._size_of(source.header))
-        recipe = self._recipe(self.library.artifact(shape))
-        size = shape.height_px, shape.width_px
+        size = self._size_of(source.header)
+        shape, artifact = self.library.find(size)
+        recipe = self._recipe_of(artifact)
         images = recipe.before(source.pixels, size)[0]
         found = self.focal_of(source.header, size, focal) if recipe.needs_focal else None
-        return Prepared(source, shape, {IMAGES.name: images}, found)
+        return Prepared(source, artifact, shape, {IMAGES.name: images}, found)
 
     def focal_of(
         self, header: ImageHeader, size: Size, focal: Optional[FocalAsked] = None
@@ -167,10 +171,10 @@ class Engine:
     ) -> bool:
         """Have programs for these sizes, built where missing, loaded on every core of a chip.
 
-        A CPU loads them when they are first used. If this is the engine's first work, `images` is
-        how many it can expect: a single one is not kept waiting for the others' share of a CPU. Not
-        beside other calls. False if loading was given up. Raises NoProgramError, what building
-        raises, ProgramError, or OutOfServiceError.
+        A CPU loads them when they are first used. `images`: the expected number of images, if this
+        is the engine's first work; a single image gets the whole CPU. Not thread-safe. Returns
+        False if `given_up` stopped the loading. Raises NoProgramError, what building raises,
+        ProgramError, or OutOfServiceError.
         """
         sizes = set(sizes)
         self.library.prepare(sizes)
@@ -210,15 +214,7 @@ class Engine:
             opened.scheduler.close()
         self._opened = None
 
-    def __enter__(self) -> Engine:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self.close()
 
     def finish(self, raw: Raw) -> Result:
@@ -227,7 +223,7 @@ class Engine:
         Raises ProgramError for numbers that are not finite.
         """
         prepared = raw.prepared
-        artifact = self.library.artifact(prepared.shape)
+        artifact, size = prepared.artifact, prepared.size
         maps = {
             output.name: Map(
                 _finite(output.name, raw.outputs[output.name]), output.kind, output.largest
@@ -235,17 +231,19 @@ class Engine:
             for output in artifact.manifest.outputs
         }
         header = prepared.source.header
-        view = View((header.height_px, header.width_px), prepared.size, prepared.focal)
-        maps = finish(self._recipe(artifact).after, maps, view, self.output_size == FULL)
-        return Result(maps, self.provenance(prepared.size, prepared.focal), prepared.focal)
+        view = View((header.height_px, header.width_px), size, prepared.focal)
+        maps = finish(self._recipe_of(artifact).after, maps, view, self.output_size == FULL)
+        return Result(maps, self._provenance(artifact, size, prepared.focal), prepared.focal)
 
     def provenance(self, size: Size, focal: Optional[Focal] = None) -> Provenance:
         """What a result of this program size says about its making.
 
         `focal`: that of the image, which some models make metres with.
         """
-        artifact = self.library.artifact(self.library.shape(size))
-        m, recipe = artifact.manifest, self._recipe(artifact)
+        return self._provenance(self.library.find(size)[1], size, focal)
+
+    def _provenance(self, artifact: Artifact, size: Size, focal: Optional[Focal]) -> Provenance:
+        m, recipe = artifact.manifest, self._recipe_of(artifact)
         return Provenance(
             model=m.model,
             weights=m.checkpoint.file,
@@ -266,11 +264,11 @@ class Engine:
         self.make_ready([self._size_of(source.header)], images=1)
         return self.finish(self.run(self.prepare(source, focal)))
 
-    def _recipe(self, artifact: Artifact) -> Recipe:
-        found = self._recipes.get(artifact.identity)
-        if found is None:
-            found = self._recipes[artifact.identity] = Recipe.of(artifact.manifest, self.preprocess)
-        return found
+    def _recipe_of(self, artifact: Artifact) -> Recipe:
+        """All artifacts of a library have the same steps."""
+        if self._recipe is None:
+            self._recipe = Recipe.of(artifact.manifest, self.preprocess)
+        return self._recipe
 
     def _open(self, images: int = MANY) -> _Opened:
         opened = self._opened

@@ -51,8 +51,9 @@ class Library:
         self._allow_failed_parity = allow_failed_parity
         self._allow_unverified = allow_unverified
         self._artifacts: dict[Shape, Artifact] = {}
-        self._programs: dict[ProgramKey, Artifact] = {}
+        self._programs: dict[ProgramKey, tuple[Artifact, tuple[Program, ...]]] = {}
         self._first: Optional[Manifest] = None
+        self._stage = FUSED  # that requests for images run
         self._add(artifacts)
 
     @property
@@ -67,7 +68,7 @@ class Library:
 
     def shape(self, size: Size, views: int = 1) -> Shape:
         """What a request for this size asks for, whether there is a program for it or not."""
-        return Shape(*size, views, self._first.runs[0] if self._first else FUSED)
+        return Shape(*size, views, self._stage)
 
     def prepare(self, sizes: Iterable[Size]) -> None:
         """Make sure that these sizes have programs, building all missing ones at once.
@@ -93,10 +94,17 @@ class Library:
                 f"`python -m compile build --size {size}`, or use the shape policy `buckets`"
             ) from None
 
+    def find(self, size: Size) -> tuple[Shape, Artifact]:
+        """The shape of requests for this size, and the artifact that has its programs.
+
+        Raises NoProgramError.
+        """
+        shape = self.shape(size)
+        return shape, self.artifact(shape)
+
     def stages(self, program: ProgramKey) -> tuple[Artifact, tuple[Program, ...]]:
         """The artifact that has this program, and what to run one after the other."""
-        artifact = self._programs[program]
-        return artifact, artifact.manifest.stages(program)
+        return self._programs[program]
 
     def any_artifact(self) -> Artifact:
         """One of them, for what they all have in common. Raises NoProgramError if there is none."""
@@ -110,7 +118,7 @@ class Library:
             for key in artifact.manifest.keys:
                 # All programs of a shape are of one artifact: results name it by their shape.
                 if self._artifacts.setdefault(key.shape, artifact) is artifact:
-                    self._programs[key] = artifact
+                    self._programs[key] = artifact, artifact.manifest.stages(key)
 
     def _check(self, artifact: Artifact) -> None:
         m = artifact.manifest
@@ -132,6 +140,7 @@ class Library:
                 "--allow-unverified"
             )
         first = self._first = self._first or m
+        self._stage = first.runs[0]
         for name in _COMMON:
             if getattr(m, name) != getattr(first, name):
                 raise RefusedError(

@@ -28,7 +28,7 @@ from serve.errors import Action, ProgramError
 from serve.runtimes.neuron_cores import check_same_process, own
 from serve.runtimes.neuron_status import diagnose
 from serve.runtimes.tensors import inputs_of, label, outputs_of
-from serve.scheduling.limits import Limits
+from serve.scheduling.worker import Limits
 
 _HALF = "-io16"  # how the names of precisions with float16 in and out end
 _FOREIGN = (RuntimeError, ValueError, torch.jit.Error)  # torch.jit.Error is not a RuntimeError

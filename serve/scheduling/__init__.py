@@ -1,1 +1,1 @@
-"""The parts of the scheduler. All but `core` are free of threads and clocks."""
+"""Requests of many callers on the cores of one process; README.md has the map of the modules."""

@@ -1,205 +1,122 @@
-"""One core: what it holds, what it has been handed, and how its threads do that."""
+"""The state of a core: its programs, runs and failures. Change it under the scheduler's lock."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections import OrderedDict
+import math
+from collections import OrderedDict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from threading import Condition, Lock
-from typing import Callable, Optional, TypeVar
+from typing import Optional
 
 from depth.artifact.program import ProgramKey
-from serve.errors import Action, ProgramError
-from serve.scheduling.batching import split, stacked
-from serve.scheduling.job import Job, Outcome
+from serve.arrays import Arrays
 from serve.scheduling.request import Request
-from serve.scheduling.worker import Worker
-
-logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
-Reopen = Callable[[int], Worker]  # a new worker for the core of this index
 
 
 @dataclass(eq=False)
-class Core:
-    """Changed under the scheduler's lock, but for what its own threads do while it has a job:
-    `worker`, `loaded`, `full` and `ran_until_s`.
-    """
+class Run:
+    """Work for one core: requests to run together, a program to load, or a worker to reopen."""
+
+    core: CoreState
+    program: Optional[ProgramKey]  # None: the core's worker is reopened
+    requests: list[Request]  # empty: the program is only loaded
+    loads: bool  # the program is still to be loaded, or the worker to be reopened
+    started: bool = False  # a thread of the core has taken the run
+    began_s: float = math.inf  # when the run became the first of its core
+    until_s: float = math.inf  # after this time the core counts as hanging
+    at_device_s: float = math.inf  # when its thread had stacked its arrays and called the worker
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What became of a run: the answers of its requests in their order, or an error."""
+
+    answers: Sequence[Arrays] = ()
+    error: Optional[Exception] = None
+    started_s: float = 0.0  # when the thread began to stack the arrays
+    ended_s: float = 0.0
+
+
+@dataclass(eq=False)
+class CoreState:
+    """What the dispatcher knows of a core. `CoreThread` does the core's work."""
 
     index: int
-    worker: Worker
-    wake: Condition
     loaded: OrderedDict[ProgramKey, None] = field(default_factory=OrderedDict)  # latest used last
-    jobs: list[Job] = field(default_factory=list)  # in the order in which it was handed them
+    runs: list[Run] = field(default_factory=list)  # in the order in which they were dispatched
+    to_warm: deque[ProgramKey] = field(default_factory=deque)  # to load while the core is idle
     in_service: bool = True
-    hung: bool = False  # a thread of it may never come back
-    full: bool = False  # its memory ran out
+    hung: bool = False  # a thread of the core may never come back
+    full: bool = False  # the core's memory ran out
     rests_until_s: float = 0.0
     last_used_s: float = 0.0
-    failures: int = 0  # since its last success
-    ran_until_s: float = 0.0
-    memory: Lock = field(default_factory=Lock)  # of what is loaded and in use; held for moments
-    unloading: Lock = field(default_factory=Lock)  # by a thread of it, as long as that takes
-
-    def hand(self, program: Optional[ProgramKey], requests: list[Request]) -> Job:
-        """What its threads do next; a program that it holds stays until that is done."""
-        with self.memory:
-            job = Job(program, requests, loads=program is None or program not in self.loaded)
-            self.jobs.append(job)
-        return job
+    failures: int = 0  # since the last success
+    ran_until_s: float = 0.0  # when the last run ended on the device
 
     @property
     def loading(self) -> bool:
-        return any(job.loads for job in self.jobs)
+        return any(run.loads for run in self.runs)
 
     @property
     def reopening(self) -> bool:
-        """Whether its worker is opened again, or will be once what it runs has ended."""
-        return any(job.program is None for job in self.jobs)
+        """Whether the worker is reopened, or will be once the core's other run has ended."""
+        return any(run.program is None for run in self.runs)
 
     def idle(self, now_s: float) -> bool:
-        return self.in_service and not self.jobs and now_s >= self.rests_until_s
+        return self.in_service and not self.runs and now_s >= self.rests_until_s
 
-    def can_follow(self, program: ProgramKey, runs: int, now_s: float) -> bool:
-        """Whether it may be handed a run of this program while it is at another one.
+    def can_follow(self, program: ProgramKey, runs_per_core: int, now_s: float) -> bool:
+        """Whether the core may get a run of this program behind the one that it runs now.
 
-        `runs`: how many it may have at once. Not where memory has run out: what is in use cannot
-        make room.
+        Not if its memory has run out: a program in use cannot make room.
         """
-        has_place = 0 < len(self.jobs) < runs and not self.loading and not self.full
+        has_place = 0 < len(self.runs) < runs_per_core and not self.loading and not self.full
         rested = now_s >= self.rests_until_s
         return self.in_service and has_place and rested and program in self.loaded
 
     def has(self, program: ProgramKey) -> bool:
-        """Whether it holds the program or loads it now."""
-        return program in self.loaded or any(job.program == program for job in self.jobs)
+        """Whether the core holds the program or loads it now."""
+        return program in self.loaded or any(run.program == program for run in self.runs)
 
-    def take(self) -> Optional[Job]:
-        """What one of its threads does next: a run at once, all else when nothing runs."""
-        for job in self.jobs:
-            if not job.taken and (job is self.jobs[0] or not job.loads):
-                job.taken = True
-                return job
+    def assign(self, program: Optional[ProgramKey], requests: list[Request]) -> Run:
+        """Add a run. A loaded program stays loaded until the run has ended."""
+        run = Run(self, program, requests, loads=program is None or program not in self.loaded)
+        self.runs.append(run)
+        return run
+
+    def start_next(self) -> Optional[Run]:
+        """The run that a thread of the core does next: loads and reopening wait for other runs."""
+        for run in self.runs:
+            if not run.started and (run is self.runs[0] or not run.loads):
+                run.started = True
+                if run.program is None:
+                    self.loaded.clear()
+                return run
         return None
 
-    def perform(self, job: Job, on_loaded: Callable[[], None], reopen: Optional[Reopen]) -> Outcome:
-        """Do a job, in a thread of the core and without the lock; every error is in the outcome.
+    def evict(self, program: ProgramKey) -> Optional[ProgramKey]:
+        """Make room for a program: forget the least recently used other one, and return it.
 
-        `on_loaded` is called between loading and running.
+        None if every other program is in use. Memory has run out; a run that needs the evicted
+        program from now on loads it again.
         """
-        outcome = Outcome()
-        outcome.error = self._attempt(job, on_loaded, reopen, outcome)
-        _let_go(outcome.error)
-        return outcome
-
-    def close(self) -> None:
-        """Give the core back; what goes wrong then is only logged."""
-        try:
-            self.worker.close()
-        except Exception as error:  # it is given up either way
-            logger.warning("core %d: could not be closed: %s", self.index, error)
-
-    def _attempt(
-        self,
-        job: Job,
-        on_loaded: Callable[[], None],
-        reopen: Optional[Reopen],
-        outcome: Outcome,
-    ) -> Optional[Exception]:
-        try:
-            if job.program is not None:
-                self._load_and_run(job.program, job, on_loaded, outcome)
-            elif reopen is not None:
-                self._reopen(reopen)
-        except Exception as error:  # whatever a worker raises, its thread goes on
-            if not isinstance(error, ProgramError):
-                logger.exception("core %d: unexpected error", self.index)
-            return error
+        self.full = True
+        used = {run.program for run in self.runs}
+        for held in self.loaded:
+            if held != program and held not in used:
+                del self.loaded[held]
+                return held
         return None
 
-    def _load_and_run(
-        self,
-        program: ProgramKey,
-        job: Job,
-        on_loaded: Callable[[], None],
-        outcome: Outcome,
-    ) -> None:
-        if program not in self.loaded:
-            self._load(program, not job.warms, outcome)
-            on_loaded()
-        if job.requests:
-            started_s = time.monotonic()
-            arrays = stacked([request.arrays for request in job.requests], program.batch)
-            job.at_device_s = time.monotonic()
-            outputs = self._making_room(program, lambda: self.worker.run(program, arrays))
-            answers = split(outputs, program.batch, len(job.requests))
-            self._ran(program, started_s, outcome)
-            outcome.answers = answers
+    def ran(self, program: ProgramKey, result: RunResult) -> float:
+        """Note a run that went well. Returns how long the device took for it, in seconds.
 
-    def _load(self, program: ProgramKey, to_run: bool, outcome: Outcome) -> None:
-        started_s = time.monotonic()
-        # Warming up must not push out what it has just loaded.
-        load = self._making_room if to_run else _once
-        load(program, lambda: self.worker.load(program))
-        with self.memory:
-            self.loaded[program] = None
-        outcome.load_s = time.monotonic() - started_s
-
-    def _ran(self, program: ProgramKey, started_s: float, outcome: Outcome) -> None:
-        ended_s = time.monotonic()
-        # What was handed over while another run was on the device began when that one ended.
-        # Unless its thread got there first, since the other one came late to say so.
-        outcome.run_s = max(0.0, ended_s - max(started_s, self.ran_until_s))
-        self.ran_until_s = max(ended_s, self.ran_until_s)
-        with self.memory:
+        The time of a run that waited behind another one begins when that one ended. It is 0 if
+        the other run's thread reported later.
+        """
+        started_s = max(result.started_s, self.ran_until_s)
+        self.ran_until_s = max(result.ended_s, self.ran_until_s)
+        self.failures = 0
+        if program in self.loaded:
             self.loaded.move_to_end(program)
-
-    def _making_room(self, program: ProgramKey, call: Callable[[], Result]) -> Result:
-        """Call; while memory runs out, unload the least recently used other and call again."""
-        while True:
-            try:
-                return call()
-            except ProgramError as error:
-                if action_of(error) is not Action.UNLOAD or not self._unload_for(program):
-                    raise
-
-    def _unload_for(self, program: ProgramKey) -> bool:
-        """False if there is nothing but this program and what is in use."""
-        with self.unloading:
-            with self.memory:
-                self.full = True
-                used = {job.program for job in tuple(self.jobs)}
-                others = [held for held in self.loaded if held != program and held not in used]
-                if not others:
-                    return False
-                del self.loaded[others[0]]  # who is handed it from now on loads it again
-            logger.info("core %d: %s makes room for %s", self.index, others[0].name, program.name)
-            self.worker.unload(others[0])
-            return True
-
-    def _reopen(self, reopen: Reopen) -> None:
-        self.close()
-        self.loaded.clear()
-        self.worker = reopen(self.index)
-
-
-def _once(_program: ProgramKey, call: Callable[[], Result]) -> Result:
-    return call()
-
-
-def _let_go(error: Optional[BaseException]) -> None:
-    """Forget where it came from: those frames hold the program that failed, so a core's memory."""
-    left, seen = [error], set()  # who caused whom may be a circle
-    while left:
-        error = left.pop()
-        if error is not None and id(error) not in seen:
-            seen.add(id(error))
-            error.__traceback__ = None
-            left += [error.__cause__, error.__context__]
-
-
-def action_of(error: Exception) -> Optional[Action]:
-    """What the error says to do; None if it says nothing."""
-    return error.action if isinstance(error, ProgramError) else None
+        return max(0.0, result.ended_s - started_s)

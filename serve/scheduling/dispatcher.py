@@ -1,6 +1,6 @@
-"""Who runs what, when and where: the scheduler's state, without threads, locks or clocks.
+"""What runs when and where: every decision of the scheduler, without threads, locks or clocks.
 
-Every method is called under the scheduler's lock, with the time of time.monotonic().
+Call every method under the scheduler's lock, with the time of time.monotonic().
 """
 
 from __future__ import annotations
@@ -8,274 +8,278 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Optional
 
 from depth.artifact.program import ProgramKey, Shape
-from serve.arrays import Arrays
 from serve.errors import ClosedError, OutOfServiceError
-from serve.scheduling.core import Core, action_of
+from serve.scheduling.core import CoreState, Run, RunResult
 from serve.scheduling.faults import (
     NO_FAULT_OF_CORE,
     REST_S,
     OnCore,
-    Sorted,
     after_failure,
     after_hang,
     on_core,
 )
-from serve.scheduling.job import Job, Outcome
-from serve.scheduling.limits import Limits
-from serve.scheduling.placement import Measured
-from serve.scheduling.planning import Plan, Planner
+from serve.scheduling.placement import Placement
 from serve.scheduling.queues import Queue
-from serve.scheduling.request import Answer, Request, expiry
+from serve.scheduling.request import Request
 from serve.scheduling.warming import Warming
+from serve.scheduling.worker import Limits, action_of
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """How a scheduler is doing at one moment."""
+
+    waiting: int  # requests in the queues
+    running: int  # requests on the cores
+    cores: int
+    cores_in_service: int
+    retries: int  # requests that were requeued after a failure, since the start
+
+
 class Dispatcher:
-    """What waits, what the cores hold and do, and the answers that are due."""
+    """The queues, the state of the cores, and the requests whose answer is due."""
 
     def __init__(
         self,
-        cores: Sequence[Core],
+        cores: int,
         programs: Iterable[ProgramKey],
-        reopens: bool,
         limits: Limits,
+        reopens: bool = False,
         shared: bool = False,
     ) -> None:
-        self.cores = cores
+        self.cores = [CoreState(index) for index in range(cores)]
         self.queues: dict[Shape, Queue] = {}
         self.limits = limits
+        self.placement = Placement(self.cores, limits, shared)
+        self.warming = Warming(self.cores)
         self.closing = False
-        self.outage: Optional[OutOfServiceError] = None  # set when the last core has gone
-        self.alarm_s = math.inf  # when to look again even if nothing happens
-        self.answers: list[Answer] = []  # to be given once the lock is free
-        self.warming = Warming(cores)
-        self.retries = 0
-        self._changed: list[Core] = []  # since the last dispatch
+        self.outage: Optional[OutOfServiceError] = None  # set when the last core is removed
+        self.alarm_s = math.inf  # when to call `expire` even if nothing happens
+        self.answered: list[Request] = []  # their answers are given once the lock is free
+        self._retries = 0
+        self._changed: list[CoreState] = []  # since the last dispatch
         self._reopens = reopens
         self._shared = shared
-        self._measured = Measured(load_s=0.0 if shared else math.inf)
-        self._planner = Planner(cores, limits, self._measured)
         self.offer(programs)
 
     @property
-    def waiting(self) -> int:
-        return sum(map(len, self.queues.values()))
-
-    @property
     def drained(self) -> bool:
-        return not self.waiting and not any(core.jobs for core in self.cores)
+        waiting = any(queue.requests for queue in self.queues.values())
+        return not waiting and not any(core.runs for core in self.cores)
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(
+            sum(len(queue.requests) for queue in self.queues.values()),
+            sum(len(run.requests) for core in self.cores for run in core.runs),
+            len(self.cores),
+            sum(core.in_service for core in self.cores),
+            self._retries,
+        )
 
     def offer(self, programs: Iterable[ProgramKey]) -> None:
         """Take requests for these programs too."""
         for program in programs:
             queue = self.queues.setdefault(program.shape, Queue(self.limits.queue_size))
-            queue.batches = sorted({*queue.batches, program.batch})
+            queue.offer(program)
 
-    def add(self, request: Request) -> None:
+    def schedule(self, request: Request) -> None:
         self.queues[request.shape].append(request)
-        self._remind_of(request)
 
     def warm_up(self, shapes: Optional[Collection[Shape]] = None) -> None:
         """Have each core load the programs of these shapes, or all, while it has nothing to run."""
-        self.warming.begin(
-            [
-                shape.batch_of(batch)
-                for shape, queue in self.queues.items()
-                for batch in queue.batches
-                if shapes is None or shape in shapes
-            ]
-        )
+        queues = [q for shape, q in self.queues.items() if shapes is None or shape in shapes]
+        self.warming.begin([program for queue in queues for program in queue.programs.values()])
 
-    def dispatch(self, now_s: float) -> list[Core]:
-        """Hand cores what they can do. Returns those whose threads should look."""
-        queues = self.queues.values()
-        plan = self._planner.next_plan(queues, now_s, self.closing)
-        while plan is not None:
-            requests = self._take(plan, now_s)
-            if requests:
-                self._hand(plan.core, plan.program, requests, now_s)
-            plan = self._planner.next_plan(queues, now_s, self.closing)
-        for core in self.cores:
-            program = self._to_warm(core, now_s)
-            if program is not None:
-                self._hand(core, program, [], now_s)
+    def dispatch(self, now_s: float) -> list[CoreState]:
+        """Assign runs and loads to cores. Returns the cores whose threads have to look."""
+        while self.next_run(now_s) is not None:
+            pass
+        for core in self.cores if not self.closing else ():
+            while core.to_warm and core.idle(now_s) and self.placement.may_load:
+                program = core.to_warm.popleft()
+                if not core.has(program):
+                    self._assign(core, program, [], now_s)
+        moments = [q.next_moment_s(now_s) for q in self.queues.values() if q.requests]
+        moments += [core.runs[0].until_s for core in self.cores if core.runs]
+        moments += [c.rests_until_s for c in self.cores if c.rests_until_s > now_s]
+        self.alarm_s = min(moments, default=math.inf)
         changed, self._changed = self._changed, []
         return changed
 
-    def loaded(self, job: Job, now_s: float) -> None:
-        """A core has loaded its job's program and begins to run it."""
-        job.loads = False
-        self._begin(job, now_s)
+    def next_run(self, now_s: float) -> Optional[Run]:
+        """Assign the next run to its core; its requests leave their queue in the same call.
 
-    def finish(self, core: Core, job: Job, outcome: Outcome, now_s: float) -> None:
-        """A core is done with its job, well or not."""
-        core.jobs.remove(job)
-        if core.jobs:
-            self._begin(core.jobs[0], now_s)
+        None if everything that waits has to wait. Drops requests that were cancelled, and answers
+        those that have expired.
+        """
+        while waiting := [queue for queue in self.queues.values() if queue.requests]:
+            placed = self.placement.next(waiting, now_s, self.closing)
+            if placed is None:
+                break
+            _, queue, batch, core = placed
+            live = [request for request in queue.take(batch) if request.claim()]
+            self._answer_expired([r for r in live if now_s >= r.expires_s], now_s)
+            requests = [request for request in live if request.error is None]
+            if requests:
+                return self._assign(core, batch.program, requests, now_s)
+        return None
+
+    def loaded(self, run: Run, load_s: float, now_s: float) -> None:
+        """A core has loaded the program of its run and begins to run it."""
+        if run.program is None or run not in run.core.runs:  # the second: it was overdue
+            return
+        run.loads = False
+        run.core.loaded[run.program] = None
+        if not self._shared:
+            self.placement.measured.add_load(run.program, load_s)
+        self._begin(run, now_s)
+
+    def finish(self, run: Run, result: RunResult, now_s: float) -> None:
+        """A core has ended its run, well or not."""
+        core = run.core
+        if run not in core.runs:  # the run was overdue, and its requests have been requeued
+            return
+        core.runs.remove(run)
+        if core.runs:
+            self._begin(core.runs[0], now_s)
         core.last_used_s = now_s
-        if job.program is not None and outcome.load_s is not None and not self._shared:
-            self._measured.add_load(job.program, outcome.load_s)
-        if job.program is not None and outcome.run_s is not None:
-            self._measured.add_run(job.program, outcome.run_s, now_s)
-        if outcome.error is not None:
-            self._failed(core, job, outcome.error, now_s)
-        elif job.program is not None and outcome.answers is not None:
-            core.failures = 0
-            ran_s = outcome.run_s or 0.0
-            self._answer(job.requests, outcome.answers, ran_s, now_s)
-            self._note_starving(job.program, ran_s, now_s)
+        if result.error is not None:
+            self._failed(run, result.error, now_s)
+        elif run.program is not None and run.requests:
+            ran_s = core.ran(run.program, result)
+            self.placement.measured.add_run(run.program, ran_s, now_s)
+            for request, outputs in zip(run.requests, result.answers):
+                request.future.ran_s = ran_s
+                request.future.waited_s = now_s - ran_s - request.arrived_s
+                request.outputs = outputs
+            self.answered += run.requests
+            if self.queues[run.requests[0].shape].requests:
+                self._note_starving(run.program, ran_s, now_s)
 
-    def look(self, now_s: float) -> None:
+    def expire(self, now_s: float) -> None:
         """What only time brings about: deadlines that pass, and cores that hang."""
         for queue in self.queues.values():
-            expired = [request for request in queue.take_expired(now_s) if request.claim()]
-            self.answers += [expiry(request, now_s) for request in expired]
+            expired = [request for request in queue.expire(now_s) if request.claim()]
+            self._answer_expired(expired, now_s)
         for core in self.cores:
-            if core.jobs and now_s >= core.jobs[0].until_s:
+            if core.runs and now_s >= core.runs[0].until_s:
                 self._hung(core)
-        self.alarm_s = self._next_moment_s(now_s)
 
-    def begin_anew(self, now_s: float) -> None:
+    def restart_timeouts(self, now_s: float) -> None:
         """After a pause of the process: no core could be heard, so each gets all its time again."""
         for core in self.cores:
-            if core.jobs:
-                core.jobs[0].until_s = now_s + self._limit_s(core.jobs[0].loads)
+            if core.runs:
+                core.runs[0].until_s = now_s + self._limit_s(core.runs[0])
 
-    def cancel_waiting(self) -> list[Request]:
-        """Empty the queues; who has been tried before is answered, the others are returned."""
-        waiting = [request for queue in self.queues.values() for request in queue.take(len(queue))]
-        tried = [request for request in waiting if request.claimed]
+    def cancel(self) -> list[Request]:
+        """Empty the queues. Answers the requests that were tried before; returns the others."""
+        waiting = [request for queue in self.queues.values() for request in queue.drain()]
         error = "the scheduler was closed before this could be tried again; send it again later"
-        self.answers += [Answer(request, error=ClosedError(error)) for request in tried]
+        for request in waiting:
+            if request.claimed:
+                request.error = ClosedError(error)
+                self.answered.append(request)
         return [request for request in waiting if not request.claimed]
 
-    def _to_warm(self, core: Core, now_s: float) -> Optional[ProgramKey]:
-        if self.closing or not core.idle(now_s) or not self._planner.may_load:
-            return None
-        return self.warming.next(core)
-
-    def _take(self, plan: Plan, now_s: float) -> list[Request]:
-        """Requests for one run; those that were cancelled or expired are dropped on the way."""
-        together = plan.queue.together(plan.program.batch, plan.start)
-        taken = plan.queue.take(together, plan.start)
-        live = [request for request in taken if request.claim()]
-        self.answers += [expiry(request, now_s) for request in live if request.expired(now_s)]
-        return [request for request in live if not request.expired(now_s)]
-
-    def _hand(
-        self, core: Core, program: Optional[ProgramKey], requests: list[Request], now_s: float
-    ) -> None:
-        job = core.hand(program, requests)
-        if job is core.jobs[0]:
-            self._begin(job, now_s)
+    def _assign(
+        self, core: CoreState, program: Optional[ProgramKey], requests: list[Request], now_s: float
+    ) -> Run:
+        run = core.assign(program, requests)
+        if run is core.runs[0]:
+            self._begin(run, now_s)
         self._changed.append(core)
+        return run
 
-    def _begin(self, job: Job, now_s: float) -> None:
-        """It is the first that its core has: what comes after it has not begun."""
-        job.began_s, job.until_s = now_s, now_s + self._limit_s(job.loads)
-        self._remind(job.until_s)
+    def _begin(self, run: Run, now_s: float) -> None:
+        """The run is the first of its core: the time-out of the runs behind it has not begun."""
+        run.began_s, run.until_s = now_s, now_s + self._limit_s(run)
 
-    def _limit_s(self, loads: bool) -> float:
-        return self.limits.load_timeout_s if loads else self.limits.run_timeout_s
+    def _limit_s(self, run: Run) -> float:
+        return self.limits.load_timeout_s if run.loads else self.limits.run_timeout_s
 
-    def _answer(
-        self, requests: Sequence[Request], answers: Sequence[Arrays], ran_s: float, now_s: float
-    ) -> None:
-        for request, outputs in zip(requests, answers):
-            request.future.ran_s = ran_s
-            request.future.waited_s = now_s - ran_s - request.arrived_s
-            self.answers.append(Answer(request, outputs=outputs))
+    def _answer_expired(self, requests: Sequence[Request], now_s: float) -> None:
+        for request in requests:
+            request.expire(now_s)
+        self.answered += requests
 
     def _note_starving(self, program: ProgramKey, ran_s: float, now_s: float) -> None:
-        others = any(core.idle(now_s) and not core.has(program) for core in self.cores)
-        if others and len(self.queues[program.shape]):
-            self._measured.starved_s[program] += ran_s
+        """Requests have waited for the holders of a program while another core stood idle."""
+        if any(core.idle(now_s) and not core.has(program) for core in self.cores):
+            self.placement.measured.starved_s[program] += ran_s
 
-    def _failed(self, core: Core, job: Job, error: Exception, now_s: float) -> None:
-        # A core's failures would else go unseen if trying again helps; requests are told theirs.
+    def _failed(self, run: Run, error: Exception, now_s: float) -> None:
+        core = run.core
+        # Log here: if a retry succeeds, nobody else reports that the core failed.
         level = logging.INFO if action_of(error) in NO_FAULT_OF_CORE else logging.WARNING
         logger.log(level, "core %d: %s", core.index, str(error))
-        if core.reopening or not core.in_service:  # by what failed before it, and not by this run
-            self._put_back(job, Sorted(job.requests, []))
+        if core.reopening or not core.in_service:  # an earlier failure is the cause
+            self._requeue(run)
             return
-        self._put_back(job, after_failure(job.requests, core, error))
-        if job.program is None:  # not even a new worker
+        after_failure(run.requests, core, error)
+        self._requeue(run)
+        if run.program is None:  # not even a new worker works
             self._remove(core, error)
             return
-        if job.warms:
-            self.warming.failed(core, job.program, error)
-        self._respond(core, error, now_s)
-
-    def _respond(self, core: Core, error: Exception, now_s: float) -> None:
+        if not run.requests:
+            self.warming.failed(core, run.program, error)
         response = on_core(core, error)
         if response is OnCore.REST:
             core.rests_until_s = now_s + REST_S
-            self._remind(core.rests_until_s)
         elif response is OnCore.REOPEN and self._reopens:
-            self._take_back(core)
-            self.warming.again(core)
-            self._hand(core, None, [], now_s)
+            self._requeue_unstarted(core)
+            core.to_warm.extendleft(core.loaded)  # what was used last is loaded first
+            self._assign(core, None, [], now_s)
         elif response in (OnCore.REOPEN, OnCore.REMOVE):
             self._remove(core, error)
 
-    def _hung(self, core: Core) -> None:
-        limit_s = self._limit_s(core.jobs[0].loads)
-        # The device may have got a later one first, whose arrays were together sooner.
-        first = min(core.jobs, key=lambda job: job.at_device_s)
-        behind = [job for job in core.jobs if job is not first]
-        core.jobs, core.hung = [], True  # its threads see this if they ever return
-        for job in behind:
-            self._put_back(job, Sorted(job.requests, []))
-        self._put_back(first, after_hang(first.requests, core, limit_s))
+    def _hung(self, core: CoreState) -> None:
+        limit_s = self._limit_s(core.runs[0])
+        # The device may have got a later run first, whose arrays were stacked sooner.
+        first = min(core.runs, key=lambda run: run.at_device_s)
+        behind = [run for run in core.runs if run is not first]
+        core.runs, core.hung = [], True  # its threads see this if they ever return
+        for run in behind:
+            self._requeue(run)
+        after_hang(first.requests, core, limit_s)
+        self._requeue(first)
         self._remove(core, TimeoutError(f"no answer within {limit_s:g} s"))
 
-    def _put_back(self, job: Job, found: Sorted) -> None:
-        self.answers += found.answers
-        self.retries += len(found.again)
-        if job.program is not None and found.again:
-            self.queues[job.program.shape].put_back(found.again)
-            for request in found.again:  # nobody looked out for it while a core had it
-                self._remind_of(request)
+    def _requeue(self, run: Run) -> None:
+        """Put the requests of a run in front of their queue; answer those that have an error."""
+        self.answered += [request for request in run.requests if request.error is not None]
+        again = [request for request in run.requests if request.error is None]
+        self._retries += len(again)
+        if again:
+            self.queues[again[0].shape].requeue(again)
         if self.outage is not None:
-            self._tell_outage()
+            self._answer_outage(self.outage)
 
-    def _remove(self, core: Core, error: Exception) -> None:
+    def _requeue_unstarted(self, core: CoreState) -> None:
+        for run in [run for run in core.runs if not run.started]:
+            core.runs.remove(run)
+            self._requeue(run)
+
+    def _remove(self, core: CoreState, error: Exception) -> None:
+        """Take a core out of service; it ends the runs that have started."""
         core.in_service = False
         self._changed.append(core)
         logger.error("core %d: out of service: %s", core.index, str(error))
-        self._take_back(core)
+        self._requeue_unstarted(core)
         if not any(other.in_service for other in self.cores):
             reason = f"every core is out of service, the last one because: {error}"
             advice = "start the service again, or replace the machine"
             self.outage = OutOfServiceError(f"{reason}; {advice}")
-            self._tell_outage()
+            self._answer_outage(self.outage)
 
-    def _take_back(self, core: Core) -> None:
-        """What it has been handed and has not begun."""
-        for job in [job for job in core.jobs if not job.taken]:
-            core.jobs.remove(job)
-            self._put_back(job, Sorted(job.requests, []))
-
-    def _tell_outage(self) -> None:
-        for queue in self.queues.values():
-            for request in queue.take(len(queue)):
-                if request.claim():
-                    self.answers.append(Answer(request, error=OutOfServiceError(str(self.outage))))
-
-    def _remind(self, moment_s: float) -> None:
-        self.alarm_s = min(self.alarm_s, moment_s)
-
-    def _remind_of(self, request: Request) -> None:
-        if request.due_s > request.arrived_s:
-            self._remind(request.due_s)
-        self._remind(request.expires_s)
-
-    def _next_moment_s(self, now_s: float) -> float:
-        moments = [queue.next_moment_s(now_s) for queue in self.queues.values()]
-        moments += [core.jobs[0].until_s for core in self.cores if core.jobs]
-        moments += [c.rests_until_s for c in self.cores if c.rests_until_s > now_s]
-        return min(moments, default=math.inf)
+    def _answer_outage(self, outage: OutOfServiceError) -> None:
+        waiting = [request for queue in self.queues.values() for request in queue.drain()]
+        for request in waiting:
+            if request.claim():
+                request.error = OutOfServiceError(str(outage))
+                self.answered.append(request)

@@ -43,9 +43,11 @@ from serve.errors import (
     Action,
     ServeError,  # noqa: E402
 )
-from serve.scheduling.limits import Limits  # noqa: E402
 from serve.scheduling.scheduler import Scheduler  # noqa: E402
-from serve.scheduling.worker import Worker
+from serve.scheduling.worker import (
+    Limits,  # noqa: E402
+    Worker,
+)
 from tests.support.schedules import asked  # noqa: E402
 from tests.support.simulated import RUN, Device, Fault, Model, simulated_depth  # noqa: E402
 

@@ -15,7 +15,7 @@ from serve.backend import Backend
 from serve.engine import Engine, Prepared, Raw
 from serve.errors import ClosedError, ExpiredError, NoProgramError, ProgramError, QueueFullError
 from serve.library import Library
-from serve.scheduling.limits import Limits
+from serve.scheduling.worker import Limits
 from serve.shapes import BUCKETS, EXACT
 from tests.support.engines import depth_of, image_of, images_of, is_depth_of, library_of
 from tests.support.neuron_machine import forked

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Optional
 
 import numpy as np
 
@@ -18,12 +19,11 @@ from depth.artifact.program import ProgramKey, Shape
 from depth.maps.result import FloatArray
 from depth.sizes import Size
 from serve.arrays import Arrays
-from serve.scheduling.core import Core
+from serve.scheduling.core import CoreState, Run, RunResult
 from serve.scheduling.dispatcher import Dispatcher
-from serve.scheduling.job import Job, Outcome
-from serve.scheduling.limits import Limits
-from serve.scheduling.request import Pending, Request
+from serve.scheduling.request import Request
 from serve.scheduling.scheduler import Scheduler
+from serve.scheduling.worker import Limits
 from tests.support.simulated import RUN, Device, Fault, Model, simulated_depth
 
 LYING, STANDING, SQUARE = (28, 42), (42, 28), (28, 28)
@@ -135,16 +135,14 @@ class Virtual:
     reopens: bool = False
 
     def __post_init__(self) -> None:
-        lock = threading.Lock()
-        made = [Core(i, None, threading.Condition(lock)) for i in range(self.cores)]
-        self.state = Dispatcher(made, self.keys, self.reopens, self.limits)
+        self.state = Dispatcher(self.cores, self.keys, self.limits, self.reopens)
         self.loads: list[tuple[int, ProgramKey]] = []  # core, program
         self.loaded_at_s: list[float] = []  # when they began
         self.answered: list[tuple[Size, float]] = []  # size, latency in s
         self.batches: list[int] = []  # live requests in each run
         self.handed_at_s: list[float] = []  # runs, to a core
         self._free_s = [0.0] * self.cores  # when each is done with what it has been handed
-        self._ends: list[tuple[float, int, Core, Job, Outcome]] = []
+        self._ends: list[tuple[float, int, Run, Optional[float]]] = []  # the last: load_s
 
     def latencies_s(self, *sizes: Size) -> list[float]:
         """Of the answers in their order, of these sizes or of all."""
@@ -156,46 +154,44 @@ class Virtual:
         An answer makes its caller send one more of the same size, `again` times altogether.
         """
         todo = sorted(arrivals)
-        while todo or self._ends or self.state.waiting:
+        while todo or self._ends or self.state.snapshot().waiting:
             next_end_s = self._ends[0][0] if self._ends else math.inf
             next_arrival_s = todo[0][0] if todo else math.inf
             now_s = min(next_end_s, next_arrival_s, self.state.alarm_s)
             if now_s == next_arrival_s:
-                self.state.add(self.request(*todo.pop(0)))
+                self.state.schedule(self.request(*todo.pop(0)))
             elif now_s == next_end_s:
-                _, _, core, job, outcome = heapq.heappop(self._ends)
-                self.state.finish(core, job, outcome, now_s)
-                for request in job.requests:
+                _, _, run, load_s = heapq.heappop(self._ends)
+                if load_s is not None:
+                    self.state.loaded(run, load_s, now_s)
+                found = answers(run.program.size, len(run.requests))
+                self.state.finish(run, RunResult(found, None, now_s - self.run_s, now_s), now_s)
+                for request in run.requests:
                     size = request.shape[:2]
                     self.answered.append((size, now_s - request.arrived_s))
                     if again > 0:
                         again -= 1
                         insort(todo, (now_s + self.rest_s.get(size, 0.0), size))
             else:
-                self.state.look(now_s)
+                self.state.expire(now_s)
             for core in self.state.dispatch(now_s):
-                job = core.take()
-                if job is not None:
-                    self._begin(core, job, now_s)
+                run = core.start_next()
+                if run is not None:
+                    self._begin(core, run, now_s)
 
     def request(self, now_s: float, size: Size) -> Request:
         image = np.zeros((3, *size), np.float32)
-        due_s = now_s + self.limits.batch_wait_s
-        return Request(*asked(image), Pending(), now_s, due_s, math.inf)
+        return Request.made(*asked(image), now_s, None, self.limits.batch_wait_s)
 
-    def _begin(self, core: Core, job: Job, now_s: float) -> None:
-        load_s = None if job.program in core.loaded else self.load_s
+    def _begin(self, core: CoreState, run: Run, now_s: float) -> None:
+        load_s = self.load_s if run.loads else None
         if load_s is not None:
             if len(core.loaded) >= self.programs_per_core:
-                core.loaded.popitem(last=False)
-                core.full = True
-            core.loaded[job.program] = None
-            self.loads.append((core.index, job.program))
+                core.evict(run.program)
+            self.loads.append((core.index, run.program))
             self.loaded_at_s.append(now_s)
-        self.batches.append(len(job.requests))
+        self.batches.append(len(run.requests))
         self.handed_at_s.append(now_s)
         end_s = max(now_s, self._free_s[core.index]) + (load_s or 0.0) + self.run_s
         self._free_s[core.index] = end_s
-        found = answers(job.program.size, len(job.requests))
-        outcome = Outcome(found, None, load_s, self.run_s)
-        heapq.heappush(self._ends, (end_s, len(self.batches), core, job, outcome))
+        heapq.heappush(self._ends, (end_s, len(self.batches), run, load_s))

@@ -16,7 +16,7 @@ from serve.errors import Action, OutOfServiceError, ProgramError
 from serve.jobs.entry import DONE, FAILED, KEPT, Entry
 from serve.library import Library
 from serve.runtimes.neuron_status import STATUSES, Status
-from serve.scheduling.limits import Limits
+from serve.scheduling.worker import Limits
 from tests.support.neuron_jobs import (
     EVERY_CORE,
     LOAD,

@@ -20,7 +20,7 @@ from serve.folder.manifest import MANIFEST
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, FAILED, KEPT, Entry, Report
 from serve.library import Library
-from serve.scheduling.limits import Limits
+from serve.scheduling.worker import Limits
 from serve.shapes import BUCKETS
 from tests.support.engines import depth_of, library_of
 from tests.support.hostile import encoded, picture

@@ -73,7 +73,7 @@ def test_after_three_tries_the_request_gets_the_error() -> None:
 
 def test_a_core_that_is_recycled_gets_a_new_worker() -> None:
     with serving(programs(LYING), Fault(1, Action.RECYCLE)) as served:
-        old = served.scheduler._cores[0].worker
+        old = served.scheduler._core_threads[0].worker
         assert is_depth_of(served.submit(images(1)[0]), images(1)[0])
         assert old.closed
         assert served.device.calls[LOAD, 0] == 2
@@ -222,8 +222,8 @@ def test_without_memory_the_least_recently_used_program_makes_room() -> None:
             image = images(1, size)[0]
             assert is_depth_of(served.submit(image), image)
         assert served.device.calls[LOAD, 0] == 4  # one of them in vain, before it made room
-        held = served.scheduler._cores[0]
-        assert held.worker.loaded == set(held.loaded) == set(programs(LYING, SQUARE))
+        held = served.scheduler._core_threads[0]
+        assert held.worker.loaded == set(held.core.loaded) == set(programs(LYING, SQUARE))
 
 
 def test_a_program_that_fits_on_no_core_is_an_error() -> None:
@@ -245,7 +245,7 @@ def test_warming_up_loads_every_program_on_every_core() -> None:
 def test_warming_up_ends_where_memory_does() -> None:
     with serving(programs(LYING, STANDING), cores=2, programs_per_core=1) as served:
         assert served.scheduler.warm_up()
-        held = [core.worker.loaded for core in served.scheduler._cores]
+        held = [each.worker.loaded for each in served.scheduler._core_threads]
         assert sorted(map(len, held)) == [1, 1]
         assert set.union(*held) == set(programs(LYING, STANDING))
 

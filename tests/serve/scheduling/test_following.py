@@ -8,8 +8,7 @@ import pytest
 
 from serve.arrays import Arrays
 from serve.errors import Action, OutOfServiceError, ProgramError
-from serve.scheduling.core import Core
-from serve.scheduling.job import Outcome
+from serve.scheduling.core import CoreState, RunResult
 from serve.scheduling.request import Request
 from tests.support.schedules import (
     LYING,
@@ -30,13 +29,13 @@ from tests.support.simulated import LOAD, RUN, Fault
 TWO = made_limits(runs_per_core=2)
 
 
-def warm(cores: Virtual) -> list[Core]:
+def warm(cores: Virtual) -> list[CoreState]:
     """All cores hold the programs, and these have run once: from 2 s on nothing runs."""
     for core in cores.state.cores:
         core.loaded.update(dict.fromkeys(cores.keys))
     for program in cores.keys:
         cores.play([(1.0, program.size)] * program.batch)
-    cores.state.answers.clear()
+    cores.state.answered.clear()
     return list(cores.state.cores)
 
 
@@ -45,7 +44,7 @@ def arrive(cores: Virtual, now_s: float, count: int = 1, within_s: float = 1e9) 
     for _ in range(count):
         request = cores.request(now_s, LYING)
         request.expires_s = now_s + within_s
-        cores.state.add(request)
+        cores.state.schedule(request)
         cores.state.dispatch(now_s)
 
 
@@ -54,14 +53,14 @@ def test_a_core_has_so_many_at_once_and_no_more(runs: int, handed: int) -> None:
     cores = Virtual(programs(LYING), cores=1, limits=made_limits(runs_per_core=runs))
     (core,) = warm(cores)
     arrive(cores, 2.0, count=5)
-    assert (len(core.jobs), cores.state.waiting) == (handed, 5 - handed)
+    assert (len(core.runs), cores.state.snapshot().waiting) == (handed, 5 - handed)
 
 
 def test_an_idle_core_goes_before_one_that_runs() -> None:
     cores = Virtual(programs(LYING), cores=3, limits=TWO)
     first, second, third = warm(cores)
     arrive(cores, 2.0, count=3)
-    assert [len(core.jobs) for core in (first, second, third)] == [1, 1, 1]
+    assert [len(core.runs) for core in (first, second, third)] == [1, 1, 1]
 
 
 def test_the_core_that_is_free_first_gets_the_next() -> None:
@@ -70,7 +69,7 @@ def test_the_core_that_is_free_first_gets_the_next() -> None:
     arrive(cores, 2.0)
     arrive(cores, 2.005)
     arrive(cores, 2.006)
-    assert (len(early.jobs), len(late.jobs)) == (2, 1)
+    assert (len(early.runs), len(late.runs)) == (2, 1)
 
 
 def test_only_a_full_batch_follows() -> None:
@@ -78,9 +77,9 @@ def test_only_a_full_batch_follows() -> None:
     (core,) = warm(cores)
     arrive(cores, 2.0)
     arrive(cores, 2.001, count=3)
-    assert len(core.jobs) == 1
+    assert len(core.runs) == 1
     arrive(cores, 2.002)
-    assert [len(job.requests) for job in core.jobs] == [1, 4]
+    assert [len(run.requests) for run in core.runs] == [1, 4]
 
 
 @pytest.mark.parametrize(("within_s", "handed"), [(0.009, 1), (0.011, 2)])
@@ -89,7 +88,7 @@ def test_what_would_expire_before_its_turn_is_not_handed_over(within_s: float, h
     (core,) = warm(cores)
     arrive(cores, 2.0)
     arrive(cores, 2.0, within_s=within_s)
-    assert len(core.jobs) == handed
+    assert len(core.runs) == handed
 
 
 @pytest.mark.parametrize(("after_s", "handed"), [(0.019, 2), (0.021, 1)])
@@ -98,7 +97,7 @@ def test_nothing_is_handed_to_a_core_that_may_hang(after_s: float, handed: int) 
     (core,) = warm(cores)
     arrive(cores, 2.0)
     arrive(cores, 2.0 + after_s)
-    assert len(core.jobs) == handed
+    assert len(core.runs) == handed
 
 
 def test_nothing_follows_where_memory_is_short() -> None:
@@ -106,7 +105,7 @@ def test_nothing_follows_where_memory_is_short() -> None:
     (core,) = warm(cores)
     core.full = True
     arrive(cores, 2.0, count=2)
-    assert len(core.jobs) == 1
+    assert len(core.runs) == 1
 
 
 def test_who_has_to_be_loaded_is_not_put_off_for_ever() -> None:
@@ -120,11 +119,11 @@ def test_the_time_out_of_a_run_begins_with_its_turn() -> None:
     cores = Virtual(programs(LYING), cores=1, limits=TWO)
     (core,) = warm(cores)
     arrive(cores, 2.0, count=2)
-    first, second = core.jobs
+    first, second = core.runs
     assert first.until_s == 2.0 + TWO.run_timeout_s
     assert second.until_s == float("inf")
-    cores.state.finish(core, first, Outcome(error=RuntimeError("it failed")), 2.5)
-    assert core.jobs[0] is second
+    cores.state.finish(first, RunResult(error=RuntimeError("it failed")), 2.5)
+    assert core.runs[0] is second
     assert second.until_s == 2.5 + TWO.run_timeout_s
 
 
@@ -137,7 +136,7 @@ def two_under_way(served: Served) -> list[Future[Arrays]]:
 def test_a_core_is_opened_again_once_its_other_run_has_ended() -> None:
     fault = Fault(3, Action.RECYCLE)
     with serving(programs(LYING), fault, latency_ms=200.0, runs_per_core=2) as served:
-        worker = served.scheduler._cores[0].worker
+        worker = served.scheduler._core_threads[0].worker
         first, second = two_under_way(served)
         assert is_depth_of(first, images(2)[0])
         assert is_depth_of(second, images(2)[1])
@@ -151,21 +150,21 @@ def test_what_breaks_a_core_counts_once() -> None:
     cores = Virtual(programs(LYING), cores=1, limits=TWO, reopens=True)
     (core,) = warm(cores)
     arrive(cores, 2.0, count=2)
-    first, second = core.take(), core.take()
-    broken = Outcome(error=ProgramError("it is broken", Action.RECYCLE))
-    cores.state.finish(core, first, broken, 2.5)
-    cores.state.finish(core, second, broken, 2.6)
+    first, second = core.start_next(), core.start_next()
+    broken = RunResult(error=ProgramError("it is broken", Action.RECYCLE))
+    cores.state.finish(first, broken, 2.5)
+    cores.state.finish(second, broken, 2.6)
     assert (first.requests[0].failures, second.requests[0].failures) == (1, 0)
     assert core.failures == 1
-    assert [job.program for job in core.jobs] == [None]  # to be opened again, once
-    assert cores.state.waiting == 2
+    assert [run.program for run in core.runs] == [None]  # to be opened again, once
+    assert cores.state.snapshot().waiting == 2
 
 
 def test_a_core_that_is_lost_finishes_what_it_can() -> None:
     fault = Fault(3, Action.REPLACE)
     with serving(programs(LYING), fault, latency_ms=200.0, runs_per_core=2) as served:
         first, second = two_under_way(served)
-        worker = served.scheduler._cores[0].worker
+        worker = served.scheduler._core_threads[0].worker
         with pytest.raises(OutOfServiceError, match="every core is out of service"):
             second.result(WAIT_S)
         early = worker.closed
@@ -177,37 +176,37 @@ def test_what_a_core_has_not_begun_is_not_run_on_it_once_it_is_broken() -> None:
     cores = Virtual(programs(LYING), cores=1, limits=TWO, reopens=True)
     (core,) = warm(cores)
     arrive(cores, 2.0, count=2)
-    first = core.take()
-    broken = Outcome(error=ProgramError("it is broken", Action.RECYCLE))
-    cores.state.finish(core, first, broken, 2.5)
-    assert [job.program for job in core.jobs] == [None]
-    assert cores.state.waiting == 2
+    first = core.start_next()
+    broken = RunResult(error=ProgramError("it is broken", Action.RECYCLE))
+    cores.state.finish(first, broken, 2.5)
+    assert [run.program for run in core.runs] == [None]
+    assert cores.state.snapshot().waiting == 2
 
 
 def test_the_deadline_of_what_is_put_back_is_looked_out_for_again() -> None:
     cores = Virtual(programs(LYING), cores=1, limits=TWO, reopens=True)
     (core,) = warm(cores)
     arrive(cores, 2.0, within_s=1.0)
-    cores.state.look(2.1)  # while the core has it
-    broken = Outcome(error=ProgramError("it is broken", Action.RECYCLE))
-    cores.state.finish(core, core.take(), broken, 2.5)
+    cores.state.expire(2.1)  # while the core has it
+    broken = RunResult(error=ProgramError("it is broken", Action.RECYCLE))
+    cores.state.finish(core.start_next(), broken, 2.5)
     cores.state.dispatch(2.5)
-    assert (cores.state.waiting, cores.state.alarm_s) == (1, 3.0)
+    assert (cores.state.snapshot().waiting, cores.state.alarm_s) == (1, 3.0)
 
 
 def replaced(cores: Virtual, second_begun: bool) -> tuple[Request, Request]:
     """Requests of a first core's two runs, of which the first has told that the core is lost."""
     core = warm(cores)[0]
     arrive(cores, 2.0, count=2 * len(cores.state.cores))
-    first, second = core.jobs
-    assert core.take() is first
+    first, second = core.runs
+    assert core.start_next() is first
     if second_begun:
-        assert core.take() is second
-    lost = Outcome(error=ProgramError("it is lost", Action.REPLACE))
-    cores.state.finish(core, first, lost, 2.5)
+        assert core.start_next() is second
+    lost = RunResult(error=ProgramError("it is lost", Action.REPLACE))
+    cores.state.finish(first, lost, 2.5)
     if second_begun:
-        cores.state.finish(core, second, lost, 2.6)
-    assert core.jobs == []
+        cores.state.finish(second, lost, 2.6)
+    assert core.runs == []
     return first.requests[0], second.requests[0]
 
 
@@ -216,15 +215,15 @@ def test_what_a_core_has_when_it_is_lost_goes_to_another(second_begun: bool) -> 
     cores = Virtual(programs(LYING), cores=2, limits=TWO)
     first, second = replaced(cores, second_begun)
     assert (first.failures, second.failures) == (1, 0)
-    assert cores.state.waiting == 2
-    assert cores.state.answers == []
+    assert cores.state.snapshot().waiting == 2
+    assert cores.state.answered == []
 
 
 @pytest.mark.parametrize("second_begun", [False, True])
 def test_what_the_last_core_has_when_it_is_lost_is_told_so(second_begun: bool) -> None:
     cores = Virtual(programs(LYING), cores=1, limits=TWO)
     requests = replaced(cores, second_begun)
-    told = {answer.request: answer.error for answer in cores.state.answers}
+    told = {request: request.error for request in cores.state.answered}
     assert set(told) == set(requests)
     assert all(isinstance(error, OutOfServiceError) for error in told.values())
     assert cores.state.drained
@@ -239,7 +238,7 @@ def test_what_is_in_use_is_not_unloaded_for_the_run_behind_it() -> None:
         for one in (lying, standing):
             assert is_depth_of(served.submit(one), one)
         # So that what is held is not taken for late, and the next one follows it.
-        served.scheduler._state._measured.run_s.update(dict.fromkeys(keys, 1e6))
+        served.scheduler._dispatcher.placement.measured.run_s.update(dict.fromkeys(keys, 1e6))
         first = served.submit(lying)
         until(lambda: served.runs == 3)
         second = served.submit(standing)
@@ -274,7 +273,7 @@ def test_what_is_behind_a_run_that_hangs_is_done_elsewhere(close_early: bool) ->
 def test_every_thread_of_a_core_that_is_lost_ends_and_one_gives_it_back() -> None:
     fault = Fault(1, Action.REPLACE, core=0)
     with serving(programs(LYING), fault, cores=2, runs_per_core=3) as served:
-        worker = served.scheduler._cores[0].worker
+        worker = served.scheduler._core_threads[0].worker
         assert is_depth_of(served.submit(images(1)[0]), images(1)[0])
         for core, thread in served.scheduler._threads:
             if core.index == 0:
@@ -288,9 +287,9 @@ def test_the_time_that_a_run_is_told_is_that_of_its_own_turn() -> None:
     cores = Virtual(programs(LYING), cores=1, limits=TWO)
     (core,) = warm(cores)
     arrive(cores, 2.0, count=2)
-    first, second = core.jobs
-    for job, ended_s in ((first, 2.5), (second, 3.25)):
-        outcome = Outcome(answers(LYING), run_s=0.5)
-        cores.state.finish(core, job, outcome, ended_s)
+    first, second = core.runs
+    for run, started_s, ended_s in ((first, 2.0, 2.5), (second, 2.75, 3.25)):
+        result = RunResult(answers(LYING), None, started_s, ended_s)
+        cores.state.finish(run, result, ended_s)
     (waited,) = second.requests
     assert (waited.future.waited_s, waited.future.ran_s) == (0.75, 0.5)  # for the first one to end

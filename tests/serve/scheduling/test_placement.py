@@ -8,9 +8,8 @@ import random
 import pytest
 
 from serve.errors import Action, ExpiredError, ProgramError
-from serve.scheduling.batching import batch_size
-from serve.scheduling.core import Core
-from serve.scheduling.job import Outcome
+from serve.scheduling.core import CoreState, RunResult
+from serve.scheduling.queues import batch_size
 from serve.scheduling.request import Request
 from tests.support.schedules import LYING, SQUARE, STANDING, Virtual, answers, made_limits, programs
 
@@ -56,6 +55,38 @@ def test_a_copy_is_loaded_only_if_the_backlog_is_worth_it() -> None:
     many.play([(0.0, LYING)] * 1000)  # ten seconds of work
     assert {core for core, _ in many.loads} == {0, 1, 2, 3}
     assert len(many.loads) == 4
+
+
+@pytest.mark.parametrize(
+    ("holders", "waiting", "starved_s", "copies"),
+    [
+        (1, 99, 0.0, 0),
+        (1, 100, 0.0, 1),
+        (2, 199, 0.0, 0),  # two holders do as much while a copy is loaded as one in twice the time
+        (2, 200, 0.0, 1),
+        (3, 299, 0.0, 0),
+        (3, 300, 0.0, 1),
+        (2, 50, 1.49, 0),
+        (2, 50, 1.5, 1),
+    ],
+)
+def test_a_copy_has_to_save_one_loading_time_of_every_holder(
+    holders: int, waiting: int, starved_s: float, copies: int
+) -> None:
+    """Loading takes 1 s and a run 0.01 s. All holders are busy, and one core is idle."""
+    cores = Virtual(programs(LYING), cores=holders + 1, limits=made_limits(runs_per_core=1))
+    (program,) = cores.keys
+    cores.state.placement.measured.add_load(program, 1.0)
+    cores.state.placement.measured.add_run(program, 0.01, 0.0)
+    cores.state.placement.measured.starved_s[program] = starved_s
+    *busy, idle = cores.state.cores
+    for core in busy:
+        core.loaded[program] = None
+        core.assign(program, [cores.request(0.0, LYING)])
+    for _ in range(waiting):
+        cores.state.schedule(cores.request(1.0, LYING))
+    cores.state.dispatch(1.0)
+    assert len(idle.runs) == copies
 
 
 def test_a_rare_size_is_not_starved_by_a_busy_one() -> None:
@@ -117,16 +148,16 @@ def test_who_waits_for_another_core_holds_up_nobody_behind() -> None:
         core.loaded[cores.keys[0]] = None
     sent = [cores.request(moment_s, LYING) for moment_s in (1.0, 1.1, 1.2, 1.3)]
     for request in sent:
-        cores.state.add(request)
+        cores.state.schedule(request)
         cores.state.dispatch(request.arrived_s)
 
-    def next_after(core: Core, outcome: Outcome, now_s: float) -> list[Request]:
-        cores.state.finish(core, core.take(), outcome, now_s)
+    def next_after(core: CoreState, result: RunResult, now_s: float) -> list[Request]:
+        cores.state.finish(core.start_next(), result, now_s)
         cores.state.dispatch(now_s)
-        return [request for job in core.jobs for request in job.requests]
+        return [request for run in core.runs for request in run.requests]
 
-    well = Outcome(answers(LYING))
-    assert next_after(first, Outcome(error=ProgramError("again")), 2.0) == [sent[2]]
+    well = RunResult(answers(LYING))
+    assert next_after(first, RunResult(error=ProgramError("again")), 2.0) == [sent[2]]
     assert next_after(first, well, 2.1) == [sent[3]]
     assert next_after(second, well, 2.2) == [sent[0]]
 
@@ -136,16 +167,16 @@ def test_what_failed_is_not_tried_again_after_its_deadline() -> None:
     (core,) = cores.state.cores
     request = cores.request(0.0, LYING)
     request.expires_s = 1.0
-    cores.state.add(request)
+    cores.state.schedule(request)
     cores.state.dispatch(0.0)
-    failed = Outcome(error=ProgramError("again", Action.RETRY))
-    cores.state.finish(core, core.take(), failed, 2.0)
+    failed = RunResult(error=ProgramError("again", Action.RETRY))
+    cores.state.finish(core.start_next(), failed, 2.0)
     cores.state.dispatch(2.0)
-    (answer,) = cores.state.answers
+    (answer,) = cores.state.answered
     says = "waited 2.000 s, its deadline was 1.000 s: core 0 failed it, and it is not tried again"
     assert says in str(answer.error)
     assert isinstance(answer.error, ExpiredError)
-    assert core.jobs == []
+    assert core.runs == []
 
 
 def test_what_came_first_is_loaded_first() -> None:
@@ -207,13 +238,13 @@ def test_who_has_less_time_than_the_head_makes_both_run() -> None:
     hurried = cores.request(0.01, LYING)
     hurried.due_s, hurried.expires_s = 0.06, 0.11
     for request in (cores.request(0.0, LYING), hurried):
-        cores.state.add(request)
+        cores.state.schedule(request)
         cores.state.dispatch(request.arrived_s)
     (core,) = cores.state.cores
-    assert (cores.state.alarm_s, core.jobs) == (0.06, [])
-    cores.state.look(0.06)
+    assert (cores.state.alarm_s, core.runs) == (0.06, [])
+    cores.state.expire(0.06)
     cores.state.dispatch(0.06)
-    assert [len(job.requests) for job in core.jobs] == [2]
+    assert [len(run.requests) for run in core.runs] == [2]
 
 
 def test_at_random_arrivals_nobody_waits_longer_than_in_an_ideal_queue() -> None:

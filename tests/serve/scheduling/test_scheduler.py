@@ -16,8 +16,8 @@ from depth.errors import InputError
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
 from serve.errors import Action, ExpiredError, NoProgramError, ProgramError, QueueFullError
+from serve.scheduling.dispatcher import Snapshot
 from serve.scheduling.scheduler import Scheduler
-from serve.scheduling.snapshot import Snapshot
 from tests.support.schedules import (
     HELD,
     LYING,

@@ -35,7 +35,7 @@ from tests.support.simulated import LOAD, RUN, Device, Fault, Model, simulated_o
 
 
 def holds(served: Served, core: int) -> set[ProgramKey]:
-    return set(served.scheduler._cores[core].worker.loaded)
+    return set(served.scheduler._core_threads[core].worker.loaded)
 
 
 def test_only_the_sizes_that_are_asked_for_are_loaded() -> None:
@@ -150,7 +150,7 @@ def test_closing_loads_nothing_more() -> None:
         until(lambda: served.device.calls[LOAD, None] == 1)
         closing = threading.Thread(target=served.scheduler.close)
         closing.start()
-        until(lambda: served.scheduler._state.closing)
+        until(lambda: served.scheduler._dispatcher.closing)
         served.device.release()
         closing.join(WAIT_S)
         with pytest.raises(ClosedError, match="takes no more work"):
