@@ -10,7 +10,12 @@ from datetime import datetime
 from typing import Optional
 
 from depth.artifact.manifest import IDENTITY_DIGITS, Manifest, folder_name, parse_manifest
-from depth.artifact.verification import MAX_BYTES, state_of
+from depth.artifact.verification import (
+    MAX_BYTES,
+    Verification,
+    parse_verification,
+    state_of,
+)
 from depth.errors import ArtifactError, InputError, StoreError, TooLargeError
 from depth.files import sha256_bytes
 from depth.store.aliases import Alias, all_aliases, read_alias
@@ -25,7 +30,6 @@ from depth.store.names import (
     verified_key,
 )
 from depth.store.objects import ObjectStore
-from depth.store.verdict import Verdict, parse_verdict
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +46,7 @@ class Entry:
     identity: str
     data: bytes  # of manifest.json
     manifest: Manifest
-    verdict: Optional[Verdict]
+    verification: Optional[Verification]
 
     @property
     def manifest_sha256(self) -> str:
@@ -56,7 +60,7 @@ class Entry:
     @property
     def state(self) -> str:
         """verified, built or failed."""
-        return state_of(self.manifest, self.verdict.verification if self.verdict else None)
+        return state_of(self.manifest, self.verification)
 
     @property
     def size_bytes(self) -> int:
@@ -96,10 +100,13 @@ def _entry(store_name: str, identity: str, data: bytes, verified: Optional[bytes
     if manifest.identity() != identity:
         raise StoreError(f"{where}: is damaged; push the artifact again from a good copy")
     check_names(manifest, identity, where)
-    verdict = None
-    if verified is not None:
-        verdict = parse_verdict(verified, identity, f"{store_name}/{verified_key(identity)}")
-    return Entry(identity, data, manifest, verdict)
+    if verified is None:
+        return Entry(identity, data, manifest, None)
+    try:
+        found = parse_verification(verified, identity, f"{store_name}/{verified_key(identity)}")
+    except ArtifactError as error:
+        raise StoreError(f"{error} and push that") from error
+    return Entry(identity, data, manifest, found)
 
 
 def find(store: ObjectStore, reference: str) -> Entry:

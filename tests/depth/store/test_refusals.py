@@ -83,7 +83,7 @@ def test_a_damaged_measurement_is_refused_and_can_be_replaced(
     assert "replaced: " in caplog.text
     assert find(store, artifact.identity).state == "verified"
     (artifact.folder / "verified.json").write_bytes(belongs)
-    with pytest.raises(StoreError, match="verified.json: belongs to artifact"):
+    with pytest.raises(ArtifactError, match="verified.json: belongs to artifact"):
         push(store, artifact)
 
 
