@@ -1,4 +1,4 @@
-"""What is in a store: artifacts, and the words by which one is meant."""
+"""The artifacts in a store: read, listed, and found by alias, folder name or identity."""
 
 from __future__ import annotations
 
@@ -77,7 +77,10 @@ class Row:
 
 
 def read_entry(store: ObjectStore, identity: str) -> Entry:
-    """Raises StoreError if it is not there, is damaged, or has names that lead out of a folder."""
+    """Read an artifact's manifest and measurement.
+
+    Raises StoreError if it is missing, damaged, or has file names that lead out of a folder.
+    """
     return _entry(store.name, identity, *_read(store, identity))
 
 
@@ -110,9 +113,10 @@ def _entry(store_name: str, identity: str, data: bytes, verified: Optional[bytes
 
 
 def find(store: ObjectStore, reference: str) -> Entry:
-    """What an alias, a folder's name, or the first digits of an identity stand for.
+    """The artifact with this alias, folder name, or first digits of its identity.
 
-    Raises InputError if the reference is none of them and StoreError if nothing is meant by it.
+    Raises InputError if the reference has the form of none of them, and StoreError if the store has
+    no such artifact.
     """
     if is_alias(reference):
         found = read_alias(store, reference)
@@ -140,15 +144,15 @@ def _promoted(store: ObjectStore, name: str, alias: Alias) -> Entry:
     entry = read_entry(store, alias.identity)
     if entry.manifest_sha256 != alias.manifest_sha256:
         raise StoreError(
-            f"{store.name}: the manifest of {entry.name} is another than the one that {name} was "
-            "promoted with: its measured figures were altered. Push the artifact again from a good "
-            "copy, or look at it and promote it again"
+            f"{store.name}: the manifest of {entry.name} has changed since {name} was promoted: "
+            "its measured figures were altered. Push the artifact again from a good copy, or look "
+            "at it and promote it again"
         )
     return entry
 
 
 def rows(store: ObjectStore) -> list[Row]:
-    """Every artifact, the newest first. What is damaged is logged and left out.
+    """Every artifact, the newest first. Damaged artifacts are logged and left out.
 
     Raises StoreError if the store cannot be read.
     """

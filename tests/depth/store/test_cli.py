@@ -122,7 +122,7 @@ def test_promotion_that_is_refused_exits_with_1(
     expect = ("--expect", other.identity[:12])
     ended = command("promote", other.identity, "vits/cpu/production", *expect, *where)
     assert ended.code == 1
-    assert f"meanwhile stands for {one.identity[:12]}" in ended.error()
+    assert f"somebody moved the alias to {one.identity[:12]}" in ended.error()
     ended = command("promote", unproven.identity, "vits/cpu/production", *where)
     assert ended.code == 1
     assert "--allow-unverified" in ended.error()
