@@ -8,35 +8,30 @@ from typing import TYPE_CHECKING, Callable
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
 
 Row = Sequence[str]
 
 
 def say(text: str) -> None:
-    """One line, for work whose steps are not known before."""
+    """Print one line, for work whose number of steps is not known in advance."""
     _stderr().print(text, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def steps(total: int) -> Iterator[Callable[[str], None]]:
-    """Yields a function to call with what begins now; `total` is how often it will be called.
+    """Yields a function to call with the name of each step as it begins.
 
-    On a terminal a bar; elsewhere one line per step.
+    total  number of steps
+    Shows a bar on a terminal, and one line per step elsewhere.
     """
     console = _stderr()
     if not console.is_terminal:
         yield lambda text: console.print(text, highlight=False, soft_wrap=True)
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
+    from rich import progress as rich
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+    with _bar(console, rich.MofNCompleteColumn(), rich.TimeElapsedColumn()) as progress:
         task = progress.add_task("starting", total=total)
         begun = 0
 
@@ -51,25 +46,29 @@ def steps(total: int) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def transfer(text: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
-    """Yields a function to call with each number of bytes done. On no terminal: one line."""
+    """Yields a function to call with the number of bytes since the last call.
+
+    Shows a bar on a terminal, and one line elsewhere.
+    """
     console = _stderr()
     if not console.is_terminal:
         console.print(f"{text}: {total_bytes / 1e6:.1f} MB", highlight=False, soft_wrap=True)
         yield lambda _: None
         return
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich import progress as rich
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=console) as bar:
+    columns = (rich.DownloadColumn(), rich.TransferSpeedColumn(), rich.TimeRemainingColumn())
+    with _bar(console, *columns) as bar:
         task = bar.add_task(text, total=total_bytes)
         yield lambda size_bytes: bar.advance(task, size_bytes)
+
+
+def _bar(console: Console, *columns: ProgressColumn) -> Progress:
+    """A text, a bar, and these columns."""
+    from rich import progress as rich
+
+    text = rich.TextColumn("{task.description}")
+    return rich.Progress(text, rich.BarColumn(), *columns, console=console)
 
 
 def _stderr() -> Console:

@@ -66,24 +66,21 @@ def wait_for_lock(handle: int, busy: str) -> None:
 def locked(folder: Path, always: bool = True) -> Iterator[None]:
     """Wait for, then hold the lock on a folder; it ends with the process.
 
-    Raises StoreError if the file system has no locks, or nothing if not `always`.
+    Where the file system has no locks: raises StoreError, or only logs it if not `always`. Raises
+    OSError for a folder that cannot be opened.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
-        with ExitStack() if always else suppress(StoreError):
-            _lock(handle, folder)
+        try:
+            wait_for_lock(handle, f"process that uses {folder}")
+        except OSError as error:
+            problem = f"{folder}: cannot be locked ({error.strerror})"
+            if always:
+                raise StoreError(f"{problem}; use a folder on another file system") from error
+            logger.warning("%s: run one process at a time", problem)
         yield
     finally:
         os.close(handle)
-
-
-def _lock(handle: int, folder: Path) -> None:
-    try:
-        wait_for_lock(handle, f"process that uses {folder}")
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: cannot be locked ({error.strerror}); use a folder on another file system"
-        ) from error
 
 
 @contextmanager

@@ -7,7 +7,6 @@ ours      the network's own state dict
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Optional
 
 from torch import Tensor, nn
 
@@ -26,6 +25,8 @@ UPSTREAM = Layout(
 LAYOUTS = (UPSTREAM, OURS)
 # Keys that only models of several views have.
 _ANY_VIEW = ("model.cam_dec.", "model.cam_enc.", "model.da3.", "model.gs_head.", "model.head.norm.")
+
+_SIZES = {name: (row.config.embed_dim, row.config.depth) for name, row in MODELS.items()}
 
 
 def to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -47,16 +48,4 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], source: str) -
             f"{source} has the weights of a Depth Anything 3 model of several views; this version "
             f"has {', '.join(MODELS)}"
         )
-    load(network, to_ours(state), source, identify)
-
-
-def identify(ours: Mapping[str, Tensor]) -> Optional[str]:
-    """Name of the first model that a state dict under our names looks like, or None."""
-    embedding = ours.get("encoder.position.pos_embed")
-    if embedding is None or embedding.ndim != 3:
-        return None
-    blocks = {name.split(".")[2] for name in ours if name.startswith("encoder.blocks.")}
-    for model in MODELS.values():
-        if (model.config.embed_dim, model.config.depth) == (embedding.shape[2], len(blocks)):
-            return model.name
-    return None
+    load(network, to_ours(state), source, _SIZES)

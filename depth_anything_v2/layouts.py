@@ -9,12 +9,10 @@ earlier       what `ours` was when the bundled demo model was trained
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Optional
 
 from torch import Tensor, nn
 
 from depth.network.layouts import OURS, Layout, Rule, dpt_rules, load, renamed, vit_rules
-from depth.network.position import NATIVE_GRID
 from depth_anything_v2.config import CONFIGS
 
 _EXPECTED = (
@@ -86,6 +84,8 @@ EARLIER: tuple[Rule, ...] = (
 
 LAYOUTS = (UPSTREAM, TRANSFORMERS, Layout(OURS.name, OURS.marks, (*EARLIER, *OURS.rules)))
 
+_SIZES = {config.name: (config.embed_dim, config.depth) for config in CONFIGS.values()}
+
 
 def to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A published state dict under our names; tensors are shared, not copied.
@@ -101,16 +101,4 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], source: str) -
 
     Raises CheckpointError that names the keys that do not fit and the size the file looks like.
     """
-    load(network, to_ours(state), source, identify)
-
-
-def identify(ours: Mapping[str, Tensor]) -> Optional[str]:
-    """Name of the size that a state dict under our names looks like, or None."""
-    embedding = ours.get("encoder.position.pos_embed")
-    if embedding is None or embedding.ndim != 3 or embedding.shape[1] != 1 + NATIVE_GRID**2:
-        return None
-    blocks = {name.split(".")[2] for name in ours if name.startswith("encoder.blocks.")}
-    for config in CONFIGS.values():
-        if (config.embed_dim, config.depth) == (embedding.shape[2], len(blocks)):
-            return config.name
-    return None
+    load(network, to_ours(state), source, _SIZES)

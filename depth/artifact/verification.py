@@ -1,4 +1,4 @@
-"""Was an artifact proven? For device targets that is a second file, written on the device.
+"""Whether an artifact was proven. For device targets a second file says so, made on the device.
 
 A program for a NeuronCore gives wrong numbers anywhere else, so its manifest holds no parity. On
 the device `python -m compile parity ARTIFACT --on-device` measures it and writes `verified.json`
@@ -44,13 +44,16 @@ class Verification:
 
 
 def state(artifact: Artifact) -> str:
-    """`verified`, `failed`, or `built`: not measured yet. Raises ArtifactError."""
+    """Whether a folder's artifact is `verified`, `failed`, or `built` and not measured yet.
+
+    Raises ArtifactError as `read_verification`.
+    """
     asked = artifact.manifest.gate.passed is None
     return state_of(artifact.manifest, read_verification(artifact) if asked else None)
 
 
 def state_of(manifest: Manifest, verification: Optional[Verification]) -> str:
-    """The same from its parts."""
+    """As `state`, for a manifest and the measurement that belongs to it."""
     passed = manifest.gate.passed
     if passed is None and verification is not None:
         passed = verification.gate.passed
@@ -87,12 +90,21 @@ def parse_verification(data: bytes, identity: str, where: str) -> Verification:
     return found
 
 
+def dump_verification(verification: Verification) -> str:
+    """The text of verified.json."""
+    return json.dumps(asdict(verification), indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
 def write_verification(artifact: Artifact, verification: Verification) -> Path:
     """Write `verified.json` through a temporary file; returns its path."""
     path: Path = artifact.folder / VERIFIED_FILE
-    text = json.dumps(asdict(verification), indent=2, sort_keys=True, allow_nan=False)
-    write_whole(path, text + "\n")
+    write_whole(path, dump_verification(verification))
     return path
+
+
+def is_later(one: Verification, other: Optional[Verification]) -> bool:
+    """Whether `one` replaces `other`: the last measurement counts."""
+    return other is None or one.made > other.made
 
 
 def answers_of(artifact: Artifact, program: str) -> Mapping[str, Answer]:

@@ -1,4 +1,4 @@
-"""PNG: the header of a file, and the file without its animation.
+"""PNG: its chunks, the header of a file, and the file without its animation.
 
 Source: W3C recommendation, third edition (chunks; animation control and frame chunks).
 """
@@ -23,12 +23,15 @@ from depth.images.header import (
 )
 from depth.images.tiff import exif_orientation
 
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 ANIMATION = frozenset((b"acTL", b"fcTL", b"fdAT"))  # OpenCV 4.11 crashes on damaged ones
 
 
 @dataclass(frozen=True)
-class _Chunk:
+class Chunk:
+    """One chunk of a file."""
+
     kind: bytes
     whole: memoryview  # with length, kind and checksum
 
@@ -44,7 +47,7 @@ class _Chunk:
 def read_png(data: bytes) -> ImageHeader:
     """Raises ImageError, struct.error if a chunk is shorter than it has to be."""
     chunks: dict[bytes, memoryview] = {}
-    for chunk in _chunks(data):
+    for chunk in png_chunks(data):
         if chunk.intact:  # a damaged chunk that is not critical is skipped, as every reader does
             chunks.setdefault(chunk.kind, chunk.content)
         elif chunk.kind[:1].isupper():
@@ -70,13 +73,13 @@ def without_animation(data: bytes) -> bytes:
     The picture is the same; but OpenCV 4.11 believes what those chunks say, writes where they
     say, and ends the process. Raises ImageError for what `read_png` would call truncated.
     """
-    chunks = list(_chunks(data))
+    chunks = list(png_chunks(data))
     kept = [chunk.whole for chunk in chunks if chunk.kind not in ANIMATION]
     return data if len(kept) == len(chunks) else b"".join([data[:8], *kept])
 
 
-def _chunks(data: bytes) -> Iterator[_Chunk]:
-    """Each chunk up to the last one, damaged or not."""
+def png_chunks(data: bytes) -> Iterator[Chunk]:
+    """Each chunk up to IEND, damaged or not. Raises ImageError for a file that ends earlier."""
     view, position = memoryview(data), 8
     for _ in range(MAX_PARTS):
         if position + 12 > len(view):
@@ -85,7 +88,7 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
         end = position + 12 + length
         if end > len(view):
             break
-        chunk = _Chunk(bytes(view[position + 4 : position + 8]), view[position:end])
+        chunk = Chunk(bytes(view[position + 4 : position + 8]), view[position:end])
         yield chunk
         if chunk.kind == b"IEND":
             return

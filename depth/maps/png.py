@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+from depth.images.png import SIGNATURE
+
 _GRAY, _RGB = 0, 2  # colour types
 _FILTER_UP = 2  # each row as its difference to the one above: depth is smooth downwards
 _LEVEL = 1  # higher levels take longer and save less than 3 %
@@ -35,7 +36,7 @@ def encode(pixels: npt.NDArray[np.generic], text: tuple[str, str] = ("", "")) ->
     colour = _GRAY if pixels.ndim == 2 else _RGB
     header = struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, colour, 0, 0, 0)
     keyword, content = text
-    parts = [_SIGNATURE, *_chunk(b"IHDR", header)]
+    parts = [SIGNATURE, *_chunk(b"IHDR", header)]
     if keyword:
         parts += _chunk(b"tEXt", keyword.encode() + b"\0" + content.encode("ascii"))
     parts += _chunk(b"IDAT", isal_zlib.compress(filtered, _LEVEL))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
@@ -12,9 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from depth.errors import DepthFileError, InputError
+from depth.errors import DepthFileError, ImageError, InputError
 from depth.family import METRES
-from depth.images.png import ANIMATION
+from depth.images.png import ANIMATION, SIGNATURE, png_chunks
 from depth.maps import png
 from depth.maps.meta import MAX_JSON_BYTES, check_size
 from depth.maps.result import FloatArray, Map
@@ -29,7 +27,6 @@ KITTI_STEP_M = 1 / 256  # KITTI's unit: 80 m and more, where millimetres end at 
 _SMALLEST_RANGE = 1e-30
 
 _ROWS = 64  # coded at a time, so that the temporaries stay in the cache
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -106,16 +103,22 @@ def decode_png(data: bytes) -> tuple[Codes, str | None]:
     Raises DepthFileError. Checksums and the declared size are verified before OpenCV allocates the
     pixels; given a damaged file, it prints to stderr.
     """
+    if not data.startswith(SIGNATURE + b"\0\0\0\x0dIHDR"):
+        raise DepthFileError("not a PNG file")
     text = None
     height_px = width_px = 0
-    for kind, body in _chunks(data):
-        if kind == b"IHDR":
-            width_px, height_px = _gray16_size(body)
-        elif kind in ANIMATION:
-            raise DepthFileError("an animated PNG: expected one picture")
-        elif kind == b"tEXt":
-            keyword, _, content = body[: MAX_JSON_BYTES + 80].tobytes().partition(b"\0")
-            text = content.decode("latin-1") if keyword == KEYWORD.encode() else text
+    try:
+        for chunk in png_chunks(data):
+            if not chunk.intact:
+                raise DepthFileError(f"damaged PNG: a chunk {chunk.kind!r} was altered")
+            if chunk.kind == b"IHDR":
+                width_px, height_px = _gray16_size(chunk.content)
+            elif chunk.kind in ANIMATION:
+                raise DepthFileError("an animated PNG: expected one picture")
+            elif chunk.kind == b"tEXt":
+                text = _text(chunk.content) or text
+    except ImageError as error:
+        raise DepthFileError(f"damaged PNG: {error}") from error
     check_size(height_px, width_px)
     try:
         codes = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -124,6 +127,11 @@ def decode_png(data: bytes) -> tuple[Codes, str | None]:
     if codes is None or codes.shape != (height_px, width_px) or codes.dtype != np.uint16:
         raise DepthFileError("damaged PNG: its pixels cannot be decoded")
     return codes.astype(np.uint16, copy=False), text
+
+
+def _text(content: memoryview) -> Optional[str]:
+    keyword, _, text = content[: MAX_JSON_BYTES + 80].tobytes().partition(b"\0")
+    return text.decode("latin-1") if keyword == KEYWORD.encode() else None
 
 
 def _gray16_size(header: memoryview) -> tuple[int, int]:
@@ -137,23 +145,3 @@ def _gray16_size(header: memoryview) -> tuple[int, int]:
             "read the depth file or the .json beside it"
         )
     return width_px, height_px
-
-
-def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Kind and content of each chunk up to IEND, checksums verified."""
-    if not data.startswith(_SIGNATURE + b"\0\0\0\x0dIHDR"):
-        raise DepthFileError("not a PNG file")
-    view, at, kind = memoryview(data), len(_SIGNATURE), b""
-    while kind != b"IEND":
-        if at + 12 > len(data):
-            raise DepthFileError(f"damaged PNG: cut off after {len(data)} bytes")
-        size, kind = struct.unpack_from(">I4s", data, at)
-        end = at + 12 + size
-        if end > len(data) or zlib.crc32(view[at + 4 : end - 4]) != _checksum(data, end):
-            raise DepthFileError(f"damaged PNG: the chunk at byte {at} is cut off or altered")
-        yield kind, view[at + 8 : end - 4]
-        at = end
-
-
-def _checksum(data: bytes, chunk_end: int) -> int:
-    return int(struct.unpack_from(">I", data, chunk_end - 4)[0])

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Callable, Optional
+from typing import Optional
 
 import torch
 from torch import Tensor, nn
 
 from depth.errors import CheckpointError
+from depth.network.position import NATIVE_GRID
 
 # (pattern of a whole key, our name with \1 for groups), first match wins. None: never used at
 # inference, dropped on purpose. "name#i" is part i of three that are stacked into `name`.
@@ -108,11 +109,11 @@ def load(
     network: nn.Module,
     ours: Mapping[str, Tensor],
     source: str,
-    identify: Callable[[Mapping[str, Tensor]], Optional[str]],
+    sizes: Mapping[str, tuple[int, int]],
 ) -> None:
     """Load a state dict under our names into a network, all keys or none.
 
-    identify  names the model that a state dict looks like, or None
+    sizes  width and number of the blocks of each model, to name the model that a file looks like
     Raises CheckpointError that names the keys that do not fit.
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
@@ -125,10 +126,19 @@ def load(
         if name in found and found[name] != shape
     ]
     if problems:
-        looks = identify(ours)
+        looks = _identified(ours, sizes)
         hint = f"; the file looks like {looks!r}" if looks else ""
         raise CheckpointError(f"{source} does not fit this network{hint}: {some(problems)}")
     network.load_state_dict(dict(ours))
+
+
+def _identified(ours: Mapping[str, Tensor], sizes: Mapping[str, tuple[int, int]]) -> Optional[str]:
+    embedding = ours.get("encoder.position.pos_embed")
+    if embedding is None or embedding.ndim != 3 or embedding.shape[1] != 1 + NATIVE_GRID**2:
+        return None
+    blocks = {name.split(".")[2] for name in ours if name.startswith("encoder.blocks.")}
+    found = embedding.shape[2], len(blocks)
+    return next((name for name, size in sizes.items() if size == found), None)
 
 
 def some(items: Sequence[str], limit: int = 6) -> str:

@@ -20,9 +20,9 @@ _MAX_BYTES = 4096
 
 @dataclass(frozen=True)
 class Alias:
-    identity: str  # of the artifact that is meant
+    identity: str  # of the artifact
     manifest_sha256: str  # of its whole manifest, measured figures included
-    previous: Optional[str]  # what was meant before, to go back to
+    previous: Optional[str]  # identity before, to go back to
     moved_at: str  # ISO 8601, UTC
 
 
@@ -33,7 +33,7 @@ class Found:
 
 
 def read_alias(store: ObjectStore, name: str) -> Optional[Found]:
-    """Raises StoreError if it is there and damaged."""
+    """The alias, or None if there is none. Raises StoreError if it is damaged."""
     found = store.read(alias_key(name), _MAX_BYTES)
     return Found(_parsed(store, name, found.data), found.tag) if found else None
 
@@ -56,7 +56,7 @@ def dump_alias(alias: Alias) -> bytes:
 
 
 def all_aliases(store: ObjectStore) -> Iterator[tuple[str, Alias]]:
-    """Every alias by name. One that is damaged is logged and left out."""
+    """Every alias by name. Damaged aliases are logged and left out."""
     for listed in store.listed(ALIASES):
         name = alias_in(listed.key)
         found = store.read(listed.key, _MAX_BYTES) if name else None

@@ -1,4 +1,4 @@
-"""What is in a store: artifacts, and the words by which one is meant."""
+"""The artifacts in a store: read, listed, and found by alias, folder name or identity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from datetime import datetime
 from typing import Optional
 
 from depth.artifact.manifest import IDENTITY_DIGITS, Manifest, folder_name, parse_manifest
-from depth.artifact.verification import MAX_BYTES, state_of
+from depth.artifact.verification import (
+    MAX_BYTES,
+    Verification,
+    parse_verification,
+    state_of,
+)
 from depth.errors import ArtifactError, InputError, StoreError, TooLargeError
 from depth.files import sha256_bytes
 from depth.store.aliases import Alias, all_aliases, read_alias
@@ -25,7 +30,6 @@ from depth.store.names import (
     verified_key,
 )
 from depth.store.objects import ObjectStore
-from depth.store.verdict import Verdict, parse_verdict
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +46,7 @@ class Entry:
     identity: str
     data: bytes  # of manifest.json
     manifest: Manifest
-    verdict: Optional[Verdict]
+    verification: Optional[Verification]
 
     @property
     def manifest_sha256(self) -> str:
@@ -56,7 +60,7 @@ class Entry:
     @property
     def state(self) -> str:
         """verified, built or failed."""
-        return state_of(self.manifest, self.verdict.verification if self.verdict else None)
+        return state_of(self.manifest, self.verification)
 
     @property
     def size_bytes(self) -> int:
@@ -73,7 +77,10 @@ class Row:
 
 
 def read_entry(store: ObjectStore, identity: str) -> Entry:
-    """Raises StoreError if it is not there, is damaged, or has names that lead out of a folder."""
+    """Read an artifact's manifest and measurement.
+
+    Raises StoreError if it is missing, damaged, or has file names that lead out of a folder.
+    """
     return _entry(store.name, identity, *_read(store, identity))
 
 
@@ -96,16 +103,20 @@ def _entry(store_name: str, identity: str, data: bytes, verified: Optional[bytes
     if manifest.identity() != identity:
         raise StoreError(f"{where}: is damaged; push the artifact again from a good copy")
     check_names(manifest, identity, where)
-    verdict = None
-    if verified is not None:
-        verdict = parse_verdict(verified, identity, f"{store_name}/{verified_key(identity)}")
-    return Entry(identity, data, manifest, verdict)
+    if verified is None:
+        return Entry(identity, data, manifest, None)
+    try:
+        found = parse_verification(verified, identity, f"{store_name}/{verified_key(identity)}")
+    except ArtifactError as error:
+        raise StoreError(f"{error} and push that") from error
+    return Entry(identity, data, manifest, found)
 
 
 def find(store: ObjectStore, reference: str) -> Entry:
-    """What an alias, a folder's name, or the first digits of an identity stand for.
+    """The artifact with this alias, folder name, or first digits of its identity.
 
-    Raises InputError if the reference is none of them and StoreError if nothing is meant by it.
+    Raises InputError if the reference has the form of none of them, and StoreError if the store has
+    no such artifact.
     """
     if is_alias(reference):
         found = read_alias(store, reference)
@@ -133,15 +144,15 @@ def _promoted(store: ObjectStore, name: str, alias: Alias) -> Entry:
     entry = read_entry(store, alias.identity)
     if entry.manifest_sha256 != alias.manifest_sha256:
         raise StoreError(
-            f"{store.name}: the manifest of {entry.name} is another than the one that {name} was "
-            "promoted with: its measured figures were altered. Push the artifact again from a good "
-            "copy, or look at it and promote it again"
+            f"{store.name}: the manifest of {entry.name} has changed since {name} was promoted: "
+            "its measured figures were altered. Push the artifact again from a good copy, or look "
+            "at it and promote it again"
         )
     return entry
 
 
 def rows(store: ObjectStore) -> list[Row]:
-    """Every artifact, the newest first. What is damaged is logged and left out.
+    """Every artifact, the newest first. Damaged artifacts are logged and left out.
 
     Raises StoreError if the store cannot be read.
     """

@@ -29,7 +29,7 @@ def push(
     from depth.store.objects import open_store
     from depth.store.push import push as push_artifact
 
-    opened = [read_artifact(folder) for folder in artifacts]  # a slip is told before hours of work
+    opened = [read_artifact(folder) for folder in artifacts]  # refuse a wrong path before sending
     with open_store(store, endpoint_url) as place:
         for artifact in opened:
             name = folder_name(artifact.manifest, artifact.identity)
@@ -86,20 +86,20 @@ def promote(
     reference: str = typer.Argument(
         help="The artifact: identity or its first digits, folder's name, or another alias."
     ),
-    alias: str = typer.Argument(help="What will stand for it, like vits/inf1/production."),
+    alias: str = typer.Argument(help="Its new alias, like vits/inf1/production."),
     store: str = _STORE,
     expect: Optional[str] = typer.Option(
-        None, help="Only if the alias stands for this identity until now; digits of it are enough."
+        None, help="Only if the alias has this identity now; its first 6 digits are enough."
     ),
     allow_unverified: bool = typer.Option(
-        False, help="Also if its numbers were never measured on the device."
+        False, help="Accept an artifact whose numbers were never measured on the device."
     ),
     endpoint_url: Optional[str] = _ENDPOINT_URL,
 ) -> None:
-    """Let an alias stand for an artifact: prints both, and what it stood for.
+    """Point an alias at an artifact: prints both, and the artifact before.
 
-    If somebody else moves the alias at the same time, one of the two is told, and the exit code
-    is 1. To go back, promote what it stood for.
+    If somebody else moves the alias at the same time, one of the two commands fails with exit
+    code 1. To go back, promote the artifact before.
     """
     from depth.store.catalogue import find
     from depth.store.names import check_alias

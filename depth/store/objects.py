@@ -1,4 +1,4 @@
-"""What a store is to the rest of this package: named bytes, in one place."""
+"""The protocol of a store: bytes under keys. `open_store` opens one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MODULES = {"s3": "depth.store.s3", "file": "depth.store.folder"}
 @dataclass(frozen=True)
 class Versioned:
     data: bytes
-    tag: str  # another one as soon as the bytes are others
+    tag: str  # changes with the bytes
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ObjectStore(Protocol):
         """Every object whose key begins with this."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""An alias is moved by a conditional write: of two who move it at once, one is told.
+"""Moves an alias by a conditional write: of two people who move it at once, one gets an error.
 
-Some stores take such writes and ignore the condition. Each promotion asks the store first, on an
-object that nobody needs.
+Some stores accept such writes and ignore the condition. So each promotion first tests the store on
+an object that nobody needs.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def promote(
     expect: Optional[str] = None,
     allow_unverified: bool = False,
 ) -> Alias:
-    """Let the alias `name` stand for this artifact; returns what it is now.
+    """Point the alias `name` at this artifact; returns the alias.
 
-    `expect` is the first digits of the identity that it must stand for until then. Raises
-    StoreError if it does not, if somebody else moved it meanwhile, if the artifact is not proven,
-    or if the store cannot promise all this; then the alias is as it was. InputError for a name
-    that is no alias.
+    expect  first digits of the identity that the alias must have before
+    Raises InputError for a name that is no alias. Raises StoreError, and leaves the alias as it
+    was, if the alias has another identity than expected, if somebody else moves it at the same
+    time, if the artifact is not proven, or if the store does not honour conditional writes.
     """
     check_alias(name)
     if expect is not None and not is_identity_prefix(expect):
@@ -82,7 +82,7 @@ def require_conditional_writes(store: ObjectStore) -> None:
 def _require_proof(entry: Entry, allow_unverified: bool) -> None:
     if entry.state == FAILED:
         raise StoreError(
-            f"{entry.name}: failed its parity gate, its numbers are wrong; build another"
+            f"{entry.name}: failed its parity gate, its numbers are wrong; build the artifact again"
         )
     if entry.state == BUILT and not allow_unverified:
         raise StoreError(
@@ -93,9 +93,9 @@ def _require_proof(entry: Entry, allow_unverified: bool) -> None:
 
 def _conflict(name: str, now: Optional[Found]) -> StoreError:
     if now is None:
-        return StoreError(f"{name}: there is no such alias; nothing was changed")
+        return StoreError(f"{name}: no such alias; nothing was changed")
     digits = now.alias.identity[:IDENTITY_DIGITS]
     return StoreError(
-        f"{name}: meanwhile stands for {digits} (moved {now.alias.moved_at}); nothing was changed. "
-        f"Look at that artifact, then promote again with --expect {digits}"
+        f"{name}: somebody moved the alias to {digits} (at {now.alias.moved_at}); nothing was "
+        f"changed. Look at that artifact, then promote again with --expect {digits}"
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from depth.artifact.manifest import MANIFEST, REPORTS, Artifact, read_artifact
 from depth.artifact.program import ProgramFile
-from depth.artifact.verification import VERIFIED_FILE
+from depth.artifact.verification import is_later, read_verification, write_verification
 from depth.errors import ArtifactError, StoreError
 from depth.files import locked, sha256_file
 from depth.store.catalogue import Entry
@@ -24,7 +24,6 @@ from depth.store.names import (
     program_files,
 )
 from depth.store.objects import ObjectStore, OnBytes
-from depth.store.verdict import is_later, local_verdict
 
 
 def pull(store: ObjectStore, entry: Entry, out: Path, on_bytes: OnBytes = lambda _: None) -> Path:
@@ -40,7 +39,7 @@ def pull(store: ObjectStore, entry: Entry, out: Path, on_bytes: OnBytes = lambda
         out.mkdir(parents=True, exist_ok=True)
         with locked(out):
             if final.exists():
-                _take_verdict(entry, _whole(final, entry))
+                _take_verification(entry, _whole(final, entry))
                 on_bytes(entry.size_bytes)
             else:
                 _fetch(store, entry, staging, on_bytes)
@@ -76,7 +75,7 @@ def _fetch(store: ObjectStore, entry: Entry, staging: Path, on_bytes: OnBytes) -
             (staging / name).write_bytes(found.data)
     (staging / MANIFEST).write_bytes(entry.data)
     try:
-        _take_verdict(entry, read_artifact(staging))
+        _take_verification(entry, read_artifact(staging))
     except ArtifactError as error:  # such as two files of one name
         shutil.rmtree(staging)
         raise StoreError(f"{entry.name}: {error}; nothing was kept") from error
@@ -94,11 +93,10 @@ def _fetched(store: ObjectStore, file: ProgramFile, staging: Path, on_bytes: OnB
     return sha256_file(path) == file.sha256
 
 
-def _take_verdict(entry: Entry, artifact: Artifact) -> None:
-    if entry.verdict is not None and is_later(entry.verdict, local_verdict(artifact)):
-        part = artifact.folder / f".{VERIFIED_FILE}"
-        part.write_bytes(entry.verdict.data)
-        part.replace(artifact.folder / VERIFIED_FILE)
+def _take_verification(entry: Entry, artifact: Artifact) -> None:
+    stored = entry.verification
+    if stored is not None and is_later(stored, read_verification(artifact)):
+        write_verification(artifact, stored)
 
 
 @contextmanager

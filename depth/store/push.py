@@ -1,4 +1,7 @@
-"""From a folder into a store: programs first, the manifest last, so that a half never shows."""
+"""Copies an artifact from a folder into a store: programs first, the manifest last.
+
+So a half-pushed artifact never shows.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,14 @@ from pathlib import Path
 from typing import Optional
 
 from depth.artifact.manifest import MANIFEST, REPORTS, Artifact, parse_manifest
-from depth.artifact.verification import MAX_BYTES
+from depth.artifact.verification import (
+    MAX_BYTES,
+    Verification,
+    dump_verification,
+    is_later,
+    parse_verification,
+    read_verification,
+)
 from depth.errors import ArtifactError, StoreError
 from depth.files import sha256_bytes
 from depth.store.catalogue import MAX_MANIFEST_BYTES
@@ -22,12 +32,6 @@ from depth.store.names import (
     verified_key,
 )
 from depth.store.objects import ObjectStore, OnBytes
-from depth.store.verdict import (
-    Verdict,
-    is_later,
-    local_verdict,
-    parse_verdict,
-)
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +45,13 @@ class Pushed:
 
 
 def push(store: ObjectStore, artifact: Artifact, on_bytes: OnBytes = lambda _: None) -> Pushed:
-    """Copy an artifact into the store; what is there already is not sent again.
+    """Copy an artifact into the store; objects that are there already are not sent again.
 
-    Raises ArtifactError if a file is not what the manifest says, and StoreError.
+    Raises ArtifactError if a local file is damaged or differs from the manifest, and StoreError.
     """
     identity, manifest = artifact.identity, artifact.manifest
     check_names(manifest, identity, str(artifact.folder))
-    verdict = local_verdict(artifact)
+    verification = read_verification(artifact)
     there = {listed.key for listed in store.listed(companion_key(identity, ""))}
     sent_bytes = kept_bytes = 0
     for file in program_files(manifest):
@@ -59,8 +63,8 @@ def push(store: ObjectStore, artifact: Artifact, on_bytes: OnBytes = lambda _: N
         path = artifact.folder / name
         if companion_key(identity, name) not in there and path.is_file():
             store.write(companion_key(identity, name), _report(path))
-    if verdict is not None and is_later(verdict, _verdict_to_replace(store, identity)):
-        store.write(verified_key(identity), verdict.data)
+    if verification is not None and is_later(verification, _stored(store, identity)):
+        store.write(verified_key(identity), dump_verification(verification).encode())
     _write_manifest(store, artifact)
     return Pushed(sent_bytes, kept_bytes)
 
@@ -78,13 +82,13 @@ def _bytes(path: Path) -> bytes:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _verdict_to_replace(store: ObjectStore, identity: str) -> Optional[Verdict]:
-    """The one in the store; None also if it is damaged, for then any is better."""
+def _stored(store: ObjectStore, identity: str) -> Optional[Verification]:
+    """The measurement in the store; None also if it is damaged and any other is better."""
     key = verified_key(identity)
     found = store.read(key, MAX_BYTES)
     try:
-        return parse_verdict(found.data, identity, f"{store.name}/{key}") if found else None
-    except StoreError as error:
+        return parse_verification(found.data, identity, f"{store.name}/{key}") if found else None
+    except ArtifactError as error:
         logger.warning("replaced: %s", error)
         return None
 

@@ -11,12 +11,12 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Optional
 
 from depth.errors import DownloadError, LicenceError
-from depth.files import sha256_file, wait_for_lock
+from depth.files import locked, sha256_file
 from depth.weights.registry import PublishedFile
 
 logger = logging.getLogger(__name__)
@@ -69,25 +69,15 @@ def _require_acceptance(file: PublishedFile, accept_licence: bool) -> None:
 @contextmanager
 def _only_one_fetch_into(folder: Path) -> Iterator[None]:
     """Create the folder and hold a lock on it, which ends with the process."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise DownloadError(
-            f"cannot use {folder} as the folder for checkpoints: {error.strerror}; name another"
-        ) from error
-    try:
-        _lock(handle, folder)
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder, always=False))
+        except OSError as error:
+            raise DownloadError(
+                f"cannot use {folder} as the folder for checkpoints: {error.strerror}; name another"
+            ) from error
         yield
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, folder: Path) -> None:
-    try:
-        wait_for_lock(handle, f"fetch into {folder}")
-    except OSError as error:  # some network file systems have no locks; fetch there all the same
-        logger.warning("%s cannot be locked (%s): run one fetch at a time", folder, error.strerror)
 
 
 def _fetch_new(file: PublishedFile, target: Path) -> None:

@@ -122,7 +122,7 @@ def test_promotion_that_is_refused_exits_with_1(
     expect = ("--expect", other.identity[:12])
     ended = command("promote", other.identity, "vits/cpu/production", *expect, *where)
     assert ended.code == 1
-    assert f"meanwhile stands for {one.identity[:12]}" in ended.error()
+    assert f"somebody moved the alias to {one.identity[:12]}" in ended.error()
     ended = command("promote", unproven.identity, "vits/cpu/production", *where)
     assert ended.code == 1
     assert "--allow-unverified" in ended.error()
@@ -139,7 +139,7 @@ def test_an_empty_store_lists_a_heading(command: Command, where: list[str]) -> N
 
 
 @pytest.mark.parametrize("where", ["folder"], indirect=True)
-def test_a_slip_in_one_artifact_sends_none(
+def test_one_wrong_path_sends_nothing(
     command: Command, where: list[str], artifact: Artifact, tmp_path: Path
 ) -> None:
     ended = command("push", artifact.folder, tmp_path / "nothing", *where)
@@ -174,7 +174,7 @@ def test_a_wrong_location_is_a_usage_error(command: Command) -> None:
     assert "--endpoint-url: Invalid endpoint: nonsense" in ended.error()
 
 
-def test_a_bucket_that_is_not_there_is_told(
+def test_a_missing_bucket_is_reported(
     command: Command, artifact: Artifact, on_s3: list[str]
 ) -> None:
     nowhere = ["--store", "s3://no-such-bucket/prefix", *on_s3[2:]]
@@ -184,7 +184,7 @@ def test_a_bucket_that_is_not_there_is_told(
         assert "s3://no-such-bucket/prefix: there is no such bucket; create it" in ended.error()
 
 
-def test_a_server_that_is_not_there_is_told(command: Command) -> None:
+def test_an_unreachable_server_is_reported(command: Command) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -193,7 +193,7 @@ def test_a_server_that_is_not_there_is_told(command: Command) -> None:
     assert re.search(r"cannot be reached \(.*\); check --endpoint-url, AWS_REGION", ended.error())
 
 
-def test_no_credentials_are_told(
+def test_missing_credentials_are_reported(
     command: Command, on_s3: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
@@ -230,7 +230,7 @@ def policy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     iam.close()
 
 
-def test_what_credentials_do_not_allow_is_told(
+def test_denied_actions_and_wrong_keys_are_reported(
     command: Command,
     on_s3: list[str],
     policy: Callable[[str], None],

@@ -1,4 +1,4 @@
-"""Aliases: of two who move one at once, one is told; and only what was proven is promoted."""
+"""Aliases: of two people who move an alias at once, one gets an error; only proof is promoted."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def test_other_measured_figures_than_were_promoted_are_refused(
 
 
 @in_a_folder
-def test_to_promote_what_is_there_changes_nothing(store: ObjectStore, tmp_path: Path) -> None:
+def test_promoting_the_same_artifact_again_changes_nothing(
+    store: ObjectStore, tmp_path: Path
+) -> None:
     first, second = (stored(store, tmp_path, number) for number in (1, 2))
     promote(store, first, PRODUCTION)
     before = promote(store, second, PRODUCTION)
@@ -83,51 +85,49 @@ def test_to_promote_what_is_there_changes_nothing(store: ObjectStore, tmp_path: 
 @in_a_folder
 def test_an_alias_that_is_not_as_expected_is_left(store: ObjectStore, tmp_path: Path) -> None:
     first, second = (stored(store, tmp_path, number) for number in (1, 2))
-    with pytest.raises(StoreError, match=f"{PRODUCTION}: there is no such alias; nothing was"):
+    with pytest.raises(StoreError, match=f"{PRODUCTION}: no such alias; nothing was"):
         promote(store, first, PRODUCTION, expect=first.identity)
     assert read_alias(store, PRODUCTION) is None
     promote(store, first, PRODUCTION)
-    with pytest.raises(StoreError, match=f"meanwhile stands for {first.identity[:12]} .moved 20"):
+    with pytest.raises(StoreError, match=f"moved the alias to {first.identity[:12]} .at 20"):
         promote(store, second, PRODUCTION, expect=second.identity[:8])
     assert now(store).identity == first.identity
 
 
 def race(store: ObjectStore, entries: list[Entry], expect: Optional[str]) -> list[str]:
-    """All promote at once; returns what the losers were told."""
+    """All promote at once; returns the errors of those that lost."""
     barrier = threading.Barrier(len(entries))
-    told = []
+    errors = []
 
     def run(entry: Entry) -> None:
         barrier.wait()
         try:
             promote(store, entry, PRODUCTION, expect)
         except StoreError as error:
-            told.append(str(error))
+            errors.append(str(error))
 
     threads = [threading.Thread(target=run, args=(entry,)) for entry in entries]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return told
+    return errors
 
 
-def test_of_eight_who_replace_one_artifact_seven_are_told(
-    store: ObjectStore, tmp_path: Path
-) -> None:
+def test_of_eight_concurrent_replacements_seven_fail(store: ObjectStore, tmp_path: Path) -> None:
     first, *others = (stored(store, tmp_path, number) for number in range(1 + RACERS))
     promote(store, first, PRODUCTION)
-    told = race(store, others, expect=first.identity)
+    errors = race(store, others, expect=first.identity)
     winner = now(store)
     assert winner.identity in {entry.identity for entry in others}
     assert winner.previous == first.identity
-    assert len(told) == RACERS - 1
-    for text in told:
-        assert f"stands for {winner.identity[:12]} (moved {winner.moved_at})" in text
+    assert len(errors) == RACERS - 1
+    for text in errors:
+        assert f"to {winner.identity[:12]} (at {winner.moved_at})" in text
         assert f"promote again with --expect {winner.identity[:12]}" in text
 
 
-def test_of_eight_who_make_an_alias_nobody_undoes_another(
+def test_of_eight_concurrent_creations_seven_fail(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries = [stored(store, tmp_path, number) for number in range(RACERS)]
@@ -140,8 +140,8 @@ def test_of_eight_who_make_an_alias_nobody_undoes_another(
         return found
 
     monkeypatch.setattr("depth.store.promote.read_alias", seen_by_all)
-    told = race(store, entries, expect=None)
-    assert len(told) == RACERS - 1
+    errors = race(store, entries, expect=None)
+    assert len(errors) == RACERS - 1
     assert now(store).previous is None
 
 
@@ -219,7 +219,7 @@ def test_a_write_that_meets_another_is_sent_again(
 
 
 @in_a_folder
-def test_what_failed_is_never_promoted_and_what_is_unproven_only_on_request(
+def test_failed_artifacts_are_refused_and_unverified_ones_need_the_option(
     store: ObjectStore, tmp_path: Path
 ) -> None:
     failed = stored(store, tmp_path, passed=False)
@@ -239,9 +239,7 @@ def test_what_failed_is_never_promoted_and_what_is_unproven_only_on_request(
 
 
 @in_a_folder
-def test_what_is_no_alias_or_no_identity_is_a_usage_error(
-    store: ObjectStore, tmp_path: Path
-) -> None:
+def test_a_wrong_alias_or_identity_is_a_usage_error(store: ObjectStore, tmp_path: Path) -> None:
     entry = stored(store, tmp_path)
     with pytest.raises(InputError, match="alias 'production': expected names joined by /"):
         promote(store, entry, "production")
@@ -281,7 +279,7 @@ def test_a_damaged_alias_is_refused(
 
 
 @in_a_folder
-def test_an_alias_of_nothing_is_told(store: ObjectStore) -> None:
+def test_an_alias_without_artifact_is_refused(store: ObjectStore) -> None:
     data = {
         "identity": "f" * 64,
         "manifest_sha256": "e" * 64,

@@ -1,4 +1,4 @@
-"""What a store holds is not believed, and what is damaged is told and not kept."""
+"""Nothing in a store is trusted; damaged artifacts are refused and not kept."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def test_a_manifest_that_changes_during_the_push_is_not_published(
 
 
 @in_a_folder
-def test_a_manifest_that_goes_during_the_push_is_told(store: ObjectStore, tmp_path: Path) -> None:
+def test_a_manifest_that_vanishes_during_the_push_is_reported(
+    store: ObjectStore, tmp_path: Path
+) -> None:
     artifact = make(tmp_path)
     (artifact.folder / "manifest.json").unlink()
     with pytest.raises(StoreError, match="manifest.json: cannot be read: No such file"):
@@ -83,7 +85,7 @@ def test_a_damaged_measurement_is_refused_and_can_be_replaced(
     assert "replaced: " in caplog.text
     assert find(store, artifact.identity).state == "verified"
     (artifact.folder / "verified.json").write_bytes(belongs)
-    with pytest.raises(StoreError, match="verified.json: belongs to artifact"):
+    with pytest.raises(ArtifactError, match="verified.json: belongs to artifact"):
         push(store, artifact)
 
 
@@ -188,7 +190,7 @@ def test_a_wrong_file_of_an_interrupted_pull_is_fetched_again(
     assert contents(pull(store, entry, tmp_path / "out")) == contents(artifact.folder)
 
 
-def test_a_missing_object_is_told(store: ObjectStore, tmp_path: Path) -> None:
+def test_a_missing_object_is_reported(store: ObjectStore, tmp_path: Path) -> None:
     manifest = manifest_of(FILES)
     store.write(manifest_key(manifest.identity()), dump_manifest(manifest))
     with pytest.raises(StoreError, match="objects/[0-9a-f]+: missing; push the artifact again"):
@@ -196,7 +198,7 @@ def test_a_missing_object_is_told(store: ObjectStore, tmp_path: Path) -> None:
 
 
 @in_a_folder
-def test_no_room_is_told(store: ObjectStore, tmp_path: Path) -> None:
+def test_an_unusable_out_folder_is_reported(store: ObjectStore, tmp_path: Path) -> None:
     artifact = make(tmp_path / "made")
     push(store, artifact)
     (tmp_path / "out").write_bytes(b"")
@@ -204,7 +206,7 @@ def test_no_room_is_told(store: ObjectStore, tmp_path: Path) -> None:
         pull(store, find(store, artifact.identity), tmp_path / "out")
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unusable_store_folder_is_reported(tmp_path: Path) -> None:
     artifact = make(tmp_path / "made")
     (tmp_path / "store").mkdir()
     store = FolderStore(tmp_path / "store")

@@ -1,4 +1,4 @@
-"""Artifacts into a store and out of it: nothing half, and nothing twice."""
+"""Push and pull: no half artifact is visible, and no object is sent twice."""
 
 from __future__ import annotations
 
@@ -88,9 +88,7 @@ def test_a_push_that_ends_early_shows_nothing(
 
 
 @in_a_folder
-def test_verified_json_may_come_later_and_reaches_who_pulled_before(
-    store: ObjectStore, tmp_path: Path
-) -> None:
+def test_a_later_measurement_reaches_earlier_pulls(store: ObjectStore, tmp_path: Path) -> None:
     artifact = make(tmp_path / "made", passed=None)
     push(store, artifact)
     assert find(store, artifact.identity).state == "built"
@@ -106,7 +104,7 @@ def test_verified_json_may_come_later_and_reaches_who_pulled_before(
 
 
 @in_a_folder
-def test_two_who_pull_at_once_both_get_it(store: ObjectStore, tmp_path: Path) -> None:
+def test_two_concurrent_pulls_both_succeed(store: ObjectStore, tmp_path: Path) -> None:
     artifact = make(tmp_path / "made")
     push(store, artifact)
     entry = find(store, artifact.identity)

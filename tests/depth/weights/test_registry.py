@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Callable
 
 import pytest
 
+from depth.command import guarded
 from depth.errors import InputError
 from depth.family import models
 from depth.weights.registry import (
@@ -21,21 +22,25 @@ from depth.weights.registry import (
     published,
     published_files,
 )
+from depth_anything.checkpoints_cli import app
 from tests.support.places import ROOT
 
 ROWS = list(published_files().values())
 HELPS = [["--help"], ["list", "--help"], ["fetch", "--help"]]
 
 
-def command(*args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "main.py", "checkpoints", *args],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "80", "_TYPER_FORCE_DISABLE_TERMINAL": "1"},
-        check=False,
-    )
+Command = Callable[..., tuple[int, str, str]]  # exit code, stdout, stderr
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["checkpoints", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            guarded(app, "checkpoints")
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 def test_every_model_is_published_or_known_not_to_be() -> None:
@@ -118,13 +123,15 @@ def test_what_is_not_published_is_said_with_what_is(name: str, reason: str) -> N
     assert all(model in str(caught.value) for model in published_files())
 
 
-def test_list_shows_every_file_with_its_licence_and_whether_it_is_there(tmp_path: Path) -> None:
+def test_list_shows_every_file_with_its_licence_and_whether_it_is_there(
+    command: Command, tmp_path: Path
+) -> None:
     (tmp_path / published("vits").filename).write_bytes(b"cut off")
     with (tmp_path / published("vitb").filename).open("wb") as file:
         file.truncate(published("vitb").size_bytes)  # sparse: list looks at the size only
-    result = command("list", "--folder", str(tmp_path))
-    assert (result.returncode, result.stderr) == (0, "")
-    lines = {line.split()[0]: line for line in result.stdout.splitlines()[1:]}
+    code, out, err = command("list", "--folder", str(tmp_path))
+    assert (code, err) == (0, "")
+    lines = {line.split()[0]: line for line in out.splitlines()[1:]}
     assert set(lines) == set(published_files())
     assert all(row.local_name in lines[row.model] for row in ROWS)
     assert all(lines[row.model].endswith(row.licence) for row in ROWS)
@@ -136,30 +143,33 @@ def test_list_shows_every_file_with_its_licence_and_whether_it_is_there(tmp_path
 @pytest.mark.parametrize(
     "args", [["fetch", "vitg"], ["fetch", "vitb"], ["fetch"], ["nonsense"]], ids=" ".join
 )
-def test_wrong_use_ends_with_2_and_prints_no_result(args: Sequence[str]) -> None:
-    result = command(*args)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr != ""
-    assert "Traceback" not in result.stderr
+def test_wrong_use_ends_with_2_and_prints_no_result(command: Command, args: Sequence[str]) -> None:
+    code, out, err = command(*args)
+    assert (code, out) == (2, "")
+    assert err != ""
+    assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("args", HELPS, ids=" ".join)
-def test_help_teaches_and_loads_nothing_heavy(args: Sequence[str]) -> None:
+def test_help_teaches_and_loads_nothing_heavy() -> None:
     code = (
         "import sys\n"
         "from depth_anything.checkpoints_cli import app\n"
-        f"app({args!r}, standalone_mode=False)\n"
+        f"for args in {HELPS!r}:\n"
+        "    app(args, standalone_mode=False)\n"
+        "    print('end')\n"
         "sys.exit(bool({'torch', 'huggingface_hub', 'numpy', 'cv2'} & set(sys.modules)))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert "checkpoint" in result.stdout
+    texts = result.stdout.split("end\n")[:-1]
+    assert len(texts) == len(HELPS)
+    assert all("checkpoint" in text for text in texts)
 
 
-def test_the_help_of_fetch_names_its_options_and_exit_codes() -> None:
-    text = command("fetch", "--help").stdout
+def test_the_help_of_fetch_names_its_options_and_exit_codes(command: Command) -> None:
+    _, text, _ = command("fetch", "--help")
     for word in (
         "MODEL",
         "--folder",

@@ -1,0 +1,47 @@
+"""Bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from depth import console
+
+
+@pytest.fixture(params=[True, False], ids=["terminal", "file"])
+def terminal(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> io.StringIO:
+    """Everything that is printed from now on."""
+    out = io.StringIO()
+    stderr = Console(file=out, force_terminal=terminal, width=100)
+    monkeypatch.setattr(console, "_stderr", lambda: stderr)
+    return out
+
+
+def test_steps_are_counted(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    out = shown(monkeypatch, terminal)
+    with console.steps(2) as step:
+        step("first")
+        step("second")
+    if terminal:
+        assert "2/2" in out.getvalue()
+    else:
+        assert out.getvalue() == "first\nsecond\n"
+
+
+def test_bytes_are_counted_and_may_be_taken_back(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    out = shown(monkeypatch, terminal)
+    with console.transfer("file", 2_000_000) as on_bytes:
+        for size_bytes in (1_500_000, -500_000, 1_000_000):
+            on_bytes(size_bytes)
+    if terminal:
+        assert "2.0/2.0 MB" in out.getvalue()
+    else:
+        assert out.getvalue() == "file: 2.0 MB\n"
