@@ -21,9 +21,9 @@ from depth.images.header import ImageHeader
 from depth.images.read import decode
 from depth.sizes import Size
 from serve.engine import Engine, Raw
-from serve.errors import OutOfServiceError, ServeError
+from serve.errors import NoProgramError, OutOfServiceError, ServeError
 from serve.jobs.entry import DONE, FAILED, TODO, Entry, Report, Settings
-from serve.jobs.stop import Stop, Stopped
+from serve.jobs.stop import Stop
 from serve.jobs.workers import ahead, each
 
 logger = logging.getLogger(__name__)
@@ -177,15 +177,18 @@ class Batch:
         self._next = current
 
     def _programs_ready(self, chunk: _Chunk) -> bool:
-        """Makes and loads them, which may take minutes; false if a stop cut it off."""
-        try:
-            with self._stop.interrupts():
-                self._engine.library.prepare(chunk.sizes)
-        except Stopped:
+        """Build and load the programs, which may take minutes; false if a stop ended that."""
+        if self._stop.requested():
             return False
-        self._ready |= chunk.sizes
         expected = len(chunk.todo) + chunk.left
-        return self._engine.make_ready(chunk.sizes, expected, self._stop.requested)
+        try:
+            ready = self._engine.make_ready(chunk.sizes, expected, self._stop.requested)
+        except NoProgramError:
+            if self._stop.requested():  # a stop ends building early
+                return False
+            raise
+        self._ready |= chunk.sizes
+        return ready
 
     def _looked(self) -> Iterator[_Chunk]:
         left = len(self._tasks)
