@@ -9,14 +9,16 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import Optional
 
 from depth.family import DEPTH
+from depth.maps.files import output_names
 from serve.engine import Engine
 from serve.errors import NoImagesError
 from serve.folder.inputs import check_apart, images_in
 from serve.folder.manifest import JobManifest, manifest_in
-from serve.folder.names import unique_stems
+from serve.folder.names import NamesFor, unique_stems
 from serve.folder.outputs import FolderOutputs
 from serve.folder.request import FolderJob
 from serve.jobs.batch import Batch, Task
@@ -37,9 +39,10 @@ def run_folder(
     the images. A failure of a single image is an entry.
     """
     job = replace(job, maps=tuple(job.maps) or _maps_of(engine))
-    tasks = _tasks(job)
+    names_for = partial(output_names, formats=job.formats, preview=job.preview, maps=job.maps)
+    tasks = _tasks(job, names_for)
     with manifest_in(job.output, writable=not job.dry_run) as manifest:
-        outputs = FolderOutputs(engine, job, manifest)
+        outputs = FolderOutputs(engine, job, names_for, manifest)
         batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run)
         with closing(batch.run()) as entries:
             for entry in entries:
@@ -69,13 +72,13 @@ def _said(entry: Entry) -> object:
     return entry.status, entry.sha256, entry.settings, entry.reason
 
 
-def _tasks(job: FolderJob) -> list[Task]:
+def _tasks(job: FolderJob, names_for: NamesFor) -> list[Task]:
     images = images_in(job.input, job.output)
     if not images:
         raise NoImagesError(
             f"{job.input}: no images in it; put some there, or name another --input"
         )
     paths = [image.relative_to(job.input) for image in images]
-    stems = [job.output / stem for stem in unique_stems(paths, job.names)]
-    check_apart(images, (stem.with_name(name) for stem in stems for name in job.names(stem.name)))
+    stems = [job.output / stem for stem in unique_stems(paths, names_for)]
+    check_apart(images, (stem.with_name(name) for stem in stems for name in names_for(stem.name)))
     return [Task(image, path.as_posix(), stem) for image, path, stem in zip(images, paths, stems)]

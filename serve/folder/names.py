@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import PurePath, PurePosixPath
 
+NamesFor = Callable[[str], Sequence[str]]  # a stem's last part -> the files that it makes
 
-def unique_stems(
-    images: Sequence[PurePath], names_for: Callable[[str], Sequence[str]]
-) -> list[PurePosixPath]:
+
+def unique_stems(images: Sequence[PurePath], names_for: NamesFor) -> list[PurePosixPath]:
     """The path of each image's outputs without suffixes, by its path in the input folder.
 
     `a/b.jpg` becomes `a/b`. Where two images would get a file of the same name, both keep their
-    whole name: `x.jpg` and `x.png` become `x.jpg` and `x.png`. `names_for` lists the files that a
-    stem makes. Case does not count, as on some file systems.
+    whole name: `x.jpg` and `x.png` become `x.jpg` and `x.png`. Case does not count, as on some file
+    systems.
     """
     paths = [PurePosixPath(image.as_posix()) for image in images]
     stems = [path.with_suffix("") for path in paths]
@@ -30,5 +30,5 @@ def unique_stems(
         stems = longer
 
 
-def _claims(stem: PurePosixPath, names_for: Callable[[str], Sequence[str]]) -> set[str]:
+def _claims(stem: PurePosixPath, names_for: NamesFor) -> set[str]:
     return {str(stem.with_name(name)).casefold() for name in names_for(stem.name)}

@@ -21,10 +21,11 @@ from depth.images.header import ImageHeader
 from depth.images.read import SourceImage
 from depth.maps.files import read_sidecar, write_result
 from depth.maps.meta import Sidecar
-from depth.maps.result import Focal, Provenance
+from depth.maps.result import Focal, Provenance, Result
 from depth.sizes import Size, size_text
-from serve.engine import Engine, Raw
+from serve.engine import Engine
 from serve.folder.manifest import JobManifest
+from serve.folder.names import NamesFor
 from serve.folder.request import FolderJob
 from serve.jobs.batch import Task, Written
 from serve.jobs.entry import FAILED, KEPT, Entry, Settings
@@ -37,9 +38,12 @@ _BY_FOCAL = NAMES[MetresFromFocal]
 class FolderOutputs:
     """Depth files in the job's output folder. The manifest is only read."""
 
-    def __init__(self, engine: Engine, job: FolderJob, manifest: JobManifest) -> None:
+    def __init__(
+        self, engine: Engine, job: FolderJob, names_for: NamesFor, manifest: JobManifest
+    ) -> None:
         self._engine = engine
         self._job = job
+        self._names_for = names_for
         self._manifest = manifest
         self._warning = Lock()
         self._warned = False
@@ -47,7 +51,7 @@ class FolderOutputs:
     def look(self, task: Task, file: ImageFile, size: Size) -> Union[Entry, str]:
         """The entry of an image that needs nothing, else why it has to be done."""
         job, settings = self._job, self.settings(file.header, size)
-        outputs = [task.stem.with_name(name) for name in job.names(task.stem.name)]
+        outputs = [task.stem.with_name(name) for name in self._names_for(task.stem.name)]
         other = _model_of(outputs[-1]) if job.stand_in else ""
         if other not in ("", job.stand_in):
             reason = f"has a result of {other}, which {job.stand_in} does not replace"
@@ -64,17 +68,16 @@ class FolderOutputs:
             return f"failed before: {last.reason}"
         return Entry(task.name, FAILED, file.sha256, settings, reason=last.reason)
 
-    def write(self, task: Task, raw: Raw) -> Written:
-        """Finish an image and write its files."""
-        result = self._engine.finish(raw)
+    def write(self, task: Task, source: SourceImage, result: Result) -> Written:
+        """Write the files of an image."""
         if result.depth.kind == FOCAL_NORMALISED:
             self._warn(task)
-        source = self._source(task, raw.prepared.source)
-        written = write_result(result, task.stem, self._job.formats, source, self._job.preview)
-        return Written(self._sizes_bytes(written), self._with(result.provenance, result.focal))
+        facts, job = self._source(task, source), self._job
+        written = write_result(result, task.stem, job.formats, facts, job.preview)
+        return self._sizes_bytes(written), self._with(result.provenance, result.focal)
 
     def settings(self, header: ImageHeader, size: Size) -> Settings:
-        """What a result of this image depends on besides its bytes."""
+        """The settings that a result of this image depends on, besides the image's bytes."""
         engine = self._engine
         focal = engine.focal_of(header, size)
         made_by = engine.provenance(size, focal) if size in engine.library.sizes else None

@@ -17,10 +17,12 @@ import numpy.typing as npt
 from depth.errors import DepthFileError, InputError
 from depth.images.file import ImageFile
 from depth.images.header import ImageHeader
+from depth.images.read import SourceImage
 from depth.maps import png
 from depth.maps.preview import WARM_LAST, upstream_levels
+from depth.maps.result import Result
 from depth.sizes import Size
-from serve.engine import Engine, Raw
+from serve.engine import Engine
 from serve.errors import NoImagesError
 from serve.folder.inputs import check_apart, images_in
 from serve.folder.names import unique_stems
@@ -33,12 +35,23 @@ _GAP_PX = 50  # white, between the photograph and its depth
 
 @dataclass(frozen=True)
 class PictureJob:
-    """The options of upstream's run.py."""
+    """The options of upstream's run.py. Every picture is made, also if there is one already."""
 
     img_path: Path  # an image, a text file with one path per line, or a folder
     outdir: Path
     pred_only: bool  # without the photograph at the left
     grayscale: bool
+
+    def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
+        return "asked for"
+
+    def write(self, task: Task, source: SourceImage, result: Result) -> Written:
+        path = _picture_path(task.stem)
+        pixels = _picture(self, source.pixels, upstream_levels(result.depth.values))
+        return {path.name: _write(path, pixels)}, None
+
+    def settings(self, _header: ImageHeader, _size: Size) -> None:
+        return None
 
 
 def run_pictures(
@@ -50,31 +63,11 @@ def run_pictures(
     name; upstream overwrites one with the other. Raises NoImagesError if there is nothing to do,
     InputError if a list of images cannot be read or a picture would replace one of them.
     """
-    batch = Batch(engine, _tasks(job), _Pictures(engine, job), stop)
+    batch = Batch(engine, _tasks(job), job, stop)
     with closing(batch.run()) as entries:
         for entry in entries:
             on_entry(entry, batch.report.total)
     return batch.report
-
-
-class _Pictures:
-    """The pictures of a job: all are made, also where a picture is already there."""
-
-    def __init__(self, engine: Engine, job: PictureJob) -> None:
-        self._engine = engine
-        self._job = job
-
-    def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
-        return "asked for"
-
-    def write(self, task: Task, raw: Raw) -> Written:
-        levels = upstream_levels(self._engine.finish(raw).depth.values)
-        path = _picture_path(task.stem)
-        pixels = _picture(self._job, raw.prepared.source.pixels, levels)
-        return Written({path.name: _write(path, pixels)}, None)
-
-    def settings(self, _header: ImageHeader, _size: Size) -> None:
-        return None
 
 
 def _tasks(job: PictureJob) -> list[Task]:
