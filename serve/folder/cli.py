@@ -6,15 +6,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Callable, Optional
 
 import typer
 
 from serve.engine import Engine
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
-from serve.folder.pace import Pace
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, FAILED, KEPT, TODO, Entry, OnEntry, Report
 from serve.jobs.spot import spot_notices
@@ -118,6 +118,33 @@ class _View:
         if entry.status == DONE:
             self._pace.worked(time.monotonic())
         self._screen.progress(self._seen, total, self._pace.text(total - self._seen))
+
+
+class Pace:
+    """Images per second and time left, counted over images that took work.
+
+    The clock starts with the first such image: before it, programs are compiled and loaded.
+    """
+
+    def __init__(self) -> None:
+        self._first_s: Optional[float] = None
+        self._after = 0  # images after the first
+        self._rate = 0.0
+
+    def worked(self, now_s: float) -> None:
+        """Count an image that is finished at this time."""
+        if self._first_s is None:
+            self._first_s = now_s
+            return
+        self._after += 1
+        self._rate = self._after / max(now_s - self._first_s, 1e-6)
+
+    def text(self, left: int) -> str:
+        """Rate and time for `left` more images; "" before the second image."""
+        if not self._rate:
+            return ""
+        rest = timedelta(seconds=round(left / self._rate))
+        return f"{self._rate:.1f} images/s, {rest} left"
 
 
 def closing(report: Report, wall_s: float) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.folder.cli import shown
+from serve.folder.cli import Pace, shown
 from serve.jobs.entry import DONE, FAILED, Entry, OnEntry, Report
 from serve.jobs.stop import Stop
 
@@ -75,3 +75,13 @@ def test_with_stderr_closed_results_are_printed(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "stderr", None)
     shown(Path("out"), Stop(), work)
     assert out.getvalue() == "out/a[b].png\n"
+
+
+def test_pace_counts_from_the_first_image() -> None:
+    pace = Pace()
+    assert pace.text(left=10) == ""
+    pace.worked(100.0)
+    assert pace.text(left=10) == ""
+    pace.worked(100.5)
+    pace.worked(101.0)
+    assert pace.text(left=7300) == "2.0 images/s, 1:00:50 left"

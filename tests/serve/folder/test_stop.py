@@ -14,7 +14,6 @@ from depth.artifact.program import ProgramKey
 from serve.engine import Engine
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
-from serve.folder.pace import Pace
 from serve.folder.request import FolderJob
 from serve.jobs.entry import Entry, Report
 from serve.jobs.stop import Stop, stop_on_signals
@@ -129,13 +128,3 @@ def test_the_handlers_that_were_there_return() -> None:
         stop.request("later")
         assert stop.reason == "SIGTERM"
     assert before == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
-
-
-def test_pace_counts_from_the_first_image() -> None:
-    pace = Pace()
-    assert pace.text(left=10) == ""
-    pace.worked(100.0)
-    assert pace.text(left=10) == ""
-    pace.worked(100.5)
-    pace.worked(101.0)
-    assert pace.text(left=7300) == "2.0 images/s, 1:00:50 left"
