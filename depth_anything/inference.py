@@ -12,7 +12,7 @@ from compile.errors import CompileError
 from depth.command import command_line, guarded
 from depth.family import model_named, models
 from serve.errors import ServeError
-from serve.options import FolderOptions, takes_folder_options
+from serve.folder.options import FolderOptions, takes_folder_options
 
 if TYPE_CHECKING:
     from compile.weights import Weights

@@ -11,7 +11,7 @@ from depth.store.cli import list_, pull
 from serve.bench.cli import bench
 from serve.doctor.cli import doctor
 from serve.errors import ServeError
-from serve.options import FolderOptions, takes_folder_options
+from serve.folder.options import FolderOptions, takes_folder_options
 
 app = command_line(no_args_is_help=True)
 

@@ -58,7 +58,7 @@ COMPILE_FLOORS = (
     ("__main__", "__init__"),
 )
 SERVE_FLOORS = (
-    ("errors", "options", "arrays", "machine"),
+    ("errors", "arrays", "machine"),
     ("shapes", "recipe", "scheduling"),
     ("runtimes", "library"),
     ("backend",),

@@ -19,10 +19,10 @@ from serve.backend import Backend, ProgramWorker
 from serve.cli import app
 from serve.engine import Engine
 from serve.folder.job import run_folder
+from serve.folder.options import FolderOptions
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, KEPT, Entry
 from serve.library import Library
-from serve.options import FolderOptions
 from serve.shapes import BUCKETS
 from tests.support.hostile import encoded, picture
 from tests.support.manifests import made_artifact, sky_manifest
