@@ -42,7 +42,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     out = tmp_path_factory.mktemp("artifacts")
 
     def build(sizes: Sequence[tuple[int, int]]) -> list[Artifact]:
-        return [make_artifact(out, sizes=sizes)]
+        return [make_artifact(out, "torchscript", sizes=sizes)]
 
     with Engine(Library([], build=build), size_rule=RULE) as engine:
         yield engine
@@ -131,7 +131,7 @@ def test_other_weights_make_everything_again(engine: Engine, images: Path, tmp_p
 
     def build(sizes: Sequence[tuple[int, int]]) -> list[Artifact]:
         """The same programs under the name of other weights."""
-        made = make_artifact(tmp_path / "other", sizes=sizes)
+        made = make_artifact(tmp_path / "other", "torchscript", sizes=sizes)
         return [rewrite(made, checkpoint=replace(made.manifest.checkpoint, sha256="0" * 64))]
 
     with Engine(Library([], build=build), size_rule=RULE) as other:
