@@ -1,6 +1,6 @@
-"""Artifacts made on demand and kept: look first, build what is missing in a process of its own.
+"""Artifacts built on demand and kept: look first, build missing sizes in another process.
 
-Never imports torch: a job whose artifacts are all there starts fast.
+Never imports torch: a job that finds all its artifacts starts fast.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Callable, Optional
 
 from compile.errors import BuildError
 from compile.source import ROOT, source_sha256
@@ -25,6 +27,8 @@ from depth.sizes import Size, size_text
 logger = logging.getLogger(__name__)
 
 _SIZES_PER_BUILD = 4  # what an interrupted build can lose
+_POLL_S = 0.1  # how often a build looks whether it is stopped
+_GRACE_S = 2.0  # for the compiler to remove its files, before it is killed
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,15 @@ class Cache:
     target: str
     precision: str
     images: Path  # folder of photographs that the parity gate uses beside its own test images
+    stopped: Callable[[], bool] = lambda: False  # polled during a build: true ends the build
 
     def artifacts(self) -> Iterator[Artifact]:
-        """The artifacts here that this version of the code would make again."""
+        """The artifacts in the folder that this version of the code would build again."""
         family = model_named(self.weights.model).family
         source = source_sha256(self.target, self.precision, family)
         made = lru_cache(self.weights.made)  # hashes the weights: once, not for every artifact
-        # The oldest first: results name the artifact that they are of, and a newer one with the
-        # same program would have all of them made again.
+        # The oldest first: results name their artifact. A newer artifact with the same program
+        # would have every result made again.
         found = self.folder.glob(f"{self.weights.model}-{self.target}-*")
         for path in sorted(found, key=lambda path: (_made_ns(path), path)):
             try:
@@ -63,29 +68,55 @@ class Cache:
     def build(self, sizes: Sequence[Size]) -> Iterable[Artifact]:
         """Compile programs for these sizes, a few at a time; progress goes to stderr.
 
-        Raises BuildError if the compiler fails; it has said why.
+        Ends early, with fewer artifacts, once `stopped` is true. Raises BuildError if the compiler
+        fails; its own message is on stderr then.
         """
         for start in range(0, len(sizes), _SIZES_PER_BUILD):
-            yield self._build(sizes[start : start + _SIZES_PER_BUILD])
+            artifact = self._build(sizes[start : start + _SIZES_PER_BUILD])
+            if artifact is None:
+                return
+            yield artifact
 
-    def _build(self, sizes: Sequence[Size]) -> Artifact:
-        command = [sys.executable, "-m", "compile", "build", "--model", self.weights.model]
-        command += ["--target", self.target, "--precision", self.precision]
-        command += ["--images", str(self.images)]
-        command += ["--checkpoint", str(self.weights.file), "--out", str(self.folder)]
+    def _build(self, sizes: Sequence[Size]) -> Optional[Artifact]:
+        arguments = ["build", "--model", self.weights.model]
+        arguments += ["--target", self.target, "--precision", self.precision]
+        arguments += ["--images", str(self.images)]
+        arguments += ["--checkpoint", str(self.weights.file), "--out", str(self.folder)]
         for size in sizes:
-            command += ["--size", size_text(size)]
+            arguments += ["--size", size_text(size)]
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        done = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        if done.returncode:
+        command = [sys.executable, "-m", "compile", *arguments]
+        done = run_until(self.stopped, command, {**os.environ, "PYTHONPATH": path})
+        if self.stopped():  # Ctrl-C ends the compiler too
+            return None
+        code, output = done
+        if code:
             raise BuildError(f"could not compile {self.weights.model} for {self.target}; see above")
-        return read_artifact(Path(done.stdout.strip()))
+        return read_artifact(Path(output.strip()))
+
+
+def run_until(
+    stopped: Callable[[], bool], command: Sequence[str], environment: Mapping[str, str]
+) -> tuple[int, str]:
+    """Run a command: its exit code and its stdout. Once `stopped` is true, end it: no stdout."""
+    output = ""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            while process.returncode is None and not stopped():
+                with suppress(subprocess.TimeoutExpired):
+                    output, _ = process.communicate(timeout=_POLL_S)
+        finally:
+            if process.poll() is None:
+                _end(process)
+    return process.returncode, output
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _made_ns(folder: Path) -> int:

@@ -12,27 +12,10 @@ from compile.errors import CompileError
 from depth.command import command_line, guarded
 from depth.family import model_named, models
 from serve.errors import ServeError
-from serve.options import (
-    DRY_RUN,
-    FAIL_FAST,
-    FOCAL_PX,
-    FORMAT,
-    FOV_DEG,
-    INPUT,
-    INTRINSICS,
-    OUTPUT,
-    OUTPUT_SIZE,
-    PREPROCESS,
-    PREVIEW,
-    RETRY_FAILED,
-    focal_asked,
-)
+from serve.folder.options import FolderOptions, takes_folder_options
 
 if TYPE_CHECKING:
-    from compile.on_demand import Cache
     from compile.weights import Weights
-    from depth.steps.focal import FocalAsked
-    from serve.engine import Engine
 
 app = command_line()
 
@@ -55,28 +38,18 @@ _INPUT_SIZE = typer.Option(
 
 
 @app.command()
+@takes_folder_options
 def inference(
-    input: Path = INPUT,  # noqa: A002
-    output: Path = OUTPUT,
+    options: FolderOptions,
     model: Optional[str] = _MODEL,
     target: str = typer.Option("openvino", help="openvino, onnx or torchscript."),
     precision: str = typer.Option("fp32", help="fp32; with openvino also bf16 (faster) and int8."),
-    format: list[str] = FORMAT,  # noqa: A002
-    preview: bool = PREVIEW,
     policy: str = _POLICY,
     input_size: Optional[int] = _INPUT_SIZE,
     checkpoint: Optional[Path] = typer.Option(
         None, help="Weights file; by default the model's own in checkpoints/, or downloaded."
     ),
     artifacts: Path = typer.Option(Path("artifacts"), help="Where compiled programs are kept."),
-    focal_px: Optional[float] = FOCAL_PX,
-    fov_deg: Optional[float] = FOV_DEG,
-    intrinsics: Optional[Path] = INTRINSICS,
-    preprocess: str = PREPROCESS,
-    output_size: str = OUTPUT_SIZE,
-    retry_failed: bool = RETRY_FAILED,
-    fail_fast: bool = FAIL_FAST,
-    dry_run: bool = DRY_RUN,
 ) -> None:
     """Estimate the depth of every image in a folder.
 
@@ -88,26 +61,26 @@ def inference(
     the same bytes with the same settings, is kept. Ctrl-C, SIGTERM or, on EC2, the notice that a
     spot instance is taken back finishes the images under way.
     """
+    from compile.on_demand import Cache
     from serve.folder.cli import run
-    from serve.folder.request import FolderJob
+    from serve.jobs.stop import Stop
+    from serve.library import Library
+    from serve.shapes import BUCKETS, common_sizes
 
-    focal = focal_asked(focal_px, fov_deg, intrinsics)
+    stop, focal = Stop(), options.focal()
     weights = _weights(model, checkpoint, target, precision)
-    job = FolderJob(
-        input,
-        output,
-        formats=format,
-        preview=preview,
-        maps=[output.name for output in model_named(weights.model).outputs],
+    row = model_named(weights.model)
+    job = options.job(
+        maps=[output.name for output in row.outputs],
         remark=weights.remark,
         stand_in=weights.stand_in,
-        retry_failed=retry_failed,
-        fail_fast=fail_fast,
-        dry_run=dry_run,
     )
-    cache = _cache(artifacts, weights, target, precision, input)
-    with _engine(cache, policy, input_size, preprocess, output_size, focal) as engine:
-        raise typer.Exit(run(engine, job))
+    cache = Cache(artifacts, weights, target, precision, options.input, stop.requested)
+    library = Library(cache.artifacts(), build=cache.build)
+    rule = replace(row.size, side_px=input_size or row.size.side_px)
+    sizes = common_sizes(rule) if policy == BUCKETS else ()
+    with options.engine(library, policy, focal, rule, sizes) as engine:
+        raise typer.Exit(run(engine, job, stop))
 
 
 def _weights(
@@ -121,31 +94,6 @@ def _weights(
     if weights.remark:
         typer.echo(weights.remark, err=True)
     return weights
-
-
-def _cache(folder: Path, weights: Weights, target: str, precision: str, images: Path) -> Cache:
-    from compile.on_demand import Cache
-
-    return Cache(folder, weights, target, precision, images)
-
-
-def _engine(
-    cache: Cache,
-    policy: str,
-    input_size: Optional[int],
-    preprocess: str,
-    output_size: str,
-    focal: FocalAsked,
-) -> Engine:
-    from serve.engine import Engine
-    from serve.library import Library
-    from serve.shapes import BUCKETS, common_sizes
-
-    rule = model_named(cache.weights.model).size
-    rule = replace(rule, side_px=input_size or rule.side_px)
-    sizes = common_sizes(rule) if policy == BUCKETS else ()
-    library = Library(cache.artifacts(), build=cache.build)
-    return Engine(library, policy, rule, sizes, preprocess, output_size, focal)
 
 
 def main() -> None:

@@ -38,14 +38,17 @@ def run(
     from serve.engine import Engine
     from serve.folder.cli import shown
     from serve.folder.pictures import PictureJob, run_pictures
+    from serve.jobs.stop import Stop
     from serve.library import Library
 
     model = _model(encoder)
-    cache = Cache(Path("artifacts"), choose(model), "openvino", "fp32", images=img_path)
+    stop = Stop()
+    weights = choose(model)
+    cache = Cache(Path("artifacts"), weights, "openvino", "fp32", img_path, stop.requested)
     library = Library(cache.artifacts(), build=cache.build)
     job = PictureJob(img_path, outdir, pred_only, grayscale)
     with Engine(library, size_rule=replace(model.size, side_px=input_size)) as engine:
-        report = shown(outdir, lambda on_entry, stop: run_pictures(engine, job, on_entry, stop))
+        report = shown(outdir, stop, lambda on_entry: run_pictures(engine, job, on_entry, stop))
     raise typer.Exit(report.exit_code)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
 
 import typer
 
@@ -12,21 +11,7 @@ from depth.store.cli import list_, pull
 from serve.bench.cli import bench
 from serve.doctor.cli import doctor
 from serve.errors import ServeError
-from serve.options import (
-    DRY_RUN,
-    FAIL_FAST,
-    FOCAL_PX,
-    FORMAT,
-    FOV_DEG,
-    INPUT,
-    INTRINSICS,
-    OUTPUT,
-    OUTPUT_SIZE,
-    PREPROCESS,
-    PREVIEW,
-    RETRY_FAILED,
-    focal_asked,
-)
+from serve.folder.options import FolderOptions, takes_folder_options
 
 app = command_line(no_args_is_help=True)
 
@@ -37,12 +22,10 @@ def serve_() -> None:
 
 
 @app.command()
+@takes_folder_options
 def folder(
+    options: FolderOptions,
     artifact: list[Path] = typer.Argument(help="One or more artifacts of the same model."),
-    input: Path = INPUT,  # noqa: A002
-    output: Path = OUTPUT,
-    format: list[str] = FORMAT,  # noqa: A002
-    preview: bool = PREVIEW,
     policy: str = typer.Option(
         "buckets",
         help="exact: upstream's size, which the artifact must have. buckets: its nearest shape.",
@@ -53,14 +36,6 @@ def folder(
     allow_unverified: bool = typer.Option(
         False, help="Serve an artifact whose numbers were not yet measured on its device."
     ),
-    focal_px: Optional[float] = FOCAL_PX,
-    fov_deg: Optional[float] = FOV_DEG,
-    intrinsics: Optional[Path] = INTRINSICS,
-    preprocess: str = PREPROCESS,
-    output_size: str = OUTPUT_SIZE,
-    retry_failed: bool = RETRY_FAILED,
-    fail_fast: bool = FAIL_FAST,
-    dry_run: bool = DRY_RUN,
 ) -> None:
     """Every image in a folder to depth files beside their descriptions.
 
@@ -72,30 +47,18 @@ def folder(
     spot instance is taken back finishes the images under way.
     """
     from depth.artifact.manifest import read_artifact
-    from serve.engine import Engine
     from serve.folder.cli import run
-    from serve.folder.request import FolderJob
+    from serve.jobs.stop import Stop
     from serve.library import Library
 
-    focal = focal_asked(focal_px, fov_deg, intrinsics)
+    focal = options.focal()
     library = Library(
         map(read_artifact, artifact),
         allow_failed_parity=allow_failed_parity,
         allow_unverified=allow_unverified,
     )
-    job = FolderJob(
-        input,
-        output,
-        formats=format,
-        preview=preview,
-        retry_failed=retry_failed,
-        fail_fast=fail_fast,
-        dry_run=dry_run,
-    )
-    with Engine(
-        library, policy, preprocess=preprocess, output_size=output_size, focal=focal
-    ) as engine:
-        raise typer.Exit(run(engine, job))
+    with options.engine(library, policy, focal) as engine:
+        raise typer.Exit(run(engine, options.job(), Stop()))
 
 
 app.command("pull")(pull)

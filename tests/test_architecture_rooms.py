@@ -58,7 +58,7 @@ COMPILE_FLOORS = (
     ("__main__", "__init__"),
 )
 SERVE_FLOORS = (
-    ("errors", "options", "arrays", "machine"),
+    ("errors", "arrays", "machine"),
     ("shapes", "recipe", "scheduling"),
     ("runtimes", "library"),
     ("backend",),
@@ -209,7 +209,7 @@ BREAKS = [
     (compile_leads_down, "compile/preflight/a.py", "from compile.parity.probes import x"),
     (compile_leads_down, "compile/newroom/a.py", "import os"),
     (serve_leads_down, "serve/scheduling/a.py", "from serve.runtimes.table import x"),
-    (serve_leads_down, "serve/jobs/a.py", "from serve.folder.resume import digest"),
+    (serve_leads_down, "serve/jobs/a.py", "from serve.folder.outputs import FolderOutputs"),
     (serve_leads_down, "serve/engine.py", "from serve import jobs"),
 ]
 FINE = [

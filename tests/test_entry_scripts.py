@@ -1,11 +1,13 @@
-"""The commands that users type, as processes, without a network."""
+"""The commands that users type, without a network; some as processes, others in this one."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -17,8 +19,10 @@ from depth.family import model_named
 from depth.maps.files import read_depth
 from depth.maps.preview import WARM_LAST, upstream_levels
 from tests.support.hostile import encoded, picture, write_hostile_folder
+from tests.support.on_demand import compile_in_this_process
 from tests.support.places import ROOT
 
+SCRIPTS = {"inference.py": "depth_anything.inference", "run.py": "depth_anything.pictures"}
 SIDE = str(model_named("demo").size.side_px)
 
 
@@ -33,6 +37,24 @@ def command(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def in_this_process(
+    cwd: Path, capsys: pytest.CaptureFixture[str], script: str, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """The same without a new interpreter, and without one for the compiler."""
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        compile_in_this_process(patch)
+        patch.setattr(sys, "argv", [script, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            import_module(SCRIPTS[script]).main()
+    printed = capsys.readouterr()
+    code = int(ended.value.code or 0)
+    return subprocess.CompletedProcess([script, *arguments], code, printed.out, printed.err)
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +74,9 @@ def test_a_dry_run_says_what_would_be_done(place: Path) -> None:
     assert not (place / "artifacts").exists()
 
 
-def test_inference(place: Path) -> None:
-    done = command(place, "inference.py", "--preview", "--format", "png", "--format", "npy")
+def test_inference(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--preview", "--format", "png", "--format", "npy")
+    done = in_this_process(place, capsys, "inference.py", *options)
     assert done.returncode == 3, done.stderr
     printed = done.stdout.split()
     assert "output_depth/good.jpg.png" in printed
@@ -65,7 +88,7 @@ def test_inference(place: Path) -> None:
     meta = json.loads((place / "output_depth/turned.json").read_text())
     assert meta["provenance"]["model"] == "demo"
     assert any("no weights for vits" in note for note in meta["source"]["notes"])
-    again = command(place, "inference.py", "--preview", "--format", "png", "--format", "npy")
+    again = command(place, "inference.py", *options)
     assert again.returncode == 3
     assert "specialise" not in again.stderr, "compiled programs are kept"
     assert "6 already there" in again.stderr
@@ -83,25 +106,33 @@ def test_inference(place: Path) -> None:
     ],
 )
 def test_mistakes_get_one_line_and_a_code(
-    place: Path, arguments: tuple[str, ...], code: int, message: str
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
 ) -> None:
-    done = command(place, "inference.py", "--output", "other", *arguments)
+    done = in_this_process(place, capsys, "inference.py", "--output", "other", *arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_run_gives_upstream_s_pictures(place: Path) -> None:
+def test_run_gives_upstream_s_pictures(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Levels and colours from the values that inference.py gives, laid out as upstream does."""
     flags = ("--encoder", "demo", "--img-path", "input_images/good.png", "--input-size", SIDE)
-    values = command(
-        place, "inference.py", "--model", "demo", "--input", "input_images", "--format", "npy",
-        "--output", "values",
-    )  # fmt: skip
-    assert values.returncode == 3
-    levels = upstream_levels(np.load(place / "values/good.png.npy")).astype(int)
+    (place / "good").mkdir()
+    shutil.copy(place / "input_images/good.png", place / "good")
+    options = ("--model", "demo", "--input", "good", "--format", "npy", "--output", "values")
+    assert in_this_process(place, capsys, "inference.py", *options).returncode == 0
+    levels = upstream_levels(np.load(place / "values/good.npy")).astype(int)
     for extra, outdir in ((("--pred-only", "--grayscale"), "gray"), ((), "colour")):
-        done = command(place, "run.py", *flags, "--outdir", outdir, *extra)
+        options = (*flags, "--outdir", outdir, *extra)
+        done = (
+            command(place, "run.py", *options)
+            if extra
+            else in_this_process(place, capsys, "run.py", *options)
+        )
         assert done.returncode == 0, done.stderr
         assert done.stdout == f"{outdir}/good.png\n"
     gray = cv2.imread(str(place / "gray/good.png"))
@@ -112,37 +143,43 @@ def test_run_gives_upstream_s_pictures(place: Path) -> None:
     assert wide.shape == (height, width + 50 + width, 3)
     np.testing.assert_array_equal(wide[:, :width], photograph)
     assert (wide[:, width : width + 50] == 255).all()
-    coloured = cv2.applyColorMap(upstream_levels(np.load(place / "values/good.png.npy")), WARM_LAST)
+    coloured = cv2.applyColorMap(upstream_levels(np.load(place / "values/good.npy")), WARM_LAST)
     assert np.mean(np.abs(wide[:, width + 50 :].astype(int) - coloured) > 8) < 0.01
 
 
-def test_run_reads_a_list_and_keeps_same_names_apart(place: Path) -> None:
+def test_run_reads_a_list_and_keeps_same_names_apart(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (place / "more").mkdir()
     (place / "more/good.png").write_bytes(encoded(picture(seed=9), "PNG"))
     (place / "list.txt").write_text("input_images/good.png\nmore/good.png\n")
-    done = command(
-        place, "run.py", "--encoder", "demo", "--img-path", "list.txt", "--input-size", SIDE,
-        "--outdir", "listed",
-    )  # fmt: skip
+    flags = ("--encoder", "demo", "--img-path", "list.txt", "--input-size", SIDE)
+    done = in_this_process(place, capsys, "run.py", *flags, "--outdir", "listed")
     assert done.returncode == 0, done.stderr
     names = {"input_images_good.png", "more_good.png"}
     assert {path.name for path in (place / "listed").iterdir()} == names
 
 
-def test_run_draws_only_what_upstream_s_draws(place: Path) -> None:
-    done = command(place, "run.py", "--img-path", "input_images", "--encoder", "da3mono-large")
+def test_run_draws_only_upstream_s_encoders(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--img-path", "input_images", "--encoder", "da3mono-large")
+    done = in_this_process(place, capsys, "run.py", *flags)
     assert done.returncode == 2
     assert "no encoder 'da3mono-large'; choose from demo, vits" in done.stderr
 
 
-def test_run_without_weights_does_not_pretend(place: Path) -> None:
-    done = command(place, "run.py", "--img-path", "input_images", "--outdir", "never")
+def test_run_without_weights_does_not_pretend(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--img-path", "input_images", "--outdir", "never")
+    done = in_this_process(place, capsys, "run.py", *flags)
     assert done.returncode == 1
     assert "depth_anything_v2_vitl.pth" in done.stderr
     assert not (place / "never").exists()
 
 
-def test_a_file_in_checkpoints_is_used(tmp_path: Path) -> None:
+def test_a_file_in_checkpoints_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import torch
 
     state = untrained_checkpoint(model_named("demo"), seed=5).state
@@ -150,7 +187,8 @@ def test_a_file_in_checkpoints_is_used(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "checkpoints/demo.pth")
     (tmp_path / "input_images").mkdir()
     (tmp_path / "input_images/a.png").write_bytes(encoded(picture(), "PNG"))
-    done = command(tmp_path, "inference.py", "--model", "demo", "--input-size", "56")
+    options = ("--model", "demo", "--input-size", "56")
+    done = in_this_process(tmp_path, capsys, "inference.py", *options)
     assert done.returncode == 0, done.stderr
     meta = json.loads((tmp_path / "output_depth/a.json").read_text())
     assert meta["provenance"]["weights"] == "demo.pth"

@@ -11,10 +11,11 @@ from typing import Callable
 
 from depth.images.file import ImageFile
 from depth.images.header import ImageHeader
-from depth.images.read import list_images
+from depth.images.read import SourceImage, list_images
 from depth.maps.files import write_result
+from depth.maps.result import Result
 from depth.sizes import Size
-from serve.engine import Engine, Raw
+from serve.engine import Engine
 from serve.errors import ProgramError
 from serve.jobs.batch import Batch, Task, Written
 from serve.jobs.entry import DONE
@@ -36,7 +37,7 @@ def folder_measure(library: Library, images: Path) -> Iterator[Callable[[], floa
             started = time.perf_counter()
             paths = list_images(images)
             tasks = [Task(path, str(path), Path(output, str(i))) for i, path in enumerate(paths)]
-            entries = list(Batch(engine, tasks, _Files(engine)).run())
+            entries = list(Batch(engine, tasks, _Files()).run())
             wall_s = time.perf_counter() - started
         for entry in entries:
             if entry.status != DONE:
@@ -53,16 +54,13 @@ def folder_measure(library: Library, images: Path) -> Iterator[Callable[[], floa
 class _Files:
     """Depth files of every image, whatever is there."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
     def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
         return "to be measured"
 
-    def write(self, task: Task, raw: Raw) -> Written:
-        source = {"path": task.name, "sha256": raw.prepared.source.sha256}
-        paths = write_result(self._engine.finish(raw), task.stem, ["png"], source)
-        return Written({path.name: path.stat().st_size for path in paths}, None)
+    def write(self, task: Task, source: SourceImage, result: Result) -> Written:
+        facts = {"path": task.name, "sha256": source.sha256}
+        paths = write_result(result, task.stem, ["png"], facts)
+        return {path.name: path.stat().st_size for path in paths}, None
 
     def settings(self, _header: ImageHeader, _size: Size) -> None:
         return None

@@ -1,4 +1,4 @@
-"""The folder job as people see it: a bar while it runs, one line per failure, a closing line."""
+"""The folder job on a screen: a bar while it runs, one line per failure, a closing line."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Protocol
+from typing import TYPE_CHECKING, Callable, Optional
 
 import typer
 
 from serve.engine import Engine
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
-from serve.folder.pace import Pace
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, FAILED, KEPT, TODO, Entry, OnEntry, Report
 from serve.jobs.spot import spot_notices
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 _LINE_EVERY_S = 30.0  # of progress, where there is no terminal
 
 
-def run(engine: Engine, job: FolderJob) -> int:
+def run(engine: Engine, job: FolderJob, stop: Stop) -> int:
     """Run the job and print; returns the exit code. Raises what `run_folder` raises."""
-    report = shown(job.output, lambda on_entry, stop: run_folder(engine, job, on_entry, stop))
+    report = shown(job.output, stop, lambda on_entry: run_folder(engine, job, on_entry, stop))
     if report.counts[FAILED] and not job.dry_run:
         typer.echo(f"reasons are in {job.output / MANIFEST}", err=True)
     if report.left:
@@ -36,32 +36,23 @@ def run(engine: Engine, job: FolderJob) -> int:
     return report.exit_code
 
 
-def shown(output: Path, work: Callable[[OnEntry, Stop], Report]) -> Report:
-    """Run `work`: outputs in the folder `output` on stdout; progress, failures and a closing line
-    on stderr.
+def shown(output: Path, stop: Stop, work: Callable[[OnEntry], Report]) -> Report:
+    """Run `work` and print its files, in the folder `output`, on stdout, all else on stderr.
 
-    SIGTERM, SIGINT and a spot notice stop it: images under way are finished.
+    SIGTERM, SIGINT and a spot notice request the stop.
     """
     started = time.monotonic()
-    with _screen() as screen, stop_on_signals() as stop, spot_notices(stop):
-        report = work(_View(screen, output).show, stop)
+    with _screen() as screen, stop_on_signals(stop), spot_notices(stop):
+        report = work(_View(screen, output).show)
     typer.echo(closing(report, time.monotonic() - started), err=True)
     return report
 
 
-class _Screen(Protocol):
-    def say(self, text: str, err: bool = False) -> None:
-        """Print a line."""
-
-    def progress(self, seen: int, total: int, pace: str) -> None:
-        """So many entries of a total."""
-
-
 @contextmanager
 def _screen() -> Iterator[_Screen]:
-    """A bar in a terminal; on a pipe or in a log, where that would be noise, sometimes a line."""
+    """A bar in a terminal. A line now and then on a pipe or in a log."""
     if sys.stderr is None or not sys.stderr.isatty():  # None: it was closed
-        yield _Log()
+        yield _Screen()
         return
     from rich.console import Console  # takes 50 ms that a log does without
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -73,22 +64,27 @@ def _screen() -> Iterator[_Screen]:
         yield _Terminal(bars)
 
 
-class _Log:
+class _Screen:
+    """A pipe or a log."""
+
     def __init__(self) -> None:
         self._last_s = time.monotonic()
 
     def say(self, text: str, err: bool = False) -> None:
+        """Print a line."""
         typer.echo(text, err=err)
 
     def progress(self, seen: int, total: int, pace: str) -> None:
+        """Show that `seen` of `total` images are dealt with."""
         now_s = time.monotonic()
         if now_s - self._last_s >= _LINE_EVERY_S:
             self._last_s = now_s
             typer.echo(f"{seen} of {total}, {pace or 'looking'}", err=True)
 
 
-class _Terminal:
+class _Terminal(_Screen):
     def __init__(self, bars: Progress) -> None:
+        super().__init__()
         self._bars = bars
         self._bar = bars.add_task("depth", total=None, pace="")
 
@@ -122,6 +118,33 @@ class _View:
         if entry.status == DONE:
             self._pace.worked(time.monotonic())
         self._screen.progress(self._seen, total, self._pace.text(total - self._seen))
+
+
+class Pace:
+    """Images per second and time left, counted over images that took work.
+
+    The clock starts with the first such image: before it, programs are compiled and loaded.
+    """
+
+    def __init__(self) -> None:
+        self._first_s: Optional[float] = None
+        self._after = 0  # images after the first
+        self._rate = 0.0
+
+    def worked(self, now_s: float) -> None:
+        """Count an image that is finished at this time."""
+        if self._first_s is None:
+            self._first_s = now_s
+            return
+        self._after += 1
+        self._rate = self._after / max(now_s - self._first_s, 1e-6)
+
+    def text(self, left: int) -> str:
+        """Rate and time for `left` more images; "" before the second image."""
+        if not self._rate:
+            return ""
+        rest = timedelta(seconds=round(left / self._rate))
+        return f"{self._rate:.1f} images/s, {rest} left"
 
 
 def closing(report: Report, wall_s: float) -> str:

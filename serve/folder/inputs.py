@@ -1,4 +1,4 @@
-"""The images of a job, kept apart from what the job writes: no photograph is ever replaced."""
+"""The images of a job, apart from the files that it writes: no photograph is ever replaced."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from depth.images.read import list_images
 
 
 def images_in(folder: Path, output: Path) -> list[Path]:
-    """All images under `folder`, less those in the folder that receives the outputs.
+    """All images under `folder`, without those in the output folder.
 
     Raises InputError if that is the same folder: the outputs would be the next run's images.
     """
@@ -35,10 +35,10 @@ def check_apart(images: Sequence[Path], outputs: Iterable[Path]) -> None:
 
 
 def _places(paths: Sequence[Path]) -> list[Path]:
-    """Paths with the links in their folders followed, each folder looked at once."""
+    """Paths with the links in their folders followed; each folder is resolved once."""
     folders = {folder: _real(folder) for folder in {path.parent for path in paths}}
     return [folders[path.parent] / path.name for path in paths]
 
 
 def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # unlike `Path.resolve` it takes links in a circle
+    return Path(os.path.realpath(path))  # unlike Path.resolve it accepts a circle of links

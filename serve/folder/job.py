@@ -1,8 +1,7 @@
 """The folder job: every image in a folder to depth files in another, and a manifest.
 
-An image whose outputs are already there, whole and made in the same way from the same bytes, is
-kept: the .json among them, written last, is the record of what they are. The manifest tells what
-happened to every image, and remembers failures.
+A rerun keeps the outputs of an image if they are whole and made in the same way from the same
+bytes. The manifest records the fate of every image, and remembers failures.
 """
 
 from __future__ import annotations
@@ -10,14 +9,16 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import Optional
 
 from depth.family import DEPTH
+from depth.maps.files import output_names
 from serve.engine import Engine
 from serve.errors import NoImagesError
 from serve.folder.inputs import check_apart, images_in
 from serve.folder.manifest import JobManifest, manifest_in
-from serve.folder.names import output_bases
+from serve.folder.names import NamesFor, unique_stems
 from serve.folder.outputs import FolderOutputs
 from serve.folder.request import FolderJob
 from serve.jobs.batch import Batch, Task
@@ -31,16 +32,17 @@ def run_folder(
     on_entry: OnEntry = lambda *_: None,
     stop: Optional[Stop] = None,
 ) -> Report:
-    """Run the job; its manifest grows as images are finished, and `on_entry` gets every entry.
+    """Run the job. The manifest grows as images are finished, and `on_entry` gets every entry.
 
     Raises NoImagesError if there is nothing to do, InputError if an image would be replaced,
-    ManifestError if the manifest cannot be kept, and what the library raises if programs for the
-    images cannot be had. Failures of single images are entries.
+    ManifestError if the manifest cannot be kept, and the library's errors if it has no programs for
+    the images. A failure of a single image is an entry.
     """
     job = replace(job, maps=tuple(job.maps) or _maps_of(engine))
-    tasks = _tasks(job)
+    names_for = partial(output_names, formats=job.formats, preview=job.preview, maps=job.maps)
+    tasks = _tasks(job, names_for)
     with manifest_in(job.output, writable=not job.dry_run) as manifest:
-        outputs = FolderOutputs(engine, job, manifest)
+        outputs = FolderOutputs(engine, job, names_for, manifest)
         batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run)
         with closing(batch.run()) as entries:
             for entry in entries:
@@ -51,14 +53,14 @@ def run_folder(
 
 
 def _maps_of(engine: Engine) -> tuple[str, ...]:
-    """The maps of every result, so far as there is an artifact that tells."""
+    """Names of the maps of every result, by the engine's artifacts; depth if there are none."""
     if not engine.library.sizes:
         return (DEPTH,)
     return tuple(output.name for output in engine.library.any_artifact().manifest.outputs)
 
 
 def _record(manifest: JobManifest, entry: Entry) -> None:
-    """Append what became of an image, unless the manifest says it already."""
+    """Append an image's entry, unless the manifest has the same already."""
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     line = replace(entry, status=DONE if entry.status == KEPT else entry.status, finished=now)
     last = None if entry.status == DONE else manifest.find(entry.image)
@@ -70,16 +72,13 @@ def _said(entry: Entry) -> object:
     return entry.status, entry.sha256, entry.settings, entry.reason
 
 
-def _tasks(job: FolderJob) -> list[Task]:
+def _tasks(job: FolderJob, names_for: NamesFor) -> list[Task]:
     images = images_in(job.input, job.output)
     if not images:
         raise NoImagesError(
             f"{job.input}: no images in it; put some there, or name another --input"
         )
-    relative = [image.relative_to(job.input) for image in images]
-    bases = output_bases(relative, job.names)
-    stems = [job.output / base for base in bases]
-    check_apart(images, (stem.with_name(name) for stem in stems for name in job.names(stem.name)))
-    return [
-        Task(image, path.as_posix(), stem) for image, path, stem in zip(images, relative, stems)
-    ]
+    paths = [image.relative_to(job.input) for image in images]
+    stems = [job.output / stem for stem in unique_stems(paths, names_for)]
+    check_apart(images, (stem.with_name(name) for stem in stems for name in names_for(stem.name)))
+    return [Task(image, path.as_posix(), stem) for image, path, stem in zip(images, paths, stems)]

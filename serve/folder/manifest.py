@@ -1,14 +1,14 @@
-"""The log of a folder job: one JSON line per image as it is finished, the last one counts.
+"""The log of a folder job: one JSON line per finished image; the last line of an image counts.
 
-Lines are appended whole. A process that is killed can leave a torn last line: it is ignored and,
-before anything is appended, cut. Keys of a line, format 2:
+Lines are appended whole. A killed process can leave a torn last line: readers ignore that line, and
+the next writer cuts it. Keys of a line, format 2:
 
     format     2
     image      path inside the input folder
     status     "done" or "failed"
     sha256     of the image's bytes; "" if they could not be read
     settings   formats, preview, remark, `provenance`: model, weights, artifact, precision, shape
-               policy, size, steps; and `focal`, which metres were made with. Null where no size
+               policy, size, steps; and `focal`, the focal length for metres. Null where no size
                could be chosen
     outputs    name inside the output folder -> bytes
     reason     why it failed, else ""
@@ -40,9 +40,9 @@ FORMAT = 2
 
 
 class JobManifest:
-    """The manifest behind an open file, or an empty one. In memory: where each last line is.
+    """The manifest in an open file, or an empty manifest. Holds the place of each last line.
 
-    `find` may be called in any thread, `append` in one.
+    `find` is safe in any thread, `append` in one thread only.
     """
 
     def __init__(self, path: Path, descriptor: Optional[int]) -> None:
@@ -72,7 +72,7 @@ class JobManifest:
         with _explained(self.path):
             written = os.pwrite(self._descriptor, line, self._end)
         if written != len(line):
-            raise ManifestError(f"{self.path}: the disk took half a line; make room, and run again")
+            raise ManifestError(f"{self.path}: the disk is full; make room, and run again")
         self._where[entry.image] = (self._end, len(line))
         self._end += len(line)
 
@@ -95,12 +95,14 @@ class JobManifest:
                     self._where[image] = (self._end, len(line))
                 self._end += len(line)
         if ignored:
-            logger.warning("%s: %d lines of another kind were ignored", self.path, ignored)
+            logger.warning(
+                "%s: ignored %d lines that are not format %d", self.path, ignored, FORMAT
+            )
 
 
 @contextmanager
 def manifest_in(folder: Path, writable: bool) -> Iterator[JobManifest]:
-    """The manifest of an output folder. One that is writable belongs to this process alone.
+    """The manifest of an output folder. A writable manifest is locked for this process.
 
     Raises ManifestError if the file cannot be used, or another job is writing.
     """
@@ -134,7 +136,7 @@ def _lock(path: Path, descriptor: int) -> None:
         ) from error
     except OSError as error:
         logger.warning(
-            "%s: this file system has no locks (%s): see to it that no other job writes here",
+            "%s: this file system has no locks (%s): make sure that no other job writes here",
             path,
             error.strerror,
         )

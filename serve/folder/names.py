@@ -6,29 +6,29 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import PurePath, PurePosixPath
 
+NamesFor = Callable[[str], Sequence[str]]  # a stem's last part -> the files that it makes
 
-def output_bases(
-    images: Sequence[PurePath], names_for: Callable[[str], Sequence[str]]
-) -> list[PurePosixPath]:
-    """For every image path (relative to the input folder) the path of its outputs, less suffixes.
 
-    `a/b.jpg` becomes `a/b`. Where that would give two images a file of the same name, those images
-    keep their whole name: `x.jpg` and `x.png` become `x.jpg` and `x.png`. `names_for` lists the
-    files that a base name makes. Case does not count, as on some file systems.
+def unique_stems(images: Sequence[PurePath], names_for: NamesFor) -> list[PurePosixPath]:
+    """The path of each image's outputs without suffixes, by its path in the input folder.
+
+    `a/b.jpg` becomes `a/b`. Where two images would get a file of the same name, both keep their
+    whole name: `x.jpg` and `x.png` become `x.jpg` and `x.png`. Case does not count, as on some file
+    systems.
     """
     paths = [PurePosixPath(image.as_posix()) for image in images]
-    bases = [path.with_suffix("") for path in paths]
-    while True:
-        claims = [_claims(base, names_for) for base in bases]
+    stems = [path.with_suffix("") for path in paths]
+    while True:  # until nothing collides: a name that is kept may collide with another stem
+        claims = [_claims(stem, names_for) for stem in stems]
         claimed = Counter(claim for claim_set in claims for claim in claim_set)
-        changed = False
-        for index, claim_set in enumerate(claims):
-            if bases[index] != paths[index] and any(claimed[claim] > 1 for claim in claim_set):
-                bases[index] = paths[index]
-                changed = True
-        if not changed:
-            return bases
+        longer = [
+            path if any(claimed[claim] > 1 for claim in claim_set) else stem
+            for path, stem, claim_set in zip(paths, stems, claims)
+        ]
+        if longer == stems:
+            return stems
+        stems = longer
 
 
-def _claims(base: PurePosixPath, names_for: Callable[[str], Sequence[str]]) -> set[str]:
-    return {str(base.with_name(name)).casefold() for name in names_for(base.name)}
+def _claims(stem: PurePosixPath, names_for: NamesFor) -> set[str]:
+    return {str(stem.with_name(name)).casefold() for name in names_for(stem.name)}

@@ -1,25 +1,32 @@
-"""The outputs of a folder job: what is there already, and the depth files of a result."""
+"""The outputs of a folder job: which files of an earlier run stay, and the files of a result.
+
+The .json of an image is written last and describes the other files.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
 from typing import Any, Optional, Union
 
 from depth.artifact.steps import NAMES, MetresFromFocal
+from depth.errors import DepthFileError
 from depth.family import FOCAL_NORMALISED
 from depth.images.file import ImageFile
 from depth.images.header import ImageHeader
 from depth.images.read import SourceImage
-from depth.maps.files import write_result
-from depth.maps.result import Focal, Provenance
+from depth.maps.files import read_sidecar, write_result
+from depth.maps.meta import Sidecar
+from depth.maps.result import Focal, Provenance, Result
 from depth.sizes import Size, size_text
-from serve.engine import Engine, Raw
+from serve.engine import Engine
 from serve.folder.manifest import JobManifest
+from serve.folder.names import NamesFor
 from serve.folder.request import FolderJob
-from serve.folder.resume import model_of, stale
 from serve.jobs.batch import Task, Written
 from serve.jobs.entry import FAILED, KEPT, Entry, Settings
 
@@ -31,9 +38,12 @@ _BY_FOCAL = NAMES[MetresFromFocal]
 class FolderOutputs:
     """Depth files in the job's output folder. The manifest is only read."""
 
-    def __init__(self, engine: Engine, job: FolderJob, manifest: JobManifest) -> None:
+    def __init__(
+        self, engine: Engine, job: FolderJob, names_for: NamesFor, manifest: JobManifest
+    ) -> None:
         self._engine = engine
         self._job = job
+        self._names_for = names_for
         self._manifest = manifest
         self._warning = Lock()
         self._warned = False
@@ -41,14 +51,14 @@ class FolderOutputs:
     def look(self, task: Task, file: ImageFile, size: Size) -> Union[Entry, str]:
         """The entry of an image that needs nothing, else why it has to be done."""
         job, settings = self._job, self.settings(file.header, size)
-        outputs = [task.stem.with_name(name) for name in job.names(task.stem.name)]
-        other = model_of(outputs[-1]) if job.stand_in else ""
+        outputs = [task.stem.with_name(name) for name in self._names_for(task.stem.name)]
+        other = _model_of(outputs[-1]) if job.stand_in else ""
         if other not in ("", job.stand_in):
             reason = f"has a result of {other}, which {job.stand_in} does not replace"
             return Entry(task.name, FAILED, file.sha256, settings, reason=reason)
         if settings.provenance is None:
             return f"its program {size_text(size)} is not made yet"
-        reason = stale(file, outputs, job.maps, settings)
+        reason = _stale(file, outputs, job.maps, settings)
         if not reason:
             return Entry(task.name, KEPT, file.sha256, settings, self._sizes_bytes(outputs))
         last = self._manifest.find(task.name)
@@ -58,17 +68,16 @@ class FolderOutputs:
             return f"failed before: {last.reason}"
         return Entry(task.name, FAILED, file.sha256, settings, reason=last.reason)
 
-    def write(self, task: Task, raw: Raw) -> Written:
-        """Finish an image and write its files."""
-        result = self._engine.finish(raw)
+    def write(self, task: Task, source: SourceImage, result: Result) -> Written:
+        """Write the files of an image."""
         if result.depth.kind == FOCAL_NORMALISED:
             self._warn(task)
-        source = self._source(task, raw.prepared.source)
-        written = write_result(result, task.stem, self._job.formats, source, self._job.preview)
-        return Written(self._sizes_bytes(written), self._with(result.provenance, result.focal))
+        facts, job = self._source(task, source), self._job
+        written = write_result(result, task.stem, job.formats, facts, job.preview)
+        return self._sizes_bytes(written), self._with(result.provenance, result.focal)
 
     def settings(self, header: ImageHeader, size: Size) -> Settings:
-        """What a result of this image depends on besides its bytes."""
+        """The settings that a result of this image depends on, besides the image's bytes."""
         engine = self._engine
         focal = engine.focal_of(header, size)
         made_by = engine.provenance(size, focal) if size in engine.library.sizes else None
@@ -103,3 +112,66 @@ class FolderOutputs:
     def _sizes_bytes(self, paths: Iterable[Path]) -> dict[str, int]:
         output = self._job.output
         return {path.relative_to(output).as_posix(): path.stat().st_size for path in paths}
+
+
+def _stale(
+    file: ImageFile, outputs: Sequence[Path], maps: Sequence[str], settings: Settings
+) -> str:
+    """Why the outputs (the .json last) of an image cannot stay, or "" if they can.
+
+    `maps` are the names of the maps of a result. The image is hashed only if all else fits.
+    """
+    path = outputs[-1]
+    try:
+        sidecar = read_sidecar(path)
+    except DepthFileError as error:
+        there = os.path.lexists(path)  # unlike Path.exists it takes a name that is too long
+        return f"{path.name} cannot be used: {error}" if there else "no result yet"
+    return (
+        _other_settings(sidecar, maps, settings)
+        or _not_whole(sidecar, outputs[:-1])
+        or ("" if sidecar.source.get("sha256") == file.sha256 else "the image changed")
+    )
+
+
+def _model_of(sidecar: Path) -> str:
+    """The model of the result that is there; "" if there is none."""
+    try:
+        return read_sidecar(sidecar).provenance.model
+    except DepthFileError:
+        return ""
+
+
+def _other_settings(sidecar: Sidecar, maps: Sequence[str], settings: Settings) -> str:
+    if settings.provenance is None:
+        return "its program is not made yet"
+    found = asdict(sidecar.provenance)
+    wanted = asdict(settings.provenance)
+    other = [name for name, value in wanted.items() if found[name] != value]
+    if sidecar.focal != settings.focal and "steps" not in other:
+        other.append("focal length")
+    if other:
+        return f"made with other {', '.join(other)}"
+    if set(sidecar.maps) != set(maps):
+        return "made of other maps"
+    formats = [set(listed.files) for listed in sidecar.maps.values()]
+    other_preview = (sidecar.preview is not None) != settings.preview
+    if other_preview or any(names != set(settings.formats) for names in formats):
+        return "made in other formats"
+    notes = sidecar.source.get("notes")
+    if settings.remark and not (isinstance(notes, list) and settings.remark in notes):
+        return "made with another remark"
+    return ""
+
+
+def _not_whole(sidecar: Sidecar, outputs: Sequence[Path]) -> str:
+    listed = {
+        file.name: file.size_bytes for each in sidecar.maps.values() for file in each.files.values()
+    }
+    if sidecar.preview is not None:
+        listed[sidecar.preview.name] = sidecar.preview.size_bytes
+    for path in outputs:
+        size_bytes = path.stat().st_size if path.is_file() else None
+        if size_bytes is None or listed.get(path.name) != size_bytes:
+            return f"{path.name} is missing or not whole"
+    return ""

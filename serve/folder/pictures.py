@@ -17,13 +17,15 @@ import numpy.typing as npt
 from depth.errors import DepthFileError, InputError
 from depth.images.file import ImageFile
 from depth.images.header import ImageHeader
+from depth.images.read import SourceImage
 from depth.maps import png
 from depth.maps.preview import WARM_LAST, upstream_levels
+from depth.maps.result import Result
 from depth.sizes import Size
-from serve.engine import Engine, Raw
+from serve.engine import Engine
 from serve.errors import NoImagesError
 from serve.folder.inputs import check_apart, images_in
-from serve.folder.names import output_bases
+from serve.folder.names import unique_stems
 from serve.jobs.batch import Batch, Task, Written
 from serve.jobs.entry import OnEntry, Report
 from serve.jobs.stop import Stop
@@ -33,12 +35,23 @@ _GAP_PX = 50  # white, between the photograph and its depth
 
 @dataclass(frozen=True)
 class PictureJob:
-    """What upstream's run.py is asked for."""
+    """The options of upstream's run.py. Every picture is made, also if there is one already."""
 
     img_path: Path  # an image, a text file with one path per line, or a folder
     outdir: Path
     pred_only: bool  # without the photograph at the left
     grayscale: bool
+
+    def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
+        return "asked for"
+
+    def write(self, task: Task, source: SourceImage, result: Result) -> Written:
+        path = _picture_path(task.stem)
+        pixels = _picture(self, source.pixels, upstream_levels(result.depth.values))
+        return {path.name: _write(path, pixels)}, None
+
+    def settings(self, _header: ImageHeader, _size: Size) -> None:
+        return None
 
 
 def run_pictures(
@@ -50,31 +63,11 @@ def run_pictures(
     name; upstream overwrites one with the other. Raises NoImagesError if there is nothing to do,
     InputError if a list of images cannot be read or a picture would replace one of them.
     """
-    batch = Batch(engine, _tasks(job), _Pictures(engine, job), stop)
+    batch = Batch(engine, _tasks(job), job, stop)
     with closing(batch.run()) as entries:
         for entry in entries:
             on_entry(entry, batch.report.total)
     return batch.report
-
-
-class _Pictures:
-    """The pictures of a job: all are made, whatever is there."""
-
-    def __init__(self, engine: Engine, job: PictureJob) -> None:
-        self._engine = engine
-        self._job = job
-
-    def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
-        return "asked for"
-
-    def write(self, task: Task, raw: Raw) -> Written:
-        levels = upstream_levels(self._engine.finish(raw).depth.values)
-        path = _picture_path(task.stem)
-        pixels = _picture(self._job, raw.prepared.source.pixels, levels)
-        return Written({path.name: _write(path, pixels)}, None)
-
-    def settings(self, _header: ImageHeader, _size: Size) -> None:
-        return None
 
 
 def _tasks(job: PictureJob) -> list[Task]:
@@ -107,17 +100,16 @@ def _flat_names(images: Sequence[Path], root: Path) -> list[str]:
     if len(set(flat)) < len(flat):  # same names in several folders
         inside = [image.relative_to(root) if root in image.parents else image for image in images]
         flat = _distinct("_".join(p for p in path.parts if p not in ("/", "..")) for path in inside)
-    bases = output_bases(list(map(PurePath, flat)), lambda name: [name + ".png"])
-    return list(map(str, bases))
+    return list(map(str, unique_stems(list(map(PurePath, flat)), lambda name: [name + ".png"])))
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
-    """A number in those that came before: a/b_c.jpg and a_b/c.jpg are both a_b_c.jpg."""
-    found: dict[str, str] = {}  # by what a file system may take for the same
+    """Number names that repeat: a/b_c.jpg and a_b/c.jpg would both be a_b_c.jpg."""
+    found: dict[str, str] = {}  # by name in lower case, since some file systems ignore case
     for name in names:
         stem, dot, suffix = name.rpartition(".")
         numbered = (f"{stem}-{number}{dot}{suffix}" for number in count(2))
-        free = next(one for one in chain([name], numbered) if one.casefold() not in found)
+        free = next(new for new in chain([name], numbered) if new.casefold() not in found)
         found[free.casefold()] = free
     return list(found.values())
 
@@ -135,7 +127,7 @@ def _picture(
 
 
 def _write(path: Path, pixels: npt.NDArray[Any]) -> int:
-    """How many bytes the file has. Raises DepthFileError."""
+    """Write a PNG file; returns its size in bytes. Raises DepthFileError."""
     temporary = path.with_name(f".picture-{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a folder job is asked for, whatever front end asks."""
+"""The options of a folder job, for every front end."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from depth.family import DEPTH
-from depth.maps.files import output_names
-
 
 @dataclass(frozen=True, init=False)
 class FolderJob:
-    """What a folder job is asked for. All but the folders are given by name.
+    """The options of a folder job. All but the folders are given by name.
 
     formats       of depth files, at least one of depth.maps.files.FORMATS
     preview       whether to write a colour picture beside them
     maps          names of the maps that results have; () for those of the engine's artifacts
     remark        goes into every result's JSON
-    stand_in      a model in another's place: results of others are not replaced
-    retry_failed  try images again whose bytes and settings failed before
+    stand_in      a model that replaces a missing one: results of other models stay
+    retry_failed  try images again that failed before with the same bytes and settings
     fail_fast     stop at the first failure
-    dry_run       only say what would be done
+    dry_run       only report what the job would do
     """
 
     input: Path
@@ -52,7 +49,3 @@ class FolderJob:
         given = locals()
         for field in fields(self):
             object.__setattr__(self, field.name, given[field.name])
-
-    def names(self, base: str) -> list[str]:
-        """File names that a base name makes; the .json is the last."""
-        return output_names(base, self.formats, self.preview, self.maps or (DEPTH,))

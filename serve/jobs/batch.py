@@ -1,7 +1,7 @@
 """Many images through an engine: each is done, kept or failed, and none stops the others.
 
-Each image file is read once. A chunk of files is read, and looked at, while the chunk before it is
-worked on: so memory does not grow with their number.
+Each image file is read once, in chunks: threads read the next chunk while the engine works on this
+one. So memory does not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Optional, Protocol, Union
+from typing import Optional, Protocol, Union
 
 from depth.errors import DepthAnythingError
 from depth.images.file import MAX_FILE_BYTES, ImageFile
 from depth.images.header import ImageHeader
-from depth.images.read import decode
+from depth.images.read import SourceImage, decode
+from depth.maps.result import Result
 from depth.sizes import Size
-from serve.engine import Engine, Raw
-from serve.errors import OutOfServiceError, ServeError
+from serve.engine import Engine
+from serve.errors import NoProgramError, OutOfServiceError, ServeError
 from serve.jobs.entry import DONE, FAILED, TODO, Entry, Report, Settings
-from serve.jobs.stop import Stop, Stopped
+from serve.jobs.stop import Stop
 from serve.jobs.workers import ahead, each
 
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 64_000_000  # of image files
-_LOOKING = 2  # threads that read files and look what is to be done
+_LOOKING = 2  # threads that read files and decide what to do with each
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,7 @@ class Todo:
     read_ms: float  # that reading the file took
 
 
-class Written(NamedTuple):
-    """The files of an image."""
-
-    outputs: Mapping[str, int]  # name in the output folder -> bytes
-    settings: Optional[Settings]  # what the result depends on
+Written = tuple[Mapping[str, int], Optional[Settings]]  # files and their bytes; their settings
 
 
 class Outputs(Protocol):
@@ -65,15 +62,15 @@ class Outputs(Protocol):
     def look(self, task: Task, file: ImageFile, size: Size) -> Union[Entry, str]:
         """The entry of an image that needs no work, else why it needs work."""
 
-    def write(self, task: Task, raw: Raw) -> Written:
-        """Finish an image and write its files."""
+    def write(self, task: Task, source: SourceImage, result: Result) -> Written:
+        """Write the files of an image."""
 
     def settings(self, header: ImageHeader, size: Size) -> Optional[Settings]:
         """What a result of this image would depend on, for the entry of a failure."""
 
 
 class _Chunk:
-    """Some of the tasks, looked at: what needs work, by program size, and the others' entries."""
+    """Some of the tasks: those that need work, by program size, and entries of the others."""
 
     def __init__(self, looked: Iterable[Union[Entry, Todo]], left: int) -> None:
         found = list(looked)
@@ -88,11 +85,11 @@ class _Chunk:
 
 
 class Batch:
-    """One run over `tasks`; `run` gives the entries as they are made, and lets go of them.
+    """One run over `tasks`; `run` yields each entry once and keeps none.
 
-    `stop` ends it early, and so does a device that has no core left, whose images are left like
-    those that were not begun; a first failure does if `fail_fast`. What runs is finished. A dry
-    run only says what is to be done.
+    Three things end a run early: `stop`, a device without a core in service, and with `fail_fast`
+    the first failure. Images under way are finished; the others are left. A dry run only reports
+    what it would do.
     """
 
     def __init__(
@@ -117,9 +114,9 @@ class Batch:
         self._over = False
 
     def run(self) -> Generator[Entry, None, None]:
-        """Do it. Of a chunk, programs that are missing are made first, all at once.
+        """Yield the entries. Missing programs of a chunk are built before its images, together.
 
-        Raises what the library raises if those cannot be had; failures of images are entries.
+        Raises the library's errors if it has no programs; a failure of an image is an entry.
         """
         with closing(ahead(self._looked())) as self._chunks:
             try:
@@ -151,9 +148,9 @@ class Batch:
             self._next = next(self._chunks, None)
 
     def _worked(self, chunk: _Chunk) -> Iterator[Entry]:
-        """Entries of this chunk, and of those that follow without a new size; then `_next` is set.
+        """Entries of this chunk and of the next ones up to a new size, without a pause between.
 
-        No core waits between such chunks.
+        Sets `_next` to the chunk with the new size.
         """
         aside: list[Entry] = []
         keys = self._stream(chunk, aside)
@@ -177,15 +174,18 @@ class Batch:
         self._next = current
 
     def _programs_ready(self, chunk: _Chunk) -> bool:
-        """Makes and loads them, which may take minutes; false if a stop cut it off."""
-        try:
-            with self._stop.interrupts():
-                self._engine.library.prepare(chunk.sizes)
-        except Stopped:
+        """Build and load the programs, which may take minutes; false if a stop ended that."""
+        if self._stop.requested():
             return False
-        self._ready |= chunk.sizes
         expected = len(chunk.todo) + chunk.left
-        return self._engine.make_ready(chunk.sizes, expected, self._stop.requested)
+        try:
+            ready = self._engine.make_ready(chunk.sizes, expected, self._stop.requested)
+        except NoProgramError:
+            if self._stop.requested():  # a stop ends building early
+                return False
+            raise
+        self._ready |= chunk.sizes
+        return ready
 
     def _looked(self) -> Iterator[_Chunk]:
         left = len(self._tasks)
@@ -217,7 +217,8 @@ class Batch:
         read_ms = item.read_ms + (time.perf_counter() - started) * 1e3
         raw = self._engine.run(prepared)
         started = time.perf_counter()
-        written = self._outputs.write(item.task, raw)
+        result = self._engine.finish(raw)
+        outputs, settings = self._outputs.write(item.task, prepared.source, result)
         write_ms = (time.perf_counter() - started) * 1e3
         timing_ms = {
             "read": read_ms,
@@ -229,8 +230,8 @@ class Batch:
             item.task.name,
             DONE,
             prepared.source.sha256,
-            written.settings,
-            written.outputs,
+            settings,
+            outputs,
             notes=prepared.source.notes,
             timing_ms={name: round(ms, 1) for name, ms in timing_ms.items()},
         )
@@ -250,7 +251,7 @@ def _failure(
 
 
 def _chunks(tasks: Sequence[Task]) -> Iterator[list[Task]]:
-    """The tasks in order, as many at a time as CHUNK_BYTES hold, and one at least."""
+    """The tasks in order, in groups of CHUNK_BYTES or of one larger file."""
     chunk: list[Task] = []
     total_bytes = 0
     for task in tasks:
@@ -265,7 +266,7 @@ def _chunks(tasks: Sequence[Task]) -> Iterator[list[Task]]:
 
 
 def _size_bytes(path: Path) -> int:
-    """0 for what will not be read."""
+    """Size of an image file; 0 for a file that will not be read."""
     try:
         found = path.stat().st_size
     except OSError:

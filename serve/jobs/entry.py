@@ -1,4 +1,4 @@
-"""What becomes of the images of a job: an entry each, and how many of which status."""
+"""The fate of each image of a job, as an entry, and counts by status."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TODO = "todo"  # in a dry run
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a result depends on besides the image's bytes."""
+    """Everything that a result depends on besides the image's bytes."""
 
     formats: tuple[str, ...]
     preview: bool
@@ -26,9 +26,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of one image. A job's manifest has it as a line."""
+    """The fate of one image; a line of the job's manifest."""
 
-    image: str  # what people call it: the path inside the input folder
+    image: str  # its path inside the input folder
     status: str  # done, kept, failed or todo
     sha256: str = ""  # of the image's bytes; "" if they could not be read
     settings: Optional[Settings] = None  # None where no size could be chosen, and for pictures
@@ -39,12 +39,12 @@ class Entry:
     finished: str = ""  # UTC time, ISO 8601; of a manifest's line
 
 
-OnEntry = Callable[[Entry, int], None]  # an entry as it is made, and how many there will be
+OnEntry = Callable[[Entry, int], None]  # called with each entry and the number of all images
 
 
 @dataclass
 class Report:
-    """How many images became what. It does not grow with their number."""
+    """Counts of images by status."""
 
     total: int
     counts: Counter[str] = field(default_factory=Counter)
@@ -52,7 +52,7 @@ class Report:
 
     @property
     def left(self) -> int:
-        """Images that the run did not come to."""
+        """How many images the run did not reach."""
         return self.total - sum(self.counts.values())
 
     @property

@@ -1,7 +1,7 @@
-"""EC2's notice that a spot instance is taken back: it stops a job as SIGTERM does.
+"""EC2's notice that it takes a spot instance back: the notice stops a job as SIGTERM does.
 
-The notice comes two minutes ahead, on a best effort basis, and only in the instance metadata
-service. The recommendation to rebalance, a weaker hint, is not looked at.
+EC2 gives the notice two minutes ahead, on a best effort basis, in the instance metadata service
+only. This module ignores the rebalance recommendation, a weaker hint.
 
 Sources: Amazon EC2 User Guide (Spot Instance interruption notices; use of the Instance Metadata
 Service, version 2; detecting an EC2 instance), AWS SDKs and Tools Reference Guide (IMDS).
@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from serve.jobs.stop import Stop, say
 
 ROOT = Path("/")
-# Who made the machine, as it says itself: on Nitro and metal instances, on older Xen ones.
+# The maker that a machine's firmware names: on Nitro and metal instances, on older Xen instances.
 _MAKERS = {"sys_vendor": "Amazon EC2", "bios_version": "amazon"}
 _ADDRESSES = {"ipv4": "http://169.254.169.254", "ipv6": "http://[fd00:ec2::254]"}
 
@@ -34,16 +34,15 @@ _LONGEST_BYTES = 500  # of an answer; tokens and notices have 60
 
 POLL_S = 5.0  # what EC2's documentation recommends
 _TIMEOUT_S = 2.0
-_WAKE_S = 0.5
 _PATIENCE = 3  # failures in a row before there is a line about them
-_TROUBLE = (OSError, HTTPException, ValueError)  # what a service that is none can lead to
+_TROUBLE = (OSError, HTTPException, ValueError)  # errors that a wrong address can cause
 
 
 @contextmanager
 def spot_notices(stop: Stop) -> Iterator[None]:
-    """Inside, a spot notice requests the stop. Elsewhere than on EC2 it does nothing.
+    """Inside, a spot notice requests the stop. Does nothing outside EC2.
 
-    Nothing here raises, and nothing waits for the service.
+    Never raises, and never waits for the service.
     """
     address, over = endpoint(os.environ, ROOT), Event()
     if address:
@@ -56,7 +55,7 @@ def spot_notices(stop: Stop) -> Iterator[None]:
 
 
 def endpoint(environment: Mapping[str, str], root: Path) -> Optional[str]:
-    """Address of the metadata service, by the variables that AWS's SDKs know; None if none."""
+    """Address of the metadata service, by the variables of AWS's SDKs; None outside EC2."""
     if environment.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return None
     given = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT")
@@ -67,11 +66,11 @@ def endpoint(environment: Mapping[str, str], root: Path) -> Optional[str]:
 
 
 def trouble(address: str) -> str:
-    """Why no notice would be seen, or ""."""
+    """Why a notice would go unseen, or ""."""
     try:
         Service(address).notice()
     except _TROUBLE as error:
-        return _told(error)
+        return _in_one_line(error)
     return ""
 
 
@@ -143,12 +142,10 @@ def _watch(service: Service, stop: Stop, over: Event) -> None:
     if reason and not over.is_set():
         stop.request(reason)  # before the line: a signal that follows it is not the first reason
         say(f"{reason}: finishing what is under way")
-    while reason and not over.wait(_WAKE_S):
-        stop.request(reason)
 
 
 def _wait(service: Service, over: Event) -> str:
-    """Until there is a notice; "" if the job was over before. Says once if the service is none."""
+    """Wait for a notice; "" if the job ends before. Logs once if the service cannot be reached."""
     failures, said = 0, False
     while True:
         try:
@@ -164,12 +161,11 @@ def _wait(service: Service, over: Event) -> str:
 
 def _unreachable(address: str, error: Exception) -> str:
     return (
-        f"no spot notices: {address}: {_told(error)}. The job goes on without them. In a container "
-        "the instance's metadata hop limit has to be 2; AWS_EC2_METADATA_DISABLED=true ends the "
-        "asking"
+        f"no spot notices: {address}: {_in_one_line(error)}. The job goes on without them. In a "
+        "container the instance's metadata hop limit has to be 2. AWS_EC2_METADATA_DISABLED=true "
+        "turns the notices off"
     )
 
 
-def _told(error: Exception) -> str:
-    """In one line."""
+def _in_one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or repr(error)

@@ -1,4 +1,4 @@
-"""One piece of work per key, in threads: bounded, and no failure stops the others."""
+"""One piece of work per key, in threads: bounded, and a failure stops no other work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Outcome(Generic[Key, Result]):
-    """What became of one item: a result, or the exception that stopped it."""
+    """The result of the work on a key, or its exception."""
 
     key: Key
     result: Result | None
@@ -21,7 +21,7 @@ class Outcome(Generic[Key, Result]):
 
 
 class _NotBegun(Exception):
-    """The item's turn came after the stop."""
+    """The stop came before the work on this key."""
 
 
 def each(
@@ -30,12 +30,11 @@ def each(
     workers: int,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome[Key, Result]]:
-    """`work` on every key in `workers` threads, the outcomes as they come.
+    """Call `work` on every key in `workers` threads; yields outcomes as they come.
 
-    One that fails does not stop the others. At most two per worker are under way or waiting to be
-    taken, and keys are taken only as there is room: memory does not grow with their number. Once
-    `stopped` is true nothing more begins; what runs is finished, and its outcomes still come.
-    Closing the iterator drops what has not begun and waits for what has.
+    At most two keys per worker are under way or wait to be yielded, so memory does not grow with
+    the number of keys. Once `stopped` is true no further work begins; work that runs is finished
+    and yielded. Closing the iterator drops work that has not begun and waits for the rest.
     """
     under_way: dict[Future[Result], Key] = {}
 
@@ -60,7 +59,7 @@ def each(
 
 
 def _finished(under_way: dict[Future[Result], Key]) -> Iterator[Outcome[Key, Result]]:
-    """Waits for one at least; what is given is no longer under way."""
+    """Wait for at least one outcome, and take all that there are out of `under_way`."""
     done = wait(under_way, return_when=FIRST_COMPLETED).done
     for future in [future for future in under_way if future in done]:
         key = under_way.pop(future)
@@ -73,9 +72,9 @@ def _finished(under_way: dict[Future[Result], Key]) -> Iterator[Outcome[Key, Res
 
 
 def ahead(items: Iterator[Key]) -> Generator[Key, None, None]:
-    """The same items, each made in a thread while the one before it is in use.
+    """The same items; a thread makes the next item while the caller uses this one.
 
-    What making an item raises comes when the item is asked for. Closing waits for the thread.
+    An exception of the thread is raised in place of its item. Closing waits for the thread.
     """
     with ThreadPoolExecutor(1, "ahead") as pool:
         following = pool.submit(next, items, None)

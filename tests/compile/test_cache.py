@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +15,14 @@ import pytest
 from safetensors.torch import save_file
 
 from compile.errors import BuildError
-from compile.on_demand import Cache
+from compile.on_demand import Cache, run_until
 from compile.untrained import untrained_checkpoint
 from compile.weights import BUNDLED, Weights
 from depth.artifact.manifest import Artifact, CheckpointFacts, Gate, read_artifact
 from depth.files import sha256_file
 from depth.weights.checkpoint import read_checkpoint
 from tests.support.networks import DEMO, SIZE, build_demo, rewrite
+from tests.support.on_demand import compile_in_this_process
 
 WEIGHTS = Weights("demo", BUNDLED)
 
@@ -119,15 +123,16 @@ def test_missing_sizes_are_built_in_a_process_of_their_own(
 
 
 def test_a_build_that_fails_is_an_error_and_leaves_nothing(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    compile_in_this_process(monkeypatch)
     weights = tmp_path / "bad.pth"
     weights.write_bytes(b"no weights")
     kept = tmp_path / "kept"
     cache = Cache(kept, Weights("demo", weights), "torchscript", "fp32", tmp_path / "no-images")
     with pytest.raises(BuildError, match="could not compile demo for torchscript; see above"):
         list(cache.build([SIZE]))
-    assert "bad.pth: not a PyTorch ZIP checkpoint" in capfd.readouterr().err
+    assert "bad.pth: not a PyTorch ZIP checkpoint" in capsys.readouterr().err
     assert not kept.exists()
 
 
@@ -147,3 +152,28 @@ def test_the_oldest_comes_first(copied: Artifact) -> None:
     assert found(cache_of(copied)) == [copied.folder.name, newer.name]
     os.utime(newer / "manifest.json", (-1, -1))
     assert found(cache_of(copied)) == [newer.name, copied.folder.name]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stop_ends_the_compiler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
+) -> None:
+    """By SIGTERM; by SIGKILL if the compiler ignores that."""
+    monkeypatch.setattr("compile.on_demand._GRACE_S", 0.2)
+    ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN)" if ending == signal.SIGKILL else ""
+    code = f"import signal, sys, time\n{ignore}\nopen(sys.argv[1], 'w')\ntime.sleep(60)"
+    begun, started = tmp_path / "begun", time.monotonic()
+    command = [sys.executable, "-c", code, str(begun)]
+    assert run_until(begun.exists, command, os.environ) == (-ending, "")
+    assert time.monotonic() - started < 30
+
+
+def test_a_command_that_nothing_stops_gives_its_code_and_output() -> None:
+    command = [sys.executable, "-c", "print('done'); raise SystemExit(3)"]
+    assert run_until(lambda: False, command, os.environ) == (3, "done\n")
+
+
+def test_a_stopped_build_gives_no_artifact(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "kept", WEIGHTS, "torchscript", "fp32", tmp_path, lambda: True)
+    assert list(cache.build([SIZE])) == []
+    assert not (tmp_path / "kept").exists()

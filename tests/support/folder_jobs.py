@@ -85,9 +85,11 @@ def write_images(folder: Path, count: int) -> None:
 
 def main() -> None:
     from serve.folder.cli import run
+    from serve.jobs.stop import Stop
 
     source, output, duration_s = sys.argv[1:]
-    sys.exit(run(make_engine(float(duration_s)), FolderJob(Path(source), Path(output))))
+    job = FolderJob(Path(source), Path(output))
+    sys.exit(run(make_engine(float(duration_s)), job, Stop()))
 
 
 if __name__ == "__main__":

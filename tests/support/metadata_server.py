@@ -9,7 +9,6 @@ connects to:
 from __future__ import annotations
 
 import json
-import os
 import runpy
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Optional, cast
 
-from tests.support.places import ROOT
+from tests.support.processes import start
 
 TERMINATE = json.dumps({"action": "terminate", "time": "2017-09-18T08:22:00Z"}).encode()
 REASON = "a spot notice (terminate at 08:22:00Z)"
@@ -104,22 +103,14 @@ def metadata_server() -> Iterator[MetadataServer]:
             thread.join()
 
 
-def start(place: Path, address: str, *command: object, **environment: str) -> subprocess.Popen[str]:
-    """One of our commands in a process; `stdout`, `stderr`, `connections` are files in `place`."""
-    words = ["-m", "tests.support.metadata_server", place / "connections", *command]
-    own = {name: text for name, text in os.environ.items() if not name.startswith("AWS_EC2_")}
-    own.update(environment, PYTHONPATH=str(ROOT), HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1")
+def start_watched(
+    place: Path, address: str, *command: object, **environment: str
+) -> subprocess.Popen[str]:
+    """Start a command of ours that asks this server; notes what it connects to in `connections`."""
     if address:
-        own["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = address
-    with (place / "stdout").open("w") as stdout, (place / "stderr").open("w") as stderr:
-        return subprocess.Popen(
-            [sys.executable, *map(str, words)],
-            cwd=ROOT,
-            env=own,
-            stdout=stdout,
-            stderr=stderr,
-            text=True,
-        )
+        environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = address
+    words = ["-m", "tests.support.metadata_server", place / "connections", *command]
+    return start(place, *words, **environment)
 
 
 def main() -> None:

@@ -19,10 +19,10 @@ from serve.backend import Backend, ProgramWorker
 from serve.cli import app
 from serve.engine import Engine
 from serve.folder.job import run_folder
+from serve.folder.options import FolderOptions
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, KEPT, Entry
 from serve.library import Library
-from serve.options import focal_asked
 from serve.shapes import BUCKETS
 from tests.support.hostile import encoded, picture
 from tests.support.manifests import made_artifact, sky_manifest
@@ -102,7 +102,9 @@ MATRIX = [[70.0, 0.0, 28.0], [0.0, 72.0, 28.0], [0.0, 0.0, 1.0]]
 def test_intrinsics_are_json_or_lines(tmp_path: Path, text: str) -> None:
     path = tmp_path / "camera"
     path.write_text(text)
-    assert focal_asked(None, None, path) == FocalAsked(intrinsics=MATRIX)
+    assert FolderOptions(focal_px=None, fov_deg=None, intrinsics=path).focal() == FocalAsked(
+        intrinsics=MATRIX
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,9 +124,9 @@ def test_what_is_no_camera_is_refused(tmp_path: Path, content: bytes, reason: st
     path = tmp_path / "camera"
     path.write_bytes(content)
     with pytest.raises(InputError, match=reason):
-        focal_asked(None, None, path)
+        FolderOptions(focal_px=None, fov_deg=None, intrinsics=path).focal()
     with pytest.raises(InputError, match="cannot be read"):
-        focal_asked(None, None, tmp_path / "nowhere")
+        FolderOptions(focal_px=None, fov_deg=None, intrinsics=tmp_path / "nowhere").focal()
 
 
 @pytest.mark.parametrize(

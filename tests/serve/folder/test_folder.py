@@ -31,6 +31,7 @@ from serve.jobs.entry import DONE, FAILED, KEPT, Entry, Report
 from serve.library import Library
 from tests.support.folder_jobs import write_images
 from tests.support.hostile import write_hostile_folder
+from tests.support.networks import rewrite
 from tests.support.programs import DEMO, make_artifact
 
 RULE = replace(DEMO.size, side_px=56)
@@ -41,7 +42,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     out = tmp_path_factory.mktemp("artifacts")
 
     def build(sizes: Sequence[tuple[int, int]]) -> list[Artifact]:
-        return [make_artifact(out, sizes=sizes)]
+        return [make_artifact(out, "torchscript", sizes=sizes)]
 
     with Engine(Library([], build=build), size_rule=RULE) as engine:
         yield engine
@@ -127,11 +128,15 @@ def test_a_rerun_keeps_what_is_complete(engine: Engine, images: Path, tmp_path: 
 def test_other_weights_make_everything_again(engine: Engine, images: Path, tmp_path: Path) -> None:
     job = FolderJob(images, tmp_path / "out")
     run_folder(engine, job)
-    library = Library(
-        [], build=lambda sizes: [make_artifact(tmp_path / "other", sizes=sizes, seed=1)]
-    )
-    with Engine(library, size_rule=RULE) as engine:
-        assert KEPT not in by_name(engine, job).values()
+
+    def build(sizes: Sequence[tuple[int, int]]) -> list[Artifact]:
+        """The same programs under the name of other weights."""
+        made = make_artifact(tmp_path / "other", "torchscript", sizes=sizes)
+        return [rewrite(made, checkpoint=replace(made.manifest.checkpoint, sha256="0" * 64))]
+
+    with Engine(Library([], build=build), size_rule=RULE) as other:
+        assert other.library is not engine.library
+        assert KEPT not in by_name(other, job).values()
 
 
 def test_the_remark_is_in_every_result(engine: Engine, images: Path, tmp_path: Path) -> None:

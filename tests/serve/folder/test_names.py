@@ -4,7 +4,7 @@ from pathlib import PurePath
 
 import pytest
 
-from serve.folder.names import output_bases
+from serve.folder.names import unique_stems
 
 
 def png_and_preview(base: str) -> list[str]:
@@ -25,7 +25,7 @@ def png_and_preview(base: str) -> list[str]:
     ],
 )
 def test_short_where_possible_and_never_two_the_same(images: list[str], bases: list[str]) -> None:
-    found = output_bases([PurePath(image) for image in images], png_and_preview)
+    found = unique_stems([PurePath(image) for image in images], png_and_preview)
     assert [str(base) for base in found] == bases
     files = [
         str(base.with_name(name)).casefold()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.folder.cli import shown
+from serve.folder.cli import Pace, shown
 from serve.jobs.entry import DONE, FAILED, Entry, OnEntry, Report
 from serve.jobs.stop import Stop
 
@@ -25,7 +25,7 @@ class Stream(io.StringIO):
         return self._terminal
 
 
-def work(on_entry: OnEntry, _stop: Stop) -> Report:
+def work(on_entry: OnEntry) -> Report:
     report = Report(2)
     entries = [
         Entry("a[b].jpg", DONE, outputs={"a[b].png": 7, "a[b].json": 9}),
@@ -43,7 +43,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, out: bool, err: bool) -> tuple[str,
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stdout", streams[0])
     monkeypatch.setattr(sys, "stderr", streams[1])
-    shown(Path("out"), work)
+    shown(Path("out"), Stop(), work)
     return streams[0].getvalue(), streams[1].getvalue()
 
 
@@ -73,5 +73,15 @@ def test_with_stderr_closed_results_are_printed(monkeypatch: pytest.MonkeyPatch)
     out = Stream(terminal=False)
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", None)
-    shown(Path("out"), work)
+    shown(Path("out"), Stop(), work)
     assert out.getvalue() == "out/a[b].png\n"
+
+
+def test_pace_counts_from_the_first_image() -> None:
+    pace = Pace()
+    assert pace.text(left=10) == ""
+    pace.worked(100.0)
+    assert pace.text(left=10) == ""
+    pace.worked(100.5)
+    pace.worked(101.0)
+    assert pace.text(left=7300) == "2.0 images/s, 1:00:50 left"

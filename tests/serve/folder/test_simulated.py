@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Optional
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from depth.images.read import read_image
+from depth.maps.result import FloatArray
 from serve.backend import Backend
 from serve.engine import Engine, Raw
 from serve.errors import Action
@@ -34,16 +36,17 @@ _UNUSED = Engine(LIBRARY, BUCKETS)  # to look at images with
 
 @dataclass
 class Place:
-    """A folder of images of three shapes, for an engine on a device with these faults."""
+    """An output folder beside the images, for an engine on a device with these faults."""
 
-    folder: Path
+    images: Path
+    output: Path
     device: Device
     limits: Limits = Limits(runs_per_core=2)
     snapshot: Optional[object] = None
 
     def run(self) -> tuple[Report, list[Entry]]:
         entries: list[Entry] = []
-        job = FolderJob(self.folder / "in", self.folder / "out", formats=("npy",))
+        job = FolderJob(self.images, self.output, formats=("npy",))
         with Engine(LIBRARY, BUCKETS, backend=self._backend) as engine:
             report = run_folder(engine, job, lambda entry, _: entries.append(entry))
             if engine._opened is not None:
@@ -51,27 +54,36 @@ class Place:
         return report, entries
 
     def is_right(self, name: str) -> bool:
-        """Whether the depth file of an image is what a core that does not fail gives it."""
-        prepared = _UNUSED.prepare(read_image(self.folder / "in" / name))
-        expected = _UNUSED.finish(
-            Raw({"depth": depth_of(prepared)}, prepared, 0.0, 0.0)
-        ).depth.values
-        found = np.load((self.folder / "out" / name).with_suffix(".npy"))
-        return np.array_equal(found, expected)
+        """Whether the depth file of an image has the values of a core that does not fail."""
+        found = np.load((self.output / name).with_suffix(".npy"))
+        return np.array_equal(found, right_depth(self.images / name))
 
     def _backend(self, _library: Library, _images: int) -> Backend:
         workers = [self.device.worker(core) for core in range(CORES)]
         return Backend(workers, self.device.worker, 3 * CORES, limits=self.limits)
 
 
-def place(folder: Path, *faults: Fault, **device: int) -> Place:
-    (folder / "in").mkdir()
+@cache
+def right_depth(image: Path) -> FloatArray:
+    """Depth by a core that does not fail."""
+    prepared = _UNUSED.prepare(read_image(image))
+    return _UNUSED.finish(Raw({"depth": depth_of(prepared)}, prepared, 0.0, 0.0)).depth.values
+
+
+@pytest.fixture(scope="module", name="images")
+def images_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of three shapes."""
+    folder = tmp_path_factory.mktemp("images")
     for index in range(IMAGES):
         height, width = ((30, 44), (47, 31), (33, 33), (90, 130))[index % 4]
         image = picture(height, width, seed=index)
-        (folder / "in" / f"{index:02}.png").write_bytes(encoded(image, "PNG", compress_level=1))
+        (folder / f"{index:02}.png").write_bytes(encoded(image, "PNG", compress_level=1))
+    return folder
+
+
+def place(images: Path, folder: Path, *faults: Fault, **device: int) -> Place:
     model = Model(lambda program, _core: 0.5 * program.batch, faults=faults, **device)
-    return Place(folder, Device(model))
+    return Place(images, folder / "out", Device(model))
 
 
 # Two each: an image that fails three times is failed, and which image meets which fault is chance.
@@ -92,10 +104,10 @@ SCHEDULES = {
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("programs_per_core", [None, 2], ids=["memory", "little memory"])
 def test_every_image_is_answered_once_and_rightly(
-    tmp_path: Path, schedule: str, programs_per_core: Optional[int]
+    images: Path, tmp_path: Path, schedule: str, programs_per_core: Optional[int]
 ) -> None:
     faults = SCHEDULES[schedule]
-    there = place(tmp_path, *faults, programs_per_core=programs_per_core)
+    there = place(images, tmp_path, *faults, programs_per_core=programs_per_core)
     report, entries = there.run()
     assert report.counts == {DONE: IMAGES}
     assert Counter(entry.image for entry in entries) == {f"{i:02}.png": 1 for i in range(IMAGES)}
@@ -107,17 +119,17 @@ def test_every_image_is_answered_once_and_rightly(
     assert (report.exit_code, there.run()[0].counts) == (0, {KEPT: IMAGES})
 
 
-def test_a_wrong_result_would_be_seen(tmp_path: Path) -> None:
+def test_a_wrong_result_would_be_seen(images: Path, tmp_path: Path) -> None:
     """The failing side of the test above."""
-    there = place(tmp_path)
+    there = place(images, tmp_path)
     there.run()
     (tmp_path / "out/00.npy").write_bytes((tmp_path / "out/03.npy").read_bytes())
     assert not there.is_right("00.png")
     assert there.is_right("01.png")
 
 
-def test_faults_of_images_fail_these_only(tmp_path: Path) -> None:
-    there = place(tmp_path, Fault(4, Action.REQUEST_FAULT), Fault(8, Action.ARTIFACT_FAULT))
+def test_faults_of_images_fail_these_only(images: Path, tmp_path: Path) -> None:
+    there = place(images, tmp_path, Fault(4, Action.REQUEST_FAULT), Fault(8, Action.ARTIFACT_FAULT))
     report, entries = there.run()
     bad = [entry for entry in entries if entry.status == FAILED]
     # Of a batch, the one at fault is found; a fault of the artifact is everybody's in the run.
@@ -128,8 +140,8 @@ def test_faults_of_images_fail_these_only(tmp_path: Path) -> None:
     assert there.run()[0].counts == {KEPT: IMAGES - len(bad), DONE: len(bad)}
 
 
-def test_a_core_that_hangs_is_left_behind(tmp_path: Path) -> None:
-    there = place(tmp_path, Fault(5, hang=True))
+def test_a_core_that_hangs_is_left_behind(images: Path, tmp_path: Path) -> None:
+    there = place(images, tmp_path, Fault(5, hang=True))
     there.limits = Limits(run_timeout_s=1.0, runs_per_core=2)
     report, entries = there.run()
     there.device.release()
@@ -139,10 +151,10 @@ def test_a_core_that_hangs_is_left_behind(tmp_path: Path) -> None:
 
 
 def test_without_a_core_left_images_are_left_too(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR)
-    there = place(tmp_path, *(Fault(2, Action.REPLACE, core=core) for core in range(CORES)))
+    there = place(images, tmp_path, *(Fault(2, Action.REPLACE, core=core) for core in range(CORES)))
     report, entries = there.run()
     # An image that three cores fail is failed; the others were not begun, or not at fault.
     assert report.counts[DONE] >= CORES

@@ -4,46 +4,24 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from depth.images.file import ImageFile
-from depth.images.header import ImageHeader
-from depth.sizes import Size
-from serve.engine import Raw
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import ProgramKey
+from serve.engine import Engine
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
-from serve.folder.pace import Pace
 from serve.folder.request import FolderJob
-from serve.jobs.batch import Batch, Task, Written
-from serve.jobs.stop import Stop, Stopped, stop_on_signals
+from serve.jobs.entry import Entry, Report
+from serve.jobs.stop import Stop, stop_on_signals
 from serve.library import Library
 from tests.support.folder_jobs import make_engine, write_images
 from tests.support.folder_kills import Toll, complete, look, outputs
-from tests.support.places import ROOT
-
-
-def python(place: Path, *arguments: object) -> subprocess.Popen[str]:
-    """A process that writes into the files `stdout` and `stderr` in `place`."""
-    with (place / "stdout").open("w") as stdout, (place / "stderr").open("w") as stderr:
-        return subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
-            cwd=ROOT,
-            stdout=stdout,
-            stderr=stderr,
-            text=True,
-        )
-
-
-def wait_for(job: subprocess.Popen[str], path: Path) -> None:
-    """Until there is something in a file."""
-    while not (path.exists() and path.stat().st_size):
-        assert job.poll() is None
-        time.sleep(0.01)
+from tests.support.manifests import LOWER_28, made_artifact, made_manifest
+from tests.support.processes import start, wait_for
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -51,9 +29,7 @@ def test_a_signal_finishes_what_runs_and_says_what_is_left(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     write_images(tmp_path / "in", 40)
-    job = python(
-        tmp_path, "-m", "tests.support.folder_jobs", tmp_path / "in", tmp_path / "out", 0.2
-    )
+    job = start(tmp_path, "-m", "tests.support.folder_jobs", tmp_path / "in", tmp_path / "out", 0.2)
     wait_for(job, tmp_path / "stdout")
     job.send_signal(number)
     job.wait(timeout=60)
@@ -75,7 +51,7 @@ def test_a_signal_finishes_what_runs_and_says_what_is_left(
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     write_images(tmp_path / "in", 4)
     (tmp_path / "in/broken.png").touch()
-    job = python(tmp_path, "-m", "tests.support.folder_jobs", tmp_path / "in", tmp_path / "out", 30)
+    job = start(tmp_path, "-m", "tests.support.folder_jobs", tmp_path / "in", tmp_path / "out", 30)
     wait_for(job, tmp_path / "out" / MANIFEST)
     (tmp_path / "stderr").write_text("")
     job.send_signal(signal.SIGTERM)
@@ -86,7 +62,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
 
 
 def test_sigkill_at_random_moments_loses_nothing(tmp_path: Path) -> None:
-    job = python(tmp_path, "-m", "tests.support.folder_kills", tmp_path, 100, 10)
+    job = start(tmp_path, "-m", "tests.support.folder_kills", tmp_path, 100, 10)
     assert job.wait(timeout=300) == 0, (tmp_path / "stderr").read_text()
     toll = json.loads((tmp_path / "stdout").read_text())
     assert (toll["right"], toll["recorded"]) == (100, 100)
@@ -111,41 +87,28 @@ def test_the_toll_counts_what_is_redone_and_what_is_wrong(tmp_path: Path) -> Non
     assert (toll.wrong, toll.recomputed, toll.torn_lines) == (1, 1, 1)
 
 
-class Building(Library):
-    """A library that is asked for programs while the stop comes."""
+def stopped_while_building(images: Path, more: Sequence[Artifact]) -> tuple[Report, list[Entry]]:
+    """A job that is stopped while its only program is built; the builder gives `more`."""
+    write_images(images, 1)
+    stop, entries = Stop(), list[Entry]()
 
-    def __init__(self, stop: Stop) -> None:
-        super().__init__([])
-        self._stop = stop
-        self.went_on = False
+    def build(_sizes: object) -> Sequence[Artifact]:
+        stop.request("SIGTERM")
+        return more
 
-    def prepare(self, _sizes: object) -> None:
-        self._stop.request("SIGTERM")
-        self.went_on = True
-
-
-class AskedFor:
-    """Outputs that do not exist."""
-
-    def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
-        return "asked for"
-
-    def write(self, _task: Task, _raw: Raw) -> Written:
-        return Written({}, None)
-
-    def settings(self, _header: ImageHeader, _size: Size) -> None:
-        return None
+    with Engine(Library([], build), size_rule=LOWER_28) as engine:
+        job = FolderJob(images, images / "out")
+        report = run_folder(engine, job, lambda entry, _: entries.append(entry), stop)
+    return report, entries
 
 
-def test_a_stop_cuts_off_the_making_of_programs(tmp_path: Path) -> None:
-    write_images(tmp_path, 1)
-    engine, stop = make_engine(), Stop()
-    engine.library = Building(stop)
-    engine.size_for = lambda *_: (28, 42)  # type: ignore[method-assign]
-    batch = Batch(engine, [Task(tmp_path / "0/0000.png", "a", tmp_path / "a")], AskedFor(), stop)
-    assert list(batch.run()) == []
-    assert not engine.library.went_on
-    assert (batch.report.left, batch.report.stopped, batch.report.exit_code) == (1, "SIGTERM", 3)
+@pytest.mark.parametrize("built", [True, False])
+def test_a_stop_while_programs_are_built_leaves_the_images(tmp_path: Path, built: bool) -> None:
+    made = made_artifact(made_manifest([ProgramKey(28, 42, 1)]))
+    report, entries = stopped_while_building(tmp_path, [made] if built else [])
+    assert (report.left, report.stopped, report.exit_code) == (1, "SIGTERM", 3)
+    assert entries == []
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [MANIFEST]
 
 
 def test_a_stop_before_the_plan_looks_at_nothing(tmp_path: Path) -> None:
@@ -154,25 +117,14 @@ def test_a_stop_before_the_plan_looks_at_nothing(tmp_path: Path) -> None:
     write_images(tmp_path / "in", 5)
     report = run_folder(make_engine(), FolderJob(tmp_path / "in", tmp_path / "out"), stop=stop)
     assert (report.left, report.stopped, report.exit_code) == (5, "SIGINT", 3)
-    with pytest.raises(Stopped), stop.interrupts():
-        pytest.fail("the work began")
 
 
 def test_the_handlers_that_were_there_return() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    with stop_on_signals() as stop:
+    stop = Stop()
+    with stop_on_signals(stop):
         signal.raise_signal(signal.SIGTERM)
         assert (stop.requested(), stop.reason) == (True, "SIGTERM")
         stop.request("later")
         assert stop.reason == "SIGTERM"
     assert before == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
-
-
-def test_pace_counts_from_the_first_image() -> None:
-    pace = Pace()
-    assert pace.text(left=10) == ""
-    pace.worked(100.0)
-    assert pace.text(left=10) == ""
-    pace.worked(100.5)
-    pace.worked(101.0)
-    assert pace.text(left=7300) == "2.0 images/s, 1:00:50 left"

@@ -1,4 +1,4 @@
-"""Spot notices: what the metadata service says, whom it is asked, and jobs that it stops."""
+"""Spot notices: answers of the metadata service, its address, and jobs that a notice stops."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Callable
 
 import pytest
 
@@ -19,6 +18,7 @@ from serve.jobs import spot
 from serve.jobs.spot import Service, endpoint, spot_notices
 from serve.jobs.stop import Stop
 from tests.support.metadata_server import REASON, TERMINATE, MetadataServer, metadata_server
+from tests.support.processes import until
 
 V4, V6 = "http://169.254.169.254", "http://[fd00:ec2::254]"
 NAMED = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1"}
@@ -37,14 +37,6 @@ def watched(server: MetadataServer, monkeypatch: pytest.MonkeyPatch) -> Metadata
     monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.address)
     return server
-
-
-def until(condition: Callable[[], object], seconds: float = 5.0) -> bool:
-    """Whether it becomes true in time."""
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.005)
-    return bool(condition())
 
 
 def watchers() -> list[threading.Thread]:
@@ -142,7 +134,7 @@ def broken(server: MetadataServer, how: str, monkeypatch: pytest.MonkeyPatch) ->
         ("forbidden", "PUT /latest/api/token was answered with 403"),
     ],
 )
-def test_a_service_that_is_none_gets_one_line_and_the_job_goes_on(
+def test_a_service_that_fails_gets_one_line_and_the_job_goes_on(
     watched: MetadataServer, monkeypatch: pytest.MonkeyPatch, how: str, words: str
 ) -> None:
     said, stop = list[str](), Stop()
@@ -194,7 +186,7 @@ class Hiccups(Service):
         return REASON if self.asked > 10 else ""
 
 
-def test_a_hiccup_is_not_news(
+def test_two_failures_in_a_row_are_not_logged(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spot, "POLL_S", 0.0)
@@ -237,7 +229,7 @@ def machine(root: Path, **files: str) -> Path:
         ({}, {**NAMED, "AWS_EC2_METADATA_DISABLED": "true"}, None),
     ],
 )
-def test_who_is_asked(
+def test_the_address_of_the_service(
     tmp_path: Path, files: dict[str, str], environment: dict[str, str], expected: str
 ) -> None:
     assert endpoint(environment, machine(tmp_path, **files)) == expected

@@ -1,4 +1,4 @@
-"""Work that another thread cuts off, and whole jobs that a spot notice ends."""
+"""Whole jobs that a spot notice ends, also while a program is compiled."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from serve.folder.manifest import MANIFEST
-from serve.jobs.stop import Stop, Stopped, stop_on_signals
+from serve.jobs.stop import Stop, stop_on_signals
 from tests.support.folder_jobs import write_images
 from tests.support.hostile import encoded, picture
-from tests.support.metadata_server import REASON, TERMINATE, MetadataServer, metadata_server, start
+from tests.support.metadata_server import (
+    REASON,
+    TERMINATE,
+    MetadataServer,
+    metadata_server,
+    start_watched,
+)
+from tests.support.processes import wait_for
 from tests.support.programs import make_artifact
 
 COUNT = 40
-SLEEP = ("sleep", "60")
 
 
 @pytest.fixture
@@ -31,86 +36,14 @@ def server() -> Iterator[MetadataServer]:
         yield found
 
 
-@contextmanager
-def asking(stop: Stop, every_s: float) -> Iterator[None]:
-    """Another thread that asks for the stop, again and again."""
-    over = threading.Event()
-
-    def ask() -> None:
-        while not over.wait(every_s):
-            stop.request("the other thread")
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def waits_for(child: subprocess.Popen[bytes]) -> None:
-    """As subprocess.run does, with cleaning up that takes a while."""
-    try:
-        child.communicate()
-    finally:
-        time.sleep(0.2)
-        child.kill()
-        child.communicate()
-
-
-def test_another_thread_cuts_off_a_process_that_the_main_thread_waits_for() -> None:
-    before, started = signal.getsignal(signal.SIGURG), time.monotonic()
-    child = subprocess.Popen(SLEEP, stdout=subprocess.PIPE)
-    with stop_on_signals() as stop, asking(stop, every_s=0.01):
-        with pytest.raises(Stopped, match="the other thread"), stop.interrupts():
-            waits_for(child)
-        time.sleep(0.1)  # asked again, which disturbs nothing
-    assert time.monotonic() - started < 30
-    assert child.returncode == -signal.SIGKILL, "cleaning up was cut off"
-    assert signal.getsignal(signal.SIGURG) == before
-
-
-def test_without_a_handler_the_work_ends_first() -> None:
-    stop = Stop()
-    with asking(stop, every_s=0.01), stop.interrupts():
-        time.sleep(0.1)
-    assert stop.reason == "the other thread"
-
-
-def test_a_thread_that_cannot_be_cut_off_does_not_disturb_the_main_one() -> None:
-    release, begun = threading.Event(), threading.Event()
-    with stop_on_signals() as stop:
-
-        def work() -> None:
-            with stop.interrupts():
-                begun.set()
-                release.wait(20)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        assert begun.wait(20)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.05)
-        assert stop.reason == "SIGTERM"
-        release.set()
-        thread.join()
-
-
 def test_a_signal_gives_a_terminal_its_cursor_back(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for terminals, first in ({2}, "\x1b[?25hSIGTERM: "), (set[int](), "SIGTERM: "):
         monkeypatch.setattr(os, "isatty", terminals.__contains__)
-        with stop_on_signals():
+        with stop_on_signals(Stop()):
             os.kill(os.getpid(), signal.SIGTERM)
         assert capfd.readouterr().err.startswith(first)
-
-
-def test_a_signal_that_nobody_asked_for_is_no_stop() -> None:
-    with stop_on_signals() as stop, stop.interrupts():
-        signal.raise_signal(signal.SIGURG)
-        assert not stop.requested()
 
 
 @pytest.fixture(scope="module")
@@ -128,19 +61,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder_job(place: Path, out: Path, address: str, **environment: str) -> subprocess.Popen[str]:
     artifact = next((place / "artifacts").iterdir())
     arguments = ("serve", "folder", artifact, "--input", place / "in", "--output", out / "out")
-    return start(out, address, *arguments, **environment)
-
-
-def wait_for(job: subprocess.Popen[str], path: Path, word: str = "") -> str:
-    """The text of a file as soon as there is something, or the word, in it."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        text = path.read_text() if path.exists() else ""
-        if text and word in text:
-            return text
-        assert job.poll() is None, text
-        time.sleep(0.005)
-    raise TimeoutError(path)
+    return start_watched(out, address, *arguments, **environment)
 
 
 def identities(out: Path) -> dict[str, tuple[int, int]]:
@@ -192,7 +113,7 @@ def test_elsewhere_than_on_ec2_nothing_is_connected_to(
     server.notice = TERMINATE
     address = server.address if disabled else ""
     words = ("tests.support.folder_jobs", tmp_path / "in", tmp_path / "out", 0.1)
-    job = start(tmp_path, address, *words, AWS_EC2_METADATA_DISABLED=disabled)
+    job = start_watched(tmp_path, address, *words, AWS_EC2_METADATA_DISABLED=disabled)
     assert job.wait(timeout=60) == 0, (tmp_path / "stderr").read_text()
     assert (tmp_path / "connections").read_text() == ""
     assert server.requests == []
@@ -213,7 +134,7 @@ def test_a_notice_while_a_program_is_compiled(tmp_path: Path, server: MetadataSe
     write_images(tmp_path / "in", 1)
     words = ["inference.py", "--model", "demo", "--input", tmp_path / "in"]
     words += ["--output", tmp_path / "out", "--artifacts", tmp_path / "artifacts"]
-    job = start(tmp_path, server.address, *words)
+    job = start_watched(tmp_path, server.address, *words)
     compiling: list[int] = []
     while not compiling:
         assert job.poll() is None, (tmp_path / "stderr").read_text()

@@ -1,0 +1,153 @@
+"""The options that `inference.py` and `serve folder` share, listed once.
+
+As default values: on Python 3.9 typer does not see `Annotated` in a module whose annotations are
+text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Optional, get_type_hints
+
+import typer
+
+from depth.errors import InputError
+
+if TYPE_CHECKING:
+    from depth.sizes import Size, SizeRule
+    from depth.steps.focal import FocalAsked
+    from serve.engine import Engine
+    from serve.folder.request import FolderJob
+    from serve.library import Library
+
+_MAX_MATRIX_BYTES = 10_000
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """What a user asks of a folder job. The defaults are typer's: a command gives every value."""
+
+    input: Path = typer.Option(Path("input_images"), help="Folder of images.")
+    output: Path = typer.Option(Path("output_depth"), help="Folder that receives depth files.")
+    format: list[str] = typer.Option(
+        ["png"], help="png (16-bit), npy, npz, pfm, exr or tiff. Repeat it for several."
+    )
+    preview: bool = typer.Option(False, help="Also write a colour picture of each depth map.")
+    focal_px: Optional[float] = typer.Option(
+        None,
+        help="Focal length of the camera in px of its images. A model that needs it for metres "
+        "takes --focal-px, --fov-deg, --intrinsics or the EXIF data of each image, the first that "
+        "is there.",
+    )
+    fov_deg: Optional[float] = typer.Option(
+        None, help="Horizontal angle of view of the camera in degrees."
+    )
+    intrinsics: Optional[Path] = typer.Option(
+        None,
+        help="File with the camera's 3x3 matrix in px of its images: JSON, or three lines of text.",
+    )
+    preprocess: str = typer.Option(
+        "reference",
+        help="reference: upstream's numbers. fast: less work per image, for large photographs at a "
+        "reduced JPEG size; its error is in docs/host-path.md.",
+    )
+    output_size: str = typer.Option(
+        "full",
+        help="full: a depth value for every pixel of the image. model: the network's own size; the "
+        "JSON says how positions correspond.",
+    )
+    retry_failed: bool = typer.Option(
+        True,
+        "--retry-failed/--keep-failed",
+        help="Whether to try images again that failed before with the same bytes and settings.",
+    )
+    fail_fast: bool = typer.Option(False, "--fail-fast", help="Stop at the first failure.")
+    dry_run: bool = typer.Option(
+        False, "--dry-run", help="Only print what would be done, and why; write nothing."
+    )
+
+    def focal(self) -> FocalAsked:
+        """The camera by these options. Raises InputError for values that no camera has."""
+        from depth.steps.focal import FocalAsked
+
+        matrix = None if self.intrinsics is None else _matrix(self.intrinsics)
+        return FocalAsked(self.focal_px, self.fov_deg, matrix)
+
+    def job(self, **facts: Any) -> FolderJob:
+        """The folder job. `facts`: of the weights; further arguments of FolderJob."""
+        from serve.folder.request import FolderJob
+
+        return FolderJob(
+            self.input,
+            self.output,
+            formats=self.format,
+            preview=self.preview,
+            retry_failed=self.retry_failed,
+            fail_fast=self.fail_fast,
+            dry_run=self.dry_run,
+            **facts,
+        )
+
+    def engine(
+        self,
+        library: Library,
+        policy: str,
+        focal: FocalAsked,
+        size_rule: Optional[SizeRule] = None,
+        sizes: Collection[Size] = (),
+    ) -> Engine:
+        """An engine over the programs of a library. Raises InputError for an unknown value."""
+        from serve.engine import Engine
+
+        return Engine(library, policy, size_rule, sizes, self.preprocess, self.output_size, focal)
+
+
+def takes_folder_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Show typer the fields of FolderOptions in place of the command's parameter `options`."""
+    names = [field.name for field in fields(FolderOptions)]
+
+    def run(**given: Any) -> None:
+        options = FolderOptions(**{name: given.pop(name) for name in names})
+        command(options=options, **given)
+
+    own = [p for p in signature(command).parameters.values() if p.name != "options"]
+    shown = [
+        *(
+            Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default)
+            for field in fields(FolderOptions)
+        ),
+        *(parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own),
+    ]
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {**get_type_hints(FolderOptions), **get_type_hints(command)}
+    setattr(run, "__signature__", Signature(shown))  # noqa: B010 - a function's type lacks it
+    return run
+
+
+def _matrix(path: Path) -> list[list[float]]:
+    """A 3x3 matrix in a file: a JSON list of three lists, or three lines of three numbers."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_MAX_MATRIX_BYTES)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as intrinsics: {error}") from error
+    try:
+        rows: Any = json.loads(text) if text.lstrip().startswith("[") else _lines(text)
+        matrix = [[float(number) for number in row] for row in rows]
+    except (ValueError, TypeError, RecursionError):
+        matrix = []
+    if [len(row) for row in matrix] != [3, 3, 3]:
+        raise InputError(
+            f"{path}: expected a 3x3 matrix, as JSON or as three lines of three numbers"
+        )
+    return matrix
+
+
+def _lines(text: str) -> list[list[str]]:
+    """Numbers between spaces or commas, line by line."""
+    return [re.split(r"[\s,;]+", line.strip(" ,;")) for line in text.splitlines() if line.strip()]
