@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import typer
+
 from compile.cli import app as compile_app
 from compile.errors import CompileError
 from depth.command import command_line, guarded
+from depth_anything import __version__
 from depth_anything.checkpoints_cli import app as checkpoints_app
 from depth_anything.inference import inference
 from depth_anything.pictures import run
@@ -19,8 +22,18 @@ app.add_typer(compile_app, name="compile")
 app.add_typer(serve_app, name="serve")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
-def _help() -> None:
+def _options(
+    version: bool = typer.Option(  # noqa: ARG001 - the callback handles it
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
     """Depth Anything, compiled for AWS Inferentia and CPUs, proven, and served."""
 
 
