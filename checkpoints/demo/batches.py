@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from checkpoints.demo.pool import Halves, Pool
-from checkpoints.demo.solids import FloatArray
+from checkpoints.demo.scenes.solids import FloatArray
 from depth.family import IMAGENET
 
 Pixels = npt.NDArray[np.uint8]

@@ -18,9 +18,9 @@ import numpy.typing as npt
 import torch
 import typer
 
-from checkpoints.demo.render import Scene, render
-from checkpoints.demo.scenes import KINDS, SEEN, UNSEEN
-from checkpoints.demo.solids import FloatArray
+from checkpoints.demo.scenes.kinds import KINDS, SEEN, UNSEEN
+from checkpoints.demo.scenes.render import Scene, render
+from checkpoints.demo.scenes.solids import FloatArray
 from depth.family import build, load_weights, model_named
 from depth.network.base import Network
 from depth.postprocess import resize_depth

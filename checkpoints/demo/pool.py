@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress
 
-from checkpoints.demo.render import render
-from checkpoints.demo.scenes import SEEN
+from checkpoints.demo.scenes.kinds import SEEN
+from checkpoints.demo.scenes.render import render
 
 Halves = npt.NDArray[np.float16]
 

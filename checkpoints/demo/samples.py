@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import typer
 
-from checkpoints.demo.render import Scene, render
+from checkpoints.demo.scenes.render import Scene, render
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "input_images" / "samples"

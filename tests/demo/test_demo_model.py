@@ -10,7 +10,7 @@ import torch
 
 from checkpoints.demo import evaluate
 from checkpoints.demo.losses import gradient_loss, normalise, total_loss
-from checkpoints.demo.render import render
+from checkpoints.demo.scenes.render import render
 from checkpoints.demo.trainee import Trainee, save_fp16
 from depth.errors import CheckpointError
 from depth.weights.checkpoint import read_checkpoint

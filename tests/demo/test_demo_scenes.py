@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from checkpoints.demo import evaluate, pool
-from checkpoints.demo.render import View, cast, render
-from checkpoints.demo.scenes import KINDS, SEEN, UNSEEN, build
-from checkpoints.demo.solids import BALL, BOX, CYLINDER, PLANE, ROOM
-from checkpoints.demo.world import Camera, World, turn
+from checkpoints.demo.scenes.kinds import KINDS, SEEN, UNSEEN, build
+from checkpoints.demo.scenes.render import View, cast, render
+from checkpoints.demo.scenes.solids import BALL, BOX, CYLINDER, PLANE, ROOM
+from checkpoints.demo.scenes.world import Camera, World, turn
 from depth.errors import InputError
 
 SIZE = (60, 80)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkpoints.demo.solids import BALL, BOX, CYLINDER, vector
-from checkpoints.demo.world import Camera, World, turn
+from checkpoints.demo.scenes.solids import BALL, BOX, CYLINDER, vector
+from checkpoints.demo.scenes.world import Camera, World, turn
 
 
 def _view(w: World, height_m: tuple[float, float], pitch: tuple[float, float]) -> None:

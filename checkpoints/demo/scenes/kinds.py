@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from checkpoints.demo import scenes_indoor as indoor
-from checkpoints.demo import scenes_outdoor as outdoor
-from checkpoints.demo.solids import BOX, Solid
-from checkpoints.demo.world import Camera, World
+from checkpoints.demo.scenes import indoor, outdoor
+from checkpoints.demo.scenes.solids import BOX, Solid
+from checkpoints.demo.scenes.world import Camera, World
 from depth.errors import InputError
 
 Builder = Callable[[World], None]

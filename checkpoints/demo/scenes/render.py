@@ -8,9 +8,9 @@ from typing import Optional
 import numpy as np
 import numpy.typing as npt
 
-from checkpoints.demo import textures
-from checkpoints.demo.scenes import KINDS, build
-from checkpoints.demo.solids import (
+from checkpoints.demo.scenes import textures
+from checkpoints.demo.scenes.kinds import KINDS, build
+from checkpoints.demo.scenes.solids import (
     BALL,
     PLANE,
     ROOM,
@@ -22,7 +22,7 @@ from checkpoints.demo.solids import (
     surface_m,
     vector,
 )
-from checkpoints.demo.world import Camera, World
+from checkpoints.demo.scenes.world import Camera, World
 
 FARTHEST_M = 1000.0  # ground beyond is drawn as sky
 SHADOW_STRIDE = 2  # shadows are found on every second pixel of both sides

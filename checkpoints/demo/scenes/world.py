@@ -7,8 +7,8 @@ from typing import Optional
 
 import numpy as np
 
-from checkpoints.demo import textures
-from checkpoints.demo.solids import (
+from checkpoints.demo.scenes import textures
+from checkpoints.demo.scenes.solids import (
     BALL,
     BOX,
     CYLINDER,

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from checkpoints.demo.solids import FloatArray
+from checkpoints.demo.scenes.solids import FloatArray
 
 TILE_PX = 128
 PLAIN = 0
