@@ -22,13 +22,6 @@ ALLOWED: dict[tuple[str, str], str] = {}
 
 # Pages that may still have long sentences, until they are rewritten.
 NOT_YET_SHORTENED = (
-    "checkpoints/demo/README.md",
-    "docs/benchmarks.md",
-    "docs/host-path.md",
-    "docs/int8.md",
-    "infra/README.md",
-    "depth_anything_3/README.md",
-    "serve/README.md",
     "compile/README.md",
     "compile/lowering/README.md",
     "depth/artifact/README.md",
