@@ -1,4 +1,4 @@
-"""Every command of the project under one name: `depth --help`, or `python main.py --help`."""
+"""All commands of the project in one command line: `depth --help` or `python main.py --help`."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def _options(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
 ) -> None:
-    """Depth Anything, compiled for AWS Inferentia and CPUs, proven, and served."""
+    """Compile, verify and serve Depth Anything networks on AWS Inferentia and CPUs."""
 
 
 def main(name: str = "depth") -> None:
-    """Run the command line, which calls itself `name`."""
+    """Run the command line. `name` stands in its help and messages."""
     guarded(app, name, CompileError, ServeError)
