@@ -1,4 +1,4 @@
-"""Every command of the project: `python main.py --help`."""
+"""All commands of the project: `python main.py --help`."""
 
 from depth_anything.cli import main
 

@@ -1,1 +1,3 @@
-"""The front door of the installed product: every command. It alone joins compile and serve."""
+"""All commands of the product. This package alone joins compile and serve."""
+
+__version__ = "0.1.0"

@@ -1,10 +1,13 @@
-"""Every command of the project under one name: `depth --help`, or `python main.py --help`."""
+"""All commands of the project in one command line: `depth --help` or `python main.py --help`."""
 
 from __future__ import annotations
+
+import typer
 
 from compile.cli import app as compile_app
 from compile.errors import CompileError
 from depth.command import command_line, guarded
+from depth_anything import __version__
 from depth_anything.checkpoints_cli import app as checkpoints_app
 from depth_anything.inference import inference
 from depth_anything.pictures import run
@@ -19,11 +22,21 @@ app.add_typer(compile_app, name="compile")
 app.add_typer(serve_app, name="serve")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
-def _help() -> None:
-    """Depth Anything, compiled for AWS Inferentia and CPUs, proven, and served."""
+def _options(
+    version: bool = typer.Option(  # noqa: ARG001 - the callback handles it
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Compile, verify and serve Depth Anything networks on AWS Inferentia and CPUs."""
 
 
 def main(name: str = "depth") -> None:
-    """Run the command line, which calls itself `name`."""
+    """Run the command line. `name` stands in its help and messages."""
     guarded(app, name, CompileError, ServeError)

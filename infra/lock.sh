@@ -10,7 +10,9 @@ find_python39
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/new"
-cp pyproject.toml README.md "$work" # so that no uv.lock is left, or taken from, the checkout
+mkdir "$work/depth_anything"
+cp depth_anything/__init__.py "$work/depth_anything" # which has the version
+cp pyproject.toml README.md LICENSE "$work" # so that no uv.lock is left, or taken from, the checkout
 
 export_lane() { # LANE, what only this lane has
   local lane=$1

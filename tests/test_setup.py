@@ -1,4 +1,4 @@
-"""The Makefile, the set-up scripts and the locks hold what infra/README.md promises."""
+"""The Makefile, the set-up scripts and the locks do what infra/README.md describes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCRIPTS = [*sorted((ROOT / "infra").glob("*.sh")), ROOT / ".ci" / "run"]
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    # An outer make hands its own flags and variables down through the environment.
+    # An outer make passes its flags and variables through the environment.
     environment = {k: v for k, v in os.environ.items() if k not in {"MAKEFLAGS", "MFLAGS", "ARGS"}}
     command = ["make", "-n", "-o", ".venv/.ready", "-o", ".venv-inf1/.ready", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -37,7 +37,7 @@ def version(name: str, lock: str) -> str:
     return line.split()[0].split("==")[1]
 
 
-def test_help_lists_exactly_the_targets() -> None:
+def test_make_without_a_target_lists_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M)
     assert phony
@@ -46,13 +46,13 @@ def test_help_lists_exactly_the_targets() -> None:
     assert sorted(names) == sorted(phony[1].split())
 
 
-def test_several_sizes_become_several_options() -> None:
+def test_each_size_becomes_an_option() -> None:
     done = make("compile", "MODEL=vits", "SIZE=518x686 252x336")
     assert done.returncode == 0, done.stderr
     assert "--size 518x686 --size 252x336" in done.stdout
 
 
-def test_model_is_left_to_the_program_unless_given() -> None:
+def test_inference_gets_a_model_only_if_it_is_given() -> None:
     assert "--model" not in make("inference").stdout
     assert "--model vitb" in make("inference", "MODEL=vitb").stdout
 
@@ -61,7 +61,7 @@ def test_model_is_left_to_the_program_unless_given() -> None:
     ("target", "missing"),
     [("compile", "MODEL"), ("parity", "ARTIFACT"), ("checkpoints", "MODEL"), ("bench", "UPSTREAM")],
 )
-def test_a_missing_variable_is_named_with_an_example(target: str, missing: str) -> None:
+def test_a_missing_variable_is_an_error_with_an_example(target: str, missing: str) -> None:
     done = make(target)
     assert done.returncode != 0
     assert f"{missing} is missing. For example: make {target} {missing}=" in done.stderr
@@ -81,7 +81,7 @@ def test_locks_pin_by_hash_and_name_no_host(lock: Path) -> None:
         assert without_known_hash or "--hash=sha256:" in line, line
 
 
-def test_int8_adds_to_the_lane_and_changes_nothing_in_it() -> None:
+def test_the_int8_lock_changes_no_package_of_the_lane() -> None:
     lane = {line.split("==")[0] for lock in ("cpu", "torch-default") for line in lines(lock)}
     added = {line.split("==")[0] for line in lines("int8")}
     assert "nncf" in added
@@ -93,7 +93,7 @@ def lines(lock: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["torch", "torchvision"])
-def test_both_builds_are_of_one_version(name: str) -> None:
+def test_the_cpu_build_and_the_default_build_have_one_version(name: str) -> None:
     assert version(name, "torch-cpu.txt") == version(name, "torch-default.txt") + "+cpu"
 
 
@@ -121,7 +121,7 @@ def index_answers(url: str) -> bool:
     return subprocess.run(command, cwd=ROOT, env=environment).returncode == 0
 
 
-def test_an_index_is_used_only_if_it_serves_torch(index: str) -> None:
+def test_set_up_uses_an_index_only_if_it_serves_torch(index: str) -> None:
     assert index_answers(index)
     assert not index_answers(f"{index}/elsewhere")
     assert not index_answers("http://127.0.0.1:1")
