@@ -58,7 +58,7 @@ def test_a_core_that_hangs_after_a_pause_is_found() -> None:
 
 
 @pytest.mark.parametrize(("alarm_s", "slept_s"), [(0.3, 0.3), (math.inf, 1.0)])
-def test_who_sleeps_much_longer_than_it_wants_was_stopped(alarm_s: float, slept_s: float) -> None:
+def test_a_sleep_much_longer_than_planned_is_a_pause(alarm_s: float, slept_s: float) -> None:
     sleep = Sleep()
     assert not sleep.too_long(0.0)
     assert sleep.begin(0.0, alarm_s) == slept_s
