@@ -7,7 +7,6 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from threading import Lock
 from typing import Callable, Optional
 
@@ -37,7 +36,7 @@ class Backend:
 
     workers: Sequence[Worker]
     reopen: Optional[Reopen]
-    images_at_once: int  # so many under way keep the cores and the host busy
+    images_at_once: int  # this many images under way keep the cores and the host busy
     shared: bool = False
     limits: Limits = Limits()
 
@@ -48,7 +47,7 @@ OpenBackend = Callable[[Library, int], Backend]
 def open_backend(library: Library, images: int) -> Backend:
     """What the library's artifacts are made for: every core of this process, or the CPU.
 
-    `images`: so many are wanted at once at most; on a CPU a single one has all its cores. Raises
+    `images`: the most that are wanted at once; a single image gets the whole CPU. Raises
     NoProgramError if the library is empty, ProgramError if the device cannot be used.
     """
     artifact = library.any_artifact()
@@ -58,23 +57,19 @@ def open_backend(library: Library, images: int) -> Backend:
 
 def _chips(library: Library, cores: int) -> Backend:
     def worker(core: int) -> ProgramWorker:
-        return ProgramWorker(partial(_open_on_core, library, core))
+        return ProgramWorker(lambda program: open_on_core(*library.stages(program), core))
 
-    # What every core is handed, and the rest in the hands of the host.
+    # The runs of every core, and as many images as the host has cores to work on them.
     at_once = RUNS_PER_CORE * cores + len(os.sched_getaffinity(0))
     workers = [worker(core) for core in range(cores)]
     return Backend(workers, worker, at_once, limits=CHIP_LIMITS)
-
-
-def _open_on_core(library: Library, core: int, program: ProgramKey) -> Runtime:
-    return open_on_core(*library.stages(program), core)
 
 
 def _cpu(library: Library, streams: int) -> Backend:
     programs = _SharedPrograms(library, streams)
 
     def worker(_core: int) -> ProgramWorker:
-        return ProgramWorker(programs.open, otherwise=Action.REQUEST_FAULT)
+        return ProgramWorker(programs.open, default_action=Action.REQUEST_FAULT)
 
     workers = [worker(core) for core in range(streams)]
     return Backend(workers, worker, 2 * streams, shared=True, limits=_CPU_LIMITS)
@@ -134,22 +129,22 @@ class _Shared:
 class ProgramWorker:
     """One core that runs programs of artifacts: `Worker` by way of `Runtime`.
 
-    `otherwise`: what a failure of a run means whose runtime does not say; None: that the core may
-    be at fault.
+    `default_action`: used when the runtime's error of a run names no action. None means that the
+    core is suspect.
     """
 
     def __init__(
-        self, open_program: Callable[[ProgramKey], Runtime], otherwise: Optional[Action] = None
+        self, open_program: Callable[[ProgramKey], Runtime], default_action: Optional[Action] = None
     ) -> None:
         self._open = open_program
-        self._otherwise = otherwise
+        self._default_action = default_action
         self._loaded: dict[ProgramKey, Runtime] = {}
 
     def load(self, program: ProgramKey) -> None:
         try:
             self._loaded[program] = self._open(program)
-        except Exception as error:  # whatever it is, it is told what that means
-            raise _said(error, Action.ARTIFACT_FAULT) from error
+        except Exception as error:  # any error gets an action
+            raise _program_error(error, Action.ARTIFACT_FAULT) from error
 
     def unload(self, program: ProgramKey) -> None:
         del self._loaded[program]
@@ -158,17 +153,17 @@ class ProgramWorker:
         try:
             return self._loaded[program].run(arrays)
         except Exception as error:  # as above
-            raise _said(error, self._otherwise) from error
+            raise _program_error(error, self._default_action) from error
 
     def close(self) -> None:
         self._loaded.clear()
 
 
-def _said(error: Exception, otherwise: Optional[Action]) -> ProgramError:
-    """Any error as a failure of ours, with `otherwise` for its action if it names none."""
+def _program_error(error: Exception, default_action: Optional[Action]) -> ProgramError:
+    """Any error as a failure of ours, with `default_action` as its action if it names none."""
     if isinstance(error, ProgramError):
-        return ProgramError(str(error), error.action or otherwise)
+        return ProgramError(str(error), error.action or default_action)
     if isinstance(error, (ServeError, DepthAnythingError)):
-        return ProgramError(str(error), otherwise)
+        return ProgramError(str(error), default_action)
     logger.error("unexpected error", exc_info=error)
-    return ProgramError(f"unexpected {type(error).__name__}: {first_line(error)}", otherwise)
+    return ProgramError(f"unexpected {type(error).__name__}: {first_line(error)}", default_action)

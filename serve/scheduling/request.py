@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Optional
@@ -10,7 +11,7 @@ from typing import Optional
 from depth.artifact.program import Shape
 from depth.errors import InputError
 from serve.arrays import Arrays
-from serve.errors import ExpiredError
+from serve.errors import ExpiredError, NoProgramError
 
 
 class Pending(Future[Arrays]):
@@ -42,11 +43,7 @@ class Request:
     def made(
         arrays: Arrays, shape: Shape, now_s: float, deadline_s: Optional[float], batch_wait_s: float
     ) -> Request:
-        """A request that arrives now. Raises InputError without arrays or time to run."""
-        if not arrays:
-            raise InputError("a request without arrays: expected the program's inputs by name")
-        if deadline_s is not None and not deadline_s > 0:
-            raise InputError(f"deadline of {deadline_s} s: must be above 0")
+        """A request that arrives now."""
         expires_s = math.inf if deadline_s is None else now_s + deadline_s
         # The wait for a larger batch takes half of the deadline at most.
         due_s = now_s + min(batch_wait_s, (expires_s - now_s) / 2)
@@ -82,3 +79,16 @@ class Request:
             self.future.set_exception(self.error)
         elif self.outputs is not None:
             self.future.set_result(self.outputs)
+
+
+def check(
+    arrays: Arrays, shape: Shape, deadline_s: Optional[float], shapes: Collection[Shape]
+) -> None:
+    """Refuse arrays of which no request can be made. Raises NoProgramError or InputError."""
+    if shape not in shapes:
+        have = ", ".join(known.name for known in shapes)
+        raise NoProgramError(f"no program for {shape.name} px; there are {have}")
+    if not arrays:
+        raise InputError("a request without arrays: expected the program's inputs by name")
+    if deadline_s is not None and not deadline_s > 0:
+        raise InputError(f"deadline of {deadline_s} s: must be above 0")

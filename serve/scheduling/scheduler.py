@@ -9,6 +9,7 @@ a core is overdue. They change the dispatcher in turns: under the lock, with the
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -21,20 +22,20 @@ from serve.arrays import Arrays
 from serve.errors import (
     ClosedError,
     ExpiredError,
-    NoProgramError,
     OutOfServiceError,
     QueueFullError,
 )
 from serve.scheduling.core import CoreState, Run
 from serve.scheduling.core_thread import CoreThread
 from serve.scheduling.dispatcher import Dispatcher, Snapshot
-from serve.scheduling.pause import Sleep
-from serve.scheduling.request import Pending, Request
+from serve.scheduling.request import Pending, Request, check
 from serve.scheduling.worker import Limits, Reopen, Worker
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_LIMITS = Limits()
+TICK_S = 1.0  # the longest sleep, so that a pause shows in which nothing was to be done
+_PAUSE_S = 1.0  # a sleep so much longer than planned: Ctrl-Z or `docker pause` stopped the process
 _LOOK_EVERY_S = 0.1  # whether a caller gave up warming up, or cancelled a request
 _CLOSING_TIMEOUT_S = 10.0  # for giving back a core; a slower core is left to itself
 
@@ -69,7 +70,7 @@ class Scheduler(AbstractContextManager["Scheduler"]):
         self._changed = threading.Condition(self._lock)  # wakes callers that wait for anything
         self._warming = threading.Lock()  # held as long as it takes: one call at a time
         self._callers = 0
-        self._sleep = Sleep()
+        self._wakes_s = math.inf  # when the thread that watches the time wants to wake
         self._stopped = False
         reopens = reopen is not None
         self._dispatcher = Dispatcher(len(workers), programs, limits, reopens, shared)
@@ -153,9 +154,7 @@ class Scheduler(AbstractContextManager["Scheduler"]):
         batch that they ran in. Raises NoProgramError, InputError, QueueFullError, ExpiredError,
         ClosedError or OutOfServiceError.
         """
-        if shape not in self._dispatcher.queues:
-            have = ", ".join(each.name for each in self.shapes)
-            raise NoProgramError(f"no program for {shape.name} px; there are {have}")
+        check(arrays, shape, deadline_s, self._dispatcher.queues)
         batch_wait_s = self._dispatcher.limits.batch_wait_s
         request = Request.made(arrays, shape, time.monotonic(), deadline_s, batch_wait_s)
         with self._turn() as dispatcher:
@@ -228,7 +227,7 @@ class Scheduler(AbstractContextManager["Scheduler"]):
                 each.wake.notify(1 if core.in_service else each.threads)
             if self._callers:
                 self._changed.notify_all()
-            if dispatcher.alarm_s < self._sleep.until_s:
+            if dispatcher.alarm_s < self._wakes_s:
                 self._alarm.notify()
             answered, dispatcher.answered = dispatcher.answered, []
         for request in answered:
@@ -281,14 +280,20 @@ class Scheduler(AbstractContextManager["Scheduler"]):
         while True:
             with self._lock:
                 while not self._stopped and (now_s := self._awake_s()) < self._dispatcher.alarm_s:
-                    self._alarm.wait(self._sleep.begin(now_s, self._dispatcher.alarm_s))
+                    self._alarm.wait(self._sleep_s(now_s))
                 if self._stopped:
                     return
             with self._turn() as dispatcher:
                 dispatcher.expire(self._awake_s())
 
+    def _sleep_s(self, now_s: float) -> float:
+        self._wakes_s = min(self._dispatcher.alarm_s, now_s + TICK_S)
+        return max(0.0, self._wakes_s - now_s)
+
     def _awake_s(self) -> float:
+        """The time after a sleep. After a pause of the process, all time-outs start again."""
         now_s = time.monotonic()
-        if self._sleep.too_long(now_s):
+        if now_s - self._wakes_s > _PAUSE_S:
             self._dispatcher.restart_timeouts(now_s)
+        self._wakes_s = now_s
         return now_s

@@ -59,7 +59,7 @@ def held_fixture() -> Iterator[Held]:
     held.engine.close()
 
 
-def test_a_run_that_cannot_begin_before_its_deadline_is_told_so(held: Held) -> None:
+def test_a_run_that_cannot_start_before_its_deadline_expires(held: Held) -> None:
     held.hold()
     with pytest.raises(ExpiredError, match="its deadline was 0.020 s"):
         held.engine.run(held.images(1)[0], deadline_s=0.02)
@@ -68,7 +68,7 @@ def test_a_run_that_cannot_begin_before_its_deadline_is_told_so(held: Held) -> N
     assert is_depth_of(raw.outputs, held.images(1)[0])
 
 
-def test_what_was_submitted_can_be_cancelled_until_it_runs(held: Held) -> None:
+def test_a_submitted_image_can_be_cancelled_until_it_runs(held: Held) -> None:
     held.hold()
     first, second = (held.engine.submit(one) for one in held.images(2))
     assert first.cancel()
@@ -80,7 +80,7 @@ def test_what_was_submitted_can_be_cancelled_until_it_runs(held: Held) -> None:
     assert held.device.calls[RUN, None] == 2
 
 
-def test_who_does_not_want_to_wait_for_room_is_told_that_there_is_none(held: Held) -> None:
+def test_submit_without_wait_raises_queue_full(held: Held) -> None:
     held.hold()
     waiting = [held.engine.submit(one, wait=False) for one in held.images(2)]
     with pytest.raises(QueueFullError, match="2 requests of this shape wait"):

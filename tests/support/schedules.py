@@ -123,7 +123,7 @@ def serving(
 
 @dataclass
 class Virtual:
-    """Cores that take virtual time: every load and every run takes as long as it is told."""
+    """Cores in virtual time: every load takes `load_s` and every run takes `run_s`."""
 
     keys: Sequence[ProgramKey]
     cores: int

@@ -19,7 +19,7 @@ from tests.support.schedules import (
 )
 
 
-def test_closing_finishes_what_waits() -> None:
+def test_closing_finishes_queued_requests() -> None:
     many = images(20)
     with serving(programs(LYING, batches=(1, 8)), HELD, batch_wait_s=3600.0) as served:
         futures = served.submit_all(many)
@@ -31,7 +31,7 @@ def test_closing_finishes_what_waits() -> None:
             served.submit(many[0])
 
 
-def test_closing_with_cancel_finishes_only_what_has_begun() -> None:
+def test_closing_with_cancel_finishes_only_started_runs() -> None:
     with serving(programs(LYING), HELD) as served:
         running, waiting = served.hold(), served.submit_all(images(5))
         closing = threading.Thread(target=served.scheduler.close, args=(True,))
@@ -68,7 +68,7 @@ def test_closing_ends_the_wait_for_room() -> None:
         closing.join(WAIT_S)
 
 
-def test_an_error_in_the_with_block_cancels_what_waits() -> None:
+def test_an_error_in_the_with_block_cancels_queued_requests() -> None:
     with serving(programs(LYING), HELD) as served:
         served.hold()
         waiting = served.submit(images(1)[0])

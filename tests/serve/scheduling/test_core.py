@@ -86,7 +86,7 @@ def test_the_program_that_ran_last_is_evicted_last() -> None:
 @pytest.mark.parametrize(
     "at_device_s", [(0.1, 0.2), (0.2, 0.1), (math.inf, 0.1), (math.inf, math.inf)]
 )
-def test_of_two_runs_the_one_that_the_device_has_first_is_taken_to_hang(
+def test_of_two_runs_the_first_at_the_device_counts_as_hanging(
     at_device_s: tuple[float, float],
 ) -> None:
     cores = Virtual(programs(LYING), cores=2, limits=made_limits(runs_per_core=2))

@@ -45,7 +45,7 @@ def failure(future: Future[Arrays]) -> ProgramError:
 @pytest.mark.parametrize(
     "action", [None, Action.RETRY, Action.BACK_PRESSURE, Action.RECYCLE, Action.REPLACE]
 )
-def test_one_failure_of_a_core_is_seen_by_nobody(action: Action, call: str) -> None:
+def test_no_caller_sees_a_single_failure_of_a_core(action: Action, call: str) -> None:
     many = images(12)
     with serving(programs(LYING), Fault(1, action, call=call), cores=2) as served:
         futures = served.submit_all(many)
@@ -110,7 +110,7 @@ def test_a_core_that_cannot_be_opened_again_goes_out_of_service() -> None:
             future.result(WAIT_S)
 
 
-def test_with_no_core_left_everybody_is_told() -> None:
+def test_every_request_fails_when_no_core_is_left() -> None:
     faults = [HELD, *(Fault(n, Action.REPLACE, core=n % 2) for n in (1, 2))]
     with serving(programs(LYING), *faults, cores=2) as served:
         first = served.hold()
@@ -206,7 +206,7 @@ def test_a_core_that_hangs_while_loading_is_left_too() -> None:
         assert in_service(served) == 1
 
 
-def test_when_the_only_core_hangs_everybody_is_told() -> None:
+def test_every_request_fails_when_the_only_core_hangs() -> None:
     with serving(programs(LYING), HELD, run_timeout_s=1.0) as served:
         told = [served.hold()]
         with suppress(OutOfServiceError):  # a machine that takes longer for this than the time-out
@@ -271,7 +271,7 @@ def test_a_closed_scheduler_does_not_warm_up() -> None:
             served.scheduler.warm_up()
 
 
-def test_warming_up_gives_up_when_told() -> None:
+def test_warm_up_stops_when_given_up() -> None:
     with serving(programs(LYING), Fault(1, call=LOAD, hang=True)) as served:
         assert not served.scheduler.warm_up(given_up=lambda: True)
 

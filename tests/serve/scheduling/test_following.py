@@ -49,7 +49,7 @@ def arrive(cores: Virtual, now_s: float, count: int = 1, within_s: float = 1e9) 
 
 
 @pytest.mark.parametrize(("runs", "handed"), [(1, 1), (2, 2), (3, 3)])
-def test_a_core_has_so_many_at_once_and_no_more(runs: int, handed: int) -> None:
+def test_a_core_has_at_most_runs_per_core_runs(runs: int, handed: int) -> None:
     cores = Virtual(programs(LYING), cores=1, limits=made_limits(runs_per_core=runs))
     (core,) = warm(cores)
     arrive(cores, 2.0, count=5)
@@ -63,7 +63,7 @@ def test_an_idle_core_goes_before_one_that_runs() -> None:
     assert [len(core.runs) for core in (first, second, third)] == [1, 1, 1]
 
 
-def test_the_core_that_is_free_first_gets_the_next() -> None:
+def test_the_core_that_is_free_first_gets_the_next_run() -> None:
     cores = Virtual(programs(LYING), cores=2, limits=TWO)
     early, late = sorted(warm(cores), key=lambda core: core.last_used_s)
     arrive(cores, 2.0)
@@ -83,7 +83,7 @@ def test_only_a_full_batch_follows() -> None:
 
 
 @pytest.mark.parametrize(("within_s", "handed"), [(0.009, 1), (0.011, 2)])
-def test_what_would_expire_before_its_turn_is_not_handed_over(within_s: float, handed: int) -> None:
+def test_a_request_that_would_expire_in_line_stays_queued(within_s: float, handed: int) -> None:
     cores = Virtual(programs(LYING), cores=1, run_s=0.01, limits=TWO)
     (core,) = warm(cores)
     arrive(cores, 2.0)
@@ -92,7 +92,7 @@ def test_what_would_expire_before_its_turn_is_not_handed_over(within_s: float, h
 
 
 @pytest.mark.parametrize(("after_s", "handed"), [(0.019, 2), (0.021, 1)])
-def test_nothing_is_handed_to_a_core_that_may_hang(after_s: float, handed: int) -> None:
+def test_a_core_that_may_hang_gets_no_second_run(after_s: float, handed: int) -> None:
     cores = Virtual(programs(LYING), cores=1, run_s=0.01, limits=TWO)
     (core,) = warm(cores)
     arrive(cores, 2.0)
@@ -100,7 +100,7 @@ def test_nothing_is_handed_to_a_core_that_may_hang(after_s: float, handed: int) 
     assert len(core.runs) == handed
 
 
-def test_nothing_follows_where_memory_is_short() -> None:
+def test_a_core_without_free_memory_gets_no_second_run() -> None:
     cores = Virtual(programs(LYING), cores=1, limits=TWO)
     (core,) = warm(cores)
     core.full = True
@@ -108,7 +108,7 @@ def test_nothing_follows_where_memory_is_short() -> None:
     assert len(core.runs) == 1
 
 
-def test_who_has_to_be_loaded_is_not_put_off_for_ever() -> None:
+def test_a_program_that_must_be_loaded_does_not_starve() -> None:
     cores = Virtual(programs(LYING, STANDING), cores=1, limits=TWO)
     cores.play([*((0.005 * n, LYING) for n in range(3000)), (5.0, STANDING)])
     assert cores.latencies_s(STANDING)[0] < 10.0
@@ -145,7 +145,7 @@ def test_a_core_is_opened_again_once_its_other_run_has_ended() -> None:
         assert served.scheduler.snapshot().retries == 1  # only what failed
 
 
-def test_what_breaks_a_core_counts_once() -> None:
+def test_a_failure_that_breaks_a_core_counts_once() -> None:
     """Its other run fails too, but is not at fault, and its request loses no try."""
     cores = Virtual(programs(LYING), cores=1, limits=TWO, reopens=True)
     (core,) = warm(cores)
@@ -172,7 +172,7 @@ def test_a_core_that_is_lost_finishes_what_it_can() -> None:
         assert is_depth_of(first, images(2)[0])
 
 
-def test_what_a_core_has_not_begun_is_not_run_on_it_once_it_is_broken() -> None:
+def test_a_broken_core_does_not_start_its_second_run() -> None:
     cores = Virtual(programs(LYING), cores=1, limits=TWO, reopens=True)
     (core,) = warm(cores)
     arrive(cores, 2.0, count=2)
@@ -183,7 +183,7 @@ def test_what_a_core_has_not_begun_is_not_run_on_it_once_it_is_broken() -> None:
     assert cores.state.snapshot().waiting == 2
 
 
-def test_the_deadline_of_what_is_put_back_is_looked_out_for_again() -> None:
+def test_the_alarm_counts_the_deadline_of_a_requeued_request() -> None:
     cores = Virtual(programs(LYING), cores=1, limits=TWO, reopens=True)
     (core,) = warm(cores)
     arrive(cores, 2.0, within_s=1.0)
@@ -211,7 +211,7 @@ def replaced(cores: Virtual, second_begun: bool) -> tuple[Request, Request]:
 
 
 @pytest.mark.parametrize("second_begun", [False, True])
-def test_what_a_core_has_when_it_is_lost_goes_to_another(second_begun: bool) -> None:
+def test_runs_of_a_lost_core_are_requeued(second_begun: bool) -> None:
     cores = Virtual(programs(LYING), cores=2, limits=TWO)
     first, second = replaced(cores, second_begun)
     assert (first.failures, second.failures) == (1, 0)
@@ -220,7 +220,7 @@ def test_what_a_core_has_when_it_is_lost_goes_to_another(second_begun: bool) -> 
 
 
 @pytest.mark.parametrize("second_begun", [False, True])
-def test_what_the_last_core_has_when_it_is_lost_is_told_so(second_begun: bool) -> None:
+def test_runs_of_the_last_core_fail_when_it_is_lost(second_begun: bool) -> None:
     cores = Virtual(programs(LYING), cores=1, limits=TWO)
     requests = replaced(cores, second_begun)
     told = {request: request.error for request in cores.state.answered}
@@ -229,7 +229,7 @@ def test_what_the_last_core_has_when_it_is_lost_is_told_so(second_begun: bool) -
     assert cores.state.drained
 
 
-def test_what_is_in_use_is_not_unloaded_for_the_run_behind_it() -> None:
+def test_a_program_in_use_is_not_evicted_for_the_run_behind_it() -> None:
     keys = programs(LYING, STANDING)
     faults = Fault(3, hang=True), Fault(4, Action.UNLOAD)
     with serving(keys, *faults, runs_per_core=2) as served:
@@ -254,7 +254,7 @@ def test_what_is_in_use_is_not_unloaded_for_the_run_behind_it() -> None:
 
 
 @pytest.mark.parametrize("close_early", [False, True])
-def test_what_is_behind_a_run_that_hangs_is_done_elsewhere(close_early: bool) -> None:
+def test_the_run_behind_one_that_hangs_moves_to_another_core(close_early: bool) -> None:
     fault = Fault(3, hang=True)
     with serving(
         programs(LYING), fault, cores=2, latency_ms=50.0, runs_per_core=2, run_timeout_s=1.0
@@ -270,7 +270,7 @@ def test_what_is_behind_a_run_that_hangs_is_done_elsewhere(close_early: bool) ->
         assert served.scheduler.snapshot().cores_in_service == 1
 
 
-def test_every_thread_of_a_core_that_is_lost_ends_and_one_gives_it_back() -> None:
+def test_every_thread_of_a_lost_core_ends_and_the_last_closes_its_worker() -> None:
     fault = Fault(1, Action.REPLACE, core=0)
     with serving(programs(LYING), fault, cores=2, runs_per_core=3) as served:
         worker = served.scheduler._core_threads[0].worker
@@ -283,7 +283,7 @@ def test_every_thread_of_a_core_that_is_lost_ends_and_one_gives_it_back() -> Non
         assert served.device.calls[RUN, 1] == 1
 
 
-def test_the_time_that_a_run_is_told_is_that_of_its_own_turn() -> None:
+def test_an_answer_counts_the_run_before_it_as_waiting() -> None:
     cores = Virtual(programs(LYING), cores=1, limits=TWO)
     (core,) = warm(cores)
     arrive(cores, 2.0, count=2)

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 
 from serve.errors import ExpiredError
-from serve.scheduling.pause import Sleep
 from tests.support.schedules import (
     HELD,
     LYING,
@@ -30,7 +29,7 @@ def test_a_pause_of_the_process_is_not_taken_for_cores_that_hang(
     paused_s = 0.0
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + paused_s)
     monkeypatch.setattr("serve.scheduling.scheduler.time", clock)
-    monkeypatch.setattr("serve.scheduling.pause.TICK_S", 0.02)
+    monkeypatch.setattr("serve.scheduling.scheduler.TICK_S", 0.02)
     with serving(programs(LYING), HELD) as served:
         running = served.hold()
         waiting = served.submit(images(1)[0], deadline_s=500.0)
@@ -58,10 +57,22 @@ def test_a_core_that_hangs_after_a_pause_is_found() -> None:
 
 
 @pytest.mark.parametrize(("alarm_s", "slept_s"), [(0.3, 0.3), (math.inf, 1.0)])
-def test_who_sleeps_much_longer_than_it_wants_was_stopped(alarm_s: float, slept_s: float) -> None:
-    sleep = Sleep()
-    assert not sleep.too_long(0.0)
-    assert sleep.begin(0.0, alarm_s) == slept_s
-    assert not sleep.too_long(slept_s + 0.5)
-    sleep.begin(0.0, alarm_s)
-    assert sleep.too_long(slept_s + 1.5)
+def test_a_sleep_much_longer_than_planned_is_a_pause(
+    monkeypatch: pytest.MonkeyPatch, alarm_s: float, slept_s: float
+) -> None:
+    with serving(programs(LYING)) as served:
+        scheduler = served.scheduler  # once it is closed, no thread of its own looks at the time
+    now_s, pauses_s = 0.0, []
+    clock = SimpleNamespace(monotonic=lambda: now_s)
+    monkeypatch.setattr("serve.scheduling.scheduler.time", clock)
+    monkeypatch.setattr(scheduler._dispatcher, "restart_timeouts", pauses_s.append)
+    scheduler._wakes_s, scheduler._dispatcher.alarm_s = math.inf, alarm_s
+    assert scheduler._awake_s() == 0.0
+    assert scheduler._sleep_s(0.0) == slept_s
+    now_s = slept_s + 0.5
+    assert scheduler._awake_s() == now_s
+    assert pauses_s == []
+    scheduler._sleep_s(0.0)
+    now_s = slept_s + 1.5
+    assert scheduler._awake_s() == now_s
+    assert pauses_s == [now_s]

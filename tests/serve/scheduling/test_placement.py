@@ -121,7 +121,7 @@ def test_callers_that_wait_for_their_answers_get_the_idle_cores_too(
 
 
 @pytest.mark.parametrize("rest_s", [0.0, 0.02, 0.1, 1.0])
-def test_a_copy_for_convenience_pushes_out_nothing_that_is_in_use(rest_s: float) -> None:
+def test_a_copy_that_is_worth_it_later_evicts_no_program_in_use(rest_s: float) -> None:
     """Two callers of one program, one of another, and cores with memory for one."""
     cores = Virtual(programs(LYING, STANDING), 2, programs_per_core=1, rest_s={STANDING: rest_s})
     cores.play([(0.0, LYING), (0.0, LYING), (0.0, STANDING)], again=2000)
@@ -130,7 +130,7 @@ def test_a_copy_for_convenience_pushes_out_nothing_that_is_in_use(rest_s: float)
     assert max(found[len(found) // 2 :]) <= 2 * cores.run_s
 
 
-def test_a_copy_for_convenience_pushes_out_what_is_not_used_any_more() -> None:
+def test_a_copy_that_is_worth_it_later_evicts_an_unused_program() -> None:
     cores = Virtual(programs(LYING, STANDING), 2, programs_per_core=1, rest_s={STANDING: 1e6})
     both = [(0.0, LYING), (0.0, LYING), (0.0, STANDING), (3.0, STANDING)]
     cores.play(both, again=5000)
@@ -141,7 +141,7 @@ def test_a_copy_for_convenience_pushes_out_what_is_not_used_any_more() -> None:
     assert sum(late) / len(late) == pytest.approx(cores.run_s)
 
 
-def test_who_waits_for_another_core_holds_up_nobody_behind() -> None:
+def test_later_requests_overtake_one_that_waits_for_another_core() -> None:
     cores = Virtual(programs(LYING), cores=2, limits=made_limits(runs_per_core=1))
     first, second = cores.state.cores
     for core in (first, second):
@@ -162,7 +162,7 @@ def test_who_waits_for_another_core_holds_up_nobody_behind() -> None:
     assert next_after(second, well, 2.2) == [sent[0]]
 
 
-def test_what_failed_is_not_tried_again_after_its_deadline() -> None:
+def test_a_failed_request_is_not_retried_after_its_deadline() -> None:
     cores = Virtual(programs(LYING), cores=1)
     (core,) = cores.state.cores
     request = cores.request(0.0, LYING)
@@ -179,7 +179,7 @@ def test_what_failed_is_not_tried_again_after_its_deadline() -> None:
     assert core.runs == []
 
 
-def test_what_came_first_is_loaded_first() -> None:
+def test_programs_are_loaded_in_the_order_of_their_requests() -> None:
     cores = Virtual(programs(LYING, STANDING, SQUARE), cores=1)
     cores.play([(0.0, SQUARE), (0.1, STANDING), (0.2, LYING)])
     assert [program.size for _, program in cores.loads] == [SQUARE, STANDING, LYING]
@@ -224,7 +224,7 @@ def test_a_request_waits_for_company_but_not_for_ever() -> None:
     assert max(cores.latencies_s()[:4]) == pytest.approx(0.03 + cores.run_s)
 
 
-def test_what_a_small_batch_leaves_behind_does_not_wait_longer_than_it_has_to() -> None:
+def test_requests_behind_a_small_batch_do_not_wait_again() -> None:
     limits = made_limits(batch_wait_s=0.05)
     cores = Virtual(programs(LYING, batches=(1, 8)), cores=1, load_s=0.0, limits=limits)
     cores.play([(0.0, LYING), (0.02, LYING), (0.04, LYING)])
@@ -232,7 +232,7 @@ def test_what_a_small_batch_leaves_behind_does_not_wait_longer_than_it_has_to() 
     assert cores.latencies_s() == pytest.approx([0.05 + cores.run_s] * 3)
 
 
-def test_who_has_less_time_than_the_head_makes_both_run() -> None:
+def test_a_request_with_less_time_than_the_head_makes_both_run() -> None:
     limits = made_limits(batch_wait_s=0.5)
     cores = Virtual(programs(LYING, batches=(4,)), cores=1, limits=limits)
     hurried = cores.request(0.01, LYING)
@@ -247,7 +247,7 @@ def test_who_has_less_time_than_the_head_makes_both_run() -> None:
     assert [len(run.requests) for run in core.runs] == [2]
 
 
-def test_at_random_arrivals_nobody_waits_longer_than_in_an_ideal_queue() -> None:
+def test_random_arrivals_wait_no_longer_than_in_an_ideal_queue() -> None:
     rng, moment_s, arrivals = random.Random(0), 0.0, []
     cores = Virtual(programs(LYING), cores=4)
     for core in cores.state.cores:

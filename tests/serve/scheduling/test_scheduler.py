@@ -44,7 +44,7 @@ def test_results_are_those_of_single_images_whatever_the_batching(batches: tuple
         assert all(is_depth_of(future, image) for future, image in zip(futures, many))
 
 
-def test_what_waits_for_a_core_shares_a_batch() -> None:
+def test_requests_that_wait_for_a_core_share_a_batch() -> None:
     with serving(programs(LYING, batches=(1, 4)), HELD) as served:
         first = served.hold()
         futures = served.submit_all(images(7))
@@ -71,7 +71,7 @@ def test_a_deadline_shortens_the_wait_for_company() -> None:
         assert is_depth_of(served.submit(images(1)[0], deadline_s=2.0), images(1)[0])
 
 
-def test_an_expired_request_is_told_at_once_and_reaches_no_core() -> None:
+def test_a_request_expires_at_its_deadline_and_reaches_no_core() -> None:
     with serving(programs(LYING), HELD) as served:
         first = served.hold()
         late = served.submit(images(1)[0], deadline_s=0.02)
@@ -102,7 +102,7 @@ def test_a_request_can_be_cancelled_until_it_runs() -> None:
             waiting[0].result(WAIT_S)
 
 
-def test_a_full_queue_refuses_who_does_not_wait() -> None:
+def test_submit_without_wait_raises_queue_full() -> None:
     with serving(programs(LYING, STANDING), HELD, queue_size=2) as served:
         served.hold()
         waiting = served.submit_all(images(2))
@@ -113,7 +113,7 @@ def test_a_full_queue_refuses_who_does_not_wait() -> None:
         served.submit(images(1)[0], wait=False)
 
 
-def test_a_full_queue_blocks_who_waits_until_there_is_room() -> None:
+def test_submit_blocks_until_a_full_queue_has_room() -> None:
     many = images(30)
     with serving(programs(LYING), HELD, queue_size=2) as served:
         served.hold()
@@ -184,7 +184,7 @@ def test_a_size_without_a_program_is_refused() -> None:
         served.submit(images(1, SQUARE)[0])
 
 
-def test_a_request_that_cannot_be_one_is_refused() -> None:
+def test_a_request_without_arrays_or_time_is_refused() -> None:
     with serving(programs(LYING)) as served:
         with pytest.raises(InputError, match="without arrays"):
             served.scheduler.submit({}, *shapes(LYING))

@@ -146,7 +146,7 @@ def test_a_run_that_hangs_returns_when_released() -> None:
     assert all(np.array_equal(one, simulated_depth(images(1)[0][None])) for one in depth)
 
 
-def test_runs_that_a_core_was_handed_take_their_turns() -> None:
+def test_runs_that_a_core_was_given_take_their_turns() -> None:
     opened = worker(Model(lambda _program, _core: 50.0))
     opened.load(KEY)
     began_s = time.perf_counter()

@@ -104,7 +104,7 @@ def test_of_two_that_warm_up_at_once_each_gets_its_programs() -> None:
         assert holds(served, 0) == set(keys)
 
 
-def test_a_load_that_keeps_failing_is_given_up_and_told() -> None:
+def test_warm_up_raises_the_error_of_a_load_that_keeps_failing() -> None:
     faults = [Fault(n, Action.BACK_PRESSURE, call=LOAD) for n in (1, 2, 3)]
     with serving(programs(LYING), *faults) as served:
         with pytest.raises(ProgramError, match="load 3: a fault of the schedule"):
@@ -112,13 +112,13 @@ def test_a_load_that_keeps_failing_is_given_up_and_told() -> None:
         assert served.scheduler.warm_up()  # the fourth time
 
 
-def test_a_program_that_fits_nowhere_is_told() -> None:
+def test_warm_up_raises_the_error_of_a_program_that_fits_on_no_core() -> None:
     says = pytest.raises(ProgramError, match="no memory for 28x42-b1")
     with serving(programs(LYING), cores=2, programs_per_core=0) as served, says:
         served.scheduler.warm_up()
 
 
-def test_a_core_that_is_opened_again_gets_back_what_it_held() -> None:
+def test_a_reopened_core_loads_its_programs_again() -> None:
     keys = programs(LYING, STANDING, SQUARE)
     with serving(keys, Fault(1, Action.RECYCLE), cores=2) as served:
         assert served.scheduler.warm_up()
@@ -127,7 +127,7 @@ def test_a_core_that_is_opened_again_gets_back_what_it_held() -> None:
         until(lambda: holds(served, 0) == holds(served, 1) == set(keys))
 
 
-def test_what_waits_goes_before_what_a_core_had() -> None:
+def test_requests_go_before_the_programs_of_a_reopened_core() -> None:
     keys = programs(LYING, STANDING, SQUARE)
     loads: list[int] = []  # before each run that does not fail
 
@@ -245,7 +245,7 @@ class Failing:
 alive: list[list[bool]] = []
 
 
-def test_what_failed_is_let_go_at_once() -> None:
+def test_the_memory_of_a_failed_call_is_freed_at_once() -> None:
     """Its memory is needed when it is tried again; the garbage collector may come much later."""
     calls: list[weakref.ref[Heavy]] = []
     alive.clear()
@@ -258,7 +258,7 @@ def test_what_failed_is_let_go_at_once() -> None:
     assert alive == [[False, False, False]]
 
 
-def test_an_error_that_caused_itself_holds_up_nobody() -> None:
+def test_an_error_that_is_its_own_cause_ends_in_a_retry() -> None:
     class Worker(Failing):
         def run(self, _program: ProgramKey, arrays: Arrays) -> Arrays:
             self._calls.append(weakref.ref(Heavy()))
