@@ -34,7 +34,7 @@ def calls_after(
     standin: Standin, stem: Path, made: nn.Module, precision: str = PRECISION, batch: int = 1
 ) -> int:
     """How often the compiler has run in all, once this is built too."""
-    build_one(inf1, made, example(batch), stem, precision, standin.settings)
+    build_one(inf1.BUILDER, made, example(batch), stem, precision, standin.settings)
     return len(standin.calls())
 
 
@@ -65,7 +65,7 @@ def test_without_settings_files_stay_in_the_users_cache(
     standin: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    build_one(inf1, small(), example(), tmp_path / "a", PRECISION, Settings())
+    build_one(inf1.BUILDER, small(), example(), tmp_path / "a", PRECISION, Settings())
     kept = tmp_path / ".cache/depth-anything-inferentia"
     assert {path.name for path in kept.iterdir()} == {"programs", "work"}
     assert len(standin.calls()) == 1

@@ -52,7 +52,7 @@ class Resized(nn.Module):
 
 
 def build(standin: Standin, stem: Path, made: nn.Module) -> None:
-    build_one(inf1, made.eval(), example(), stem, PRECISION, standin.settings)
+    build_one(inf1.BUILDER, made.eval(), example(), stem, PRECISION, standin.settings)
 
 
 @needs_torch_1_13
@@ -172,7 +172,9 @@ def test_spills_are_a_warning_of_the_record(standin: Standin, tmp_path: Path) ->
 @needs_torch_1_13
 def test_other_input_than_float32_is_refused_at_once(standin: Standin, tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="the example is float64.*convert it"):
-        build_one(inf1, small(), example().double(), tmp_path / "a", PRECISION, standin.settings)
+        build_one(
+            inf1.BUILDER, small(), example().double(), tmp_path / "a", PRECISION, standin.settings
+        )
 
 
 @needs_torch_1_13
