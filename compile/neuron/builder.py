@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from compile.errors import BuildError
-from compile.neuron.fallbacks import Parts, climb, rungs
+from compile.neuron.fallbacks import Parts, fallbacks, first_compiled
 from compile.neuron.program import Toolchain, compile_program
 from compile.neuron.record import BuildRecord
 from compile.targets.host import has_device
@@ -40,12 +40,12 @@ class NeuronBuilder(Toolchain):
         batch. Raises HostError, CompilerError or BuildError.
         """
         stages = len(parts(batch, True)) > 1
-        ladder = rungs(batch, self.fewer, apart, stages)
+        tries = fallbacks(batch, self.fewer, apart, stages)
 
         def compile_one(part: Part, path: Path, fewer: tuple[str, ...]) -> BuildRecord:
             return compile_program(self, part, path, precision, fewer, settings)
 
-        return climb(ladder, parts, name, compile_one)
+        return first_compiled(tries, parts, name, compile_one)
 
     def load(self, files: Sequence[Path], ports: Ports, precision: str) -> Run:
         """Load a program on one NeuronCore. Raises BuildError if there is none here."""

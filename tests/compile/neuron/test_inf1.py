@@ -48,7 +48,7 @@ def test_a_lowered_network_becomes_one_file_with_all_of_it_on_the_chip(
     assert record.log.percent_compiled == 100.0
     assert (record.log.subgraphs, record.log.compiled_subgraphs) == (1, 1)
     assert (record.log.fell_back, record.log.not_compiled) == ((), ())
-    assert (record.rung, record.attempts, record.from_cache) == ("as asked", (), False)
+    assert (record.fallback, record.attempts, record.from_cache) == ("as asked", (), False)
     assert record.warnings == ()
     standin.plug_in()
     images = pictures()

@@ -104,9 +104,9 @@ def test_a_compiler_that_dies_is_tried_with_fewer_optimisations(
     standin.behave(word)
     build(standin, tmp_path / "a", small())
     record = read_record(tmp_path / "a")
-    assert record.rung == "fewer optimisations (-O 0)"
+    assert record.fallback == "fewer optimisations (-O 0)"
     (attempt,) = record.attempts
-    assert (attempt.rung, attempt.cause) == ("as asked", cause)
+    assert (attempt.fallback, attempt.cause) == ("as asked", cause)
     assert re.search(says, attempt.error)
     assert "because the compiler died: as asked" in record.warnings[0]
     assert [call[-2:] == ["-O", "0"] for call in standin.calls()] == [False, True]

@@ -98,9 +98,9 @@ def test_a_compiler_that_dies_is_tried_with_fewer_optimisations(
     neuronx.behave(word)
     build(neuronx, tmp_path / "a", small())
     record = read_record(tmp_path / "a")
-    assert record.rung == "fewer optimisations (--optlevel 1)"
+    assert record.fallback == "fewer optimisations (--optlevel 1)"
     (attempt,) = record.attempts
-    assert (attempt.rung, attempt.cause) == ("as asked", cause)
+    assert (attempt.fallback, attempt.cause) == ("as asked", cause)
     assert re.search(says, attempt.error)
     assert ["--optlevel" in call for call in neuronx.calls()] == [False, True]
 
@@ -110,7 +110,7 @@ def test_encoder_and_decoder_apart_come_next(neuronx: Standin, tmp_path: Path) -
     neuronx.behave("large", "large")
     built = build_programs(inf2.BUILDER, lowered(), tmp_path, PRECISION, neuronx.settings)
     assert [one.stage.name for one in built] == ["encoder", "decoder"]
-    assert {one.record.rung for one in built if one.record} == {"stages apart"}
+    assert {one.record.fallback for one in built if one.record} == {"stages apart"}
 
 
 @needs_torch_2
