@@ -99,7 +99,7 @@ def _other_flags(reports: Sequence[ProgramReport]) -> Iterator[str]:
     """Of programs that came out only when less was asked of the compiler."""
     for report in reports:
         if report.record and report.record.attempts:
-            yield f"{report.name}: {report.record.rung}"
+            yield f"{report.name}: {report.record.fallback}"
 
 
 def _quantised_flags(request: Request, target: Target) -> Iterator[str]:

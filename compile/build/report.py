@@ -147,7 +147,7 @@ def _compiler(record: BuildRecord) -> list[str]:
     log = record.log
     rows = [
         f"- compiler arguments: `{' '.join(record.compiler_arguments)}`",
-        "- taken from the compile cache" if record.from_cache else f"- compiled: {record.rung}",
+        "- taken from the compile cache" if record.from_cache else f"- compiled: {record.fallback}",
         f"- {log.percent_compiled or 0:.4g} % of {log.operators or 0} operators compiled, in "
         f"{log.compiled_subgraphs or 0} sub-graphs"
         if log.operators is not None
@@ -160,7 +160,7 @@ def _compiler(record: BuildRecord) -> list[str]:
             numbers = ", ".join(f"{key} {value}" for key, value in told.items())
             rows.append(f"- sub-graph {graph.name}, the compiler's own estimates: {numbers}")
     rows += [f"- **{warning}**" for warning in record.warnings]
-    rows += [f"- failed before: {one.rung}: {one.error}" for one in record.attempts]
+    rows += [f"- failed before: {one.fallback}: {one.error}" for one in record.attempts]
     return [*rows, ""]
 
 

@@ -1,16 +1,16 @@
-"""What the modules of both device targets provide, given what differs between their SDKs."""
+"""The builder of both device targets, given what differs between their SDKs."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from compile.errors import BuildError
-from compile.neuron.fallbacks import Parts, climb, rungs
+from compile.neuron.fallbacks import Parts, fallbacks, first_compiled
 from compile.neuron.program import Toolchain, compile_program
 from compile.neuron.record import BuildRecord
 from compile.targets.host import has_device
@@ -20,59 +20,55 @@ from depth.errors import first_line
 from depth.maps.result import FloatArray
 
 
-def build_programs(
-    toolchain: Toolchain,
-    parts: Parts,
-    batch: int,
-    apart: bool,
-    name: Name,
-    precision: str,
-    settings: Settings,
-) -> list[Compiled]:
-    """Compile a lowered network, whole or `apart`, for `batch` images at a time.
+@dataclass(frozen=True)
+class NeuronBuilder(Toolchain):
+    """A device target: compiles programs with its SDK, and loads them on its chip."""
 
-    If the compiler dies, what asks less of it is tried: fewer optimisations, the stages apart, a
-    smaller batch. `name` gives the path of a program, without a suffix, from its stage and batch.
-    Raises HostError, CompilerError or BuildError.
-    """
-    stages = len(parts(batch, True)) > 1
-    ladder = rungs(batch, toolchain.fewer, apart, stages)
-    return climb(ladder, parts, name, partial(_compile_one, toolchain, precision, settings))
+    def build_programs(
+        self,
+        parts: Parts,
+        batch: int,
+        apart: bool,
+        name: Name,
+        precision: str,
+        settings: Settings,
+    ) -> list[Compiled]:
+        """Compile a lowered network, whole or `apart`, for `batch` images at a time.
 
+        If the compiler dies, what asks less of it is tried: fewer optimisations, the stages apart,
+        a smaller batch. `name` gives the path of a program, without a suffix, from its stage and
+        batch. Raises HostError, CompilerError or BuildError.
+        """
+        stages = len(parts(batch, True)) > 1
+        tries = fallbacks(batch, self.fewer, apart, stages)
 
-def load(toolchain: Toolchain, files: Sequence[Path], ports: Ports, precision: str) -> Run:
-    """Load a program on one NeuronCore. Raises BuildError if there is none here."""
-    if not has_device():
-        raise BuildError(
-            f"{files[0]}: no Neuron device here, and without one the program "
-            f"{toolchain.elsewhere}; load it on an {toolchain.instance} instance"
-        )
-    if not {"NEURON_RT_NUM_CORES", "NEURON_RT_VISIBLE_CORES"} & set(os.environ):
-        os.environ["NEURON_RT_NUM_CORES"] = "1"  # else this process takes every core
-    toolchain.sdk()  # registers the operator that the file is made of
-    try:
-        program = torch.jit.load(str(files[0]))  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError) as error:
-        raise BuildError(f"torch could not load {files[0]}: {first_line(error)}") from error
-    half = mode_named(toolchain.target, precision).io == FP16
+        def compile_one(part: Part, path: Path, fewer: tuple[str, ...]) -> BuildRecord:
+            return compile_program(self, part, path, precision, fewer, settings)
 
-    def run(arrays: Arrays) -> dict[str, FloatArray]:
-        given = [torch.from_numpy(arrays[name]) for name in ports.inputs]
-        with torch.no_grad():
-            found = program(*(tensor.half() if half else tensor for tensor in given))
-        return {
-            name: tensor.float().numpy() for name, tensor in named(ports.outputs, found).items()
-        }
+        return first_compiled(tries, parts, name, compile_one)
 
-    return run
+    def load(self, files: Sequence[Path], ports: Ports, precision: str) -> Run:
+        """Load a program on one NeuronCore. Raises BuildError if there is none here."""
+        if not has_device():
+            raise BuildError(
+                f"{files[0]}: no Neuron device here, and without one the program "
+                f"{self.elsewhere}; load it on an {self.instance} instance"
+            )
+        if not {"NEURON_RT_NUM_CORES", "NEURON_RT_VISIBLE_CORES"} & set(os.environ):
+            os.environ["NEURON_RT_NUM_CORES"] = "1"  # else this process takes every core
+        self.sdk()  # registers the operator that the file is made of
+        try:
+            program = torch.jit.load(str(files[0]))  # type: ignore[no-untyped-call]
+        except (RuntimeError, ValueError) as error:
+            raise BuildError(f"torch could not load {files[0]}: {first_line(error)}") from error
+        half = mode_named(self.target, precision).io == FP16
 
+        def run(arrays: Arrays) -> dict[str, FloatArray]:
+            given = [torch.from_numpy(arrays[name]) for name in ports.inputs]
+            with torch.no_grad():
+                found = program(*(tensor.half() if half else tensor for tensor in given))
+            return {
+                name: tensor.float().numpy() for name, tensor in named(ports.outputs, found).items()
+            }
 
-def _compile_one(
-    toolchain: Toolchain,
-    precision: str,
-    settings: Settings,
-    part: Part,
-    path: Path,
-    fewer: tuple[str, ...],
-) -> BuildRecord:
-    return compile_program(toolchain, part, path, precision, fewer, settings)
+        return run

@@ -27,9 +27,13 @@ logger = logging.getLogger(__name__)
 Compile = Callable[[Part, Path, tuple[str, ...]], BuildRecord]
 Parts = Callable[[int, bool], Sequence[Part]]  # of a batch size, and apart or whole
 
+_LESS_EFFORT = "Same program, compiled with less effort: expect it to be slower."
+
 
 @dataclass(frozen=True)
-class Rung:
+class Fallback:
+    """One way to ask the compiler for a program."""
+
     name: str
     why: str
     batch: int
@@ -37,65 +41,59 @@ class Rung:
     arguments: tuple[str, ...] = ()
 
 
-def rungs(
+def fallbacks(
     batch: int, fewer: Sequence[tuple[str, ...]], apart: bool, stages: bool = True
-) -> tuple[Rung, ...]:
-    """The whole ladder for a batch size.
+) -> tuple[Fallback, ...]:
+    """What to try for a batch size, in this order: first as asked.
 
     `fewer` holds the compiler's arguments for fewer optimisations, the least first. With `apart`
     the user wants the stages from the start; `stages`: the network has several.
     """
-    asked = Rung("as asked", "", batch, apart)
-    found = [asked, *gentle(asked, fewer)]
+    asked = Fallback("as asked", "", batch, apart)
+    found = [asked]
+    for arguments in fewer:
+        name = f"fewer optimisations ({' '.join(arguments)})"
+        found.append(replace(asked, name=name, why=_LESS_EFFORT, arguments=arguments))
     if stages and not apart:
-        found.append(Rung("stages apart", "Each is a part of the graph.", batch, True))
+        found.append(Fallback("stages apart", "Each is a part of the graph.", batch, True))
     while batch > 1:
         batch //= 2
-        found.append(Rung(f"batch {batch}", "Less data at a time.", batch, apart))
+        found.append(Fallback(f"batch {batch}", "Less data at a time.", batch, apart))
     return tuple(found)
 
 
-def gentle(asked: Rung, fewer: Sequence[tuple[str, ...]]) -> list[Rung]:
-    """The rungs that give the same files for the same calls."""
-    why = "Same program, compiled with less effort: expect it to be slower."
-    return [
-        replace(
-            asked, name=f"fewer optimisations ({' '.join(arguments)})", why=why, arguments=arguments
-        )
-        for arguments in fewer
-    ]
+def first_compiled(
+    tries: Sequence[Fallback], parts: Parts, name: Name, compile_one: Compile
+) -> list[Compiled]:
+    """The programs of the first fallback with which the compiler lives, each with its record.
 
-
-def climb(ladder: Sequence[Rung], parts: Parts, name: Name, compile_one: Compile) -> list[Compiled]:
-    """The programs of the first rung on which the compiler lives, each with its record.
-
-    `parts` gives a lowered network's. Raises CompilerError that tells what happened on every rung;
-    any other error at once.
+    `parts` gives the parts of a lowered network. Raises CompilerError that tells what happened
+    with every fallback; any other error at once.
     """
     attempts: list[Attempt] = []
-    for rung in ladder:
+    for fallback in tries:
         started = time.perf_counter()
         try:
-            found = _compiled(rung, parts(rung.batch, rung.apart), name, compile_one)
+            found = _compiled(fallback, parts(fallback.batch, fallback.apart), name, compile_one)
         except CompilerError as error:
             duration_s = round(time.perf_counter() - started, 3)
-            attempts.append(Attempt(rung.name, error.cause, str(error), duration_s))
-            logger.warning("%s: %s", rung.name, error)
+            attempts.append(Attempt(fallback.name, error.cause, str(error), duration_s))
+            logger.warning("%s: %s", fallback.name, error)
             continue
-        return [_recorded(program, rung, attempts) for program in found]
-    told = "".join(f"\n- {attempt.rung}: {attempt.error}" for attempt in attempts)
+        return [_recorded(program, fallback, attempts) for program in found]
+    told = "".join(f"\n- {attempt.fallback}: {attempt.error}" for attempt in attempts)
     raise CompilerError(attempts[-1].cause, f"the compiler died on every attempt:{told}")
 
 
 def _compiled(
-    rung: Rung, parts: Sequence[Part], name: Name, compile_one: Compile
+    fallback: Fallback, parts: Sequence[Part], name: Name, compile_one: Compile
 ) -> list[Compiled]:
     found: list[Compiled] = []
     try:
         for part in parts:
-            stem = name(part.stage.name, rung.batch)
+            stem = name(part.stage.name, fallback.batch)
             path = stem.parent / f"{stem.name}.pt"
-            record = compile_one(part, path, rung.arguments)
+            record = compile_one(part, path, fallback.arguments)
             found.append(Compiled(part.stage, part.letters, (path,), record.build_s, record))
     except CompilerError:
         for program in found:  # a stage without the others
@@ -104,8 +102,10 @@ def _compiled(
     return found
 
 
-def _recorded(program: Compiled, rung: Rung, attempts: Sequence[Attempt]) -> Compiled:
+def _recorded(program: Compiled, fallback: Fallback, attempts: Sequence[Attempt]) -> Compiled:
     if program.record is None:
         return program
-    record = replace(program.record, rung=rung.name, why=rung.why, attempts=tuple(attempts))
+    record = replace(
+        program.record, fallback=fallback.name, why=fallback.why, attempts=tuple(attempts)
+    )
     return replace(program, record=record)

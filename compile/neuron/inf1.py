@@ -6,20 +6,16 @@ needs no chip; running does: on any other machine a program loads and gives wron
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from compile.errors import HostError
-from compile.neuron import builder
+from compile.neuron.builder import NeuronBuilder
 from compile.neuron.failure import unsupported
-from compile.neuron.fallbacks import Parts
-from compile.neuron.program import CompileOrder, Toolchain
-from compile.targets.host import version
+from compile.neuron.program import CompileOrder
 from compile.targets.modes import mode_named
-from compile.targets.protocols import Compiled, Name, Ports, Run, Settings
 from depth.errors import first_line
 
 # By default a partition that holds 60 % of the operators is compiled alone, and smaller ones stay
@@ -32,19 +28,7 @@ _FALLBACK = False
 _FEWER_OPTIMISATIONS = (("-O", "0"), ("-O", "legacy"))
 
 
-def build_programs(
-    parts: Parts, batch: int, apart: bool, name: Name, precision: str, settings: Settings
-) -> list[Compiled]:
-    """As `compile.neuron.builder.build_programs`."""
-    return builder.build_programs(_TOOLCHAIN, parts, batch, apart, name, precision, settings)
-
-
-def load(files: Sequence[Path], ports: Ports, precision: str) -> Run:
-    """Load a program on one NeuronCore. Raises BuildError if there is none here."""
-    return builder.load(_TOOLCHAIN, files, ports, precision)
-
-
-def flags(precision: str) -> tuple[str, ...]:
+def _flags(precision: str) -> tuple[str, ...]:
     """What the compiler is told, and what torch-neuron is."""
     mode = mode_named("inf1", precision)
     return (
@@ -53,11 +37,6 @@ def flags(precision: str) -> tuple[str, ...]:
         f"single_fusion_ratio_threshold={_FUSION_THRESHOLD}",
         f"fallback={_FALLBACK}",
     )
-
-
-def versions() -> dict[str, str]:
-    found = {name: version(name) for name in ("torch", "torch-neuron", "neuron-cc")}
-    return {name: text for name, text in found.items() if text is not None}
 
 
 def _trace(order: CompileOrder) -> torch.jit.ScriptModule:
@@ -93,7 +72,7 @@ def _sdk() -> Any:
     return torch_neuron
 
 
-_TOOLCHAIN = Toolchain(
+BUILDER = NeuronBuilder(
     target="inf1",
     module=Path(__file__),
     logger_name="Neuron",
@@ -102,7 +81,8 @@ _TOOLCHAIN = Toolchain(
     trace=_trace,
     unsupported=_unsupported,
     arguments=_arguments,
-    versions=versions,
+    flags=_flags,
+    packages=("torch-neuron", "neuron-cc"),
     fewer=_FEWER_OPTIMISATIONS,
     instance="Inf1",
     elsewhere="gives wrong numbers",

@@ -8,7 +8,6 @@ the whole graph is compiled, or nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,12 @@ import torch
 
 from compile.errors import HostError
 from compile.graph import read_graph
-from compile.neuron import builder
-from compile.neuron.fallbacks import Parts
+from compile.neuron.builder import NeuronBuilder
 from compile.neuron.graph import described
-from compile.neuron.program import CompileOrder, Toolchain
+from compile.neuron.program import CompileOrder
 from compile.preflight.check import judged
-from compile.targets.host import has_device, version
+from compile.targets.host import has_device
 from compile.targets.modes import mode_named
-from compile.targets.protocols import Compiled, Name, Ports, Run, Settings
 from depth.errors import first_line
 
 # For both families, whose cores are the same: NeuronCore-v2.
@@ -33,26 +30,9 @@ _FEWER_OPTIMISATIONS = (("--optlevel", "1"),)
 _LOG = "log-neuron-cc.txt"  # else it is written to the current directory
 
 
-def build_programs(
-    parts: Parts, batch: int, apart: bool, name: Name, precision: str, settings: Settings
-) -> list[Compiled]:
-    """As `compile.neuron.builder.build_programs`."""
-    return builder.build_programs(_TOOLCHAIN, parts, batch, apart, name, precision, settings)
-
-
-def load(files: Sequence[Path], ports: Ports, precision: str) -> Run:
-    """Load a program on one NeuronCore. Raises BuildError if there is none here."""
-    return builder.load(_TOOLCHAIN, files, ports, precision)
-
-
-def flags(precision: str) -> tuple[str, ...]:
+def _flags(precision: str) -> tuple[str, ...]:
     """What the compiler is told."""
     return (*_TARGET, *mode_named("inf2", precision).compiler_args)
-
-
-def versions() -> dict[str, str]:
-    found = {name: version(name) for name in ("torch", "torch-neuronx", "neuronx-cc")}
-    return {name: text for name, text in found.items() if text is not None}
 
 
 def _trace(order: CompileOrder) -> torch.jit.ScriptModule:
@@ -87,7 +67,7 @@ def _unsupported(traced: torch.jit.ScriptModule) -> str:
     return "; ".join(f"{row.count} {row.operator} in {described(list(row.places))}" for row in rows)
 
 
-_TOOLCHAIN = Toolchain(
+BUILDER = NeuronBuilder(
     target="inf2",
     module=Path(__file__),
     logger_name="Neuron",
@@ -95,8 +75,9 @@ _TOOLCHAIN = Toolchain(
     keeps_time=False,
     trace=_trace,
     unsupported=_unsupported,
-    arguments=flags,
-    versions=versions,
+    arguments=_flags,
+    flags=_flags,
+    packages=("torch-neuronx", "neuronx-cc"),
     fewer=_FEWER_OPTIMISATIONS,
     instance="Inf2 or Trn1",
     elsewhere="does not run",

@@ -26,7 +26,7 @@ from compile.neuron.log import CompilerLog, logged_to, not_on_chip, read_log
 from compile.neuron.metrics import OUTPUT, read_metrics
 from compile.neuron.record import BuildRecord
 from compile.neuron.watchdog import Watch, free_memory_bytes, watched
-from compile.targets.host import check_host
+from compile.targets.host import check_host, version
 from compile.targets.protocols import Part, Settings
 from compile.trace import trace
 from depth.files import turn
@@ -60,10 +60,16 @@ class Toolchain:
     trace: Callable[[CompileOrder], torch.jit.ScriptModule]
     unsupported: Callable[[torch.jit.ScriptModule], str]  # operators in words, with their modules
     arguments: Callable[[str], tuple[str, ...]]  # of a precision, for the compiler
-    versions: Callable[[], dict[str, str]]
+    flags: Callable[[str], tuple[str, ...]]  # of a precision: arguments, and what the SDK is told
+    packages: tuple[str, ...]  # the SDK's, which make the program beside torch
     fewer: tuple[tuple[str, ...], ...]  # arguments for fewer optimisations, in the order to try
     instance: str  # "Inf1": where a program runs
     elsewhere: str  # what a program does on any other machine
+
+    def versions(self) -> dict[str, str]:
+        """Name and version of what makes a program and is installed."""
+        found = {name: version(name) for name in ("torch", *self.packages)}
+        return {name: text for name, text in found.items() if text is not None}
 
 
 def compile_program(

@@ -12,9 +12,9 @@ from depth.artifact.strict_json import decode, parse_object
 
 @dataclass(frozen=True)
 class Attempt:
-    """A rung of the fallback ladder on which the compiler died."""
+    """A fallback with which the compiler died."""
 
-    rung: str
+    fallback: str
     cause: str  # "memory", "time" or "crash"
     error: str
     duration_s: float
@@ -31,8 +31,8 @@ class BuildRecord:
     work_folder: str  # what the compiler left there, if nobody has deleted it
     log: CompilerLog
     subgraphs: tuple[SubgraphMetrics, ...]
-    rung: str = "as asked"  # of the fallback ladder
-    why: str = ""  # this rung
+    fallback: str = "as asked"  # see compile/neuron/fallbacks.py
+    why: str = ""  # this fallback
     attempts: tuple[Attempt, ...] = ()  # what failed before
 
     @property
@@ -45,8 +45,10 @@ class BuildRecord:
             if graph.gave_up_optimising
         ]
         if self.attempts:
-            causes = ", ".join(f"{one.rung} ({one.cause})" for one in self.attempts)
-            found.append(f"built with {self.rung}, because the compiler died: {causes}. {self.why}")
+            causes = ", ".join(f"{one.fallback} ({one.cause})" for one in self.attempts)
+            found.append(
+                f"built with {self.fallback}, because the compiler died: {causes}. {self.why}"
+            )
         return tuple(found)
 
 

@@ -1,4 +1,4 @@
-"""What the fit to published rows found for each chip; compile/plan/calibrate.py makes it."""
+"""What the fit to published rows found for each chip; tests/benchmarks/calibrate.py makes it."""
 
 from __future__ import annotations
 

@@ -39,22 +39,15 @@ def plan(
         help="CPU-ms per image for decoding, resizing and writing depth. The default was measured "
         "with 2048x1362 photographs on other processors; 0 if others do it.",
     ),
-    calibration: bool = typer.Option(
-        False, "--calibration", help="Print what the estimates are fitted to and checked with."
-    ),
 ) -> None:
     """Estimate speed and cost on Neuron instances. Nothing here was measured on one.
 
     One network, size and instance: the layout that was asked for beside its alternatives, the best
     one marked. Several: a line for each. Figures in brackets are the range.
     """
-    from compile.plan.calibration import CALIBRATIONS
     from compile.plan.plan import plan_for
-    from compile.plan.tables import evidence_tables, overview_table
+    from compile.plan.tables import overview_table
 
-    if calibration:
-        typer.echo("\n\n".join(evidence_tables(chip) for chip in CALIBRATIONS))
-        return
     if price_per_hour is not None and len(instance) > 1:
         raise InputError("--price-per-hour is the price of one instance: name a single --instance")
     layout = Layout(batch, split, cores_per_program, attention_blocks)

@@ -23,7 +23,7 @@ _SOFTMAX_OPERATIONS = 5
 
 @dataclass(frozen=True)
 class Calibration:
-    """Fitted to published rows; see compile/plan/calibrate.py."""
+    """Fitted to published rows; see tests/benchmarks/calibrate.py."""
 
     linear: float  # share of the matrix engine's peak, for products of matrices
     conv: float  # the same, for convolutions

@@ -1,24 +1,29 @@
-"""Plans and the evidence for them, as Markdown."""
+"""Plans as Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from compile.plan.calibrate import Check, checks, leave_one_out
-from compile.plan.calibration import CALIBRATIONS, factor
+from compile.plan.calibration import factor
 from compile.plan.estimate import Estimate, Range
 from compile.plan.work import VALUE_BYTES
 from depth.chips import Chip, Instance
+from depth.console import markdown
 
 if TYPE_CHECKING:
     from compile.plan.plan import Plan
-_COLUMNS = "latency ms | images/s per core | images/s | bound by | $ per million images |"
-_ALIGN = "--:|--:|--:|---|--:|"
+_COLUMNS = ("latency ms", "images/s per core", "images/s", "bound by", "$ per million images")
+_NUMBERS = (0, 1, 2, 4)  # places in _COLUMNS
 
 
 def plan_table(plan: Plan) -> str:
-    """One plan, all its layouts; the best one is bold."""
+    """A plan with all its layouts; the best layout is bold."""
+    heading = (f"layout, {plan.instance.cores} cores in parallel", *_COLUMNS)
+    rows = [
+        (f"**{found.layout}** (best)" if found is plan.best else str(found.layout), *_cells(found))
+        for found in plan.estimates
+    ]
     lines = [
         f"## {plan.name} on {plan.instance.name}: estimated, never measured",
         "",
@@ -26,69 +31,31 @@ def plan_table(plan: Plan) -> str:
         _instance_line(plan.instance, plan.host.decode_ms, plan.dollars_per_hour),
         _range_line(plan.instance.chip),
         "",
-        f"| layout, {plan.instance.cores} cores in parallel | {_COLUMNS}",
-        f"|---|{_ALIGN}",
+        *markdown(heading, rows, right=[1 + place for place in _NUMBERS]),
     ]
-    for found in plan.estimates:
-        label = f"**{found.layout}** (best)" if found is plan.best else str(found.layout)
-        lines.append(f"| {label} | {_cells(found)}")
     return "\n".join(lines)
 
 
 def overview_table(plans: Sequence[Plan]) -> str:
     """Several plans, a line each, with the layout that was asked for."""
+    heading = ("network", "instance", *_COLUMNS, "images/s of the best layout")
+    rows = [
+        (
+            plan.name,
+            plan.instance.name,
+            *_cells(plan.chosen),
+            f"{_number(plan.best.images_per_s.middle)}: {plan.best.layout}",
+        )
+        for plan in plans
+    ]
     lines = [
         f"## {plans[0].chosen.layout}: estimated, never measured",
         "",
         *(_range_line(chip) for chip in dict.fromkeys(plan.instance.chip for plan in plans)),
         "",
-        f"| network | instance | {_COLUMNS} images/s of the best layout |",
-        f"|---|---|{_ALIGN}---|",
-    ]
-    lines += [
-        f"| {plan.name} | {plan.instance.name} | {_cells(plan.chosen)} "
-        f"{_number(plan.best.images_per_s.middle)}: {plan.best.layout} |"
-        for plan in plans
+        *markdown(heading, rows, right=[2 + place for place in _NUMBERS]),
     ]
     return "\n".join(lines)
-
-
-def evidence_tables(chip: Chip) -> str:
-    """The fit for one chip: its parameters, the rows it has seen and those it has not."""
-    found = CALIBRATIONS[chip]
-    others = {check.row: check for check in leave_one_out(chip)}
-    lines = [
-        f"## {chip.name}: predicted and published",
-        "",
-        f"Fitted: {found.linear:.0%} of the matrix engine's peak for products of matrices, "
-        f"{found.conv:.0%} for convolutions, {found.memory:.0%} of the memory's peak, "
-        f"{found.sharing:.2f} times slower when all cores of a chip work, "
-        f"{found.input_gb_s:.2f} GB/s from the host per program, {found.call_ms:.2f} ms per call.",
-        "",
-        "| row of the fit | published ms per call | predicted | ratio | ratio if left out |",
-        "|---|--:|--:|--:|--:|",
-    ]
-    lines += [
-        f"{_check_cells(check)} {others[check.row].ratio:.2f} |"
-        for check in checks(chip, found, calibrates=True)
-    ]
-    limit = factor(chip)
-    lines += [
-        "",
-        f"Range: {1 / limit:.2f} to {limit:.2f}, two standard deviations of the last column.",
-        "",
-        "| row the fit has not seen | published ms per call | predicted | ratio | in the range |",
-        "|---|--:|--:|--:|---|",
-    ]
-    unseen = checks(chip, found, calibrates=False)
-    missed = outside(unseen, limit)
-    lines += [f"{_check_cells(c)} {'NO' if c in missed else 'yes'} |" for c in unseen]
-    return "\n".join(lines)
-
-
-def outside(found: Sequence[Check], limit: float) -> list[Check]:
-    """Those that are off by more than a factor."""
-    return [check for check in found if not 1 / limit <= check.ratio <= limit]
 
 
 def _work_line(plan: Plan) -> str:
@@ -117,17 +84,10 @@ def _range_line(chip: Chip) -> str:
     )
 
 
-def _cells(found: Estimate) -> str:
-    return (
-        f"{_text(found.latency_ms)} | {_text(found.images_per_s_per_core)} | "
-        f"{_text(found.images_per_s)} | {found.bound} | {_text(found.dollars_per_million)} |"
-    )
-
-
-def _check_cells(check: Check) -> str:
-    return (
-        f"| {check.row.name} | {check.row.call_ms:.2f} | {check.call_ms:.2f} | {check.ratio:.2f} |"
-    )
+def _cells(found: Estimate) -> tuple[str, ...]:
+    """In the order of _COLUMNS."""
+    rates = found.latency_ms, found.images_per_s_per_core, found.images_per_s
+    return (*map(_text, rates), found.bound, _text(found.dollars_per_million))
 
 
 def _text(found: Range) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from compile.targets.modes import MODES, modes_of
 from depth.errors import InputError
 from depth.family import Model, model_named, models
 from depth.files import write_whole
-from depth.sizes import Size, parse_size, size_text
+from depth.sizes import parse_size, size_text
 
 if TYPE_CHECKING:
     from compile.precision.report import PrecisionReport
@@ -62,8 +63,8 @@ def precision(
             reports += job.survey(target, images, lowering, step)
     typer.echo("\n".join(report.markdown() for report in reports), nl=False)
     if out is not None:
-        command = _command(model, target, size, checkpoint, images, lowering, out)
-        write_whole(out, document(reports, command))
+        words = sys.argv[sys.argv.index("precision") :]
+        write_whole(out, document(reports, shlex.join(["python", "-m", "compile", *words])))
     for report in reports:
         report.choose()  # raises PrecisionError if no mode is within the limit
 
@@ -118,31 +119,3 @@ def _jobs(
             else [row.size.size_for(3, 4)]
         )
     ]
-
-
-def _sizes(model: Model, asked: Optional[Sequence[str]]) -> list[Size]:
-    if not asked:
-        return [model.size.size_for(3, 4)]
-    return [parse_size(text, model.size.check) for text in asked]
-
-
-def _command(
-    models: Sequence[str],
-    targets: Sequence[str],
-    sizes: Optional[Sequence[str]],
-    checkpoints: Optional[Sequence[str]],
-    images: Path,
-    lowering: bool,
-    out: Path,
-) -> str:
-    words = ["python", "-m", "compile", "precision"]
-    for option, values in (
-        ("--model", models),
-        ("--checkpoint", checkpoints or ()),
-        ("--target", targets),
-        ("--size", sizes or ()),
-        ("--images", [images.as_posix()]),
-        ("--out", [out.as_posix()]),
-    ):
-        words += [word for value in values for word in (option, value)]
-    return shlex.join(words if lowering else [*words, "--no-lowering"])

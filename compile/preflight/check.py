@@ -41,7 +41,8 @@ def preflight(
     """Would a network lowered by these passes compile whole, and fit? The network is not changed.
 
     `example` is [B,3,H,W] at the network's size. `passes=None` takes the network as published.
-    `lowered`: the network after these passes, if the caller has it already. Raises TargetError, InputError (a pass that does not exist) or BuildError (not traceable).
+    `lowered`: the network after these passes, if the caller has it already. Raises TargetError,
+    InputError (a pass that does not exist) or BuildError (not traceable).
     """
     neuron_target(target)
     if lowered is None:

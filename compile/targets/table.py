@@ -158,9 +158,13 @@ def calibration_versions(target: Target, precision: str) -> dict[str, str]:
 
 
 def builder(target: Target) -> Builder:
-    """Import a target's module. Raises BuildError if its packages are not installed."""
+    """A target's module, or the object BUILDER in it.
+
+    Raises BuildError if its packages are not installed.
+    """
     try:
-        return cast(Builder, import_module(target.module))
+        module = import_module(target.module)
+        return cast(Builder, getattr(module, "BUILDER", module))
     except ImportError as error:
         raise BuildError(
             f"target {target.name!r} needs a package that is not installed ({error}); "

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from depth.artifact.manifest import Artifact
-from depth.artifact.program import Program
 from depth.chips import INFERENTIA
 from depth.errors import first_line
 from serve.errors import ProgramError
-from serve.runtimes import neuron_program
-from serve.runtimes.neuron_program import Chip, OnCore
-
-
-def open_on_core(artifact: Artifact, program: Program, core: int) -> OnCore:
-    """As `serve.runtimes.neuron_program.open_on_core`, for who places programs itself."""
-    return neuron_program.open_on_core(_INF1, artifact, program, core)
-
-
-def core_count(artifact: Artifact) -> int:
-    """As `serve.runtimes.neuron_program.core_count`."""
-    return neuron_program.core_count(_INF1, artifact)
+from serve.runtimes.neuron_program import Chip
 
 
 def _placed_on(core: int) -> AbstractContextManager[None]:
@@ -34,7 +21,7 @@ def _placed_on(core: int) -> AbstractContextManager[None]:
     return torch_neuron.experimental.neuron_cores_context(start_nc=core, nc_count=1)
 
 
-_INF1 = Chip(
+CHIP = Chip(
     "an Inf1 instance",
     "give wrong numbers",
     INFERENTIA.cores,

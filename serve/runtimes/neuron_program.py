@@ -64,17 +64,6 @@ class _Turns:
 _loads = _Turns()
 
 
-@dataclass(frozen=True)
-class Chip:
-    """What differs between the two kinds."""
-
-    instance: str  # where programs run
-    elsewhere: str  # what they do on any other machine
-    cores_per_device: int
-    # What is loaded inside goes to this core. Imports the SDK; raises ProgramError without it.
-    placed_on: Callable[[int], AbstractContextManager[None]]
-
-
 class OnCore:
     """One copy of a program on one core. Its memory goes with the last reference to it."""
 
@@ -128,45 +117,54 @@ class OnCore:
                 )
 
 
-def open_on_core(chip: Chip, artifact: Artifact, program: Program, core: int) -> OnCore:
-    """A copy on the core that is the `core`-th of this process, run once.
+@dataclass(frozen=True)
+class Chip:
+    """A kind of chip with its SDK: loads programs on its cores."""
 
-    Raises ProgramError, or ArtifactError if the bytes are not what the manifest says.
-    """
-    count = core_count(chip, artifact)
-    if not 0 <= core < count:
-        raise ProgramError(
-            f"{artifact.folder}: no core {core}: this process has {count}, counted from 0"
-        )
-    return _load(chip, artifact, program, core)
+    instance: str  # where programs run
+    elsewhere: str  # what they do on any other machine
+    cores_per_device: int
+    # What is loaded inside goes to this core. Imports the SDK; raises ProgramError without it.
+    placed_on: Callable[[int], AbstractContextManager[None]]
 
+    def open_on_core(self, artifact: Artifact, program: Program, core: int) -> OnCore:
+        """A copy on the core that is the `core`-th of this process, run once.
 
-def core_count(chip: Chip, artifact: Artifact) -> int:
-    """How many cores this process has. Raises ProgramError if there is none."""
-    count = own(chip.cores_per_device).count
-    if count == 0:
-        raise ProgramError(
-            f"{artifact.folder}: no Neuron device here, and without one its programs "
-            f"{chip.elsewhere}; serve it on {chip.instance}",
-            Action.REPLACE,
-        )
-    return count
+        Raises ProgramError, or ArtifactError if the bytes are not what the manifest says.
+        """
+        count = self.core_count(artifact)
+        if not 0 <= core < count:
+            raise ProgramError(
+                f"{artifact.folder}: no core {core}: this process has {count}, counted from 0"
+            )
+        return self._load(artifact, program, core)
 
+    def core_count(self, artifact: Artifact) -> int:
+        """How many cores this process has. Raises ProgramError if there is none."""
+        count = own(self.cores_per_device).count
+        if count == 0:
+            raise ProgramError(
+                f"{artifact.folder}: no Neuron device here, and without one its programs "
+                f"{self.elsewhere}; serve it on {self.instance}",
+                Action.REPLACE,
+            )
+        return count
 
-def _load(chip: Chip, artifact: Artifact, program: Program, core: int) -> OnCore:
-    name = label(artifact, program)
-    data = artifact.open_file(program.files[0])  # loading runs what the file says: hash first
-    probe, answers = probe_inputs(artifact.manifest, program), answers_of(artifact, program.name)
-    try:
-        # The first run inside too: the documentation names both as what puts it on the core.
-        with _loads.turn(name), chip.placed_on(core):
-            loaded = torch.jit.load(io.BytesIO(data))  # type: ignore[no-untyped-call]
-            copy = OnCore(loaded, artifact, program)
-            copy.warm_up(probe, answers, core)
-            return copy
-    except _FOREIGN as error:
-        what = f"could not be loaded on core {core}"
-        raise _failure(name, what, error, Action.ARTIFACT_FAULT) from error
+    def _load(self, artifact: Artifact, program: Program, core: int) -> OnCore:
+        name = label(artifact, program)
+        data = artifact.open_file(program.files[0])  # loading runs what the file says: hash first
+        probe = probe_inputs(artifact.manifest, program)
+        answers = answers_of(artifact, program.name)
+        try:
+            # The first run inside too: the documentation names both as what puts it on the core.
+            with _loads.turn(name), self.placed_on(core):
+                loaded = torch.jit.load(io.BytesIO(data))  # type: ignore[no-untyped-call]
+                copy = OnCore(loaded, artifact, program)
+                copy.warm_up(probe, answers, core)
+                return copy
+        except _FOREIGN as error:
+            what = f"could not be loaded on core {core}"
+            raise _failure(name, what, error, Action.ARTIFACT_FAULT) from error
 
 
 def _failure(

@@ -6,23 +6,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from depth.artifact.manifest import Artifact
-from depth.artifact.program import Program
 from depth.chips import INFERENTIA2
 from depth.errors import first_line
 from serve.errors import ProgramError
-from serve.runtimes import neuron_program
-from serve.runtimes.neuron_program import Chip, OnCore
-
-
-def open_on_core(artifact: Artifact, program: Program, core: int) -> OnCore:
-    """As `serve.runtimes.neuron_program.open_on_core`, for who places programs itself."""
-    return neuron_program.open_on_core(_INF2, artifact, program, core)
-
-
-def core_count(artifact: Artifact) -> int:
-    """As `serve.runtimes.neuron_program.core_count`."""
-    return neuron_program.core_count(_INF2, artifact)
+from serve.runtimes.neuron_program import Chip
 
 
 def _placed_on(core: int) -> AbstractContextManager[None]:
@@ -40,7 +27,7 @@ def _placed_on(core: int) -> AbstractContextManager[None]:
     return home.neuron_cores_context(start_nc=core, nc_count=1)
 
 
-_INF2 = Chip(
+CHIP = Chip(
     "an Inf2 or Trn1 instance",
     "do not run",
     INFERENTIA2.cores,

@@ -67,14 +67,14 @@ def core_count(artifact: Artifact) -> Optional[int]:
     """
     if artifact.manifest.target not in _ON_CORES:
         return None
-    count: int = _module(artifact).core_count(artifact)
+    count: int = _module(artifact).CHIP.core_count(artifact)
     return count
 
 
 def open_on_core(artifact: Artifact, stages: Sequence[Program], core: int) -> Chain:
     """As `open_runtime`, on the core that is the `core`-th of this process, counted from 0."""
-    module = _module(artifact)
-    return _chained(artifact, [module.open_on_core(artifact, each, core) for each in stages])
+    chip = _module(artifact).CHIP
+    return _chained(artifact, [chip.open_on_core(artifact, each, core) for each in stages])
 
 
 def _module(artifact: Artifact) -> Any:

@@ -61,7 +61,7 @@ LANE = (
 
 
 def runtime_module() -> Any:
-    return importlib.import_module(LANE.module)
+    return importlib.import_module(LANE.module).CHIP
 
 
 class Encoder(nn.Module):

@@ -5,6 +5,7 @@ A test module that imports `standin_fixture` has the fixture `standin`.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -125,8 +126,9 @@ def small() -> nn.Module:
     return Small().eval()
 
 
+@functools.cache
 def lowered(size: tuple[int, int] = SMALL) -> Network:
-    """A tiny network as the Neuron targets get it."""
+    """A tiny network as the Neuron targets get it; the same for all tests, which leave it alone."""
     return lower(network(TINY, size), NEURON_PASSES)
 
 

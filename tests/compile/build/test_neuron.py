@@ -45,7 +45,7 @@ SDK = {"inf1": {"torch-neuron", "neuron-cc"}, "inf2": {"torch-neuronx", "neuronx
 TALL = (42, 28)
 TINY_MODEL = model_row("tiny", TINY)
 PRECISION = "matmult-fp16"  # both have it
-EASIER = len(builder(TARGETS[TARGET])._TOOLCHAIN.fewer)  # type: ignore[attr-defined]
+EASIER = len(builder(TARGETS[TARGET]).fewer)  # type: ignore[attr-defined]
 
 
 @pytest.fixture(name="device")

@@ -18,6 +18,7 @@ from compile.targets.table import builder, target_named
 from compile.weights import BUNDLED
 from depth.artifact.manifest import Artifact, read_artifact
 from tests.support.fresh_python import run_python
+from tests.support.jobs import command
 from tests.support.networks import DEMO, SIZE
 from tests.support.places import ROOT
 
@@ -47,22 +48,22 @@ def test_an_artifact_in_int8(tmp_path: Path) -> None:
 
 
 def built_twice(out: Path) -> list[Artifact]:
-    command = [sys.executable, "-m", "compile", "build", "--model", "demo", "--precision", "int8"]
-    command += ["--size", "56x70", "--images", str(SAMPLES), "--checkpoint", str(BUNDLED)]
-    processes = [
-        subprocess.Popen(
-            [*command, "--out", str(out / place)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for place in ("one", "other")
-    ]
-    ends = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], ends
-    assert {len(err.splitlines()) for _, err in ends} == {4}  # steps, and nothing of NNCF's
-    return [read_artifact(Path(out.rstrip("\n"))) for out, _ in ends]
+    """In a new process, and meanwhile in this one."""
+    words = ["build", "--model", "demo", "--precision", "int8", "--size", "56x70"]
+    words += ["--images", str(SAMPLES), "--checkpoint", str(BUNDLED)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "compile", *words, "--out", str(out / "one")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    here = command(*words, "--out", out / "other")
+    printed, err = process.communicate()
+    assert (process.returncode, here.code) == (0, 0), (err, here.err)
+    # Steps, and nothing of NNCF's.
+    assert [len(text.splitlines()) for text in (err, here.err)] == [4, 4]
+    return [read_artifact(Path(text.rstrip("\n"))) for text in (printed, here.out)]
 
 
 def check_that_it_passed(artifact: Artifact) -> None:

@@ -34,7 +34,7 @@ PRECISION = "matmult-fp16"
 
 @pytest.fixture(name="record")
 def record_fixture(standin: Standin, tmp_path: Path) -> BuildRecord:
-    build_one(inf1, small(), example(), tmp_path / "28x42-b1", PRECISION, standin.settings)
+    build_one(inf1.BUILDER, small(), example(), tmp_path / "28x42-b1", PRECISION, standin.settings)
     return read_record(tmp_path / "28x42-b1")
 
 
@@ -42,17 +42,19 @@ def test_a_lowered_network_becomes_one_file_with_all_of_it_on_the_chip(
     standin: Standin, tmp_path: Path
 ) -> None:
     stem = tmp_path / "28x42-b1"
-    files = build_one(inf1, lowered(), example(), stem, PRECISION, standin.settings)
+    files = build_one(inf1.BUILDER, lowered(), example(), stem, PRECISION, standin.settings)
     assert [file.name for file in files] == ["28x42-b1.pt"]
     record = read_record(stem)
     assert record.log.percent_compiled == 100.0
     assert (record.log.subgraphs, record.log.compiled_subgraphs) == (1, 1)
     assert (record.log.fell_back, record.log.not_compiled) == ((), ())
-    assert (record.rung, record.attempts, record.from_cache) == ("as asked", (), False)
+    assert (record.fallback, record.attempts, record.from_cache) == ("as asked", (), False)
     assert record.warnings == ()
     standin.plug_in()
     images = pictures()
-    assert 0 < error(loaded(inf1, files, PRECISION)(images.numpy()), lowered()(images)) < 0.01
+    assert (
+        0 < error(loaded(inf1.BUILDER, files, PRECISION)(images.numpy()), lowered()(images)) < 0.01
+    )
 
 
 def error(found: object, expected: object) -> float:
@@ -97,10 +99,10 @@ def test_what_the_compiler_prints_stays_off_our_stdout(
 def test_on_the_device_a_mode_gives_nearly_the_networks_numbers_in_float32(
     standin: Standin, tmp_path: Path, precision: str
 ) -> None:
-    files = build_one(inf1, small(), example(), tmp_path / "a", precision, standin.settings)
+    files = build_one(inf1.BUILDER, small(), example(), tmp_path / "a", precision, standin.settings)
     standin.plug_in()
     images = pictures()
-    found = loaded(inf1, files, precision)(images.numpy())
+    found = loaded(inf1.BUILDER, files, precision)(images.numpy())
     assert found.dtype == np.float32
     assert 0 < error(found, small()(images)) < 0.02
 
@@ -108,7 +110,7 @@ def test_on_the_device_a_mode_gives_nearly_the_networks_numbers_in_float32(
 def test_loading_off_the_device_is_refused(tmp_path: Path, record: BuildRecord) -> None:
     assert record.target == "inf1"
     with pytest.raises(BuildError, match="no Neuron device here.*wrong numbers.*Inf1 instance"):
-        loaded(inf1, [tmp_path / "28x42-b1.pt"], PRECISION)
+        loaded(inf1.BUILDER, [tmp_path / "28x42-b1.pt"], PRECISION)
 
 
 @pytest.mark.usefixtures("record")
@@ -117,10 +119,10 @@ def test_loading_takes_one_core_and_leaves_a_users_choice(
 ) -> None:
     standin.plug_in()
     monkeypatch.setenv("NEURON_RT_VISIBLE_CORES", "2")
-    loaded(inf1, [tmp_path / "28x42-b1.pt"], PRECISION)
+    loaded(inf1.BUILDER, [tmp_path / "28x42-b1.pt"], PRECISION)
     assert "NEURON_RT_NUM_CORES" not in os.environ
     monkeypatch.delenv("NEURON_RT_VISIBLE_CORES")
-    loaded(inf1, [tmp_path / "28x42-b1.pt"], PRECISION)
+    loaded(inf1.BUILDER, [tmp_path / "28x42-b1.pt"], PRECISION)
     assert os.environ["NEURON_RT_NUM_CORES"] == "1"
 
 
@@ -128,7 +130,7 @@ def test_a_damaged_program_does_not_load(standin: Standin, tmp_path: Path) -> No
     standin.plug_in()
     (tmp_path / "a.pt").write_bytes(b"no program")
     with pytest.raises(BuildError, match="could not load .*a.pt"):
-        loaded(inf1, [tmp_path / "a.pt"], PRECISION)
+        loaded(inf1.BUILDER, [tmp_path / "a.pt"], PRECISION)
 
 
 @pytest.mark.usefixtures("record")
@@ -140,17 +142,19 @@ def test_a_saved_program_does_not_load_without_the_import(tmp_path: Path) -> Non
 
 
 def test_encoder_and_decoder_apart_give_the_same_depth(standin: Standin, tmp_path: Path) -> None:
-    built = build_programs(inf1, lowered(), tmp_path, PRECISION, standin.settings, apart=True)
+    built = build_programs(
+        inf1.BUILDER, lowered(), tmp_path, PRECISION, standin.settings, apart=True
+    )
     assert [one.stage.name for one in built] == ["encoder", "decoder"]
     assert [one.files[0].name for one in built] == ["b1-encoder.pt", "b1-decoder.pt"]
     standin.plug_in()
-    encoder, decoder = (loaded(inf1, one.files, PRECISION, one.ports) for one in built)
+    encoder, decoder = (loaded(inf1.BUILDER, one.files, PRECISION, one.ports) for one in built)
     images = pictures()
     assert error(decoder(encoder(images.numpy())), lowered()(images)) < 0.01
 
 
 def test_flags_name_everything_the_numbers_depend_on() -> None:
-    assert inf1.flags("matmult-fp16-io16") == (
+    assert inf1.BUILDER.flags("matmult-fp16-io16") == (
         "--fast-math",
         "fp32-cast-matmult-fp16",
         "no-fast-relayout",
@@ -162,7 +166,7 @@ def test_flags_name_everything_the_numbers_depend_on() -> None:
 
 @pytest.mark.usefixtures("standin")
 def test_versions_are_those_of_the_packages() -> None:
-    assert inf1.versions() == {
+    assert inf1.BUILDER.versions() == {
         "torch": "1.13.1",
         "torch-neuron": "1.13.1.2.11.13.0",
         "neuron-cc": "1.24.0.0",

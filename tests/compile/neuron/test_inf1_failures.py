@@ -52,7 +52,7 @@ class Resized(nn.Module):
 
 
 def build(standin: Standin, stem: Path, made: nn.Module) -> None:
-    build_one(inf1, made.eval(), example(), stem, PRECISION, standin.settings)
+    build_one(inf1.BUILDER, made.eval(), example(), stem, PRECISION, standin.settings)
 
 
 @needs_torch_1_13
@@ -104,9 +104,9 @@ def test_a_compiler_that_dies_is_tried_with_fewer_optimisations(
     standin.behave(word)
     build(standin, tmp_path / "a", small())
     record = read_record(tmp_path / "a")
-    assert record.rung == "fewer optimisations (-O 0)"
+    assert record.fallback == "fewer optimisations (-O 0)"
     (attempt,) = record.attempts
-    assert (attempt.rung, attempt.cause) == ("as asked", cause)
+    assert (attempt.fallback, attempt.cause) == ("as asked", cause)
     assert re.search(says, attempt.error)
     assert "because the compiler died: as asked" in record.warnings[0]
     assert [call[-2:] == ["-O", "0"] for call in standin.calls()] == [False, True]
@@ -172,7 +172,9 @@ def test_spills_are_a_warning_of_the_record(standin: Standin, tmp_path: Path) ->
 @needs_torch_1_13
 def test_other_input_than_float32_is_refused_at_once(standin: Standin, tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="the example is float64.*convert it"):
-        build_one(inf1, small(), example().double(), tmp_path / "a", PRECISION, standin.settings)
+        build_one(
+            inf1.BUILDER, small(), example().double(), tmp_path / "a", PRECISION, standin.settings
+        )
 
 
 @needs_torch_1_13

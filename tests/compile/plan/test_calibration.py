@@ -8,12 +8,19 @@ from math import log
 
 import pytest
 
-from compile.plan.calibrate import checks, fit, leave_one_out, predict, spread_of
 from compile.plan.calibration import CALIBRATIONS, SPREADS, factor
-from compile.plan.published import ROWS
 from compile.plan.roofline import Calibration
-from compile.plan.tables import evidence_tables, outside
 from depth.chips import INFERENTIA, INFERENTIA2, Chip
+from tests.benchmarks.calibrate import (
+    checks,
+    evidence_tables,
+    fit,
+    leave_one_out,
+    outside,
+    predict,
+    spread_of,
+)
+from tests.benchmarks.published import ROWS
 from tests.support.places import ROOT
 
 CHIPS = (INFERENTIA, INFERENTIA2)

@@ -11,7 +11,6 @@ import pytest
 from compile.plan.calibration import CALIBRATIONS, factor
 from compile.plan.estimate import DECODING, Layout, Range
 from compile.plan.plan import Plan, plan_for
-from compile.plan.published import BERT
 from compile.plan.roofline import (
     BEST,
     CALL,
@@ -32,6 +31,7 @@ from compile.products import CONV, Product
 from depth.chips import INFERENTIA, INFERENTIA2, INSTANCES, instance_named
 from depth.errors import InputError
 from depth.family import model_named
+from tests.benchmarks.published import BERT
 
 VITS = model_named("vits")
 FIT = CALIBRATIONS[INFERENTIA]

@@ -7,9 +7,9 @@ from typing import Callable
 
 import pytest
 
-from compile.plan.published import BERT, OPENPOSE, ROWS, UNET, VIT_BASE, Row
 from compile.plan.work import Work
 from depth.chips import Chip
+from tests.benchmarks.published import BERT, OPENPOSE, ROWS, UNET, VIT_BASE, Row
 
 Convolution = tuple[int, int, int, int]  # inputs, outputs, taps, pixels
 

@@ -215,10 +215,7 @@ def test_the_command_prints_a_table_for_each_size_and_target(
     text = page.read_text(encoding="utf-8")
     assert text.endswith(printed.out)
     assert list(tmp_path.iterdir()) == [page]
-    assert (
-        "python -m compile precision --model demo --checkpoint untrained --target inf2 "
-        f"--size 28x42 --size 28x28 --images no-such-folder --out {page}\n" in text
-    )
+    assert f"python -m compile precision {' '.join(arguments)} --out {page}\n" in text
 
 
 def test_the_command_fails_if_no_mode_is_within_the_limit_but_shows_the_table(

@@ -1,4 +1,4 @@
-"""The fallback ladder: what is tried when the compiler dies, in which order, and what is kept."""
+"""The fallbacks: what is tried when the compiler dies, in which order, and what is kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Optional
 import pytest
 
 from compile.errors import BuildError, CompilerError
-from compile.neuron.fallbacks import climb, rungs
+from compile.neuron.fallbacks import fallbacks, first_compiled
 from compile.neuron.log import CompilerLog
 from compile.neuron.record import BuildRecord, dump_record, parse_record
 from compile.parts import parts
@@ -43,9 +43,9 @@ def memory() -> CompilerError:
 
 
 def built(folder: Path, compiler: Compiler, batch: int = 1, apart: bool = False) -> list[Compiled]:
-    ladder, network = rungs(batch, FEWER, apart), lowered()
-    return climb(
-        ladder,
+    tries, network = fallbacks(batch, FEWER, apart), lowered()
+    return first_compiled(
+        tries,
         lambda count, wanted: parts(network, count, wanted),
         lambda stage, count: folder / f"28x42-b{count}-{stage}",
         compiler,
@@ -58,7 +58,7 @@ def record(one: Compiled) -> BuildRecord:
 
 
 def test_the_order_goes_from_what_costs_least_to_what_changes_most() -> None:
-    assert [rung.name for rung in rungs(4, FEWER, apart=False)] == [
+    assert [fallback.name for fallback in fallbacks(4, FEWER, apart=False)] == [
         "as asked",
         "fewer optimisations (-O 0)",
         "fewer optimisations (-O legacy)",
@@ -66,12 +66,12 @@ def test_the_order_goes_from_what_costs_least_to_what_changes_most() -> None:
         "batch 2",
         "batch 1",
     ]
-    assert len(rungs(1, FEWER, apart=False)) == 4
-    whole = rungs(1, FEWER, apart=False, stages=False)  # of a network that has no stages
-    assert [rung.apart for rung in whole] == [False] * 3
-    apart = rungs(2, FEWER, apart=True)
-    assert [rung.batch for rung in apart] == [2, 2, 2, 1]
-    assert all(rung.apart for rung in apart)
+    assert len(fallbacks(1, FEWER, apart=False)) == 4
+    whole = fallbacks(1, FEWER, apart=False, stages=False)  # of a network that has no stages
+    assert [fallback.apart for fallback in whole] == [False] * 3
+    apart = fallbacks(2, FEWER, apart=True)
+    assert [fallback.batch for fallback in apart] == [2, 2, 2, 1]
+    assert all(fallback.apart for fallback in apart)
 
 
 def test_a_compiler_that_lives_is_asked_once(tmp_path: Path) -> None:
@@ -88,8 +88,8 @@ def test_what_failed_before_is_kept_in_the_record(tmp_path: Path) -> None:
     (one,) = built(tmp_path, compiler)
     assert [call[2] for call in compiler.calls] == [(), ("-O", "0"), ("-O", "legacy")]
     kept = record(one)
-    assert (kept.rung, kept.why) == ("fewer optimisations (-O legacy)", LESS)
-    assert [(a.rung, a.cause, a.error) for a in kept.attempts] == [
+    assert (kept.fallback, kept.why) == ("fewer optimisations (-O legacy)", LESS)
+    assert [(a.fallback, a.cause, a.error) for a in kept.attempts] == [
         ("as asked", "memory", "no memory"),
         ("fewer optimisations (-O 0)", "crash", "an internal error"),
     ]
@@ -112,7 +112,7 @@ def test_half_a_pair_is_no_success_and_a_smaller_batch_is_last(tmp_path: Path) -
     (one,) = built(tmp_path, compiler, batch=2)
     assert (one.stage.name, one.batch) == ("fused", 1)
     assert compiler.calls[-1] == ("28x42-b1-fused.pt", (1, 3, 28, 42), ())
-    assert [attempt.rung for attempt in record(one).attempts][-1] == "stages apart"
+    assert [attempt.fallback for attempt in record(one).attempts][-1] == "stages apart"
     assert not list(tmp_path.glob("*encoder*"))
 
 
@@ -142,7 +142,7 @@ def test_a_record_of_another_version_is_refused(tmp_path: Path) -> None:
     (one,) = built(tmp_path, compiler)
     data = dump_record(record(one))
     assert parse_record(data) == one.record
-    for damaged in (data.replace(b'"rung"', b'"rank"'), b"[]", data[:-9]):
+    for damaged in (data.replace(b'"fallback"', b'"rank"'), b"[]", data[:-9]):
         with pytest.raises(ValueError, match=r"\w"):
             parse_record(damaged)
 
@@ -154,4 +154,4 @@ def names(found: Sequence[Compiled]) -> list[str]:
 def test_a_user_who_wants_two_programs_gets_two(tmp_path: Path) -> None:
     found = built(tmp_path, Compiler(memory()), apart=True)
     assert names(found) == ["28x42-b1-encoder.pt", "28x42-b1-decoder.pt"]
-    assert record(found[0]).rung == "fewer optimisations (-O 0)"
+    assert record(found[0]).fallback == "fewer optimisations (-O 0)"

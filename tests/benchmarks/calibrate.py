@@ -1,4 +1,6 @@
-"""Fits the calibration to published rows, and says how far to trust it.
+"""Fits the calibration of compile/plan to published rows, and says how far to trust it.
+
+    python -m tests.benchmarks.calibrate
 
 Least squares of ln(predicted / published), with weak priors: few rows tell some parameters, and
 without a prior a fit that leaves one of them out could go anywhere. The constants of
@@ -14,10 +16,13 @@ from typing import Callable
 
 import numpy as np
 import numpy.typing as npt
+import typer
 
-from compile.plan.published import ROWS, Row
+from compile.plan.calibration import CALIBRATIONS, factor
 from compile.plan.roofline import Calibration, Load, calls_per_s, time_of
 from depth.chips import Chip
+from depth.console import markdown
+from tests.benchmarks.published import ROWS, Row
 
 Vector = npt.NDArray[np.float64]
 _Errors = Callable[[Vector], Vector]
@@ -30,6 +35,9 @@ _PRIOR_SPREAD = Calibration(
 _ROW_SPREAD = 0.25  # the same for a row: what a roofline of six numbers can be expected to reach
 
 _STEP, _SETTLED, _MAX_STEPS = 1e-4, 1e-9, 500
+
+
+_FIGURES = ("published ms per call", "predicted", "ratio")
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,47 @@ def spread_of(found: Sequence[Check]) -> float:
     return float(np.sqrt(np.mean([log(check.ratio) ** 2 for check in found])))
 
 
+def outside(found: Sequence[Check], limit: float) -> list[Check]:
+    """Those that are off by more than a factor."""
+    return [check for check in found if not 1 / limit <= check.ratio <= limit]
+
+
+def evidence_tables(chip: Chip) -> str:
+    """The fit for one chip: its parameters, the rows it has seen and those it has not."""
+    found, limit = CALIBRATIONS[chip], factor(chip)
+    others = {check.row: check for check in leave_one_out(chip)}
+    seen, unseen = (checks(chip, found, calibrates) for calibrates in (True, False))
+    missed = outside(unseen, limit)
+    lines = [
+        f"## {chip.name}: predicted and published",
+        "",
+        f"Fitted: {found.linear:.0%} of the matrix engine's peak for products of matrices, "
+        f"{found.conv:.0%} for convolutions, {found.memory:.0%} of the memory's peak, "
+        f"{found.sharing:.2f} times slower when all cores of a chip work, "
+        f"{found.input_gb_s:.2f} GB/s from the host per program, {found.call_ms:.2f} ms per call.",
+        "",
+        *markdown(
+            ("row of the fit", *_FIGURES, "ratio if left out"),
+            [(*_cells(check), f"{others[check.row].ratio:.2f}") for check in seen],
+            right=range(1, 5),
+        ),
+        "",
+        f"Range: {1 / limit:.2f} to {limit:.2f}, two standard deviations of the last column.",
+        "",
+        *markdown(
+            ("row the fit has not seen", *_FIGURES, "in the range"),
+            [(*_cells(check), "NO" if check in missed else "yes") for check in unseen],
+            right=range(1, 4),
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _cells(check: Check) -> tuple[str, ...]:
+    figures = check.row.call_ms, check.call_ms, check.ratio
+    return (check.row.name, *(f"{figure:.2f}" for figure in figures))
+
+
 def _calibration(logs: Vector) -> Calibration:
     return Calibration(*(float(value) for value in np.exp(logs)))
 
@@ -110,3 +159,7 @@ def _least_squares(errors: _Errors, start: Vector) -> Vector:
 def _slopes(errors: _Errors, at: Vector, found: Vector) -> Vector:
     columns = [(errors(at + _STEP * unit) - found) / _STEP for unit in np.eye(len(at))]
     return np.array(columns).T
+
+
+if __name__ == "__main__":
+    typer.echo("\n\n".join(map(evidence_tables, CALIBRATIONS)))
