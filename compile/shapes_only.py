@@ -43,7 +43,7 @@ class _OnMeta(TorchFunctionMode):
     """
 
     _FACTORIES = (torch.empty, torch.zeros, torch.ones)
-    _DRAWS = ("uniform_", "normal_", "fill_", "zero_")
+    _DRAWS = ("kaiming_uniform_", "uniform_", "normal_", "fill_", "zero_")
 
     def __torch_function__(
         self,

@@ -6,107 +6,33 @@ With torch 1.13.1 the target is `inf1`, with a newer one `inf2`: that is what th
 from __future__ import annotations
 
 import json
-import shutil
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from compile.build import programs
-from compile.build.build import build
-from compile.build.request import Request
 from compile.errors import CompilerError, PreflightError
-from compile.neuron import program
-from compile.preflight import check
-from compile.preflight.costs import Costs
-from compile.targets import host
-from compile.targets.table import NEURON_PASSES, TARGETS, builder, default_precision
-from compile.untrained import untrained_checkpoint
-from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
+from compile.targets.table import NEURON_PASSES, TARGETS, builder
+from depth.artifact.manifest import MANIFEST, Artifact
 from depth.artifact.program import Program, ProgramKey
 from depth.artifact.steps import Do, Normalise
-from depth.artifact.verification import answers_of, read_verification, state
-from depth.network.base import Network
-from depth_anything_v2.config import model_row
-from serve.cli import main as serve
-from serve.errors import RefusedError
-from serve.library import Library
-from tests.support.jobs import Ended, command
-from tests.support.networks import TINY
-from tests.support.neuron_standin import IS_1_13, SMALL, Standin, standin_fixture
-from tests.support.neuronx_standin import neuronx_fixture
+from depth.artifact.verification import state
+from tests.support.neuron_builds import (
+    EASIER,
+    PRECISION,
+    SDK,
+    TALL,
+    TARGET,
+    Made,
+    device_fixture,
+    made_fixture,
+    neuronx_fixture,
+    standin_fixture,
+)
+from tests.support.neuron_standin import IS_1_13, SMALL, Standin
 
-__all__ = ["neuronx_fixture", "standin_fixture"]
-TARGET = "inf1" if IS_1_13 else "inf2"
-SDK = {"inf1": {"torch-neuron", "neuron-cc"}, "inf2": {"torch-neuronx", "neuronx-cc"}}[TARGET]
-TALL = (42, 28)
-TINY_MODEL = model_row("tiny", TINY)
-PRECISION = "matmult-fp16"  # both have it
-EASIER = len(builder(TARGETS[TARGET]).fewer)  # type: ignore[attr-defined]
-
-
-@pytest.fixture(name="device")
-def device_fixture(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Standin:
-    made: Standin = request.getfixturevalue("standin" if IS_1_13 else "neuronx")
-    monkeypatch.setenv("HOME", str(made.settings.folder))  # where the command keeps its files
-    # It counts the work of every pass again for every program, and takes most of the time.
-    monkeypatch.setattr(check, "costs", lambda network, passes: Costs(1, ()))  # noqa: ARG005
-    remember(monkeypatch)
-    return made
-
-
-_REMEMBERED: dict[tuple[Any, ...], Any] = {}
-
-
-def remember(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lower, judge and trace each network once for all tests here: a model has the same weights."""
-
-    def once(place: Any, name: str, key: Callable[..., tuple[Any, ...]]) -> None:
-        function = getattr(place, name)
-
-        def remembered(*arguments: Any) -> Any:
-            asked = (name, *key(*arguments))
-            if asked not in _REMEMBERED:  # with the arguments, so that no other gets their id
-                _REMEMBERED[asked] = function(*arguments), arguments
-            return _REMEMBERED[asked][0]
-
-        monkeypatch.setattr(place, name, remembered)
-
-    once(programs, "lower", lambda network, passes: (*network_key(network), passes))
-    once(
-        programs,
-        "preflight",
-        lambda network, example, _target, passes, *_: (*network_key(network), len(example), passes),
-    )
-    once(program, "trace", lambda module, examples: (id(module), *(e.shape for e in examples)))
-
-
-def network_key(network: Network) -> tuple[Any, ...]:
-    return network.model.name, network.fixed_size
-
-
-@pytest.fixture(name="made")
-def made_fixture(device: Standin, tmp_path: Path) -> Callable[..., Artifact]:
-    """Builds an artifact; arguments are fields of the request."""
-
-    def made(**changes: Any) -> Artifact:
-        request = Request(
-            TINY_MODEL,
-            untrained_checkpoint(TINY_MODEL),
-            TARGET,
-            PRECISION,
-            [SMALL],
-            settings=device.settings,
-        )
-        return read_artifact(build(replace(request, **changes), tmp_path / "out"))
-
-    return made
-
-
-Made = Callable[..., Artifact]
+__all__ = ["device_fixture", "made_fixture", "neuronx_fixture", "standin_fixture"]
 
 
 def names(found: Sequence[Program]) -> list[str]:
@@ -221,108 +147,3 @@ def test_a_compiler_that_always_dies_leaves_nothing(
     with pytest.raises(CompilerError, match="the compiler died on every attempt"):
         made()
     assert list((tmp_path / "out").iterdir()) == []
-
-
-@pytest.fixture(name="built")
-def built_fixture(
-    device: Standin, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Artifact:
-    """Built once, and a copy for each test."""
-    made = tmp_path_factory.getbasetemp() / "built for a device"
-    if not made.exists():
-        ended = command(*BUILD, "--precision", PRECISION, "--out", tmp_path / "out")
-        assert (ended.code, ended.out.count("\n")) == (0, 1), ended.err
-        assert len(device.calls()) == 1
-        Path(ended.out.strip()).rename(made)
-    return read_artifact(shutil.copytree(made, tmp_path / "built"))
-
-
-BUILD = ("build", "--model", "demo", "--target", TARGET, "--size", "28x42", "--images", "none")
-
-
-def on_device(artifact: Artifact) -> Ended:
-    return command("parity", artifact.folder, "--images", "none", "--on-device")
-
-
-def test_parity_on_the_device_makes_it_verified(built: Artifact, device: Standin) -> None:
-    device.plug_in()
-    ended = on_device(built)
-    assert ended.code == 0
-    rows = [row.split()[:2] for row in ended.out.splitlines()]
-    assert rows == [["28x42-b1", name] for name in ("constant", "noise", "thin", "scene")]
-    assert state(built) == "verified"
-    found = read_verification(built)
-    assert found is not None
-    assert (found.identity, found.gate.passed) == (built.identity, True)
-    assert found.programs[0].name == "28x42-b1"
-    assert 0 < float(found.programs[0].measured["depth"]["max_rel"] or 0) < 0.1
-    answers = answers_of(built, "28x42-b1")
-    assert len(answers["depth"].values) == 64
-    assert len(set(answers["depth"].values)) > 8
-    assert set(found.versions) >= SDK
-    assert read_artifact(built.folder).identity == built.identity
-    text = (built.folder / "report.md").read_text()
-    assert "## Measured on the device\n\npassed, " in text
-    assert Library([built]).sizes == [SMALL]
-
-
-def test_encoder_and_decoder_are_measured_together(device: Standin, tmp_path: Path) -> None:
-    ended = command(*BUILD, "--split", "--precision", PRECISION, "--out", tmp_path / "out")
-    artifact = read_artifact(Path(ended.out.strip()))
-    device.plug_in()
-    assert on_device(artifact).code == 0
-    found = read_verification(artifact)
-    assert found is not None
-    assert [one.name for one in found.programs] == ["28x42-b1-encoder", "28x42-b1-decoder"]
-    assert found.programs[0].measured == found.programs[1].measured
-    encoder, decoder = (one.answers for one in found.programs)
-    assert (set(encoder), set(decoder)) == ({"features"}, {"depth"})
-
-
-def test_wrong_numbers_on_the_device_make_it_failed(built: Artifact, device: Standin) -> None:
-    device.plug_in("wrong")
-    ended = on_device(built)
-    assert ended.code == 1
-    assert "28x42-b1: the program is too far from the eager network: depth max_rel" in ended.err
-    assert state(built) == "failed"
-    assert "## Measured on the device\n\nFAILED, " in (built.folder / "report.md").read_text()
-    with pytest.raises(RefusedError, match="failed its parity gate"):
-        Library([built], allow_unverified=True)
-    device.plug_in()  # repaired: a later measurement counts
-    assert on_device(built).code == 0
-    assert state(built) == "verified"
-
-
-def test_without_a_device_nothing_is_measured(built: Artifact) -> None:
-    ended = on_device(built)
-    assert ended.code == 1
-    assert "no Neuron device here" in ended.error()
-    ended = command("parity", built.folder, "--images", "none")
-    assert ended.code == 2
-    assert "--on-device" in ended.error()
-    assert state(built) == "built"
-
-
-def test_serving_refuses_what_was_never_measured(
-    built: Artifact, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["serve", "folder", str(built.folder)])
-    with pytest.raises(SystemExit) as ended:
-        serve()
-    assert ended.value.code == 1
-    said = capsys.readouterr().err
-    assert "its numbers were never measured on the device" in said
-    assert "--on-device" in said
-    assert "--allow-unverified" in said
-    assert Library([built], allow_unverified=True).sizes == [SMALL]
-
-
-@pytest.mark.usefixtures("device")
-def test_a_machine_without_the_compiler_is_told_before_weights_are_read(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(host, "version", lambda package: None)  # noqa: ARG005
-    ended = command(*BUILD, "--checkpoint", "no-such-file", "--out", tmp_path / "out")
-    assert ended.code == 1
-    assert f"this machine cannot compile for {TARGET}" in ended.error()
-    assert default_precision(TARGET) in TARGETS[TARGET].limits

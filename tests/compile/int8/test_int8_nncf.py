@@ -18,7 +18,6 @@ from compile.targets.table import builder, target_named
 from compile.weights import BUNDLED
 from depth.artifact.manifest import Artifact, read_artifact
 from tests.support.fresh_python import run_python
-from tests.support.jobs import command
 from tests.support.networks import DEMO, SIZE
 from tests.support.places import ROOT
 
@@ -48,22 +47,24 @@ def test_an_artifact_in_int8(tmp_path: Path) -> None:
 
 
 def built_twice(out: Path) -> list[Artifact]:
-    """In a new process, and meanwhile in this one."""
+    """In two processes at once: what is in this one already would count."""
     words = ["build", "--model", "demo", "--precision", "int8", "--size", "56x70"]
     words += ["--images", str(SAMPLES), "--checkpoint", str(BUNDLED)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "compile", *words, "--out", str(out / "one")],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    here = command(*words, "--out", out / "other")
-    printed, err = process.communicate()
-    assert (process.returncode, here.code) == (0, 0), (err, here.err)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "compile", *words, "--out", str(out / place)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for place in ("one", "other")
+    ]
+    ends = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ends
     # Steps, and nothing of NNCF's.
-    assert [len(text.splitlines()) for text in (err, here.err)] == [4, 4]
-    return [read_artifact(Path(text.rstrip("\n"))) for text in (printed, here.out)]
+    assert [len(err.splitlines()) for _, err in ends] == [4, 4]
+    return [read_artifact(Path(printed.rstrip("\n"))) for printed, _ in ends]
 
 
 def check_that_it_passed(artifact: Artifact) -> None:

@@ -43,7 +43,8 @@ def toolchain(trace: Any, **changes: Any) -> Toolchain:
         "trace": trace,
         "unsupported": lambda traced: "",  # noqa: ARG005
         "arguments": lambda precision: ("--auto-cast", precision),
-        "versions": dict,
+        "flags": lambda precision: ("--auto-cast", precision),
+        "packages": (),
         "fewer": (),
         "instance": "Inf2",
         "elsewhere": "does not run",
