@@ -20,15 +20,6 @@ PAGES = [*(ROOT / name for name in (*TOP, *DOCS)), *IN_PACKAGES]
 # A sentence that may be longer: its page and its first words, with the reason.
 ALLOWED: dict[tuple[str, str], str] = {}
 
-# Pages that may still have long sentences, until they are rewritten.
-NOT_YET_SHORTENED = (
-    "compile/README.md",
-    "compile/lowering/README.md",
-    "depth/artifact/README.md",
-    "depth/store/README.md",
-    "serve/scheduling/README.md",
-)
-
 
 def blocks(text: str) -> Iterator[str]:
     """Each paragraph, list item, heading and table cell on one line; code blocks are left out."""
@@ -68,7 +59,7 @@ def too_long(page: str, text: str) -> list[str]:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_sentence_is_short(path: Path) -> None:
     page = str(path.relative_to(ROOT))
-    assert page in NOT_YET_SHORTENED or too_long(page, path.read_text(encoding="utf-8")) == []
+    assert too_long(page, path.read_text(encoding="utf-8")) == []
 
 
 def test_every_exception_is_still_needed() -> None:
