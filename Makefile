@@ -18,8 +18,9 @@ UPSTREAM =
 BENCH = tests.benchmarks.upstream
 ACCEPT_LICENCE =
 ARGS =
-# One thread for each of two workers: more only makes them wait for each other.
-PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
+# One thread for each of two workers: more only makes them wait for each other. Tests start some hundred
+# Pythons, which all would compile the same modules if the shell forbids to keep bytecode.
+PYTEST = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(1)/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 # What compiles for Inf1 is installed beside torch 1.13, never beside torch 2.
 LANE = $(if $(filter inf1,$(TARGET)),.venv-inf1,.venv)
