@@ -1,6 +1,7 @@
-"""Fixtures that make the stand-in for torch-neuron look installed, and steer it.
+"""Fixtures that make the stand-ins of both SDKs look installed, and steer them.
 
-A test module that imports `standin_fixture` has the fixture `standin`.
+A test module that imports `standin_fixture` has the fixture `standin`, which is torch-neuron; with
+`neuronx_fixture` it has `neuronx`, which is torch-neuronx.
 """
 
 from __future__ import annotations
@@ -33,9 +34,19 @@ GOOD_INF1 = {
     "protobuf": "3.19.5",
     "tensorflow": "1.15.5.post1",
 }
+GOOD_INF2 = {
+    "torch": "2.7.0",
+    "torch-neuronx": "2.7.0.2.10.16998",
+    "neuronx-cc": "2.21.33363.0",
+    "protobuf": "3.20.3",
+}
+PLATFORM = "NEURON_PLATFORM_TARGET_OVERRIDE"
 IS_1_13 = torch.__version__.split("+")[0] == "1.13.1"
 needs_torch_1_13 = pytest.mark.skipif(
     not IS_1_13, reason="torch-neuron's stand-in, as the real one, takes torch 1.13.1 only"
+)
+needs_torch_2 = pytest.mark.skipif(
+    IS_1_13, reason="torch-neuronx's stand-in, as the real one, takes torch 2.5 to 2.9 only"
 )
 
 
@@ -48,7 +59,7 @@ class Standin:
     monkeypatch: pytest.MonkeyPatch
 
     def behave(self, *words: str) -> None:
-        """What the next calls of the compiler do; see tests/standins/torch_neuron/neuron_cc.py."""
+        """What the next calls of the compiler do; see tests/standins/neuron_base/compiler.py."""
         calls = len(self.calls())
         (self.control / "behaviours").write_text(" ".join(["ok"] * calls + list(words)))
 
@@ -77,6 +88,14 @@ class Standin:
 def standin_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standin:
     """torch-neuron and its compiler, as if this were a machine to compile on."""
     return pretend(tmp_path, monkeypatch, GOOD_INF1)
+
+
+@pytest.fixture(name="neuronx")
+def neuronx_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standin:
+    """torch-neuronx and its compiler, as if this were a machine to compile on."""
+    monkeypatch.setenv(PLATFORM, "")  # building sets it: so it is restored
+    monkeypatch.delenv(PLATFORM)
+    return pretend(tmp_path, monkeypatch, GOOD_INF2)
 
 
 def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packages: dict[str, str]) -> Standin:

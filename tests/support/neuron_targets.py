@@ -25,16 +25,17 @@ from depth.maps.result import FloatArray
 from depth.network.base import Network
 from tests.support.neuron_standin import (
     GOOD_INF1,
+    GOOD_INF2,
+    PLATFORM,
     Standin,
     example,
     needs_torch_1_13,
+    needs_torch_2,
     part,
     pretend,
 )
-from tests.support.neuronx_standin import GOOD_INF2, needs_torch_2
 
 PRECISION = "matmult-fp16"  # both have it
-PLATFORM = "NEURON_PLATFORM_TARGET_OVERRIDE"
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from compile.errors import BuildError, CompilerError
 from compile.neuron import inf2
-from tests.support.neuron_standin import example, lowered, small
-from tests.support.neuron_targets import PLATFORM, Target, record_of, target_fixture
-from tests.support.neuronx_standin import needs_torch_2
+from tests.support.neuron_standin import PLATFORM, example, lowered, needs_torch_2, small
+from tests.support.neuron_targets import Target, record_of, target_fixture
 
 __all__ = ["target_fixture"]
 pytestmark = [needs_torch_2, pytest.mark.parametrize("target", ["inf2"], indirect=True)]
