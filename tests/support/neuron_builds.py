@@ -21,8 +21,13 @@ from depth.artifact.manifest import Artifact, read_artifact
 from depth.network.base import Network
 from depth_anything_v2.config import model_row
 from tests.support.networks import TINY
-from tests.support.neuron_standin import IS_1_13, SMALL, Standin, standin_fixture
-from tests.support.neuronx_standin import neuronx_fixture
+from tests.support.neuron_standin import (
+    IS_1_13,
+    SMALL,
+    Standin,
+    neuronx_fixture,
+    standin_fixture,
+)
 
 __all__ = ["neuronx_fixture", "standin_fixture"]
 TARGET = "inf1" if IS_1_13 else "inf2"

@@ -35,8 +35,7 @@ from tests.support.manifests import (
     made_split,
 )
 from tests.support.neuron_machine import Machine, device
-from tests.support.neuron_standin import GOOD_INF1, IS_1_13, pretend
-from tests.support.neuronx_standin import GOOD_INF2
+from tests.support.neuron_standin import GOOD_INF1, GOOD_INF2, IS_1_13, pretend
 
 SIZE = (28, 42)  # (height, width) px
 _WIDTH = 4  # of the features
@@ -46,7 +45,6 @@ _WIDTH = 4  # of the features
 class Lane:
     target: str
     sdk: str
-    module: str  # of serve/
     cores: int  # of one chip
     packages: dict[str, str]
     instance: str
@@ -54,14 +52,10 @@ class Lane:
 
 
 LANE = (
-    Lane("inf1", "torch_neuron", "serve.runtimes.neuron", 4, GOOD_INF1, "Inf1", "wrong numbers")
+    Lane("inf1", "torch_neuron", 4, GOOD_INF1, "Inf1", "wrong numbers")
     if IS_1_13
-    else Lane("inf2", "torch_neuronx", "serve.runtimes.neuronx", 2, GOOD_INF2, "Inf2", "do not run")
+    else Lane("inf2", "torch_neuronx", 2, GOOD_INF2, "Inf2", "do not run")
 )
-
-
-def runtime_module() -> Any:
-    return importlib.import_module(LANE.module).CHIP
 
 
 class Encoder(nn.Module):
@@ -201,7 +195,7 @@ class Chip:
 
     def on_run(self, do: Callable[[], None]) -> None:
         """Before every run of a program on a core, `do`, which may raise."""
-        runtime = importlib.import_module(f"{LANE.sdk}.runtime")
+        runtime = importlib.import_module("neuron_base.runtime")
         original = runtime._run
 
         def run(*arguments: Any) -> Any:
@@ -212,7 +206,7 @@ class Chip:
 
     def instead(self, give: Callable[[Any], Any]) -> None:
         """From now on programs give this, made of what they would have given."""
-        runtime = importlib.import_module(f"{LANE.sdk}.runtime")
+        runtime = importlib.import_module("neuron_base.runtime")
         original = runtime._run
         self.monkeypatch.setattr(
             runtime, "_run", lambda *arguments: [give(x) for x in original(*arguments)]

@@ -1,16 +1,15 @@
-"""Fixtures that make the stand-in for torch-neuron look installed, and steer it.
+"""Fixtures that make the stand-ins of both SDKs look installed, and steer them.
 
-A test module that imports `standin_fixture` has the fixture `standin`.
+A test module that imports `standin_fixture` has the fixture `standin`, which is torch-neuron; with
+`neuronx_fixture` it has `neuronx`, which is torch-neuronx.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, cast
 
 import pytest
 import torch
@@ -18,13 +17,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from compile.lowering.passes import lower
-from compile.neuron.record import BuildRecord
-from compile.parts import parts
 from compile.targets import host
-from compile.targets.protocols import Compiled, Part, Ports, Settings
+from compile.targets.protocols import Part, Settings
 from compile.targets.table import NEURON_PASSES
 from depth.family import IMAGES, Port, Stage
-from depth.maps.result import FloatArray
 from depth.network.base import Network
 from tests.support.networks import TINY, network
 from tests.support.places import STANDINS
@@ -38,9 +34,19 @@ GOOD_INF1 = {
     "protobuf": "3.19.5",
     "tensorflow": "1.15.5.post1",
 }
+GOOD_INF2 = {
+    "torch": "2.7.0",
+    "torch-neuronx": "2.7.0.2.10.16998",
+    "neuronx-cc": "2.21.33363.0",
+    "protobuf": "3.20.3",
+}
+PLATFORM = "NEURON_PLATFORM_TARGET_OVERRIDE"
 IS_1_13 = torch.__version__.split("+")[0] == "1.13.1"
 needs_torch_1_13 = pytest.mark.skipif(
     not IS_1_13, reason="torch-neuron's stand-in, as the real one, takes torch 1.13.1 only"
+)
+needs_torch_2 = pytest.mark.skipif(
+    IS_1_13, reason="torch-neuronx's stand-in, as the real one, takes torch 2.5 to 2.9 only"
 )
 
 
@@ -53,7 +59,7 @@ class Standin:
     monkeypatch: pytest.MonkeyPatch
 
     def behave(self, *words: str) -> None:
-        """What the next calls of the compiler do; see tests/standins/torch_neuron/neuron_cc.py."""
+        """What the next calls of the compiler do; see tests/standins/neuron_base/compiler.py."""
         calls = len(self.calls())
         (self.control / "behaviours").write_text(" ".join(["ok"] * calls + list(words)))
 
@@ -82,6 +88,14 @@ class Standin:
 def standin_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standin:
     """torch-neuron and its compiler, as if this were a machine to compile on."""
     return pretend(tmp_path, monkeypatch, GOOD_INF1)
+
+
+@pytest.fixture(name="neuronx")
+def neuronx_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standin:
+    """torch-neuronx and its compiler, as if this were a machine to compile on."""
+    monkeypatch.setenv(PLATFORM, "")  # building sets it: so it is restored
+    monkeypatch.delenv(PLATFORM)
+    return pretend(tmp_path, monkeypatch, GOOD_INF2)
 
 
 def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packages: dict[str, str]) -> Standin:
@@ -142,58 +156,10 @@ def pictures(batch: int = 1, size: tuple[int, int] = SMALL) -> torch.Tensor:
     return torch.randint(0, 256, (batch, 3, *size), generator=generator).float()
 
 
-_records: dict[Path, BuildRecord] = {}
 WHOLE = Stage("fused", (IMAGES,), (Port("depth", "BHW"),))
-_PORTS = Ports.of(WHOLE)
 
 
 def part(made: nn.Module, given: torch.Tensor) -> Part:
     """A network of images [B,3,H,W] to depth [B,H,W] as the whole of what is to be compiled."""
     batch, _, height, width = given.shape
     return Part(WHOLE, made, (given,), {"B": batch, "S": 1, "H": height, "W": width})
-
-
-def build_one(
-    target: Any, made: Any, given: torch.Tensor, stem: Path, precision: str, settings: Settings
-) -> list[Path]:
-    """One program by the module of a device target, at `stem`: its files."""
-    only = part(cast(nn.Module, made), given)
-    (built,) = target.build_programs(
-        lambda _batch, _apart: [only], len(given), False, lambda *_: stem, precision, settings
-    )
-    assert built.record is not None
-    _records[stem] = built.record
-    return list(built.files)
-
-
-def build_programs(
-    target: Any,
-    made: Network,
-    folder: Path,
-    precision: str,
-    settings: Settings,
-    apart: bool = False,
-) -> list[Compiled]:
-    """A lowered network's programs by the module of a device target: b1-fused.pt and so on."""
-    found = target.build_programs(
-        lambda batch, wanted: parts(made, batch, wanted),
-        1,
-        apart,
-        lambda stage, batch: folder / f"b{batch}-{stage}",
-        precision,
-        settings,
-    )
-    return cast("list[Compiled]", found)
-
-
-def read_record(stem: Path) -> BuildRecord:
-    """What happened when `build_one` made this program."""
-    return _records[stem]
-
-
-def loaded(
-    target: Any, files: Sequence[Path], precision: str, ports: Ports = _PORTS
-) -> Callable[[FloatArray], FloatArray]:
-    """What runs a program of one input and one output, by the module of a device target."""
-    run = target.load(files, ports, precision)
-    return lambda array: run({ports.inputs[0]: array})[ports.outputs[0]]

@@ -12,10 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.support.networks import TINY, network
-from tests.support.neuron_standin import IS_1_13, SMALL, Standin, example, pictures, small
-from tests.support.neuronx_standin import needs_torch_2, neuronx_fixture
+from tests.support.neuron_standin import (
+    SMALL,
+    Standin,
+    example,
+    needs_torch_2,
+    neuronx_fixture,
+    pictures,
+    small,
+)
 
 __all__ = ["neuronx_fixture"]
+pytestmark = needs_torch_2
 Trace = Callable[..., Any]
 
 
@@ -37,14 +45,6 @@ def trace_fixture(sdk: Any) -> Trace:
     return trace
 
 
-@pytest.mark.skipif(not IS_1_13, reason="this torch is one that torch-neuronx takes")
-@pytest.mark.usefixtures("neuronx")
-def test_it_refuses_an_old_torch_on_import() -> None:
-    with pytest.raises(ImportError, match="undefined symbol, with torch 1.13.1"):
-        importlib.import_module("torch_neuronx")
-
-
-@needs_torch_2
 def test_the_whole_graph_becomes_one_operator(trace: Trace, neuronx: Standin) -> None:
     program = trace(small(), example())
     kinds = [node.kind() for node in program.inlined_graph.nodes()]
@@ -55,7 +55,6 @@ def test_the_whole_graph_becomes_one_operator(trace: Trace, neuronx: Standin) ->
     assert call[-4:-2] == ["--target", "inf2"]
 
 
-@needs_torch_2
 def test_options_are_keywords(sdk: Any) -> None:
     with pytest.raises(DeprecationWarning, match="Received 3 positional arguments but expected 2"):
         sdk.trace(small(), example(), {})
@@ -63,7 +62,6 @@ def test_options_are_keywords(sdk: Any) -> None:
         sdk.trace(small(), example(), fallback=False)
 
 
-@needs_torch_2
 def test_without_a_chip_the_platform_has_to_be_told(
     sdk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,7 +74,6 @@ def test_without_a_chip_the_platform_has_to_be_told(
         sdk.trace(small(), example(), compiler_args="--target inf2", cpu_backend=True)
 
 
-@needs_torch_2
 def test_a_bilinear_resize_has_no_call_that_the_compiler_knows(
     trace: Trace, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,7 +82,6 @@ def test_a_bilinear_resize_has_no_call_that_the_compiler_knows(
     assert "Unsupported CustomCall target: ResizeBilinear" in capfd.readouterr().out
 
 
-@needs_torch_2
 def test_a_shape_that_depends_on_values_is_no_graph(trace: Trace) -> None:
     class Found(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -95,7 +91,6 @@ def test_a_shape_that_depends_on_values_is_no_graph(trace: Trace) -> None:
         trace(Found(), example())
 
 
-@needs_torch_2
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -113,7 +108,6 @@ def test_the_compiler_takes_only_its_own_arguments(
     assert f"neuronx-cc: error: {says}" in capfd.readouterr().err
 
 
-@needs_torch_2
 @pytest.mark.parametrize(
     ("word", "code", "says"), [("kill", -9, "SIG_KILL"), ("abort", -6, "SIG_ABORT")]
 )
@@ -131,7 +125,6 @@ def test_how_the_compiler_died_is_in_the_exception_and_a_warning(
     assert says in caplog.text
 
 
-@needs_torch_2
 def test_the_log_lies_in_the_current_folder_unless_told(
     sdk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +137,6 @@ def test_the_log_lies_in_the_current_folder_unless_told(
     assert left == {"command.txt", "graph.neff", "model"}
 
 
-@needs_torch_2
 def test_a_program_neither_runs_nor_loads_without_a_chip(
     sdk: Any, trace: Trace, neuronx: Standin, tmp_path: Path
 ) -> None:
@@ -167,7 +159,6 @@ def test_a_program_neither_runs_nor_loads_without_a_chip(
     assert not torch.allclose(lazy(pictures()), small()(pictures()), rtol=0.1)
 
 
-@needs_torch_2
 def test_a_program_has_one_shape_unless_its_batch_is_made_dynamic(
     sdk: Any, trace: Trace, neuronx: Standin
 ) -> None:
@@ -181,7 +172,6 @@ def test_a_program_has_one_shape_unless_its_batch_is_made_dynamic(
         program(pictures(2, (42, 28)))
 
 
-@needs_torch_2
 def test_numbers_are_rounded_as_the_compiler_was_told(trace: Trace, neuronx: Standin) -> None:
     def error(*arguments: str) -> float:
         program = trace(small(), example(), *arguments)
@@ -195,7 +185,6 @@ def test_numbers_are_rounded_as_the_compiler_was_told(trace: Trace, neuronx: Sta
     assert error() == error("--auto-cast", "matmult", "--auto-cast-type", "bf16")
 
 
-@needs_torch_2
 def test_data_parallel_splits_the_batch_and_cores_are_counted(
     sdk: Any, trace: Trace, neuronx: Standin
 ) -> None:

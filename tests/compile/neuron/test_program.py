@@ -21,15 +21,14 @@ from compile.neuron.record import BuildRecord
 from compile.targets.protocols import Settings
 from depth import files
 from depth.files import turn
-from tests.support.neuron_standin import example, part, pretend_installed, small
+from tests.support.neuron_standin import GOOD_INF2, example, part, pretend_installed, small
 
-INF2 = {"torch": "2.7.0", "torch-neuronx": "2.7.0.2.10", "neuronx-cc": "2.21", "protobuf": "3.20.3"}
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
 @pytest.fixture(autouse=True)
 def _host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    pretend_installed(monkeypatch, tmp_path / "packages", INF2)
+    pretend_installed(monkeypatch, tmp_path / "packages", GOOD_INF2)
     monkeypatch.setattr(watchdog, "_EVERY_S", 0.02)
 
 

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from tests.support.networks import TINY, network
 from tests.support.neuron_standin import (
-    IS_1_13,
     SMALL,
     Standin,
     example,
@@ -25,6 +24,7 @@ from tests.support.neuron_standin import (
 )
 
 __all__ = ["standin_fixture"]
+pytestmark = needs_torch_1_13
 
 
 @pytest.fixture(name="sdk")
@@ -37,27 +37,17 @@ def kinds(program: Any) -> list[str]:
     return [node.kind() for node in program.inlined_graph.nodes()]
 
 
-@pytest.mark.skipif(IS_1_13, reason="this torch is the one that torch-neuron takes")
-@pytest.mark.usefixtures("standin")
-def test_it_refuses_another_torch_on_import() -> None:
-    with pytest.raises(RuntimeError, match=r"Invalid dependency version torch==2\."):
-        importlib.import_module("torch_neuron")
-
-
-@needs_torch_1_13
 def test_the_import_makes_torch_neuron(sdk: Any) -> None:
     assert torch.neuron is sdk  # type: ignore[attr-defined]
     assert sdk.trace is torch.neuron.trace  # type: ignore[attr-defined]
 
 
-@needs_torch_1_13
 def test_unknown_keywords_reach_torch_and_are_refused_there(sdk: Any) -> None:
     assert sdk.trace(small(), example(), strict=True)
     with pytest.raises(TypeError, match="falback"):
         sdk.trace(small(), example(), falback=False)
 
 
-@needs_torch_1_13
 def test_what_is_not_on_the_chip_stays_on_the_cpu_without_a_word(sdk: Any) -> None:
     """And with the default threshold most of the decoder, which could run on the chip, too."""
     made = network(TINY, SMALL)
@@ -71,7 +61,6 @@ def test_what_is_not_on_the_chip_stays_on_the_cpu_without_a_word(sdk: Any) -> No
     assert found.count("aten::_convolution") == 0
 
 
-@needs_torch_1_13
 def test_a_partition_that_is_too_small_stays_on_the_cpu(sdk: Any) -> None:
     found = kinds(sdk.trace(small(), example(), minimum_segment_size=2))
     assert "neuron::forward_v2_1" in found
@@ -84,14 +73,12 @@ class Sorted(nn.Module):
         return F.relu(torch.sort(images + 1.0, dim=1)[0] + 1.0)
 
 
-@needs_torch_1_13
 def test_without_fallback_an_unsupported_operator_is_an_attribute_error(sdk: Any) -> None:
     assert "aten::sort" in kinds(sdk.trace(Sorted().eval(), example(), minimum_segment_size=1))
     with pytest.raises(AttributeError, match="aten::sort"):
         sdk.trace(Sorted().eval(), example(), fallback=False)
 
 
-@needs_torch_1_13
 def test_a_compiler_failure_is_swallowed_by_default(
     sdk: Any, standin: Standin, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -108,14 +95,12 @@ def test_a_compiler_failure_is_swallowed_by_default(
         sdk.trace(small(), example(), fallback=False)
 
 
-@needs_torch_1_13
 def test_a_timeout_is_raised_even_with_fallback(sdk: Any, standin: Standin) -> None:
     standin.behave("slow")
     with pytest.raises(subprocess.TimeoutExpired):
         sdk.trace(small(), example(), compiler_timeout=0.3)
 
 
-@needs_torch_1_13
 @pytest.mark.parametrize("dtype", [torch.float64, torch.int64])
 def test_wide_types_are_refused_at_the_door(sdk: Any, dtype: torch.dtype) -> None:
     class Add(nn.Module):
@@ -126,7 +111,6 @@ def test_wide_types_are_refused_at_the_door(sdk: Any, dtype: torch.dtype) -> Non
         sdk.trace(Add().eval(), torch.zeros(1, 2, dtype=dtype))
 
 
-@needs_torch_1_13
 def test_programs_have_one_shape_and_wrong_numbers_off_the_device(
     sdk: Any, standin: Standin
 ) -> None:
@@ -141,7 +125,6 @@ def test_programs_have_one_shape_and_wrong_numbers_off_the_device(
     assert torch.allclose(dynamic(pictures(3)), small()(pictures(3)), rtol=0.05, atol=1.0)
 
 
-@needs_torch_1_13
 def test_the_work_folder_holds_what_the_compiler_leaves(sdk: Any, tmp_path: Path) -> None:
     sdk.trace(small(), example(), compiler_workdir=str(tmp_path / "work"))
     left = {path.name for path in (tmp_path / "work/0").iterdir()}
@@ -149,7 +132,6 @@ def test_the_work_folder_holds_what_the_compiler_leaves(sdk: Any, tmp_path: Path
     assert {"all_metrics.csv", "info.json", "metrics.json", "neff.json", "sg00"} <= left
 
 
-@needs_torch_1_13
 def test_analysis_goes_by_name_and_misses_arguments(sdk: Any) -> None:
     found = sdk.analyze_model(network(TINY, SMALL), example_inputs=[example()])
     assert found["percent_supported"] == 100.0
@@ -160,7 +142,6 @@ def test_analysis_goes_by_name_and_misses_arguments(sdk: Any) -> None:
     assert "aten::linear" in sdk.get_supported_operations()
 
 
-@needs_torch_1_13
 def test_data_parallel_splits_the_batch_and_cores_are_counted(sdk: Any, standin: Standin) -> None:
     standin.plug_in()
     program = sdk.trace(small(), example())

@@ -21,8 +21,7 @@ from serve.runtimes import neuron_cores as machine_cores
 from serve.runtimes.table import Runtime, open_on_core
 from tests.support.neuron_machine import machine_fixture
 from tests.support.neuron_served import LANE, SIZE, Chip, built, chip_fixture, eager, served_fixture
-from tests.support.neuron_standin import needs_torch_1_13
-from tests.support.neuronx_standin import needs_torch_2
+from tests.support.neuron_standin import needs_torch_1_13, needs_torch_2
 
 __all__ = ["chip_fixture", "machine_fixture", "served_fixture"]
 LAST = LANE.cores - 1
@@ -105,12 +104,12 @@ def test_encoder_and_decoder_apart_give_the_same_depth(chip: Chip, tmp_path: Pat
 def test_float16_in_and_out_is_cast_at_the_door(chip: Chip, tmp_path: Path) -> None:
     half = built(tmp_path / "half", "matmult-fp16-io16")
     given: list[Any] = []
-    runtime = importlib.import_module(f"{LANE.sdk}.runtime")
+    runtime = importlib.import_module("neuron_base.runtime")
     original = runtime._run
 
-    def run(header: Any, function: Any, inputs: Any, shapes: Any) -> Any:
+    def run(header: Any, function: Any, inputs: Any) -> Any:
         given.extend(str(x.dtype) for x in inputs)
-        return original(header, function, inputs, shapes)
+        return original(header, function, inputs)
 
     chip.monkeypatch.setattr(runtime, "_run", run)
     found = opened(half).run(pictures())

@@ -5,7 +5,7 @@ traps: operators that are left on the CPU without a word, compiler failures that
 shapes that are fixed, files that do not load without the import, numbers that are wrong off the
 chip. Two environment variables steer it:
 
-NEURON_STANDIN         a folder; see neuron_cc.py for what its files make the compiler do
+NEURON_STANDIN         a folder; see neuron_base/compiler.py for what its files make the compiler do
 NEURON_STANDIN_DEVICE  set to 1, programs give real numbers, rounded as the compiler was told
 """
 
@@ -18,21 +18,23 @@ if torch.__version__.split("+")[0] != "1.13.1":
         f"Invalid dependency version torch=={torch.__version__}, expected torch==1.13.1.*"
     )
 
-from torch_neuron import experimental, runtime  # noqa: E402
+from neuron_base import cores  # noqa: E402
+
+from torch_neuron import experimental  # noqa: E402
 from torch_neuron.operators import SUPPORTED  # noqa: E402
-from torch_neuron.parallel import DataParallel  # noqa: E402
+from torch_neuron.runtime import is_available  # noqa: E402
 from torch_neuron.tracing import Optimization, analyze_model, trace  # noqa: E402
 
 __version__ = "1.13.1.2.11.13.0"
-__all__ = ["DataParallel", "Optimization", "analyze_model", "experimental", "trace"]
+__all__ = ["DataParallel", "Optimization", "analyze_model", "experimental", "is_available", "trace"]
 
 
 def get_supported_operations() -> list[str]:
     return sorted(SUPPORTED)
 
 
-def is_available() -> bool:
-    return runtime.on_device()
+class DataParallel(cores.DataParallel):
+    cores = experimental.CORES
 
 
 torch.neuron = __import__(__name__)  # type: ignore[attr-defined]

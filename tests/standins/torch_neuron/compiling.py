@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
@@ -16,20 +15,20 @@ from pathlib import Path
 from typing import Any, Optional
 
 import torch
+from neuron_base import compiler
+from neuron_base.runtime import Header, pack, rounded, saved
 from torch import Tensor
-
-from torch_neuron.runtime import Header, pack, rounded
 
 logger = logging.getLogger("Neuron")
 _PROGRAM = Path(__file__).with_name("neuron_cc.py")
-_CASTS = {  # --fast-math -> dtype of matrix products, and whether everything else is rounded too
-    "all": ("bfloat16", True),
-    "none": ("bfloat16", False),
-    "fp32-cast-all": ("bfloat16", True),
-    "fp32-cast-all-fp16": ("float16", True),
-    "fp32-cast-matmult": ("bfloat16", False),
-    "fp32-cast-matmult-bf16": ("bfloat16", False),
-    "fp32-cast-matmult-fp16": ("float16", False),
+_CASTS = {  # --fast-math -> type of matrix products, and whether everything else is rounded too
+    "all": ("bf16", True),
+    "none": ("bf16", False),
+    "fp32-cast-all": ("bf16", True),
+    "fp32-cast-all-fp16": ("fp16", True),
+    "fp32-cast-matmult": ("bf16", False),
+    "fp32-cast-matmult-bf16": ("bf16", False),
+    "fp32-cast-matmult-fp16": ("fp16", False),
 }
 
 
@@ -71,14 +70,12 @@ class Compiler:
             self.half_io,
             self.dynamic_batch,
         )
-        body = io.BytesIO()
-        torch.jit.save(function, body)
         logger.info("Compiling function %s with neuron-cc", name)
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(self.folder or scratch) / str(self.done)
             self.done += 1
             folder.mkdir(parents=True)
-            (folder / "graph_def.pb").write_bytes(body.getvalue())
+            (folder / "graph_def.pb").write_bytes(saved(function))
             self._call(folder, inputs)
             return pack(header, (folder / "graph_def.neff").read_bytes())
 
@@ -89,7 +86,7 @@ class Compiler:
         described = {f"{i}:0": [list(x.shape), str(x.dtype)] for i, x in enumerate(inputs)}
         command += [json.dumps({"inputs": described}), "--verbose", "35", *self.arguments]
         logger.info("Compiling with command line: '%s'", " ".join(command))
-        code = subprocess.run(command, timeout=self.timeout_s, check=False).returncode
+        code = compiler.call(command, self.timeout_s)
         if code == -signal.SIGABRT:
             logger.warning(
                 "The neuron-cc (neuron compiler) process aborted (SIG_ABORT).  This is likely due "

@@ -1,33 +1,19 @@
-"""Placement on cores, as far as a machine without cores can keep the contract."""
+"""Placement on the four cores of an Inf1 chip."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from torch_neuron.parallel import CORES
+from neuron_base.cores import Cores
 
-
-@contextmanager
-def neuron_cores_context(start_nc: int = -1, nc_count: int = -1) -> Iterator[None]:
-    _check(start_nc, nc_count)
-    yield
-
-
-@contextmanager
-def multicore_context() -> Iterator[None]:
-    yield
+CORES = Cores(4)
+neuron_cores_context = CORES.neuron_cores_context
+multicore_context = CORES.multicore_context
 
 
 def set_neuron_cores(trace: Any, start_nc: int = -1, nc_count: int = -1) -> None:  # noqa: ARG001
-    _check(start_nc, nc_count)
+    CORES.check(start_nc, nc_count)
 
 
 def set_multicore(trace: Any) -> None:  # noqa: ARG001
     pass
-
-
-def _check(start_nc: int, nc_count: int) -> None:
-    if nc_count == 0 or nc_count < -1 or max(start_nc, 0) + max(nc_count, 1) > CORES:
-        raise ValueError(f"cannot use {nc_count} cores from {start_nc} on: there are {CORES}")

@@ -5,7 +5,7 @@ its traps: the whole graph or an exception, compiler arguments that have to name
 that are fixed, files that load with the import and on the chip only. Two environment variables
 steer it:
 
-NEURON_STANDIN         a folder; see neuronx_cc.py for what its files make the compiler do
+NEURON_STANDIN         a folder; see neuron_base/compiler.py for what its files make the compiler do
 NEURON_STANDIN_DEVICE  1: there is a chip, programs give real numbers, rounded as the compiler was
                        told; "wrong": there is a chip, and its numbers are nonsense
 """
@@ -19,8 +19,8 @@ if not (2, 5) <= _RELEASE < (2, 10):
     # What the loader says of a library that was built for another torch.
     raise ImportError(f"_XLAC.cpython.so: undefined symbol, with torch {torch.__version__}")
 
-from torch_neuronx.parallel import DataParallel  # noqa: E402
 from torch_neuronx.placement import (  # noqa: E402
+    DataParallel,
     multicore_context,
     neuron_cores_context,
     set_multicore,

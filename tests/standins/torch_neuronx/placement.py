@@ -1,38 +1,41 @@
-"""Placement on cores, as far as a machine without cores can keep the contract."""
+"""Placement on the two cores of an Inf2 chip, which has to be there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, Optional
 
+from neuron_base import cores
+
+from torch_neuronx.program import dynamic_batch
 from torch_neuronx.runtime import need_device
 
-CORES = 2
-
-
-@contextmanager
-def neuron_cores_context(start_nc: int = -1, nc_count: int = -1) -> Iterator[None]:
-    _check(start_nc, nc_count)
-    yield
-
-
-@contextmanager
-def multicore_context() -> Iterator[None]:
-    need_device()
-    yield
+CORES = cores.Cores(2, need_device)
+neuron_cores_context = CORES.neuron_cores_context
+multicore_context = CORES.multicore_context
 
 
 def set_neuron_cores(trace: Any, start_nc: int = -1, nc_count: int = -1) -> None:
-    _check(start_nc, nc_count)
+    CORES.check(start_nc, nc_count)
     trace.model.core = max(start_nc, 0)
 
 
 def set_multicore(trace: Any) -> None:
-    set_neuron_cores(trace, 0, CORES)
+    set_neuron_cores(trace, 0, CORES.count)
 
 
-def _check(start_nc: int, nc_count: int) -> None:
-    need_device()
-    if nc_count == 0 or nc_count < -1 or max(start_nc, 0) + max(nc_count, 1) > CORES:
-        raise ValueError(f"cannot use {nc_count} cores from {start_nc} on: there are {CORES}")
+class DataParallel(cores.DataParallel):
+    cores = CORES
+
+    def __init__(
+        self,
+        model: Any,
+        device_ids: Optional[list[Any]] = None,
+        dim: int = 0,
+        set_dynamic_batching: bool = True,
+    ) -> None:
+        super().__init__(model, device_ids, dim)
+        if set_dynamic_batching and dim == 0:
+            dynamic_batch(model)
+
+    def disable_dynamic_batching(self) -> None:
+        self.model.model.dynamic_batch = False

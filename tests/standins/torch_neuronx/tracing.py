@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
 import shlex
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -16,10 +14,12 @@ from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
 import torch
+from neuron_base import compiler
+from neuron_base.runtime import Header, pack, rounded, saved
 from torch import Tensor
 
 from torch_neuronx.program import assembled
-from torch_neuronx.runtime import Header, need_device, on_device, pack, rounded
+from torch_neuronx.runtime import need_device, on_device
 
 logger = logging.getLogger("Neuron")
 _COMPILER = Path(__file__).with_name("neuronx_cc.py")
@@ -103,7 +103,7 @@ def _compile(
     command = [sys.executable, str(_COMPILER), "compile", str(model), "--framework", "XLA"]
     command += ["--target", "trn1", "--output", str(neff), *arguments]
     (folder / "command.txt").write_text(" ".join(Path(word).name for word in command))
-    status = subprocess.run(command, check=False).returncode
+    status = compiler.call(command)
     if status in _KILLED:
         logger.warning("The neuronx-cc (neuron compiler) process %s", _KILLED[status])
     if status:
@@ -125,6 +125,4 @@ def _program(frozen: Any, examples: tuple[Tensor, ...], arguments: list[str]) ->
     outputs = (output,) if isinstance(output, Tensor) else tuple(output)
     shapes = [list(tensor.shape) for tensor in examples]
     results = [list(tensor.shape) for tensor in outputs]
-    body = io.BytesIO()
-    torch.jit.save(frozen, body)
-    return pack(Header(shapes, results, cast, mode == "all"), body.getvalue())
+    return pack(Header(shapes, results, cast, mode == "all"), saved(frozen))

@@ -1,0 +1,150 @@
+"""Every way in which a build for a device fails on both targets, provoked through the stand-ins."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from compile.errors import BuildError, CompilerError, HostError
+from tests.support.neuron_standin import (
+    example,
+    needs_torch_1_13,
+    needs_torch_2,
+    pretend_installed,
+    small,
+)
+from tests.support.neuron_targets import Resized, Target, record_of, rows, target_fixture
+
+__all__ = ["target_fixture"]
+KILLED = "signal 9, as the kernel does when memory runs out"
+
+
+@rows("target, mode, calls", [("inf1", "bicubic", 0), ("inf2", "bilinear", 1)])
+def test_an_unsupported_operator_is_named_with_its_module_and_not_tried_again(
+    target: Target, tmp_path: Path, mode: str, calls: int
+) -> None:
+    with pytest.raises(BuildError, match=f"support 1 aten::upsample_{mode}2d in resize; lower"):
+        target.build(Resized(mode))
+    assert len(target.calls()) == calls
+    assert not list(tmp_path.glob("a.*"))
+
+
+@rows(
+    "target, word, cause, says",
+    [
+        ("inf1", "kill", "memory", KILLED),
+        ("inf1", "abort", "crash", "the compiler aborted"),
+        ("inf1", "error", "crash", "with code 1: should not have any PF conflict; .*files are in"),
+        ("inf2", "kill", "memory", KILLED),
+        ("inf2", "abort", "crash", "the compiler aborted"),
+        ("inf2", "error", "crash", "ended with code 70: Too many partitions; .*files are in"),
+        ("inf2", "large", "crash", r"code 70: \[NCC_EOOM001\] Maximum peak HBM usage of 32.00GB"),
+    ],
+)
+def test_a_compiler_that_dies_is_tried_with_fewer_optimisations(
+    target: Target, word: str, cause: str, says: str
+) -> None:
+    target.behave(word)
+    record = record_of(target.build(small()))
+    fewer = target.facts.fewer[0]
+    assert record.fallback == f"fewer optimisations ({fewer})"
+    (attempt,) = record.attempts
+    assert (attempt.fallback, attempt.cause) == ("as asked", cause)
+    assert re.search(says, attempt.error)
+    assert "because the compiler died: as asked" in record.warnings[0]
+    assert [fewer in " ".join(call) for call in target.calls()] == [False, True]
+
+
+def test_a_compiler_that_always_dies_fails_with_every_attempt_told(
+    target: Target, tmp_path: Path
+) -> None:
+    target.behave("kill", "error", "abort")
+    with pytest.raises(CompilerError) as caught:
+        target.build(small())
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[0] for line in lines[1:]] == [
+        "- as asked",
+        *(f"- fewer optimisations ({fewer})" for fewer in target.facts.fewer),
+    ]
+    assert not list(tmp_path.glob("a.*"))
+
+
+@rows(
+    "target, says",
+    [("inf1", r"ran for more than 0\.4 s"), ("inf2", "the compiler was ended at its time limit")],
+)
+def test_a_slow_compiler_is_ended_at_its_time_limit(target: Target, says: str) -> None:
+    target.settings = replace(target.settings, timeout_s=0.4)
+    target.behave("slow", "slow", "slow")
+    with pytest.raises(CompilerError, match=says) as caught:
+        target.build(small())
+    assert caught.value.cause == "time"
+
+
+def test_a_compiler_over_the_memory_limit_is_ended_with_its_children(target: Target) -> None:
+    target.settings = replace(target.settings, memory_limit_bytes=200 << 20)
+    target.behave("grow")
+    (attempt,) = record_of(target.build(small())).attempts
+    assert attempt.cause == "memory"
+    assert "was ended when it held" in attempt.error
+    assert "over its limit of 0.21 GB" in attempt.error
+    assert not running_with(str(target.control))
+
+
+def running_with(text: str) -> list[str]:
+    """Processes with this text in their environment; not this one, which began without it."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if text.encode() in environment.read_bytes():
+                found.append(environment.parent.name)
+    return found
+
+
+def test_other_input_than_float32_is_refused_at_once(target: Target) -> None:
+    with pytest.raises(BuildError, match="the example is float64.*convert it"):
+        target.build(small(), given=example().double())
+    assert target.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("target", "packages", "says"),
+    [
+        ("inf1", {"torch": "2.8.0", "numpy": "2.0.2"}, r"torch is 2\.8\.0.*- numpy is 2\.0\.2"),
+        ("inf2", {"torch": "2.8.0"}, "torch is 2.8.0, but torch-neuronx 2.7.0.2.10.16998 is built"),
+        ("inf2", {"torch-neuronx": "2.5.1.2.6.0"}, "torch-neuronx is 2.5.1.2.6.0, needed is at le"),
+        ("inf2", {"protobuf": "3.19.5"}, "protobuf is 3.19.5, needed is at least 3.20"),
+        ("inf2", {"neuronx-cc": "1.24"}, "neuronx-cc is 1.24, needed is at least 2"),
+    ],
+    indirect=["target"],
+)
+def test_a_wrong_host_is_told_before_anything_else(
+    target: Target, tmp_path: Path, packages: dict[str, str], says: str
+) -> None:
+    """In every environment: this comes before the import of an SDK."""
+    pretend_installed(target.monkeypatch, tmp_path / "wrong", packages)
+    name = target.facts.builder.target
+    with pytest.raises(HostError, match=f"(?s)cannot compile for {name}.*- {says}"):
+        target.build(nn.Identity())
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "says"),
+    [
+        pytest.param("inf1", RuntimeError, r"Invalid dependency .*torch==2\.", marks=needs_torch_2),
+        pytest.param("inf2", ImportError, "symbol, with torch 1.13.1", marks=needs_torch_1_13),
+    ],
+    indirect=["target"],
+)
+def test_an_import_that_fails_although_the_metadata_is_right(
+    target: Target, error: type[Exception], says: str
+) -> None:
+    """Each SDK's stand-in refuses the torch of the other, and the build says so."""
+    with pytest.raises(HostError, match=f"torch_neuronx? cannot be imported: .*{says}") as caught:
+        target.build(small())
+    assert type(caught.value.__cause__) is error

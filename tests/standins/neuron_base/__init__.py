@@ -1,0 +1,1 @@
+"""What the stand-ins of both SDKs share. It lies beside them, so that one path serves all."""
