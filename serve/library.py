@@ -218,7 +218,7 @@ def _unusable_chain(m: Manifest, key: ProgramKey) -> Iterator[str]:
     for program in m.stages(key):
         for tensor in program.inputs:
             yield from _other_shape(program, tensor, have.get(tensor.name))
-        have.update({tensor.name: tensor.shape(program.shape) for tensor in program.outputs})
+        have.update(program.shapes(program.outputs))
     for output in m.outputs:
         found = have.get(output.name)
         if found is None or len(found) != 3 or found[0] != key.batch:
