@@ -153,7 +153,8 @@ class Chip:
     def _load(self, artifact: Artifact, program: Program, core: int) -> OnCore:
         tensors = Tensors(artifact, program)
         half = artifact.manifest.precision.endswith(_HALF)
-        data = artifact.open_file(program.files[0])  # loading runs what the file says: hash first
+        # Loading runs what the file says: hash first.
+        data = artifact.open_files(program.files[:1])[0]
         probe = probe_inputs(artifact.manifest, program)
         answers = answers_of(artifact, program.name)
         try:

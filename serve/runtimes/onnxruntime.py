@@ -38,9 +38,9 @@ class OnnxRuntime:
 def open_program(artifact: Artifact, program: Program, _streams: int) -> OnnxRuntime:
     """Open the ONNX file on the CPU."""
     tensors = Tensors(artifact, program)
-    model = bytes(artifact.open_file(program.files[0]))
+    model = artifact.open_files(program.files[:1])[0]
     try:
-        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(bytes(model), providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base but Exception
         raise ProgramError(
             f"{tensors.label}: ONNX Runtime could not load it: {first_line(error)}"

@@ -57,7 +57,7 @@ def _tell_precision(compiled: ov.CompiledModel, name: str, precision: str) -> No
 def open_program(artifact: Artifact, program: Program, streams: int) -> OpenVino:
     """Compile the IR for this CPU at the artifact's precision."""
     tensors = Tensors(artifact, program)
-    graph, weights = (artifact.open_file(file) for file in program.files)
+    graph, weights = artifact.open_files(program.files)
     try:
         core = ov.Core()
         # The tensor is a copy. Shared, it would save 80 ms for vits, but a file that is altered

@@ -40,9 +40,9 @@ class TorchScript:
 def open_program(artifact: Artifact, program: Program, _streams: int) -> TorchScript:
     """Load the program from bytes whose hash matched: loading runs what the file says."""
     tensors = Tensors(artifact, program)
-    stream = io.BytesIO(artifact.open_file(program.files[0]))
+    data = artifact.open_files(program.files[:1])[0]
     try:
-        loaded = torch.jit.load(stream, map_location="cpu")  # type: ignore[no-untyped-call]
+        loaded = torch.jit.load(io.BytesIO(data), map_location="cpu")  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise ProgramError(
             f"{tensors.label}: torch could not load it: {first_line(error)}"
