@@ -8,7 +8,7 @@ from typing import Optional
 from depth.artifact.manifest import Manifest
 from depth.artifact.steps import VIEW, Do, HostStep, MetresFromFocal, RunStage
 from depth.errors import InputError
-from depth.preprocess import REFERENCE, Preparation
+from depth.preprocess import Preparation
 from depth.steps.finish import check
 
 
@@ -22,8 +22,8 @@ class Recipe:
     after: tuple[HostStep, ...]
 
     @staticmethod
-    def of(manifest: Manifest, mode: str = REFERENCE) -> Recipe:
-        """The steps of a manifest. `mode`: of pre-processing.
+    def of(manifest: Manifest) -> Recipe:
+        """The steps of a manifest.
 
         Raises InputError for steps that this version does not do, or not in this order.
         """
@@ -36,7 +36,7 @@ class Recipe:
         place = next(i for i, step in enumerate(manifest.steps) if isinstance(step, RunStage))
         before, after = _host(manifest, 0, place), _host(manifest, place, None)
         check(after)
-        prepare = Preparation(before, manifest.size, mode)
+        prepare = Preparation(before, manifest.size)
         return Recipe(before + after, prepare, manifest.runs[0], after)
 
     @property
