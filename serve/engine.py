@@ -19,7 +19,6 @@ from depth.images.reduction import Needed
 from depth.maps.result import FULL, OUTPUT_SIZES, FloatArray, Focal, Map, Provenance, Result
 from depth.preprocess import FAST, MODES, REFERENCE
 from depth.sizes import Size, SizeRule
-from depth.steps.finish import View, finish, step_names
 from depth.steps.focal import NOTHING_ASKED, FocalAsked, focal_for
 from serve.arrays import Arrays
 from serve.backend import Backend, OpenBackend, open_backend
@@ -226,8 +225,8 @@ class Engine(AbstractContextManager["Engine"]):
             for output in served.artifact.manifest.outputs
         }
         header = prepared.source.header
-        view = View((header.height_px, header.width_px), size, prepared.focal)
-        maps = finish(served.recipe.after, maps, view, self.output_size == FULL)
+        full = (header.height_px, header.width_px) if self.output_size == FULL else None
+        maps = served.recipe.after(maps, full, prepared.focal)
         return Result(maps, self._provenance(served, size, prepared.focal), prepared.focal)
 
     def provenance(self, size: Size, focal: Optional[Focal] = None) -> Provenance:
@@ -251,9 +250,7 @@ class Engine(AbstractContextManager["Engine"]):
             model_height_px=size[0],
             model_width_px=size[1],
             output_size=self.output_size,
-            steps=step_names(
-                served.recipe.steps, View(size, size, focal), self.output_size == FULL
-            ),
+            steps=served.recipe.names[self.output_size == FULL, focal is not None],
         )
 
     def result(self, source: SourceImage, focal: Optional[FocalAsked] = None) -> Result:
