@@ -136,12 +136,20 @@ class Engine(AbstractContextManager["Engine"]):
             return rule.size_for(height_px, width_px)
         return nearest_size((height_px, width_px), self._sizes or self.library.sizes)
 
-    def prepare(self, source: SourceImage, focal: Optional[FocalAsked] = None) -> Prepared:
-        """Network input for an image. `focal`: of its camera, instead of the engine's.
+    def prepare(
+        self,
+        source: SourceImage,
+        focal: Optional[FocalAsked] = None,
+        size: Optional[Size] = None,
+    ) -> Prepared:
+        """Network input for an image.
+
+        focal  of its camera, instead of the engine's
+        size   that `size_for` gave for the image, if the caller has asked
 
         Raises InputError or NoProgramError if it can have none.
         """
-        size = self._size_of(source.header)
+        size = size or self._size_of(source.header)
         served = self.library.find(size)
         recipe = served.recipe
         images = recipe.before(source.pixels, size, self.preprocess)[0]
