@@ -22,7 +22,7 @@ from depth.sizes import Size, SizeRule
 from depth.steps.focal import NOTHING_ASKED, FocalAsked, focal_for
 from serve.arrays import Arrays
 from serve.backend import Backend, OpenBackend, open_backend
-from serve.errors import ClosedError, ProgramError
+from serve.errors import ClosedError, NoProgramError, ProgramError
 from serve.library import Library, Served
 from serve.runtimes.neuron_cores import check_same_process
 from serve.scheduling.request import Pending
@@ -151,19 +151,9 @@ class Engine(AbstractContextManager["Engine"]):
         """
         size = size or self._size_of(source.header)
         served = self.library.find(size)
-        recipe = served.recipe
-        images = recipe.before(source.pixels, size, self.preprocess)[0]
-        found = self.focal_of(source.header, size, focal) if recipe.needs_focal else None
+        images = served.recipe.before(source.pixels, size, self.preprocess)[0]
+        found = self._focal_of(served, source.header, focal or self.focal)
         return Prepared(source, served, {IMAGES.name: images}, found)
-
-    def focal_of(
-        self, header: ImageHeader, size: Size, focal: Optional[FocalAsked] = None
-    ) -> Optional[Focal]:
-        """The focal length of an image in px of the network's input of this size, if any is known:
-        by `focal`, else the engine's, else the file's.
-        """
-        image = header.height_px, header.width_px
-        return focal_for(focal or self.focal, header.focal_px, image, size)
 
     def make_ready(
         self,
@@ -225,26 +215,40 @@ class Engine(AbstractContextManager["Engine"]):
         Raises ProgramError for numbers that are not finite.
         """
         prepared = raw.prepared
-        served, size = prepared.served, prepared.size
+        served, header = prepared.served, prepared.source.header
+        provenance = self._provenance(served, prepared.focal)
         maps = {
             output.name: Map(
                 _finite(output.name, raw.outputs[output.name]), output.kind, output.largest
             )
             for output in served.artifact.manifest.outputs
         }
-        header = prepared.source.header
         full = (header.height_px, header.width_px) if self.output_size == FULL else None
         maps = served.recipe.after(maps, full, prepared.focal)
-        return Result(maps, self._provenance(served, size, prepared.focal), prepared.focal)
+        return Result(maps, provenance, prepared.focal)
 
-    def provenance(self, size: Size, focal: Optional[Focal] = None) -> Provenance:
-        """What a result of this program size says about its making.
+    def foreseen(
+        self, header: ImageHeader, size: Size
+    ) -> tuple[Optional[Provenance], Optional[Focal]]:
+        """The provenance of a result of an image, and the focal length that metres are made with.
 
-        `focal`: that of the image, which some models make metres with.
+        Both are None if there is no program of this size yet.
         """
-        return self._provenance(self.library.find(size), size, focal)
+        try:
+            served = self.library.find(size)
+        except NoProgramError:
+            return None, None
+        focal = self._focal_of(served, header, self.focal)
+        return self._provenance(served, focal), focal
 
-    def _provenance(self, served: Served, size: Size, focal: Optional[Focal]) -> Provenance:
+    def _focal_of(self, served: Served, header: ImageHeader, asked: FocalAsked) -> Optional[Focal]:
+        """The focal length of an image in px of the network's input, where the steps need it."""
+        if not served.recipe.needs_focal:
+            return None
+        image = header.height_px, header.width_px
+        return focal_for(asked, header.focal_px, image, served.shape[:2])
+
+    def _provenance(self, served: Served, focal: Optional[Focal]) -> Provenance:
         m = served.artifact.manifest
         return Provenance(
             model=m.model,
@@ -255,8 +259,8 @@ class Engine(AbstractContextManager["Engine"]):
             precision=m.precision,
             preprocess_mode=self.preprocess,
             shape_policy=self.policy,
-            model_height_px=size[0],
-            model_width_px=size[1],
+            model_height_px=served.shape.height_px,
+            model_width_px=served.shape.width_px,
             output_size=self.output_size,
             steps=served.recipe.names[self.output_size == FULL, focal is not None],
         )
