@@ -105,5 +105,4 @@ def main() -> None:
 
 def _check_files(artifact: Artifact) -> None:
     for program in artifact.manifest.programs:
-        for file in program.files:
-            artifact.open_file(file).release()
+        artifact.open_files(program.files)

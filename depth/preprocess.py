@@ -55,30 +55,27 @@ class Preparation:
     steps  host steps before the network: a `Resize`, and a `Normalise` unless the program
            normalises itself
     size   the model's size rule, which a resize in two passes needs
-    mode   REFERENCE or FAST
 
     Raises InputError for steps or parameters that this version does not do.
     """
 
-    def __init__(self, steps: Sequence[HostStep], size: SizeRule, mode: str = REFERENCE) -> None:
-        if mode not in MODES:
-            raise InputError(f"no pre-processing {mode!r}; choose from {', '.join(MODES)}")
-        self.mode = mode
+    def __init__(self, steps: Sequence[HostStep], size: SizeRule) -> None:
         self._size = size
         self._resize, self._normalise = _known(steps)
-        self._exact = self._resize.dtype == FLOAT64 and mode == REFERENCE
         self._levels = _levels(self._normalise)
 
-    def __call__(self, pixels: Pixels, size: Size) -> FloatArray:
+    def __call__(self, pixels: Pixels, size: Size, mode: str = REFERENCE) -> FloatArray:
         """Pixels [H,W,3] uint8, BGR as OpenCV reads them, to [1,3,h,w] float32 for (h, w) px, RGB.
 
-        Values are normalised, or from 0 to 255 if the steps have no `Normalise`. Raises InputError
-        if the pixels are anything else.
+        Values are normalised, or from 0 to 255 if the steps have no `Normalise`. `mode` is
+        REFERENCE or FAST. Raises InputError if pixels or mode are anything else.
         """
+        if mode not in MODES:
+            raise InputError(f"no pre-processing {mode!r}; choose from {', '.join(MODES)}")
         _check(pixels)
         sizes = self._passes(pixels.shape[:2], size)
         result = np.empty((1, 3, *size), np.float32)
-        if self._exact:
+        if self._resize.dtype == FLOAT64 and mode == REFERENCE:
             self._from_float64(pixels, sizes, result[0])
         else:
             self._from_levels(pixels, sizes, result[0])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from depth.errors import CheckpointError, InputError
 from depth.maps.result import FloatArray
 from depth.postprocess import resize_depth
-from depth.preprocess import REFERENCE, Preparation
+from depth.preprocess import Preparation
 from depth_anything_v2.config import CONFIGS, SIZE, model_row
 from depth_anything_v2.layouts import load_weights, to_ours
 from depth_anything_v2.network import build
@@ -115,6 +115,6 @@ class DepthAnythingV2(nn.Module):
         """The network input [1,3,h,w] on the module's device, and the image's own (H, W)."""
         height, width = raw_image.shape[:2]
         rule = replace(SIZE, side_px=input_size)
-        prepare = Preparation(self.network.model.before, rule, REFERENCE)
+        prepare = Preparation(self.network.model.before, rule)
         image = torch.from_numpy(prepare(raw_image, rule.size_for(height, width)))
         return image.to(next(self.parameters()).device), (height, width)

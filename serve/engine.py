@@ -11,8 +11,6 @@ from typing import Callable, Optional
 
 import numpy as np
 
-from depth.artifact.manifest import Artifact
-from depth.artifact.program import Shape
 from depth.errors import InputError
 from depth.family import IMAGES
 from depth.images.header import ImageHeader
@@ -21,13 +19,11 @@ from depth.images.reduction import Needed
 from depth.maps.result import FULL, OUTPUT_SIZES, FloatArray, Focal, Map, Provenance, Result
 from depth.preprocess import FAST, MODES, REFERENCE
 from depth.sizes import Size, SizeRule
-from depth.steps.finish import View, finish, step_names
 from depth.steps.focal import NOTHING_ASKED, FocalAsked, focal_for
 from serve.arrays import Arrays
 from serve.backend import Backend, OpenBackend, open_backend
-from serve.errors import ClosedError, ProgramError
-from serve.library import Library
-from serve.recipe import Recipe
+from serve.errors import ClosedError, NoProgramError, ProgramError
+from serve.library import Library, Served
 from serve.runtimes.neuron_cores import check_same_process
 from serve.scheduling.request import Pending
 from serve.scheduling.scheduler import Scheduler
@@ -41,15 +37,14 @@ class Prepared:
     """An image as network input, and what is needed to finish it."""
 
     source: SourceImage
-    artifact: Artifact  # that has the programs
-    shape: Shape  # what it asks the scheduler for
+    served: Served
     arrays: Arrays  # images [3,h,w]
     focal: Optional[Focal] = None  # of its camera, where the model's steps need it
 
     @property
     def size(self) -> Size:
         """What the network sees: (height, width) px."""
-        return self.shape.height_px, self.shape.width_px
+        return self.served.shape.height_px, self.served.shape.width_px
 
 
 @dataclass(frozen=True)
@@ -122,7 +117,6 @@ class Engine(AbstractContextManager["Engine"]):
         self._size_rule = size_rule
         self._sizes = sizes
         self._open_backend = backend
-        self._recipe: Optional[Recipe] = None
         self._opening = Lock()
         self._opened: Optional[_Opened] = None
         self._closed = False
@@ -142,26 +136,24 @@ class Engine(AbstractContextManager["Engine"]):
             return rule.size_for(height_px, width_px)
         return nearest_size((height_px, width_px), self._sizes or self.library.sizes)
 
-    def prepare(self, source: SourceImage, focal: Optional[FocalAsked] = None) -> Prepared:
-        """Network input for an image. `focal`: of its camera, instead of the engine's.
+    def prepare(
+        self,
+        source: SourceImage,
+        focal: Optional[FocalAsked] = None,
+        size: Optional[Size] = None,
+    ) -> Prepared:
+        """Network input for an image.
+
+        focal  of its camera, instead of the engine's
+        size   that `size_for` gave for the image, if the caller has asked
 
         Raises InputError or NoProgramError if it can have none.
         """
-        size = self._size_of(source.header)
-        shape, artifact = self.library.find(size)
-        recipe = self._recipe_of(artifact)
-        images = recipe.before(source.pixels, size)[0]
-        found = self.focal_of(source.header, size, focal) if recipe.needs_focal else None
-        return Prepared(source, artifact, shape, {IMAGES.name: images}, found)
-
-    def focal_of(
-        self, header: ImageHeader, size: Size, focal: Optional[FocalAsked] = None
-    ) -> Optional[Focal]:
-        """The focal length of an image in px of the network's input of this size, if any is known:
-        by `focal`, else the engine's, else the file's.
-        """
-        image = header.height_px, header.width_px
-        return focal_for(focal or self.focal, header.focal_px, image, size)
+        size = size or self._size_of(source.header)
+        served = self.library.find(size)
+        images = served.recipe.before(source.pixels, size, self.preprocess)[0]
+        found = self._focal_of(served, source.header, focal or self.focal)
+        return Prepared(source, served, {IMAGES.name: images}, found)
 
     def make_ready(
         self,
@@ -203,7 +195,7 @@ class Engine(AbstractContextManager["Engine"]):
     ) -> Pending:
         """As `run`, to be waited for or cancelled; see `Scheduler.submit`."""
         scheduler = self._open().scheduler
-        return scheduler.submit(prepared.arrays, prepared.shape, deadline_s, wait)
+        return scheduler.submit(prepared.arrays, prepared.served.shape, deadline_s, wait)
 
     def close(self) -> None:
         """Take no more work, finish what there is, and give the cores back."""
@@ -223,52 +215,60 @@ class Engine(AbstractContextManager["Engine"]):
         Raises ProgramError for numbers that are not finite.
         """
         prepared = raw.prepared
-        artifact, size = prepared.artifact, prepared.size
+        served, header = prepared.served, prepared.source.header
+        provenance = self._provenance(served, prepared.focal)
         maps = {
             output.name: Map(
                 _finite(output.name, raw.outputs[output.name]), output.kind, output.largest
             )
-            for output in artifact.manifest.outputs
+            for output in served.artifact.manifest.outputs
         }
-        header = prepared.source.header
-        view = View((header.height_px, header.width_px), size, prepared.focal)
-        maps = finish(self._recipe_of(artifact).after, maps, view, self.output_size == FULL)
-        return Result(maps, self._provenance(artifact, size, prepared.focal), prepared.focal)
+        full = (header.height_px, header.width_px) if self.output_size == FULL else None
+        maps = served.recipe.after(maps, full, prepared.focal)
+        return Result(maps, provenance, prepared.focal)
 
-    def provenance(self, size: Size, focal: Optional[Focal] = None) -> Provenance:
-        """What a result of this program size says about its making.
+    def foreseen(
+        self, header: ImageHeader, size: Size
+    ) -> tuple[Optional[Provenance], Optional[Focal]]:
+        """The provenance of a result of an image, and the focal length that metres are made with.
 
-        `focal`: that of the image, which some models make metres with.
+        Both are None if there is no program of this size yet.
         """
-        return self._provenance(self.library.find(size)[1], size, focal)
+        try:
+            served = self.library.find(size)
+        except NoProgramError:
+            return None, None
+        focal = self._focal_of(served, header, self.focal)
+        return self._provenance(served, focal), focal
 
-    def _provenance(self, artifact: Artifact, size: Size, focal: Optional[Focal]) -> Provenance:
-        m, recipe = artifact.manifest, self._recipe_of(artifact)
+    def _focal_of(self, served: Served, header: ImageHeader, asked: FocalAsked) -> Optional[Focal]:
+        """The focal length of an image in px of the network's input, where the steps need it."""
+        if not served.recipe.needs_focal:
+            return None
+        image = header.height_px, header.width_px
+        return focal_for(asked, header.focal_px, image, served.shape[:2])
+
+    def _provenance(self, served: Served, focal: Optional[Focal]) -> Provenance:
+        m = served.artifact.manifest
         return Provenance(
             model=m.model,
             weights=m.checkpoint.file,
             weights_sha256=m.checkpoint.sha256,
-            artifact=artifact.identity,
+            artifact=served.artifact.identity,
             target=m.target,
             precision=m.precision,
             preprocess_mode=self.preprocess,
             shape_policy=self.policy,
-            model_height_px=size[0],
-            model_width_px=size[1],
+            model_height_px=served.shape.height_px,
+            model_width_px=served.shape.width_px,
             output_size=self.output_size,
-            steps=step_names(recipe.steps, View(size, size, focal), self.output_size == FULL),
+            steps=served.recipe.names[self.output_size == FULL, focal is not None],
         )
 
     def result(self, source: SourceImage, focal: Optional[FocalAsked] = None) -> Result:
         """One image, start to end; a missing program is built if the library can."""
         self.make_ready([self._size_of(source.header)], images=1)
         return self.finish(self.run(self.prepare(source, focal)))
-
-    def _recipe_of(self, artifact: Artifact) -> Recipe:
-        """All artifacts of a library have the same steps."""
-        if self._recipe is None:
-            self._recipe = Recipe.of(artifact.manifest, self.preprocess)
-        return self._recipe
 
     def _open(self, images: int = MANY) -> _Opened:
         opened = self._opened

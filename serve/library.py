@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Callable, Optional
+from typing import Callable, NamedTuple, Optional
 
 from depth.artifact.manifest import Artifact, Manifest
 from depth.artifact.program import Program, ProgramKey, Shape, Tensor
 from depth.artifact.verification import BUILT, FAILED, state
 from depth.errors import InputError
 from depth.family import DEPTH, DEPTH_KINDS, FUSED, IMAGES, KINDS
-from depth.sizes import BOUNDS, ROUNDINGS, Size, SizeRule
+from depth.sizes import BOUNDS, ROUNDINGS, Size, SizeRule, size_text
 from serve.errors import NoProgramError, RefusedError
 from serve.recipe import Recipe
 
@@ -32,6 +32,14 @@ _COMMON = (
 )
 
 
+class Served(NamedTuple):
+    """What answers requests for images of one size."""
+
+    shape: Shape  # that the scheduler is asked for
+    artifact: Artifact  # that has the programs
+    recipe: Recipe  # of its manifest
+
+
 class Library:
     """Programs of one model from one or several artifacts.
 
@@ -50,7 +58,7 @@ class Library:
         self._build = build
         self._allow_failed_parity = allow_failed_parity
         self._allow_unverified = allow_unverified
-        self._artifacts: dict[Shape, Artifact] = {}
+        self._served: dict[Shape, Served] = {}
         self._programs: dict[ProgramKey, tuple[Artifact, tuple[Program, ...]]] = {}
         self._first: Optional[Manifest] = None
         self._stage = FUSED  # that requests for images run
@@ -59,7 +67,7 @@ class Library:
     @property
     def sizes(self) -> list[Size]:
         """Sizes that have a program for single images."""
-        return [(h, w) for h, w, views, _stage in self._artifacts if views == 1]
+        return [(h, w) for h, w, views, _stage in self._served if views == 1]
 
     @property
     def programs(self) -> list[ProgramKey]:
@@ -76,31 +84,24 @@ class Library:
         Raises NoProgramError if one is missing and there is nothing that builds.
         """
         wanted = dict.fromkeys(sizes)
-        missing = [size for size in wanted if self.shape(size) not in self._artifacts]
+        missing = [size for size in wanted if self.shape(size) not in self._served]
         if missing and self._build is not None:
             self._add(self._build(missing))
         for size in missing:
-            self.artifact(self.shape(size))
+            self.find(size)
 
-    def artifact(self, shape: Shape) -> Artifact:
-        """The artifact that has a program for this shape. Raises NoProgramError."""
+    def find(self, size: Size) -> Served:
+        """What answers requests for images of this size. Raises NoProgramError."""
+        shape = self.shape(size)
         try:
-            return self._artifacts[shape]
+            return self._served[shape]
         except KeyError:
-            have = ", ".join(each.name for each in self._artifacts) or "none"
-            size = f"{shape.height_px}x{shape.width_px}"
+            have = ", ".join(each.name for each in self._served) or "none"
             raise NoProgramError(
                 f"no program for {shape.name} px (there are: {have}); compile one with "
-                f"`python -m compile build --size {size}`, or use the shape policy `buckets`"
+                f"`python -m compile build --size {size_text(size)}`, or use the shape policy "
+                "`buckets`"
             ) from None
-
-    def find(self, size: Size) -> tuple[Shape, Artifact]:
-        """The shape of requests for this size, and the artifact that has its programs.
-
-        Raises NoProgramError.
-        """
-        shape = self.shape(size)
-        return shape, self.artifact(shape)
 
     def stages(self, program: ProgramKey) -> tuple[Artifact, tuple[Program, ...]]:
         """The artifact that has this program, and what to run one after the other."""
@@ -108,16 +109,18 @@ class Library:
 
     def any_artifact(self) -> Artifact:
         """One of them, for what they all have in common. Raises NoProgramError if there is none."""
-        if not self._artifacts:
+        if not self._served:
             raise NoProgramError("no program at hand; compile one with `python -m compile build`")
-        return next(iter(self._artifacts.values()))
+        return next(iter(self._served.values())).artifact
 
     def _add(self, artifacts: Iterable[Artifact]) -> None:
         for artifact in artifacts:
             self._check(artifact)
+            recipe = Recipe.of(artifact.manifest)
             for key in artifact.manifest.keys:
                 # All programs of a shape are of one artifact: results name it by their shape.
-                if self._artifacts.setdefault(key.shape, artifact) is artifact:
+                served = self._served.setdefault(key.shape, Served(key.shape, artifact, recipe))
+                if served.artifact is artifact:
                     self._programs[key] = artifact, artifact.manifest.stages(key)
 
     def _check(self, artifact: Artifact) -> None:
@@ -218,7 +221,7 @@ def _unusable_chain(m: Manifest, key: ProgramKey) -> Iterator[str]:
     for program in m.stages(key):
         for tensor in program.inputs:
             yield from _other_shape(program, tensor, have.get(tensor.name))
-        have.update({tensor.name: tensor.shape(program.shape) for tensor in program.outputs})
+        have.update(program.shapes(program.outputs))
     for output in m.outputs:
         found = have.get(output.name)
         if found is None or len(found) != 3 or found[0] != key.batch:

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
 from depth.artifact.manifest import Manifest
 from depth.artifact.steps import VIEW, Do, HostStep, MetresFromFocal, RunStage
 from depth.errors import InputError
-from depth.preprocess import REFERENCE, Preparation
-from depth.steps.finish import check
+from depth.preprocess import Preparation
+from depth.steps.finish import Finishing, step_names
 
 
 @dataclass(frozen=True)
 class Recipe:
     """The steps of an artifact, ready for any number of images, in any thread."""
 
-    steps: tuple[HostStep, ...]  # of the host, all in their order
     before: Preparation
-    stage: str  # that a request runs
-    after: tuple[HostStep, ...]
+    after: Finishing
+    needs_focal: bool  # whether results depend on the focal length of the camera
+    # Of all steps that do something: by whether maps get the image's size, and whether the focal
+    # length is known.
+    names: Mapping[tuple[bool, bool], tuple[str, ...]]
 
     @staticmethod
-    def of(manifest: Manifest, mode: str = REFERENCE) -> Recipe:
-        """The steps of a manifest. `mode`: of pre-processing.
+    def of(manifest: Manifest) -> Recipe:
+        """The steps of a manifest.
 
         Raises InputError for steps that this version does not do, or not in this order.
         """
@@ -35,14 +38,16 @@ class Recipe:
             )
         place = next(i for i, step in enumerate(manifest.steps) if isinstance(step, RunStage))
         before, after = _host(manifest, 0, place), _host(manifest, place, None)
-        check(after)
-        prepare = Preparation(before, manifest.size, mode)
-        return Recipe(before + after, prepare, manifest.runs[0], after)
-
-    @property
-    def needs_focal(self) -> bool:
-        """Whether results depend on the focal length of the camera."""
-        return any(isinstance(step, MetresFromFocal) for step in self.after)
+        return Recipe(
+            Preparation(before, manifest.size),
+            Finishing(after),
+            any(isinstance(step, MetresFromFocal) for step in after),
+            {
+                (full_size, has_focal): step_names(before + after, full_size, has_focal)
+                for full_size in (False, True)
+                for has_focal in (False, True)
+            },
+        )
 
 
 def _host(manifest: Manifest, first: int, end: Optional[int]) -> tuple[HostStep, ...]:

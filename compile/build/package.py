@@ -83,8 +83,7 @@ def is_whole(folder: Path) -> bool:
     try:
         artifact = read_artifact(folder)
         for program in artifact.manifest.programs:
-            for file in program.files:
-                artifact.open_file(file).release()
+            artifact.open_files(program.files)
     except ArtifactError:
         return False
     return True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import mmap
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,19 @@ def inside(folder: Path, name: str) -> Path:
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or root not in path.parents:
         raise ArtifactError(f"{folder}: file path {name!r} leads out of the folder; refused")
     return path
+
+
+def mapped(folder: Path, files: Sequence[ProgramFile]) -> list[memoryview]:
+    """The bytes of files in an artifact's folder, mapped read-only."""
+    views = []
+    for path in [inside(folder, file.path) for file in files]:
+        try:
+            with path.open("rb") as opened:
+                view = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{path}: cannot be read ({error}); compile again") from error
+        views.append(memoryview(view))
+    return views
 
 
 def build_command(found: Mapping[str, Any]) -> str:

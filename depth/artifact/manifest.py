@@ -8,13 +8,12 @@ bytes are handed out.
 from __future__ import annotations
 
 import json
-import mmap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from depth.artifact.checks import build_command, check, check_size, inside
+from depth.artifact.checks import build_command, check, check_size, mapped
 from depth.artifact.program import OutputFacts, Program, ProgramFile, ProgramKey, joined
 from depth.artifact.steps import RunStage, Step
 from depth.artifact.strict_json import decode, parse_object
@@ -116,25 +115,20 @@ class Artifact:
     identity: str  # Manifest.identity()
     manifest_sha256: str  # of the whole manifest.json
 
-    def open_file(self, file: ProgramFile) -> memoryview:
-        """The bytes of one program file, mapped read-only, after its hash was checked.
+    def open_files(self, files: Sequence[ProgramFile]) -> list[memoryview]:
+        """The bytes of program files, mapped read-only, after their hashes were checked.
 
-        Raises ArtifactError if the file is missing or is not what the manifest says.
+        Raises ArtifactError if a file is missing or is not what the manifest says.
         """
-        path = inside(self.folder, file.path)
-        try:
-            with path.open("rb") as opened:
-                mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            raise ArtifactError(f"{path}: cannot be read ({error}); compile again") from error
-        view = memoryview(mapped)
-        digest = sha256_bytes(view)
-        if digest != file.sha256:
-            raise ArtifactError(
-                f"{path}: sha256 {digest[:12]}..., the manifest says {file.sha256[:12]}...; the "
-                f"file is damaged or altered: delete {self.folder}, and compile or copy it again"
-            )
-        return view
+        views = mapped(self.folder, files)
+        for file, digest in zip(files, map(sha256_bytes, views)):
+            if digest != file.sha256:
+                raise ArtifactError(
+                    f"{self.folder / file.path}: sha256 {digest[:12]}..., the manifest says "
+                    f"{file.sha256[:12]}...; the file is damaged or altered: delete "
+                    f"{self.folder}, and compile or copy it again"
+                )
+        return views
 
 
 def read_artifact(folder: Path) -> Artifact:

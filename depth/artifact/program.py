@@ -97,6 +97,10 @@ class Program:
     # By output of the chain that it is in; None if its numbers can only be told on the device.
     measured: Optional[Mapping[str, Mapping[str, Optional[float]]]]
 
+    def shapes(self, tensors: Sequence[Tensor]) -> dict[str, tuple[int, ...]]:
+        """The shapes of tensors of this program, by name."""
+        return {tensor.name: tensor.shape(self.shape) for tensor in tensors}
+
     @property
     def size(self) -> Size:
         return self.shape["H"], self.shape["W"]

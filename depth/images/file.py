@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import stat
+from functools import cached_property
 from pathlib import Path
-from typing import Optional
 
 from depth.errors import ImageError
 from depth.files import sha256_bytes
@@ -16,16 +16,15 @@ _TOO_LARGE = f"over the limit of {MAX_FILE_BYTES // 1_000_000} MB; reduce it fir
 
 
 class ImageFile:
-    """The bytes of an image file. `name` is what error messages call it.
+    """The bytes of an image file, and their hex SHA-256. `name` is what error messages call it.
 
-    Header and hash are made when they are first asked for. Safe in any thread.
+    Safe in any thread.
     """
 
     def __init__(self, data: bytes, name: str) -> None:
         self.data = data
         self.name = name
-        self._header: Optional[ImageHeader] = None
-        self._sha256 = ""
+        self.sha256 = sha256_bytes(data)
 
     @staticmethod
     def read(path: Path) -> ImageFile:
@@ -45,24 +44,13 @@ class ImageFile:
         except OSError as error:
             raise refusal(name, f"cannot be read ({error.strerror})") from error
 
-    @property
+    @cached_property
     def header(self) -> ImageHeader:
-        """Size, format and orientation.
+        """Size, format and orientation, parsed once.
 
         Raises ImageError, with name and reason, for whatever decoding would refuse, except damage
         that only decoding can show.
         """
-        if self._header is None:
-            self._header = self._parsed()
-        return self._header
-
-    @property
-    def sha256(self) -> str:
-        """Hex SHA-256 of the bytes."""
-        self._sha256 = self._sha256 or sha256_bytes(self.data)
-        return self._sha256
-
-    def _parsed(self) -> ImageHeader:
         if not self.data:
             raise refusal(self.name, "empty (0 bytes)")
         if len(self.data) > MAX_FILE_BYTES:

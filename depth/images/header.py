@@ -55,10 +55,10 @@ def checked_header(
             f"{width}x{height} px is too large: the limit is {MAX_PIXELS // 1_000_000} megapixels; "
             "reduce it first"
         )
+    present = tuple(note for note, applies in notes.items() if applies)
     focal_px = exif_focal_px(exif, width, height)
     if orientation >= 5:  # a quarter turn
         width, height = height, width
-    present = tuple(note for note, applies in notes.items() if applies)
     return ImageHeader(width, height, *kind, orientation, present, focal_px)
 
 

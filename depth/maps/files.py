@@ -10,9 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -26,17 +24,15 @@ from depth.maps import png
 from depth.maps.formats import CODECS
 from depth.maps.meta import (
     MAX_JSON_BYTES,
+    Description,
     Encoding,
     ListedMap,
     MapFacts,
     Meta,
+    Part,
     Sidecar,
-    about,
-    compact_json,
     parse_inside,
     parse_sidecar,
-    readable_json,
-    whole,
 )
 from depth.maps.png16 import Coding, coding_for, from_codes, to_codes
 from depth.maps.preview import colour_preview
@@ -78,24 +74,23 @@ def write_result(
     formats that cannot be written, DepthFileError if the disk refuses.
     """
     _check_formats(formats)
-    descriptions = {name: about(result.maps[name], source) for name in _depth_first(result.maps)}
-    listed: Meta = {}
+    parts = [(name, kind) for name in _depth_first(result.maps) for kind in formats]
+    encodings: dict[Part, Encoding] = {}
+    pixels: dict[Part, npt.NDArray[Any]] = {}
+    for part in parts:
+        encodings[part], pixels[part] = _stored(result, *part)
+    description = Description(result, source, encodings)
+    files: dict[Part, Meta] = {}
     picture = None
     try:
         with _Staging(stem.parent) as staging:
-            for name, description in descriptions.items():
-                files = {}
-                for kind in formats:
-                    encoding, data = _encode(result, name, kind, description, source)
-                    file_name = _file_name(stem.name, name, kind)
-                    files[kind] = {"name": file_name, **encoding, **staging.add(file_name, data)}
-                listed[name] = {**description, "files": files}
+            for name, kind in parts:
+                data = CODECS[kind].encode(pixels.pop((name, kind)), description.inside[name, kind])
+                files[name, kind] = staging.add(_file_name(stem.name, name, kind), data)
             if preview:
-                file_name = stem.name + PREVIEW_SUFFIX
                 data = png.encode(colour_preview(result.depth))
-                picture = {"name": file_name, **staging.add(file_name, data)}
-            meta = whole(result, source, listed, preview=picture)
-            staging.add(stem.name + SIDECAR_SUFFIX, readable_json(meta))
+                picture = staging.add(stem.name + PREVIEW_SUFFIX, data)
+            staging.write(stem.name + SIDECAR_SUFFIX, description.beside(files, picture))
             return staging.publish()
     except OSError as error:
         raise DepthFileError(
@@ -110,7 +105,9 @@ def encode_map(result: Result, kind: str, source: Mapping[str, Any], name: str =
     NPY and PFM have no place for a description. Raises InputError as `write_result` does.
     """
     _check_formats([kind])
-    return _encode(result, name, kind, about(result.maps[name], source), source)[1]
+    encoding, pixels = _stored(result, name, kind)
+    description = Description(result, source, {(name, kind): encoding})
+    return CODECS[kind].encode(pixels, description.inside[name, kind])
 
 
 def read_depth(path: str | Path) -> Result:
@@ -148,20 +145,13 @@ def _file_name(base: str, name: str, kind: str) -> str:
     return base + ("" if name == DEPTH else f".{name}") + CODECS[kind].suffix
 
 
-def _encode(
-    result: Result, name: str, kind: str, description: Meta, source: Mapping[str, Any]
-) -> tuple[Meta, bytes]:
-    """The encoding of one file, and its bytes."""
-    codec = CODECS[kind]
-    found = result.maps[name]
-    pixels: npt.NDArray[Any] = found.values
-    coding = Coding(1.0, 0.0)
-    if codec.dtype != "float32":
-        coding = coding_for(found)
-        pixels = to_codes(found.values, coding)
-    encoding = asdict(Encoding(codec.dtype, coding.scale, coding.offset))
-    inside = whole(result, source, {name: {**description, "encoding": encoding}})
-    return encoding, codec.encode(pixels, compact_json(inside))
+def _stored(result: Result, name: str, kind: str) -> tuple[Encoding, npt.NDArray[Any]]:
+    """How one file stores a map, and the numbers in it."""
+    dtype, found = CODECS[kind].dtype, result.maps[name]
+    if dtype == "float32":
+        return Encoding(dtype, 1.0, 0.0), found.values
+    coding = coding_for(found)
+    return Encoding(dtype, coding.scale, coding.offset), to_codes(found.values, coding)
 
 
 def _read_file(path: Path) -> Result:
@@ -260,24 +250,23 @@ class _Staging:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         for temporary, _ in self.waiting:
             temporary.unlink(missing_ok=True)
 
     def add(self, name: str, data: bytes) -> Meta:
-        """Writes a file that will be called `name`; what to record about it."""
+        """Writes a file as `write`; what the JSON says about it."""
+        self.write(name, data)
+        return {"name": name, "size_bytes": len(data), "sha256": sha256_bytes(data)}
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes a file that will be called `name`."""
         # A short name of its own: `name` may be as long as names can be.
         temporary, final = self.folder / f".depth-{uuid.uuid4().hex}.tmp", self.folder / name
         with suppress(FileNotFoundError):
             final.lstat()  # raises for one that is too long, before anything is replaced
         self.waiting.append((temporary, final))
         temporary.write_bytes(data)
-        return {"size_bytes": len(data), "sha256": sha256_bytes(data)}
 
     def publish(self) -> list[Path]:
         """Gives every file its name, the last one last."""

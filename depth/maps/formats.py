@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import DepthFileError
+from depth.maps import png
 from depth.maps.exr import decode_exr, encode_exr
 from depth.maps.meta import MAX_JSON_BYTES, check_size
-from depth.maps.png16 import decode_png, encode_png
+from depth.maps.png16 import decode_png
 from depth.maps.result import FloatArray
 from depth.maps.tiff import decode_tiff, encode_tiff
 
@@ -148,7 +149,7 @@ def _decode_pfm(data: bytes) -> tuple[FloatArray, None]:
 
 
 CODECS: dict[str, Codec] = {
-    "png": Codec(".png", "uint16", encode_png, decode_png, reads_alone=True),
+    "png": Codec(".png", "uint16", png.encode, decode_png, reads_alone=True),
     "npy": Codec(".npy", "float32", _encode_npy, _decode_npy),
     "npz": Codec(".npz", "float32", _encode_npz, _decode_npz, reads_alone=True),
     "pfm": Codec(".pfm", "float32", _encode_pfm, _decode_pfm),

@@ -63,6 +63,7 @@ _MEANINGS = {
 }
 
 Meta = dict[str, Any]
+Part = tuple[str, str]  # a map by name, and the format of one of its files
 T = TypeVar("T")
 
 
@@ -139,7 +140,50 @@ class Inside:
     source: Mapping[str, Any]
 
 
-def about(found: Map, source: Mapping[str, Any]) -> Meta:
+class Description:
+    """What the files of a result say about it.
+
+    source     what the caller says about the image, kept as it is given
+    encodings  of each file, by its part
+    inside     the text inside each file: one line of ASCII
+
+    Raises InputError for values that are not finite, and for a source that JSON cannot say.
+    """
+
+    def __init__(
+        self, result: Result, source: Mapping[str, Any], encodings: Mapping[Part, Encoding]
+    ) -> None:
+        made_by = result.provenance
+        self._encodings = {part: asdict(encoding) for part, encoding in encodings.items()}
+        self._maps = {name: _about(result.maps[name], source) for name, _ in encodings}
+        self._rest = {
+            "focal": None if result.focal is None else asdict(result.focal),
+            "provenance": {**asdict(made_by), "trained": made_by.weights != UNTRAINED},
+            "source": dict(source),
+        }
+        self.inside = {part: self._text(*part) for part in encodings}
+
+    def beside(self, files: Mapping[Part, Meta], preview: Optional[Meta]) -> bytes:
+        """The JSON beside the files, in indented UTF-8.
+
+        files, preview  name, size_bytes and sha256 of each file
+        """
+        maps: Meta = {name: {**about, "files": {}} for name, about in self._maps.items()}
+        for part, file in files.items():
+            name, kind = part
+            maps[name]["files"][kind] = {"name": file["name"], **self._encodings[part], **file}
+        whole = {"format": FORMAT, "maps": maps, "preview": preview, **self._rest}
+        text = _dumps(whole, ensure_ascii=False, indent=2) + "\n"
+        # A file name that is not UTF-8 reaches us with lone surrogates: \udcXX is JSON's way too.
+        return text.encode("utf-8", "backslashreplace")
+
+    def _text(self, name: str, kind: str) -> str:
+        facts = {**self._maps[name], "encoding": self._encodings[name, kind]}
+        whole = {"format": FORMAT, "maps": {name: facts}, **self._rest}
+        return _dumps(whole, ensure_ascii=True, separators=(",", ":"))
+
+
+def _about(found: Map, source: Mapping[str, Any]) -> Meta:
     """What is said of a map, less its files. Raises InputError for values that are not finite."""
     low, high = float(found.values.min()), float(found.values.max())
     if not (math.isfinite(low) and math.isfinite(high)):
@@ -159,19 +203,6 @@ def about(found: Map, source: Mapping[str, Any]) -> Meta:
     }
 
 
-def whole(result: Result, source: Mapping[str, Any], maps: Meta, **parts: Any) -> Meta:
-    """The description with these maps, and `parts` after them."""
-    made_by = result.provenance
-    return {
-        "format": FORMAT,
-        "maps": maps,
-        **parts,
-        "focal": None if result.focal is None else asdict(result.focal),
-        "provenance": {**asdict(made_by), "trained": made_by.weights != UNTRAINED},
-        "source": dict(source),
-    }
-
-
 def _to_image_px(size: tuple[int, int], source: Mapping[str, Any]) -> Optional[list[float]]:
     """Corner pixels lie on corner pixels, at every size: see depth/postprocess.py."""
     scales = []
@@ -181,18 +212,6 @@ def _to_image_px(size: tuple[int, int], source: Mapping[str, Any]) -> Optional[l
             return None
         scales.append((side - 1) / (own - 1) if own > 1 else 1.0)
     return scales[::-1]
-
-
-def compact_json(meta: Meta) -> str:
-    """One line of ASCII, as text fields inside files want it. Raises InputError."""
-    return _dumps(meta, ensure_ascii=True, separators=(",", ":"))
-
-
-def readable_json(meta: Meta) -> bytes:
-    """Indented UTF-8 with a newline at the end. Raises InputError."""
-    text = _dumps(meta, ensure_ascii=False, indent=2) + "\n"
-    # A file name that is not UTF-8 reaches us with lone surrogates: \udcXX is JSON's way too.
-    return text.encode("utf-8", "backslashreplace")
 
 
 def _dumps(meta: Meta, **options: Any) -> str:

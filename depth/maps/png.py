@@ -14,15 +14,16 @@ from isal import isal_zlib
 
 from depth.images.png import SIGNATURE
 
+KEYWORD = b"depth"  # of the tEXt chunk
 _GRAY, _RGB = 0, 2  # colour types
 _FILTER_UP = 2  # each row as its difference to the one above: depth is smooth downwards
 _LEVEL = 1  # higher levels take longer and save less than 3 %
 
 
-def encode(pixels: npt.NDArray[np.generic], text: tuple[str, str] = ("", "")) -> bytes:
+def encode(pixels: npt.NDArray[np.generic], text: str = "") -> bytes:
     """[H,W] uint16 or uint8 gray, or [H,W,3] uint8 BGR, as a PNG file.
 
-    `text` is a keyword and ASCII content for a tEXt chunk, left out if the keyword is empty.
+    `text` is the ASCII content of a tEXt chunk with KEYWORD, left out if it is empty.
     """
     height, width = pixels.shape[:2]
     if pixels.ndim == 3:
@@ -35,10 +36,9 @@ def encode(pixels: npt.NDArray[np.generic], text: tuple[str, str] = ("", "")) ->
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
     colour = _GRAY if pixels.ndim == 2 else _RGB
     header = struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, colour, 0, 0, 0)
-    keyword, content = text
     parts = [SIGNATURE, *_chunk(b"IHDR", header)]
-    if keyword:
-        parts += _chunk(b"tEXt", keyword.encode() + b"\0" + content.encode("ascii"))
+    if text:
+        parts += _chunk(b"tEXt", KEYWORD + b"\0" + text.encode("ascii"))
     parts += _chunk(b"IDAT", isal_zlib.compress(filtered, _LEVEL))
     return b"".join([*parts, *_chunk(b"IEND", b"")])
 

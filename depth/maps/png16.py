@@ -13,13 +13,12 @@ import numpy.typing as npt
 from depth.errors import DepthFileError, ImageError, InputError
 from depth.family import METRES
 from depth.images.png import ANIMATION, SIGNATURE, png_chunks
-from depth.maps import png
 from depth.maps.meta import MAX_JSON_BYTES, check_size
+from depth.maps.png import KEYWORD
 from depth.maps.result import FloatArray, Map
 
 Codes = npt.NDArray[np.uint16]
 
-KEYWORD = "depth"  # of the tEXt chunk
 MAX_CODE = 65535
 MILLIMETRE = 0.001
 KITTI_STEP_M = 1 / 256  # KITTI's unit: 80 m and more, where millimetres end at 65.5 m
@@ -48,8 +47,11 @@ def coding_for(found: Map) -> Coding:
         return _metres_coding(found.largest, low, high)
     if high - low < _SMALLEST_RANGE:
         return Coding(0.0, low)
-    if high - low > float(np.finfo(np.float32).max):
-        raise InputError(f"depth reaches from {low:g} to {high:g}: wider than float32's range")
+    if not high - low <= float(np.finfo(np.float32).max):  # NaN too
+        raise InputError(
+            f"depth reaches from {low:g} to {high:g}: expected finite numbers, no wider than "
+            "float32's range"
+        )
     return Coding((high - low) / MAX_CODE, low)
 
 
@@ -58,7 +60,8 @@ def _metres_coding(largest: Optional[float], low: float, high: float) -> Coding:
     scale = MILLIMETRE if reach <= MAX_CODE * MILLIMETRE else KITTI_STEP_M
     if largest is None:
         scale = max(scale, high / MAX_CODE)
-    if low < -scale / 2 or high > (MAX_CODE + 0.25) * scale:  # float32 may land just above
+    # float32 may land just above. NaN is in no range.
+    if not (-scale / 2 <= low and high < (MAX_CODE + 0.25) * scale):
         raise InputError(
             f"depth reaches from {low:g} to {high:g} m; 16-bit PNG in steps of {scale:g} m holds "
             f"0 to {MAX_CODE * scale:g} m: write a float format such as tiff or npy"
@@ -92,13 +95,8 @@ def from_codes(codes: Codes, coding: Coding) -> FloatArray:
     return table[codes]
 
 
-def encode_png(codes: Codes, text: str) -> bytes:
-    """A 16-bit gray PNG with `text` (ASCII) in a tEXt chunk before the pixels."""
-    return png.encode(codes, (KEYWORD, text))
-
-
 def decode_png(data: bytes) -> tuple[Codes, str | None]:
-    """The codes, and the text that `encode_png` put in if it is still there.
+    """The codes, and the text that `png.encode` put in if it is still there.
 
     Raises DepthFileError. Checksums and the declared size are verified before OpenCV allocates the
     pixels; given a damaged file, it prints to stderr.
@@ -131,7 +129,7 @@ def decode_png(data: bytes) -> tuple[Codes, str | None]:
 
 def _text(content: memoryview) -> Optional[str]:
     keyword, _, text = content[: MAX_JSON_BYTES + 80].tobytes().partition(b"\0")
-    return text.decode("latin-1") if keyword == KEYWORD.encode() else None
+    return text.decode("latin-1") if keyword == KEYWORD else None
 
 
 def _gray16_size(header: memoryview) -> tuple[int, int]:

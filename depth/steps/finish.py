@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Optional
 
 from depth.artifact.steps import NAMES, HostStep, MetresFromFocal, ResizeBack, SkyToFar
@@ -16,57 +16,65 @@ from depth.steps.metres import metres_from_focal
 from depth.steps.sky import sky_to_far
 
 AFTER = (SkyToFar, MetresFromFocal, ResizeBack)  # the steps there are after a network
-Maps = dict[str, Map]
 
 
-@dataclass(frozen=True)
-class View:
-    """One image as the network saw it."""
+class Finishing:
+    """The host steps after a network. Safe in any thread.
 
-    image_size: Size  # (height, width) px
-    network_size: Size
-    focal: Optional[Focal] = None  # in px of the network's input
-
-
-def check(steps: Sequence[HostStep]) -> None:
-    """Raises InputError for a step or parameter that this version does not do after a network."""
-    for step in steps:
-        if not isinstance(step, AFTER):
-            raise InputError(f"step {_name(step)!r}: this version does not do it after a network")
-        if isinstance(step, ResizeBack) and (step.interpolation, step.align_corners) != (
-            "bilinear",
-            True,
-        ):
-            raise InputError(
-                f"resize_back by {step.interpolation}, align_corners {step.align_corners}: this "
-                "version does bilinear with aligned corners"
-            )
-
-
-def finish(
-    steps: Sequence[HostStep], maps: Mapping[str, Map], view: View, full_size: bool
-) -> dict[str, Map]:
-    """The maps [h,w] of a network after every step; [H,W] of the image if `full_size`.
-
-    Raises InputError as `check`, or if a step needs a map that is not there.
+    Raises InputError for a step or parameter that this version does not do after a network.
     """
-    check(steps)
-    result = dict(maps)
-    for step in steps:
-        if full_size or not isinstance(step, ResizeBack):
-            result = _done(step, result, view)
-    return result
+
+    def __init__(self, steps: Sequence[HostStep]) -> None:
+        for step in steps:
+            _check(step)
+        self._steps = tuple(steps)
+
+    def __call__(
+        self, maps: Mapping[str, Map], image_size: Optional[Size], focal: Optional[Focal] = None
+    ) -> dict[str, Map]:
+        """The maps [h,w] of a network after every step.
+
+        image_size  (height, width) px that maps are resized to; None to leave them as they are
+        focal       focal length of the image in px of the network's input, if it is known
+
+        Raises InputError if a step needs a map that is not there.
+        """
+        result = dict(maps)
+        for step in self._steps:
+            if isinstance(step, SkyToFar):
+                depth, sky = _named(result, DEPTH), _named(result, SKY)
+                result[DEPTH] = replace(depth, values=sky_to_far(depth.values, sky.values, step))
+            elif isinstance(step, MetresFromFocal):
+                result[DEPTH] = metres_from_focal(_named(result, DEPTH), focal, step)
+            elif image_size is not None:
+                result = {
+                    name: replace(found, values=resize_depth(found.values, image_size))
+                    for name, found in result.items()
+                }
+        return result
 
 
-def step_names(steps: Sequence[HostStep], view: View, full_size: bool) -> tuple[str, ...]:
-    """The steps of `finish` that do something, by name; a seed as sky_to_far(seed=0)."""
-    return tuple(_name(step) for step in steps if _runs(step, view, full_size))
+def step_names(steps: Sequence[HostStep], full_size: bool, has_focal: bool) -> tuple[str, ...]:
+    """The steps that do something, by name; a seed as sky_to_far(seed=0).
+
+    full_size  whether maps are resized to the image's size
+    has_focal  whether the focal length of the image is known
+    """
+    idle = {ResizeBack: not full_size, MetresFromFocal: not has_focal}
+    return tuple(_name(step) for step in steps if not idle.get(type(step)))
 
 
-def _runs(step: HostStep, view: View, full_size: bool) -> bool:
-    if isinstance(step, ResizeBack):
-        return full_size
-    return view.focal is not None if isinstance(step, MetresFromFocal) else True
+def _check(step: HostStep) -> None:
+    if not isinstance(step, AFTER):
+        raise InputError(f"step {_name(step)!r}: this version does not do it after a network")
+    if isinstance(step, ResizeBack) and (step.interpolation, step.align_corners) != (
+        "bilinear",
+        True,
+    ):
+        raise InputError(
+            f"resize_back by {step.interpolation}, align_corners {step.align_corners}: this "
+            "version does bilinear with aligned corners"
+        )
 
 
 def _name(step: HostStep) -> str:
@@ -74,19 +82,7 @@ def _name(step: HostStep) -> str:
     return f"{name}(seed={step.seed})" if isinstance(step, SkyToFar) else name
 
 
-def _done(step: HostStep, maps: Maps, view: View) -> Maps:
-    if isinstance(step, SkyToFar):
-        depth, sky = _named(maps, DEPTH), _named(maps, SKY)
-        return {**maps, DEPTH: replace(depth, values=sky_to_far(depth.values, sky.values, step))}
-    if isinstance(step, MetresFromFocal):
-        return {**maps, DEPTH: metres_from_focal(_named(maps, DEPTH), view.focal, step)}
-    return {
-        name: replace(found, values=resize_depth(found.values, view.image_size))
-        for name, found in maps.items()
-    }
-
-
-def _named(maps: Maps, name: str) -> Map:
+def _named(maps: Mapping[str, Map], name: str) -> Map:
     if name not in maps:
         raise InputError(f"no output {name!r}, only {', '.join(maps)}: a step needs it")
     return maps[name]

@@ -55,7 +55,7 @@ def push(store: ObjectStore, artifact: Artifact, on_bytes: OnBytes = lambda _: N
     there = {listed.key for listed in store.listed(companion_key(identity, ""))}
     sent_bytes = kept_bytes = 0
     for file in program_files(manifest):
-        with artifact.open_file(file) as data:
+        with artifact.open_files([file])[0] as data:
             sent = store.upload(object_key(file.sha256), data, file.sha256, on_bytes)
             sent_bytes += sent
             kept_bytes += len(data) - sent

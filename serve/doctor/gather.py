@@ -58,8 +58,7 @@ def _artifact(folder: Path) -> ArtifactFacts:
     try:
         artifact = read_artifact(folder)
         files = [file for program in artifact.manifest.programs for file in program.files]
-        for file in files:
-            artifact.open_file(file).release()
+        artifact.open_files(files)
         m = artifact.manifest
         size_bytes = sum(file.size_bytes for file in files)
         return ArtifactFacts(folder.name, m.target, m.precision, state(artifact), "", size_bytes)

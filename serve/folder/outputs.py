@@ -8,12 +8,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Optional, Union
 
-from depth.artifact.steps import NAMES, MetresFromFocal
 from depth.errors import DepthFileError
 from depth.family import FOCAL_NORMALISED
 from depth.images.file import ImageFile
@@ -21,7 +20,7 @@ from depth.images.header import ImageHeader
 from depth.images.read import SourceImage
 from depth.maps.files import read_sidecar, write_result
 from depth.maps.meta import Sidecar
-from depth.maps.result import Focal, Provenance, Result
+from depth.maps.result import Result
 from depth.sizes import Size, size_text
 from serve.engine import Engine
 from serve.folder.manifest import JobManifest
@@ -32,8 +31,6 @@ from serve.jobs.entry import FAILED, KEPT, Entry, Settings
 
 logger = logging.getLogger(__name__)
 
-_BY_FOCAL = NAMES[MetresFromFocal]
-
 
 class FolderOutputs:
     """Depth files in the job's output folder. The manifest is only read."""
@@ -43,6 +40,8 @@ class FolderOutputs:
     ) -> None:
         self._engine = engine
         self._job = job
+        formats = tuple(sorted(job.formats))
+        self._settings = Settings(formats, job.preview, job.remark, None, None)
         self._names_for = names_for
         self._manifest = manifest
         self._warning = Lock()
@@ -51,16 +50,25 @@ class FolderOutputs:
     def look(self, task: Task, file: ImageFile, size: Size) -> Union[Entry, str]:
         """The entry of an image that needs nothing, else why it has to be done."""
         job, settings = self._job, self.settings(file.header, size)
-        outputs = [task.stem.with_name(name) for name in self._names_for(task.stem.name)]
-        other = _model_of(outputs[-1]) if job.stand_in else ""
+        *outputs, path = map(task.stem.with_name, self._names_for(task.stem.name))
+        sidecar: Optional[Sidecar] = None
+        reason = "no result yet"
+        try:
+            sidecar = read_sidecar(path)
+        except DepthFileError as error:
+            if os.path.lexists(path):  # unlike Path.exists it takes a name that is too long
+                reason = f"{path.name} cannot be used: {error}"
+        other = sidecar.provenance.model if sidecar and job.stand_in else ""
         if other not in ("", job.stand_in):
             reason = f"has a result of {other}, which {job.stand_in} does not replace"
             return Entry(task.name, FAILED, file.sha256, settings, reason=reason)
         if settings.provenance is None:
             return f"its program {size_text(size)} is not made yet"
-        reason = _stale(file, outputs, job.maps, settings)
+        if sidecar is not None:
+            reason = _stale(file, sidecar, outputs, job.maps, settings)
         if not reason:
-            return Entry(task.name, KEPT, file.sha256, settings, self._sizes_bytes(outputs))
+            sizes_bytes = self._sizes_bytes([*outputs, path])
+            return Entry(task.name, KEPT, file.sha256, settings, sizes_bytes)
         last = self._manifest.find(task.name)
         if last is None or last.status != FAILED or last.settings != settings:
             return reason
@@ -70,23 +78,17 @@ class FolderOutputs:
 
     def write(self, task: Task, source: SourceImage, result: Result) -> Written:
         """Write the files of an image."""
+        facts, job = self._source(task, source), self._job
         if result.depth.kind == FOCAL_NORMALISED:
             self._warn(task)
-        facts, job = self._source(task, source), self._job
         written = write_result(result, task.stem, job.formats, facts, job.preview)
-        return self._sizes_bytes(written), self._with(result.provenance, result.focal)
+        made = replace(self._settings, provenance=result.provenance, focal=result.focal)
+        return self._sizes_bytes(written), made
 
     def settings(self, header: ImageHeader, size: Size) -> Settings:
         """The settings that a result of this image depends on, besides the image's bytes."""
-        engine = self._engine
-        focal = engine.focal_of(header, size)
-        made_by = engine.provenance(size, focal) if size in engine.library.sizes else None
-        used = focal if made_by is not None and _BY_FOCAL in made_by.steps else None
-        return self._with(made_by, used)
-
-    def _with(self, made_by: Optional[Provenance], focal: Optional[Focal]) -> Settings:
-        job = self._job
-        return Settings(tuple(sorted(job.formats)), job.preview, job.remark, made_by, focal)
+        made_by, focal = self._engine.foreseen(header, size)
+        return replace(self._settings, provenance=made_by, focal=focal)
 
     def _warn(self, task: Task) -> None:
         with self._warning:
@@ -115,31 +117,22 @@ class FolderOutputs:
 
 
 def _stale(
-    file: ImageFile, outputs: Sequence[Path], maps: Sequence[str], settings: Settings
+    file: ImageFile,
+    sidecar: Sidecar,
+    outputs: Sequence[Path],
+    maps: Sequence[str],
+    settings: Settings,
 ) -> str:
-    """Why the outputs (the .json last) of an image cannot stay, or "" if they can.
+    """Why the outputs of an image cannot stay, or "" if they can.
 
-    `maps` are the names of the maps of a result. The image is hashed only if all else fits.
+    outputs  all but the .json, whose content is `sidecar`
+    maps     names of the maps of a result
     """
-    path = outputs[-1]
-    try:
-        sidecar = read_sidecar(path)
-    except DepthFileError as error:
-        there = os.path.lexists(path)  # unlike Path.exists it takes a name that is too long
-        return f"{path.name} cannot be used: {error}" if there else "no result yet"
     return (
         _other_settings(sidecar, maps, settings)
-        or _not_whole(sidecar, outputs[:-1])
+        or _not_whole(sidecar, outputs)
         or ("" if sidecar.source.get("sha256") == file.sha256 else "the image changed")
     )
-
-
-def _model_of(sidecar: Path) -> str:
-    """The model of the result that is there; "" if there is none."""
-    try:
-        return read_sidecar(sidecar).provenance.model
-    except DepthFileError:
-        return ""
 
 
 def _other_settings(sidecar: Sidecar, maps: Sequence[str], settings: Settings) -> str:

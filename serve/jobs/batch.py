@@ -103,6 +103,7 @@ class Batch:
     ) -> None:
         self.report = Report(len(tasks))
         self._engine = engine
+        self._needed = engine.needed
         self._tasks = tasks
         self._outputs = outputs
         self._stop = stop or Stop()
@@ -213,7 +214,7 @@ class Batch:
 
     def _one(self, item: Todo) -> Entry:
         started = time.perf_counter()
-        prepared = self._engine.prepare(decode(item.file, self._engine.needed))
+        prepared = self._engine.prepare(decode(item.file, self._needed), size=item.size)
         read_ms = item.read_ms + (time.perf_counter() - started) * 1e3
         raw = self._engine.run(prepared)
         started = time.perf_counter()

@@ -27,7 +27,7 @@ from serve.arrays import Arrays
 from serve.errors import Action, ProgramError
 from serve.runtimes.neuron_cores import check_same_process, own
 from serve.runtimes.neuron_status import diagnose
-from serve.runtimes.tensors import inputs_of, label, outputs_of
+from serve.runtimes.tensors import Tensors
 from serve.scheduling.worker import Limits
 
 _HALF = "-io16"  # how the names of precisions with float16 in and out end
@@ -67,11 +67,11 @@ _loads = _Turns()
 class OnCore:
     """One copy of a program on one core. Its memory goes with the last reference to it."""
 
-    def __init__(self, loaded: torch.jit.ScriptModule, artifact: Artifact, program: Program):
-        self.name = label(artifact, program)
+    def __init__(self, loaded: torch.jit.ScriptModule, tensors: Tensors, half: bool) -> None:
+        self.name = tensors.label
         self._loaded = loaded
-        self._program = program
-        self._half = artifact.manifest.precision.endswith(_HALF)
+        self._tensors = tensors
+        self._half = half
         self._pid = os.getpid()
 
     def run(self, arrays: Arrays) -> dict[str, FloatArray]:
@@ -82,7 +82,7 @@ class OnCore:
         `action` says what helps.
         """
         check_same_process(self._pid)
-        given = [torch.from_numpy(a) for a in inputs_of(self._program, arrays, self.name)]
+        given = [torch.from_numpy(a) for a in self._tensors.checked_inputs(arrays).values()]
         try:
             with torch.no_grad():
                 found = self._loaded(*(each.half() if self._half else each for each in given))
@@ -90,7 +90,7 @@ class OnCore:
             values = [each.float().numpy() for each in several]
         except _FOREIGN as error:
             raise _failure(self.name, "failed", error) from error
-        return outputs_of(self._program, values, self.name)
+        return self._tensors.checked_outputs(values)
 
     def warm_up(self, probe: Arrays, answers: Mapping[str, Answer], core: int) -> None:
         """One run of the probe, which may be the run that puts the program on the core.
@@ -151,20 +151,22 @@ class Chip:
         return count
 
     def _load(self, artifact: Artifact, program: Program, core: int) -> OnCore:
-        name = label(artifact, program)
-        data = artifact.open_file(program.files[0])  # loading runs what the file says: hash first
+        tensors = Tensors(artifact, program)
+        half = artifact.manifest.precision.endswith(_HALF)
+        # Loading runs what the file says: hash first.
+        data = artifact.open_files(program.files[:1])[0]
         probe = probe_inputs(artifact.manifest, program)
         answers = answers_of(artifact, program.name)
         try:
             # The first run inside too: the documentation names both as what puts it on the core.
-            with _loads.turn(name), self.placed_on(core):
+            with _loads.turn(tensors.label), self.placed_on(core):
                 loaded = torch.jit.load(io.BytesIO(data))  # type: ignore[no-untyped-call]
-                copy = OnCore(loaded, artifact, program)
+                copy = OnCore(loaded, tensors, half)
                 copy.warm_up(probe, answers, core)
                 return copy
         except _FOREIGN as error:
             what = f"could not be loaded on core {core}"
-            raise _failure(name, what, error, Action.ARTIFACT_FAULT) from error
+            raise _failure(tensors.label, what, error, Action.ARTIFACT_FAULT) from error
 
 
 def _failure(

@@ -14,7 +14,7 @@ from depth.errors import first_line
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
 from serve.errors import ProgramError
-from serve.runtimes.tensors import check_names, inputs_of, label, outputs_of
+from serve.runtimes.tensors import Tensors
 
 # Else the import alone forks a process that reports to the makers' analytics, on every run.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -27,29 +27,25 @@ _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # int8: what is left in
 class OpenVino:
     """One program, whose tensors are called as in the manifest."""
 
-    def __init__(
-        self, compiled: ov.CompiledModel, program: Program, name: str, streams: int
-    ) -> None:
-        self._program = program
-        self._name = name
-        self._inputs = [tensor.name for tensor in program.inputs]
-        self._outputs = [tensor.name for tensor in program.outputs]
+    def __init__(self, compiled: ov.CompiledModel, tensors: Tensors, streams: int) -> None:
+        self._tensors = tensors
         self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
         for _ in range(streams):
             self._idle.put(compiled.create_infer_request())
 
     def run(self, arrays: Arrays) -> dict[str, FloatArray]:
         """As `Runtime.run`."""
-        given = dict(zip(self._inputs, inputs_of(self._program, arrays, self._name)))
+        given = self._tensors.checked_inputs(arrays)
         request = self._idle.get()
         try:
             request.infer(given, share_inputs=True)
-            found = [request.get_tensor(name).data.copy() for name in self._outputs]
+            found = [request.get_tensor(name).data.copy() for name in self._tensors.outputs]
         except RuntimeError as error:
-            raise ProgramError(f"{self._name}: OpenVINO failed: {first_line(error)}") from error
+            name = self._tensors.label
+            raise ProgramError(f"{name}: OpenVINO failed: {first_line(error)}") from error
         finally:
             self._idle.put(request)
-        return outputs_of(self._program, found, self._name)
+        return self._tensors.checked_outputs(found)
 
 
 def _tell_precision(compiled: ov.CompiledModel, name: str, precision: str) -> None:
@@ -60,8 +56,8 @@ def _tell_precision(compiled: ov.CompiledModel, name: str, precision: str) -> No
 
 def open_program(artifact: Artifact, program: Program, streams: int) -> OpenVino:
     """Compile the IR for this CPU at the artifact's precision."""
-    name = label(artifact, program)
-    graph, weights = (artifact.open_file(file) for file in program.files)
+    tensors = Tensors(artifact, program)
+    graph, weights = artifact.open_files(program.files)
     try:
         core = ov.Core()
         # The tensor is a copy. Shared, it would save 80 ms for vits, but a file that is altered
@@ -72,9 +68,11 @@ def open_program(artifact: Artifact, program: Program, streams: int) -> OpenVino
             "NUM_STREAMS": streams,
         }
         compiled = core.compile_model(model, "CPU", settings)
-        _tell_precision(compiled, name, artifact.manifest.precision)
+        _tell_precision(compiled, tensors.label, artifact.manifest.precision)
     except (RuntimeError, KeyError) as error:
-        raise ProgramError(f"{name}: OpenVINO could not load it: {first_line(error)}") from error
+        raise ProgramError(
+            f"{tensors.label}: OpenVINO could not load it: {first_line(error)}"
+        ) from error
     inputs, outputs = compiled.inputs, compiled.outputs
-    check_names(program, [x.get_names() for x in inputs], [x.get_names() for x in outputs], name)
-    return OpenVino(compiled, program, name, streams)
+    tensors.check_names([x.get_names() for x in inputs], [x.get_names() for x in outputs])
+    return OpenVino(compiled, tensors, streams)

@@ -1,4 +1,4 @@
-"""The arrays of one run against what the manifest says of its program."""
+"""The arrays of a run against what the manifest says of its program."""
 
 from __future__ import annotations
 
@@ -13,73 +13,72 @@ from serve.arrays import Arrays
 from serve.errors import Action, ProgramError
 
 
-def label(artifact: Artifact, program: Program) -> str:
-    """How messages call a program."""
-    return f"{artifact.folder.name} {program.name}"
+class Tensors:
+    """The inputs and outputs of a loaded program: shapes of one run by name, in its order.
 
-
-def inputs_of(program: Program, arrays: Arrays, name: str) -> list[FloatArray]:
-    """The program's inputs in its order, of arrays that may be more than these.
-
-    `name`: the program's, for messages. Raises ProgramError if an input is missing, or is not
-    float32 in exactly the program's shape.
+    label  how messages call the program
     """
-    return [_input(program, arrays, i, name) for i in range(len(program.inputs))]
 
+    def __init__(self, artifact: Artifact, program: Program) -> None:
+        self.label = f"{artifact.folder.name} {program.name}"
+        self.inputs = program.shapes(program.inputs)
+        self.outputs = program.shapes(program.outputs)
 
-def outputs_of(program: Program, values: Sequence[FloatArray], name: str) -> dict[str, FloatArray]:
-    """A program's outputs by name, from what it gave in its order.
+    def checked_inputs(self, arrays: Arrays) -> dict[str, FloatArray]:
+        """The program's inputs in its order, of arrays that may be more than these.
 
-    Raises ProgramError if their number or a shape is not as the manifest says.
-    """
-    if len(values) != len(program.outputs):
-        raise _damaged(f"{name}: gave {len(values)} outputs, expected {len(program.outputs)}")
-    for tensor, array in zip(program.outputs, values):
-        expected = tensor.shape(program.shape)
-        if array.shape != expected:
-            raise _damaged(
-                f"{name}: output {tensor.name} has shape {list(array.shape)}, expected "
-                f"{list(expected)}"
+        Raises ProgramError if an input is missing, or is not float32 in exactly the program's
+        shape.
+        """
+        found: dict[str, FloatArray] = {}
+        for name, shape in self.inputs.items():
+            if name not in arrays:
+                raise ProgramError(
+                    f"{self.label}: needs input {name}, given were {', '.join(arrays) or 'none'}",
+                    Action.REQUEST_FAULT,
+                )
+            array = found[name] = arrays[name]
+            if array.shape != shape or array.dtype != np.float32:
+                raise ProgramError(
+                    f"{self.label}: takes {name} as float32 {list(shape)}, not {array.dtype} "
+                    f"{list(array.shape)}",
+                    Action.REQUEST_FAULT,
+                )
+        return found
+
+    def checked_outputs(self, values: Sequence[FloatArray]) -> dict[str, FloatArray]:
+        """The program's outputs by name, from what it gave in its order.
+
+        Raises ProgramError if their number or a shape is not as the manifest says.
+        """
+        if len(values) != len(self.outputs):
+            raise self._damaged(f"gave {len(values)} outputs, expected {len(self.outputs)}")
+        for (name, shape), array in zip(self.outputs.items(), values):
+            if array.shape != shape:
+                raise self._damaged(
+                    f"output {name} has shape {list(array.shape)}, expected {list(shape)}"
+                )
+        return dict(zip(self.outputs, values))
+
+    def check_names(
+        self, inputs: Sequence[Collection[str]], outputs: Sequence[Collection[str]]
+    ) -> None:
+        """Raises ProgramError unless a graph has exactly the manifest's inputs, and its outputs.
+
+        `inputs`, `outputs`: for each tensor of the graph all the names that it has.
+        """
+        strange = [names for names in inputs if not self.inputs.keys() & set(names)]
+        have = {each for names in (*inputs, *outputs) for each in names}
+        wanted = [*self.inputs, *self.outputs]
+        if strange or not have.issuperset(wanted):
+            called = ", ".join(
+                "/".join(sorted(names)) or "(no name)" for names in (*inputs, *outputs)
             )
-    return {tensor.name: array for tensor, array in zip(program.outputs, values)}
+            raise self._damaged(
+                f"its tensors are called {called}; the manifest says {', '.join(wanted)}"
+            )
 
-
-def check_names(
-    program: Program,
-    inputs: Sequence[Collection[str]],
-    outputs: Sequence[Collection[str]],
-    name: str,
-) -> None:
-    """Raises ProgramError unless a graph has exactly the manifest's inputs, and its outputs.
-
-    `inputs`, `outputs`: for each tensor of the graph all the names that it has.
-    """
-    wanted = {tensor.name for tensor in program.inputs}
-    strange = [names for names in inputs if not wanted & set(names)]
-    have = {each for names in (*inputs, *outputs) for each in names}
-    missing = [t.name for t in (*program.inputs, *program.outputs) if t.name not in have]
-    if missing or strange:
-        called = ", ".join("/".join(sorted(names)) or "(no name)" for names in (*inputs, *outputs))
-        wants = ", ".join(tensor.name for tensor in (*program.inputs, *program.outputs))
-        raise _damaged(f"{name}: its tensors are called {called}; the manifest says {wants}")
-
-
-def _input(program: Program, arrays: Arrays, place: int, name: str) -> FloatArray:
-    tensor = program.inputs[place]
-    if tensor.name not in arrays:
-        raise ProgramError(
-            f"{name}: needs input {tensor.name}, given were {', '.join(arrays) or 'none'}",
-            Action.REQUEST_FAULT,
+    def _damaged(self, what: str) -> ProgramError:
+        return ProgramError(
+            f"{self.label}: {what}; compile the artifact again", Action.ARTIFACT_FAULT
         )
-    array, expected = arrays[tensor.name], tensor.shape(program.shape)
-    if array.shape != expected or array.dtype != np.float32:
-        raise ProgramError(
-            f"{name}: takes {tensor.name} as float32 {list(expected)}, not {array.dtype} "
-            f"{list(array.shape)}",
-            Action.REQUEST_FAULT,
-        )
-    return array
-
-
-def _damaged(what: str) -> ProgramError:
-    return ProgramError(f"{what}; compile the artifact again", Action.ARTIFACT_FAULT)

@@ -53,7 +53,7 @@ def test_two_passes_in_whole_levels(image: tuple[int, int], passes: Any) -> None
     found = Preparation(TWO_PASSES, RULE)(pixels, size)
     assert found.dtype == np.float32
     assert np.array_equal(found, by_hand(pixels, *passes))
-    assert np.array_equal(Preparation(TWO_PASSES, RULE, FAST)(pixels, size), found)
+    assert np.array_equal(Preparation(TWO_PASSES, RULE)(pixels, size, FAST), found)
 
 
 def test_a_bound_that_is_no_multiple_is_the_first_size() -> None:
@@ -108,4 +108,4 @@ def test_what_no_version_did_is_refused(steps: tuple[HostStep, ...], text: str) 
 
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(InputError, match="'quick'; choose from reference, fast"):
-        Preparation(TWO_PASSES, RULE, "quick")
+        Preparation(TWO_PASSES, RULE)(noise(30, 40), (42, 56), "quick")

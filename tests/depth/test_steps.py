@@ -16,7 +16,7 @@ from depth.family import FOCAL_NORMALISED, METRES, RELATIVE_DEPTH, SKY
 from depth.maps.result import FOCAL_PX, Focal, Map
 from depth.postprocess import resize_depth
 from depth.steps import sky as sky_module
-from depth.steps.finish import View, check, finish, step_names
+from depth.steps.finish import Finishing, step_names
 from depth.steps.focal import FocalAsked, focal_for
 from depth.steps.sky import quantile, sky_to_far
 
@@ -109,7 +109,7 @@ def test_quantile_is_torchs(count: int, share: float) -> None:
 def test_metres_by_hand() -> None:
     focal = Focal(600.0, FOCAL_PX)
     before = maps()
-    after = finish([METRIC], before, View((1, 1), SIZE, focal), full_size=False)
+    after = Finishing([METRIC])(before, None, focal)
     assert after["depth"].kind == METRES
     assert np.array_equal(after["depth"].values, 2 * before["depth"].values)
     assert after["sky"] is before["sky"]
@@ -118,30 +118,29 @@ def test_metres_by_hand() -> None:
 def test_depth_of_another_kind_never_becomes_metres() -> None:
     before = maps(RELATIVE_DEPTH)
     focal = Focal(600.0, FOCAL_PX)
-    assert finish([METRIC], before, View((1, 1), SIZE, focal), False) == before
+    assert Finishing([METRIC])(before, None, focal) == before
 
 
 def test_without_a_focal_length_depth_says_what_to_divide_by() -> None:
     before = maps()
-    after = finish([METRIC], before, View((1, 1), SIZE), full_size=False)
+    after = Finishing([METRIC])(before, None)
     assert after["depth"] == replace(before["depth"], focal_divisor=METRIC.divisor)
     assert after["sky"] is before["sky"]
 
 
 def test_every_map_goes_back_to_the_image_s_size() -> None:
     before = maps()
-    view = View((61, 83), SIZE)
-    after = finish([BACK], before, view, full_size=True)
+    after = Finishing([BACK])(before, (61, 83))
     for name, found in after.items():
         assert np.array_equal(found.values, resize_depth(before[name].values, (61, 83)))
         assert found.kind == before[name].kind
-    assert finish([BACK], before, view, full_size=False) == before
+    assert Finishing([BACK])(before, None) == before
 
 
 def test_sky_is_put_far_before_metres_and_the_resize() -> None:
     before = maps()
-    view = View((56, 84), SIZE, Focal(150.0, FOCAL_PX))
-    after = finish(STEPS, before, view, full_size=True)["depth"].values
+    focal = Focal(150.0, FOCAL_PX)
+    after = Finishing(STEPS)(before, (56, 84), focal)["depth"].values
     far = sky_to_far(before["depth"].values, before["sky"].values, FAR)
     assert np.allclose(after, resize_depth(far / 2, (56, 84)), rtol=1e-6)
 
@@ -151,19 +150,17 @@ def test_one_scene_at_two_source_sizes_has_equal_metres() -> None:
     found = []
     for image_size, focal_px in (((1000, 1500), 1200.0), ((500, 750), 600.0)):
         focal = focal_for(FocalAsked(focal_px=focal_px), None, image_size, SIZE)
-        view = View(image_size, SIZE, focal)
-        found.append(finish(STEPS, maps(), view, full_size=False)["depth"].values)
+        found.append(Finishing(STEPS)(maps(), None, focal)["depth"].values)
     assert np.array_equal(*found)
 
 
 def test_names_of_what_ran() -> None:
-    near = View((56, 84), SIZE, Focal(150.0, FOCAL_PX))
-    assert step_names(STEPS, near, True) == (
+    assert step_names(STEPS, True, True) == (
         "sky_to_far(seed=0)",
         "metres_from_focal",
         "resize_back",
     )
-    assert step_names(STEPS, View((56, 84), SIZE), False) == ("sky_to_far(seed=0)",)
+    assert step_names(STEPS, False, False) == ("sky_to_far(seed=0)",)
 
 
 @pytest.mark.parametrize(
@@ -176,11 +173,9 @@ def test_names_of_what_ran() -> None:
 )
 def test_unknown_work_is_refused(step: Any, text: str) -> None:
     with pytest.raises(InputError, match=text):
-        check([step])
-    with pytest.raises(InputError, match=text):
-        finish([step], maps(), View((1, 1), SIZE), True)
+        Finishing([step])
 
 
 def test_a_map_that_is_not_there_is_named() -> None:
     with pytest.raises(InputError, match="no output 'sky', only depth"):
-        finish([FAR], {"depth": maps()["depth"]}, View((1, 1), SIZE), True)
+        Finishing([FAR])({"depth": maps()["depth"]}, (1, 1))

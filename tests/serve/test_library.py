@@ -48,7 +48,7 @@ def test_each_shape_has_the_programs_of_one_artifact(artifact: Artifact) -> None
     assert library.programs == KEYS
     assert Library([larger]).programs == [KEYS[0], more]
     assert Library([larger]).stages(more) == (larger, larger.manifest.programs[1:])
-    assert library.artifact(library.shape(size)) is artifact
+    assert library.find(size).artifact is artifact
 
 
 def test_programs_of_several_views_are_no_programs_for_an_image(artifact: Artifact) -> None:

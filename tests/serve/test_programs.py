@@ -70,7 +70,7 @@ def alone(artifact: Artifact, prepared: Prepared, streams: int = CPU_STREAMS) ->
     """What the program of one image gives if nobody else is there."""
     key = artifact.identity, streams
     if key not in _opened:
-        stages = artifact.manifest.stages(prepared.shape.batch_of(1))
+        stages = artifact.manifest.stages(prepared.served.shape.batch_of(1))
         _opened[key] = open_runtime(artifact, stages, streams)
     images = {name: array[None] for name, array in prepared.arrays.items()}
     return _opened[key].run(images)["depth"][0]

@@ -85,8 +85,8 @@ def test_an_artifact_is_read_and_its_files_are_handed_out(tmp_path: Path) -> Non
     assert artifact.manifest_sha256 == hashlib.sha256(GOLDEN).hexdigest()
     assert artifact.identity != artifact.manifest_sha256
     files = [file for program in artifact.manifest.programs for file in program.files]
-    assert [bytes(artifact.open_file(file)) for file in files] == list(FILES.values())
-    view = artifact.open_file(files[0])
+    assert list(map(bytes, artifact.open_files(files))) == list(FILES.values())
+    view = artifact.open_files(files)[0]
     assert view.readonly
 
 

@@ -60,7 +60,7 @@ def test_a_link_that_leads_out_is_refused_and_one_inside_is_not(tmp_path: Path) 
     program.unlink()
     program.symlink_to("../inside")
     artifact = read_artifact(folder)
-    assert bytes(artifact.open_file(artifact.manifest.programs[0].files[0])) == data
+    assert bytes(artifact.open_files(artifact.manifest.programs[0].files)[0]) == data
 
 
 def test_an_artifact_reached_through_a_link_is_read(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_an_artifact_reached_through_a_link_is_read(tmp_path: Path) -> None:
 
 
 def opened_first(artifact: Artifact) -> bytes:
-    return bytes(artifact.open_file(artifact.manifest.programs[0].files[0]))
+    return bytes(artifact.open_files(artifact.manifest.programs[0].files)[0])
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -22,8 +22,7 @@ from tests.support.hostile import picture
 
 Pixels = npt.NDArray[np.uint8]
 
-prepare, prepare_fast = Preparation(BEFORE, SIZE), Preparation(BEFORE, SIZE, FAST)
-prepare_raw, prepare_raw_fast = Preparation(BEFORE[:1], SIZE), Preparation(BEFORE[:1], SIZE, FAST)
+prepare, prepare_raw = Preparation(BEFORE, SIZE), Preparation(BEFORE[:1], SIZE)
 
 
 def noise(height: int, width: int, seed: int = 0) -> Pixels:
@@ -159,27 +158,27 @@ def test_fast_is_within_half_a_level_of_the_reference() -> None:
     for size in ((56, 70), (322, 420)):
         folded = [
             prepare_raw(pixels, size),
-            prepare_raw_fast(pixels, size),
+            prepare_raw(pixels, size, FAST),
         ]
         difference = np.abs(folded[1] - np.clip(folded[0], 0, 255))
         assert difference.max() <= 0.52  # the weights of OpenCV's uint8 resize have 11 bits
         assert difference.mean() > 0.1
-        ready = np.abs(prepare_fast(pixels, size) - prepare(np.asarray(pixels), size))
+        ready = np.abs(prepare(pixels, size) - prepare(np.asarray(pixels), size, FAST))
         inside = (folded[0] >= 0) & (folded[0] <= 255)
         assert ready[inside].max() <= 0.52 / 255 / min(IMAGENET.std)
 
 
 def test_fast_takes_any_layout_and_refuses_what_reference_refuses() -> None:
     pixels = np.asarray(picture(120, 90))
-    plain = prepare_fast(pixels, (56, 70))
+    plain = prepare(pixels, (56, 70), FAST)
     assert plain.shape == (1, 3, 56, 70)
     assert plain.dtype == np.float32
-    assert np.array_equal(prepare_fast(np.asfortranarray(pixels), (56, 70)), plain)
+    assert np.array_equal(prepare(np.asfortranarray(pixels), (56, 70), FAST), plain)
     backwards = np.ascontiguousarray(pixels[::-1, ::-1])[::-1, ::-1]
-    assert np.array_equal(prepare_fast(backwards, (56, 70)), plain)
+    assert np.array_equal(prepare(backwards, (56, 70), FAST), plain)
     for wrong in (pixels[:0], pixels[..., 0], pixels.astype(np.float32)):
         with pytest.raises(InputError, match="pixels are"):
-            prepare_fast(wrong, (56, 70))  # type: ignore[arg-type]
+            prepare(wrong, (56, 70), FAST)  # type: ignore[arg-type]
 
 
 def test_resize_depth_has_the_bits_of_the_plain_sum() -> None:

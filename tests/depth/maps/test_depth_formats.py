@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ import tifffile
 from PIL import Image
 
 from depth.errors import DepthFileError, InputError
-from depth.family import CONFIDENCE, METRES, SKY
+from depth.family import CONFIDENCE, METRES, RELATIVE_INVERSE, SKY
 from depth.maps.formats import CODECS
 from depth.maps.png16 import KITTI_STEP_M, Coding, coding_for, from_codes, to_codes
 from depth.maps.result import Map
@@ -118,6 +119,19 @@ def test_metres_that_do_not_fit_are_refused(low: float, high: float) -> None:
 def test_a_range_wider_than_float32_is_refused() -> None:
     with pytest.raises(InputError, match="wider than float32"):
         coding_for(depth_of(ramp(2, 2, -3e38, 3e38)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("kind", "largest"), [(METRES, 20.0), (METRES, None), (RELATIVE_INVERSE, None)]
+)
+def test_values_that_are_not_finite_have_no_codes(
+    kind: str, largest: Optional[float], value: float
+) -> None:
+    values = ramp(2, 2)
+    values[1, 1] = value
+    with pytest.raises(InputError):
+        coding_for(depth_of(values, kind, largest))
 
 
 def test_a_scale_beyond_float32_is_refused() -> None:

@@ -190,13 +190,13 @@ def test_no_core_waits_for_a_chunk_of_known_sizes(
     held = threading.Event()
     prepare = engine.prepare
 
-    def slow(source):
+    def slow(source, **options):
         with threading.Lock():
             seen.append(source.sha256)
         if len(seen) >= 5:
             held.set()
         assert len(seen) != 4 or held.wait(10), "the fifth image never began"
-        return prepare(source)
+        return prepare(source, **options)
 
     monkeypatch.setattr(engine, "prepare", slow)
     assert statuses(run(job, engine)) == {DONE: 8}
