@@ -67,11 +67,11 @@ _loads = _Turns()
 class OnCore:
     """One copy of a program on one core. Its memory goes with the last reference to it."""
 
-    def __init__(self, loaded: torch.jit.ScriptModule, tensors: Tensors, half: bool) -> None:
-        self.name = tensors.label
+    def __init__(self, loaded: torch.jit.ScriptModule, artifact: Artifact, program: Program):
         self._loaded = loaded
-        self._tensors = tensors
-        self._half = half
+        self._tensors = Tensors(artifact, program)
+        self.name = self._tensors.label
+        self._half = artifact.manifest.precision.endswith(_HALF)
         self._pid = os.getpid()
 
     def run(self, arrays: Arrays) -> dict[str, FloatArray]:
@@ -151,22 +151,21 @@ class Chip:
         return count
 
     def _load(self, artifact: Artifact, program: Program, core: int) -> OnCore:
-        tensors = Tensors(artifact, program)
-        half = artifact.manifest.precision.endswith(_HALF)
+        name = Tensors(artifact, program).label
         # Loading runs what the file says: hash first.
         data = artifact.open_files(program.files[:1])[0]
         probe = probe_inputs(artifact.manifest, program)
         answers = answers_of(artifact, program.name)
         try:
             # The first run inside too: the documentation names both as what puts it on the core.
-            with _loads.turn(tensors.label), self.placed_on(core):
+            with _loads.turn(name), self.placed_on(core):
                 loaded = torch.jit.load(io.BytesIO(data))  # type: ignore[no-untyped-call]
-                copy = OnCore(loaded, tensors, half)
+                copy = OnCore(loaded, artifact, program)
                 copy.warm_up(probe, answers, core)
                 return copy
         except _FOREIGN as error:
             what = f"could not be loaded on core {core}"
-            raise _failure(tensors.label, what, error, Action.ARTIFACT_FAULT) from error
+            raise _failure(name, what, error, Action.ARTIFACT_FAULT) from error
 
 
 def _failure(
