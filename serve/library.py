@@ -110,7 +110,9 @@ class Library:
     def any_artifact(self) -> Artifact:
         """One of them, for what they all have in common. Raises NoProgramError if there is none."""
         if not self._served:
-            raise NoProgramError("no program at hand; compile one with `python -m compile build`")
+            raise NoProgramError(
+                "no program is loaded; compile an artifact with `python -m compile build`"
+            )
         return next(iter(self._served.values())).artifact
 
     def _add(self, artifacts: Iterable[Artifact]) -> None:

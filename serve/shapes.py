@@ -31,6 +31,6 @@ def nearest_size(image_size: Size, available: Collection[Size]) -> Size:
     there is nothing to choose from.
     """
     if not available:
-        raise NoProgramError("no program at hand to choose from; compile at least one size")
+        raise NoProgramError("there is no program to choose from; compile at least one size")
     aspect = math.log(image_size[1] / image_size[0])
     return min(available, key=lambda s: (abs(math.log(s[1] / s[0]) - aspect), -s[0] * s[1]))

@@ -60,7 +60,7 @@ class Toolchain:
     trace: Callable[[CompileOrder], torch.jit.ScriptModule]
     unsupported: Callable[[torch.jit.ScriptModule], str]  # operators in words, with their modules
     arguments: Callable[[str], tuple[str, ...]]  # of a precision, for the compiler
-    flags: Callable[[str], tuple[str, ...]]  # of a precision: arguments, and what the SDK is told
+    flags: Callable[[str], tuple[str, ...]]  # of a precision: arguments, and options of the SDK
     packages: tuple[str, ...]  # the SDK's, which make the program beside torch
     fewer: tuple[tuple[str, ...], ...]  # arguments for fewer optimisations, in the order to try
     instance: str  # "Inf1": where a program runs

@@ -42,11 +42,8 @@ def write_all(folder: Path, found: Result, base: str = "x.jpg") -> Path:
 
 def same(again: Result, found: Result, tolerance: float = 0.0) -> bool:
     """Whether all is equal, but for values that may differ by so much."""
-    close = [
-        np.abs(again.maps[name].values - found.maps[name].values).max() <= tolerance
-        for name in found.maps
-    ]
-    pairs = ((again.maps[name], found.maps[name]) for name in found.maps)
+    pairs = [(again.maps[name], found.maps[name]) for name in found.maps]
+    close = [np.abs(a.values - b.values).max() <= tolerance for a, b in pairs]
     facts = [replace(a, values=b.values) == b for a, b in pairs]
     rest = replace(again, maps=found.maps) == found
     return set(again.maps) == set(found.maps) and rest and all(close) and all(facts)
@@ -268,7 +265,7 @@ def test_threads_do_not_disturb_each_other(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         sidecars = list(pool.map(lambda n: write_all(tmp_path, depths[n], f"{n}"), range(16)))
         again = list(pool.map(read_depth, sidecars))
-    assert all(same(*pair) for pair in zip(again, depths))
+    assert all(map(same, again, depths))
     assert not list(tmp_path.glob(".*"))
 
 

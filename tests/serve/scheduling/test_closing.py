@@ -1,4 +1,4 @@
-"""Closing a scheduler: what is finished, what is dropped, and who is told."""
+"""Closing a scheduler: which requests finish, and which callers get an error."""
 
 from __future__ import annotations
 
