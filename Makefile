@@ -2,9 +2,10 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-int8 inference compile parity test test-inf1-lane check fix bench checkpoints demo-model picture clean
+.PHONY: help setup setup-int8 inference compile parity test test-inf1-lane check fix bench checkpoints demo-model picture clean clean-artifacts
 
 PYTHON := .venv/bin/python
+PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
 # Not ?=: a variable of the shell that happens to be called TARGET or MODEL must not steer a run.
 MODEL =
 TARGET = openvino
@@ -18,14 +19,23 @@ UPSTREAM =
 BENCH = tests.benchmarks.upstream
 ACCEPT_LICENCE =
 ARGS =
+
+# Recipes read these values from the environment, as they were typed: neither make nor the shell expands a
+# $, a quote or a backquote in them. ARGS is meant for the shell, which expands it.
+VALUES := MODEL TARGET INPUT OUTPUT SIZE BATCH PRECISION ARTIFACT UPSTREAM BENCH ACCEPT_LICENCE
+unexport $(VALUES)
+$(foreach name,$(VALUES),$(eval export IN_$(name) := $$(value $(name))))
+# Packages of elsewhere, such as those of ROS, must not stand in for the locked ones.
+unexport PYTHONPATH PYTHONHOME
+
 # One thread for each of two workers: more only makes them wait for each other. Tests start some hundred
 # Pythons, which all would compile the same modules if the shell forbids to keep bytecode.
 PYTEST = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(1)/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 # What compiles for Inf1 is installed beside torch 1.13, never beside torch 2.
-LANE = $(if $(filter inf1,$(TARGET)),.venv-inf1,.venv)
+LANE = $(if $(filter inf1,$(IN_TARGET)),.venv-inf1,.venv)
 
-need = $(if $($(1)),,$(error $(1) is missing. For example: make $@ $(2)))
+need = $(if $(IN_$(1)),,$(error $(1) is missing. For example: make $@ $(2)))
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
@@ -37,21 +47,23 @@ setup-int8: ## add to it what precision int8 is made with (NNCF, 70 MB to downlo
 	@bash infra/int8.sh
 
 inference: .venv/.ready ## depth of a folder of images  [MODEL=vits TARGET=openvino INPUT=dir OUTPUT=dir ARGS=...]
-	$(PYTHON) inference.py $(if $(MODEL),--model $(MODEL)) --target $(TARGET) --input "$(INPUT)" --output "$(OUTPUT)" $(ARGS)
+	@set -x; $(PYTHON) inference.py $${IN_MODEL:+--model="$$IN_MODEL"} --target="$$IN_TARGET" \
+	  --input="$$IN_INPUT" --output="$$IN_OUTPUT" $(ARGS)
 
 compile: $(LANE)/.ready ## compile job: fetch, check, build, push  MODEL=vits SIZE="518x686 ..." [TARGET=inf1 PRECISION=auto ARGS="--store s3://..."]
 	$(call need,MODEL,MODEL=vits SIZE=518x686)
-	$(call need,SIZE,MODEL=$(MODEL) SIZE=518x686)
-	$(LANE)/bin/python -m compile job --model $(MODEL) --target $(TARGET) $(foreach size,$(SIZE),--size $(size)) \
-	  --batch $(BATCH) --precision $(PRECISION) --out artifacts $(ARGS)
+	$(call need,SIZE,MODEL=$(IN_MODEL) SIZE=518x686)
+	@set -f; for size in $$IN_SIZE; do set -- "$$@" --size="$$size"; done; set +f; set -x; \
+	$(LANE)/bin/python -m compile job --model="$$IN_MODEL" --target="$$IN_TARGET" "$$@" \
+	  --batch="$$IN_BATCH" --precision="$$IN_PRECISION" --out artifacts $(ARGS)
 
 parity: .venv/.ready ## measure an artifact against eager fp32 again  ARTIFACT=artifacts/NAME [ARGS=...]
 	$(call need,ARTIFACT,ARTIFACT=artifacts/NAME)
-	$(PYTHON) -m compile parity "$(ARTIFACT)" $(ARGS)
+	@set -x; $(PYTHON) -m compile parity "$$IN_ARTIFACT" $(ARGS)
 
 checkpoints: .venv/.ready ## fetch published weights  MODEL=vits [ACCEPT_LICENCE=1 ARGS=...]
 	$(call need,MODEL,MODEL=vits)
-	$(PYTHON) main.py checkpoints fetch $(MODEL) $(if $(ACCEPT_LICENCE),--accept-licence) $(ARGS)
+	@set -x; $(PYTHON) main.py checkpoints fetch "$$IN_MODEL" $(if $(filter 1 yes true,$(IN_ACCEPT_LICENCE)),--accept-licence) $(ARGS)
 
 test: .venv/.ready ## the tests in the CPU lane  [ARGS=...]
 	$(call PYTEST,.venv)
@@ -70,7 +82,7 @@ fix: .venv/.ready ## rewrite the files that check complains about, where that ca
 
 bench: .venv/.ready ## time this against a checkout of upstream  UPSTREAM=path [ARGS=...]
 	$(call need,UPSTREAM,UPSTREAM=../Depth-Anything-V2)
-	$(PYTHON) -m "$(BENCH)" --upstream "$(UPSTREAM)" $(ARGS)
+	@set -x; $(PYTHON) -m "$$IN_BENCH" --upstream="$$IN_UPSTREAM" $(ARGS)
 
 demo-model: .venv/.ready ## train the bundled demo model from nothing; resumable  [ARGS=...]
 	$(PYTHON) -m checkpoints.demo.train $(ARGS)
@@ -78,12 +90,22 @@ demo-model: .venv/.ready ## train the bundled demo model from nothing; resumable
 picture: .venv/.ready ## draw docs/demo.jpg again: input, depth and preview of the demo model
 	$(PYTHON) -m checkpoints.demo.picture
 
-clean: ## delete caches and artifacts/, and say which; never weights, images, results or environments
-	@find . \( -name .git -o -name '.venv*' -o -name .tools -o -path ./checkpoints -o -path ./input_images -o -path ./output_depth \) -prune \
-	  -o -type d \( -name __pycache__ -o -name '.*_cache' -o -path ./artifacts \) -prune -print -exec rm -rf {} +
+clean: ## delete the caches of this folder's tools, and say which; never weights, images, results or programs
+	@for cache in .mypy_cache .pytest_cache .ruff_cache; do [ ! -d "$$cache" ] || { echo "$$cache"; rm -rf "$$cache"; }; done
+	@find $(PACKAGES) -type d -name __pycache__ -prune -print -exec rm -rf {} +
+
+clean-artifacts: ## delete the compiled programs in artifacts/; they are compiled again when they are needed
+	@[ ! -d artifacts ] || { echo artifacts; rm -rf artifacts; }
 
 CPU_LOCKS := cpu torch-default torch-cpu build
 INF1_LOCKS := inf1 build
+
+# An environment whose Python was removed meanwhile is made again, whatever its stamp says.
+runs = $(shell test -x $(1)/bin/python && echo yes)
+.venv/.ready: $(if $(call runs,.venv),,no-python)
+.venv-inf1/.ready: $(if $(call runs,.venv-inf1),,no-python)
+.PHONY: no-python
+no-python: ;
 
 .venv/.ready: $(CPU_LOCKS:%=infra/locks/%.txt)
 	@bash infra/setup.sh cpu >&2

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # infra/int8.sh: adds to the CPU environment what precision int8 is made with, as locked. Serving needs none of it.
 set -euo pipefail
+unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . infra/tools.sh
 

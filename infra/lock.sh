@@ -2,6 +2,7 @@
 # infra/lock.sh: writes infra/locks/ anew from pyproject.toml: for each package the newest release it allows.
 # torch-cpu.txt alone is kept by hand: uv cannot reach that index from every machine.
 set -euo pipefail
+unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . infra/tools.sh
 find_uv

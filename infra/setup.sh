@@ -3,6 +3,7 @@
 # Environment: PYTHON39, UV: use this Python 3.9, this uv. TORCH_CPU_INDEX: where the CPU build of torch
 # is (Linux x86-64, lane cpu); empty: take the package registry's build.
 set -euo pipefail
+unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . infra/tools.sh
 
@@ -65,7 +66,8 @@ $NETWORK_HELP"
 code='import platform, cv2, numpy, torch, torchvision, depth_anything_v2
 print(f"Python {platform.python_version()}, torch {torch.__version__}, numpy {numpy.__version__}")'
 versions=$(cd / && "$OLDPWD/$venv/bin/python" -c "$code") ||
-  die "$venv is installed but does not import; see above. Delete $venv and run this again"
+  die "$venv is installed but does not import; see above. Delete $venv and run this again. If that does
+not help, another Python 3.9 may: PYTHON39=/path/to/python3.9 make setup"
 printf '%s\n' "$wanted" >"$stamp.part"
 mv "$stamp.part" "$stamp"
 echo "ready: $venv, $versions (${SECONDS} s)"

@@ -46,17 +46,6 @@ def test_make_without_a_target_lists_every_target() -> None:
     assert sorted(names) == sorted(phony[1].split())
 
 
-def test_each_size_becomes_an_option() -> None:
-    done = make("compile", "MODEL=vits", "SIZE=518x686 252x336")
-    assert done.returncode == 0, done.stderr
-    assert "--size 518x686 --size 252x336" in done.stdout
-
-
-def test_inference_gets_a_model_only_if_it_is_given() -> None:
-    assert "--model" not in make("inference").stdout
-    assert "--model vitb" in make("inference", "MODEL=vitb").stdout
-
-
 @pytest.mark.parametrize(
     ("target", "missing"),
     [("compile", "MODEL"), ("parity", "ARTIFACT"), ("checkpoints", "MODEL"), ("bench", "UPSTREAM")],
