@@ -14,6 +14,8 @@ mkdir "$work/new"
 mkdir "$work/depth_anything"
 cp depth_anything/__init__.py "$work/depth_anything" # which has the version
 cp pyproject.toml README.md LICENSE "$work" # so that no uv.lock is left, or taken from, the checkout
+# The lanes are for 3.9. Serving alone runs on later Pythons, with whatever versions they resolve.
+sed -i.old 's/^requires-python = .*/requires-python = ">=3.9,<3.10"/' "$work/pyproject.toml"
 
 export_lane() { # LANE, what only this lane has
   local lane=$1
