@@ -22,9 +22,9 @@ ALLOWED: dict[tuple[str, str], str] = {}
 
 
 def blocks(text: str) -> Iterator[str]:
-    """Each paragraph, list item, heading and table cell on one line; code blocks are left out."""
+    """Each paragraph, list item, heading and table cell on one line; indented code is left out."""
     block = ""
-    for line in [*re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S).splitlines(), ""]:
+    for line in [*text.splitlines(), ""]:
         bare, code = line.strip(), line.startswith("    ")
         item = re.match(r"(?:[-*]|\d+\.) ", bare)
         if item or code or not bare or bare[0] in "|#":
@@ -39,8 +39,9 @@ def blocks(text: str) -> Iterator[str]:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Every sentence of a page. Code between backticks is one word; of a link its text counts."""
-    code_in_one_word = re.sub(r"`[^`]*`", lambda code: re.sub(r"\s", "·", code[0]), text)
+    """Every sentence of a page, code blocks left out. Code between backticks is one word; of a link its text counts."""
+    prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S)
+    code_in_one_word = re.sub(r"`[^`]*`", lambda code: re.sub(r"\s", "·", code[0]), prose)
     for block in blocks(code_in_one_word):
         plain = re.sub(r"\]\([^)]*\)", "]", block)
         yield from re.split(r"(?<=[.!?])[*)]*\s+(?=[^a-z])", plain.strip())
@@ -72,7 +73,7 @@ LONG = " ".join(["word"] * (MAX_WORDS + 1))
 FOUND = [f"Short.\n{LONG}.", f"- {LONG}", f"1. {LONG}", f"| cell | {LONG} |", f"# {LONG}"]
 FOUND += [LONG.replace(" ", end, 9) for end in ("\n", "; ", ", e.g. ")]
 FOUND += [LONG.replace("word", word) for word in ("[a](b c)", "`a b`", "**a**")]
-FOUND += [f"```\ncode\n```\n{LONG}"]
+FOUND += [f"```\ncode\n```\n{LONG}", f"```\nan odd `\n```\n{LONG}"]
 PASSES = [LONG.replace(" ", between, 12) for between in (". Then ", "\n- ", "\n1. ")]
 PASSES += ["| " + LONG.replace(" ", " | ", 12), f"`{LONG}`", f"[a]({LONG})"]
 PASSES += [f"```\n{LONG}\n```", f"   ```\n   {LONG}\n   ```", f"    {LONG}"]
