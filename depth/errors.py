@@ -9,7 +9,8 @@ DepthAnythingError
 ├── InputError        the caller's value is out of range (also a ValueError)
 │   └── ImageError    the caller's bytes are not an image we accept
 └── StoreError        the store cannot be read, or an artifact in it is damaged
-    └── TooLargeError  an object is larger than its kind ever is
+    └── DamagedError      an artifact or alias in it is damaged or refused
+        └── TooLargeError  an object is larger than its kind ever is
 """
 
 
@@ -54,5 +55,9 @@ class StoreError(DepthAnythingError):
     """The store cannot be read, or an artifact in it is damaged."""
 
 
-class TooLargeError(StoreError):
+class DamagedError(StoreError):
+    """An artifact or alias in a store is damaged or refused; a listing leaves it out."""
+
+
+class TooLargeError(DamagedError):
     """An object in a store is larger than its kind ever is."""

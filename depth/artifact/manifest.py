@@ -25,7 +25,7 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 REPORTS = ("report.json", "report.md")  # for people, not for serving
 IDENTITY_DIGITS = 12  # of the identity, in a folder's name
-_MAX_MANIFEST_BYTES = 4 << 20
+MAX_MANIFEST_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ def read_artifact(folder: Path) -> Artifact:
     """
     path = folder / MANIFEST
     try:
-        if path.stat().st_size > _MAX_MANIFEST_BYTES:
-            raise ArtifactError(f"{path}: over {_MAX_MANIFEST_BYTES} bytes; not a manifest")
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise ArtifactError(f"{path}: over {MAX_MANIFEST_BYTES} bytes; not a manifest")
         data = path.read_bytes()
     except OSError:
         raise ArtifactError(

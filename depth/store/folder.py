@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from mmap import mmap
 from pathlib import Path
 from typing import BinaryIO, Optional
 
@@ -55,15 +56,15 @@ class FolderStore:
                 part.write_bytes(data)
             return True
 
-    def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> int:
+    def upload(self, key: str, data: mmap, sha256: str, on_bytes: OnBytes) -> int:
         path = self._root / key
         with self._translated():
             if path.is_file() and sha256_file(path) == sha256:
                 on_bytes(len(data))
                 return 0
             with self._replaced(key) as part, part.open("wb") as opened:
-                for start in range(0, len(data), _CHUNK_BYTES):
-                    on_bytes(opened.write(data[start : start + _CHUNK_BYTES]))
+                for chunk in iter(lambda: data.read(_CHUNK_BYTES), b""):
+                    on_bytes(opened.write(chunk))
         return len(data)
 
     def download(self, key: str, file: BinaryIO, size_bytes: int, on_bytes: OnBytes) -> None:

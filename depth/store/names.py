@@ -16,7 +16,7 @@ from typing import Optional
 from depth.artifact.manifest import MANIFEST, REPORTS, Manifest, folder_name
 from depth.artifact.program import ProgramFile
 from depth.artifact.verification import VERIFIED_FILE
-from depth.errors import InputError, StoreError
+from depth.errors import DamagedError, InputError
 
 ARTIFACTS, ALIASES, PROBE = "artifacts/", "aliases/", "probe"
 MAX_REPORT_BYTES = 16 << 20
@@ -93,12 +93,12 @@ def program_files(manifest: Manifest) -> Iterator[ProgramFile]:
 def check_names(manifest: Manifest, identity: str, where: str) -> None:
     """Refuse a manifest whose names could lead a download to any place but its own folder."""
     if not _PART.fullmatch(folder_name(manifest, identity)):
-        raise StoreError(
+        raise DamagedError(
             f"{where}: {folder_name(manifest, identity)!r} is not a name for a folder; refused"
         )
     for file in program_files(manifest):
         parts = file.path.split("/")
         if not all(map(_PART.fullmatch, parts)) or parts[0] in (MANIFEST, VERIFIED_FILE, *REPORTS):
-            raise StoreError(f"{where}: file path {file.path!r} is not usable; refused")
+            raise DamagedError(f"{where}: file path {file.path!r} is not usable; refused")
         if not is_identity(file.sha256) or file.size_bytes < 0:
-            raise StoreError(f"{where}: {file.path} has no proper sha256 and size; refused")
+            raise DamagedError(f"{where}: {file.path} has no proper sha256 and size; refused")

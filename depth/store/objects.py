@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
+from mmap import mmap
 from typing import BinaryIO, Callable, Optional, Protocol
 
 from depth.errors import InputError, StoreError
@@ -44,10 +45,10 @@ class ObjectStore(Protocol):
     def write_if(self, key: str, data: bytes, tag: Optional[str]) -> bool:
         """Replace the bytes that have this tag, or create if it is None. False if they differ."""
 
-    def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> int:
-        """Write bytes of any size whose hash is known; returns how many were sent.
+    def upload(self, key: str, data: mmap, sha256: str, on_bytes: OnBytes) -> int:
+        """Write a mapped file whose hash is known; returns how many bytes were sent.
 
-        Nothing is sent if the object is there. `on_bytes` may be called from any thread.
+        Nothing is sent if the object is there. The mapping may be closed after. `on_bytes` may be called from any thread.
         """
 
     def download(self, key: str, file: BinaryIO, size_bytes: int, on_bytes: OnBytes) -> None:

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
-from typing import Optional
+from typing import Optional, cast
 
-from depth.artifact.manifest import MANIFEST, REPORTS, Artifact, parse_manifest
+from depth.artifact.manifest import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    REPORTS,
+    Artifact,
+    parse_manifest,
+)
 from depth.artifact.verification import (
     MAX_BYTES,
     Verification,
@@ -21,7 +28,6 @@ from depth.artifact.verification import (
 )
 from depth.errors import ArtifactError, StoreError
 from depth.files import sha256_bytes
-from depth.store.catalogue import MAX_MANIFEST_BYTES
 from depth.store.names import (
     MAX_REPORT_BYTES,
     check_names,
@@ -55,10 +61,12 @@ def push(store: ObjectStore, artifact: Artifact, on_bytes: OnBytes = lambda _: N
     there = {listed.key for listed in store.listed(companion_key(identity, ""))}
     sent_bytes = kept_bytes = 0
     for file in program_files(manifest):
-        with artifact.open_files([file])[0] as data:
+        (view,) = artifact.open_files([file])
+        with cast(mmap, view.obj) as data:
+            view.release()  # a mapping with views cannot be closed
             sent = store.upload(object_key(file.sha256), data, file.sha256, on_bytes)
             sent_bytes += sent
-            kept_bytes += len(data) - sent
+            kept_bytes += file.size_bytes - sent
     for name in REPORTS:
         path = artifact.folder / name
         if companion_key(identity, name) not in there and path.is_file():
