@@ -78,6 +78,24 @@ class Stage:
     outputs: tuple[Port, ...]
 
 
+@dataclass(frozen=True)
+class ModelConfig:
+    """The dimensions of a network of one DINOv2 encoder and one DPT decoder.
+
+    Decoder stages 0..3 have a quarter, a half, one and two patches per cell.
+    """
+
+    name: str
+    embed_dim: int
+    depth: int
+    num_heads: int
+    taps: tuple[int, int, int, int]  # encoder blocks whose output feeds the decoder
+    decoder_dim: int
+    stage_dims: tuple[int, int, int, int]
+    swiglu: bool = False
+    norm_eps: float = 1e-6  # of the encoder's last LayerNorm
+
+
 IMAGES = Port("images", "B3HW")  # what every network is given
 IMAGENET = Normalise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # RGB, of values in 0..1
 
@@ -88,7 +106,7 @@ class Model:
 
     name: str  # what users type: "vits", "da3mono-large"
     family: str  # the package, one of FAMILIES
-    config: Any  # the family's own record of the network's dimensions
+    config: Any  # the network's dimensions: ModelConfig, or the family's own record
     size: SizeRule
     before: tuple[HostStep, ...]  # from pixels to network input
     after: tuple[HostStep, ...]  # from network output to result

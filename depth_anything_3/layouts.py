@@ -26,8 +26,6 @@ LAYOUTS = (UPSTREAM, OURS)
 # Keys that only models of several views have.
 _ANY_VIEW = ("model.cam_dec.", "model.cam_enc.", "model.da3.", "model.gs_head.", "model.head.norm.")
 
-_SIZES = {name: (row.config.embed_dim, row.config.depth) for name, row in MODELS.items()}
-
 
 def to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A published state dict under our names; tensors are shared, not copied.
@@ -48,4 +46,4 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], source: str) -
             f"{source} has the weights of a Depth Anything 3 model of several views; this version "
             f"has {', '.join(MODELS)}"
         )
-    load(network, to_ours(state), source, _SIZES)
+    load(network, to_ours(state), source, {name: row.config for name, row in MODELS.items()})

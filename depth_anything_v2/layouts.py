@@ -84,8 +84,6 @@ EARLIER: tuple[Rule, ...] = (
 
 LAYOUTS = (UPSTREAM, TRANSFORMERS, Layout(OURS.name, OURS.marks, (*EARLIER, *OURS.rules)))
 
-_SIZES = {config.name: (config.embed_dim, config.depth) for config in CONFIGS.values()}
-
 
 def to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A published state dict under our names; tensors are shared, not copied.
@@ -101,4 +99,4 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], source: str) -
 
     Raises CheckpointError that names the keys that do not fit and the size the file looks like.
     """
-    load(network, to_ours(state), source, _SIZES)
+    load(network, to_ours(state), source, CONFIGS)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from depth.errors import CheckpointError
+from depth.family import ModelConfig
 from depth.network.position import NATIVE_GRID
 
 # (pattern of a whole key, our name with \1 for groups), first match wins. None: never used at
@@ -109,11 +110,11 @@ def load(
     network: nn.Module,
     ours: Mapping[str, Tensor],
     source: str,
-    sizes: Mapping[str, tuple[int, int]],
+    configs: Mapping[str, ModelConfig],
 ) -> None:
     """Load a state dict under our names into a network, all keys or none.
 
-    sizes  width and number of the blocks of each model, to name the model that a file looks like
+    configs  of each model, by name: a refusal names the model that the file looks like
     Raises CheckpointError that names the keys that do not fit.
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
@@ -126,19 +127,19 @@ def load(
         if name in found and found[name] != shape
     ]
     if problems:
-        looks = _identified(ours, sizes)
+        looks = _identified(ours, configs)
         hint = f"; the file looks like {looks!r}" if looks else ""
         raise CheckpointError(f"{source} does not fit this network{hint}: {some(problems)}")
     network.load_state_dict(dict(ours))
 
 
-def _identified(ours: Mapping[str, Tensor], sizes: Mapping[str, tuple[int, int]]) -> Optional[str]:
+def _identified(ours: Mapping[str, Tensor], configs: Mapping[str, ModelConfig]) -> Optional[str]:
     embedding = ours.get("encoder.position.pos_embed")
     if embedding is None or embedding.ndim != 3 or embedding.shape[1] != 1 + NATIVE_GRID**2:
         return None
     blocks = {name.split(".")[2] for name in ours if name.startswith("encoder.blocks.")}
     found = embedding.shape[2], len(blocks)
-    return next((name for name, size in sizes.items() if size == found), None)
+    return next((name for name, c in configs.items() if (c.embed_dim, c.depth) == found), None)
 
 
 def some(items: Sequence[str], limit: int = 6) -> str:

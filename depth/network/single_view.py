@@ -5,13 +5,14 @@ Shapes: B batch | H W pixels | h w patch grid | D width | T token maps
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Union, cast
 
 import torch
 from torch import Tensor, nn
 
 from depth.errors import InputError
-from depth.family import Model
+from depth.family import Model, ModelConfig
 from depth.network.base import Network
 from depth.network.dpt import Decoder
 from depth.network.position import settle
@@ -22,15 +23,22 @@ Maps = Union[Tensor, tuple[Tensor, ...]]  # [B,H,W] per head; a tuple where ther
 
 
 class SingleView(Network):
-    """An encoder and a decoder.
+    """An encoder and a decoder, of the dimensions in `model.config`.
+
+    heads  by the name of the output, its activation, as `Decoder` takes them
 
     Without a fixed size each call has that of its images, and changes nothing on the object: calls
     may come from several threads, and whatever changes the weights changes the answer.
     """
 
-    def __init__(self, model: Model, encoder: Encoder, decoder: Decoder) -> None:
+    def __init__(self, model: Model, heads: Mapping[str, nn.Module]) -> None:
         super().__init__(model)
-        self.encoder, self.decoder = encoder, decoder
+        c: ModelConfig = model.config
+        patch_px = model.size.multiple_px
+        self.encoder = Encoder(
+            c.embed_dim, c.depth, c.num_heads, c.taps, c.swiglu, patch_px, c.norm_eps
+        )
+        self.decoder = Decoder(c.embed_dim, c.decoder_dim, c.stage_dims, heads)
 
     def fix_size(self, height_px: int, width_px: int) -> None:
         """Settle the position embedding for one size; calls then take images of this size only.

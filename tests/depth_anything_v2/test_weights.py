@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from depth.errors import CheckpointError
-from depth_anything_v2.config import CONFIGS, ModelConfig
+from depth.family import ModelConfig
+from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.layouts import load_weights, to_ours
 from tests.support.models import TINY, TINY_GIANT, to_upstream, untrained, weights
 

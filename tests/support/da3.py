@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,13 +11,22 @@ from torch import Tensor
 from compile.untrained import untrained_checkpoint
 from depth.family import Model
 from depth.sizes import TWICE, UPPER, SizeRule
-from depth_anything_3.config import MonoConfig, metric, mono
+from depth_anything_3.config import LARGE, model_row
 from depth_anything_3.network import MonoNetwork, build
 
-TINY = MonoConfig("tiny-mono", 24, 4, 2, (0, 1, 2, 3), 8, (6, 12, 24, 24))
+TINY = replace(
+    LARGE,
+    name="tiny-mono",
+    embed_dim=24,
+    depth=4,
+    num_heads=2,
+    taps=(0, 1, 2, 3),
+    decoder_dim=8,
+    stage_dims=(6, 12, 24, 24),
+)
 _SIZE = SizeRule(UPPER, 84, 14, TWICE)
-TINY_MONO = mono("tiny-mono", TINY, _SIZE)
-TINY_METRIC = metric("tiny-metric", TINY, _SIZE)
+TINY_MONO = model_row("tiny-mono", TINY, _SIZE)
+TINY_METRIC = model_row("tiny-metric", TINY, _SIZE, metric=True)
 
 # Our names and upstream's, written again by hand: what layouts.py is compared with.
 _STEMS = [

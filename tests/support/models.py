@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from compile.untrained import untrained_checkpoint
-from depth_anything_v2.config import MODELS, ModelConfig, model_row
+from depth.family import ModelConfig
+from depth_anything_v2.config import MODELS, model_row
 from depth_anything_v2.network import DepthAnything, build
 
 DEMO = MODELS["demo"]
