@@ -48,7 +48,8 @@ class ObjectStore(Protocol):
     def upload(self, key: str, data: mmap, sha256: str, on_bytes: OnBytes) -> int:
         """Write a mapped file whose hash is known; returns how many bytes were sent.
 
-        Nothing is sent if the object is there. The mapping may be closed after. `on_bytes` may be called from any thread.
+        Nothing is sent if the object is there. The store may close `data`. `on_bytes` may be called
+        from any thread.
         """
 
     def download(self, key: str, file: BinaryIO, size_bytes: int, on_bytes: OnBytes) -> None:

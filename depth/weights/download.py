@@ -137,6 +137,16 @@ def _drop_if_too_long(file: PublishedFile, staging: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def _address(file: PublishedFile) -> dict[str, str]:
+    """Where the file is, as arguments of the hub's client."""
+    return {
+        "repo_id": file.repository,
+        "filename": file.filename,
+        "repo_type": file.repository_type,
+        "revision": file.revision,
+    }
+
+
 def _endpoint() -> str:
     from huggingface_hub import constants
 
@@ -161,9 +171,7 @@ def _copy_from_hub_cache(file: PublishedFile, staged: Path) -> bool:
     """Copy the file if the hub's shared cache has it with the right bytes; else return False."""
     from huggingface_hub import try_to_load_from_cache
 
-    cached = try_to_load_from_cache(
-        file.repository, file.filename, revision=file.revision, repo_type=file.repository_type
-    )
+    cached = try_to_load_from_cache(**_address(file))
     if file.sha256 is None or not isinstance(cached, str):
         return False
     if _mismatch(file, Path(cached)) is not None:
@@ -181,10 +189,7 @@ def _download(file: PublishedFile, staging: Path) -> None:
     if refusal is not None:
         raise _cannot_fetch(file, staging.parent, refusal)
     hf_hub_download(
-        file.repository,
-        file.filename,
-        repo_type=file.repository_type,
-        revision=file.revision,
+        **_address(file),
         endpoint=_endpoint(),
         local_dir=staging,
         cache_dir=staging,  # else it would copy wrong bytes from the shared cache
@@ -194,21 +199,15 @@ def _download(file: PublishedFile, staging: Path) -> None:
 def _refusal(file: PublishedFile) -> Optional[str]:
     """Why the hub does not give the file; None if it does.
 
-    Asked before the download because the hub's client tries for half a minute to reach a server
-    that is not there.
+    Asked before the download: the hub's client would try six times, for half a minute, to reach a
+    server that is down.
     """
     from huggingface_hub import get_session, hf_hub_url
     from huggingface_hub.errors import OfflineModeIsEnabled
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     endpoint = _endpoint()
-    url = hf_hub_url(
-        file.repository,
-        file.filename,
-        repo_type=file.repository_type,
-        revision=file.revision,
-        endpoint=endpoint,
-    )
+    url = hf_hub_url(**_address(file), endpoint=endpoint)
     try:
         answer = get_session().head(url, headers=build_hf_headers(), timeout=_PROBE_TIMEOUT_S)
     except OfflineModeIsEnabled:

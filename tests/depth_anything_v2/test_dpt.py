@@ -98,7 +98,7 @@ def test_a_checkpoint_of_another_size_is_refused(checkpoint: dict[str, Tensor]) 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"encoder": "vitx"}, "encoder 'vitx': choose from demo, vits, vitb, vitl, vitg"),
+        ({"encoder": "vitx"}, f"encoder 'vitx': choose from {', '.join(CONFIGS)}"),
         ({**DEMO, "out_channels": [1, 2, 3]}, r"out_channels \(1, 2, 3\): expected four"),
         ({**DEMO, "use_bn": True}, "no published checkpoint has them; leave out"),
         ({**DEMO, "use_clstoken": True}, "no published checkpoint has them"),

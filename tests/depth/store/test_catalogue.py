@@ -10,7 +10,7 @@ from depth.artifact.verification import MAX_BYTES
 from depth.errors import InputError, StoreError
 from depth.store.catalogue import HEADING, MAX_MANIFEST_BYTES, find, rows
 from depth.store.folder import FolderStore
-from depth.store.names import manifest_key, verified_key
+from depth.store.names import alias_key, manifest_key, verified_key
 from depth.store.objects import ObjectStore, open_store
 from depth.store.push import push
 from tests.support.stored_artifacts import in_a_folder, make
@@ -57,7 +57,7 @@ def test_a_listing_says_what_there_is(store: ObjectStore, tmp_path: Path) -> Non
     assert all(len(row.cells) == len(HEADING) for row in rows(store))
 
 
-def test_one_artifact_with_too_large_files_does_not_cost_the_listing(
+def test_a_listing_leaves_out_objects_that_are_too_large(
     store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     artifact, other = make(tmp_path), make(tmp_path, precision="bf16")
@@ -65,8 +65,9 @@ def test_one_artifact_with_too_large_files_does_not_cost_the_listing(
         push(store, each)
     store.write(manifest_key("ab" * 32), bytes(MAX_MANIFEST_BYTES + 1))
     store.write(verified_key(other.identity), bytes(MAX_BYTES + 1))
+    store.write(alias_key("vits/inf1/production"), bytes(1 << 20))
     assert [row.entry.identity for row in rows(store)] == [artifact.identity]
-    assert caplog.text.count("ignored: ") == 2
+    assert caplog.text.count("ignored: ") == 3
     assert f"{MAX_MANIFEST_BYTES} bytes; refused" in caplog.text
 
 
