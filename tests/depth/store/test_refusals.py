@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
@@ -29,32 +30,28 @@ from tests.support.stored_artifacts import (
 
 
 @in_a_folder
-def test_a_damaged_artifact_is_not_pushed(store: ObjectStore, tmp_path: Path) -> None:
-    artifact = make(tmp_path)
-    (artifact.folder / "programs/518x518-b1.xml").write_bytes(b"<nut/>\n")
-    with pytest.raises(ArtifactError, match="damaged or altered"):
-        push(store, artifact)
-    assert rows(store) == []
-
-
-@in_a_folder
-def test_a_manifest_that_changes_during_the_push_is_not_published(
-    store: ObjectStore, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "data", "error", "text"),
+    [
+        ("programs/518x518-b1.xml", b"<nut/>\n", ArtifactError, "damaged or altered"),
+        ("manifest.json", b"{}", StoreError, "changed during the push; push again"),
+        ("manifest.json", None, StoreError, "manifest.json: cannot be read: No such file"),
+    ],
+    ids=["damaged program", "changed manifest", "vanished manifest"],
+)
+def test_a_damaged_artifact_is_not_pushed(
+    store: ObjectStore,
+    tmp_path: Path,
+    name: str,
+    data: Optional[bytes],
+    error: type[Exception],
+    text: str,
 ) -> None:
     artifact = make(tmp_path)
-    (artifact.folder / "manifest.json").write_bytes(b"{}")
-    with pytest.raises(StoreError, match="changed during the push; push again"):
-        push(store, artifact)
-    assert rows(store) == []
-
-
-@in_a_folder
-def test_a_manifest_that_vanishes_during_the_push_is_reported(
-    store: ObjectStore, tmp_path: Path
-) -> None:
-    artifact = make(tmp_path)
-    (artifact.folder / "manifest.json").unlink()
-    with pytest.raises(StoreError, match="manifest.json: cannot be read: No such file"):
+    (artifact.folder / name).unlink()
+    if data is not None:
+        (artifact.folder / name).write_bytes(data)
+    with pytest.raises(error, match=text):
         push(store, artifact)
     assert rows(store) == []
 

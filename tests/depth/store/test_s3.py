@@ -8,7 +8,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from mmap import mmap
 from typing import Any, Optional
 
@@ -29,16 +29,15 @@ SMALL = DATA[: 4 * MIB]  # one request
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
     s3_server.settings(monkeypatch)
-    with opened(s3_server.location()) as one:
-        yield one
+    bucket, prefix = place(s3_server.location())
+    with closing(S3Store(bucket, prefix, s3_server.running().url, PART_BYTES)) as made:
+        yield made
 
 
-@contextmanager
-def opened(location: str) -> Iterator[S3Store]:
+def place(location: str) -> tuple[str, str]:
+    """Bucket and prefix."""
     bucket, _, prefix = location[len("s3://") :].partition("/")
-    store = S3Store(bucket, prefix, s3_server.running().url, PART_BYTES)
-    yield store
-    store.close()
+    return bucket, prefix
 
 
 def requests(store: S3Store) -> list[str]:
@@ -71,7 +70,7 @@ def whole(store: S3Store, data: bytes = DATA, key: str = "big") -> bytes:
 
 def unfinished(store: S3Store) -> int:
     """How many uploads wait for more parts."""
-    bucket, _, prefix = store.name[len("s3://") :].partition("/")
+    bucket, prefix = place(store.name)
     found = store.client.list_multipart_uploads(Bucket=bucket, Prefix=prefix)
     return len(found.get("Uploads", ()))
 
@@ -95,8 +94,7 @@ for key in ("first", "big"):
 
 
 def test_a_killed_push_sends_complete_objects_once(store: S3Store) -> None:
-    bucket, _, prefix = store.name[len("s3://") :].partition("/")
-    arguments = (bucket, prefix, s3_server.running().url)
+    arguments = (*place(store.name), s3_server.running().url)
     done = subprocess.run([sys.executable, "-c", _KILLED, *arguments], cwd=ROOT, check=False)
     assert done.returncode == -9
     assert unfinished(store) == 1
