@@ -3,7 +3,7 @@
 DepthAnythingError
 ├── ArtifactError     a folder is not an artifact that this version can use
 ├── CheckpointError   a weights file is missing, damaged, or fits another model
-├── DepthFileError    a depth file cannot be written, or is not one that can be read
+├── DepthFileError    a depth file cannot be written, or is missing or damaged
 ├── DownloadError     a published checkpoint could not be fetched
 │   └── LicenceError  its licence has to be accepted first (also a ValueError)
 ├── InputError        the caller's value is out of range (also a ValueError)
@@ -15,7 +15,7 @@ DepthAnythingError
 
 
 def first_line(error: Exception) -> str:
-    """The first line that says anything of an error from elsewhere."""
+    """The first line with text of a foreign error's message."""
     return next((line for line in str(error).splitlines() if line.strip()), repr(error)).strip()
 
 
@@ -48,7 +48,7 @@ class ImageError(InputError):
 
 
 class DepthFileError(DepthAnythingError):
-    """A depth file cannot be written, or is missing, damaged, or says something else."""
+    """A depth file cannot be written, or is missing, damaged or inconsistent."""
 
 
 class StoreError(DepthAnythingError):

@@ -1,4 +1,4 @@
-"""Depth Anything 3 (Lin et al., 2025): its models, as data. So far those of one view.
+"""Depth Anything 3 (Lin et al., 2025): its models of one view, as data.
 
 The network is Depth Anything V2's large one, with another last LayerNorm, exp at its end, and a
 second head for the sky.

@@ -1,4 +1,4 @@
-"""Names that are moved from one artifact to the next, such as vits/inf1/production."""
+"""Aliases: names that point at an artifact and can be moved, such as vits/inf1/production."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_BYTES = 4096
 class Alias:
     identity: str  # of the artifact
     manifest_sha256: str  # of its whole manifest, measured figures included
-    previous: Optional[str]  # identity before, to go back to
+    previous: Optional[str]  # the identity before
     moved_at: str  # ISO 8601, UTC
 
 

@@ -43,7 +43,7 @@ _LOOK = "`python -m compile list` shows what there is"
 
 @dataclass(frozen=True)
 class Entry:
-    """One artifact in a store."""
+    """An artifact in a store."""
 
     identity: str
     data: bytes  # of manifest.json
@@ -96,7 +96,7 @@ class Row:
 def read_entry(store: ObjectStore, identity: str) -> Entry:
     """Read an artifact's manifest and measurement.
 
-    Raises DamagedError if one of them is damaged or has file names that lead out of a folder, and
+    Raises DamagedError if either is damaged or has file names that lead out of a folder. Raises
     StoreError if the artifact is missing or the store fails.
     """
     where, verified = (f"{store.name}/{key(identity)}" for key in (manifest_key, verified_key))
@@ -123,8 +123,8 @@ def read_entry(store: ObjectStore, identity: str) -> Entry:
 def find(store: ObjectStore, reference: str) -> Entry:
     """The artifact with this alias, folder name, or first digits of its identity.
 
-    Raises InputError if the reference has the form of none of them, and StoreError if the store has
-    no such artifact.
+    Raises InputError for a reference of another form, and StoreError if the store has no such
+    artifact.
     """
     if is_alias(reference):
         found = read_alias(store, reference)
@@ -167,15 +167,14 @@ def rows(store: ObjectStore) -> list[Row]:
     names: dict[str, list[str]] = {}
     for name, alias in all_aliases(store):
         names.setdefault(alias.identity, []).append(name)
-    listed = sorted(_manifests(store), key=lambda one: one[1], reverse=True)
-    found = []
+    dates = dict(sorted(_manifests(store), key=lambda listed: listed[1], reverse=True))
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        for (identity, pushed), entry in zip(
-            listed, pool.map(lambda one: _whole(store, one[0]), listed)
-        ):
-            if entry is not None:
-                found.append(Row(entry, tuple(names.get(identity, ())), pushed))
-    return found
+        entries = list(pool.map(lambda identity: _whole(store, identity), dates))
+    return [
+        Row(entry, tuple(names.get(entry.identity, ())), dates[entry.identity])
+        for entry in entries
+        if entry is not None
+    ]
 
 
 def _whole(store: ObjectStore, identity: str) -> Optional[Entry]:

@@ -1,4 +1,4 @@
-"""A store in a folder, which several machines may share."""
+"""A store in a folder. Several machines may share it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from depth.files import locked, sha256_bytes, sha256_file
 from depth.store.objects import Listed, OnBytes, Versioned
 
 _CHUNK_BYTES = 1 << 20
-_HIDDEN = "."  # begins the name of a file that is still being written; no key has such a part
+_HIDDEN = "."  # prefix of unfinished files; no part of a key begins with it
 
 
 class FolderStore:
@@ -80,7 +80,7 @@ class FolderStore:
                     yield Listed(key, datetime.fromtimestamp(path.stat().st_mtime, timezone.utc))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """A folder needs no closing."""
 
     def _chunks(self, key: str, size_bytes: int) -> Iterator[bytes]:
         path = self._root / key
@@ -93,7 +93,7 @@ class FolderStore:
 
     @contextmanager
     def _replaced(self, key: str) -> Iterator[Path]:
-        """A path to write to, which gets its name when the block ends."""
+        """A path to write to; the file gets its name when the block ends."""
         path = self._root / key
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{_HIDDEN}{path.name}.{uuid.uuid4().hex}")

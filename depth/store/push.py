@@ -1,6 +1,6 @@
 """Copies an artifact from a folder into a store: programs first, the manifest last.
 
-So a half-pushed artifact never shows.
+So readers never see a part of an artifact.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Pushed:
 
 
 def push(store: ObjectStore, artifact: Artifact, on_bytes: OnBytes = lambda _: None) -> Pushed:
-    """Copy an artifact into the store; objects that are there already are not sent again.
+    """Copy an artifact into the store; objects that the store has are not sent again.
 
     Raises ArtifactError if a local file is damaged or differs from the manifest, and StoreError.
     """
@@ -91,7 +91,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _stored(store: ObjectStore, identity: str) -> Optional[Verification]:
-    """The measurement in the store; None also if it is damaged and any other is better."""
+    """The measurement in the store; None if there is none, or it is damaged."""
     key = verified_key(identity)
     found = store.read(key, MAX_BYTES)
     try:
@@ -108,8 +108,8 @@ def _write_manifest(store: ObjectStore, artifact: Artifact) -> None:
         raise StoreError(f"{path}: changed during the push; push again")
     key = manifest_key(artifact.identity)
     found = store.read(key, MAX_MANIFEST_BYTES)
-    # Another build of the same identity may differ in its last digits of parity: aliases were
-    # promoted with the manifest that is there.
+    # Keep a manifest that is there: another build of the same identity may differ in the last
+    # digits of parity, and aliases record the sha256 of the manifest.
     if found is None or not _is_manifest(found.data, artifact.identity):
         store.write(key, data)
 

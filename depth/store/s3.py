@@ -1,4 +1,4 @@
-"""A store in an S3 bucket. The only module that knows boto3; loaded when such a store is opened."""
+"""A store in an S3 bucket. The only module that imports boto3; it is loaded on use."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _NO_CREDENTIALS = (
 )
 _ADVICE = {
     "NoSuchBucket": "there is no such bucket; create it, or correct --store",
-    "InvalidBucketName": "this is no name for a bucket; correct --store",
+    "InvalidBucketName": "this is not a bucket's name; correct --store",
     "InvalidAccessKeyId": "the access key is unknown; check AWS_PROFILE and AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
     "ExpiredToken": "the credentials have expired; log in again",
@@ -112,7 +112,7 @@ class S3Store:
                         return False
                     if _code(error) != "ConditionalRequestConflict":
                         raise
-            time.sleep(0.1 * 2**attempt)  # another write was under way: S3 wants us to ask again
+            time.sleep(0.1 * 2**attempt)  # another write is under way: S3 asks for a retry
         raise StoreError(f"{self.name}/{key}: others keep writing it; try again later")
 
     def upload(self, key: str, data: mmap, sha256: str, on_bytes: OnBytes) -> int:
@@ -156,7 +156,7 @@ class S3Store:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
     def _put(self, key: str, data: bytes, **condition: str) -> None:
-        checksum = _base64(sha256_bytes(data))  # AWS refuses other bytes than these
+        checksum = _base64(sha256_bytes(data))  # AWS refuses bytes with another checksum
         self.client.put_object(
             **self._address(key), Body=data, ChecksumSHA256=checksum, **condition
         )
@@ -212,9 +212,9 @@ def _client(endpoint_url: Optional[str]) -> Any:
         s3={"addressing_style": "path"} if elsewhere else None,
     )
     try:
-        # boto3.client() would warn that Python 3.9 is old; a session of one's own does not.
+        # boto3.client() would warn that Python 3.9 is old; Session does not.
         return Session().client("s3", endpoint_url=endpoint_url, config=config)
-    except ValueError as error:  # boto3's answer to an endpoint that is no URL
+    except ValueError as error:  # boto3's error for an endpoint that is not a URL
         raise InputError(f"--endpoint-url: {first_line(error)}") from error
 
 
