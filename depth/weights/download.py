@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from depth.errors import DownloadError, LicenceError
 from depth.files import locked, sha256_file
@@ -138,7 +138,7 @@ def _drop_if_too_long(file: PublishedFile, staging: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _address(file: PublishedFile) -> dict[str, str]:
+def _address(file: PublishedFile) -> dict[str, Any]:
     """Where the file is, as arguments of the hub's client."""
     return {
         "repo_id": file.repository,

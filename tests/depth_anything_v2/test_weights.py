@@ -105,7 +105,7 @@ def test_a_wrong_shape_is_named(vits: dict[str, Tensor]) -> None:
     ],
     ids=["sparse", "meta", "quantised", "bool", "int", "complex"],
 )
-def test_what_is_no_plain_tensor_of_floats_is_named(
+def test_other_tensors_than_dense_floats_are_named(
     vits: dict[str, Tensor], damage: Callable[[Tensor], Tensor], text: str
 ) -> None:
     state = to_upstream(vits)

@@ -56,7 +56,7 @@ def test_the_golden_manifest_is_the_same_byte_for_byte() -> None:
     assert dump_manifest(parse_manifest(GOLDEN, "golden")) == GOLDEN
 
 
-def test_the_golden_manifest_says_what_it_says() -> None:
+def test_fields_of_the_golden_manifest() -> None:
     manifest = parse_manifest(GOLDEN, "golden")
     depth, sky = manifest.outputs
     assert (depth.kind, depth.becomes, depth.unit, depth.largest) == (
@@ -197,7 +197,7 @@ def test_programs_that_join_nothing_are_refused() -> None:
     assert "no programs that can be run" in refusal(changed(cut))
 
 
-def test_what_is_measured_is_no_part_of_the_identity(tmp_path: Path) -> None:
+def test_measured_figures_do_not_change_the_identity(tmp_path: Path) -> None:
     first = read_artifact(written(tmp_path / "a"))
     other = read_artifact(written(tmp_path / "b", GOLDEN.replace(b"3.1e-05", b"3.2e-05")))
     assert other.identity == first.identity

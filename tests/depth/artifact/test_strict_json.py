@@ -44,7 +44,7 @@ def test_every_kind_of_field() -> None:
     assert decode(Outer, empty) == Outer(3, None, (1, 2), (), {}, None)
 
 
-def test_a_whole_number_is_a_float_where_one_is_wanted() -> None:
+def test_a_whole_number_is_accepted_for_a_float() -> None:
     share = decode(Outer, {**GOOD, "share": 2}).share
     assert share == 2
     assert type(share) is float

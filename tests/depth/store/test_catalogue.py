@@ -17,7 +17,7 @@ from tests.support.stored_artifacts import in_a_folder, make
 
 
 @in_a_folder
-def test_an_artifact_is_found_by_its_words(store: ObjectStore, tmp_path: Path) -> None:
+def test_find_by_identity_or_folder_name(store: ObjectStore, tmp_path: Path) -> None:
     artifact = make(tmp_path)
     push(store, artifact)
     for reference in (artifact.identity, artifact.identity[:6], artifact.folder.name):
@@ -42,7 +42,7 @@ def test_digits_that_fit_two_are_refused(store: ObjectStore) -> None:
         find(store, "abcdef")
 
 
-def test_a_listing_says_what_there_is(store: ObjectStore, tmp_path: Path) -> None:
+def test_rows_list_every_artifact_with_its_state(store: ObjectStore, tmp_path: Path) -> None:
     proven, failed = make(tmp_path), make(tmp_path, passed=False, precision="bf16")
     built = make(tmp_path, passed=None, target="inf1")
     for artifact in (proven, failed, built):

@@ -60,7 +60,7 @@ def artifact(tmp_path: Path) -> Artifact:
     return make(tmp_path / "made")
 
 
-def test_an_artifact_goes_round(where: list[str], artifact: Artifact, tmp_path: Path) -> None:
+def test_push_promote_list_pull(where: list[str], artifact: Artifact, tmp_path: Path) -> None:
     other = make(tmp_path / "made", passed=None, target="inf1")
     ended = command("push", artifact.folder, other.folder, *where)
     assert (ended.code, ended.out) == (0, f"{artifact.identity}\n{other.identity}\n")
@@ -114,7 +114,9 @@ def test_an_empty_store_lists_a_heading(where: list[str]) -> None:
 
 
 @pytest.mark.parametrize("where", ["folder"], indirect=True)
-def test_one_wrong_path_sends_nothing(where: list[str], artifact: Artifact, tmp_path: Path) -> None:
+def test_push_with_a_wrong_path_sends_nothing(
+    where: list[str], artifact: Artifact, tmp_path: Path
+) -> None:
     ended = command("push", artifact.folder, tmp_path / "nothing", *where)
     assert ended.code == 1
     assert "no readable manifest.json" in ended.error()
@@ -225,7 +227,7 @@ def test_the_endpoint_may_come_from_the_environment(
     assert command("list", *on_s3[:2]).code == 0
 
 
-def test_an_error_of_another_kind_is_one_line(
+def test_an_unknown_s3_error_is_printed_in_one_line(
     on_s3: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(self: S3Store, *_: Any) -> None:
@@ -249,7 +251,7 @@ def test_a_measurement_is_added_by_pushing_again(where: list[str], tmp_path: Pat
     assert " verified " in command("list", *where).out
 
 
-def test_serving_pulls_by_alias_without_what_compiles(tmp_path: Path, artifact: Artifact) -> None:
+def test_serve_pull_by_alias(tmp_path: Path, artifact: Artifact) -> None:
     where = ("--store", tmp_path / "store")
     (tmp_path / "store").mkdir()
     assert command("push", artifact.folder, *where).code == 0

@@ -40,7 +40,9 @@ def now(store: ObjectStore, name: str = PRODUCTION) -> Alias:
     return found.alias
 
 
-def test_an_alias_is_moved_and_remembers_what_it_was(store: ObjectStore, tmp_path: Path) -> None:
+def test_promote_moves_an_alias_and_records_the_previous_identity(
+    store: ObjectStore, tmp_path: Path
+) -> None:
     first, second = (stored(store, tmp_path, number) for number in (1, 2))
     assert promote(store, first, PRODUCTION).previous is None
     assert find(store, PRODUCTION).identity == first.identity
@@ -183,7 +185,7 @@ def test_a_store_that_never_lets_a_condition_hold_is_refused(s3: S3Store) -> Non
         require_conditional_writes(s3)
 
 
-def test_the_probe_leaves_one_small_object(store: ObjectStore) -> None:
+def test_conditional_write_probe_leaves_a_small_object(store: ObjectStore) -> None:
     for _ in range(2):
         require_conditional_writes(store)
     assert [listed.key for listed in store.listed("")] == [PROBE]

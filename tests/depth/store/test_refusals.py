@@ -149,7 +149,7 @@ def test_a_file_path_that_leads_elsewhere_is_refused(store: ObjectStore, tmp_pat
 
 
 @in_a_folder
-def test_two_files_of_one_name_are_refused_and_nothing_is_left(
+def test_two_files_with_the_same_name_are_refused_and_not_kept(
     store: ObjectStore, tmp_path: Path
 ) -> None:
     first, second = (manifest_of({"programs/a": data}) for data in FILES.values())
@@ -161,9 +161,7 @@ def test_two_files_of_one_name_are_refused_and_nothing_is_left(
 
 
 @in_a_folder
-def test_a_folder_that_is_there_and_damaged_is_left_alone(
-    store: ObjectStore, tmp_path: Path
-) -> None:
+def test_pull_leaves_an_existing_damaged_folder_alone(store: ObjectStore, tmp_path: Path) -> None:
     artifact = make(tmp_path)
     push(store, artifact)
     (artifact.folder / "programs/518x518-b1.xml").write_bytes(b"<nut/>\n")

@@ -25,7 +25,7 @@ def keys(store: ObjectStore) -> set[str]:
     return {listed.key for listed in store.listed("")}
 
 
-def test_what_was_pushed_is_pulled_byte_for_byte(store: ObjectStore, tmp_path: Path) -> None:
+def test_pull_returns_the_pushed_bytes(store: ObjectStore, tmp_path: Path) -> None:
     artifact = make(tmp_path / "made")
     assert push(store, artifact) == Pushed(sent_bytes=SIZE_BYTES, kept_bytes=0)
     done: list[int] = []

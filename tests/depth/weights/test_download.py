@@ -168,7 +168,7 @@ def test_a_refusal_is_explained_with_the_way_to_do_it_by_hand(
     assert hub.requests == ["HEAD"]  # asked once, not retried
 
 
-def test_a_hub_out_of_reach_is_said_at_once(
+def test_an_unreachable_hub_is_reported_at_once(
     hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as closed:
@@ -192,7 +192,7 @@ def test_a_licence_is_accepted_before_any_network(hub: Hub, folder: Path) -> Non
     assert fetch(gated, folder, accept_licence=True).read_bytes() == WEIGHTS
 
 
-def test_a_file_that_is_there_needs_no_network(hub: Hub, folder: Path) -> None:
+def test_an_existing_file_needs_no_network(hub: Hub, folder: Path) -> None:
     folder.mkdir()
     (folder / "tiny.pth").write_bytes(WEIGHTS)
     assert fetch(replace(FILE, licence=CC_BY_NC), folder) == folder / "tiny.pth"
@@ -271,7 +271,7 @@ def test_two_fetches_at_once_download_once(hub: Hub, folder: Path) -> None:
     assert hub.requests.count("GET") == 1
 
 
-def test_the_command_offline_fails_with_1_and_says_what_to_do(tmp_path: Path) -> None:
+def test_fetch_offline_exits_with_1_and_gives_advice(tmp_path: Path) -> None:
     cache = str(tmp_path / "hub")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": cache}
     result = subprocess.run(

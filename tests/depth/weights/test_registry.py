@@ -58,7 +58,7 @@ def test_the_names_in_a_row_agree(file: PublishedFile) -> None:
     assert file.repository.endswith({"vits": "-Small", "vitb": "-Base", "vitl": "-Large"}[size])
 
 
-def test_no_two_rows_share_what_tells_them_apart() -> None:
+def test_sha256_address_and_local_name_are_unique() -> None:
     rows = known_files()
     assert len({file.sha256 for file in rows}) == len(rows)
     assert len({(file.repository, file.filename) for file in rows}) == len(rows)
@@ -75,7 +75,7 @@ def test_hub_files_of_one_name_are_kept_apart() -> None:
     assert published("v1-vits").local_name == "depth_anything_vits14.pth"
 
 
-def test_files_of_models_that_are_not_here_are_known() -> None:
+def test_files_of_unsupported_models_are_known() -> None:
     found = by_sha256("364492e38a3a06d221ac75da7f6621ada3f2361cd24fde11ba79091e9f40efcf")
     assert found is not None
     assert found.model == "da3-small"
@@ -105,13 +105,13 @@ def test_a_file_is_found_by_its_bytes() -> None:
     ("name", "reason"),
     [("vitg", "have not published it"), ("demo", "bundled"), ("vitx", "no such model")],
 )
-def test_what_is_not_published_is_said_with_what_is(name: str, reason: str) -> None:
+def test_an_unpublished_model_is_refused_with_the_published_models(name: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason) as caught:
         published(name)
     assert all(model in str(caught.value) for model in published_files())
 
 
-def test_list_shows_every_file_with_its_licence_and_whether_it_is_there(
+def test_list_shows_licence_and_state_of_every_file(
     tmp_path: Path,
 ) -> None:
     (tmp_path / published("vits").filename).write_bytes(b"cut off")
