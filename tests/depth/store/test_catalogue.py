@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from depth.artifact.manifest import Artifact
 from depth.artifact.verification import MAX_BYTES
 from depth.errors import InputError, StoreError
 from depth.store.catalogue import HEADING, MAX_MANIFEST_BYTES, find, rows
@@ -17,12 +18,10 @@ from tests.support.stored_artifacts import in_a_folder, make
 
 
 @in_a_folder
-def test_find_by_identity_or_folder_name(store: ObjectStore, tmp_path: Path) -> None:
-    artifact = make(tmp_path)
-    push(store, artifact)
-    for reference in (artifact.identity, artifact.identity[:6], artifact.folder.name):
-        assert find(store, reference).identity == artifact.identity
-    name = artifact.folder.name
+def test_find_by_identity_or_folder_name(store: ObjectStore, pushed: Artifact) -> None:
+    for reference in (pushed.identity, pushed.identity[:6], pushed.folder.name):
+        assert find(store, reference).identity == pushed.identity
+    name = pushed.folder.name
     for reference, text in (
         (f"x{name}", f"there is no x{name}; there is {name}"),
         ("f" * 64, "no artifact's identity begins with ffff"),
