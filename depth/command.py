@@ -46,27 +46,27 @@ def guarded(app: Callable[..., object], name: str, *errors: type[Exception]) -> 
 
 
 def _open_streams() -> None:
-    """A file's name may hold any byte, and stdout or stderr may be closed: neither ends a job."""
+    """Let a command print any file name, and run with stdout or stderr closed."""
     if sys.stdout is None:
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     if sys.stderr is None:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     for stream, in_utf8 in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
-            # As Python has it in the locale C.UTF-8; in other encodings that would be no help.
+            # As in Python's locale C.UTF-8; other encodings cannot print such bytes.
             utf8 = codecs.lookup(stream.encoding).name == "utf-8"
             stream.reconfigure(errors=in_utf8 if utf8 else "backslashreplace")
 
 
 @contextmanager
 def ends_on_sigterm() -> Iterator[None]:
-    """SIGTERM raises SystemExit in the main thread, which this is for, as Ctrl-C does its own.
+    """Raise SystemExit in the main thread on SIGTERM, so that clean-up code runs.
 
-    So what cleans up still runs; else processes that we started would go on without us.
+    Without it, processes that we started would continue. Call it in the main thread.
     """
 
     def end(number: int, _frame: Optional[FrameType]) -> None:
-        # `timeout` and others send it twice, and what cleans up must not be cut off.
+        # `timeout` and others send SIGTERM twice; the second must not interrupt the clean-up.
         signal.signal(number, signal.SIG_IGN)
         raise SystemExit(128 + number)
 

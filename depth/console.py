@@ -1,4 +1,4 @@
-"""Bars on stderr for what takes seconds, and tables of text. Loads rich on use."""
+"""Progress bars on stderr, and tables of text. Loads rich on use."""
 
 from __future__ import annotations
 

@@ -3,18 +3,19 @@
 DepthAnythingError
 ├── ArtifactError     a folder is not an artifact that this version can use
 ├── CheckpointError   a weights file is missing, damaged, or fits another model
-├── DepthFileError    a depth file cannot be written, or is not one that can be read
+├── DepthFileError    a depth file cannot be written, or is missing or damaged
 ├── DownloadError     a published checkpoint could not be fetched
 │   └── LicenceError  its licence has to be accepted first (also a ValueError)
 ├── InputError        the caller's value is out of range (also a ValueError)
 │   └── ImageError    the caller's bytes are not an image we accept
 └── StoreError        the store cannot be read, or an artifact in it is damaged
-    └── TooLargeError  an object is larger than its kind ever is
+    └── DamagedError      an artifact or alias in it is damaged or refused
+        └── TooLargeError  an object is larger than its kind ever is
 """
 
 
 def first_line(error: Exception) -> str:
-    """The first line that says anything of an error from elsewhere."""
+    """The first line with text of a foreign error's message."""
     return next((line for line in str(error).splitlines() if line.strip()), repr(error)).strip()
 
 
@@ -47,12 +48,16 @@ class ImageError(InputError):
 
 
 class DepthFileError(DepthAnythingError):
-    """A depth file cannot be written, or is missing, damaged, or says something else."""
+    """A depth file cannot be written, or is missing, damaged or inconsistent."""
 
 
 class StoreError(DepthAnythingError):
     """The store cannot be read, or an artifact in it is damaged."""
 
 
-class TooLargeError(StoreError):
+class DamagedError(StoreError):
+    """An artifact or alias in a store is damaged or refused; a listing leaves it out."""
+
+
+class TooLargeError(DamagedError):
     """An object in a store is larger than its kind ever is."""

@@ -9,7 +9,7 @@ A family is a package with these modules; nothing else of it is known outside:
     layouts    load_weights(network, state, source): a state dict of any known layout, all keys or
                none
 
-A further family is a package and a line in `FAMILIES`.
+A new family is a package and a line in `FAMILIES`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,25 @@ class Stage:
     outputs: tuple[Port, ...]
 
 
-IMAGES = Port("images", "B3HW")  # what every network is given
+@dataclass(frozen=True)
+class ModelConfig:
+    """The dimensions of a network of one DINOv2 encoder and one DPT decoder.
+
+    Decoder stages 0..3 have a quarter, a half, one and two patches per cell.
+    """
+
+    name: str
+    embed_dim: int
+    depth: int
+    num_heads: int
+    taps: tuple[int, int, int, int]  # encoder blocks whose output feeds the decoder
+    decoder_dim: int
+    stage_dims: tuple[int, int, int, int]
+    swiglu: bool = False
+    norm_eps: float = 1e-6  # of the encoder's last LayerNorm
+
+
+IMAGES = Port("images", "B3HW")  # the input of every network
 IMAGENET = Normalise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # RGB, of values in 0..1
 
 
@@ -88,20 +106,20 @@ class Model:
 
     name: str  # what users type: "vits", "da3mono-large"
     family: str  # the package, one of FAMILIES
-    config: Any  # the family's own record of the network's dimensions
+    config: Any  # the network's dimensions: ModelConfig, or the family's own record
     size: SizeRule
     before: tuple[HostStep, ...]  # from pixels to network input
     after: tuple[HostStep, ...]  # from network output to result
     outputs: tuple[Output, ...]
-    split: tuple[Stage, ...] = ()  # the network in stages, first to last; () if it has but one
-    remark: str = ""  # what a user has to know of its values
-    # Models of a family with the same word here have weights of equal names and shapes: only the
-    # bytes of a known file tell them apart. "": no other model has.
+    split: tuple[Stage, ...] = ()  # the network in stages, first to last; () without stages
+    remark: str = ""  # a note for users about its values
+    # Models of a family with the same word here have weights of equal names and shapes, so only the
+    # sha256 of a known file identifies the model. "": no other model has such weights.
     weights_like: str = ""
 
     @property
     def kind(self) -> str:
-        """The kind of depth that results have at most: of metres before a focal length is known."""
+        """The kind of depth after all host steps. Metres may need a focal length."""
         depth = self.depth
         return depth.becomes or depth.kind
 

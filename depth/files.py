@@ -35,7 +35,7 @@ def sha256_bytes(data: Union[bytes, memoryview]) -> str:
 def write_whole(path: Path, text: str) -> None:
     """All of a text file or nothing, through a temporary sibling. Raises OSError.
 
-    What UTF-8 cannot say, as parts of a path may be, is written with backslashes.
+    Characters that UTF-8 cannot encode, as in some paths, are written with backslashes.
     """
     part = path.with_name(f"{path.name}.part")
     part.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -43,7 +43,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def lock_now(handle: int) -> None:
-    """Take the lock of an open file or folder; it ends with the process, or when that is closed.
+    """Lock an open file or folder until it is closed or the process ends.
 
     Raises BlockingIOError if another process has it, OSError where the file system has no locks.
     """
@@ -87,10 +87,10 @@ def locked(folder: Path, always: bool = True) -> Iterator[None]:
 def turn(lock: Path) -> Iterator[None]:
     """Wait for, then hold the lock on a file, which is made and stays; it ends with the process.
 
-    Where no file can be locked, nobody waits.
+    Without file locks it does not wait.
     """
     with ExitStack() as stack:
-        with suppress(OSError):  # a file system without locks, or one that can only be read
+        with suppress(OSError):  # a file system without locks, or read-only
             lock.parent.mkdir(parents=True, exist_ok=True)
             handle = stack.enter_context(lock.open("a")).fileno()
             wait_for_lock(handle, f"process that compiles the same program: {lock}")

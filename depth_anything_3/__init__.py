@@ -1,1 +1,1 @@
-"""Depth Anything 3 (Lin et al., 2025): what its models are."""
+"""Depth Anything 3 (Lin et al., 2025): the models and their network."""

@@ -1,4 +1,4 @@
-"""Depth Anything 3 (Lin et al., 2025): its models, as data. So far those of one view.
+"""Depth Anything 3 (Lin et al., 2025): its models of one view, as data.
 
 The network is Depth Anything V2's large one, with another last LayerNorm, exp at its end, and a
 second head for the sky.
@@ -6,9 +6,7 @@ second head for the sky.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from depth.artifact.steps import HostStep, MetresFromFocal, Resize, ResizeBack, SkyToFar
+from depth.artifact.steps import MetresFromFocal, Resize, ResizeBack, SkyToFar
 from depth.family import (
     FOCAL_NORMALISED,
     IMAGENET,
@@ -17,31 +15,20 @@ from depth.family import (
     RELATIVE_DEPTH,
     SKY,
     Model,
+    ModelConfig,
     Output,
     Port,
     Stage,
 )
 from depth.sizes import TWICE, UPPER, SizeRule
 
-PATCH_PX = 14  # side of one patch
-NORM_EPS = 1e-5  # of the encoder's last LayerNorm
 FOCAL_DIVISOR = 300.0  # metres = depth * focal length / 300
 
 
-@dataclass(frozen=True)
-class MonoConfig:
-    """The size of a network of one view. Decoder stages 0..3 have strides 3.5, 7, 14 and 28 px."""
-
-    name: str
-    embed_dim: int
-    depth: int
-    num_heads: int
-    taps: tuple[int, int, int, int]  # encoder blocks whose output feeds the decoder
-    decoder_dim: int
-    stage_dims: tuple[int, int, int, int]
-
-
-LARGE = MonoConfig("mono-large", 1024, 24, 16, (4, 11, 17, 23), 256, (256, 512, 1024, 1024))
+PATCH_PX = 14  # side of one patch
+LARGE = ModelConfig(
+    "mono-large", 1024, 24, 16, (4, 11, 17, 23), 256, (256, 512, 1024, 1024), norm_eps=1e-5
+)
 
 SIZE = SizeRule(UPPER, 504, PATCH_PX, TWICE)
 BEFORE = (Resize("cubic", "area", "uint8", 2), IMAGENET)
@@ -55,42 +42,31 @@ SPLIT = (
 )
 
 
-def mono(name: str, config: MonoConfig, size: SizeRule = SIZE) -> Model:
-    """Depth without unit, larger is farther, and where the sky is."""
-    return _model(name, config, size, Output("depth", RELATIVE_DEPTH), (FAR, BACK))
+def model_row(name: str, config: ModelConfig, size: SizeRule = SIZE, metric: bool = False) -> Model:
+    """A model of one view: depth without unit, larger is farther, and where the sky is.
 
-
-def metric(name: str, config: MonoConfig, size: SizeRule = SIZE) -> Model:
-    """Depth that is metres once the focal length is known, and where the sky is."""
-    depth = Output("depth", FOCAL_NORMALISED, becomes=METRES)
-    remark = "metres need the focal length of the camera"
-    return _model(name, config, size, depth, (FAR, METRIC, BACK), remark)
-
-
-def _model(
-    name: str,
-    config: MonoConfig,
-    size: SizeRule,
-    depth: Output,
-    after: tuple[HostStep, ...],
-    remark: str = "",
-) -> Model:
+    metric  depth is metres once the focal length is known
+    """
+    depth = Output("depth", RELATIVE_DEPTH)
+    if metric:
+        depth = Output("depth", FOCAL_NORMALISED, becomes=METRES)
     return Model(
         name,
         "depth_anything_3",
         config,
         size,
         BEFORE,
-        after,
+        (FAR, METRIC, BACK) if metric else (FAR, BACK),
         (depth, Output("sky", SKY)),
         SPLIT,
-        remark,
+        "metres need the focal length of the camera" if metric else "",
         weights_like=config.name,
     )
 
 
 MODELS: dict[str, Model] = {
-    model.name: model for model in (mono("da3mono-large", LARGE), metric("da3metric-large", LARGE))
+    "da3mono-large": model_row("da3mono-large", LARGE),
+    "da3metric-large": model_row("da3metric-large", LARGE, metric=True),
 }
 
 # Upstream's other names. `api.DepthAnything3` refuses them by what they are.

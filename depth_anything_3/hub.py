@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 from depth.errors import DownloadError, first_line
 from depth.files import sha256_file
-from depth.weights.registry import PublishedFile, known_files
+from depth.weights.registry import known_files
 
 
 def downloaded(
@@ -21,30 +21,24 @@ def downloaded(
     """
     from huggingface_hub import hf_hub_download
 
-    published = _published(repository) if revision is None else None
+    known = (file for file in known_files() if file.repository == repository)
+    published = next(known, None) if revision is None else None
     wanted = published.revision if published else revision
-    paths = []
+    paths = {}
     for name in names:
         try:
-            paths.append(Path(hf_hub_download(repository, name, revision=wanted, **options)))
+            paths[name] = Path(hf_hub_download(repository, name, revision=wanted, **options))
         except (OSError, ValueError) as error:  # every exception of the hub's client is one
             raise DownloadError(
                 f"{repository}: no such folder, and the hub does not give {name}: "
                 f"{first_line(error)}"
             ) from error
-    if published is not None:
-        _compare(published, paths[names.index(published.filename)])
-    return paths[0].parent
-
-
-def _published(repository: str) -> Optional[PublishedFile]:
-    return next((file for file in known_files() if file.repository == repository), None)
-
-
-def _compare(file: PublishedFile, path: Path) -> None:
-    digest = sha256_file(path)
-    if file.sha256 is not None and digest != file.sha256:
-        raise DownloadError(
-            f"{path}: sha256 {digest}, the published {file.repository} has {file.sha256}; delete "
-            "it and load it again"
-        )
+    if published is not None and published.sha256 is not None:
+        path = paths[published.filename]
+        digest = sha256_file(path)
+        if digest != published.sha256:
+            raise DownloadError(
+                f"{path}: sha256 {digest}, the published {repository} has {published.sha256}; "
+                "delete it and load it again"
+            )
+    return paths[names[0]].parent

@@ -1,4 +1,4 @@
-"""Published parameter names of Depth Anything 3 meet ours: every key accounted for.
+"""Renames published parameters of Depth Anything 3 to ours.
 
 upstream  ByteDance-Seed/Depth-Anything-3, as its `save_pretrained` writes them
 ours      the network's own state dict
@@ -26,14 +26,12 @@ LAYOUTS = (UPSTREAM, OURS)
 # Keys that only models of several views have.
 _ANY_VIEW = ("model.cam_dec.", "model.cam_enc.", "model.da3.", "model.gs_head.", "model.head.norm.")
 
-_SIZES = {name: (row.config.embed_dim, row.config.depth) for name, row in MODELS.items()}
-
 
 def to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A published state dict under our names; tensors are shared, not copied.
 
-    Raises CheckpointError if the layout is unknown, a key has no rule, or a tensor is no plain one
-    of floating-point numbers.
+    Raises CheckpointError if the layout is unknown, a key has no rule, or a tensor is not dense
+    floating-point.
     """
     return renamed(state, LAYOUTS, _EXPECTED)
 
@@ -41,11 +39,11 @@ def to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load_weights(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Load a state dict of any known layout into a network, all keys or none.
 
-    Raises CheckpointError that names the keys that do not fit and what the file looks like.
+    Raises CheckpointError that names the keys that do not fit and the model the file looks like.
     """
     if any(key.startswith(_ANY_VIEW) for key in state):
         raise CheckpointError(
             f"{source} has the weights of a Depth Anything 3 model of several views; this version "
             f"has {', '.join(MODELS)}"
         )
-    load(network, to_ours(state), source, _SIZES)
+    load(network, to_ours(state), source, {name: row.config for name, row in MODELS.items()})

@@ -1,5 +1,6 @@
-"""The published checkpoints of Depth Anything 3, also of models that this version does not have:
-their bytes are known, so that none of them passes as another model.
+"""The published checkpoints of Depth Anything 3.
+
+Models that this version does not have are listed too, so that their files are recognised.
 
 Each sha256 is in at least two unrelated public repositories that pin the file; those of the giant
 and of the earlier nested model in one each. Licences: the table in upstream's README and the hub

@@ -6,29 +6,22 @@ Depth Anything V1 (Yang et al., 2024, the paper before) is the same network with
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Optional
 
 from depth.artifact.steps import Resize, ResizeBack
-from depth.family import IMAGENET, IMAGES, METRES, RELATIVE_INVERSE, Model, Output, Port, Stage
+from depth.family import (
+    IMAGENET,
+    IMAGES,
+    METRES,
+    RELATIVE_INVERSE,
+    Model,
+    ModelConfig,
+    Output,
+    Port,
+    Stage,
+)
 from depth.sizes import LOWER, ONCE, SizeRule
-
-PATCH_PX = 14  # side of one patch
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """One network size. Decoder stages 0..3 have strides 3.5, 7, 14 and 28 px."""
-
-    name: str
-    embed_dim: int
-    depth: int
-    num_heads: int
-    taps: tuple[int, int, int, int]  # encoder blocks whose output feeds the decoder
-    decoder_dim: int
-    stage_dims: tuple[int, int, int, int]
-    swiglu: bool = False
-
 
 CONFIGS: dict[str, ModelConfig] = {
     config.name: config
@@ -42,7 +35,7 @@ CONFIGS: dict[str, ModelConfig] = {
 }
 
 
-SIZE = SizeRule(LOWER, 518, PATCH_PX, ONCE)  # `image2tensor` in upstream's dpt.py
+SIZE = SizeRule(LOWER, 518, 14, ONCE)  # `image2tensor` in upstream's dpt.py
 BEFORE = (Resize("cubic", "cubic", "float64", 1), IMAGENET)
 AFTER = (ResizeBack("bilinear", align_corners=True),)
 FEATURES = Port("features", "BNC")  # the four token maps side by side

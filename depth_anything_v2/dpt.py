@@ -19,7 +19,7 @@ from depth_anything_v2.config import CONFIGS, SIZE, model_row
 from depth_anything_v2.layouts import load_weights, to_ours
 from depth_anything_v2.network import build
 
-_OURS = "network."  # in front of our names in this class's own state dict
+_OURS = "network."  # prefix of our names in this class's own state dict
 
 
 class DepthAnythingV2(nn.Module):
@@ -29,10 +29,10 @@ class DepthAnythingV2(nn.Module):
     metric model (metres), as in upstream's metric_depth/; without it the output is relative
     inverse depth. `use_bn` and `use_clstoken` fit no published checkpoint and are refused.
 
-    A call changes nothing on the object: it may come from several threads, at any sizes. Weights
-    count from the moment they are there, however they came.
+    A call changes nothing on the object: calls may come from several threads, at any sizes. A
+    change of the weights takes effect at the next call.
 
-    Raises InputError for arguments that no network has.
+    Raises InputError for arguments that fit no network.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class DepthAnythingV2(nn.Module):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *rest: Any, **named: Any
     ) -> None:
-        """As part of a larger module, too, weights of any known layout are taken."""
+        """Accept weights of any known layout also as part of a larger module."""
         keys = [key for key in state_dict if key.startswith(prefix)]
         theirs = {key[len(prefix) :]: state_dict[key] for key in keys}
         if theirs and not any(key.startswith(_OURS) for key in theirs):

@@ -1,9 +1,9 @@
-"""Published parameter names of Depth Anything V2 meet ours: every key accounted for.
+"""Renames published parameters of Depth Anything V2 to ours.
 
 upstream      DepthAnything/Depth-Anything-V2
 transformers  Hugging Face's DepthAnythingForDepthEstimation
 ours          the network's own state dict
-earlier       what `ours` was when the bundled demo model was trained
+earlier       the names of the bundled demo model, from an earlier version
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ TRANSFORMERS = Layout(
     ),
 )
 
-# In front of our own names: whatever is neither of these nor of today is refused when it is loaded.
+# Tried before our own names. A key of neither list fails when it is loaded.
 EARLIER: tuple[Rule, ...] = (
     (r"encoder\.(cls_token|pos_embed)", r"encoder.position.\1"),
     (r"encoder\.blocks\.(\d+)\.scale([12])", r"encoder.blocks.\1.scale\2.gamma"),
@@ -84,14 +84,12 @@ EARLIER: tuple[Rule, ...] = (
 
 LAYOUTS = (UPSTREAM, TRANSFORMERS, Layout(OURS.name, OURS.marks, (*EARLIER, *OURS.rules)))
 
-_SIZES = {config.name: (config.embed_dim, config.depth) for config in CONFIGS.values()}
-
 
 def to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A published state dict under our names; tensors are shared, not copied.
 
-    Raises CheckpointError if the layout is unknown, a key has no rule, or a tensor is no plain one
-    of floating-point numbers.
+    Raises CheckpointError if the layout is unknown, a key has no rule, or a tensor is not dense
+    floating-point.
     """
     return renamed(state, LAYOUTS, _EXPECTED)
 
@@ -101,4 +99,4 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], source: str) -
 
     Raises CheckpointError that names the keys that do not fit and the size the file looks like.
     """
-    load(network, to_ours(state), source, _SIZES)
+    load(network, to_ours(state), source, CONFIGS)

@@ -142,17 +142,17 @@ def test_every_file_keeps(rule: Rule, files: list[Source]) -> None:
 
 
 @pytest.mark.parametrize(("rule", "text"), BREAKS)
-def test_the_rule_sees_what_breaks_it(rule: Rule, text: str) -> None:
+def test_rule_complains(rule: Rule, text: str) -> None:
     assert list(rule(Source("serve/example.py", text)))
 
 
-def test_the_rules_let_pass_what_is_fine() -> None:
+def test_rules_accept_correct_files() -> None:
     file = Source("serve/x.py", "from compile.cli import app\nx.compile = compile('')\n" * 150)
     assert {name for name in bindings(file.tree)} == {"app"}
     assert [said for rule, _ in RULES for said in rule(file)] == []
 
 
-def test_there_is_something_to_check() -> None:
+def test_the_rules_have_files_to_check() -> None:
     assert len(MODULES) > 200
     assert {"depth", "compile", "serve"} <= {file.top for file in MODULES}
     assert {"inference.py", "run.py", "main.py"} <= {file.path for file in OURS}

@@ -178,7 +178,7 @@ def importing(modules: Sequence[str], *folders: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_what_needs_no_torch_loads_without_it(tmp_path: Path) -> None:
+def test_light_modules_load_without_torch(tmp_path: Path) -> None:
     found = names(LIGHT)
     for name in ("depth.artifact.manifest", "depth.preprocess", "serve.engine", "compile.cli"):
         assert name in found
@@ -187,7 +187,7 @@ def test_what_needs_no_torch_loads_without_it(tmp_path: Path) -> None:
     assert loading(found, tmp_path) == ""
 
 
-def test_what_may_load_torch_is_there() -> None:
+def test_heavy_paths_exist() -> None:
     """A path that has moved would let its successor through, or nothing at all."""
     assert [place for place in HEAVY if not (ROOT / place).exists()] == []
 
@@ -204,7 +204,7 @@ def test_importing_anything_does_nothing() -> None:
         ("import nothing_like_this\n", "No module named 'nothing_like_this'"),
     ],
 )
-def test_what_loads_torch_is_seen(tmp_path: Path, text: str, said: str) -> None:
+def test_a_module_that_loads_torch_is_reported(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "example.py").write_text(text)
     assert said in loading(["example"], tmp_path)
 
@@ -221,7 +221,7 @@ SEEN = {
 }
 
 
-def test_what_an_import_does_is_seen(tmp_path: Path) -> None:
+def test_effects_of_an_import_are_reported(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text(_LITTLE_TORCH)
     for name, (text, _) in SEEN.items():
         (tmp_path / f"{name}.py").write_text(text)
@@ -231,7 +231,7 @@ def test_what_an_import_does_is_seen(tmp_path: Path) -> None:
     assert "UserWarning: old" in importing(["warns"], str(tmp_path))
 
 
-def test_what_is_heavy_is_told_by_its_path() -> None:
+def test_is_heavy_goes_by_path() -> None:
     assert is_heavy("depth/network/vit.py")
     assert is_heavy(f"{FAMILIES[0]}/network.py")
     assert not is_heavy("serve/bench/network.py")

@@ -234,12 +234,12 @@ def test_every_file_keeps(rule: Rule, files: list[Source]) -> None:
 
 
 @pytest.mark.parametrize(("rule", "path", "text"), BREAKS)
-def test_the_rule_sees_what_breaks_it(rule: Rule, path: str, text: str) -> None:
+def test_rule_complains(rule: Rule, path: str, text: str) -> None:
     assert list(rule(Source(path, text)))
 
 
 @pytest.mark.parametrize(("path", "text"), FINE)
-def test_the_rules_let_pass_what_is_fine(path: str, text: str) -> None:
+def test_rules_accept_correct_files(path: str, text: str) -> None:
     rules = [rule for rule, _ in RULES if rule is not script_is_one_call or path in SCRIPTS]
     rules = [rule for rule in rules if path not in SCRIPTS or rule is not packages_import_downwards]
     assert [said for rule in rules for said in rule(Source(path, text))] == []

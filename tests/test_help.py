@@ -70,7 +70,7 @@ def printed() -> dict[tuple[str, ...], str]:
 
 
 @pytest.mark.parametrize("arguments", HELPS, ids=" ".join)
-def test_help_is_quick_and_names_what_there_is(
+def test_help_is_quick_and_names_the_options(
     printed: dict[tuple[str, ...], str], arguments: tuple[str, ...]
 ) -> None:
     for words in HELPS[arguments]:

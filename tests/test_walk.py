@@ -84,7 +84,7 @@ def test_threads_count_and_other_code_does_not(top: ModuleType, tmp_path: Path) 
         top.run(1)
 
 
-def test_importing_is_no_visit_but_what_it_calls_is(tmp_path: Path, top: ModuleType) -> None:
+def test_only_calls_during_an_import_are_visits(tmp_path: Path, top: ModuleType) -> None:
     del sys.modules["walked.top"], sys.modules["walked.low"]
     walk = walk_in(tmp_path)
     with walk.walked():

@@ -1,1 +1,1 @@
-"""The folder that compile/ writes and serve/ reads. Importing this does nothing."""
+"""The folder that compile/ writes and serve/ reads."""

@@ -1,4 +1,4 @@
-"""What a manifest must hold beyond its fields, and where its files may lie."""
+"""Checks of a manifest beyond its fields' types, and of the places of its files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def check(manifest: Manifest) -> None:
-    """Raises ValueError unless the parts of a manifest go together."""
+    """Raise ValueError unless the parts of a manifest fit each other."""
     if not manifest.programs or not all(program.files for program in manifest.programs):
-        raise ValueError("no programs, or one without files")
+        raise ValueError("no programs, or a program without files")
     if not manifest.runs:
         raise ValueError("field steps runs no stage")
     names = [program.name for program in manifest.programs]
@@ -75,7 +75,7 @@ def mapped(folder: Path, files: Sequence[ProgramFile]) -> list[memoryview]:
 
 
 def build_command(found: Mapping[str, Any]) -> str:
-    """What builds an artifact of another format again, as far as its manifest says."""
+    """The command that builds an artifact of another format again, from its manifest."""
     words = [
         f"--{name} {found[name]}"
         for name in ("model", "target", "precision")

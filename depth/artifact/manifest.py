@@ -25,7 +25,7 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 REPORTS = ("report.json", "report.md")  # for people, not for serving
 IDENTITY_DIGITS = 12  # of the identity, in a folder's name
-_MAX_MANIFEST_BYTES = 4 << 20
+MAX_MANIFEST_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Views:
 
 @dataclass(frozen=True)
 class Gate:
-    """Largest errors that pass, by output and name; `passed` is null until the device has told."""
+    """Largest errors that pass, by output and name; `passed` is null until it was measured."""
 
     limits: Mapping[str, Mapping[str, float]]
     passed: Optional[bool]
@@ -72,7 +72,7 @@ class Manifest:
         return tuple(step.stage for step in self.steps if isinstance(step, RunStage))
 
     def stages(self, key: ProgramKey) -> tuple[Program, ...]:
-        """What to run one after the other for this key; () if there is nothing or not all of it.
+        """The programs to run in order for this key; () if the artifact has no whole chain.
 
         One program of the key's stage, or several that are joined by the names of their tensors,
         from the images to every output.
@@ -92,7 +92,7 @@ class Manifest:
         return tuple(key for key in found if self.stages(key))
 
     def identity(self) -> str:
-        """SHA-256 of all that the same inputs give again: without measured figures."""
+        """SHA-256 of the manifest without its measured figures."""
         data = self.as_json()
         for program in data["programs"]:
             del program["measured"]
@@ -103,7 +103,7 @@ class Manifest:
 
 
 def folder_name(manifest: Manifest, identity: str) -> str:
-    """What an artifact's folder is called; the last part tells artifacts of one kind apart."""
+    """The name of an artifact's folder. Its last part is the beginning of the identity."""
     digits = identity[:IDENTITY_DIGITS]
     return f"{manifest.model}-{manifest.target}-{manifest.precision}-{digits}"
 
@@ -138,8 +138,8 @@ def read_artifact(folder: Path) -> Artifact:
     """
     path = folder / MANIFEST
     try:
-        if path.stat().st_size > _MAX_MANIFEST_BYTES:
-            raise ArtifactError(f"{path}: over {_MAX_MANIFEST_BYTES} bytes; not a manifest")
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise ArtifactError(f"{path}: over {MAX_MANIFEST_BYTES} bytes; not a manifest")
         data = path.read_bytes()
     except OSError:
         raise ArtifactError(

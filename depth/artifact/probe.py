@@ -1,4 +1,4 @@
-"""One fixed question to a program, and what it answered where it was proven.
+"""The probe: a fixed input of a program, and the outputs where the program was verified.
 
 A core that has been warmed up has run, and may still compute wrong numbers. So the answers of each
 program to a fixed input are kept in verified.json, and serving compares them on every core.
@@ -19,14 +19,14 @@ from depth.artifact.steps import Do, Normalise
 
 FloatArray = npt.NDArray[np.float32]
 
-LIMIT = 1e-3  # of the largest value: one program is expected to repeat itself far better
+LIMIT = 1e-3  # of the largest value; a correct core repeats a program far more closely
 _SAMPLES = 64  # values kept of each output
 _HASH = 2654435761  # of Knuth: multiplied by it and cut to 32 bits, counting numbers look random
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one output held, at evenly spaced places."""
+    """Values of an output at evenly spaced places."""
 
     values: tuple[float, ...]
     limit: float  # largest difference that passes, as a share of the largest value
@@ -59,12 +59,12 @@ def sample(array: FloatArray) -> tuple[float, ...]:
 
 
 def answers(outputs: Mapping[str, FloatArray]) -> dict[str, Answer]:
-    """What to keep of a program's outputs."""
+    """The answers of a program's outputs, to be kept."""
     return {name: Answer(sample(array), LIMIT) for name, array in outputs.items()}
 
 
 def differs(answer: Answer, array: FloatArray) -> Optional[str]:
-    """How an output is another than the one that was kept, in figures; None if it is the same.
+    """How an output differs from the answer that was kept, in figures; None if it does not.
 
     Written so that NaN differs from everything.
     """

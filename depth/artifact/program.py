@@ -1,4 +1,4 @@
-"""One compiled graph of an artifact, how it is named, and how several are joined.
+"""The compiled graphs of an artifact: their names, and how stages are joined.
 
 Standard library only.
 """
@@ -15,7 +15,7 @@ Numbers = Mapping[str, Optional[float]]  # one output's errors by name; see comp
 
 
 class ProgramKey(NamedTuple):
-    """What tells one program of an artifact from the others, all stages of a chain together.
+    """Identifies a program of an artifact, or a chain of stages.
 
     `stage` is the chain's first.
     """
@@ -32,7 +32,7 @@ class ProgramKey(NamedTuple):
 
     @property
     def shape(self) -> Shape:
-        """What a request for it has to have."""
+        """The shape of requests for this program."""
         return Shape(self.height_px, self.width_px, self.views, self.stage)
 
     @property
@@ -41,7 +41,7 @@ class ProgramKey(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """A program key without its batch: what requests share that can share a run."""
+    """A program key without its batch: requests with equal shapes can share a run."""
 
     height_px: int
     width_px: int
@@ -94,7 +94,7 @@ class Program:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     files: tuple[ProgramFile, ...]  # the first one is the entry point
-    # By output of the chain that it is in; None if its numbers can only be told on the device.
+    # By output of the chain that it is in; None if its numbers can only be measured on the device.
     measured: Optional[Mapping[str, Mapping[str, Optional[float]]]]
 
     def shapes(self, tensors: Sequence[Tensor]) -> dict[str, tuple[int, ...]]:

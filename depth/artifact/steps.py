@@ -1,7 +1,7 @@
 """Host work between image file and result, as data: what a manifest lists and a reader refuses.
 
 Each step is a record with its parameters; its code is in depth/steps/. Standard library only. An
-unknown step, or one with a missing or further parameter, is refused when the manifest is read.
+unknown step, or a step with a missing or further parameter, is refused when the manifest is read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Union
 
 from depth.artifact.strict_json import decode
 
-VIEW, SCENE = "view", "scene"  # what a step is done once for
+VIEW, SCENE = "view", "scene"  # a step is done once per view, or once per scene
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class SkyToFar:
 
 @dataclass(frozen=True)
 class MetresFromFocal:
-    """Metres = depth * focal length in px of the network's input / divisor, if one is known."""
+    """Metres = depth * focal length in px of the network's input / divisor."""
 
     divisor: float
 
@@ -80,7 +80,7 @@ class Step:
     per: str  # VIEW or SCENE
 
     def as_json(self) -> dict[str, Any]:
-        """What the manifest says."""
+        """The entry of the manifest."""
         raise NotImplementedError
 
     @staticmethod

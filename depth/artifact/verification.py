@@ -1,4 +1,4 @@
-"""Whether an artifact was proven. For device targets a second file says so, made on the device.
+"""Whether an artifact is verified. For device targets, a file made on the device says so.
 
 A program for a NeuronCore gives wrong numbers anywhere else, so its manifest holds no parity. On
 the device `python -m compile parity ARTIFACT --on-device` measures it and writes `verified.json`
@@ -34,7 +34,7 @@ class ProgramVerification:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was measured on the device."""
+    """A measurement on the device."""
 
     identity: str  # of the artifact
     made: str  # ISO 8601, UTC
@@ -61,7 +61,7 @@ def state_of(manifest: Manifest, verification: Optional[Verification]) -> str:
 
 
 def read_verification(artifact: Artifact) -> Optional[Verification]:
-    """The measurement of this very artifact, if there is one.
+    """The measurement of this artifact, or None.
 
     Raises ArtifactError if the file is damaged or belongs to another artifact.
     """
@@ -108,7 +108,7 @@ def is_later(one: Verification, other: Optional[Verification]) -> bool:
 
 
 def answers_of(artifact: Artifact, program: str) -> Mapping[str, Answer]:
-    """What a program answered to the probe where it was verified; {} if that is not known.
+    """A program's answers to the probe where it was verified; {} without a measurement.
 
     Raises ArtifactError as `read_verification`.
     """

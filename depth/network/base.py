@@ -1,4 +1,4 @@
-"""What every family's network is."""
+"""The base class of every family's network."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from depth.sizes import Size
 class Network(nn.Module):
     """Images [B,3,H,W] to one tensor, or a tuple in the order of `model.outputs`.
 
-    model   the row that it was built from
-    size    (height, width) px that it is fixed at; None: each call has that of its images
-    passes  lowering passes that rewrote it: "position", "resize=matmul"
+    model   the row of the network
+    size    the fixed (height, width) px; None: each call follows the size of its images
+    passes  lowering passes that rewrote the network: "position", "resize=matmul"
 
-    Its parts are the blocks of depth/network, as far as it has such: a lowering pass replaces
-    modules by their type.
+    Build a network from the blocks of depth/network: a lowering pass replaces modules by type.
     """
 
     def __init__(self, model: Model) -> None:
@@ -29,17 +28,17 @@ class Network(nn.Module):
         self.passes: tuple[str, ...] = ()
 
     def fix_size(self, height_px: int, width_px: int) -> None:
-        """Settle all that depends on the size in ordinary Python, so that a trace has constants.
+        """Compute all values that depend on the size, so that a trace has constants.
 
-        Again for another size. Raises InputError if the network cannot have it.
+        Call it again for another size. Raises InputError for a size that the network cannot have.
         """
         raise NotImplementedError
 
     def stage(self, name: str) -> nn.Module:
         """A stage of `model.split` at the fixed size that shares this network's weights.
 
-        Takes tensors in the order of the stage's inputs; gives a tensor, or a tuple in the order of
-        its outputs. Raises InputError if there is no such stage, or the network has no size.
+        The module takes tensors in the order of the stage's inputs, and returns a tensor or a tuple
+        in the order of its outputs. Raises InputError for an unknown stage, or without a size.
         """
         raise NotImplementedError
 

@@ -1,9 +1,9 @@
-"""DPT decoder: four token maps in, one map or several out.
+"""DPT decoder: from four token maps to one map per output.
 
 Ranftl et al., "Vision Transformers for Dense Prediction", 2021.
 
-No block keeps a size: the patch grid comes with each call, as plain ints. Each step that another
-may replace is a module, and its replacement takes the same arguments.
+No block keeps a size: each call has the patch grid as plain ints. Each step that a lowering pass
+may replace is a module, and the replacement takes the same arguments.
 
 Shapes: B batch | H W pixels | h w patch grid | D encoder width | C decoder width
         stages 0..3 = a quarter, a half, one and two patches per cell
@@ -28,7 +28,7 @@ class Interpolate(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """Two convolutions beside a shortcut."""
+    """Two convolutions with a shortcut."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Fusion(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """Four token maps become four pictures of one width, a stage each."""
+    """From four token maps to four feature maps, one per stage, of equal width."""
 
     def __init__(self, embed_dim: int, dim: int, stage_dims: Sequence[int]) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Pyramid(nn.Module):
 
 
 class Merge(nn.Module):
-    """Four pictures of a pyramid become one, from the coarsest to the finest."""
+    """Fuse the four feature maps of a pyramid, from the coarsest to the finest."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class Exp(nn.Module):
 
 
 class SigmoidTo(nn.Module):
-    """From 0 to `largest`."""
+    """Values from 0 to `largest`."""
 
     def __init__(self, largest: float) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class SigmoidTo(nn.Module):
 
 
 class Head(nn.Module):
-    """A picture of features becomes a map of values, which `activation` brings into its range."""
+    """From a feature map to a map of values; `activation` sets the range of the values."""
 
     def __init__(self, dim: int, activation: nn.Module) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class Head(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Four token maps become one map per head.
+    """From four token maps to one map per head.
 
     embed_dim   D, width of a token map
     dim         C

@@ -1,6 +1,6 @@
-"""Published parameter names meet those of depth/network: the engine, and what families share.
+"""Renames published parameters to the names of depth/network.
 
-A layout is a table of rules; every key of a state dict falls under one of them, or is refused.
+A layout is a table of rules. A key of a state dict that no rule matches is refused.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from depth.errors import CheckpointError
+from depth.family import ModelConfig
 from depth.network.position import NATIVE_GRID
 
-# (pattern of a whole key, our name with \1 for groups), first match wins. None: never used at
-# inference, dropped on purpose. "name#i" is part i of three that are stacked into `name`.
+# (pattern of a whole key, our name with \1 for groups); the first match wins. None: not used at
+# inference, so the key is dropped. "name#i" is part i of the three that are stacked into `name`.
 Rule = tuple[str, Optional[str]]
 
 _PARTS = 3
@@ -28,12 +29,12 @@ class Layout:
     """How one publisher names the parameters."""
 
     name: str
-    marks: frozenset[str]  # first parts of keys that all occur in such a file
+    marks: frozenset[str]  # first parts of keys; a file of this layout has them all
     rules: tuple[Rule, ...]
 
 
 def vit_rules(prefix: str) -> list[Rule]:
-    """The encoder under the names of DINOv2's authors, `prefix` in front of them."""
+    """The encoder under the names of DINOv2's authors, after `prefix`."""
     p = re.escape(prefix)
     return [
         (p + r"mask_token", None),  # training only
@@ -45,7 +46,7 @@ def vit_rules(prefix: str) -> list[Rule]:
 
 
 def dpt_rules(prefix: str, heads: Mapping[str, str]) -> list[Rule]:
-    """The decoder under the names of Depth Anything's authors, `prefix` in front of them.
+    """The decoder under the names of Depth Anything's authors, after `prefix`.
 
     heads  by our name of a head, theirs: {"depth": "output_conv2"}
     """
@@ -85,21 +86,20 @@ def renamed(
     """A published state dict under our names; tensors are shared, not copied.
 
     expected  for the refusal of any other file: "Depth Anything checkpoint: pretrained.* and ..."
-    Raises CheckpointError if the layout is unknown, a key has no rule, or a tensor is no plain one
-    of floating-point numbers.
+    Raises CheckpointError if the layout is unknown, a key has no rule, or a tensor is not dense
+    floating-point.
     """
     rules = _layout(state, layouts, expected).rules
     found: dict[str, Tensor] = {}
     unknown = []
     for key, value in state.items():
-        try:
-            name = _rename(key, rules)
-        except KeyError:
+        matches = ((re.fullmatch(pattern, key), target) for pattern, target in rules)
+        match, target = next((pair for pair in matches if pair[0]), (None, None))
+        if match is None:
             unknown.append(key)
-            continue
-        if name is not None:
+        elif target is not None:
             _check_plain(key, value)
-            found[name] = value
+            found[match.expand(target)] = value
     if unknown:
         raise CheckpointError(f"unknown keys in the checkpoint: {some(unknown)}")
     return _stacked(found)
@@ -109,11 +109,11 @@ def load(
     network: nn.Module,
     ours: Mapping[str, Tensor],
     source: str,
-    sizes: Mapping[str, tuple[int, int]],
+    configs: Mapping[str, ModelConfig],
 ) -> None:
     """Load a state dict under our names into a network, all keys or none.
 
-    sizes  width and number of the blocks of each model, to name the model that a file looks like
+    configs  of each model, by name: a refusal names the model that the file looks like
     Raises CheckpointError that names the keys that do not fit.
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
@@ -126,23 +126,23 @@ def load(
         if name in found and found[name] != shape
     ]
     if problems:
-        looks = _identified(ours, sizes)
+        looks = _identified(ours, configs)
         hint = f"; the file looks like {looks!r}" if looks else ""
         raise CheckpointError(f"{source} does not fit this network{hint}: {some(problems)}")
     network.load_state_dict(dict(ours))
 
 
-def _identified(ours: Mapping[str, Tensor], sizes: Mapping[str, tuple[int, int]]) -> Optional[str]:
+def _identified(ours: Mapping[str, Tensor], configs: Mapping[str, ModelConfig]) -> Optional[str]:
     embedding = ours.get("encoder.position.pos_embed")
     if embedding is None or embedding.ndim != 3 or embedding.shape[1] != 1 + NATIVE_GRID**2:
         return None
     blocks = {name.split(".")[2] for name in ours if name.startswith("encoder.blocks.")}
     found = embedding.shape[2], len(blocks)
-    return next((name for name, size in sizes.items() if size == found), None)
+    return next((name for name, c in configs.items() if (c.embed_dim, c.depth) == found), None)
 
 
 def some(items: Sequence[str], limit: int = 6) -> str:
-    """The first few, and how many more there are."""
+    """The first few items, and the number of the others."""
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
     return ", ".join(items[:limit]) + more
 
@@ -154,14 +154,6 @@ def _layout(state: Mapping[str, Tensor], layouts: Sequence[Layout], expected: st
             return layout
     what, _, names = expected.partition(": ")
     raise CheckpointError(f"not a {what}: keys start with {some(sorted(tops))}; expected {names}")
-
-
-def _rename(key: str, rules: Sequence[Rule]) -> Optional[str]:
-    for pattern, target in rules:
-        match = re.fullmatch(pattern, key)
-        if match:
-            return None if target is None else match.expand(target)
-    raise KeyError(key)
 
 
 def _check_plain(key: str, value: Tensor) -> None:
@@ -176,7 +168,7 @@ def _check_plain(key: str, value: Tensor) -> None:
 def _stacked(found: dict[str, Tensor]) -> dict[str, Tensor]:
     """Join parts `name#0`, `#1`, `#2` into `name`.
 
-    A set that is incomplete, or of different shapes, keeps its part names: they fit no network.
+    An incomplete set, or parts of different shapes, keep their part names, which fit no network.
     """
     stems = {name.split("#")[0] for name in found if "#" in name}
     whole = dict(found)

@@ -1,4 +1,4 @@
-"""The position embedding, class token added: resampled at every call, or fixed for one grid.
+"""The position embedding plus class token: resampled at every call, or fixed for one grid.
 
 Shapes: h w patch grid | N = 1 + h*w tokens | D width
 """
@@ -17,7 +17,7 @@ Kind = TypeVar("Kind", bound=nn.Module)
 
 
 class ResampledPosition(nn.Module):
-    """Made of the weights at every call, so that whatever changes them changes the answer."""
+    """Computed from the weights at every call, so that a change of the weights takes effect."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class ResampledPosition(nn.Module):
 
 
 class FixedPosition(nn.Module):
-    """A constant for one grid. No part of the state dict, so another size loads the same file."""
+    """A constant for one grid. It is not in the state dict, so every size loads the same file."""
 
     constant: Tensor
 
@@ -43,10 +43,10 @@ class FixedPosition(nn.Module):
 
 
 class SettledPosition(FixedPosition):
-    """A constant, with the weights that it was made of: the parameters of `live`, not copies.
+    """A constant, and the weights that it was computed from: the parameters of `live`, not copies.
 
-    `load_state_dict` makes it anew, as part of a larger module too. Whoever writes to the
-    parameters themselves settles again.
+    `load_state_dict` computes it again, also as part of a larger module. After writing to the
+    parameters directly, call `settle` again.
     """
 
     def __init__(self, live: ResampledPosition, h: int, w: int) -> None:
@@ -55,7 +55,7 @@ class SettledPosition(FixedPosition):
         self.cls_token, self.pos_embed = live.cls_token, live.pos_embed
 
     def live(self) -> ResampledPosition:
-        """What it was made of, with the same parameters."""
+        """The module that is resampled at every call, with the same parameters."""
         live = ResampledPosition(0)
         live.cls_token, live.pos_embed = self.cls_token, self.pos_embed
         return live.train(self.training)
@@ -73,7 +73,7 @@ def settle(module: nn.Module, h: int, w: int) -> None:
 
 
 def unsettle(module: nn.Module) -> None:
-    """Have every position embedding inside a module resampled at every call again."""
+    """Undo `settle`: resample every position embedding inside a module at every call."""
     for parent, name, settled in _children(module, SettledPosition):
         setattr(parent, name, settled.live())
 

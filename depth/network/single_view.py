@@ -1,17 +1,18 @@
-"""A network of one encoder and one decoder, from images to maps of their size.
+"""A network of an encoder and a decoder, from images to maps of their size.
 
 Shapes: B batch | H W pixels | h w patch grid | D width | T token maps
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Union, cast
 
 import torch
 from torch import Tensor, nn
 
 from depth.errors import InputError
-from depth.family import Model
+from depth.family import Model, ModelConfig
 from depth.network.base import Network
 from depth.network.dpt import Decoder
 from depth.network.position import settle
@@ -22,21 +23,28 @@ Maps = Union[Tensor, tuple[Tensor, ...]]  # [B,H,W] per head; a tuple where ther
 
 
 class SingleView(Network):
-    """An encoder and a decoder.
+    """An encoder and a decoder, of the dimensions in `model.config`.
 
-    Without a fixed size each call has that of its images, and changes nothing on the object: calls
-    may come from several threads, and whatever changes the weights changes the answer.
+    heads  by the name of the output, its activation, as `Decoder` takes them
+
+    Without a fixed size, each call follows the size of its images and changes nothing on the
+    object. Calls may come from several threads. A change of the weights takes effect at once.
     """
 
-    def __init__(self, model: Model, encoder: Encoder, decoder: Decoder) -> None:
+    def __init__(self, model: Model, heads: Mapping[str, nn.Module]) -> None:
         super().__init__(model)
-        self.encoder, self.decoder = encoder, decoder
+        c: ModelConfig = model.config
+        patch_px = model.size.multiple_px
+        self.encoder = Encoder(
+            c.embed_dim, c.depth, c.num_heads, c.taps, c.swiglu, patch_px, c.norm_eps
+        )
+        self.decoder = Decoder(c.embed_dim, c.decoder_dim, c.stage_dims, heads)
 
     def fix_size(self, height_px: int, width_px: int) -> None:
         """Settle the position embedding for one size; calls then take images of this size only.
 
-        Again for another size, and after a parameter was written to: `load_state_dict` alone needs
-        nothing further. Raises InputError if the network cannot have the size.
+        Call it again for another size, and after writing to a parameter, but not after
+        `load_state_dict`. Raises InputError for a size that the network cannot have.
         """
         self.model.size.check((height_px, width_px))
         if self.passes:
@@ -81,7 +89,7 @@ class SingleView(Network):
 
 
 class EncoderStage(nn.Module):
-    """The token maps side by side, so that one tensor goes from one program to the other."""
+    """Concatenates the token maps, so that a single tensor joins the two programs."""
 
     def __init__(self, encoder: Encoder, grid: tuple[int, int]) -> None:
         super().__init__()
@@ -93,7 +101,7 @@ class EncoderStage(nn.Module):
 
 
 class DecoderStage(nn.Module):
-    """Takes what `EncoderStage` gives."""
+    """Takes the output of `EncoderStage`."""
 
     def __init__(self, decoder: Decoder, grid: tuple[int, int], size: Size) -> None:
         super().__init__()
@@ -107,7 +115,7 @@ class DecoderStage(nn.Module):
 
 
 def _tracing() -> bool:
-    """Whether shapes are part of a trace, and so no plain ints."""
+    """Whether a trace is being made, in which shapes are not plain ints."""
     return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
 
 

@@ -2,8 +2,8 @@
 
 Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision", 2023.
 
-No block keeps a size: the patch grid and the number of tokens come with each call, as plain ints.
-Each step that another may replace is a module, and its replacement takes the same arguments.
+No block keeps a size: each call has the patch grid and the number of tokens as plain ints. Each
+step that a lowering pass may replace is a module, and the replacement takes the same arguments.
 
 Shapes: B batch | H W pixels | h w patch grid | N = 1 + h*w tokens | D width | K heads
 """
@@ -22,7 +22,7 @@ LAYER_NORM_EPS = 1e-6
 
 
 class Scale(nn.Module):
-    """Times a number."""
+    """Multiply by a number."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -33,8 +33,9 @@ class Scale(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """Times a trained number per channel (Touvron et al., "Going deeper with image transformers",
-    2021).
+    """Multiply each channel by a trained number.
+
+    Touvron et al., "Going deeper with image transformers", 2021.
     """
 
     def __init__(self, dim: int) -> None:
@@ -46,7 +47,7 @@ class LayerScale(nn.Module):
 
 
 class Attend(nn.Module):
-    """Every query with every key at once: logits [B,K,N,N]."""
+    """Attention of all queries at once: logits [B,K,N,N]."""
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # 3 x [B,K,N,D/K] -> the same
         return (q @ k.transpose(-2, -1)).softmax(dim=-1) @ v
@@ -75,7 +76,7 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Feed-forward; `last` is the layer whose outputs it gives."""
+    """Feed-forward; `last` is its last layer."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -110,7 +111,7 @@ class SwiGlu(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, each scaled and added to what came in."""
+    """Attention and feed-forward, each scaled and added to its input."""
 
     def __init__(self, dim: int, num_heads: int, swiglu: bool = False) -> None:
         super().__init__()
@@ -145,7 +146,7 @@ class PatchConvolution(nn.Conv2d):
 class Encoder(nn.Module):
     """Image to token maps.
 
-    taps      blocks whose output is given, after the last LayerNorm
+    taps      blocks whose output is returned, after the last LayerNorm
     norm_eps  of that LayerNorm; Depth Anything V2 has 1e-6, Depth Anything 3 1e-5
     """
 

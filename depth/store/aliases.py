@@ -1,4 +1,4 @@
-"""Names that are moved from one artifact to the next, such as vits/inf1/production."""
+"""Aliases: names that point at an artifact and can be moved, such as vits/inf1/production."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Optional
 
 from depth.artifact.strict_json import decode, parse_object
-from depth.errors import StoreError
+from depth.errors import DamagedError
 from depth.store.names import ALIASES, alias_in, alias_key, is_identity
 from depth.store.objects import ObjectStore
 
@@ -22,7 +22,7 @@ _MAX_BYTES = 4096
 class Alias:
     identity: str  # of the artifact
     manifest_sha256: str  # of its whole manifest, measured figures included
-    previous: Optional[str]  # identity before, to go back to
+    previous: Optional[str]  # the identity before
     moved_at: str  # ISO 8601, UTC
 
 
@@ -33,22 +33,19 @@ class Found:
 
 
 def read_alias(store: ObjectStore, name: str) -> Optional[Found]:
-    """The alias, or None if there is none. Raises StoreError if it is damaged."""
-    found = store.read(alias_key(name), _MAX_BYTES)
-    return Found(_parsed(store, name, found.data), found.tag) if found else None
-
-
-def _parsed(store: ObjectStore, name: str, data: bytes) -> Alias:
+    """The alias, or None if there is none. Raises DamagedError, and StoreError as the store."""
+    key = alias_key(name)
+    found = store.read(key, _MAX_BYTES)
+    if found is None:
+        return None
     try:
-        alias = decode(Alias, parse_object(data))
-        for name_of, digest in asdict(alias).items():
-            if name_of in ("identity", "manifest_sha256") and not is_identity(digest):
-                raise ValueError(f"{name_of} {digest!r} is not a sha256")
+        alias = decode(Alias, parse_object(found.data))
+        for digest in (alias.identity, alias.manifest_sha256):
+            if not is_identity(digest):
+                raise ValueError(f"{digest!r} is not a sha256")
     except ValueError as error:
-        raise StoreError(
-            f"{store.name}/{alias_key(name)}: {error}; delete it, then promote again"
-        ) from error
-    return alias
+        raise DamagedError(f"{store.name}/{key}: {error}; delete it, then promote again") from error
+    return Found(alias, found.tag)
 
 
 def dump_alias(alias: Alias) -> bytes:
@@ -57,12 +54,11 @@ def dump_alias(alias: Alias) -> bytes:
 
 def all_aliases(store: ObjectStore) -> Iterator[tuple[str, Alias]]:
     """Every alias by name. Damaged aliases are logged and left out."""
-    for listed in store.listed(ALIASES):
-        name = alias_in(listed.key)
-        found = store.read(listed.key, _MAX_BYTES) if name else None
-        if name is None or found is None:
-            continue
+    for name in filter(None, (alias_in(listed.key) for listed in store.listed(ALIASES))):
         try:
-            yield name, _parsed(store, name, found.data)
-        except StoreError as error:
+            found = read_alias(store, name)
+        except DamagedError as error:
             logger.warning("ignored: %s", error)
+        else:
+            if found is not None:  # deleted since the listing
+                yield name, found.alias

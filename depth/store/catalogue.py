@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Optional
 
-from depth.artifact.manifest import IDENTITY_DIGITS, Manifest, folder_name, parse_manifest
-from depth.artifact.verification import (
-    MAX_BYTES,
-    Verification,
-    parse_verification,
-    state_of,
+from depth.artifact.manifest import (
+    IDENTITY_DIGITS,
+    MAX_MANIFEST_BYTES,
+    Manifest,
+    folder_name,
+    parse_manifest,
 )
-from depth.errors import ArtifactError, InputError, StoreError, TooLargeError
+from depth.artifact.verification import MAX_BYTES, Verification, parse_verification, state_of
+from depth.errors import ArtifactError, DamagedError, InputError, StoreError
 from depth.files import sha256_bytes
+from depth.sizes import size_text
 from depth.store.aliases import Alias, all_aliases, read_alias
 from depth.store.names import (
     ARTIFACTS,
@@ -33,15 +35,15 @@ from depth.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 
-MAX_MANIFEST_BYTES = 4 << 20
 _REQUESTS_AT_ONCE = 8
 _MAX_CANDIDATES = 5  # in a message
+HEADING = ("name", "target", "precision", "sizes", "MB", "state", "aliases", "pushed (UTC)")
 _LOOK = "`python -m compile list` shows what there is"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One artifact in a store."""
+    """An artifact in a store."""
 
     identity: str
     data: bytes  # of manifest.json
@@ -75,48 +77,54 @@ class Row:
     aliases: tuple[str, ...]
     pushed: datetime
 
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Its texts under `HEADING`. Stages and batch sizes are left to `inspect`."""
+        entry, manifest = self.entry, self.entry.manifest
+        return (
+            entry.name,
+            manifest.target,
+            manifest.precision,
+            ",".join(dict.fromkeys(size_text(program.size) for program in manifest.programs)),
+            f"{entry.size_bytes / 1e6:.1f}",
+            entry.state,
+            ",".join(self.aliases) or "-",
+            self.pushed.strftime("%Y-%m-%d %H:%M"),
+        )
+
 
 def read_entry(store: ObjectStore, identity: str) -> Entry:
     """Read an artifact's manifest and measurement.
 
-    Raises StoreError if it is missing, damaged, or has file names that lead out of a folder.
+    Raises DamagedError if either is damaged or has file names that lead out of a folder. Raises
+    StoreError if the artifact is missing or the store fails.
     """
-    return _entry(store.name, identity, *_read(store, identity))
-
-
-def _read(store: ObjectStore, identity: str) -> tuple[bytes, Optional[bytes]]:
-    """manifest.json and verified.json."""
-    key = manifest_key(identity)
-    manifest = store.read(key, MAX_MANIFEST_BYTES)
-    if manifest is None:
-        raise StoreError(f"{store.name}/{key}: no such artifact; {_LOOK}")
-    verified = store.read(verified_key(identity), MAX_BYTES)
-    return manifest.data, verified.data if verified else None
-
-
-def _entry(store_name: str, identity: str, data: bytes, verified: Optional[bytes]) -> Entry:
-    where = f"{store_name}/{manifest_key(identity)}"
+    where, verified = (f"{store.name}/{key(identity)}" for key in (manifest_key, verified_key))
+    found = store.read(manifest_key(identity), MAX_MANIFEST_BYTES)
+    if found is None:
+        raise StoreError(f"{where}: no such artifact; {_LOOK}")
     try:
-        manifest = parse_manifest(data, where)
+        manifest = parse_manifest(found.data, where)
     except ArtifactError as error:
-        raise StoreError(f"{error}; or push the artifact again from a good copy") from error
+        raise DamagedError(f"{error}; or push the artifact again from a good copy") from error
     if manifest.identity() != identity:
-        raise StoreError(f"{where}: is damaged; push the artifact again from a good copy")
+        raise DamagedError(f"{where}: is damaged; push the artifact again from a good copy")
     check_names(manifest, identity, where)
-    if verified is None:
-        return Entry(identity, data, manifest, None)
+    measured = store.read(verified_key(identity), MAX_BYTES)
+    if measured is None:
+        return Entry(identity, found.data, manifest, None)
     try:
-        found = parse_verification(verified, identity, f"{store_name}/{verified_key(identity)}")
+        verification = parse_verification(measured.data, identity, verified)
     except ArtifactError as error:
-        raise StoreError(f"{error} and push that") from error
-    return Entry(identity, data, manifest, found)
+        raise DamagedError(f"{error} and push that") from error
+    return Entry(identity, found.data, manifest, verification)
 
 
 def find(store: ObjectStore, reference: str) -> Entry:
     """The artifact with this alias, folder name, or first digits of its identity.
 
-    Raises InputError if the reference has the form of none of them, and StoreError if the store has
-    no such artifact.
+    Raises InputError for a reference of another form, and StoreError if the store has no such
+    artifact.
     """
     if is_alias(reference):
         found = read_alias(store, reference)
@@ -159,27 +167,21 @@ def rows(store: ObjectStore) -> list[Row]:
     names: dict[str, list[str]] = {}
     for name, alias in all_aliases(store):
         names.setdefault(alias.identity, []).append(name)
-    listed = sorted(_manifests(store), key=lambda one: one[1], reverse=True)
-    found = []
+    dates = dict(sorted(_manifests(store), key=lambda listed: listed[1], reverse=True))
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        for (identity, pushed), entry in zip(
-            listed, pool.map(lambda one: _whole(store, one[0]), listed)
-        ):
-            if entry is not None:
-                found.append(Row(entry, tuple(names.get(identity, ())), pushed))
-    return found
+        entries = list(pool.map(lambda identity: _whole(store, identity), dates))
+    return [
+        Row(entry, tuple(names.get(entry.identity, ())), dates[entry.identity])
+        for entry in entries
+        if entry is not None
+    ]
 
 
 def _whole(store: ObjectStore, identity: str) -> Optional[Entry]:
     """The entry, or None if it is damaged; a store that fails is still an error."""
     try:
-        read = _read(store, identity)
-    except TooLargeError as error:
-        logger.warning("ignored: %s", error)
-        return None
-    try:
-        return _entry(store.name, identity, *read)
-    except StoreError as error:
+        return read_entry(store, identity)
+    except DamagedError as error:
         logger.warning("ignored: %s", error)
         return None
 

@@ -74,12 +74,12 @@ def list_(store: str = _STORE, endpoint_url: Optional[str] = _ENDPOINT_URL) -> N
 
     State: verified, built (its numbers were never measured on the device) or failed.
     """
-    from depth.store.catalogue import rows
+    from depth.console import aligned
+    from depth.store.catalogue import HEADING, rows
     from depth.store.objects import open_store
-    from depth.store.table import table
 
     with open_store(store, endpoint_url) as place:
-        typer.echo(table(rows(place)))
+        typer.echo("\n".join(aligned([HEADING, *(row.cells for row in rows(place))])))
 
 
 def promote(

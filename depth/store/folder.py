@@ -1,4 +1,4 @@
-"""A store in a folder, which several machines may share."""
+"""A store in a folder. Several machines may share it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from mmap import mmap
 from pathlib import Path
 from typing import BinaryIO, Optional
 
@@ -14,7 +15,7 @@ from depth.files import locked, sha256_bytes, sha256_file
 from depth.store.objects import Listed, OnBytes, Versioned
 
 _CHUNK_BYTES = 1 << 20
-_HIDDEN = "."  # begins the name of a file that is still being written; no key has such a part
+_HIDDEN = "."  # prefix of unfinished files; no part of a key begins with it
 
 
 class FolderStore:
@@ -55,15 +56,15 @@ class FolderStore:
                 part.write_bytes(data)
             return True
 
-    def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> int:
+    def upload(self, key: str, data: mmap, sha256: str, on_bytes: OnBytes) -> int:
         path = self._root / key
         with self._translated():
             if path.is_file() and sha256_file(path) == sha256:
                 on_bytes(len(data))
                 return 0
             with self._replaced(key) as part, part.open("wb") as opened:
-                for start in range(0, len(data), _CHUNK_BYTES):
-                    on_bytes(opened.write(data[start : start + _CHUNK_BYTES]))
+                for chunk in iter(lambda: data.read(_CHUNK_BYTES), b""):
+                    on_bytes(opened.write(chunk))
         return len(data)
 
     def download(self, key: str, file: BinaryIO, size_bytes: int, on_bytes: OnBytes) -> None:
@@ -79,7 +80,7 @@ class FolderStore:
                     yield Listed(key, datetime.fromtimestamp(path.stat().st_mtime, timezone.utc))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """A folder needs no closing."""
 
     def _chunks(self, key: str, size_bytes: int) -> Iterator[bytes]:
         path = self._root / key
@@ -92,7 +93,7 @@ class FolderStore:
 
     @contextmanager
     def _replaced(self, key: str) -> Iterator[Path]:
-        """A path to write to, which gets its name when the block ends."""
+        """A path to write to; the file gets its name when the block ends."""
         path = self._root / key
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{_HIDDEN}{path.name}.{uuid.uuid4().hex}")

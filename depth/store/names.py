@@ -1,9 +1,9 @@
-"""The names in a store, and what may be one.
+"""The keys in a store, and the rules for names in it.
 
 objects/<sha256>                      the bytes of a program file
-artifacts/<identity>/report.json ...  what belongs to an artifact beside its programs
-artifacts/<identity>/manifest.json    written last: from then on the artifact is there
-aliases/<name>.json                   which artifact a name stands for
+artifacts/<identity>/report.json ...  the other files of an artifact
+artifacts/<identity>/manifest.json    written last: it makes the artifact visible
+aliases/<name>.json                   the artifact that an alias points at
 probe                                 for the check that the store honours conditional writes
 """
 
@@ -16,7 +16,7 @@ from typing import Optional
 from depth.artifact.manifest import MANIFEST, REPORTS, Manifest, folder_name
 from depth.artifact.program import ProgramFile
 from depth.artifact.verification import VERIFIED_FILE
-from depth.errors import InputError, StoreError
+from depth.errors import DamagedError, InputError
 
 ARTIFACTS, ALIASES, PROBE = "artifacts/", "aliases/", "probe"
 MAX_REPORT_BYTES = 16 << 20
@@ -38,7 +38,7 @@ def manifest_key(identity: str) -> str:
 
 
 def companion_key(identity: str, name: str) -> str:
-    """Of a file that lies beside the programs."""
+    """The key of a file that is not a program."""
     return f"{ARTIFACTS}{identity}/{name}"
 
 
@@ -76,7 +76,7 @@ def is_alias(text: str) -> bool:
 
 
 def check_alias(text: str) -> str:
-    """The alias, or InputError: the slash tells it from an identity and from a folder's name."""
+    """The alias. Raises InputError for other text: an identity or a folder's name has no slash."""
     if not is_alias(text):
         raise InputError(
             f"alias {text!r}: expected names joined by /, like vits/inf1/production, of lower-case "
@@ -91,14 +91,14 @@ def program_files(manifest: Manifest) -> Iterator[ProgramFile]:
 
 
 def check_names(manifest: Manifest, identity: str, where: str) -> None:
-    """Refuse a manifest whose names could lead a download to any place but its own folder."""
+    """Raise DamagedError if a name in a manifest could lead a download out of its folder."""
     if not _PART.fullmatch(folder_name(manifest, identity)):
-        raise StoreError(
+        raise DamagedError(
             f"{where}: {folder_name(manifest, identity)!r} is not a name for a folder; refused"
         )
     for file in program_files(manifest):
         parts = file.path.split("/")
         if not all(map(_PART.fullmatch, parts)) or parts[0] in (MANIFEST, VERIFIED_FILE, *REPORTS):
-            raise StoreError(f"{where}: file path {file.path!r} is not usable; refused")
+            raise DamagedError(f"{where}: file path {file.path!r} is not usable; refused")
         if not is_identity(file.sha256) or file.size_bytes < 0:
-            raise StoreError(f"{where}: {file.path} has no proper sha256 and size; refused")
+            raise DamagedError(f"{where}: {file.path} has no proper sha256 and size; refused")

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
+from mmap import mmap
 from typing import BinaryIO, Callable, Optional, Protocol
 
 from depth.errors import InputError, StoreError
@@ -33,25 +34,26 @@ class ObjectStore(Protocol):
 
     @property
     def name(self) -> str:
-        """As a person writes it: s3://bucket/prefix."""
+        """As users write it: s3://bucket/prefix."""
 
     def read(self, key: str, max_bytes: int) -> Optional[Versioned]:
         """All bytes of a small object, or None. More than `max_bytes` raise TooLargeError."""
 
     def write(self, key: str, data: bytes) -> None:
-        """Create or replace; others see the old bytes or the new ones, never a part."""
+        """Create or replace. Readers see the old bytes or the new bytes, never a part."""
 
     def write_if(self, key: str, data: bytes, tag: Optional[str]) -> bool:
-        """Replace the bytes that have this tag, or create if it is None. False if they differ."""
+        """Replace the object if it has this tag, or create it (None). False if the tag differs."""
 
-    def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> int:
-        """Write bytes of any size whose hash is known; returns how many were sent.
+    def upload(self, key: str, data: mmap, sha256: str, on_bytes: OnBytes) -> int:
+        """Write a mapped file whose hash is known; returns how many bytes were sent.
 
-        Nothing is sent if the object is there. `on_bytes` may be called from any thread.
+        Nothing is sent if the object is there. The store may close `data`. `on_bytes` may be called
+        from any thread.
         """
 
     def download(self, key: str, file: BinaryIO, size_bytes: int, on_bytes: OnBytes) -> None:
-        """Write the object's bytes to `file`; none if it has not exactly `size_bytes`."""
+        """Write the object's bytes to `file`. An object of another size writes nothing."""
 
     def listed(self, prefix: str) -> Iterator[Listed]:
         """Every object whose key begins with this."""

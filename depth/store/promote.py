@@ -1,7 +1,7 @@
-"""Moves an alias by a conditional write: of two people who move it at once, one gets an error.
+"""Moves an alias by a conditional write: if two users move it at once, the second gets an error.
 
-Some stores accept such writes and ignore the condition. So each promotion first tests the store on
-an object that nobody needs.
+Some stores accept conditional writes and ignore the condition. So each promotion first tests the
+store on a probe object.
 """
 
 from __future__ import annotations
@@ -36,9 +36,12 @@ def promote(
     """Point the alias `name` at this artifact; returns the alias.
 
     expect  first digits of the identity that the alias must have before
-    Raises InputError for a name that is no alias. Raises StoreError, and leaves the alias as it
-    was, if the alias has another identity than expected, if somebody else moves it at the same
-    time, if the artifact is not proven, or if the store does not honour conditional writes.
+    Raises InputError for a name that is not an alias. Raises StoreError, and leaves the alias as it
+    was, in these cases:
+
+    - the alias has another identity than expected, or somebody moves it at the same time
+    - the artifact is not verified
+    - the store does not honour conditional writes
     """
     check_alias(name)
     if expect is not None and not is_identity_prefix(expect):

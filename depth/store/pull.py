@@ -1,7 +1,7 @@
 """Copies an artifact from a store into a folder: into a hidden sibling, then one rename.
 
-Nothing that the store says is trusted: each file is written under a checked name, has the size in
-the manifest, and has its hash compared; the manifest's own hash is the identity.
+The store is not trusted. The manifest's hash must be the identity, each file name is checked, and
+each file must have the size and the hash in the manifest.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from depth.store.objects import ObjectStore, OnBytes
 def pull(store: ObjectStore, entry: Entry, out: Path, on_bytes: OnBytes = lambda _: None) -> Path:
     """Make sure that the artifact is in folder `out`; returns its own folder there.
 
-    Files that an interrupted pull completed are not fetched again. An artifact that is there
-    already is kept, and gets the newer verified.json. Raises StoreError if the store's bytes are
-    wrong, and then keeps none of them.
+    Files that an interrupted pull completed are not fetched again. If the artifact is in `out`
+    already, only a newer verified.json is added. Raises StoreError for wrong bytes in the store,
+    and keeps none of them.
     """
     final = out / entry.name
     staging = out / f".pulling-{entry.identity}"

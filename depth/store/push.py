@@ -1,16 +1,23 @@
 """Copies an artifact from a folder into a store: programs first, the manifest last.
 
-So a half-pushed artifact never shows.
+So readers never see a part of an artifact.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
-from typing import Optional
+from typing import Optional, cast
 
-from depth.artifact.manifest import MANIFEST, REPORTS, Artifact, parse_manifest
+from depth.artifact.manifest import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    REPORTS,
+    Artifact,
+    parse_manifest,
+)
 from depth.artifact.verification import (
     MAX_BYTES,
     Verification,
@@ -21,7 +28,6 @@ from depth.artifact.verification import (
 )
 from depth.errors import ArtifactError, StoreError
 from depth.files import sha256_bytes
-from depth.store.catalogue import MAX_MANIFEST_BYTES
 from depth.store.names import (
     MAX_REPORT_BYTES,
     check_names,
@@ -45,7 +51,7 @@ class Pushed:
 
 
 def push(store: ObjectStore, artifact: Artifact, on_bytes: OnBytes = lambda _: None) -> Pushed:
-    """Copy an artifact into the store; objects that are there already are not sent again.
+    """Copy an artifact into the store; objects that the store has are not sent again.
 
     Raises ArtifactError if a local file is damaged or differs from the manifest, and StoreError.
     """
@@ -55,10 +61,12 @@ def push(store: ObjectStore, artifact: Artifact, on_bytes: OnBytes = lambda _: N
     there = {listed.key for listed in store.listed(companion_key(identity, ""))}
     sent_bytes = kept_bytes = 0
     for file in program_files(manifest):
-        with artifact.open_files([file])[0] as data:
+        (view,) = artifact.open_files([file])
+        with cast(mmap, view.obj) as data:
+            view.release()  # a mapping with views cannot be closed
             sent = store.upload(object_key(file.sha256), data, file.sha256, on_bytes)
             sent_bytes += sent
-            kept_bytes += len(data) - sent
+            kept_bytes += file.size_bytes - sent
     for name in REPORTS:
         path = artifact.folder / name
         if companion_key(identity, name) not in there and path.is_file():
@@ -83,7 +91,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _stored(store: ObjectStore, identity: str) -> Optional[Verification]:
-    """The measurement in the store; None also if it is damaged and any other is better."""
+    """The measurement in the store; None if there is none, or it is damaged."""
     key = verified_key(identity)
     found = store.read(key, MAX_BYTES)
     try:
@@ -100,8 +108,8 @@ def _write_manifest(store: ObjectStore, artifact: Artifact) -> None:
         raise StoreError(f"{path}: changed during the push; push again")
     key = manifest_key(artifact.identity)
     found = store.read(key, MAX_MANIFEST_BYTES)
-    # Another build of the same identity may differ in its last digits of parity: aliases were
-    # promoted with the manifest that is there.
+    # Keep a manifest that is there: another build of the same identity may differ in the last
+    # digits of parity, and aliases record the sha256 of the manifest.
     if found is None or not _is_manifest(found.data, artifact.identity):
         store.write(key, data)
 

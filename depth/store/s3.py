@@ -1,14 +1,14 @@
-"""A store in an S3 bucket. The only module that knows boto3; loaded when such a store is opened."""
+"""A store in an S3 bucket. The only module that imports boto3; it is loaded on use."""
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from mmap import mmap
 from typing import Any, BinaryIO, Optional
 
 from boto3.s3.transfer import TransferConfig
@@ -50,7 +50,7 @@ _NO_CREDENTIALS = (
 )
 _ADVICE = {
     "NoSuchBucket": "there is no such bucket; create it, or correct --store",
-    "InvalidBucketName": "this is no name for a bucket; correct --store",
+    "InvalidBucketName": "this is not a bucket's name; correct --store",
     "InvalidAccessKeyId": "the access key is unknown; check AWS_PROFILE and AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
     "ExpiredToken": "the credentials have expired; log in again",
@@ -112,24 +112,25 @@ class S3Store:
                         return False
                     if _code(error) != "ConditionalRequestConflict":
                         raise
-            time.sleep(0.1 * 2**attempt)  # another write was under way: S3 wants us to ask again
+            time.sleep(0.1 * 2**attempt)  # another write is under way: S3 asks for a retry
         raise StoreError(f"{self.name}/{key}: others keep writing it; try again later")
 
-    def upload(self, key: str, data: memoryview, sha256: str, on_bytes: OnBytes) -> int:
+    def upload(self, key: str, data: mmap, sha256: str, on_bytes: OnBytes) -> int:
+        size_bytes = len(data)  # the client may close the mapping
         with self._translated():
-            if self._has(key, data, sha256):
-                on_bytes(len(data))
+            if self._has(key, size_bytes, sha256):
+                on_bytes(size_bytes)
                 return 0
             self.client.upload_fileobj(
-                _Reader(data),
+                data,
                 **self._address(key),
                 ExtraArgs={"ChecksumAlgorithm": "SHA256"},  # of each request; AWS compares it
                 Callback=on_bytes,
                 Config=self._transfer,
             )
-            if not self._has(key, data, sha256):
+            if not self._has(key, size_bytes, sha256):
                 raise StoreError(f"{self.name}/{key}: is not what was sent; push again")
-        return len(data)
+        return size_bytes
 
     def download(self, key: str, file: BinaryIO, size_bytes: int, on_bytes: OnBytes) -> None:
         with self._translated():
@@ -155,7 +156,7 @@ class S3Store:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
     def _put(self, key: str, data: bytes, **condition: str) -> None:
-        checksum = _base64(sha256_bytes(data))  # AWS refuses other bytes than these
+        checksum = _base64(sha256_bytes(data))  # AWS refuses bytes with another checksum
         self.client.put_object(
             **self._address(key), Body=data, ChecksumSHA256=checksum, **condition
         )
@@ -172,13 +173,13 @@ class S3Store:
                 return None
             raise
 
-    def _has(self, key: str, data: memoryview, sha256: str) -> bool:
+    def _has(self, key: str, size_bytes: int, sha256: str) -> bool:
         """Whether the object has our size, and our checksum if the server keeps it for the whole.
 
         An object that was sent in parts (`-` in its ETag) has a checksum of its parts' checksums.
         """
         head = self._head(key)
-        if head is None or head["ContentLength"] != len(data):
+        if head is None or head["ContentLength"] != size_bytes:
             return False
         kept = head.get("ChecksumSHA256")
         return kept is None or "-" in head["ETag"] or kept == _base64(sha256)
@@ -191,30 +192,6 @@ class S3Store:
             raise StoreError(f"{self.name}: {_advice(error.last_exception)}") from error
         except (BotoCoreError, ClientError, S3DownloadFailedError) as error:
             raise StoreError(f"{self.name}: {_advice(error)}") from error
-
-
-class _Reader(io.RawIOBase):
-    """Bytes as a file, without a copy of them."""
-
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, len(self._data))[whence]
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        part = self._data[self._at : self._at + len(buffer)]
-        buffer[: len(part)] = part
-        self._at += len(part)
-        return len(part)
 
 
 def open_location(location: str, endpoint_url: Optional[str]) -> S3Store:
@@ -235,9 +212,9 @@ def _client(endpoint_url: Optional[str]) -> Any:
         s3={"addressing_style": "path"} if elsewhere else None,
     )
     try:
-        # boto3.client() would warn that Python 3.9 is old; a session of one's own does not.
+        # boto3.client() would warn that Python 3.9 is old; Session does not.
         return Session().client("s3", endpoint_url=endpoint_url, config=config)
-    except ValueError as error:  # boto3's answer to an endpoint that is no URL
+    except ValueError as error:  # boto3's error for an endpoint that is not a URL
         raise InputError(f"--endpoint-url: {first_line(error)}") from error
 
 

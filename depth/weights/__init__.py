@@ -1,1 +1,1 @@
-"""Files of weights: read, downloaded, and which are published."""
+"""Files of weights: read, downloaded, and the table of published files."""

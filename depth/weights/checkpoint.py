@@ -1,4 +1,4 @@
-"""Weights files: found, hashed before they are opened, read without running anything in them."""
+"""Reads files of weights: hashes them first, and runs nothing in them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from depth.errors import CheckpointError, first_line
 from depth.files import sha256_file
 from depth.weights.registry import by_sha256
 
-# What torch's restricted unpickler raises on damaged bytes, found by altering some.
+# Errors of torch's restricted unpickler on damaged bytes, found by altering bytes of files.
 _DAMAGED = (
     pickle.UnpicklingError,
     RuntimeError,
@@ -39,15 +39,15 @@ class Checkpoint:
 
     name: str  # file name
     sha256: str
-    licence: str  # of a published file; else what a safetensors file says of itself, or "unknown"
+    licence: str  # of a published file; else from the safetensors metadata, or "unknown"
     state: dict[str, Tensor]
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a .pth (ZIP format only, weights only) or .safetensors file.
 
-    Raises CheckpointError if the file is missing, of another format, damaged, or holds anything
-    but tensors.
+    Raises CheckpointError if the file is missing, damaged, of another format, or has entries that
+    are not tensors.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; `make checkpoints MODEL=...` downloads one")

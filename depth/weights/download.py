@@ -1,8 +1,7 @@
-"""Fetching a published checkpoint: download, hash the bytes ourselves, and only then name them.
+"""Fetches a published checkpoint: downloads it, compares its sha256, then renames it.
 
-The hub's own check is no verification: it accepts a wrong body of the right length. Everything is
-written to a hidden folder next to the final file, so a wrong or half file never has its name, one
-copy stays on disk, and a fetch that was cut off resumes.
+The hub's client checks only the length. The download goes to a hidden folder next to the final
+file. So an incomplete or wrong file never has the final name, and an interrupted fetch resumes.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from depth.errors import DownloadError, LicenceError
 from depth.files import locked, sha256_file
@@ -23,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 _PROBE_TIMEOUT_S = (3.0, 10.0)  # to connect, to answer
 
-# The hub's client reads these from the environment once, at import, which may be long past.
+# The hub's client reads these from the environment only once, when it is imported.
 _CLIENT_SETTINGS = {
     "HF_HUB_DISABLE_TELEMETRY": True,
     "HF_HUB_DISABLE_XET": True,  # it keeps a second copy, cannot resume and bypasses mirrors
@@ -34,12 +33,14 @@ _CLIENT_SETTINGS = {
 def fetch(file: PublishedFile, folder: Path, accept_licence: bool = False) -> Path:
     """Make sure that folder/local_name is the published file, and return that path.
 
-    Without network if it is there already, or in the hub's cache. HF_ENDPOINT, HF_TOKEN, HF_HOME
-    and HF_HUB_OFFLINE are honoured. A file without a known sha256 is logged as unverified.
+    A file that is in the folder or in the hub's cache needs no network. HF_ENDPOINT, HF_TOKEN,
+    HF_HOME and HF_HUB_OFFLINE apply. A file without a known sha256 is logged as unverified.
 
-    Raises LicenceError before anything else is done if the licence has to be accepted first, and
-    DownloadError if the file cannot be had, has wrong bytes (they are deleted), or if another file
-    has its name (it is left alone).
+    Raises LicenceError, before any other step, if the user must accept the licence first. Raises
+    DownloadError in these cases:
+
+    - the download fails, or has wrong bytes, which are deleted
+    - another file has the name; that file is kept
     """
     target = folder / file.local_name
     if not target.exists():
@@ -117,7 +118,7 @@ def _why(error: OSError) -> str:
 
 
 def _mismatch(file: PublishedFile, path: Path) -> Optional[str]:
-    """How the bytes at path differ from the published ones; None if they do not."""
+    """How the file at path differs from the published file; None if it does not."""
     if not path.is_file():
         return "not a regular file"
     size_bytes = path.stat().st_size
@@ -131,10 +132,20 @@ def _mismatch(file: PublishedFile, path: Path) -> Optional[str]:
 
 
 def _drop_if_too_long(file: PublishedFile, staging: Path) -> None:
-    """Delete a part that is longer than the file: asking for the rest of it would fail forever."""
+    """Delete a part that is longer than the file: no later fetch could resume it."""
     sizes_bytes = [part.stat().st_size for part in staging.rglob("*.incomplete")]
     if file.size_bytes is not None and any(size > file.size_bytes for size in sizes_bytes):
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _address(file: PublishedFile) -> dict[str, Any]:
+    """Where the file is, as arguments of the hub's client."""
+    return {
+        "repo_id": file.repository,
+        "filename": file.filename,
+        "repo_type": file.repository_type,
+        "revision": file.revision,
+    }
 
 
 def _endpoint() -> str:
@@ -145,7 +156,7 @@ def _endpoint() -> str:
 
 @contextmanager
 def _client_settings() -> Iterator[None]:
-    """Our settings of the hub's client, for one call."""
+    """Apply our settings of the hub's client until the block ends."""
     from huggingface_hub import constants
 
     theirs = vars(constants)
@@ -161,9 +172,7 @@ def _copy_from_hub_cache(file: PublishedFile, staged: Path) -> bool:
     """Copy the file if the hub's shared cache has it with the right bytes; else return False."""
     from huggingface_hub import try_to_load_from_cache
 
-    cached = try_to_load_from_cache(
-        file.repository, file.filename, revision=file.revision, repo_type=file.repository_type
-    )
+    cached = try_to_load_from_cache(**_address(file))
     if file.sha256 is None or not isinstance(cached, str):
         return False
     if _mismatch(file, Path(cached)) is not None:
@@ -181,10 +190,7 @@ def _download(file: PublishedFile, staging: Path) -> None:
     if refusal is not None:
         raise _cannot_fetch(file, staging.parent, refusal)
     hf_hub_download(
-        file.repository,
-        file.filename,
-        repo_type=file.repository_type,
-        revision=file.revision,
+        **_address(file),
         endpoint=_endpoint(),
         local_dir=staging,
         cache_dir=staging,  # else it would copy wrong bytes from the shared cache
@@ -194,21 +200,15 @@ def _download(file: PublishedFile, staging: Path) -> None:
 def _refusal(file: PublishedFile) -> Optional[str]:
     """Why the hub does not give the file; None if it does.
 
-    Asked before the download because the hub's client tries for half a minute to reach a server
-    that is not there.
+    Asked before the download: the hub's client would try six times, for half a minute, to reach a
+    server that is down.
     """
     from huggingface_hub import get_session, hf_hub_url
     from huggingface_hub.errors import OfflineModeIsEnabled
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     endpoint = _endpoint()
-    url = hf_hub_url(
-        file.repository,
-        file.filename,
-        repo_type=file.repository_type,
-        revision=file.revision,
-        endpoint=endpoint,
-    )
+    url = hf_hub_url(**_address(file), endpoint=endpoint)
     try:
         answer = get_session().head(url, headers=build_hf_headers(), timeout=_PROBE_TIMEOUT_S)
     except OfflineModeIsEnabled:

@@ -28,25 +28,25 @@ class PublishedFile:
     repository: str  # "owner/name" on the hub
     filename: str  # path inside the repository
     revision: str  # commit of the repository, or a branch
-    sha256: Optional[str]  # hex; None: nobody told us, so the bytes cannot be verified
+    sha256: Optional[str]  # hex; None: not published, so the bytes cannot be verified
     size_bytes: Optional[int]
     licence: str
     repository_type: str = MODEL
-    saved_as: Optional[str] = None  # its name here, where another file's is the same on the hub
+    saved_as: Optional[str] = None  # local name, if files on the hub share a name
 
     @property
     def local_name(self) -> str:
-        """What the file is called in a folder of checkpoints."""
+        """The name of the file in a folder of checkpoints."""
         return self.saved_as or PurePosixPath(self.filename).name
 
     @property
     def needs_acceptance(self) -> bool:
-        """Whether the user has to accept the licence: true of everything but plain Apache-2.0."""
+        """Whether the user must accept the licence: any licence but plain Apache-2.0."""
         return self.licence != APACHE
 
     @property
     def page_url(self) -> str:
-        """The page where a person reads the card and downloads the file."""
+        """The page with the model card and the download."""
         kind = "spaces/" if self.repository_type == SPACE else ""
         return f"https://huggingface.co/{kind}{self.repository}"
 
@@ -72,12 +72,10 @@ def published(model_name: str) -> PublishedFile:
     """The file of a model; raises InputError that lists what is published."""
     file = published_files().get(model_name)
     if file is None:
-        reasons: dict[str, str] = {}
-        for family in FAMILIES:
-            reasons.update(module(family, "published").UNPUBLISHED)
+        reasons = [module(family, "published").UNPUBLISHED.get(model_name) for family in FAMILIES]
+        reason = next(filter(None, reasons), "there is no such model")
         raise InputError(
-            f"no published checkpoint for {model_name!r}: "
-            f"{reasons.get(model_name, 'there is no such model')}; "
+            f"no published checkpoint for {model_name!r}: {reason}; "
             f"choose from {', '.join(published_files())}"
         )
     return file

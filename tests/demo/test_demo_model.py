@@ -34,7 +34,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         evaluate.load(tmp_path / "nothing.safetensors")
 
 
-def test_what_is_trained_is_saved_under_the_networks_names(tmp_path: Path) -> None:
+def test_training_saves_the_networks_parameter_names(tmp_path: Path) -> None:
     torch.manual_seed(0)
     trainee = Trainee()
     images = torch.rand(1, 3, 56, 70)

@@ -45,7 +45,7 @@ def test_targets_chips_and_sdks_go_together() -> None:
     [("inf1.xlarge", INF1), ("Inf1.24xlarge", INF1), ("inf2.8xlarge", INF2), ("trn1.2xlarge", INF2),
      ("trn1n.32xlarge", INF2), ("m5.large", None), ("", None)],
 )  # fmt: skip
-def test_an_instance_runs_programs_of_one_target(instance: str, target: str) -> None:
+def test_target_of_instance(instance: str, target: str) -> None:
     assert target_of(instance) == target
 
 
@@ -86,7 +86,7 @@ def test_versions_are_compared_as_numbers() -> None:
     [("2.8.0+cpu", "2.7.0.2.10.1", "2.7"), ("2.7.1", "2.7.0.2.10.1", None), (None, "2.7.0", None),
      ("2.7.1", None, None)],
 )  # fmt: skip
-def test_a_library_of_another_release_is_seen(library: str, package: str, release: str) -> None:
+def test_mismatch_names_the_wanted_release(library: str, package: str, release: str) -> None:
     assert mismatch(SDKS[INF2], library, package) == release
     assert mismatch(SDKS[INF1], library, package) is None
 

@@ -53,7 +53,7 @@ def test_a_name_that_is_no_utf8_is_printed_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 @pytest.mark.parametrize("name", [b"caf\xe9.jpg", "ﬁg é.jpg".encode()], ids=["bytes", "UTF-8"])
-def test_other_encodings_print_every_name_somehow(
+def test_every_name_is_printed_in_other_encodings(
     tmp_path: Path, encoding: str, name: bytes
 ) -> None:
     code, out, err = said(tmp_path, name, encoding)

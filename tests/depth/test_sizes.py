@@ -66,7 +66,7 @@ def test_sides_are_multiples_of_14_and_not_below_the_short_side(height: int, wid
     assert (size[0] >= size[1]) == (height >= width) or size[0] == size[1]
 
 
-def test_a_long_image_is_refused_with_what_to_do() -> None:
+def test_a_long_image_is_refused_with_advice() -> None:
     with pytest.raises(InputError, match=r"20000x10 px would need.*crop the image or lower"):
         V2.size_for(10, 20_000)
     with pytest.raises(InputError, match="input size 0 px: must be at least 1"):

@@ -141,7 +141,7 @@ def test_a_saved_model_loads_again(folder: Path) -> None:
         ("da4", "no model 'da4'; choose from da3mono-large, da3metric-large"),
     ],
 )
-def test_models_that_are_not_here_are_refused(name: str, text: str) -> None:
+def test_unknown_models_are_refused(name: str, text: str) -> None:
     with pytest.raises(InputError, match=text):
         DepthAnything3(model_name=name)
 
@@ -162,7 +162,7 @@ def test_without_a_name_it_is_upstreams_default() -> None:
     ],
     ids=lambda options: next(iter(options)),
 )
-def test_what_is_not_done_is_refused_by_name(options: dict[str, Any]) -> None:
+def test_unsupported_arguments_are_refused_by_name(options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=f"^{next(iter(options))}: not done for da3mono-large"):
         DepthAnything3("da3mono-large").inference([photo()], process_res=84, **options)
 
@@ -207,7 +207,7 @@ def test_a_folder_without_files_says_which(folder: Path) -> None:
         DepthAnything3.from_pretrained(folder)
 
 
-def test_a_published_repository_is_had_at_its_revision_and_compared(
+def test_a_published_repository_is_fetched_at_its_revision_and_compared(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -230,7 +230,7 @@ def test_a_published_repository_is_had_at_its_revision_and_compared(
     assert DepthAnything3.from_pretrained("somebody/fine-tuned").model_name == "da3mono-large"
 
 
-def test_what_the_hub_does_not_give_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_names_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     def download(*_: Any, **__: Any) -> str:
         raise OSError("404 not found\nmore")
 

@@ -81,7 +81,7 @@ def test_both_models_load_either_layout() -> None:
     "key",
     ["model.cam_dec.fc_t.bias", "model.da3.head.norm.bias", "model.head.norm.weight"],
 )
-def test_weights_of_several_views_are_called_so(key: str) -> None:
+def test_weights_of_several_views_are_recognised(key: str) -> None:
     state = {**to_upstream(weights()), key: torch.zeros(3)}
     with pytest.raises(CheckpointError, match="a.safetensors has the weights of .* several views"):
         load_weights(build(TINY_MONO), state, "a.safetensors")

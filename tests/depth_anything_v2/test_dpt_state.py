@@ -94,7 +94,7 @@ def test_weights_answer_at_once(door: Callable[[DepthAnythingV2, DepthAnythingV2
 
 
 @pytest.mark.parametrize("door", [by_its_own_method, as_part_of_a_module])
-def test_a_network_at_a_fixed_size_takes_what_is_loaded(
+def test_loaded_weights_take_effect_at_a_fixed_size(
     door: Callable[[DepthAnythingV2, DepthAnythingV2], None],
 ) -> None:
     model, trained = drop_in(1), drop_in(2)

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from depth.errors import InputError
+from depth.family import ModelConfig
 from depth.network.position import fit_pos_embed
 from depth.network.vit import SwiGlu
-from depth_anything_v2.config import CONFIGS, ModelConfig
+from depth_anything_v2.config import CONFIGS
 from tests.support.models import TINY, TINY_GIANT, network, to_upstream, untrained
 
 

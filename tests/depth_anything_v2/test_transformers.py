@@ -160,7 +160,7 @@ def test_a_wrong_shape_is_named(vits: dict[str, Tensor]) -> None:
     assert text.endswith("looks like 'vits': decoder.reduce.bias is (5,), expected (32,)")
 
 
-def test_what_is_dropped_is_never_used() -> None:
+def test_dropped_parameters_are_unused() -> None:
     reference = copy.deepcopy(theirs(TINY))
     used = to_ours(reference.state_dict())
     dropped = [

@@ -24,6 +24,6 @@ def test_a_row_of_version_1_differs_in_name_and_taps(size: str, taps: tuple[int,
     )
 
 
-def test_only_bytes_tell_models_of_one_shape_apart() -> None:
+def test_models_of_equal_shape_share_weights_like() -> None:
     alike = {model.name for model in MODELS.values() if model.weights_like == "vits"}
     assert alike == {"vits", "vits-metric-indoor", "vits-metric-outdoor", "v1-vits"}

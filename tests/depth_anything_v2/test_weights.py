@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from depth.errors import CheckpointError
-from depth_anything_v2.config import CONFIGS, ModelConfig
+from depth.family import ModelConfig
+from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.layouts import load_weights, to_ours
 from tests.support.models import TINY, TINY_GIANT, to_upstream, untrained, weights
 
@@ -104,7 +105,7 @@ def test_a_wrong_shape_is_named(vits: dict[str, Tensor]) -> None:
     ],
     ids=["sparse", "meta", "quantised", "bool", "int", "complex"],
 )
-def test_what_is_no_plain_tensor_of_floats_is_named(
+def test_other_tensors_than_dense_floats_are_named(
     vits: dict[str, Tensor], damage: Callable[[Tensor], Tensor], text: str
 ) -> None:
     state = to_upstream(vits)

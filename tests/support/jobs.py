@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
-import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
@@ -19,6 +15,7 @@ from compile.weights import BUNDLED
 from depth.artifact.manifest import Artifact, read_artifact
 from depth.store.catalogue import rows
 from depth.store.objects import open_store
+from tests.support.commands import Ended, ended
 
 SOURCE = "0" * 64
 STEPS = ["fetch", "preflight", "precision", "build", "push"]
@@ -28,29 +25,9 @@ JOB += ("--checkpoint", "weights.safetensors", "--images", "images", "--out", "o
 WITH_STORE = (*JOB, "--store", "store")
 
 
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-    def error(self) -> str:
-        """The lines that say why, after progress."""
-        assert "Traceback" not in self.err
-        assert self.out == ""
-        _, _, text = self.err.partition("python -m compile: ")
-        assert text
-        return text
-
-
 def command(*arguments: object) -> Ended:
     """`python -m compile` with these arguments, in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["compile", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+    return ended(main, "python -m compile", *arguments)
 
 
 def prepare(folder: Path, patch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from compile.untrained import untrained_checkpoint
-from depth_anything_v2.config import MODELS, ModelConfig, model_row
+from depth.family import ModelConfig
+from depth_anything_v2.config import MODELS, model_row
 from depth_anything_v2.network import DepthAnything, build
+from tests.support.upstream_names import upstream_name, upstream_stems
 
 DEMO = MODELS["demo"]
 SIZE = (56, 70)  # (height, width) px: not square, and built in a second
@@ -19,28 +21,6 @@ SIZE = (56, 70)  # (height, width) px: not square, and built in a second
 TINY = ModelConfig("tiny", 24, 4, 2, (0, 1, 2, 3), 8, (6, 12, 24, 24))
 TINY_GIANT = replace(TINY, name="tiny giant", swiglu=True)
 TINY_MODEL = model_row("tiny", TINY, max_depth_m=20.0)
-
-# Our names and upstream's, written again by hand: what layouts.py is compared with.
-_UPSTREAM_STEMS = [
-    ("encoder.patch_embed.", "pretrained.patch_embed.proj."),
-    ("encoder.position.", "pretrained."),
-    ("encoder.", "pretrained."),
-    *((f"decoder.pyramid.project.{i}.", f"depth_head.projects.{i}.") for i in range(4)),
-    *((f"decoder.pyramid.resize.{i}.", f"depth_head.resize_layers.{i}.") for i in (0, 1, 3)),
-    *((f"decoder.pyramid.adapt.{i}.", f"depth_head.scratch.layer{i + 1}_rn.") for i in range(4)),
-    *(
-        (f"decoder.merge.fuse{i}.{ours}.", f"depth_head.scratch.refinenet{i + 1}.{theirs}.")
-        for i in range(4)
-        for ours, theirs in (
-            ("skip_unit", "resConfUnit1"),
-            ("unit", "resConfUnit2"),
-            ("project", "out_conv"),
-        )
-    ),
-    ("decoder.reduce.", "depth_head.scratch.output_conv1."),
-    ("decoder.heads.depth.conv1.", "depth_head.scratch.output_conv2.0."),
-    ("decoder.heads.depth.conv2.", "depth_head.scratch.output_conv2.2."),
-]
 
 
 def untrained(config: ModelConfig, max_depth_m: Optional[float] = None) -> DepthAnything:
@@ -65,7 +45,8 @@ def network(
 
 def to_upstream(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same weights under upstream's names, with the tensors that upstream saves unused."""
-    state = {_upstream_name(name): tensor for name, tensor in ours.items()}
+    stems = upstream_stems("pretrained.", "depth_head.", {"depth": "output_conv2"})
+    state = {upstream_name(name, stems): tensor for name, tensor in ours.items()}
     state["pretrained.mask_token"] = torch.zeros(1, ours["encoder.position.cls_token"].shape[-1])
     for conv in ("conv1", "conv2"):
         for kind in ("weight", "bias"):
@@ -73,11 +54,3 @@ def to_upstream(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
             unused = f"depth_head.scratch.refinenet4.resConfUnit1.{conv}.{kind}"
             state[unused] = torch.zeros_like(used)
     return state
-
-
-def _upstream_name(ours: str) -> str:
-    for stem, theirs in _UPSTREAM_STEMS:
-        if ours.startswith(stem):
-            name = theirs + ours[len(stem) :]
-            return name.replace(".scale1.", ".ls1.").replace(".scale2.", ".ls2.")
-    raise KeyError(ours)

@@ -15,7 +15,8 @@ from depth.artifact.verification import answers_of, read_verification, state
 from serve.cli import main as serve
 from serve.errors import RefusedError
 from serve.library import Library
-from tests.support.jobs import Ended, command
+from tests.support.commands import Ended
+from tests.support.jobs import command
 from tests.support.neuron_builds import (
     PRECISION,
     SDK,

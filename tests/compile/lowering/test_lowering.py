@@ -16,9 +16,9 @@ from compile.preflight.costs import costs
 from compile.shapes_only import build_without_values
 from compile.targets.table import NEURON_PASSES
 from depth.errors import InputError
-from depth.family import IMAGENET, model_named
+from depth.family import IMAGENET, ModelConfig, model_named
 from depth.network.base import Network
-from depth_anything_v2.config import CONFIGS, ModelConfig
+from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.network import DepthAnything
 from tests.support.models import SIZE, TINY, TINY_GIANT, network
 

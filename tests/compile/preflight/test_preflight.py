@@ -20,8 +20,8 @@ from compile.preflight.costs import Costs, costs
 from compile.preflight.report import PreflightReport, Row, all_together
 from compile.targets.modes import mode_named
 from compile.targets.table import NEURON_PASSES
+from depth.family import ModelConfig
 from depth.network.base import Network
-from depth_anything_v2.config import ModelConfig
 from tests.support.models import SIZE, TINY, TINY_GIANT, network
 
 NATIVE = (518, 518)  # where the position embedding is not resampled

@@ -56,7 +56,7 @@ def test_the_golden_manifest_is_the_same_byte_for_byte() -> None:
     assert dump_manifest(parse_manifest(GOLDEN, "golden")) == GOLDEN
 
 
-def test_the_golden_manifest_says_what_it_says() -> None:
+def test_fields_of_the_golden_manifest() -> None:
     manifest = parse_manifest(GOLDEN, "golden")
     depth, sky = manifest.outputs
     assert (depth.kind, depth.becomes, depth.unit, depth.largest) == (
@@ -88,11 +88,6 @@ def test_an_artifact_is_read_and_its_files_are_handed_out(tmp_path: Path) -> Non
     assert list(map(bytes, artifact.open_files(files))) == list(FILES.values())
     view = artifact.open_files(files)[0]
     assert view.readonly
-
-
-def test_a_whole_number_may_stand_for_a_float() -> None:
-    data = changed(lambda m: m["outputs"][0].update(largest=20))
-    assert parse_manifest(data, "x").outputs[0].largest == 20.0
 
 
 @pytest.mark.parametrize("number", [0, 1, 99, -1, "1", None, True, 1.5])
@@ -132,51 +127,28 @@ def test_unknown_and_missing_fields_are_refused(change: Change, text: str) -> No
     ("change", "text"),
     [
         (lambda m: m.update(model=7), "field model is 7, expected str"),
-        (lambda m: m.update(model=None), "field model is None, expected str"),
-        (
-            lambda m: m["outputs"][0].update(largest="20"),
-            "outputs[0].largest is '20', expected float",
-        ),
         (lambda m: m["outputs"][0].update(largest=True), "outputs[0].largest is True"),
-        (lambda m: m["outputs"][0].update(largest=10**400), "a number of 401 digits"),
-        (lambda m: m.update(programs={}), "field programs is {}, expected a list"),
-        (lambda m: m.update(programs=[7]), "programs[0]. is 7, expected an object"),
-        (lambda m: m.update(versions=[]), "field versions is [], expected an object"),
-        (lambda m: m["versions"].update(torch=2.8), "field versions.torch is 2.8, expected str"),
-        (lambda m: m.update(flags="x"), "field flags is 'x', expected a list"),
-        (lambda m: m["steps"][1].update(mean=[0.1, 0.2]), "expected a list of 3"),
         (lambda m: m["steps"][1].update(mean=[0.1, 0.2, "x"]), "steps[1].mean[2] is 'x'"),
         (lambda m: m["gate"].update(passed=1), "gate.passed is 1, expected bool"),
-        (
-            lambda m: m["programs"][0]["shape"].update(B=1.0),
-            "programs[0].shape.B is 1.0, expected int",
-        ),
-        (lambda m: m["programs"][0]["shape"].update(B=True), "shape.B is True, expected int"),
+        (lambda m: m["programs"][0]["shape"].update(B=1.0), "shape.B is 1.0, expected int"),
     ],
 )
 def test_other_types_are_refused(change: Change, text: str) -> None:
+    """Some at each depth; test_strict_json.py has every kind of field."""
     assert text in refusal(changed(change))
 
 
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"", "Expecting value"),
-        (b"null", "holds a NoneType, expected an object"),
-        (b"[]", "holds a list, expected an object"),
         (GOLDEN[:-10], "Expecting ':' delimiter"),
-        (GOLDEN + b"{}", "Extra data"),
         (GOLDEN.replace(b"20.0", b"NaN"), "NaN is not JSON"),
-        (GOLDEN.replace(b"20.0", b"Infinity"), "Infinity is not JSON"),
-        (GOLDEN.replace(b"20.0", b"1e999"), "1e999 is not a finite number"),
-        (GOLDEN.replace(b'"format": 2', b'"format": 2, "format": 2'), "a key is repeated"),
         (GOLDEN.replace(b'"B": 4', b'"B": 4, "B": 8'), "a key is repeated"),
-        (GOLDEN.replace(b"Apache", b"Ap\xe4che"), "can't decode byte"),
-        (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
     ],
-    ids=lambda value: value[:24] if isinstance(value, str) else "",
+    ids=["cut short", "NaN", "repeated"],
 )
 def test_other_bytes_are_refused(data: bytes, text: str) -> None:
+    """Some; test_strict_json.py has every kind."""
     assert text in refusal(data)
 
 
@@ -209,23 +181,23 @@ def test_a_changed_manifest_has_another_identity(tmp_path: Path) -> None:
         (lambda m: m["programs"][1].update(name="518x686-b1"), "two programs have one name"),
         (lambda m: m["programs"][0]["shape"].pop("S"), "shape has no S"),
         (lambda m: m["programs"][0]["outputs"][0].update(axes="BHX"), "axes 'BHX' of depth"),
-        (lambda m: [p.update(stage="other") for p in m["programs"]], "no programs that can be run"),
     ],
 )
 def test_parts_that_do_not_go_together_are_refused(change: Change, text: str) -> None:
-    if text.startswith("no programs"):
-        # Programs of other stages still count if their tensors lead from the images to the outputs.
-        def cut(manifest: Any) -> None:
-            change(manifest)
-            for program in manifest["programs"]:
-                program["inputs"][0]["name"] = "features"
-
-        assert text in refusal(changed(cut))
-    else:
-        assert text in refusal(changed(change))
+    assert text in refusal(changed(change))
 
 
-def test_what_is_measured_is_no_part_of_the_identity(tmp_path: Path) -> None:
+def test_programs_that_join_nothing_are_refused() -> None:
+    """Programs of other stages count if their tensors lead from the images to the outputs."""
+
+    def cut(manifest: Any) -> None:
+        for program in manifest["programs"]:
+            program["stage"], program["inputs"][0]["name"] = "other", "features"
+
+    assert "no programs that can be run" in refusal(changed(cut))
+
+
+def test_measured_figures_do_not_change_the_identity(tmp_path: Path) -> None:
     first = read_artifact(written(tmp_path / "a"))
     other = read_artifact(written(tmp_path / "b", GOLDEN.replace(b"3.1e-05", b"3.2e-05")))
     assert other.identity == first.identity

@@ -44,7 +44,7 @@ def test_every_kind_of_field() -> None:
     assert decode(Outer, empty) == Outer(3, None, (1, 2), (), {}, None)
 
 
-def test_a_whole_number_is_a_float_where_one_is_wanted() -> None:
+def test_a_whole_number_is_accepted_for_a_float() -> None:
     share = decode(Outer, {**GOOD, "share": 2}).share
     assert share == 2
     assert type(share) is float
@@ -57,6 +57,7 @@ def test_a_whole_number_is_a_float_where_one_is_wanted() -> None:
         ("count", "3", "field count is '3', expected int"),
         ("count", True, "field count is True, expected int"),
         ("count", None, "field count is None, expected int"),
+        ("share", "2", "field share is '2', expected float"),
         ("share", float("nan"), "field share is nan, expected float"),
         ("share", float("inf"), "field share is inf, expected float"),
         ("share", False, "field share is False, expected float"),
@@ -65,10 +66,13 @@ def test_a_whole_number_is_a_float_where_one_is_wanted() -> None:
         ("pair", [1, 2, 3], "expected a list of 2"),
         ("pair", [1, "2"], r"field pair\[1\] is '2', expected int"),
         ("items", {"name": "a"}, "expected a list"),
+        ("items", "a", "field items is 'a', expected a list"),
+        ("items", [7], r"items\[0\]. is 7, expected an object"),
         ("items", [{"name": 1}], r"field items\[0\].name is 1, expected str"),
         ("items", [{"nom": "a"}], r"unknown field items\[0\].nom"),
         ("items", [{}], r"missing field items\[0\].name"),
         ("table", {"k": 1}, "field table.k is 1, expected str"),
+        ("table", [], r"field table is \[\], expected an object"),
         ("inner", [], r"inner. is \[\], expected an object"),
     ],
 )
@@ -102,6 +106,11 @@ def test_parse_object() -> None:
         (b'{"a": NaN}', "NaN is not JSON"),
         (b'{"a": -Infinity}', "-Infinity is not JSON"),
         (b'{"a": "\xff"}', "can't decode byte"),
+        (b'{"a": Infinity}', "Infinity is not JSON"),
+        (b'{"a": 1e999}', "1e999 is not a finite number"),
+        (b'{"a": 1' + b"0" * 400 + b"}", "a number of 401 digits"),
+        (b"{}{}", "Extra data"),
+        (b"null", "holds a NoneType, expected an object"),
         (b"[1]", "holds a list, expected an object"),
         (b'"x"', "holds a str"),
         (b"{", "Expecting"),

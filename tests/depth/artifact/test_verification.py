@@ -93,7 +93,7 @@ def test_the_probe_is_fixed_and_nowhere_constant(folded: bool, low: float, high:
     assert float(first[1].mean()) > float(first[0].mean())
 
 
-def test_answers_that_differ_are_told_in_figures() -> None:
+def test_differing_answers_are_described_in_figures() -> None:
     values = np.linspace(1, 5, 300, dtype=np.float32).reshape(3, 100)
     kept = answers({"depth": values})["depth"]
     assert len(kept.values) == 64

@@ -6,24 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from depth.artifact.manifest import Artifact
 from depth.artifact.verification import MAX_BYTES
 from depth.errors import InputError, StoreError
-from depth.store.catalogue import MAX_MANIFEST_BYTES, find, rows
+from depth.store.catalogue import HEADING, MAX_MANIFEST_BYTES, find, rows
 from depth.store.folder import FolderStore
-from depth.store.names import manifest_key, verified_key
+from depth.store.names import alias_key, manifest_key, verified_key
 from depth.store.objects import ObjectStore, open_store
 from depth.store.push import push
-from depth.store.table import table
 from tests.support.stored_artifacts import in_a_folder, make
 
 
 @in_a_folder
-def test_an_artifact_is_found_by_its_words(store: ObjectStore, tmp_path: Path) -> None:
-    artifact = make(tmp_path)
-    push(store, artifact)
-    for reference in (artifact.identity, artifact.identity[:6], artifact.folder.name):
-        assert find(store, reference).identity == artifact.identity
-    name = artifact.folder.name
+def test_find_by_identity_or_folder_name(store: ObjectStore, pushed: Artifact) -> None:
+    for reference in (pushed.identity, pushed.identity[:6], pushed.folder.name):
+        assert find(store, reference).identity == pushed.identity
+    name = pushed.folder.name
     for reference, text in (
         (f"x{name}", f"there is no x{name}; there is {name}"),
         ("f" * 64, "no artifact's identity begins with ffff"),
@@ -43,23 +41,22 @@ def test_digits_that_fit_two_are_refused(store: ObjectStore) -> None:
         find(store, "abcdef")
 
 
-def test_a_listing_says_what_there_is(store: ObjectStore, tmp_path: Path) -> None:
+def test_rows_list_every_artifact_with_its_state(store: ObjectStore, tmp_path: Path) -> None:
     proven, failed = make(tmp_path), make(tmp_path, passed=False, precision="bf16")
     built = make(tmp_path, passed=None, target="inf1")
     for artifact in (proven, failed, built):
         push(store, artifact)
     store.write("artifacts/stray.txt", b"not ours")
-    heading, *lines = table(rows(store)).splitlines()
-    assert heading.split()[:5] == ["name", "target", "precision", "sizes", "MB"]
-    found = {line.split()[0]: line.split()[1:-2] for line in lines}
+    found = {row.cells[0]: row.cells[1:-1] for row in rows(store)}
     assert found == {
-        proven.folder.name: ["openvino", "fp32", "518x518", "0.0", "verified", "-"],
-        failed.folder.name: ["openvino", "bf16", "518x518", "0.0", "failed", "-"],
-        built.folder.name: ["inf1", "fp32", "518x518", "0.0", "built", "-"],
+        proven.folder.name: ("openvino", "fp32", "518x518", "0.0", "verified", "-"),
+        failed.folder.name: ("openvino", "bf16", "518x518", "0.0", "failed", "-"),
+        built.folder.name: ("inf1", "fp32", "518x518", "0.0", "built", "-"),
     }
+    assert all(len(row.cells) == len(HEADING) for row in rows(store))
 
 
-def test_one_artifact_with_too_large_files_does_not_cost_the_listing(
+def test_a_listing_leaves_out_objects_that_are_too_large(
     store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     artifact, other = make(tmp_path), make(tmp_path, precision="bf16")
@@ -67,8 +64,9 @@ def test_one_artifact_with_too_large_files_does_not_cost_the_listing(
         push(store, each)
     store.write(manifest_key("ab" * 32), bytes(MAX_MANIFEST_BYTES + 1))
     store.write(verified_key(other.identity), bytes(MAX_BYTES + 1))
+    store.write(alias_key("vits/inf1/production"), bytes(1 << 20))
     assert [row.entry.identity for row in rows(store)] == [artifact.identity]
-    assert caplog.text.count("ignored: ") == 2
+    assert caplog.text.count("ignored: ") == 3
     assert f"{MAX_MANIFEST_BYTES} bytes; refused" in caplog.text
 
 

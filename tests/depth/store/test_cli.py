@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
 
@@ -22,23 +20,16 @@ from depth.store import cli as store_cli
 from depth.store.s3 import S3Store
 from serve.cli import app as serve_app
 from tests.support import s3_server
+from tests.support.commands import Ended, ended
 from tests.support.stored_artifacts import contents, make, verify
 
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-    def error(self) -> str:
-        assert "Traceback" not in self.err
-        (line,) = (one for one in self.err.splitlines() if one.startswith("store: "))
-        assert self.out == ""
-        return line
+APP = typer.Typer(pretty_exceptions_enable=False)
+for _command in (store_cli.push, store_cli.pull, store_cli.list_, store_cli.promote):
+    APP.command(_command.__name__.rstrip("_"))(_command)
 
 
-Command = Callable[..., Ended]
+def command(*arguments: object) -> Ended:
+    return ended(lambda: guarded(APP, "store", CompileError), "store", *arguments)
 
 
 @pytest.fixture(autouse=True)
@@ -46,34 +37,22 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
     s3_server.settings(monkeypatch)
 
 
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    app = typer.Typer(pretty_exceptions_enable=False)
-    for name in ("push", "pull", "list_", "promote"):
-        app.command(name.rstrip("_"))(getattr(store_cli, name))
-
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["store", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            guarded(app, "store", CompileError)
-        return Ended(int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
-
-
 @pytest.fixture(params=["s3", "folder"])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     """The options that name an empty store."""
     if request.param == "s3":
-        return ["--store", s3_server.location(), "--endpoint-url", s3_server.running().url]
+        return s3_options()
     (tmp_path / "store").mkdir()
     return ["--store", str(tmp_path / "store")]
 
 
+def s3_options() -> list[str]:
+    return ["--store", s3_server.location(), "--endpoint-url", s3_server.running().url]
+
+
 @pytest.fixture
 def on_s3() -> list[str]:
-    return ["--store", s3_server.location(), "--endpoint-url", s3_server.running().url]
+    return s3_options()
 
 
 @pytest.fixture
@@ -81,9 +60,7 @@ def artifact(tmp_path: Path) -> Artifact:
     return make(tmp_path / "made")
 
 
-def test_an_artifact_goes_round(
-    command: Command, where: list[str], artifact: Artifact, tmp_path: Path
-) -> None:
+def test_push_promote_list_pull(where: list[str], artifact: Artifact, tmp_path: Path) -> None:
     other = make(tmp_path / "made", passed=None, target="inf1")
     ended = command("push", artifact.folder, other.folder, *where)
     assert (ended.code, ended.out) == (0, f"{artifact.identity}\n{other.identity}\n")
@@ -112,9 +89,7 @@ def test_an_artifact_goes_round(
 
 
 @pytest.mark.parametrize("where", ["folder"], indirect=True)
-def test_promotion_that_is_refused_exits_with_1(
-    command: Command, where: list[str], tmp_path: Path
-) -> None:
+def test_promotion_that_is_refused_exits_with_1(where: list[str], tmp_path: Path) -> None:
     one, other = (make(tmp_path, {"programs/a": data}) for data in (b"1", b"2"))
     unproven = make(tmp_path, passed=None)
     command("push", one.folder, other.folder, unproven.folder, *where)
@@ -133,14 +108,14 @@ def test_promotion_that_is_refused_exits_with_1(
 
 
 @pytest.mark.parametrize("where", ["folder"], indirect=True)
-def test_an_empty_store_lists_a_heading(command: Command, where: list[str]) -> None:
+def test_an_empty_store_lists_a_heading(where: list[str]) -> None:
     ended = command("list", *where)
     assert (ended.code, len(ended.out.splitlines())) == (0, 1)
 
 
 @pytest.mark.parametrize("where", ["folder"], indirect=True)
-def test_one_wrong_path_sends_nothing(
-    command: Command, where: list[str], artifact: Artifact, tmp_path: Path
+def test_push_with_a_wrong_path_sends_nothing(
+    where: list[str], artifact: Artifact, tmp_path: Path
 ) -> None:
     ended = command("push", artifact.folder, tmp_path / "nothing", *where)
     assert ended.code == 1
@@ -157,14 +132,14 @@ def test_one_wrong_path_sends_nothing(
     ],
 )
 def test_a_wrong_value_is_a_usage_error(
-    command: Command, where: list[str], arguments: tuple[str, ...], text: str
+    where: list[str], arguments: tuple[str, ...], text: str
 ) -> None:
     ended = command(*arguments, *where)
     assert ended.code == 2
     assert text in ended.error()
 
 
-def test_a_wrong_location_is_a_usage_error(command: Command) -> None:
+def test_a_wrong_location_is_a_usage_error() -> None:
     for location, text in (("gs://x", "expected s3://"), ("s3://?", "is not a bucket's name")):
         ended = command("list", "--store", location)
         assert ended.code == 2
@@ -174,9 +149,7 @@ def test_a_wrong_location_is_a_usage_error(command: Command) -> None:
     assert "--endpoint-url: Invalid endpoint: nonsense" in ended.error()
 
 
-def test_a_missing_bucket_is_reported(
-    command: Command, artifact: Artifact, on_s3: list[str]
-) -> None:
+def test_a_missing_bucket_is_reported(artifact: Artifact, on_s3: list[str]) -> None:
     nowhere = ["--store", "s3://no-such-bucket/prefix", *on_s3[2:]]
     for arguments in (["list"], ["push", artifact.folder], ["pull", "a/b"], ["pull", "abcdef"]):
         ended = command(*arguments, *nowhere)
@@ -184,7 +157,7 @@ def test_a_missing_bucket_is_reported(
         assert "s3://no-such-bucket/prefix: there is no such bucket; create it" in ended.error()
 
 
-def test_an_unreachable_server_is_reported(command: Command) -> None:
+def test_an_unreachable_server_is_reported() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -194,7 +167,7 @@ def test_an_unreachable_server_is_reported(command: Command) -> None:
 
 
 def test_missing_credentials_are_reported(
-    command: Command, on_s3: list[str], monkeypatch: pytest.MonkeyPatch
+    on_s3: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -231,7 +204,6 @@ def policy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
 
 
 def test_denied_actions_and_wrong_keys_are_reported(
-    command: Command,
     on_s3: list[str],
     policy: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
@@ -249,14 +221,14 @@ def test_denied_actions_and_wrong_keys_are_reported(
 
 
 def test_the_endpoint_may_come_from_the_environment(
-    command: Command, on_s3: list[str], monkeypatch: pytest.MonkeyPatch
+    on_s3: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", on_s3[-1])
     assert command("list", *on_s3[:2]).code == 0
 
 
-def test_an_error_of_another_kind_is_one_line(
-    command: Command, on_s3: list[str], monkeypatch: pytest.MonkeyPatch
+def test_an_unknown_s3_error_is_printed_in_one_line(
+    on_s3: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(self: S3Store, *_: Any) -> None:
         with self._translated():
@@ -270,9 +242,7 @@ def test_an_error_of_another_kind_is_one_line(
 
 
 @pytest.mark.parametrize("where", ["folder"], indirect=True)
-def test_a_measurement_is_added_by_pushing_again(
-    command: Command, where: list[str], tmp_path: Path
-) -> None:
+def test_a_measurement_is_added_by_pushing_again(where: list[str], tmp_path: Path) -> None:
     artifact = make(tmp_path, passed=None)
     command("push", artifact.folder, *where)
     verify(artifact)
@@ -281,16 +251,11 @@ def test_a_measurement_is_added_by_pushing_again(
     assert " verified " in command("list", *where).out
 
 
-def test_serving_pulls_by_alias_without_what_compiles(
-    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
-) -> None:
-    artifact, where = make(tmp_path / "made"), ("--store", tmp_path / "store")
+def test_serve_pull_by_alias(tmp_path: Path, artifact: Artifact) -> None:
+    where = ("--store", tmp_path / "store")
     (tmp_path / "store").mkdir()
     assert command("push", artifact.folder, *where).code == 0
     assert command("promote", artifact.identity, "vits/cpu/production", *where).code == 0
-    words = ["pull", "vits/cpu/production", "--out", tmp_path / "out", *where]
-    with pytest.raises(SystemExit) as ended:
-        serve_app([str(word) for word in words], prog_name="serve")
-    assert ended.value.code == 0
-    folder = Path(capsys.readouterr().out.strip())
-    assert read_artifact(folder).manifest_sha256 == artifact.manifest_sha256
+    pulled = ended(serve_app, "serve", "pull", "vits/cpu/production", "--out", tmp_path, *where)
+    assert pulled.code == 0
+    assert read_artifact(Path(pulled.out.strip())).manifest_sha256 == artifact.manifest_sha256

@@ -49,7 +49,7 @@ def test_a_folder_name_that_leads_elsewhere_is_refused(field: dict[str, str]) ->
 @pytest.mark.parametrize(
     "field", [{"sha256": "../../secret"}, {"sha256": "A" * 64}, {"size_bytes": -1}]
 )
-def test_a_hash_or_size_that_is_none_is_refused(field: dict[str, object]) -> None:
+def test_a_malformed_hash_or_size_is_refused(field: dict[str, object]) -> None:
     (program,) = manifest_of(FILES).programs
     changed = replace(program, files=(replace(program.files[0], **field),))
     with pytest.raises(StoreError, match="518x518-b1.xml has no proper sha256 and size; refused"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -38,7 +40,9 @@ def now(store: ObjectStore, name: str = PRODUCTION) -> Alias:
     return found.alias
 
 
-def test_an_alias_is_moved_and_remembers_what_it_was(store: ObjectStore, tmp_path: Path) -> None:
+def test_promote_moves_an_alias_and_records_the_previous_identity(
+    store: ObjectStore, tmp_path: Path
+) -> None:
     first, second = (stored(store, tmp_path, number) for number in (1, 2))
     assert promote(store, first, PRODUCTION).previous is None
     assert find(store, PRODUCTION).identity == first.identity
@@ -97,21 +101,17 @@ def test_an_alias_that_is_not_as_expected_is_left(store: ObjectStore, tmp_path: 
 def race(store: ObjectStore, entries: list[Entry], expect: Optional[str]) -> list[str]:
     """All promote at once; returns the errors of those that lost."""
     barrier = threading.Barrier(len(entries))
-    errors = []
 
-    def run(entry: Entry) -> None:
+    def run(entry: Entry) -> str:
         barrier.wait()
         try:
             promote(store, entry, PRODUCTION, expect)
         except StoreError as error:
-            errors.append(str(error))
+            return str(error)
+        return ""
 
-    threads = [threading.Thread(target=run, args=(entry,)) for entry in entries]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return errors
+    with ThreadPoolExecutor(len(entries)) as pool:
+        return [text for text in pool.map(run, entries) if text]
 
 
 def test_of_eight_concurrent_replacements_seven_fail(store: ObjectStore, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_store_that_never_lets_a_condition_hold_is_refused(s3: S3Store) -> Non
         require_conditional_writes(s3)
 
 
-def test_the_probe_leaves_one_small_object(store: ObjectStore) -> None:
+def test_conditional_write_probe_leaves_a_small_object(store: ObjectStore) -> None:
     for _ in range(2):
         require_conditional_writes(store)
     assert [listed.key for listed in store.listed("")] == [PROBE]
@@ -247,11 +247,18 @@ def test_a_wrong_alias_or_identity_is_a_usage_error(store: ObjectStore, tmp_path
         promote(store, entry, PRODUCTION, expect="x")
 
 
+def put_alias(store: ObjectStore, **changes: Any) -> None:
+    """An alias of no artifact in the store, with these fields."""
+    alias = Alias("f" * 64, "e" * 64, None, "2026-01-01T00:00:00+00:00")
+    store.write(alias_key(PRODUCTION), json.dumps({**asdict(alias), **changes}).encode())
+
+
 @in_a_folder
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
         ({"identity": "../../secret"}, "is not a sha256"),
+        ({"manifest_sha256": "E" * 64}, "is not a sha256"),
         ({"previous": 7}, "field previous is 7"),
         ({"extra": 1}, "unknown field extra"),
     ],
@@ -263,15 +270,8 @@ def test_a_damaged_alias_is_refused(
     text: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    entry = stored(store, tmp_path)
-    promote(store, entry, PRODUCTION)
-    good = {
-        "identity": entry.identity,
-        "manifest_sha256": entry.manifest_sha256,
-        "previous": None,
-        "moved_at": "2026-01-01T00:00:00+00:00",
-    }
-    store.write(alias_key(PRODUCTION), json.dumps({**good, **changes}).encode())
+    stored(store, tmp_path)
+    put_alias(store, **changes)
     with pytest.raises(StoreError, match=f"production.json: .*{text}.*; delete it, then promote"):
         find(store, PRODUCTION)
     assert [row.aliases for row in rows(store)] == [()]
@@ -280,12 +280,6 @@ def test_a_damaged_alias_is_refused(
 
 @in_a_folder
 def test_an_alias_without_artifact_is_refused(store: ObjectStore) -> None:
-    data = {
-        "identity": "f" * 64,
-        "manifest_sha256": "e" * 64,
-        "previous": None,
-        "moved_at": "2026-01-01T00:00:00+00:00",
-    }
-    store.write(alias_key(PRODUCTION), json.dumps(data).encode())
+    put_alias(store)
     with pytest.raises(StoreError, match="ffff/manifest.json: no such artifact; `python -m compil"):
         find(store, PRODUCTION)

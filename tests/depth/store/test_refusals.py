@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
-from depth.artifact.manifest import dump_manifest
+from depth.artifact.manifest import Artifact, dump_manifest
 from depth.errors import ArtifactError, StoreError
 from depth.files import sha256_bytes
 from depth.store.catalogue import find, read_entry, rows
@@ -29,32 +30,28 @@ from tests.support.stored_artifacts import (
 
 
 @in_a_folder
-def test_a_damaged_artifact_is_not_pushed(store: ObjectStore, tmp_path: Path) -> None:
-    artifact = make(tmp_path)
-    (artifact.folder / "programs/518x518-b1.xml").write_bytes(b"<nut/>\n")
-    with pytest.raises(ArtifactError, match="damaged or altered"):
-        push(store, artifact)
-    assert rows(store) == []
-
-
-@in_a_folder
-def test_a_manifest_that_changes_during_the_push_is_not_published(
-    store: ObjectStore, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "data", "error", "text"),
+    [
+        ("programs/518x518-b1.xml", b"<nut/>\n", ArtifactError, "damaged or altered"),
+        ("manifest.json", b"{}", StoreError, "changed during the push; push again"),
+        ("manifest.json", None, StoreError, "manifest.json: cannot be read: No such file"),
+    ],
+    ids=["damaged program", "changed manifest", "vanished manifest"],
+)
+def test_a_damaged_artifact_is_not_pushed(
+    store: ObjectStore,
+    tmp_path: Path,
+    name: str,
+    data: Optional[bytes],
+    error: type[Exception],
+    text: str,
 ) -> None:
     artifact = make(tmp_path)
-    (artifact.folder / "manifest.json").write_bytes(b"{}")
-    with pytest.raises(StoreError, match="changed during the push; push again"):
-        push(store, artifact)
-    assert rows(store) == []
-
-
-@in_a_folder
-def test_a_manifest_that_vanishes_during_the_push_is_reported(
-    store: ObjectStore, tmp_path: Path
-) -> None:
-    artifact = make(tmp_path)
-    (artifact.folder / "manifest.json").unlink()
-    with pytest.raises(StoreError, match="manifest.json: cannot be read: No such file"):
+    (artifact.folder / name).unlink()
+    if data is not None:
+        (artifact.folder / name).write_bytes(data)
+    with pytest.raises(error, match=text):
         push(store, artifact)
     assert rows(store) == []
 
@@ -91,48 +88,42 @@ def test_a_damaged_measurement_is_refused_and_can_be_replaced(
 
 @pytest.mark.parametrize("data", [b"", b"<nut/>\n", b"<net/>\n\n", b"<net/>"])
 def test_a_damaged_object_is_refused_and_nothing_is_left(
-    store: ObjectStore, tmp_path: Path, data: bytes
+    store: ObjectStore, pushed: Artifact, tmp_path: Path, data: bytes
 ) -> None:
-    artifact = make(tmp_path / "made")
-    push(store, artifact)
     key = object_key(sha256_bytes(FILES["programs/518x518-b1.xml"]))
     store.write(key, data)
     with pytest.raises(StoreError, match=f"{key}: is not what its name says; nothing was kept"):
-        pull(store, find(store, artifact.identity), tmp_path / "out")
+        pull(store, find(store, pushed.identity), tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_an_object_of_the_wrong_size_is_sent_again(store: ObjectStore, tmp_path: Path) -> None:
-    artifact = make(tmp_path / "made")
-    push(store, artifact)
+def test_an_object_of_the_wrong_size_is_sent_again(
+    store: ObjectStore, pushed: Artifact, tmp_path: Path
+) -> None:
     store.write(object_key(sha256_bytes(FILES["programs/518x518-b1.xml"])), b"<net")
-    assert push(store, artifact).sent_bytes == 7
-    pull(store, find(store, artifact.identity), tmp_path / "out")
+    assert push(store, pushed).sent_bytes == 7
+    pull(store, find(store, pushed.identity), tmp_path / "out")
 
 
 @in_a_folder
 def test_a_damaged_manifest_is_refused_and_is_pushed_again(
-    store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    store: ObjectStore, pushed: Artifact, caplog: pytest.LogCaptureFixture
 ) -> None:
-    artifact = make(tmp_path)
-    push(store, artifact)
-    store.write(manifest_key(artifact.identity), b"{}")
+    store.write(manifest_key(pushed.identity), b"{}")
     with pytest.raises(StoreError, match="manifest.json: .*; or push the artifact again from"):
-        find(store, artifact.identity)
+        find(store, pushed.identity)
     assert rows(store) == []
     assert "ignored: " in caplog.text
-    push(store, artifact)
+    push(store, pushed)
     assert len(rows(store)) == 1
 
 
 def test_an_enormous_manifest_is_not_read(
-    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: ObjectStore, pushed: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    artifact = make(tmp_path)
-    push(store, artifact)
     monkeypatch.setattr("depth.store.catalogue.MAX_MANIFEST_BYTES", 9)
     with pytest.raises(StoreError, match="manifest.json: over 9 bytes; refused"):
-        find(store, artifact.identity)
+        find(store, pushed.identity)
 
 
 @in_a_folder
@@ -152,7 +143,7 @@ def test_a_file_path_that_leads_elsewhere_is_refused(store: ObjectStore, tmp_pat
 
 
 @in_a_folder
-def test_two_files_of_one_name_are_refused_and_nothing_is_left(
+def test_two_files_with_the_same_name_are_refused_and_not_kept(
     store: ObjectStore, tmp_path: Path
 ) -> None:
     first, second = (manifest_of({"programs/a": data}) for data in FILES.values())
@@ -164,30 +155,24 @@ def test_two_files_of_one_name_are_refused_and_nothing_is_left(
 
 
 @in_a_folder
-def test_a_folder_that_is_there_and_damaged_is_left_alone(
-    store: ObjectStore, tmp_path: Path
-) -> None:
-    artifact = make(tmp_path)
-    push(store, artifact)
-    (artifact.folder / "programs/518x518-b1.xml").write_bytes(b"<nut/>\n")
-    before = contents(artifact.folder)
+def test_pull_leaves_an_existing_damaged_folder_alone(store: ObjectStore, pushed: Artifact) -> None:
+    (pushed.folder / "programs/518x518-b1.xml").write_bytes(b"<nut/>\n")
+    before = contents(pushed.folder)
     with pytest.raises(StoreError, match="is there already and is damaged .* move it away"):
-        pull(store, find(store, artifact.identity), tmp_path)
-    assert contents(artifact.folder) == before
+        pull(store, find(store, pushed.identity), pushed.folder.parent)
+    assert contents(pushed.folder) == before
 
 
 @in_a_folder
 @pytest.mark.parametrize("left", [b"<nut", b"<nut/>\n", b"too many bytes"])
 def test_a_wrong_file_of_an_interrupted_pull_is_fetched_again(
-    store: ObjectStore, tmp_path: Path, left: bytes
+    store: ObjectStore, pushed: Artifact, tmp_path: Path, left: bytes
 ) -> None:
-    artifact = make(tmp_path / "made")
-    push(store, artifact)
-    entry = find(store, artifact.identity)
+    entry = find(store, pushed.identity)
     part = tmp_path / "out" / f".pulling-{entry.identity}" / "programs/518x518-b1.xml"
     part.parent.mkdir(parents=True)
     part.write_bytes(left)
-    assert contents(pull(store, entry, tmp_path / "out")) == contents(artifact.folder)
+    assert contents(pull(store, entry, tmp_path / "out")) == contents(pushed.folder)
 
 
 def test_a_missing_object_is_reported(store: ObjectStore, tmp_path: Path) -> None:
@@ -198,12 +183,12 @@ def test_a_missing_object_is_reported(store: ObjectStore, tmp_path: Path) -> Non
 
 
 @in_a_folder
-def test_an_unusable_out_folder_is_reported(store: ObjectStore, tmp_path: Path) -> None:
-    artifact = make(tmp_path / "made")
-    push(store, artifact)
+def test_an_unusable_out_folder_is_reported(
+    store: ObjectStore, pushed: Artifact, tmp_path: Path
+) -> None:
     (tmp_path / "out").write_bytes(b"")
     with pytest.raises(StoreError, match="out: File exists; name another --out, or make room"):
-        pull(store, find(store, artifact.identity), tmp_path / "out")
+        pull(store, find(store, pushed.identity), tmp_path / "out")
 
 
 def test_an_unusable_store_folder_is_reported(tmp_path: Path) -> None:

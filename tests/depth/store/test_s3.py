@@ -8,7 +8,8 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
+from mmap import mmap
 from typing import Any, Optional
 
 import pytest
@@ -28,16 +29,15 @@ SMALL = DATA[: 4 * MIB]  # one request
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
     s3_server.settings(monkeypatch)
-    with opened(s3_server.location()) as one:
-        yield one
+    bucket, prefix = place(s3_server.location())
+    with closing(S3Store(bucket, prefix, s3_server.running().url, PART_BYTES)) as made:
+        yield made
 
 
-@contextmanager
-def opened(location: str) -> Iterator[S3Store]:
+def place(location: str) -> tuple[str, str]:
+    """Bucket and prefix."""
     bucket, _, prefix = location[len("s3://") :].partition("/")
-    store = S3Store(bucket, prefix, s3_server.running().url, PART_BYTES)
-    yield store
-    store.close()
+    return bucket, prefix
 
 
 def requests(store: S3Store) -> list[str]:
@@ -51,8 +51,15 @@ def requests(store: S3Store) -> list[str]:
     return sent
 
 
+def in_memory(data: bytes) -> mmap:
+    """Bytes as the store takes them: a mapping, read from its beginning."""
+    made = mmap(-1, len(data))
+    made[:] = data
+    return made
+
+
 def upload(store: S3Store, key: str = "big", data: bytes = DATA) -> int:
-    return store.upload(key, memoryview(data), sha256_bytes(data), lambda _: None)
+    return store.upload(key, in_memory(data), sha256_bytes(data), lambda _: None)
 
 
 def whole(store: S3Store, data: bytes = DATA, key: str = "big") -> bytes:
@@ -63,7 +70,7 @@ def whole(store: S3Store, data: bytes = DATA, key: str = "big") -> bytes:
 
 def unfinished(store: S3Store) -> int:
     """How many uploads wait for more parts."""
-    bucket, _, prefix = store.name[len("s3://") :].partition("/")
+    bucket, prefix = place(store.name)
     found = store.client.list_multipart_uploads(Bucket=bucket, Prefix=prefix)
     return len(found.get("Uploads", ()))
 
@@ -71,7 +78,7 @@ def unfinished(store: S3Store) -> int:
 _KILLED = """
 import os, signal, sys
 from depth.store.s3 import S3Store
-from tests.depth.store.test_s3 import DATA, PART_BYTES, sha256_bytes
+from tests.depth.store.test_s3 import DATA, PART_BYTES, in_memory, sha256_bytes
 bucket, prefix, url = sys.argv[1:]
 store = S3Store(bucket, prefix, url, PART_BYTES)
 kept = store.client._make_api_call
@@ -82,13 +89,12 @@ def killed(name, arguments):
 store.client._make_api_call = killed
 for key in ("first", "big"):
     data = DATA[:9] if key == "first" else DATA
-    store.upload(key, memoryview(data), sha256_bytes(data), lambda _: None)
+    store.upload(key, in_memory(data), sha256_bytes(data), lambda _: None)
 """
 
 
 def test_a_killed_push_sends_complete_objects_once(store: S3Store) -> None:
-    bucket, _, prefix = store.name[len("s3://") :].partition("/")
-    arguments = (bucket, prefix, s3_server.running().url)
+    arguments = (*place(store.name), s3_server.running().url)
     done = subprocess.run([sys.executable, "-c", _KILLED, *arguments], cwd=ROOT, check=False)
     assert done.returncode == -9
     assert unfinished(store) == 1
@@ -97,7 +103,7 @@ def test_a_killed_push_sends_complete_objects_once(store: S3Store) -> None:
     assert upload(store, "first", DATA[:9]) == 0
     assert sent == ["HeadObject"]
     progress: list[int] = []
-    assert store.upload("big", memoryview(DATA), sha256_bytes(DATA), progress.append) == len(DATA)
+    assert store.upload("big", in_memory(DATA), sha256_bytes(DATA), progress.append) == len(DATA)
     assert sum(progress) == len(DATA)
     assert sent.count("UploadPart") == 2
     assert whole(store) == DATA

@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 import pytest
 
-from depth.artifact.manifest import read_artifact
+from depth.artifact.manifest import Artifact, read_artifact
 from depth.errors import StoreError
 from depth.files import sha256_bytes
 from depth.store.catalogue import find, rows
@@ -25,7 +25,7 @@ def keys(store: ObjectStore) -> set[str]:
     return {listed.key for listed in store.listed("")}
 
 
-def test_what_was_pushed_is_pulled_byte_for_byte(store: ObjectStore, tmp_path: Path) -> None:
+def test_pull_returns_the_pushed_bytes(store: ObjectStore, tmp_path: Path) -> None:
     artifact = make(tmp_path / "made")
     assert push(store, artifact) == Pushed(sent_bytes=SIZE_BYTES, kept_bytes=0)
     done: list[int] = []
@@ -36,23 +36,19 @@ def test_what_was_pushed_is_pulled_byte_for_byte(store: ObjectStore, tmp_path: P
     assert [path.name for path in (tmp_path / "out").iterdir()] == [artifact.folder.name]
 
 
-def test_keys_are_hashes(store: ObjectStore, tmp_path: Path) -> None:
-    artifact = make(tmp_path)
-    push(store, artifact)
+def test_keys_are_hashes(store: ObjectStore, pushed: Artifact) -> None:
     names = ("manifest.json", "report.json", "report.md")
     assert keys(store) == {
         *(f"objects/{sha256_bytes(data)}" for data in FILES.values()),
-        *(f"artifacts/{artifact.identity}/{name}" for name in names),
+        *(f"artifacts/{pushed.identity}/{name}" for name in names),
     }
 
 
 def test_pushing_twice_sends_nothing_twice(
-    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: ObjectStore, pushed: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    artifact = make(tmp_path)
-    push(store, artifact)
     monkeypatch.setattr(type(store), "write", None)
-    assert push(store, artifact) == Pushed(sent_bytes=0, kept_bytes=SIZE_BYTES)
+    assert push(store, pushed) == Pushed(sent_bytes=0, kept_bytes=SIZE_BYTES)
 
 
 @in_a_folder
@@ -104,15 +100,15 @@ def test_a_later_measurement_reaches_earlier_pulls(store: ObjectStore, tmp_path:
 
 
 @in_a_folder
-def test_two_concurrent_pulls_both_succeed(store: ObjectStore, tmp_path: Path) -> None:
-    artifact = make(tmp_path / "made")
-    push(store, artifact)
-    entry = find(store, artifact.identity)
+def test_two_concurrent_pulls_both_succeed(
+    store: ObjectStore, pushed: Artifact, tmp_path: Path
+) -> None:
+    entry = find(store, pushed.identity)
     with ThreadPoolExecutor(2) as pool:
         folders = set(pool.map(lambda _: pull(store, entry, tmp_path / "out"), range(2)))
     (folder,) = folders
     assert contents(tmp_path / "out") == {
-        f"{folder.name}/{name}": data for name, data in contents(artifact.folder).items()
+        f"{folder.name}/{name}": data for name, data in contents(pushed.folder).items()
     }
 
 
@@ -136,11 +132,9 @@ def test_the_last_measurement_counts(store: ObjectStore, tmp_path: Path) -> None
 
 
 def test_an_interrupted_pull_keeps_the_files_that_are_complete(
-    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: ObjectStore, pushed: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    artifact = make(tmp_path / "made")
-    push(store, artifact)
-    entry = find(store, artifact.identity)
+    entry = find(store, pushed.identity)
     asked: list[str] = []
     kept: Callable[..., None] = type(store).download
 
@@ -159,5 +153,5 @@ def test_an_interrupted_pull_keeps_the_files_that_are_complete(
     folder = pull(store, entry, tmp_path / "out", done.append)
     assert asked[1:] == asked[1:2] * 2
     assert sum(done) == SIZE_BYTES
-    assert contents(folder) == contents(artifact.folder)
+    assert contents(folder) == contents(pushed.folder)
     assert not staging.exists()

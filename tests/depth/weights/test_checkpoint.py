@@ -180,5 +180,5 @@ def test_a_pickle_whose_tensor_lies_in_no_tuple_is_refused(tmp_path: Path) -> No
     ],
     ids=["tensor", "list", "empty", "number", "dict", "number as key"],
 )
-def test_what_is_not_a_state_dict_is_refused(tmp_path: Path, what: Any, text: str) -> None:
+def test_other_objects_than_a_state_dict_are_refused(tmp_path: Path, what: Any, text: str) -> None:
     assert text in refusal(saved(tmp_path / "other.pth", what))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Callable
 
 import pytest
 
 from depth.command import guarded
 from depth.errors import InputError
-from depth.family import models
+from depth.family import FAMILIES, models, module
 from depth.weights.registry import (
     SPACE,
     PublishedFile,
@@ -23,29 +20,20 @@ from depth.weights.registry import (
     published_files,
 )
 from depth_anything.checkpoints_cli import app
-from tests.support.places import ROOT
+from tests.support.commands import Ended, ended
+from tests.support.fresh_python import run_python
 
 ROWS = list(published_files().values())
 HELPS = [["--help"], ["list", "--help"], ["fetch", "--help"]]
 
 
-Command = Callable[..., tuple[int, str, str]]  # exit code, stdout, stderr
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["checkpoints", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            guarded(app, "checkpoints")
-        return (int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
+def command(*arguments: str) -> Ended:
+    return ended(lambda: guarded(app, "checkpoints"), "checkpoints", *arguments)
 
 
 def test_every_model_is_published_or_known_not_to_be() -> None:
-    assert set(models()) - set(published_files()) == {"demo", "vitg"}
-    assert set(published_files()) <= set(models())
+    unpublished = [name for row in FAMILIES for name in module(row, "published").UNPUBLISHED]
+    assert sorted([*published_files(), *unpublished]) == sorted(models())
 
 
 @pytest.mark.parametrize("file", known_files(), ids=lambda file: file.repository + file.model)
@@ -70,7 +58,7 @@ def test_the_names_in_a_row_agree(file: PublishedFile) -> None:
     assert file.repository.endswith({"vits": "-Small", "vitb": "-Base", "vitl": "-Large"}[size])
 
 
-def test_no_two_rows_share_what_tells_them_apart() -> None:
+def test_sha256_address_and_local_name_are_unique() -> None:
     rows = known_files()
     assert len({file.sha256 for file in rows}) == len(rows)
     assert len({(file.repository, file.filename) for file in rows}) == len(rows)
@@ -87,7 +75,7 @@ def test_hub_files_of_one_name_are_kept_apart() -> None:
     assert published("v1-vits").local_name == "depth_anything_vits14.pth"
 
 
-def test_files_of_models_that_are_not_here_are_known() -> None:
+def test_files_of_unsupported_models_are_known() -> None:
     found = by_sha256("364492e38a3a06d221ac75da7f6621ada3f2361cd24fde11ba79091e9f40efcf")
     assert found is not None
     assert found.model == "da3-small"
@@ -117,21 +105,21 @@ def test_a_file_is_found_by_its_bytes() -> None:
     ("name", "reason"),
     [("vitg", "have not published it"), ("demo", "bundled"), ("vitx", "no such model")],
 )
-def test_what_is_not_published_is_said_with_what_is(name: str, reason: str) -> None:
+def test_an_unpublished_model_is_refused_with_the_published_models(name: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason) as caught:
         published(name)
     assert all(model in str(caught.value) for model in published_files())
 
 
-def test_list_shows_every_file_with_its_licence_and_whether_it_is_there(
-    command: Command, tmp_path: Path
+def test_list_shows_licence_and_state_of_every_file(
+    tmp_path: Path,
 ) -> None:
     (tmp_path / published("vits").filename).write_bytes(b"cut off")
     with (tmp_path / published("vitb").filename).open("wb") as file:
         file.truncate(published("vitb").size_bytes)  # sparse: list looks at the size only
-    code, out, err = command("list", "--folder", str(tmp_path))
-    assert (code, err) == (0, "")
-    lines = {line.split()[0]: line for line in out.splitlines()[1:]}
+    listed = command("list", "--folder", str(tmp_path))
+    assert (listed.code, listed.err) == (0, "")
+    lines = {line.split()[0]: line for line in listed.out.splitlines()[1:]}
     assert set(lines) == set(published_files())
     assert all(row.local_name in lines[row.model] for row in ROWS)
     assert all(lines[row.model].endswith(row.licence) for row in ROWS)
@@ -143,11 +131,11 @@ def test_list_shows_every_file_with_its_licence_and_whether_it_is_there(
 @pytest.mark.parametrize(
     "args", [["fetch", "vitg"], ["fetch", "vitb"], ["fetch"], ["nonsense"]], ids=" ".join
 )
-def test_wrong_use_ends_with_2_and_prints_no_result(command: Command, args: Sequence[str]) -> None:
-    code, out, err = command(*args)
-    assert (code, out) == (2, "")
-    assert err != ""
-    assert "Traceback" not in err
+def test_wrong_use_ends_with_2_and_prints_no_result(args: Sequence[str]) -> None:
+    used = command(*args)
+    assert (used.code, used.out) == (2, "")
+    assert used.err != ""
+    assert "Traceback" not in used.err
 
 
 def test_help_teaches_and_loads_nothing_heavy() -> None:
@@ -159,23 +147,14 @@ def test_help_teaches_and_loads_nothing_heavy() -> None:
         "    print('end')\n"
         "sys.exit(bool({'torch', 'huggingface_hub', 'numpy', 'cv2'} & set(sys.modules)))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+    result = run_python("-c", code)
     assert result.returncode == 0, result.stderr
     texts = result.stdout.split("end\n")[:-1]
     assert len(texts) == len(HELPS)
     assert all("checkpoint" in text for text in texts)
 
 
-def test_the_help_of_fetch_names_its_options_and_exit_codes(command: Command) -> None:
-    _, text, _ = command("fetch", "--help")
-    for word in (
-        "MODEL",
-        "--folder",
-        "--accept-licence",
-        "HF_ENDPOINT",
-        "Exit codes",
-        "Apache-2.0",
-    ):
-        assert word in text
+def test_the_help_of_fetch_names_its_options_and_exit_codes() -> None:
+    text = command("fetch", "--help").out
+    words = ("MODEL", "--folder", "--accept-licence", "HF_ENDPOINT", "Exit codes", "Apache-2.0")
+    assert [word for word in words if word not in text] == []

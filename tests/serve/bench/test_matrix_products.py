@@ -69,6 +69,13 @@ def test_a_networks_speed_is_two_operations_per_multiply_accumulate() -> None:
     assert matrix_products.middle([[1.0, 4.0], [2.0]]) == 2
 
 
+@pytest.mark.parametrize("gmacs", ["nan", "inf", "0", "-1"])
+def test_gmacs_that_are_no_positive_number_are_refused(artifact: Artifact, gmacs: str) -> None:
+    command = [str(artifact.folder), f"--gmacs={gmacs}", "--rounds", "1", "--runs", "1"]
+    with pytest.raises(InputError, match=f"--gmacs {float(gmacs)}: expected a positive, finite"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+
+
 def test_the_command_prints_the_share(artifact: Artifact) -> None:
     command = [str(artifact.folder), "--gmacs", "0.1", "--rounds", "1", "--runs", "1"]
     printed = CliRunner().invoke(app, command, catch_exceptions=False).stdout
