@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 import typer
 
 from compile.build.request import requested
 from depth.family import models
 
-if TYPE_CHECKING:
-    pass
 IMAGES = typer.Option(
     Path("input_images"),
     help="Folder of photographs: parity uses up to 3 beside its own test images, and int8 is "
@@ -73,12 +70,21 @@ def build(
     sizes, batches = list(dict.fromkeys(size)), list(dict.fromkeys(batch))
     with steps(total=1 + 3 * len(sizes) * len(batches)) as step:
         request = requested(
-            model, target, precision, sizes, batches, checkpoint, images, step, float_layers
+            model,
+            target,
+            precision,
+            sizes,
+            batches,
+            checkpoint,
+            images,
+            step,
+            float_layers,
+            timeout_s,
+            split=split,
+            force=force,
+            forms=form,
         )
-        if timeout_s is not None:
-            request = replace(request, settings=replace(request.settings, timeout_s=timeout_s))
-
         from compile.build.build import build as build_artifact
 
-        folder = build_artifact(replace(request, split=split, force=force, forms=form), out, step)
+        folder = build_artifact(request, out, step)
     typer.echo(folder)

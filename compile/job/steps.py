@@ -5,18 +5,18 @@ A result is text, so that it can be kept and compared; a section is Markdown for
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
 from compile.build.build import build
-from compile.build.request import MAX_PHOTOGRAPHS, Request
+from compile.build.request import MAX_PHOTOGRAPHS, requested
 from compile.errors import PreflightError
-from compile.int8.layers import Quantisation, pictures_for
+from compile.int8.layers import pictures_for
 from compile.job.ledger import inputs_hash
 from compile.job.spec import AUTO, JobSpec
 from compile.lowering.passes import with_forms
-from compile.parity.probes import Picture, photographs
+from compile.parity.probes import photographs
 from compile.plan.plan import plan_for
 from compile.precision.survey import survey
 from compile.preflight.programs import lane_remark, network_for, preflight_all
@@ -70,14 +70,12 @@ def photographs_hash(spec: JobSpec) -> str:
 
     Raises InputError if there are none where some are needed.
     """
-    found, quantisation = _pictures(spec, spec.precision)
+    calibrated = spec.precision in target_named(spec.target).calibrated
+    found, quantisation = pictures_for(
+        Path(spec.images), MAX_PHOTOGRAPHS, calibrated, spec.float_layers
+    )
     hashes = [sha256_bytes(picture.pixels.tobytes()) for picture in found]
     return inputs_hash(*hashes, *([quantisation.calibration.sha256] if quantisation else ()))
-
-
-def _pictures(spec: JobSpec, precision: str) -> tuple[list[Picture], Optional[Quantisation]]:
-    calibrated = precision in target_named(spec.target).calibrated
-    return pictures_for(Path(spec.images), MAX_PHOTOGRAPHS, calibrated, spec.float_layers)
 
 
 def passes_of(spec: JobSpec) -> tuple[str, ...]:
@@ -138,22 +136,20 @@ def estimate_plan(spec: JobSpec) -> Optional[str]:
 
 def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Done:
     """Build, prove and package. Result: the folder's name in `out`. Raises what `build` raises."""
-    model = model_named(spec.model)
-    pictures, quantisation = _pictures(spec, precision)
-    request = Request(
-        model,
-        read(model, weights),
+    request = requested(
+        spec.model,
         spec.target,
         precision,
-        list(dict.fromkeys(size for size, _ in spec.shapes)),
-        list(dict.fromkeys(spec.batches)),
-        pictures,
+        spec.sizes,
+        spec.batches,
+        weights,
+        Path(spec.images),
+        say,
+        spec.float_layers,
+        spec.timeout_s,
         split=spec.split,
         forms=spec.forms,
-        quantisation=quantisation,
     )
-    if spec.timeout_s is not None:
-        request = replace(request, settings=replace(request.settings, timeout_s=spec.timeout_s))
     folder = build(request, Path(spec.out), say)
     plan = estimate_plan(spec)
     own = (folder / "report.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import torch
 
 from compile.errors import HostError
 from compile.neuron.builder import NeuronBuilder
-from compile.neuron.failure import unsupported
+from compile.neuron.graph import unsupported
 from compile.neuron.program import CompileOrder
 from compile.targets.modes import mode_named
 from depth.errors import first_line

@@ -45,9 +45,9 @@ class CompilerLog:
     not_compiled: tuple[NotCompiled, ...] = ()
 
 
-def read_log(lines: Iterable[str]) -> CompilerLog:
-    """Parse log lines, with or without a logging prefix, doubled by a second handler or not."""
-    text = "\n".join(_undoubled(lines))
+def read_log(path: Path) -> CompilerLog:
+    """Parse a log file: lines with or without a prefix, doubled by a second handler or not."""
+    text = "\n".join(_undoubled(path.read_text(encoding="utf-8").splitlines()))
     compiled, subgraphs = _COMPILED.search(text), _SUBGRAPHS.search(text)
     left = text.partition("Not compiled operators")[2]
     return CompilerLog(

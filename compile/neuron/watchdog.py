@@ -44,13 +44,13 @@ class _Process:
 
 
 @contextmanager
-def watched(memory_limit_bytes: int, timeout_s: Optional[float] = None) -> Iterator[Watch]:
+def watched(watch: Watch, timeout_s: Optional[float] = None) -> Iterator[Watch]:
     """Watch every process that this one starts meanwhile; end them all when they go too far.
 
     Memory counts pages that processes share once for each. If the block ends with an exception,
     none of them outlives it.
     """
-    watch, done = Watch(memory_limit_bytes), threading.Event()
+    done = threading.Event()
     others = set(_descendants(_processes()))
     deadline = time.monotonic() + timeout_s if timeout_s is not None else float("inf")
 
