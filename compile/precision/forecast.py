@@ -46,22 +46,17 @@ class Forecast:
         return self.overflow if measured is None else failure(measured, limit.of(self.outputs))
 
 
-def forecast(network: Network, mode: Mode, images: Sequence[Probe]) -> list[ProbeResult]:
-    """The errors of one mode, image by image. `images` are inputs as this network takes them.
-
-    Raises PrecisionError if a value leaves a type's range, naming where first, and ParityError if
-    the float32 reference itself is unusable.
-    """
-    return _results(network, mode, images, _references(network, images))
-
-
 def forecasts(
     network: Network,
     modes: Iterable[Mode],
     images: Sequence[Probe],
     on_step: Step = lambda _: None,
 ) -> list[Forecast]:
-    """The errors of several modes; those that round alike are run once."""
+    """The errors of several modes, image by image; modes that round alike are run once.
+
+    `images` are inputs as this network takes them. Raises ParityError if the float32 reference
+    itself is unusable, and PrecisionError if the casts cannot see the factors of a product.
+    """
     on_step("float32 reference")
     references = _references(network, images)
     known: dict[tuple[Optional[str], ...], Forecast] = {}
@@ -94,26 +89,15 @@ def _forecast(
     network: Network, mode: Mode, images: Sequence[Probe], references: Sequence[Maps]
 ) -> Forecast:
     outputs = network.model.outputs
-    try:
-        return Forecast(mode, outputs, tuple(_results(network, mode, images, references)))
-    except PrecisionError as error:
-        return Forecast(mode, outputs, (), str(error))
-
-
-def _results(
-    network: Network, mode: Mode, images: Sequence[Probe], references: Sequence[Maps]
-) -> list[ProbeResult]:
-    outputs = network.model.outputs
-    names = [output.name for output in outputs]
     casts = Casts(network, mode)
     results = []
     for probe, reference in zip(images, references):
         tensors = casts.run(torch.from_numpy(probe.image))
         if casts.overflow:
-            raise PrecisionError(f"{casts.overflow}, on test image {probe.name!r}")
-        found = {name: tensor[0].numpy() for name, tensor in zip(names, tensors)}
-        results.append(compare(probe.name, outputs, reference, found))
-    return results
+            return Forecast(mode, outputs, (), f"{casts.overflow}, on test image {probe.name!r}")
+        maps = {output.name: tensor[0].numpy() for output, tensor in zip(outputs, tensors)}
+        results.append(compare(probe.name, outputs, reference, maps))
+    return Forecast(mode, outputs, tuple(results))
 
 
 def _references(network: Network, images: Sequence[Probe]) -> list[Maps]:
