@@ -18,9 +18,10 @@ from compile.job.spec import AUTO, JobSpec
 from compile.lowering.passes import with_forms
 from compile.parity.probes import photographs
 from compile.plan.plan import plan_for
+from compile.plan.tables import plan_table
 from compile.precision.survey import survey
 from compile.preflight.programs import lane_remark, network_for, preflight_all
-from compile.preflight.report import all_together
+from compile.preflight.report import all_together, problems_of
 from compile.specialise import specialise
 from compile.targets.modes import mode_named, modes_of
 from compile.targets.table import default_precision, target_named
@@ -91,15 +92,12 @@ def check_operators(spec: JobSpec, precision: Optional[str], say: Say) -> Done:
     mode = None if precision is None else mode_named(spec.target, precision)
     network = network_for(model_named(spec.model), None)
     reports = preflight_all(network, spec.target, spec.shapes, passes_of(spec), mode, say)
-    memory = all_together(reports)
-    problems = [f"{one.program}: {text}" for one in reports for text in one.problems()]
-    if not memory.passed:
-        problems.append("the programs do not fit into device memory together; make fewer")
+    problems = problems_of(reports)
     if problems:
         raise PreflightError("; ".join(problems))
     remark = lane_remark(spec.target)
-    sections = [one.markdown() for one in reports]
-    return Done("passed", "\n\n".join([*([remark] if remark else []), *sections, memory.text()]))
+    sections = [*(report.markdown() for report in reports), all_together(reports).text()]
+    return Done("passed", "\n\n".join([*filter(None, [remark]), *sections]))
 
 
 def choose_precision(spec: JobSpec, weights: str, say: Say) -> Done:
@@ -131,7 +129,7 @@ def estimate_plan(spec: JobSpec) -> Optional[str]:
     """Estimated speed and cost at the first size, Markdown; None for a CPU."""
     if spec.plan_instance is None:
         return None
-    return plan_for(model_named(spec.model), spec.shapes[0][0], spec.plan_instance).markdown()
+    return plan_table(plan_for(model_named(spec.model), spec.shapes[0][0], spec.plan_instance))
 
 
 def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Done:

@@ -15,6 +15,7 @@ import torch
 from compile.lowering import rewrites
 from depth.errors import InputError
 from depth.network.base import Network
+from depth.network.position import unsettle
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,16 @@ def lower(network: Network, passes: Sequence[str]) -> Network:
     for row, form in chosen:
         apply(lowered, row, form)
     return lowered
+
+
+def stock(network: Network) -> Network:
+    """A copy as the published code traces: it resamples its position embedding in forward.
+
+    Its numbers are the network's own; its graph holds what the passes remove.
+    """
+    published = copied(network)
+    unsettle(published)
+    return published
 
 
 def copied(network: Network) -> Network:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from compile.lowering.attention import AttendInBlocks
-from compile.lowering.calls import calls_of
+from compile.lowering.calls import arguments_of
 from compile.lowering.patches import PatchMatmul
 from compile.lowering.resize import ConvolutionResize, MatmulResize, ProductResize
 from depth.artifact.steps import Normalise
@@ -30,9 +30,9 @@ Kind = TypeVar("Kind", bound=nn.Module)
 
 def fix_position(network: Network, _form: str) -> None:
     resampled = _found(network, ResampledPosition)
-    seen = calls_of(network) if resampled else {}
+    arguments = arguments_of(network) if resampled else {}
     for path, position in resampled:
-        _replace(network, path, FixedPosition(position(*seen[path].arguments)))
+        _replace(network, path, FixedPosition(position(*arguments[path])))
     for path, fixed in _found(network, FixedPosition):  # without the weights that it was made of
         _replace(network, path, FixedPosition(fixed.constant))
 
@@ -71,16 +71,16 @@ def fold_layer_scale(network: Network, _form: str) -> None:
 
 
 def multiply_resizes(network: Network, form: str) -> None:
-    seen = calls_of(network)
+    arguments = arguments_of(network)
     for path, _ in _found(network, Interpolate):
-        _, _, height, width = seen[path].shape(0)
-        _replace(network, path, RESIZES[form]((height, width), seen[path].arguments[1]))
+        before, after = arguments[path]
+        _replace(network, path, RESIZES[form](before[2:], after))
 
 
 def slice_attention(network: Network, form: str) -> None:
-    count, seen = int(form), calls_of(network)
+    count, arguments = int(form), arguments_of(network)
     for path, _ in _found(network, Attend):
-        tokens = seen[path].shape(0)[2]
+        tokens = arguments[path][0][2]
         if count > tokens:
             raise InputError(f"attention_blocks={count}: there are {tokens} tokens only")
         _replace(network, path, AttendInBlocks(tokens, count))

@@ -46,7 +46,7 @@ def plan(
     one marked. Several: a line for each. Figures in brackets are the range.
     """
     from compile.plan.plan import plan_for
-    from compile.plan.tables import overview_table
+    from compile.plan.tables import overview_table, plan_table
 
     if price_per_hour is not None and len(instance) > 1:
         raise InputError("--price-per-hour is the price of one instance: name a single --instance")
@@ -57,4 +57,4 @@ def plan(
         for text in size
         for machine in instance
     ]
-    typer.echo(plans[0].markdown() if len(plans) == 1 else overview_table(plans))
+    typer.echo(plan_table(plans[0]) if len(plans) == 1 else overview_table(plans))

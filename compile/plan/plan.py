@@ -8,9 +8,8 @@ from functools import reduce
 from operator import add
 from typing import Optional
 
-from compile.plan.estimate import DECODE_MS, Estimate, Host, Layout, estimate
+from compile.plan.estimate import DECODE_MS, Estimate, Host, Layout, estimate, two_digits
 from compile.plan.roofline import Load, fits_on_chip
-from compile.plan.tables import plan_table, two_digits
 from compile.plan.work import Work, work_of
 from depth.chips import Instance, instance_named
 from depth.errors import InputError
@@ -46,10 +45,6 @@ class Plan:
             self.estimates,
             key=lambda found: (-two_digits(found.images_per_s.middle), found.latency_ms.middle),
         )
-
-    def markdown(self) -> str:
-        """A heading and a table of the estimates; figures in brackets are their range."""
-        return plan_table(self)
 
 
 def plan_for(

@@ -65,7 +65,7 @@ def work_of(model: Model, size: Size) -> tuple[Work, ...]:
     network = build_without_values(model)
     network.fix_size(*size)
     lowered = lower(network, NEURON_PASSES)
-    return tuple(_work(part.module, part.examples) for part in parts(lowered, 1, apart=True))
+    return tuple(_work(part.module, part.examples) for part in parts(lowered, 1, split=True))
 
 
 def _work(module: nn.Module, inputs: Sequence[Tensor]) -> Work:

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from compile.graph import CONSTANT, LIST, PARAMETER, TUPLE, Graph, read_graph
-from compile.lowering.passes import lower
-from compile.lowering.stock import stock
+from compile.lowering.passes import lower, stock
 from compile.macs import count_macs
 from compile.preflight import inf1, inf2
 from compile.preflight.costs import costs

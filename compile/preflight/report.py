@@ -168,6 +168,14 @@ class DeviceMemory:
         )
 
 
+def problems_of(reports: Sequence[PreflightReport]) -> list[str]:
+    """What keeps the programs from the chip, alone and all together, a line each."""
+    found = [f"{report.program}: {text}" for report in reports for text in report.problems()]
+    if len(reports) > 1 and not all_together(reports).passed:
+        found.append("the programs do not fit into device memory together; make fewer")
+    return found
+
+
 def all_together(reports: Sequence[PreflightReport]) -> DeviceMemory:
     """The memory of at least one program for the same target."""
     return DeviceMemory(reports[0].target, {one.program: one.footprint for one in reports})

@@ -10,9 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from compile.lowering.passes import lower
-from compile.lowering.stages import split
-from compile.lowering.stock import stock
+from compile.lowering.passes import lower, stock
+from compile.parts import stages_of
 from compile.targets.table import NEURON_PASSES
 from compile.trace import trace
 from tests.support.models import SIZE, TINY, TINY_GIANT, network
@@ -84,7 +83,7 @@ def test_on_the_grid_of_the_checkpoints_nothing_is_resampled() -> None:
 
 
 def test_each_stage_holds_a_part_of_the_operators() -> None:
-    (_, encoder), (_, decoder) = split(lower(network(TINY), NEURON_PASSES))
+    (_, encoder), (_, decoder) = stages_of(lower(network(TINY), NEURON_PASSES), split=True)
     first, second = operators(encoder), operators(decoder, 1, 4 * 5, 4 * TINY.embed_dim)
     assert set(first) | set(second) == LOWERED | {"aten::cat"}
     assert "aten::_convolution" not in first

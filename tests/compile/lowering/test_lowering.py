@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from compile.lowering import resize, rewrites
-from compile.lowering.passes import PASSES, asked, lower
-from compile.lowering.stages import split
-from compile.lowering.stock import stock
+from compile.lowering.passes import PASSES, asked, lower, stock
+from compile.parts import stages_of
 from compile.preflight.costs import costs
 from compile.shapes_only import build_without_values
 from compile.targets.table import NEURON_PASSES
@@ -162,7 +161,7 @@ def test_a_lowered_network_is_ready_to_trace() -> None:
 def test_the_stages_one_after_the_other_are_the_whole() -> None:
     plain = network(TINY)
     for whole in (plain, lower(plain, NEURON_PASSES)):
-        (_, encoder), (_, decoder) = split(whole)
+        (_, encoder), (_, decoder) = stages_of(whole, split=True)
         image = pixels(SIZE, batch=2)
         tokens = encoder(image)
         assert tokens.shape == (2, 4 * 5, 4 * TINY.embed_dim)

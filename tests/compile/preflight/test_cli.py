@@ -119,7 +119,7 @@ def test_programs_that_do_not_fit_together_fail(
     assert ended.code == 1
     assert "FAILS: build fewer programs" in ended.out
     assert ended.err.splitlines()[-1] == (
-        "python -m compile: the programs do not fit into device memory together"
+        "python -m compile: the programs do not fit into device memory together; make fewer"
     )
 
 

@@ -13,7 +13,7 @@ import torch
 
 from compile.errors import BuildError, TargetError
 from compile.lowering.passes import lower
-from compile.lowering.stages import split
+from compile.parts import stages_of
 from compile.preflight import check as check_module
 from compile.preflight.check import check, preflight
 from compile.preflight.costs import Costs, costs
@@ -162,7 +162,7 @@ def test_a_report_says_what_was_counted_and_leaves_the_network_as_it_was() -> No
 
 
 def test_the_stages_of_a_split_network_are_checked_apart() -> None:
-    (_, encoder), (_, decoder) = split(lower(network(TINY), NEURON_PASSES))
+    (_, encoder), (_, decoder) = stages_of(lower(network(TINY), NEURON_PASSES), split=True)
     tokens = torch.zeros(1, 20, 4 * TINY.embed_dim)
     reports = [
         check(encoder, torch.zeros(1, 3, *SIZE), "inf1", "56x70-b1-encoder"),
