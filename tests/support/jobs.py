@@ -1,56 +1,28 @@
-"""Compile jobs for the tests: the command in this process, and what lies there after it."""
+"""Compile jobs for the tests: the command, and what lies there after a run."""
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
-import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 import pytest
 
 from compile.build.package import is_whole
-from compile.cli import main
 from compile.weights import BUNDLED
 from depth.artifact.manifest import Artifact, read_artifact
 from depth.store.catalogue import rows
 from depth.store.objects import open_store
+from tests.support.compile_command import Ended, command
 
+__all__ = ["Ended", "command"]
 SOURCE = "0" * 64
 STEPS = ["fetch", "preflight", "precision", "build", "push"]
 # In the current folder, where a test changes to.
 JOB = ("job", "--model", "demo", "--target", "onnx", "--size", "28x42")
 JOB += ("--checkpoint", "weights.safetensors", "--images", "images", "--out", "out")
 WITH_STORE = (*JOB, "--store", "store")
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-    def error(self) -> str:
-        """The lines that say why, after progress."""
-        assert "Traceback" not in self.err
-        assert self.out == ""
-        _, _, text = self.err.partition("python -m compile: ")
-        assert text
-        return text
-
-
-def command(*arguments: object) -> Ended:
-    """`python -m compile` with these arguments, in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["compile", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def prepare(folder: Path, patch: pytest.MonkeyPatch) -> None:

@@ -162,18 +162,11 @@ def test_what_is_wrong_in_an_option_is_a_usage_error(
     assert asked == []
 
 
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        (("--target", "onnx", "--form", "resize=fft"), "resize"),
-    ],
-)
-def test_what_only_the_target_can_tell_is_a_usage_error_too(
-    tmp_path: Path, options: tuple[str, ...], text: str
-) -> None:
-    ended = command("job", "--model", "demo", "--out", tmp_path / "out", *options)
+def test_what_only_the_target_can_tell_is_a_usage_error_too(tmp_path: Path) -> None:
+    words = ("--model", "demo", "--out", tmp_path / "out", "--target", "onnx")
+    ended = command("job", *words, "--form", "resize=fft")
     assert ended.code == 2
-    assert text in ended.error()
+    assert "resize" in ended.error()
     assert not list(tmp_path.rglob("report.md"))
 
 

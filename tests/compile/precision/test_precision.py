@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import pytest
 import torch
-import typer
 
-from compile.errors import CompileError, ParityError, PrecisionError
+from compile.errors import ParityError, PrecisionError
 from compile.lowering.passes import lower
 from compile.parity.measure import ProbeResult, compare
-from compile.parity.probes import Probe, probes
+from compile.parity.probes import probes
 from compile.precision import forecast as forecast_module
 from compile.precision.casts import Casts
-from compile.precision.cli import precision
 from compile.precision.forecast import Forecast, choose, forecasts
 from compile.precision.report import document
 from compile.precision.survey import inputs, survey
@@ -25,8 +22,8 @@ from compile.targets import table as targets
 from compile.targets.modes import MODES, Mode, mode_named, modes_of
 from compile.targets.protocols import Limit
 from compile.targets.table import NEURON_PASSES
-from depth.command import guarded
 from depth.family import IMAGENET
+from tests.support.compile_command import command
 from tests.support.models import DEMO as DEMO_MODEL
 from tests.support.models import SIZE, TINY, network
 
@@ -181,31 +178,16 @@ def test_a_report_without_a_usable_mode_says_why() -> None:
         report.choose()
 
 
-Command = Callable[..., int]
-DEMO = ("--model", "demo", "--size", "28x42", "--images", "no-such-folder")
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> Command:
-    app = typer.Typer()
-    app.command()(precision)
-
-    def run(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["precision", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            guarded(app, "python -m compile precision", CompileError)
-        return int(ended.value.code or 0)
-
-    return run
+DEMO = ("precision", "--model", "demo", "--size", "28x42", "--images", "no-such-folder")
 
 
 def test_the_command_prints_a_table_for_each_size_and_target(
-    command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     page = tmp_path / "precision.md"
     arguments = (*DEMO, "--size", "28x28", "--target", "inf2", "--checkpoint", "untrained")
-    assert command(*arguments, "--out", page) == 0
-    printed = capsys.readouterr()
+    printed = command(*arguments, "--out", page)
+    assert printed.code == 0
     headings = [line for line in printed.out.splitlines() if line.startswith("## ")]
     assert headings == [f"## demo (untrained) at {size} for inf2" for size in ("28x42", "28x28")]
     assert "- lowering: position, normalisation" in printed.out
@@ -213,15 +195,15 @@ def test_the_command_prints_a_table_for_each_size_and_target(
     text = page.read_text(encoding="utf-8")
     assert text.endswith(printed.out)
     assert list(tmp_path.iterdir()) == [page]
-    assert f"python -m compile precision {' '.join(arguments)} --out {page}\n" in text
+    assert f"python -m compile {' '.join(arguments)} --out {page}\n" in text
 
 
 def test_the_command_fails_if_no_mode_is_within_the_limit_but_shows_the_table(
-    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(targets, "BF16", Limit(1e-9, 1e-9, 1e-9, 1e-9))
-    assert command(*DEMO, "--no-lowering") == 1
-    printed = capsys.readouterr()
+    printed = command(*DEMO, "--no-lowering")
+    assert printed.code == 1
     assert "| all-relayout | 1 |" in printed.out
     assert "- lowering: none" in printed.out
     assert "no precision mode of inf1 is forecast within" in printed.err.splitlines()[-1]
@@ -237,16 +219,8 @@ def test_the_command_fails_if_no_mode_is_within_the_limit_but_shows_the_table(
         (("--out", "no-such-folder/page.md"), "no-such-folder: no such folder to write page.md"),
     ],
 )
-def test_a_wrong_value_is_told_before_anything_runs(
-    command: Command, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], why: str
-) -> None:
-    assert command("--images", "no-such-folder", *arguments) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    (line,) = printed.err.splitlines()
-    assert why in line
-
-
-def test_probes_are_used_as_they_are_without_folded_normalisation() -> None:
-    probe = Probe("x", IMAGES[0].image)
-    assert inputs([probe], None)[0] is probe
+def test_a_wrong_value_is_told_before_anything_runs(arguments: tuple[str, ...], why: str) -> None:
+    ended = command("precision", "--images", "no-such-folder", *arguments)
+    assert ended.code == 2
+    assert why in ended.line()
+    assert ended.err.startswith("python -m compile: ")
