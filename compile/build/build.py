@@ -79,7 +79,7 @@ def _writable(out: Path) -> Iterator[None]:
 
 @contextmanager
 def _roomy(out: Path) -> Iterator[None]:
-    """On a full disk OpenVINO saves what does not load, and torch raises what does not say why."""
+    """Name a full disk: OpenVINO then saves files that do not load, torch raises obscure errors."""
     try:
         yield
     except (BuildError, RuntimeError) as error:

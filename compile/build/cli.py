@@ -49,9 +49,9 @@ def build(
     force: bool = typer.Option(
         False, help="Write the artifact even if parity fails; it says so, and serving refuses it."
     ),
-    form: list[str] = typer.Option(
+    variant: list[str] = typer.Option(
         [],
-        help="A lowering pass beside those of the target, or another form of one: resize=conv1x1, "
+        help="A lowering pass beside those of the target, or a variant of a pass: resize=conv1x1, "
         "attention_blocks=4. See compile/lowering/README.md. Repeatable.",
     ),
     float_layers: list[str] = typer.Option([], help=FLOAT_LAYERS_HELP),
@@ -82,7 +82,7 @@ def build(
             timeout_s,
             split=split,
             force=force,
-            forms=form,
+            variants=variant,
         )
         from compile.build.build import build as build_artifact
 

@@ -13,10 +13,10 @@ import torch
 from compile.build.request import Request
 from compile.errors import PreflightError
 from compile.int8.images import batches
-from compile.lowering.passes import lower, with_forms
+from compile.lowering.passes import lower, with_variants
 from compile.parity.chain import chained, normalise_of
-from compile.parity.measure import ProbeResult, measure
-from compile.parity.probes import probes
+from compile.parity.inputs import parity_inputs
+from compile.parity.measure import InputErrors, measure
 from compile.parts import parts
 from compile.preflight.check import preflight
 from compile.preflight.report import PreflightReport
@@ -47,7 +47,7 @@ class Proven:
     """The programs of one size and batch, to be run one after the other."""
 
     programs: tuple[Compiled, ...]
-    results: Sequence[ProbeResult]  # of all together; empty where only the device can tell
+    results: Sequence[InputErrors]  # of all together; empty where only the device can tell
     parity_s: float = 0.0
     preflight: Optional[PreflightReport] = None
 
@@ -63,7 +63,7 @@ class _Programs:
     @property
     def passes(self) -> tuple[str, ...]:
         """The lowering passes: the target's, and those of the request."""
-        return with_forms(self.target.passes, self.request.forms)
+        return with_variants(self.target.passes, self.request.variants)
 
     def lowered(self, network: Network) -> Network:
         return lower(network, self.passes) if self.passes else network
@@ -90,7 +90,7 @@ class CpuPrograms(_Programs):
             for program in programs
         ]
         run = chained(links, normalise_of(network.model, self.passes))
-        tests = probes(network.model, network.fixed_size, self.request.photographs)
+        tests = parity_inputs(network.model, network.fixed_size, self.request.photographs)
         results = measure(network, run, tests, batch)
         return Proven(programs, results, time.perf_counter() - started)
 

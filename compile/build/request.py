@@ -14,7 +14,7 @@ from depth.sizes import Size, parse_size
 
 if TYPE_CHECKING:
     from compile.int8.layers import Quantisation
-    from compile.parity.probes import Picture
+    from compile.parity.inputs import Picture
     from depth.weights.checkpoint import Checkpoint
 
 MAX_PHOTOGRAPHS = 3  # each costs an eager run per program
@@ -34,7 +34,7 @@ class Request:
     force: bool = False  # write the artifact although its parity failed
     split: bool = False  # encoder and decoder as programs of their own
     settings: Settings = field(default_factory=Settings)  # of a Neuron compiler
-    forms: Sequence[str] = ()  # of lowering passes, beside or in place of the target's
+    variants: Sequence[str] = ()  # of lowering passes, beside or in place of the target's
     quantisation: Optional[Quantisation] = None  # of a precision that is calibrated
 
     def shapes(self) -> Iterator[tuple[Size, int]]:

@@ -31,9 +31,9 @@ def job(
     accept_licence: Optional[bool] = typer.Option(
         None, "--accept-licence", help="Of a published checkpoint that asks for it."
     ),
-    split: Optional[bool] = typer.Option(None, "--split", help="Encoder and decoder apart."),
-    forms: Optional[list[str]] = typer.Option(
-        None, "--form", help="Lowering, like `build`. Repeatable."
+    split: Optional[bool] = typer.Option(None, "--split", help="Each stage as a program."),
+    variants: Optional[list[str]] = typer.Option(
+        None, "--variant", help="Lowering, like `build`. Repeatable."
     ),
     images: Optional[str] = typer.Option(None, help="Folder of photographs for the checks."),
     float_layers: Optional[list[str]] = typer.Option(

@@ -15,8 +15,8 @@ from compile.errors import PreflightError
 from compile.int8.layers import pictures_for
 from compile.job.ledger import inputs_hash
 from compile.job.spec import AUTO, JobSpec
-from compile.lowering.passes import with_forms
-from compile.parity.probes import photographs
+from compile.lowering.passes import with_variants
+from compile.parity.inputs import photographs
 from compile.plan.plan import plan_for
 from compile.plan.tables import plan_table
 from compile.precision.survey import survey
@@ -80,8 +80,8 @@ def photographs_hash(spec: JobSpec) -> str:
 
 
 def passes_of(spec: JobSpec) -> tuple[str, ...]:
-    """Raises InputError if a form does not exist."""
-    return with_forms(target_named(spec.target).passes, spec.forms)
+    """Raises InputError if a variant does not exist."""
+    return with_variants(target_named(spec.target).passes, spec.variants)
 
 
 def check_operators(spec: JobSpec, precision: Optional[str], say: Say) -> Done:
@@ -146,7 +146,7 @@ def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Don
         spec.float_layers,
         spec.timeout_s,
         split=spec.split,
-        forms=spec.forms,
+        variants=spec.variants,
     )
     folder = build(request, Path(spec.out), say)
     plan = estimate_plan(spec)
@@ -171,5 +171,7 @@ def push_artifact(spec: JobSpec, folder: Path) -> Done:
     with place as store, bar as on_bytes:
         done = push(store, artifact, on_bytes)
     sent, kept = done.sent_bytes / 1e6, done.kept_bytes / 1e6
-    told = f"`{artifact.identity}` to `{spec.store}`: sent {sent:.1f} MB, {kept:.1f} MB were there."
-    return Done(artifact.identity, told)
+    sent_where = (
+        f"`{artifact.identity}` to `{spec.store}`: sent {sent:.1f} MB, {kept:.1f} MB were there."
+    )
+    return Done(artifact.identity, sent_where)

@@ -29,7 +29,7 @@ _FEWER_OPTIMISATIONS = (("-O", "0"), ("-O", "legacy"))
 
 
 def _flags(precision: str) -> tuple[str, ...]:
-    """What the compiler is told, and what torch-neuron is."""
+    """Arguments of the compiler, and options of torch-neuron."""
     mode = mode_named("inf1", precision)
     return (
         *mode.compiler_args,

@@ -75,8 +75,8 @@ def not_on_chip(log: CompilerLog) -> Optional[str]:
         found.append(f"{log.compiled} of {log.operators} operators were compiled")
     if log.not_compiled:
         names = ", ".join(
-            f"{one.count} {one.operator} [{'' if one.supported else 'not '}supported]"
-            for one in log.not_compiled
+            f"{left.count} {left.operator} [{'' if left.supported else 'not '}supported]"
+            for left in log.not_compiled
         )
         found.append(f"not compiled: {names}")
     return "; ".join(found) or None

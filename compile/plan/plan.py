@@ -16,7 +16,7 @@ from depth.errors import InputError
 from depth.family import Model
 from depth.sizes import Size, size_text
 
-# As many as compile/lowering has forms for.
+# As many as compile/lowering has variants for.
 ATTENTION_BLOCKS = (1, 2, 4, 8, 16)
 
 _FUSED = Layout()
@@ -68,10 +68,12 @@ def plan_for(
     if layout.split and len(stages) == 1:
         raise InputError(f"{model.name} is one program: it has no stages to split into")
     whole, host = reduce(add, stages), Host(decode_ms)
-    others = [one for one in _alternatives(whole, machine) if len(stages) > 1 or not one.split]
+    others = [
+        other for other in _alternatives(whole, machine) if len(stages) > 1 or not other.split
+    ]
     estimates = tuple(
-        estimate(stages if one.split else [whole], machine, one, host, price)
-        for one in dict.fromkeys((layout, *others))
+        estimate(stages if used.split else [whole], machine, used, host, price)
+        for used in dict.fromkeys((layout, *others))
     )
     name = f"{model.name} at {size_text(size)}"
     return Plan(name, whole, machine, host, price, estimates)

@@ -31,7 +31,7 @@ PRODUCTS: dict[str, tuple[int, int]] = {
     **dict.fromkeys(("addmm", "baddbmm", "einsum"), (1, 2)),
 }
 TRANSPOSES = {"transpose", "permute", "t"}
-# They move values that are rounded already. Leaving one out costs time and nothing else.
+# They move values that are rounded already. An operator missing here costs only time.
 MOVES = {"reshape", "flatten", "view", "chunk", "squeeze", "unsqueeze", "expand", "__getitem__"}
 MOVES |= {"constant_pad_nd", "contiguous"} | TRANSPOSES
 
@@ -49,7 +49,7 @@ class Casts(TorchFunctionMode):
         self._mode = mode
         self._running: list[str] = []  # paths of the modules whose forward we are in
         dtype = mode.everything or mode.matmul
-        # By the weight's id: the network keeps the weights alive, so that no other tensor gets one.
+        # By the weight's id: the network keeps its weights alive, so that each id stays unique.
         self._rounded = {id(weight): rounded(weight, dtype) for weight in _weights(network)}
 
     def run(self, images: Tensor) -> tuple[Tensor, ...]:

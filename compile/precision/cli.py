@@ -82,7 +82,7 @@ class _Job:
     def survey(
         self, targets: Sequence[str], images: Path, lowering: bool, step: Callable[[str], None]
     ) -> list[PrecisionReport]:
-        from compile.parity.probes import photographs
+        from compile.parity.inputs import photographs
         from compile.precision.survey import survey
         from compile.specialise import specialise
         from compile.targets.table import BF16, NEURON_PASSES

@@ -13,8 +13,8 @@ from typing import Callable, Optional
 import torch
 
 from compile.errors import PrecisionError
-from compile.parity.measure import Measured, ProbeResult, compare, eager, failure, worst
-from compile.parity.probes import Probe
+from compile.parity.inputs import ParityInput
+from compile.parity.measure import InputErrors, Measured, compare, eager, failure, worst
 from compile.precision.casts import Casts
 from compile.targets.modes import Mode
 from compile.targets.protocols import Limit
@@ -32,7 +32,7 @@ class Forecast:
 
     mode: Mode
     outputs: tuple[Output, ...]  # of the model
-    results: tuple[ProbeResult, ...]
+    results: tuple[InputErrors, ...]
     overflow: Optional[str] = None
 
     @property
@@ -49,7 +49,7 @@ class Forecast:
 def forecasts(
     network: Network,
     modes: Iterable[Mode],
-    images: Sequence[Probe],
+    images: Sequence[ParityInput],
     on_step: Step = lambda _: None,
 ) -> list[Forecast]:
     """The errors of several modes, image by image; modes that round alike are run once.
@@ -86,25 +86,25 @@ def choose(candidates: Sequence[Forecast], limit: Limit) -> Forecast:
 
 
 def _forecast(
-    network: Network, mode: Mode, images: Sequence[Probe], references: Sequence[Maps]
+    network: Network, mode: Mode, images: Sequence[ParityInput], references: Sequence[Maps]
 ) -> Forecast:
     outputs = network.model.outputs
     casts = Casts(network, mode)
     results = []
-    for probe, reference in zip(images, references):
-        tensors = casts.run(torch.from_numpy(probe.image))
+    for test, reference in zip(images, references):
+        tensors = casts.run(torch.from_numpy(test.image))
         if casts.overflow:
-            return Forecast(mode, outputs, (), f"{casts.overflow}, on test image {probe.name!r}")
+            return Forecast(mode, outputs, (), f"{casts.overflow}, on test image {test.name!r}")
         maps = {output.name: tensor[0].numpy() for output, tensor in zip(outputs, tensors)}
-        results.append(compare(probe.name, outputs, reference, maps))
+        results.append(compare(test.name, outputs, reference, maps))
     return Forecast(mode, outputs, tuple(results))
 
 
-def _references(network: Network, images: Sequence[Probe]) -> list[Maps]:
+def _references(network: Network, images: Sequence[ParityInput]) -> list[Maps]:
     found = []
-    for probe in images:
-        maps = {name: values[0] for name, values in eager(network, probe.image).items()}
-        compare(probe.name, network.model.outputs, maps, maps)  # raises unless it is finite
+    for test in images:
+        maps = {name: values[0] for name, values in eager(network, test.image).items()}
+        compare(test.name, network.model.outputs, maps, maps)  # raises unless it is finite
         found.append(maps)
     return found
 

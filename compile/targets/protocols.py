@@ -134,14 +134,14 @@ class DeviceBuilder(Builder, Protocol):
         self,
         parts: Callable[[int, bool], Sequence[Part]],
         batch: int,
-        apart: bool,
+        split: bool,
         name: Name,
         precision: str,
         settings: Settings,
     ) -> list[Compiled]:
         """Compile a lowered network, whole or in stages; see compile/neuron/builder.py.
 
-        `parts` gives its parts for a batch size, whole or apart.
+        `parts` gives its parts for a batch size, whole or split into its stages.
         """
 
 

@@ -97,7 +97,7 @@ for words in {WRONG_WORDS}:
 """
 
 
-def test_a_wrong_word_is_told_before_torch_is_imported() -> None:
+def test_a_wrong_word_fails_before_torch_is_imported() -> None:
     ended = run_python("-c", WITHOUT_TORCH)
     assert ended.stdout.split() == ["2"] * len(WRONG_WORDS)
     for words, line in zip(WRONG_WORDS, ended.stderr.splitlines()):
@@ -112,7 +112,7 @@ def test_a_wrong_word_is_told_before_torch_is_imported() -> None:
         (("--out", "pyproject.toml"), "pyproject.toml: no folder for artifacts: File exists"),
     ],
 )
-def test_what_is_not_there_is_a_failure_in_one_line(
+def test_a_missing_file_or_folder_is_a_failure_in_one_line(
     arguments: tuple[str, ...], text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -166,7 +166,7 @@ def test_verify_reads_every_byte(copied: Artifact) -> None:
 
 
 @pytest.mark.parametrize("name", ["inspect", "verify", "parity"])
-def test_what_is_no_artifact_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_folder_without_an_artifact_is_refused(tmp_path: Path, name: str) -> None:
     ended = command(name, tmp_path)
     assert ended.code == 1
     assert "no readable manifest.json; make an artifact with `python -m compile build`" in (

@@ -14,8 +14,8 @@ from PIL import Image
 
 from compile.build.build import build
 from compile.errors import BuildError, ParityError, TargetError
+from compile.parity.inputs import photographs
 from compile.parity.measure import Measured, failure
-from compile.parity.probes import photographs
 from compile.source import source_sha256
 from compile.specialise import specialise
 from compile.targets.protocols import Limit, Ports

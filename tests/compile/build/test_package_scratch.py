@@ -84,14 +84,6 @@ def test_what_a_killed_process_left_is_removed_and_a_running_ones_is_not(tmp_pat
             assert list(tmp_path.iterdir()) == [ours]
 
 
-def test_a_process_that_is_ended_politely_leaves_nothing(tmp_path: Path) -> None:
-    with another(tmp_path) as (theirs, process):
-        assert theirs.is_dir()
-        process.communicate("")
-        assert process.returncode == 0
-        assert list(tmp_path.iterdir()) == []
-
-
 def test_two_pieces_of_work_in_one_process_do_not_touch_each_other(tmp_path: Path) -> None:
     with scratch_in(tmp_path) as first, scratch_in(tmp_path) as second:
         assert first != second

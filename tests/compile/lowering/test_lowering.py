@@ -22,10 +22,10 @@ from depth_anything_v2.network import DepthAnything
 from tests.support.models import SIZE, TINY, TINY_GIANT, network
 
 ALONE, TOGETHER = 1e-5, 5e-5  # largest error as a share of the largest depth
-EVERY_FORM = [
-    f"{row.name}={form}" if form else row.name
+EVERY_VARIANT = [
+    f"{row.name}={variant}" if variant else row.name
     for row in PASSES.values()
-    for form in row.forms or ("",)
+    for variant in row.variants or ("",)
 ]
 NETWORKS = [
     (TINY, SIZE, None),
@@ -84,7 +84,7 @@ def test_each_pass_alone_keeps_the_numbers(
     config: ModelConfig, size: tuple[int, int], max_depth_m: float
 ) -> None:
     plain = made(config, size, max_depth_m)
-    for name in EVERY_FORM:
+    for name in EVERY_VARIANT:
         if not name.startswith("attention_blocks") or int(name.split("=")[1]) <= 4:
             assert error(lower(plain, [name]), plain) <= ALONE, name
 
@@ -184,10 +184,10 @@ def test_a_rewrite_that_is_not_exact_would_be_seen(monkeypatch: pytest.MonkeyPat
     ("passes", "message"),
     [
         (["resise"], "no lowering pass 'resise'; choose from position, normalisation"),
-        (["resize=conv"], "no form 'conv'; choose from matmul, conv1x1"),
-        (["resize="], "no form ''; choose from matmul"),
-        (["attention_blocks=3"], "no form '3'; choose from 4, 2, 8, 16"),
-        (["layer_scale=now"], "no form 'now'; it is asked for by name alone"),
+        (["resize=conv"], "no variant 'conv'; choose from matmul, conv1x1"),
+        (["resize="], "no variant ''; choose from matmul"),
+        (["attention_blocks=3"], "no variant '3'; choose from 4, 2, 8, 16"),
+        (["layer_scale=now"], "no variant 'now'; ask for it by name alone"),
         (["resize", "position", "resize=conv1x1"], "'resize' is asked for twice"),
     ],
 )

@@ -63,7 +63,7 @@ def test_a_log_of_a_partial_compile_is_read_whole(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_left_for_the_cpu_is_told_in_words(tmp_path: Path) -> None:
+def test_the_log_names_operators_left_for_the_cpu(tmp_path: Path) -> None:
     told = not_on_chip(parsed(tmp_path, PARTLY))
     assert told == (
         "sub-graphs _NeuronGraph$1025 fell back to the CPU; 615 of 2009 operators were compiled; "
@@ -71,7 +71,7 @@ def test_what_is_left_for_the_cpu_is_told_in_words(tmp_path: Path) -> None:
     )
 
 
-def test_a_whole_compile_leaves_nothing_to_tell(tmp_path: Path) -> None:
+def test_a_whole_compile_leaves_nothing_for_the_cpu(tmp_path: Path) -> None:
     log = parsed(tmp_path, WHOLE)
     assert (log.percent_compiled, log.subgraphs, log.not_compiled) == (100.0, 1, ())
     assert not_on_chip(log) is None

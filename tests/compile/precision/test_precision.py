@@ -11,8 +11,8 @@ import torch
 
 from compile.errors import ParityError, PrecisionError
 from compile.lowering.passes import lower
-from compile.parity.measure import ProbeResult, compare
-from compile.parity.probes import probes
+from compile.parity.inputs import parity_inputs
+from compile.parity.measure import InputErrors, compare
 from compile.precision import forecast as forecast_module
 from compile.precision.casts import Casts
 from compile.precision.forecast import Forecast, choose, forecasts
@@ -28,16 +28,16 @@ from tests.support.models import DEMO as DEMO_MODEL
 from tests.support.models import SIZE, TINY, network
 
 LIMIT = Limit(max_rel=0.1, mean_rel=0.01, max_abs=0.1, mean_abs=0.01)
-IMAGES = probes(DEMO_MODEL, SIZE)
+IMAGES = parity_inputs(DEMO_MODEL, SIZE)
 
 
 def foreseen(key: str, mean_rel: float, overflow: Optional[str] = None) -> Forecast:
     numbers = {"max_rel": mean_rel, "mean_rel": mean_rel, "abs_rel": mean_rel, "delta1": 1.0}
-    results = () if overflow else (ProbeResult("x", {"depth": numbers}, 1.0),)
+    results = () if overflow else (InputErrors("x", {"depth": numbers}, 1.0),)
     return Forecast(MODES[key], DEMO_MODEL.outputs, results, overflow)
 
 
-def mean_of(result: ProbeResult) -> float:
+def mean_of(result: InputErrors) -> float:
     return result.measured["depth"]["mean_rel"] or 0.0
 
 
@@ -219,7 +219,7 @@ def test_the_command_fails_if_no_mode_is_within_the_limit_but_shows_the_table(
         (("--out", "no-such-folder/page.md"), "no-such-folder: no such folder to write page.md"),
     ],
 )
-def test_a_wrong_value_is_told_before_anything_runs(arguments: tuple[str, ...], why: str) -> None:
+def test_a_wrong_value_fails_before_anything_runs(arguments: tuple[str, ...], why: str) -> None:
     ended = command("precision", "--images", "no-such-folder", *arguments)
     assert ended.code == 2
     assert why in ended.line()
