@@ -65,7 +65,7 @@ def parity(
     """
     from compile.parity.again import check_where, reparity
     from compile.parity.device import keep
-    from compile.parity.probes import photographs
+    from compile.parity.inputs import photographs
     from depth.console import steps
 
     opened = read_artifact(artifact)

@@ -92,7 +92,7 @@ class _Reader:
         inputs = tuple(self._value(v) for v in list(inlined.inputs())[1:])  # the first is `self`
         nodes = tuple(self._node(node) for node in _walk(inlined))
         outputs = tuple(
-            self.values[one.debugName()] for v in inlined.outputs() for one in _unpacked(v)
+            self.values[output.debugName()] for v in inlined.outputs() for output in _unpacked(v)
         )
         calls = tuple(_function_calls(self.traced))
         return Graph(inputs, outputs, nodes + calls, tuple(self.constants.values()))
@@ -102,7 +102,7 @@ class _Reader:
         outputs = tuple(self._value(v) for v in node.outputs())
         names: list[str] = []
         if node.kind().startswith("aten::"):
-            names = [one.name for one in torch._C.parse_schema(node.schema()).arguments]
+            names = [argument.name for argument in torch._C.parse_schema(node.schema()).arguments]
         path = _path(node.scopeName())
         if node.kind() == PARAMETER and outputs[0].shape:
             path = ".".join(_attribute_path(node))  # it has no scope, and its name says more
@@ -130,7 +130,7 @@ class _Reader:
         if node.kind() == LIST:
             items = tuple(self._value(v) for v in node.inputs())
             literals = tuple(item.literal for item in items)
-            known = all(one is not UNKNOWN for one in literals)
+            known = all(literal is not UNKNOWN for literal in literals)
             return Value(
                 name, LIST, literal=literals if known else UNKNOWN, used=made.used, items=items
             )

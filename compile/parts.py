@@ -8,17 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from compile.errors import BuildError
-from compile.lowering.stages import split
 from compile.shapes_only import without_values
 from compile.targets.protocols import Part, named
 from depth.family import IMAGES, Stage
 from depth.network.base import Network
 
 
-def parts(network: Network, batch: int, apart: bool = False) -> list[Part]:
+def parts(network: Network, batch: int, split: bool = False) -> list[Part]:
     """The network's stages for `batch` images of its fixed size, first to last.
 
-    One, the whole network, unless `apart`. Examples are zeros. What a stage gives is found on
+    Only the whole network, unless `split`. Examples are zeros. What a stage gives is found on
     shapes alone, where its axes have letters that the size does not settle: torch takes two
     seconds to load what runs on shapes. Raises BuildError if a stage's tensors do not have the axes
     that its model states.
@@ -27,7 +26,7 @@ def parts(network: Network, batch: int, apart: bool = False) -> list[Part]:
     letters = {"B": batch, "S": 1, "H": height, "W": width}
     shapes = {IMAGES.name: torch.empty(batch, 3, height, width, device="meta")}
     found = []
-    for stage, module in stages_of(network, apart):
+    for stage, module in stages_of(network, split):
         inputs = [shapes[port.name] for port in stage.inputs]
         own = letters
         if not all(axis.isdigit() or axis in letters for axis in _axes(stage)):
@@ -40,11 +39,15 @@ def parts(network: Network, batch: int, apart: bool = False) -> list[Part]:
     return found
 
 
-def stages_of(network: Network, apart: bool) -> Sequence[tuple[Stage, nn.Module]]:
-    """The whole network, or its stages if it has several and they are wanted."""
+def stages_of(network: Network, split: bool) -> Sequence[tuple[Stage, nn.Module]]:
+    """The whole network, or with `split` its stages, first to last, if the model has several.
+
+    The modules share their weights with the network; tensors go from stage to stage by the names
+    of the stages' ports.
+    """
     model = network.model
-    if apart and model.split:
-        return [(stage, module.eval()) for stage, module in split(network)]
+    if split and model.split:
+        return [(stage, network.stage(stage.name).eval()) for stage in model.split]
     return [(model.fused, network)]
 
 

@@ -64,17 +64,13 @@ def source_sha256(target: str, precision: str, family: str, root: Path = ROOT) -
     package of a family. Raises TargetError for an unknown target or precision.
     """
     digest = hashlib.sha256(repr(target_named(target, precision).passes).encode())
-    for path, code in sorted(_codes(target, precision, family, root)):
+    for path, code in sorted(codes(target, precision, family, root)):
         digest.update(repr((path, _told(code))).encode())
     return digest.hexdigest()
 
 
-def source_files(target: str, precision: str, family: str, root: Path = ROOT) -> set[str]:
-    """The files that `source_sha256` reads, relative to `root`, with forward slashes."""
-    return {path for path, _ in _codes(target, precision, family, root)}
-
-
-def _codes(target: str, precision: str, family: str, root: Path) -> Iterator[tuple[str, CodeType]]:
+def codes(target: str, precision: str, family: str, root: Path) -> Iterator[tuple[str, CodeType]]:
+    """The files that `source_sha256` reads, relative to `root` with forward slashes, compiled."""
     row = target_named(target, precision)
     quantised = row.calibrated.get(precision)
     left_out = LEFT_OUT if quantised else (*LEFT_OUT, _INT8)

@@ -11,12 +11,11 @@ from typing import Optional
 
 from compile.build.describe import describe, described
 from compile.build.package import package, scratch_in
-from compile.build.programs import ProgramBuilder, Proven, Step
+from compile.build.programs import Proven, Step, programs_for
 from compile.build.report import ProgramReport, write_reports
 from compile.build.request import Request
 from compile.errors import BuildError, ParityError
 from compile.int8.layers import ADVICE, check_float_layers
-from compile.lowering.passes import with_forms
 from compile.parity.measure import failure, worst
 from compile.specialise import specialise
 from compile.targets.protocols import Builder
@@ -80,7 +79,7 @@ def _writable(out: Path) -> Iterator[None]:
 
 @contextmanager
 def _roomy(out: Path) -> Iterator[None]:
-    """On a full disk OpenVINO saves what does not load, and torch raises what does not say why."""
+    """Name a full disk: OpenVINO then saves files that do not load, torch raises obscure errors."""
     try:
         yield
     except (BuildError, RuntimeError) as error:
@@ -108,17 +107,7 @@ def _check(request: Request, target: Target) -> None:
 def _build_programs(
     request: Request, target: Target, maker: Builder, folder: Path, on_step: Step
 ) -> _Built:
-    programs = ProgramBuilder(
-        target,
-        request.precision,
-        maker,
-        folder / "programs",
-        request.photographs,
-        request.split,
-        request.settings,
-        with_forms(target.passes, request.forms),
-        request.quantisation,
-    )
+    programs = programs_for(request, target, maker, folder / "programs")
     built = _Built()
     network: Optional[Network] = None
     limits = target.limits[request.precision].of(request.model.outputs)

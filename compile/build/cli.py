@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 import typer
 
 from compile.build.request import requested
 from depth.family import models
 
-if TYPE_CHECKING:
-    pass
 IMAGES = typer.Option(
     Path("input_images"),
     help="Folder of photographs: parity uses up to 3 beside its own test images, and int8 is "
     "calibrated on up to 32 others.",
+)
+_VARIANTS = typer.Option(
+    [],
+    help="A lowering pass beside those of the target, or a variant of a pass: resize=conv1x1, "
+    "attention_blocks=4. See compile/lowering/README.md. Repeatable.",
+)
+_PRECISION = typer.Option(
+    None,
+    help="fp32, or with openvino bf16 or int8; for inf1 and inf2 a compiler mode, see `python "
+    "-m compile precision`. By default the target's first.",
 )
 FLOAT_LAYERS_HELP = (
     "int8: parts of the network that stay float, in place of decoder and encoder.patch_embed. "
@@ -30,11 +37,7 @@ def build(
         "openvino",
         help="openvino, onnx or torchscript; inf1 or inf2 on a machine with its compiler.",
     ),
-    precision: Optional[str] = typer.Option(
-        None,
-        help="fp32, or with openvino bf16 or int8; for inf1 and inf2 a compiler mode, see `python "
-        "-m compile precision`. By default the target's first.",
-    ),
+    precision: Optional[str] = _PRECISION,
     size: list[str] = typer.Option(
         ["518x518"], help="HEIGHTxWIDTH in px, multiples of 14. Repeat it for several programs."
     ),
@@ -52,11 +55,7 @@ def build(
     force: bool = typer.Option(
         False, help="Write the artifact even if parity fails; it says so, and serving refuses it."
     ),
-    form: list[str] = typer.Option(
-        [],
-        help="A lowering pass beside those of the target, or another form of one: resize=conv1x1, "
-        "attention_blocks=4. See compile/lowering/README.md. Repeatable.",
-    ),
+    variant: list[str] = _VARIANTS,
     float_layers: list[str] = typer.Option([], help=FLOAT_LAYERS_HELP),
     timeout_s: Optional[float] = typer.Option(
         None, min=1, help="inf1 and inf2: end a compiler run after this long; by default 2 hours."
@@ -73,12 +72,21 @@ def build(
     sizes, batches = list(dict.fromkeys(size)), list(dict.fromkeys(batch))
     with steps(total=1 + 3 * len(sizes) * len(batches)) as step:
         request = requested(
-            model, target, precision, sizes, batches, checkpoint, images, step, float_layers
+            model,
+            target,
+            precision,
+            sizes,
+            batches,
+            checkpoint,
+            images,
+            step,
+            float_layers,
+            timeout_s,
+            split=split,
+            force=force,
+            variants=variant,
         )
-        if timeout_s is not None:
-            request = replace(request, settings=replace(request.settings, timeout_s=timeout_s))
-
         from compile.build.build import build as build_artifact
 
-        folder = build_artifact(replace(request, split=split, force=force, forms=form), out, step)
+        folder = build_artifact(request, out, step)
     typer.echo(folder)

@@ -8,7 +8,7 @@ from typing import Optional
 from compile.build.package import provenance_versions
 from compile.build.report import ProgramReport
 from compile.build.request import Request
-from compile.lowering.passes import with_forms
+from compile.lowering.passes import with_variants
 from compile.parity.chain import normalise_of
 from compile.parity.measure import Measured
 from compile.targets.protocols import Builder, Compiled
@@ -50,7 +50,7 @@ def describe(
 ) -> Manifest:
     """The whole manifest. `passed`: the verdict of the parity gate, None if the device gives it."""
     model, checkpoint = request.model, request.checkpoint
-    passes = with_forms(target.passes, request.forms)
+    passes = with_variants(target.passes, request.variants)
     lowering = (f"lowering={','.join(passes)}",) if passes else ()
     return Manifest(
         format=FORMAT,
@@ -80,7 +80,7 @@ def describe(
 
 
 def steps_of(model: Model, passes: Sequence[str]) -> tuple[Step, ...]:
-    """From image file to result. What the programs do themselves is not in the list."""
+    """From image file to result, without the steps that the programs do themselves."""
     folded = normalise_of(model, passes)
     before = [Do(step) for step in model.before if step != folded]
     return (*before, RunStage(FUSED), *map(Do, model.after))
@@ -96,7 +96,7 @@ def _facts(output: Output) -> OutputFacts:
 
 
 def _other_flags(reports: Sequence[ProgramReport]) -> Iterator[str]:
-    """Of programs that came out only when less was asked of the compiler."""
+    """For each program that only a fallback of the compiler could make."""
     for report in reports:
         if report.record and report.record.attempts:
             yield f"{report.name}: {report.record.fallback}"

@@ -32,9 +32,9 @@ def package(folder: Path, manifest: Manifest, out: Path) -> Path:
     """Write the manifest into `folder` and rename it into `out`; returns the new folder.
 
     The name ends with the artifact's identity, so a folder of that name already there is the same
-    artifact. It is kept unless it is damaged, and gets the new reports, which may tell of other
-    photographs, unless they tell of a measurement on the device. Raises ArtifactError if what was
-    written cannot be read back.
+    artifact. It stays unless it is damaged. Its reports are replaced, because parity may have seen
+    other photographs, but not after a measurement on the device. Raises ArtifactError if the new
+    artifact cannot be read back.
     """
     (folder / MANIFEST).write_bytes(dump_manifest(manifest))
     identity = read_artifact(folder).identity
@@ -54,13 +54,13 @@ def package(folder: Path, manifest: Manifest, out: Path) -> Path:
 
 @contextmanager
 def scratch_in(out: Path) -> Iterator[Path]:
-    """A folder in `out` for work in progress; what killed processes left there is removed.
+    """A folder in `out` for work in progress; leftovers of killed processes are removed.
 
     A folder in use is locked, and a lock ends with its process. The number of a process would not
     do: a container that starts again has the same one, and other machines may share `out`.
     """
     with ExitStack() as stack:
-        with locked(out, always=False):  # so that nobody finds our folder before it is locked
+        with locked(out, always=False):  # no other process finds our folder before it is locked
             _remove_left(out)
             folder = stack.enter_context(tempfile.TemporaryDirectory(dir=out, prefix=_SCRATCH))
             stack.enter_context(locked(Path(folder), always=False))

@@ -13,8 +13,8 @@ from typing import Optional
 from compile.build.programs import Proven
 from compile.int8.images import Calibration
 from compile.neuron.record import BuildRecord
-from compile.parity.measure import Measured, ProbeResult, figures, limits_text
-from compile.parity.probes import printable
+from compile.parity.inputs import printable
+from compile.parity.measure import InputErrors, Measured, figures, limits_text
 from compile.preflight.report import PreflightReport
 from compile.targets.protocols import Compiled
 from depth.artifact.manifest import Manifest
@@ -33,13 +33,20 @@ class ProgramReport:
     name: str  # "518x686-b1"
     build_s: float
     parity_s: float
-    probes: Sequence[ProbeResult]  # of all programs of a size and batch, run one after the other
+    probes: Sequence[InputErrors]  # of all programs of a size and batch, run one after the other
     record: Optional[BuildRecord] = None  # of a Neuron compiler
     preflight: Optional[PreflightReport] = None
 
     @classmethod
-    def of(cls, name: str, one: Compiled, proven: Proven) -> ProgramReport:
-        return cls(name, one.build_s, proven.parity_s, proven.results, one.record, proven.preflight)
+    def of(cls, name: str, program: Compiled, proven: Proven) -> ProgramReport:
+        return cls(
+            name,
+            program.build_s,
+            proven.parity_s,
+            proven.results,
+            program.record,
+            proven.preflight,
+        )
 
 
 def write_reports(
@@ -75,7 +82,8 @@ def _calibration_facts(calibration: Calibration) -> dict[str, object]:
         "sha256": calibration.sha256,
         "unreadable": calibration.unreadable,
         "images": [
-            {"name": printable(one.path.name), "sha256": one.sha256} for one in calibration.images
+            {"name": printable(image.path.name), "sha256": image.sha256}
+            for image in calibration.images
         ],
     }
 
@@ -155,12 +163,12 @@ def _compiler(record: BuildRecord) -> list[str]:
         f"- compiler's peak memory {record.peak_memory_bytes / 1e9:.2f} GB",
     ]
     for graph in record.subgraphs:
-        told = {key: value for key, value in asdict(graph).items() if value and key != "name"}
-        if told:
-            numbers = ", ".join(f"{key} {value}" for key, value in told.items())
+        stated = {key: value for key, value in asdict(graph).items() if value and key != "name"}
+        if stated:
+            numbers = ", ".join(f"{key} {value}" for key, value in stated.items())
             rows.append(f"- sub-graph {graph.name}, the compiler's own estimates: {numbers}")
     rows += [f"- **{warning}**" for warning in record.warnings]
-    rows += [f"- failed before: {one.fallback}: {one.error}" for one in record.attempts]
+    rows += [f"- failed before: {attempt.fallback}: {attempt.error}" for attempt in record.attempts]
     return [*rows, ""]
 
 

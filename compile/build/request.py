@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from compile.targets.protocols import Settings
 from compile.targets.table import default_precision, ready, target_named
@@ -14,7 +14,7 @@ from depth.sizes import Size, parse_size
 
 if TYPE_CHECKING:
     from compile.int8.layers import Quantisation
-    from compile.parity.probes import Picture
+    from compile.parity.inputs import Picture
     from depth.weights.checkpoint import Checkpoint
 
 MAX_PHOTOGRAPHS = 3  # each costs an eager run per program
@@ -34,7 +34,7 @@ class Request:
     force: bool = False  # write the artifact although its parity failed
     split: bool = False  # encoder and decoder as programs of their own
     settings: Settings = field(default_factory=Settings)  # of a Neuron compiler
-    forms: Sequence[str] = ()  # of lowering passes, beside or in place of the target's
+    variants: Sequence[str] = ()  # of lowering passes, beside or in place of the target's
     quantisation: Optional[Quantisation] = None  # of a precision that is calibrated
 
     def shapes(self) -> Iterator[tuple[Size, int]]:
@@ -53,9 +53,12 @@ def requested(
     images: Path,
     on_step: Callable[[str], None],
     float_layers: Sequence[str] = (),
+    timeout_s: Optional[float] = None,
+    **others: Any,
 ) -> Request:
     """What a command line or a job file asks for, with the weights read.
 
+    `timeout_s`: of one compiler run; `others`: further fields of the request.
     Raises TargetError, InputError, BuildError or CheckpointError.
     """
     row = model_named(model)
@@ -72,7 +75,7 @@ def requested(
     )
     on_step(f"read the weights of {model}")
     weights = read(row, checkpoint)
-    return Request(
+    made = Request(
         row,
         weights,
         target,
@@ -81,4 +84,8 @@ def requested(
         batches,
         pictures,
         quantisation=quantisation,
+        **others,
     )
+    if timeout_s is None:
+        return made
+    return replace(made, settings=replace(made.settings, timeout_s=timeout_s))

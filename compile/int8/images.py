@@ -1,7 +1,6 @@
-"""Which of the user's images whole-number programs are calibrated on, and how they are fed.
+"""Calibration images for int8: which images are chosen, and as which inputs.
 
-The parity gate keeps its photographs to itself: it is to measure images that the calibration has
-not seen.
+The parity gate measures other photographs: images that the calibration has not seen.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compile.parity.probes import Picture, photographs
+from compile.parity.inputs import Picture, photographs
 from depth.errors import ImageError, InputError
 from depth.family import Model
 from depth.files import sha256_bytes
@@ -35,9 +34,8 @@ class CalibrationImage:
 
 @dataclass(frozen=True)
 class Calibration:
-    images: tuple[
-        CalibrationImage, ...
-    ]  # at least one; ordered by hash, so that names do not count
+    # At least one; ordered by hash, so that names do not count.
+    images: tuple[CalibrationImage, ...]
     unreadable: int  # images that were to be used and could not be read
 
     @property

@@ -1,4 +1,4 @@
-"""What whole-number precision takes beside a network: images to calibrate on, and what stays float.
+"""Settings of int8: images to calibrate on, and layers that stay float.
 
 Figures behind the choices are in docs/int8.md.
 """
@@ -13,7 +13,7 @@ from typing import Optional
 from torch import nn
 
 from compile.int8.images import Calibration, choose
-from compile.parity.probes import Picture, photographs
+from compile.parity.inputs import Picture, photographs
 from depth.errors import InputError
 
 # Modules of a network, as far as it has them. The decoder's errors are the depth's errors, and few
@@ -43,7 +43,7 @@ class Quantisation:
 def pictures_for(
     folder: Path, for_gate: int, calibrated: bool, float_layers: Sequence[str] = ()
 ) -> tuple[list[Picture], Optional[Quantisation]]:
-    """Photographs for the parity gate; for a calibrated precision also what it takes.
+    """Photographs for the parity gate, and for a calibrated precision the settings of int8.
 
     Raises InputError if there is no image to calibrate on, or layers are named for nothing.
     """

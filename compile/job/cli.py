@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Optional
 
 import typer
 
@@ -18,8 +18,12 @@ def job(
     file: Optional[Path] = typer.Argument(None, help="Job file, TOML; options go before it."),
     model: Optional[str] = typer.Option(None, help=f"One of {', '.join(models())}."),
     target: Optional[str] = typer.Option(None, help="Like `build`; by default openvino."),
-    size: Optional[list[str]] = typer.Option(None, help="HEIGHTxWIDTH in px. Repeatable."),
-    batch: Optional[list[int]] = typer.Option(None, help="Images per run. Repeatable."),
+    sizes: Optional[list[str]] = typer.Option(
+        None, "--size", help="HEIGHTxWIDTH in px. Repeatable."
+    ),
+    batches: Optional[list[int]] = typer.Option(
+        None, "--batch", help="Images per run. Repeatable."
+    ),
     precision: Optional[str] = typer.Option(
         None, help="Like `build`, or auto: the fastest mode that is forecast within the limit."
     ),
@@ -27,8 +31,10 @@ def job(
     accept_licence: Optional[bool] = typer.Option(
         None, "--accept-licence", help="Of a published checkpoint that asks for it."
     ),
-    split: Optional[bool] = typer.Option(None, "--split", help="Encoder and decoder apart."),
-    form: Optional[list[str]] = typer.Option(None, help="Lowering, like `build`. Repeatable."),
+    split: Optional[bool] = typer.Option(None, "--split", help="Each stage as a program."),
+    variants: Optional[list[str]] = typer.Option(
+        None, "--variant", help="Lowering, like `build`. Repeatable."
+    ),
     images: Optional[str] = typer.Option(None, help="Folder of photographs for the checks."),
     float_layers: Optional[list[str]] = typer.Option(
         None, help="Parts that stay float in int8, like `build`. Repeatable."
@@ -47,27 +53,12 @@ def job(
     A job file has the names of the options, with _ for -, and sizes and batches as lists:
     model = "vits", target = "inf1", sizes = ["518x518", "518x686"], store = "s3://bucket/models".
     """
+    given = dict(locals())  # but for the file, each parameter is called like a field of the job
+    del given["file"]
+    options = {name: value for name, value in given.items() if value not in (None, [], ())}
+
     from compile.job.spec import make_spec, read_spec
 
-    given: dict[str, Any] = {
-        "model": model,
-        "target": target,
-        "sizes": size or None,
-        "batches": batch or None,
-        "precision": precision,
-        "checkpoint": checkpoint,
-        "accept_licence": accept_licence,
-        "split": split,
-        "forms": form or None,
-        "images": images,
-        "float_layers": float_layers or None,
-        "out": out,
-        "store": store,
-        "endpoint_url": endpoint_url,
-        "instance": instance,
-        "timeout_s": timeout_s,
-    }
-    options = {name: value for name, value in given.items() if value is not None}
     found = {**(read_spec(file) if file else {}), **options}
     outcome = _run(make_spec(found, str(file) if file else "job"))
     typer.echo(f"report: {outcome.report}", err=True)

@@ -1,7 +1,7 @@
-"""What a job has done already, one file per step: a rerun goes on behind it.
+"""The finished steps of a job, a file each: a rerun continues after them.
 
-A step's file holds a hash of all that went into the step. If anything of it has changed, the step
-is done again, and so is every step that uses its result.
+A step's file holds a hash of the step's inputs. If an input has changed, the job repeats the step,
+and every step that uses its result.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Ledger:
     folder: Path
 
     def get(self, step: str, inputs: str) -> Optional[Entry]:
-        """The step's entry if it was made from the same; a damaged one counts as none."""
+        """The entry of a step if its inputs are the same; None for a damaged entry."""
         try:
             entry = decode(Entry, parse_object(self._path(step).read_bytes()))
         except (OSError, ValueError):
@@ -41,7 +41,7 @@ class Ledger:
         return entry if entry.inputs == inputs else None
 
     def put(self, step: str, entry: Entry) -> None:
-        """Keep it. Raises JobError if it cannot be written."""
+        """Write an entry. Raises JobError if it cannot be written."""
         keep(self._path(step), json.dumps(asdict(entry), indent=2) + "\n")
 
     def _path(self, step: str) -> Path:
@@ -65,7 +65,7 @@ def inputs_hash(*parts: str) -> str:
 
 @contextmanager
 def ledger_in(folder: Path) -> Iterator[Ledger]:
-    """The ledger of a job, held for this process alone. Raises JobError if another one has it."""
+    """The ledger of a job, locked for this process. Raises JobError if another process holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         opened = (folder / "lock").open("w", encoding="ascii")

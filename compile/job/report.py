@@ -49,8 +49,8 @@ def write_report(
     lines += ["", "Asked for:", "", "```"]
     lines += [f"{key} = {value!r}" for key, value in asdict(spec).items() if value is not None]
     lines.append("```")
-    for one in sections:
-        lines += ["", f"## {_TITLES[one.step]}", "", _below(one.text)]
+    for section in sections:
+        lines += ["", f"## {_TITLES[section.step]}", "", _below(section.text)]
     if problem:
         lines += ["", f"## {_TITLES[str(failed)]}", "", "```", str(problem), "```"]
     path = folder / REPORT

@@ -36,7 +36,7 @@ class JobSpec:
     checkpoint: Optional[str] = None  # weights file; by default the model's own, or downloaded
     accept_licence: bool = False  # of a published checkpoint that asks for it
     split: bool = False  # encoder and decoder as programs of their own
-    forms: tuple[str, ...] = ()  # of lowering passes, beside or in place of the target's
+    variants: tuple[str, ...] = ()  # of lowering passes, beside or in place of the target's
     images: str = "input_images"  # photographs for forecast and parity, and to calibrate int8 on
     float_layers: tuple[str, ...] = ()  # of int8, in place of those that stay float by default
     out: str = "artifacts"

@@ -5,22 +5,23 @@ A result is text, so that it can be kept and compared; a section is Markdown for
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
 from compile.build.build import build
-from compile.build.request import MAX_PHOTOGRAPHS, Request
+from compile.build.request import MAX_PHOTOGRAPHS, requested
 from compile.errors import PreflightError
-from compile.int8.layers import Quantisation, pictures_for
+from compile.int8.layers import pictures_for
 from compile.job.ledger import inputs_hash
 from compile.job.spec import AUTO, JobSpec
-from compile.lowering.passes import with_forms
-from compile.parity.probes import Picture, photographs
+from compile.lowering.passes import with_variants
+from compile.parity.inputs import photographs
 from compile.plan.plan import plan_for
+from compile.plan.tables import plan_table
 from compile.precision.survey import survey
 from compile.preflight.programs import lane_remark, network_for, preflight_all
-from compile.preflight.report import all_together
+from compile.preflight.report import all_together, problems_of
 from compile.specialise import specialise
 from compile.targets.modes import mode_named, modes_of
 from compile.targets.table import default_precision, target_named
@@ -70,19 +71,17 @@ def photographs_hash(spec: JobSpec) -> str:
 
     Raises InputError if there are none where some are needed.
     """
-    found, quantisation = _pictures(spec, spec.precision)
+    calibrated = spec.precision in target_named(spec.target).calibrated
+    found, quantisation = pictures_for(
+        Path(spec.images), MAX_PHOTOGRAPHS, calibrated, spec.float_layers
+    )
     hashes = [sha256_bytes(picture.pixels.tobytes()) for picture in found]
     return inputs_hash(*hashes, *([quantisation.calibration.sha256] if quantisation else ()))
 
 
-def _pictures(spec: JobSpec, precision: str) -> tuple[list[Picture], Optional[Quantisation]]:
-    calibrated = precision in target_named(spec.target).calibrated
-    return pictures_for(Path(spec.images), MAX_PHOTOGRAPHS, calibrated, spec.float_layers)
-
-
 def passes_of(spec: JobSpec) -> tuple[str, ...]:
-    """Raises InputError if a form does not exist."""
-    return with_forms(target_named(spec.target).passes, spec.forms)
+    """Raises InputError if a variant does not exist."""
+    return with_variants(target_named(spec.target).passes, spec.variants)
 
 
 def check_operators(spec: JobSpec, precision: Optional[str], say: Say) -> Done:
@@ -93,15 +92,12 @@ def check_operators(spec: JobSpec, precision: Optional[str], say: Say) -> Done:
     mode = None if precision is None else mode_named(spec.target, precision)
     network = network_for(model_named(spec.model), None)
     reports = preflight_all(network, spec.target, spec.shapes, passes_of(spec), mode, say)
-    memory = all_together(reports)
-    problems = [f"{one.program}: {text}" for one in reports for text in one.problems()]
-    if not memory.passed:
-        problems.append("the programs do not fit into device memory together; make fewer")
+    problems = problems_of(reports)
     if problems:
         raise PreflightError("; ".join(problems))
     remark = lane_remark(spec.target)
-    sections = [one.markdown() for one in reports]
-    return Done("passed", "\n\n".join([*([remark] if remark else []), *sections, memory.text()]))
+    sections = [*(report.markdown() for report in reports), all_together(reports).text()]
+    return Done("passed", "\n\n".join([*filter(None, [remark]), *sections]))
 
 
 def choose_precision(spec: JobSpec, weights: str, say: Say) -> Done:
@@ -133,27 +129,25 @@ def estimate_plan(spec: JobSpec) -> Optional[str]:
     """Estimated speed and cost at the first size, Markdown; None for a CPU."""
     if spec.plan_instance is None:
         return None
-    return plan_for(model_named(spec.model), spec.shapes[0][0], spec.plan_instance).markdown()
+    return plan_table(plan_for(model_named(spec.model), spec.shapes[0][0], spec.plan_instance))
 
 
 def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Done:
     """Build, prove and package. Result: the folder's name in `out`. Raises what `build` raises."""
-    model = model_named(spec.model)
-    pictures, quantisation = _pictures(spec, precision)
-    request = Request(
-        model,
-        read(model, weights),
+    request = requested(
+        spec.model,
         spec.target,
         precision,
-        list(dict.fromkeys(size for size, _ in spec.shapes)),
-        list(dict.fromkeys(spec.batches)),
-        pictures,
+        spec.sizes,
+        spec.batches,
+        weights,
+        Path(spec.images),
+        say,
+        spec.float_layers,
+        spec.timeout_s,
         split=spec.split,
-        forms=spec.forms,
-        quantisation=quantisation,
+        variants=spec.variants,
     )
-    if spec.timeout_s is not None:
-        request = replace(request, settings=replace(request.settings, timeout_s=spec.timeout_s))
     folder = build(request, Path(spec.out), say)
     plan = estimate_plan(spec)
     own = (folder / "report.md").read_text(encoding="utf-8")
@@ -177,5 +171,7 @@ def push_artifact(spec: JobSpec, folder: Path) -> Done:
     with place as store, bar as on_bytes:
         done = push(store, artifact, on_bytes)
     sent, kept = done.sent_bytes / 1e6, done.kept_bytes / 1e6
-    told = f"`{artifact.identity}` to `{spec.store}`: sent {sent:.1f} MB, {kept:.1f} MB were there."
-    return Done(artifact.identity, told)
+    sent_where = (
+        f"`{artifact.identity}` to `{spec.store}`: sent {sent:.1f} MB, {kept:.1f} MB were there."
+    )
+    return Done(artifact.identity, sent_where)

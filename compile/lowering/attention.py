@@ -1,4 +1,4 @@
-"""Attention in forms that a NeuronCore can hold.
+"""Attention in variants that a NeuronCore can hold.
 
 Shapes: B batch | N tokens | D width | K heads
 """

@@ -1,6 +1,6 @@
 """The lowering passes there are, as data, and `lower`, which applies them to a copy.
 
-A pass is asked for by its name, or as name=form where it has forms.
+A pass is asked for by its name, or as name=variant where it has variants.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from compile.lowering import rewrites
 from depth.errors import InputError
 from depth.network.base import Network
+from depth.network.position import unsettle
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Pass:
     summary: str  # what holds after it
     why: str  # what is known of NeuronCore v1, or expected of it
     apply: Callable[[Network, str], None]
-    forms: tuple[str, ...] = ()  # the first one is the default
+    variants: tuple[str, ...] = ()  # the first one is the default
 
 
 PASSES: dict[str, Pass] = {
@@ -77,13 +78,13 @@ PASSES: dict[str, Pass] = {
 }
 
 
-def with_forms(passes: Sequence[str], forms: Sequence[str]) -> tuple[str, ...]:
-    """The passes, some in another form or with others beside them: "attention_blocks=4".
+def with_variants(passes: Sequence[str], variants: Sequence[str]) -> tuple[str, ...]:
+    """The passes, some in another variant or with others beside them: "attention_blocks=4".
 
     Raises InputError as `asked` does.
     """
-    asked(forms)
-    chosen = {text.partition("=")[0]: text for text in (*passes, *forms)}
+    asked(variants)
+    chosen = {text.partition("=")[0]: text for text in (*passes, *variants)}
     return tuple(chosen.values())
 
 
@@ -92,13 +93,23 @@ def lower(network: Network, passes: Sequence[str]) -> Network:
 
     The passes are applied in the order of `PASSES`, however they are listed. With `normalisation`
     the input is RGB 0..255 in float32. Raises InputError if the network has no size, or a pass or
-    a form does not exist, is asked for twice or was applied before.
+    a variant does not exist, is asked for twice or was applied before.
     """
     chosen = asked(passes)
     lowered = copied(network)
-    for row, form in chosen:
-        apply(lowered, row, form)
+    for row, variant in chosen:
+        apply(lowered, row, variant)
     return lowered
+
+
+def stock(network: Network) -> Network:
+    """A copy as the published code traces: it resamples its position embedding in forward.
+
+    Its numbers are the network's own; its graph holds what the passes remove.
+    """
+    published = copied(network)
+    unsettle(published)
+    return published
 
 
 def copied(network: Network) -> Network:
@@ -107,37 +118,37 @@ def copied(network: Network) -> Network:
     return copy.deepcopy(network).eval().requires_grad_(False)
 
 
-def apply(lowered: Network, row: Pass, form: str) -> None:
+def apply(lowered: Network, row: Pass, variant: str) -> None:
     """One pass, in place. Raises InputError if it was applied before."""
     if row.name in {done.partition("=")[0] for done in lowered.passes}:
         raise InputError(f"lowering pass {row.name!r} was applied to this network before")
     with torch.no_grad():
-        row.apply(lowered, form)
-    lowered.passes = (*lowered.passes, label(row, form))
+        row.apply(lowered, variant)
+    lowered.passes = (*lowered.passes, label(row, variant))
 
 
-def label(row: Pass, form: str) -> str:
+def label(row: Pass, variant: str) -> str:
     """As a pass is asked for: "resize=matmul"."""
-    return f"{row.name}={form}" if form else row.name
+    return f"{row.name}={variant}" if variant else row.name
 
 
 def asked(passes: Sequence[str]) -> list[tuple[Pass, str]]:
-    """Passes and their forms, in the order of the table.
+    """Passes and their variants, in the order of the table.
 
-    Raises InputError, listing what there is, if a pass or a form does not exist or comes twice.
+    Raises InputError, listing what there is, if a pass or a variant does not exist or comes twice.
     """
     found: dict[str, str] = {}
     for text in passes:
-        name, given, form = text.partition("=")
+        name, given, variant = text.partition("=")
         if name not in PASSES:
             raise InputError(f"no lowering pass {name!r}; choose from {', '.join(PASSES)}")
-        forms = PASSES[name].forms
-        if given and form not in forms:
+        variants = PASSES[name].variants
+        if given and variant not in variants:
             raise InputError(
-                f"lowering pass {name!r} has no form {form!r}; "
-                + (f"choose from {', '.join(forms)}" if forms else "it is asked for by name alone")
+                f"lowering pass {name!r} has no variant {variant!r}; "
+                + (f"choose from {', '.join(variants)}" if variants else "ask for it by name alone")
             )
         if name in found:
             raise InputError(f"lowering pass {name!r} is asked for twice")
-        found[name] = form or "".join(forms[:1])
+        found[name] = variant or "".join(variants[:1])
     return [(row, found[name]) for name, row in PASSES.items() if name in found]

@@ -1,4 +1,4 @@
-"""Bilinear resizing with aligned corners in two exact forms made of products.
+"""Bilinear resizing with aligned corners in two exact variants made of products.
 
 Shapes: B batch | C channels | H W before | H' W' after
 """

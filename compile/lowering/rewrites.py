@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from compile.lowering.attention import AttendInBlocks
-from compile.lowering.calls import calls_of
+from compile.lowering.calls import arguments_of
 from compile.lowering.patches import PatchMatmul
 from compile.lowering.resize import ConvolutionResize, MatmulResize, ProductResize
 from depth.artifact.steps import Normalise
@@ -28,16 +28,16 @@ Patches = Union[PatchConvolution, PatchMatmul]
 Kind = TypeVar("Kind", bound=nn.Module)
 
 
-def fix_position(network: Network, _form: str) -> None:
+def fix_position(network: Network, _variant: str) -> None:
     resampled = _found(network, ResampledPosition)
-    seen = calls_of(network) if resampled else {}
+    arguments = arguments_of(network) if resampled else {}
     for path, position in resampled:
-        _replace(network, path, FixedPosition(position(*seen[path].arguments)))
+        _replace(network, path, FixedPosition(position(*arguments[path])))
     for path, fixed in _found(network, FixedPosition):  # without the weights that it was made of
         _replace(network, path, FixedPosition(fixed.constant))
 
 
-def fold_normalisation(network: Network, _form: str) -> None:
+def fold_normalisation(network: Network, _variant: str) -> None:
     step = next((s for s in network.model.before if isinstance(s, Normalise)), None)
     embeds: list[Patches] = [*_parts(network, PatchConvolution), *_parts(network, PatchMatmul)]
     if step is None or not embeds:
@@ -49,12 +49,12 @@ def fold_normalisation(network: Network, _form: str) -> None:
         _fold_into(embed, step)
 
 
-def multiply_patches(network: Network, _form: str) -> None:
+def multiply_patches(network: Network, _variant: str) -> None:
     for path, convolution in _found(network, PatchConvolution):
         _replace(network, path, PatchMatmul(convolution))
 
 
-def fold_attention_scale(network: Network, _form: str) -> None:
+def fold_attention_scale(network: Network, _variant: str) -> None:
     for attention in _parts(network, Attention):
         if isinstance(attention.scale, Scale):
             qkv = attention.qkv
@@ -64,23 +64,23 @@ def fold_attention_scale(network: Network, _form: str) -> None:
             attention.scale = nn.Identity()
 
 
-def fold_layer_scale(network: Network, _form: str) -> None:
+def fold_layer_scale(network: Network, _variant: str) -> None:
     for block in _parts(network, Block):
         block.scale1 = _folded(block.scale1, block.attn.proj)
         block.scale2 = _folded(block.scale2, block.mlp.last)
 
 
-def multiply_resizes(network: Network, form: str) -> None:
-    seen = calls_of(network)
+def multiply_resizes(network: Network, variant: str) -> None:
+    arguments = arguments_of(network)
     for path, _ in _found(network, Interpolate):
-        _, _, height, width = seen[path].shape(0)
-        _replace(network, path, RESIZES[form]((height, width), seen[path].arguments[1]))
+        before, after = arguments[path]
+        _replace(network, path, RESIZES[variant](before[2:], after))
 
 
-def slice_attention(network: Network, form: str) -> None:
-    count, seen = int(form), calls_of(network)
+def slice_attention(network: Network, variant: str) -> None:
+    count, arguments = int(variant), arguments_of(network)
     for path, _ in _found(network, Attend):
-        tokens = seen[path].shape(0)[2]
+        tokens = arguments[path][0][2]
         if count > tokens:
             raise InputError(f"attention_blocks={count}: there are {tokens} tokens only")
         _replace(network, path, AttendInBlocks(tokens, count))

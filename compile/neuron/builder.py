@@ -28,19 +28,19 @@ class NeuronBuilder(Toolchain):
         self,
         parts: Parts,
         batch: int,
-        apart: bool,
+        split: bool,
         name: Name,
         precision: str,
         settings: Settings,
     ) -> list[Compiled]:
-        """Compile a lowered network, whole or `apart`, for `batch` images at a time.
+        """Compile a lowered network for `batch` images at a time, whole or as its stages (`split`).
 
-        If the compiler dies, what asks less of it is tried: fewer optimisations, the stages apart,
-        a smaller batch. `name` gives the path of a program, without a suffix, from its stage and
-        batch. Raises HostError, CompilerError or BuildError.
+        If the compiler dies, easier programs are tried: fewer optimisations, a program for each
+        stage, a smaller batch. `name` gives the path of a program, without a suffix, from its
+        stage and batch. Raises HostError, CompilerError or BuildError.
         """
         stages = len(parts(batch, True)) > 1
-        tries = fallbacks(batch, self.fewer, apart, stages)
+        tries = fallbacks(batch, self.fewer, split, stages)
 
         def compile_one(part: Part, path: Path, fewer: tuple[str, ...]) -> BuildRecord:
             return compile_program(self, part, path, precision, fewer, settings)

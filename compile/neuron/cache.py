@@ -1,8 +1,8 @@
-"""Programs that were compiled before: nothing is compiled twice.
+"""Compiled programs, kept on disk: no program is compiled twice.
 
-An entry is a folder named by its key, a hash of all that decides a program. It holds the program,
-its hash and its build record. It is written beside and renamed, so an entry that is there is
-complete; one that is damaged nevertheless counts as absent.
+An entry is a folder named by its key: a hash of everything that decides a program. The folder holds
+the program, its hash and its build record. Entries are written under another name and renamed, so
+that each is complete. A damaged entry counts as absent.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ProgramCache:
 
 
 def digest_of(parts: Iterable[bytes]) -> str:
-    """Hex SHA-256 of byte strings, told apart by their lengths."""
+    """Hex SHA-256 of byte strings and of their lengths."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))

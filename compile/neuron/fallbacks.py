@@ -4,7 +4,7 @@ The order goes from what costs least to what changes most for whoever runs the p
 
 1. as asked;
 2. fewer optimisations: same files and same calls, only slower code;
-3. the stages apart: a part of the graph at a time, at the price of a trip through the host;
+3. a program for each stage: a part of the graph at a time, at the price of a trip through the host;
 4. smaller batches: serving has to run more often, and the throughput that was asked for is gone.
 
 Only a compiler that died is worth another try. An operator that it refuses, it refuses every time.
@@ -25,7 +25,7 @@ from compile.targets.protocols import Compiled, Name, Part
 
 logger = logging.getLogger(__name__)
 Compile = Callable[[Part, Path, tuple[str, ...]], BuildRecord]
-Parts = Callable[[int, bool], Sequence[Part]]  # of a batch size, and apart or whole
+Parts = Callable[[int, bool], Sequence[Part]]  # of a batch size, and whether it is split
 
 _LESS_EFFORT = "Same program, compiled with less effort: expect it to be slower."
 
@@ -37,28 +37,28 @@ class Fallback:
     name: str
     why: str
     batch: int
-    apart: bool = False  # the stages of the network
+    split: bool = False  # the stages of the network
     arguments: tuple[str, ...] = ()
 
 
 def fallbacks(
-    batch: int, fewer: Sequence[tuple[str, ...]], apart: bool, stages: bool = True
+    batch: int, fewer: Sequence[tuple[str, ...]], split: bool, stages: bool = True
 ) -> tuple[Fallback, ...]:
     """What to try for a batch size, in this order: first as asked.
 
-    `fewer` holds the compiler's arguments for fewer optimisations, the least first. With `apart`
+    `fewer` holds the compiler's arguments for fewer optimisations, the least first. With `split`
     the user wants the stages from the start; `stages`: the network has several.
     """
-    asked = Fallback("as asked", "", batch, apart)
+    asked = Fallback("as asked", "", batch, split)
     found = [asked]
     for arguments in fewer:
         name = f"fewer optimisations ({' '.join(arguments)})"
         found.append(replace(asked, name=name, why=_LESS_EFFORT, arguments=arguments))
-    if stages and not apart:
+    if stages and not split:
         found.append(Fallback("stages apart", "Each is a part of the graph.", batch, True))
     while batch > 1:
         batch //= 2
-        found.append(Fallback(f"batch {batch}", "Less data at a time.", batch, apart))
+        found.append(Fallback(f"batch {batch}", "Less data at a time.", batch, split))
     return tuple(found)
 
 
@@ -74,15 +74,15 @@ def first_compiled(
     for fallback in tries:
         started = time.perf_counter()
         try:
-            found = _compiled(fallback, parts(fallback.batch, fallback.apart), name, compile_one)
+            found = _compiled(fallback, parts(fallback.batch, fallback.split), name, compile_one)
         except CompilerError as error:
             duration_s = round(time.perf_counter() - started, 3)
             attempts.append(Attempt(fallback.name, error.cause, str(error), duration_s))
             logger.warning("%s: %s", fallback.name, error)
             continue
         return [_recorded(program, fallback, attempts) for program in found]
-    told = "".join(f"\n- {attempt.fallback}: {attempt.error}" for attempt in attempts)
-    raise CompilerError(attempts[-1].cause, f"the compiler died on every attempt:{told}")
+    errors = "".join(f"\n- {attempt.fallback}: {attempt.error}" for attempt in attempts)
+    raise CompilerError(attempts[-1].cause, f"the compiler died on every attempt:{errors}")
 
 
 def _compiled(

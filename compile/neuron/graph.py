@@ -54,6 +54,15 @@ def modules_of(traced: torch.jit.ScriptModule) -> dict[str, list[str]]:
     return found
 
 
+def unsupported(traced: torch.jit.ScriptModule, supported: frozenset[str]) -> str:
+    """Operators of a trace that are not on the SDK's list, with their modules; else nothing."""
+    return "; ".join(
+        f"{len(paths)} {kind} in {described(paths)}"
+        for kind, paths in sorted(modules_of(traced).items())
+        if kind.startswith("aten::") and kind not in supported
+    )
+
+
 def described(paths: list[str]) -> str:
     """Module paths as text, each once, the first few of many."""
     names = [path or _ROOT for path in dict.fromkeys(paths)]

@@ -13,7 +13,7 @@ import torch
 
 from compile.errors import HostError
 from compile.neuron.builder import NeuronBuilder
-from compile.neuron.failure import unsupported
+from compile.neuron.graph import unsupported
 from compile.neuron.program import CompileOrder
 from compile.targets.modes import mode_named
 from depth.errors import first_line
@@ -29,7 +29,7 @@ _FEWER_OPTIMISATIONS = (("-O", "0"), ("-O", "legacy"))
 
 
 def _flags(precision: str) -> tuple[str, ...]:
-    """What the compiler is told, and what torch-neuron is."""
+    """Arguments of the compiler, and options of torch-neuron."""
     mode = mode_named("inf1", precision)
     return (
         *mode.compiler_args,

@@ -2,7 +2,7 @@
 
 Written against AWS's documentation of torch-neuronx from SDK 2.23 on, the first that compiles on a
 machine without a chip. A program can be loaded with the chip only. There is no fallback to the CPU:
-the whole graph is compiled, or nothing.
+the compiler takes the whole graph, or fails.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from depth.errors import first_line
 _TARGET = ("--target", "inf2")
 # The compiler's default is 2; 3 takes more time and memory.
 _FEWER_OPTIMISATIONS = (("--optlevel", "1"),)
-_LOG = "log-neuron-cc.txt"  # else it is written to the current directory
+_LOG = "log-neuron-cc.txt"  # by default in the current directory
 
 
 def _flags(precision: str) -> tuple[str, ...]:
-    """What the compiler is told."""
+    """Arguments of the compiler."""
     return (*_TARGET, *mode_named("inf2", precision).compiler_args)
 
 
@@ -50,7 +50,7 @@ def _trace(order: CompileOrder) -> torch.jit.ScriptModule:
 def _sdk() -> Any:
     """torch_neuronx, imported on use.
 
-    On import it looks for the kind of chip; where there is none, it has to be told.
+    On import the package looks for a chip. On a machine without a chip, a variable names the kind.
     """
     if not has_device():
         os.environ.setdefault("NEURON_PLATFORM_TARGET_OVERRIDE", "inf2")

@@ -45,9 +45,9 @@ class CompilerLog:
     not_compiled: tuple[NotCompiled, ...] = ()
 
 
-def read_log(lines: Iterable[str]) -> CompilerLog:
-    """Parse log lines, with or without a logging prefix, doubled by a second handler or not."""
-    text = "\n".join(_undoubled(lines))
+def read_log(path: Path) -> CompilerLog:
+    """Parse a log file: lines with or without a prefix, doubled by a second handler or not."""
+    text = "\n".join(_undoubled(path.read_text(encoding="utf-8").splitlines()))
     compiled, subgraphs = _COMPILED.search(text), _SUBGRAPHS.search(text)
     left = text.partition("Not compiled operators")[2]
     return CompilerLog(
@@ -75,8 +75,8 @@ def not_on_chip(log: CompilerLog) -> Optional[str]:
         found.append(f"{log.compiled} of {log.operators} operators were compiled")
     if log.not_compiled:
         names = ", ".join(
-            f"{one.count} {one.operator} [{'' if one.supported else 'not '}supported]"
-            for one in log.not_compiled
+            f"{left.count} {left.operator} [{'' if left.supported else 'not '}supported]"
+            for left in log.not_compiled
         )
         found.append(f"not compiled: {names}")
     return "; ".join(found) or None

@@ -11,18 +11,17 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 import torch
 from torch import nn
 
 from compile.errors import BuildError, CompilerError
 from compile.neuron.cache import CacheKey, ProgramCache, digest_of
-from compile.neuron.failure import died, explained
+from compile.neuron.failure import Evidence, died, explained
 from compile.neuron.graph import check_on_chip
-from compile.neuron.log import CompilerLog, logged_to, not_on_chip, read_log
+from compile.neuron.log import logged_to, not_on_chip, read_log
 from compile.neuron.metrics import OUTPUT, read_metrics
 from compile.neuron.record import BuildRecord
 from compile.neuron.watchdog import Watch, free_memory_bytes, watched
@@ -105,16 +104,17 @@ def compile_program(
             return record
         _empty(work)
         order = CompileOrder(part, precision, arguments, work, settings.timeout_s)
-        log, watch = _run(toolchain, order, traced, path, settings)
+        run = CompileRun(toolchain, order, traced, settings)
+        run.save(path)
         record = BuildRecord(
             target=toolchain.target,
             precision=precision,
             compiler_arguments=arguments,
             from_cache=False,
             build_s=round(time.perf_counter() - started, 3),
-            peak_memory_bytes=watch.peak_bytes,
+            peak_memory_bytes=run.watch.peak_bytes,
             work_folder=str(work),
-            log=log,
+            log=run.log,
             subgraphs=read_metrics(work),
         )
         _keep(cache, key, path, record)
@@ -132,41 +132,49 @@ def _keep(cache: ProgramCache, key: CacheKey, path: Path, record: BuildRecord) -
         )
 
 
-def _run(
-    toolchain: Toolchain,
-    order: CompileOrder,
-    traced: torch.jit.ScriptModule,
-    path: Path,
-    settings: Settings,
-) -> tuple[CompilerLog, Watch]:
-    """Trace, compile, inspect and save. Returns what the log says, and what the watchdog saw."""
-    watch: Optional[Watch] = None
-    timeout_s = None if toolchain.keeps_time else settings.timeout_s
-    memory_bytes = settings.memory_limit_bytes or free_memory_bytes()
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(logged_to(order.work / _LOG, toolchain.logger_name))
-            stack.enter_context(_stdout_to(order.work / OUTPUT))
-            stack.enter_context(torch.no_grad())
-            watch = stack.enter_context(watched(memory_bytes, timeout_s))
-            program = toolchain.trace(order)
-    except Exception as error:  # foreign code raises a dozen kinds, some of them documented
-        missing = partial(toolchain.unsupported, traced)
-        raise explained(error, _read(order), watch, order.work, missing) from error
-    log = _read(order)
-    swallowed, left = died(log, watch), not_on_chip(log)
-    if swallowed is not None:  # by the SDK: what died would run on the CPU
-        cause, text = swallowed
-        raise CompilerError(cause, "; ".join(filter(None, [text, left, f"see {order.work}"])))
-    check_on_chip(program, traced, left)
-    saved = order.work / _PROGRAM
-    program.save(str(saved))
-    shutil.move(str(saved), path)
-    return log, watch
+class CompileRun(Evidence):
+    """One run of the compiler. `log` and `watch` hold what it said and took."""
 
+    def __init__(
+        self,
+        toolchain: Toolchain,
+        order: CompileOrder,
+        traced: torch.jit.ScriptModule,
+        settings: Settings,
+    ) -> None:
+        watch = Watch(settings.memory_limit_bytes or free_memory_bytes())
+        super().__init__(order.work, watch, lambda: toolchain.unsupported(traced))
+        self._toolchain = toolchain
+        self._order = order
+        self._traced = traced
 
-def _read(order: CompileOrder) -> CompilerLog:
-    return read_log((order.work / _LOG).read_text(encoding="utf-8").splitlines())
+    def save(self, path: Path) -> None:
+        """Trace, compile, inspect and save. Raises CompilerError or BuildError."""
+        program = self._compiled()
+        swallowed, left = died(self), not_on_chip(self.log)
+        if swallowed is not None:  # by the SDK: what died would run on the CPU
+            cause, text = swallowed
+            raise CompilerError(cause, "; ".join(filter(None, [text, left, f"see {self.work}"])))
+        check_on_chip(program, self._traced, left)
+        saved = self.work / _PROGRAM
+        program.save(str(saved))
+        shutil.move(str(saved), path)
+
+    def _compiled(self) -> torch.jit.ScriptModule:
+        toolchain, log = self._toolchain, self.work / _LOG
+        timeout_s = None if toolchain.keeps_time else self._order.timeout_s
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(logged_to(log, toolchain.logger_name))
+                stack.enter_context(_stdout_to(self.work / OUTPUT))
+                stack.enter_context(torch.no_grad())
+                stack.enter_context(watched(self.watch, timeout_s))
+                program = toolchain.trace(self._order)
+        except Exception as error:  # foreign code raises a dozen kinds, some of them documented
+            self.error, self.log = error, read_log(log)
+            raise explained(self) from error
+        self.log = read_log(log)
+        return program
 
 
 def _key(

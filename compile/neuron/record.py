@@ -45,7 +45,7 @@ class BuildRecord:
             if graph.gave_up_optimising
         ]
         if self.attempts:
-            causes = ", ".join(f"{one.fallback} ({one.cause})" for one in self.attempts)
+            causes = ", ".join(f"{attempt.fallback} ({attempt.cause})" for attempt in self.attempts)
             found.append(
                 f"built with {self.fallback}, because the compiler died: {causes}. {self.why}"
             )

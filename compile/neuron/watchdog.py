@@ -1,7 +1,7 @@
-"""Watches the processes that a compile run starts, and ends them before the machine runs dry.
+"""Watches the processes of a compile run, and ends them before the machine is out of memory.
 
-A compiler that takes all memory is ended by the kernel with signal 9, or takes other programs with
-it. Ended here, the reason is known and other programs live on.
+The kernel would end the compiler with signal 9, or another program. The watchdog ends only the
+compiler, and records the reason.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PROC = Path("/proc")
 _OWN_COMMAND = PROC / "self" / "cmdline"
 _EVERY_S = 0.2
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_SHARE = 0.9  # of the free memory: the rest is for what else runs
+_SHARE = 0.9  # of the free memory: the rest is for other programs
 
 
 @dataclass
@@ -44,13 +44,13 @@ class _Process:
 
 
 @contextmanager
-def watched(memory_limit_bytes: int, timeout_s: Optional[float] = None) -> Iterator[Watch]:
-    """Watch every process that this one starts meanwhile; end them all when they go too far.
+def watched(watch: Watch, timeout_s: Optional[float] = None) -> Iterator[Watch]:
+    """Watch every process that this process starts in the block; end them all over a limit.
 
-    Memory counts pages that processes share once for each. If the block ends with an exception,
-    none of them outlives it.
+    A page that several processes share counts once for each. If the block ends with an exception,
+    the watchdog ends every process that is left.
     """
-    watch, done = Watch(memory_limit_bytes), threading.Event()
+    done = threading.Event()
     others = set(_descendants(_processes()))
     deadline = time.monotonic() + timeout_s if timeout_s is not None else float("inf")
 
@@ -101,7 +101,7 @@ def _mine(processes: dict[int, _Process], others: set[int]) -> set[int]:
 
 
 def _hold(watch: Watch, others: set[int]) -> None:
-    """Stop them all, so that no child is born unseen: it would outlive its parent."""
+    """Stop all processes, so that none can start a child that the watchdog does not see."""
     held: set[int] = set()
     while True:
         processes = _processes()
@@ -127,7 +127,7 @@ def _runs(process: int) -> bool:
 
 
 def _end(watch: Watch, others: set[int]) -> None:
-    """End every process seen, also those whose parent is gone; a reused number is left alone."""
+    """End every process seen, also if its parent is gone; spare a process with a reused number."""
     _hold(watch, others)
     processes = _processes()
     for process, began in watch.seen.items():

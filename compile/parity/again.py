@@ -9,8 +9,8 @@ from typing import Callable, Optional
 
 from compile.errors import TargetError
 from compile.parity.chain import chained
-from compile.parity.measure import Measured, ProbeResult, failure, figures, measure, worst
-from compile.parity.probes import Picture, probes
+from compile.parity.inputs import Picture, parity_inputs
+from compile.parity.measure import InputErrors, Measured, failure, figures, measure, worst
 from compile.specialise import specialise
 from compile.targets.protocols import Ports, Run
 from compile.targets.table import builder, target_named
@@ -28,7 +28,7 @@ class ChainParity:
 
     key: ProgramKey
     programs: tuple[Program, ...]
-    results: Sequence[ProbeResult]
+    results: Sequence[InputErrors]
     problem: Optional[str]  # what is over the limit
     # By program and output, to the fixed probe; only where it was asked for.
     answers: Mapping[str, Mapping[str, Answer]] = field(default_factory=dict)
@@ -102,7 +102,7 @@ def reparity(
             paths, ports = [artifact.folder / f.path for f in program.files], Ports.of(program)
             links.append((ports, maker.load(paths, ports, m.precision)))
         run = chained(links, _folded(m, model.before))
-        results = measure(network, run, probes(model, key.size, photographs), key.batch)
+        results = measure(network, run, parity_inputs(model, key.size, photographs), key.batch)
         problem = failure(worst(results), m.gate.limits)
         kept = _answers(m, programs, links) if probe else {}
         found.append(ChainParity(key, programs, results, problem, kept))

@@ -1,4 +1,4 @@
-"""Programs that run one after the other, as one: from normalised images to outputs."""
+"""A chain of programs as a single run: from normalised images to outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured on a device is kept beside the artifact, which is verified with it."""
+"""Keeps the measurement on a device beside the artifact: it verifies the artifact."""
 
 from __future__ import annotations
 
@@ -62,6 +62,6 @@ def _add_to_reports(folder: Path, verification: Verification, table: str) -> Non
     path = folder / "report.md"
     before = path.read_text(encoding="utf-8").partition(_ON_DEVICE)[0].rstrip()
     verdict = "passed" if verification.gate.passed else "FAILED"
-    told = ", ".join(f"{name} {text}" for name, text in verification.versions.items())
-    lines = [before, "", _ON_DEVICE, "", f"{verdict}, {verification.made}, {told}", ""]
+    versions = ", ".join(f"{name} {text}" for name, text in verification.versions.items())
+    lines = [before, "", _ON_DEVICE, "", f"{verdict}, {verification.made}, {versions}", ""]
     path.write_text("\n".join([*lines, "```", table, "```", ""]), encoding="utf-8")

@@ -27,7 +27,7 @@ import numpy.typing as npt
 import torch
 
 from compile.errors import ParityError
-from compile.parity.probes import Probe
+from compile.parity.inputs import ParityInput
 from compile.targets.protocols import Limits, Run, named
 from depth.artifact.program import Numbers
 from depth.family import DEPTH_KINDS, SKY, Output
@@ -42,36 +42,38 @@ _LEAST = ("delta1", "rank_correlation")  # of these the least is the worst
 
 
 @dataclass(frozen=True)
-class ProbeResult:
+class InputErrors:
     """The errors on one test image, by output."""
 
-    probe: str
+    probe: str  # the image's name, under this key in report.json
     measured: Measured
     spread: float  # of the reference's depth, as a share of its largest value
 
 
-def measure(network: Network, run: Run, probes: Sequence[Probe], batch: int) -> list[ProbeResult]:
+def measure(
+    network: Network, run: Run, inputs: Sequence[ParityInput], batch: int
+) -> list[InputErrors]:
     """Run every test image through the eager network and the saved program, `batch` at a time.
 
     Raises ParityError if an output of the program has another shape or is not finite.
     """
     outputs = network.model.outputs
     results = []
-    for start in range(0, len(probes), batch):
-        chosen = [probes[(start + i) % len(probes)] for i in range(batch)]
-        images = np.concatenate([probe.image for probe in chosen])
+    for start in range(0, len(inputs), batch):
+        chosen = [inputs[(start + i) % len(inputs)] for i in range(batch)]
+        images = np.concatenate([test.image for test in chosen])
         references = eager(network, images)
         found = run({"images": images})
         for output in outputs:
             got, expected = found[output.name].shape, references[output.name].shape
             if got != expected:
                 raise ParityError(f"the program gives {output.name} {got}, expected {expected}")
-        for place, probe in enumerate(chosen):
+        for place, test in enumerate(chosen):
             expected_maps, got_maps = (
                 {name: array[place] for name, array in arrays.items()}
                 for arrays in (references, found)
             )
-            results.append(compare(probe.name, outputs, expected_maps, got_maps))
+            results.append(compare(test.name, outputs, expected_maps, got_maps))
     return results
 
 
@@ -84,11 +86,11 @@ def eager(network: Network, images: FloatArray) -> dict[str, FloatArray]:
 
 
 def compare(
-    probe: str,
+    image: str,
     outputs: Sequence[Output],
     reference: Mapping[str, FloatArray],
     found: Mapping[str, FloatArray],
-) -> ProbeResult:
+) -> InputErrors:
     """Errors on one image, of arrays without a batch axis.
 
     Raises ParityError if they cannot be told in finite numbers.
@@ -99,15 +101,15 @@ def compare(
         name = output.name
         for what, values in (("reference", reference[name]), ("program", found[name])):
             if not np.isfinite(values).all():
-                raise ParityError(f"the {what} gives {name} that is not finite on {probe!r}")
+                raise ParityError(f"the {what} gives {name} that is not finite on {image!r}")
         r, p = reference[name].astype(np.float64), found[name].astype(np.float64)
-        measured[name] = _absolute(r, p) if output.kind == SKY else _relative(probe, name, r, p)
+        measured[name] = _absolute(r, p) if output.kind == SKY else _relative(image, name, r, p)
         if output.kind in DEPTH_KINDS:
             spread = max(spread, _spread(r))
-    return ProbeResult(probe, measured, spread)
+    return InputErrors(image, measured, spread)
 
 
-def worst(results: Sequence[ProbeResult]) -> dict[str, Numbers]:
+def worst(results: Sequence[InputErrors]) -> dict[str, Numbers]:
     """The worst of each number of each output, rounded to three digits.
 
     Raises ParityError if depth was flat on every image: agreement would prove nothing.
@@ -168,12 +170,12 @@ def _absolute(r: Values, p: Values) -> Numbers:
     return {"max_abs": float(error.max()), "mean_abs": float(error.mean())}
 
 
-def _relative(probe: str, name: str, r: Values, p: Values) -> Numbers:
+def _relative(image: str, name: str, r: Values, p: Values) -> Numbers:
     error, size = np.abs(p - r), np.abs(r)
     largest = size.max()
     if not largest and error.any():
         # Only zeros are no scale to compare with, and an infinite error fits no manifest.
-        raise ParityError(f"the program gives {name} on {probe!r}, the reference only zeros")
+        raise ParityError(f"the program gives {name} on {image!r}, the reference only zeros")
     return {
         "max_rel": _ratio(error.max(), largest),
         "mean_rel": _ratio(error.mean(), size.mean()),

@@ -29,7 +29,7 @@ def plan(
         1, help="More than one: NeuronCore Pipeline, on inf1 only."
     ),
     attention_blocks: int = typer.Option(
-        1, help="Slices of the queries: the form of the lowering pass attention_blocks."
+        1, help="Slices of the queries: the variant of the lowering pass attention_blocks."
     ),
     price_per_hour: Optional[float] = typer.Option(
         None, help="Dollars for the instance; by default on demand in us-east-1, as once published."
@@ -40,13 +40,13 @@ def plan(
         "with 2048x1362 photographs on other processors; 0 if others do it.",
     ),
 ) -> None:
-    """Estimate speed and cost on Neuron instances. Nothing here was measured on one.
+    """Estimate speed and cost on Neuron instances. Nothing here was measured on an instance.
 
     One network, size and instance: the layout that was asked for beside its alternatives, the best
     one marked. Several: a line for each. Figures in brackets are the range.
     """
     from compile.plan.plan import plan_for
-    from compile.plan.tables import overview_table
+    from compile.plan.tables import overview_table, plan_table
 
     if price_per_hour is not None and len(instance) > 1:
         raise InputError("--price-per-hour is the price of one instance: name a single --instance")
@@ -57,4 +57,4 @@ def plan(
         for text in size
         for machine in instance
     ]
-    typer.echo(plans[0].markdown() if len(plans) == 1 else overview_table(plans))
+    typer.echo(plan_table(plans[0]) if len(plans) == 1 else overview_table(plans))

@@ -120,6 +120,11 @@ def estimate(
     return Estimate(layout, latency_ms, per_core, images_per_s, bound, cost)
 
 
+def two_digits(value: float) -> float:
+    """As the tables show an estimate: more would promise too much."""
+    return float(f"{value:.2g}")
+
+
 def _times(stages: Sequence[Work], instance: Instance, layout: Layout, case: Case) -> list[Time]:
     chip = instance.chip
     load = Load(layout.batch, chip.cores, layout.cores_per_program, layout.attention_blocks)

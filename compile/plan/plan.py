@@ -8,16 +8,15 @@ from functools import reduce
 from operator import add
 from typing import Optional
 
-from compile.plan.estimate import DECODE_MS, Estimate, Host, Layout, estimate
+from compile.plan.estimate import DECODE_MS, Estimate, Host, Layout, estimate, two_digits
 from compile.plan.roofline import Load, fits_on_chip
-from compile.plan.tables import plan_table, two_digits
 from compile.plan.work import Work, work_of
 from depth.chips import Instance, instance_named
 from depth.errors import InputError
 from depth.family import Model
 from depth.sizes import Size, size_text
 
-# As many as compile/lowering has forms for.
+# As many as compile/lowering has variants for.
 ATTENTION_BLOCKS = (1, 2, 4, 8, 16)
 
 _FUSED = Layout()
@@ -47,10 +46,6 @@ class Plan:
             key=lambda found: (-two_digits(found.images_per_s.middle), found.latency_ms.middle),
         )
 
-    def markdown(self) -> str:
-        """A heading and a table of the estimates; figures in brackets are their range."""
-        return plan_table(self)
-
 
 def plan_for(
     model: Model,
@@ -73,10 +68,12 @@ def plan_for(
     if layout.split and len(stages) == 1:
         raise InputError(f"{model.name} is one program: it has no stages to split into")
     whole, host = reduce(add, stages), Host(decode_ms)
-    others = [one for one in _alternatives(whole, machine) if len(stages) > 1 or not one.split]
+    others = [
+        other for other in _alternatives(whole, machine) if len(stages) > 1 or not other.split
+    ]
     estimates = tuple(
-        estimate(stages if one.split else [whole], machine, one, host, price)
-        for one in dict.fromkeys((layout, *others))
+        estimate(stages if used.split else [whole], machine, used, host, price)
+        for used in dict.fromkeys((layout, *others))
     )
     name = f"{model.name} at {size_text(size)}"
     return Plan(name, whole, machine, host, price, estimates)

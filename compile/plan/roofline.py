@@ -60,7 +60,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Time:
-    """Of one call of one program, in ms."""
+    """The parts of one call of one program, in ms."""
 
     call_ms: float
     input_ms: float
@@ -91,9 +91,10 @@ def time_of(work: Work, chip: Chip, fit: Calibration, load: Load, case: Case = M
 
 
 def calls_per_s(times: Sequence[Time], cores_per_program: int, in_flight: float) -> float:
-    """Of a chain of programs on the same cores, with so many calls in flight.
+    """Of a chain of programs on the same cores, with `in_flight` calls at a time.
 
-    Either the calls in flight limit it, or the device; cores of a pipeline have equal shares of it.
+    Either the calls in flight limit the rate, or the device does. Cores of a pipeline share a
+    program equally.
     """
     total_ms = sum(time.total_ms for time in times)
     device_ms = sum(time.device_ms for time in times)
@@ -106,7 +107,7 @@ def fits_on_chip(work: Work, chip: Chip, load: Load) -> bool:
 
 
 def pipeline_cores(weights: float) -> int:
-    """How many cores keep so many weights in them, as the NeuronCore Pipeline page has it."""
+    """Number of cores that hold `weights` weights, by the NeuronCore Pipeline page."""
     return 4 * max(1, round(weights / 2e7))
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from compile.plan.calibration import factor
-from compile.plan.estimate import Estimate, Range
+from compile.plan.estimate import Estimate, Range, two_digits
+from compile.plan.plan import Plan
 from compile.plan.work import VALUE_BYTES
 from depth.chips import Chip, Instance
 from depth.console import markdown
 
-if TYPE_CHECKING:
-    from compile.plan.plan import Plan
 _COLUMNS = ("latency ms", "images/s per core", "images/s", "bound by", "$ per million images")
 _NUMBERS = (0, 1, 2, 4)  # places in _COLUMNS
 
@@ -92,11 +90,6 @@ def _cells(found: Estimate) -> tuple[str, ...]:
 
 def _text(found: Range) -> str:
     return f"{_number(found.middle)} ({_number(found.low)} to {_number(found.high)})"
-
-
-def two_digits(value: float) -> float:
-    """As the tables show an estimate: more would promise too much."""
-    return float(f"{value:.2g}")
 
 
 def _number(value: float) -> str:

@@ -65,7 +65,7 @@ def work_of(model: Model, size: Size) -> tuple[Work, ...]:
     network = build_without_values(model)
     network.fix_size(*size)
     lowered = lower(network, NEURON_PASSES)
-    return tuple(_work(part.module, part.examples) for part in parts(lowered, 1, apart=True))
+    return tuple(_work(part.module, part.examples) for part in parts(lowered, 1, split=True))
 
 
 def _work(module: nn.Module, inputs: Sequence[Tensor]) -> Work:
@@ -73,11 +73,11 @@ def _work(module: nn.Module, inputs: Sequence[Tensor]) -> Work:
 
     found = products(module, *inputs)
     # In pairs: queries with keys give the scores, those with values the result.
-    scores = [one.macs // one.depth for one in found if one.kind == ATTENTION][::2]
+    scores = [product.macs // product.depth for product in found if product.kind == ATTENTION][::2]
     return Work(
         tuple(found),
-        sum(one.numel() for one in (*module.parameters(), *module.buffers())),
-        HOST_VALUE_BYTES * sum(one.numel() for one in inputs),
+        sum(tensor.numel() for tensor in (*module.parameters(), *module.buffers())),
+        HOST_VALUE_BYTES * sum(tensor.numel() for tensor in inputs),
         scores=max(scores, default=0),
         layers=len(scores),
     )

@@ -31,13 +31,13 @@ PRODUCTS: dict[str, tuple[int, int]] = {
     **dict.fromkeys(("addmm", "baddbmm", "einsum"), (1, 2)),
 }
 TRANSPOSES = {"transpose", "permute", "t"}
-# They move values that are rounded already. Leaving one out costs time and nothing else.
+# They move values that are rounded already. An operator missing here costs only time.
 MOVES = {"reshape", "flatten", "view", "chunk", "squeeze", "unsqueeze", "expand", "__getitem__"}
 MOVES |= {"constant_pad_nd", "contiguous"} | TRANSPOSES
 
 
 class Casts(TorchFunctionMode):
-    """Runs a network with a mode's casts. Its weights are rounded once, so keep it for all images.
+    """Runs a network with a mode's casts, and with the weights that it has now: rounded once.
 
     `overflow` says where a value first left a type's range, or is None.
     """
@@ -48,8 +48,9 @@ class Casts(TorchFunctionMode):
         self._network = network
         self._mode = mode
         self._running: list[str] = []  # paths of the modules whose forward we are in
-        self._weights = {id(tensor) for tensor in _constants(network)}
-        self._rounded_weights: dict[int, Tensor] = {}
+        dtype = mode.everything or mode.matmul
+        # By the weight's id: the network keeps its weights alive, so that each id stays unique.
+        self._rounded = {id(weight): rounded(weight, dtype) for weight in _weights(network)}
 
     def run(self, images: Tensor) -> tuple[Tensor, ...]:
         """One forward pass: [B,3,H,W] float32 -> the network's outputs, float32."""
@@ -103,25 +104,21 @@ class Casts(TorchFunctionMode):
         return result
 
     def _weight(self, dtype: str, name: str, value: Any) -> Any:
-        return self._round(value, dtype, name) if id(value) in self._weights else value
+        return self._round(value, dtype, name) if id(value) in self._rounded else value
 
     def _round(self, values: Tensor, dtype: str, name: str) -> Tensor:
-        known = self._rounded_weights.get(id(values))
-        if known is not None:
-            return known
-        result = rounded(values, dtype)
+        result = self._rounded.get(id(values))
+        if result is None:
+            result = rounded(values, dtype)
         if self.overflow is None and _escaped(result):
             self.overflow = f"a value leaves the range of {dtype} in {self._where()} ({name})"
-        if id(values) in self._weights:
-            self._rounded_weights[id(values)] = result
-            self._rounded_weights[id(result)] = result  # rounded: it may come by once more
         return result
 
     def _where(self) -> str:
         return next((path for path in reversed(self._running) if path), "the network")
 
 
-def _constants(network: nn.Module) -> Iterator[Tensor]:
+def _weights(network: nn.Module) -> Iterator[Tensor]:
     """Parameters, buffers, and tensors that a module holds as plain attributes."""
     yield from network.parameters()
     yield from network.buffers()

@@ -5,23 +5,22 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Optional
 
 import typer
 
+from compile.build.request import MAX_PHOTOGRAPHS
 from compile.targets.modes import MODES, modes_of
 from depth.errors import InputError
 from depth.family import Model, model_named, models
 from depth.files import write_whole
-from depth.sizes import parse_size, size_text
+from depth.sizes import Size, parse_size, size_text
 
 if TYPE_CHECKING:
     from compile.precision.report import PrecisionReport
 _MODELS = ", ".join(models())
 _TARGETS = ", ".join(dict.fromkeys(mode.target for mode in MODES.values()))
-_MAX_PHOTOGRAPHS = 3  # as many as the parity gate takes; each costs an eager run per mode
 
 
 def precision(
@@ -50,17 +49,31 @@ def precision(
     """
     if out is not None and not out.parent.is_dir():
         raise InputError(f"{out.parent}: no such folder to write {out.name} to; make it first")
-    modes = sum(len(modes_of(name)) for name in target)
+    modes = [mode for name in target for mode in modes_of(name)]
     jobs = _jobs(model, checkpoint, size)
 
+    from compile.parity.inputs import photographs
     from compile.precision.report import document
+    from compile.precision.survey import survey
+    from compile.specialise import specialise
+    from compile.targets.table import BF16, NEURON_PASSES
+    from compile.weights import read
     from depth.console import steps
 
     reports: list[PrecisionReport] = []
-    with steps(total=len(jobs) * (2 + modes)) as step:
-        for job in jobs:
-            step(f"{job.name}: read the weights")
-            reports += job.survey(target, images, lowering, step)
+    with steps(total=len(jobs) * (2 + len(modes))) as step:
+        for row, given, pixels in jobs:
+            step(f"{row.name} at {size_text(pixels)}: read the weights")
+            weights = read(row, given)
+            reports += survey(
+                specialise(row, weights, pixels),
+                f"{row.name} ({weights.name})",
+                modes,
+                NEURON_PASSES if lowering else (),
+                photographs(images, MAX_PHOTOGRAPHS),
+                BF16,
+                step,
+            )
     typer.echo("\n".join(report.markdown() for report in reports), nl=False)
     if out is not None:
         words = sys.argv[sys.argv.index("precision") :]
@@ -69,40 +82,10 @@ def precision(
         report.choose()  # raises PrecisionError if no mode is within the limit
 
 
-@dataclass(frozen=True)
-class _Job:
-    model: Model
-    checkpoint: Optional[str]  # as given
-    size: tuple[int, int]  # (height, width) in px
-
-    @property
-    def name(self) -> str:
-        return f"{self.model.name} at {size_text(self.size)}"
-
-    def survey(
-        self, targets: Sequence[str], images: Path, lowering: bool, step: Callable[[str], None]
-    ) -> list[PrecisionReport]:
-        from compile.parity.probes import photographs
-        from compile.precision.survey import survey
-        from compile.specialise import specialise
-        from compile.targets.table import BF16, NEURON_PASSES
-        from compile.weights import read
-
-        checkpoint = read(self.model, self.checkpoint)
-        return survey(
-            specialise(self.model, checkpoint, self.size),
-            f"{self.model.name} ({checkpoint.name})",
-            [mode for target in targets for mode in modes_of(target)],
-            NEURON_PASSES if lowering else (),
-            photographs(images, _MAX_PHOTOGRAPHS),
-            BF16,
-            step,
-        )
-
-
 def _jobs(
     models: Sequence[str], checkpoints: Optional[Sequence[str]], sizes: Optional[Sequence[str]]
-) -> list[_Job]:
+) -> list[tuple[Model, Optional[str], Size]]:
+    """Model, checkpoint as given, and size of every table."""
     rows = [model_named(name) for name in models]
     given: Sequence[Optional[str]] = checkpoints or [None] * len(rows)
     if len(given) != len(rows):
@@ -111,7 +94,7 @@ def _jobs(
             "order, or none"
         )
     return [
-        _Job(row, checkpoint, size)
+        (row, checkpoint, size)
         for row, checkpoint in zip(rows, given)
         for size in (
             [parse_size(text, row.size.check) for text in sizes]

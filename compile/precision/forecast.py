@@ -13,8 +13,8 @@ from typing import Callable, Optional
 import torch
 
 from compile.errors import PrecisionError
-from compile.parity.measure import Measured, ProbeResult, compare, eager, failure, worst
-from compile.parity.probes import Probe
+from compile.parity.inputs import ParityInput
+from compile.parity.measure import InputErrors, Measured, compare, eager, failure, worst
 from compile.precision.casts import Casts
 from compile.targets.modes import Mode
 from compile.targets.protocols import Limit
@@ -32,7 +32,7 @@ class Forecast:
 
     mode: Mode
     outputs: tuple[Output, ...]  # of the model
-    results: tuple[ProbeResult, ...]
+    results: tuple[InputErrors, ...]
     overflow: Optional[str] = None
 
     @property
@@ -46,22 +46,17 @@ class Forecast:
         return self.overflow if measured is None else failure(measured, limit.of(self.outputs))
 
 
-def forecast(network: Network, mode: Mode, images: Sequence[Probe]) -> list[ProbeResult]:
-    """The errors of one mode, image by image. `images` are inputs as this network takes them.
-
-    Raises PrecisionError if a value leaves a type's range, naming where first, and ParityError if
-    the float32 reference itself is unusable.
-    """
-    return _results(network, mode, images, _references(network, images))
-
-
 def forecasts(
     network: Network,
     modes: Iterable[Mode],
-    images: Sequence[Probe],
+    images: Sequence[ParityInput],
     on_step: Step = lambda _: None,
 ) -> list[Forecast]:
-    """The errors of several modes; those that round alike are run once."""
+    """The errors of several modes, image by image; modes that round alike are run once.
+
+    `images` are inputs as this network takes them. Raises ParityError if the float32 reference
+    itself is unusable, and PrecisionError if the casts cannot see the factors of a product.
+    """
     on_step("float32 reference")
     references = _references(network, images)
     known: dict[tuple[Optional[str], ...], Forecast] = {}
@@ -91,36 +86,25 @@ def choose(candidates: Sequence[Forecast], limit: Limit) -> Forecast:
 
 
 def _forecast(
-    network: Network, mode: Mode, images: Sequence[Probe], references: Sequence[Maps]
+    network: Network, mode: Mode, images: Sequence[ParityInput], references: Sequence[Maps]
 ) -> Forecast:
     outputs = network.model.outputs
-    try:
-        return Forecast(mode, outputs, tuple(_results(network, mode, images, references)))
-    except PrecisionError as error:
-        return Forecast(mode, outputs, (), str(error))
-
-
-def _results(
-    network: Network, mode: Mode, images: Sequence[Probe], references: Sequence[Maps]
-) -> list[ProbeResult]:
-    outputs = network.model.outputs
-    names = [output.name for output in outputs]
     casts = Casts(network, mode)
     results = []
-    for probe, reference in zip(images, references):
-        tensors = casts.run(torch.from_numpy(probe.image))
+    for test, reference in zip(images, references):
+        tensors = casts.run(torch.from_numpy(test.image))
         if casts.overflow:
-            raise PrecisionError(f"{casts.overflow}, on test image {probe.name!r}")
-        found = {name: tensor[0].numpy() for name, tensor in zip(names, tensors)}
-        results.append(compare(probe.name, outputs, reference, found))
-    return results
+            return Forecast(mode, outputs, (), f"{casts.overflow}, on test image {test.name!r}")
+        maps = {output.name: tensor[0].numpy() for output, tensor in zip(outputs, tensors)}
+        results.append(compare(test.name, outputs, reference, maps))
+    return Forecast(mode, outputs, tuple(results))
 
 
-def _references(network: Network, images: Sequence[Probe]) -> list[Maps]:
+def _references(network: Network, images: Sequence[ParityInput]) -> list[Maps]:
     found = []
-    for probe in images:
-        maps = {name: values[0] for name, values in eager(network, probe.image).items()}
-        compare(probe.name, network.model.outputs, maps, maps)  # raises unless it is finite
+    for test in images:
+        maps = {name: values[0] for name, values in eager(network, test.image).items()}
+        compare(test.name, network.model.outputs, maps, maps)  # raises unless it is finite
         found.append(maps)
     return found
 

@@ -10,6 +10,7 @@ from compile.errors import PrecisionError
 from compile.parity.measure import figures
 from compile.precision.forecast import Forecast, choose
 from compile.targets.protocols import Limit
+from depth.console import markdown
 from depth.family import DEPTH
 from depth.sizes import size_text
 
@@ -39,6 +40,8 @@ not measured; modes with the same number are not told apart by the documentation
 one with the smaller error is taken. The order in which a CPU adds up moves the errors by some per
 cent from one machine, or number of threads, to the next.
 """
+
+_DEPTH_NUMBERS = ("max_rel", "mean_rel", "abs_rel", "delta1")
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,18 @@ class PrecisionReport:
             f"- lowering: {', '.join(self.passes) or 'none'}",
             f"- test images: {', '.join(self.images)}",
             f"- limit: max_rel {self.limit.max_rel:g}, mean_rel {self.limit.mean_rel:g}"
-            + "".join(_limit_of(one, self.forecasts, self.limit) for one in self._others()),
+            + "".join(f"; {text}" for text in self._other_limits()),
             "",
         ]
         return "\n".join([*facts, *_table(self.forecasts, self.limit, chosen), "", verdict, ""])
 
-    def _others(self) -> list[str]:
-        return [name for name in _outputs(self.forecasts) if name != DEPTH]
+    def _other_limits(self) -> list[str]:
+        limits = self.limit.of(self.forecasts[0].outputs)
+        return [
+            f"{output} " + ", ".join(f"{name} {value:g}" for name, value in by_name.items())
+            for output, by_name in limits.items()
+            if output != DEPTH
+        ]
 
 
 def document(reports: Sequence[PrecisionReport], command: str) -> str:
@@ -86,41 +94,28 @@ def document(reports: Sequence[PrecisionReport], command: str) -> str:
 
 
 def _table(forecasts: Sequence[Forecast], limit: Limit, chosen: Optional[Forecast]) -> list[str]:
-    others = [name for name in _outputs(forecasts) if name != DEPTH]
-    names = "".join(f" {name} |" for name in others)
-    return [
-        "| mode | speed | compiler arguments | max_rel | mean_rel | abs_rel | delta1 |"
-        f"{names} verdict |",
-        f"|---|--:|---|--:|--:|--:|--:|{'--:|' * len(others)}---|",
-        *(
-            _row(one, others, "**chosen**" if one is chosen else _verdict(one, limit))
-            for one in forecasts
-        ),
+    others = [output.name for output in forecasts[0].outputs if output.name != DEPTH]
+    heading = ("mode", "speed", "compiler arguments", *_DEPTH_NUMBERS, *others, "verdict")
+    rows = [
+        (
+            *_cells(forecast, others),
+            "**chosen**" if forecast is chosen else _verdict(forecast, limit),
+        )
+        for forecast in forecasts
     ]
+    return markdown(heading, rows, right=(1, *range(3, len(heading) - 1)))
 
 
-def _row(one: Forecast, others: Sequence[str], verdict: str) -> str:
-    mode, measured = one.mode, one.measured
-    arguments = ", ".join(
-        f"`{text}`" for text in (" ".join(mode.compiler_args), *mode.optimizations)
-    )
-    numbers = " | ".join(["-"] * (4 + len(others)))
-    if measured is not None:
-        n = measured[DEPTH]
-        depth = " | ".join(f"{n[name] or 0:.2e}" for name in ("max_rel", "mean_rel", "abs_rel"))
-        rest = "".join(f" | {figures(dict([*measured[name].items()][:2]))}" for name in others)
-        numbers = f"{depth} | {n['delta1'] or 0:.4f}{rest}"
-    return f"| {mode.name} | {mode.speed_rank} | {arguments} | {numbers} | {verdict} |"
+def _cells(forecast: Forecast, others: Sequence[str]) -> list[str]:
+    mode, measured = forecast.mode, forecast.measured
+    arguments = (" ".join(mode.compiler_args), *mode.optimizations)
+    cells = [mode.name, str(mode.speed_rank), ", ".join(f"`{text}`" for text in arguments)]
+    if measured is None:
+        return [*cells, *["-"] * (len(_DEPTH_NUMBERS) + len(others))]
+    depth = [measured[DEPTH][name] or 0 for name in _DEPTH_NUMBERS]
+    cells += [*(f"{value:.2e}" for value in depth[:-1]), f"{depth[-1]:.4f}"]
+    return [*cells, *(figures(dict([*measured[name].items()][:2])) for name in others)]
 
 
-def _outputs(forecasts: Sequence[Forecast]) -> list[str]:
-    return [output.name for output in forecasts[0].outputs]
-
-
-def _limit_of(name: str, forecasts: Sequence[Forecast], limit: Limit) -> str:
-    by_name = limit.of(forecasts[0].outputs)[name]
-    return f"; {name} " + ", ".join(f"{what} {value:g}" for what, value in by_name.items())
-
-
-def _verdict(one: Forecast, limit: Limit) -> str:
-    return one.overflow or ("over the limit" if one.problem(limit) else "within")
+def _verdict(forecast: Forecast, limit: Limit) -> str:
+    return forecast.overflow or ("over the limit" if forecast.problem(limit) else "within")

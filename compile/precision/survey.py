@@ -7,7 +7,7 @@ from typing import Optional
 
 from compile.lowering.passes import lower
 from compile.parity.chain import normalise_of
-from compile.parity.probes import Picture, Probe, probes
+from compile.parity.inputs import ParityInput, Picture, parity_inputs
 from compile.precision.forecast import Step, forecasts
 from compile.precision.report import PrecisionReport
 from compile.targets.modes import Mode
@@ -32,7 +32,7 @@ def survey(
     float32.
     """
     lowered = lower(network, passes) if passes else network
-    tests = probes(network.model, network.fixed_size, photographs)
+    tests = parity_inputs(network.model, network.fixed_size, photographs)
     images = inputs(tests, normalise_of(network.model, passes))
     found = forecasts(lowered, modes, images, on_step)
     return [
@@ -41,16 +41,16 @@ def survey(
             target,
             network.fixed_size,
             tuple(passes),
-            tuple(probe.name for probe in images),
+            tuple(test.name for test in images),
             limit,
-            tuple(one for one in found if one.mode.target == target),
+            tuple(forecast for forecast in found if forecast.mode.target == target),
         )
         for target in dict.fromkeys(mode.target for mode in modes)
     ]
 
 
-def inputs(images: Sequence[Probe], normalise: Optional[Normalise]) -> list[Probe]:
+def inputs(images: Sequence[ParityInput], normalise: Optional[Normalise]) -> list[ParityInput]:
     """The test images as a network takes them that does this step itself."""
     if normalise is None:
         return list(images)
-    return [Probe(probe.name, unnormalised(probe.image, normalise)) for probe in images]
+    return [ParityInput(test.name, unnormalised(test.image, normalise)) for test in images]

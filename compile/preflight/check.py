@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from compile.graph import CONSTANT, LIST, PARAMETER, TUPLE, Graph, read_graph
-from compile.lowering.passes import lower
-from compile.lowering.stock import stock
+from compile.lowering.passes import lower, stock
 from compile.macs import count_macs
 from compile.preflight import inf1, inf2
 from compile.preflight.costs import costs
@@ -60,21 +59,21 @@ def check(
     mode: Optional[Mode] = None,
     work: Optional[Work] = None,
 ) -> PreflightReport:
-    """The same for any module, lowered already: a whole network or one stage of it, by its name.
+    """Preflight of a lowered module: a whole network or a stage, called `program` in the report.
 
     Without a mode, memory is estimated for the target's widest. Raises TargetError or BuildError.
     """
     neuron_target(target)
     graph = read_graph(trace(module, (example,)))
-    largest = sorted(graph.constants, key=lambda one: one.size_bytes, reverse=True)[:_LARGEST]
+    sizes = [(constant.name, constant.size_bytes) for constant in graph.constants]
     return PreflightReport(
         program,
         target,
         torch_version(),
         len(graph.nodes),
         judged(graph, target),
-        sum(one.size_bytes for one in graph.constants),
-        [(one.name, one.size_bytes) for one in largest],
+        sum(size_bytes for _, size_bytes in sizes),
+        sorted(sizes, key=lambda size: size[1], reverse=True)[:_LARGEST],
         footprint(graph, mode or widest_mode(target)),
         work,
     )

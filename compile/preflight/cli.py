@@ -53,7 +53,7 @@ def preflight(
     shapes = [(pair, count) for pair in sizes for count in dict.fromkeys(batch)]
 
     from compile.preflight.programs import lane_remark, network_for, preflight_all
-    from compile.preflight.report import all_together
+    from compile.preflight.report import all_together, problems_of
     from depth.console import steps
 
     network = network_for(row, checkpoint)
@@ -64,10 +64,8 @@ def preflight(
     remark = lane_remark(target)
     if remark:
         typer.echo(remark, err=True)
-    memory = all_together(reports)
-    typer.echo("\n\n".join([*(report.text() for report in reports), memory.text()]))
-    problems = [f"{one.program}: {problem}" for one in reports for problem in one.problems()]
-    if not memory.passed and len(reports) > 1:
-        problems.append("the programs do not fit into device memory together")
+    sections = [*(report.text() for report in reports), all_together(reports).text()]
+    typer.echo("\n\n".join(sections))
+    problems = problems_of(reports)
     if problems:
         raise PreflightError("; ".join(problems))

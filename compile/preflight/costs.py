@@ -38,10 +38,10 @@ def costs(network: Network, passes: Sequence[str]) -> Costs:
     lowered = copied(without_values(network))
     before = macs, held = _counted(lowered)
     found = []
-    for row, form in chosen:
-        apply(lowered, row, form)
+    for row, variant in chosen:
+        apply(lowered, row, variant)
         now = _counted(lowered)
-        found.append(PassCost(label(row, form), now[0] - macs, now[1] - held))
+        found.append(PassCost(label(row, variant), now[0] - macs, now[1] - held))
         macs, held = now
     return Costs(before[0], tuple(found))
 

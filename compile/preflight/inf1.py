@@ -33,7 +33,7 @@ _NORMS = (1, 2, inf, -inf, "fro")
 
 
 def judge(node: Node) -> Finding:
-    """The first rule that has something to say; an operator without one is judged by the list."""
+    """The finding of the first rule that has one; without a rule, of the list of operators."""
     for rule in (_in_place, _arguments, _wide_dtype):
         finding = rule(node)
         if finding is not None:

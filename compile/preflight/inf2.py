@@ -28,7 +28,7 @@ _REFUSED = {
 
 
 def judge(node: Node) -> Finding:
-    """Refused operators by name, data-dependent shapes and float64; all else goes to the chip."""
+    """Refuses operators by name, data-dependent shapes and float64; passes everything else."""
     if node.kind in _REFUSED:
         return refused(_REFUSED[node.kind])
     if (node.kind == "aten::where" and len(node.inputs) < 3) or _masks(node):

@@ -40,9 +40,9 @@ class Footprint:
 
 
 def widest_mode(target: str) -> Mode:
-    """The target's mode that needs most memory: what to count with before one is chosen.
+    """The target's mode that needs most memory: the estimate's mode until the user chooses.
 
-    Of several the slowest, which rounds least.
+    Of equal modes the slowest, which rounds least.
     """
 
     def need(mode: Mode) -> tuple[int, ...]:
@@ -55,8 +55,10 @@ def widest_mode(target: str) -> Mode:
 def footprint(graph: Graph, mode: Mode) -> Footprint:
     """Weights at the width of the mode's matrix products, activations at that of the rest."""
     weights = sum(
-        one.elements * _weight_width(mode) if one.dtype == "float32" else one.size_bytes
-        for one in graph.constants
+        constant.elements * _weight_width(mode)
+        if constant.dtype == "float32"
+        else constant.size_bytes
+        for constant in graph.constants
     )
     largest, at = _peak(graph, _activation_width(mode))
     batch = next((v.shape[0] for v in graph.inputs if v.shape), 1)

@@ -150,7 +150,7 @@ class DeviceMemory:
 
     @property
     def core_bytes(self) -> int:
-        return sum(one.total_bytes for one in self.footprints.values())
+        return sum(footprint.total_bytes for footprint in self.footprints.values())
 
     @property
     def passed(self) -> bool:
@@ -168,9 +168,17 @@ class DeviceMemory:
         )
 
 
+def problems_of(reports: Sequence[PreflightReport]) -> list[str]:
+    """What keeps the programs from the chip, alone and all together, a line each."""
+    found = [f"{report.program}: {text}" for report in reports for text in report.problems()]
+    if len(reports) > 1 and not all_together(reports).passed:
+        found.append("the programs do not fit into device memory together; make fewer")
+    return found
+
+
 def all_together(reports: Sequence[PreflightReport]) -> DeviceMemory:
     """The memory of at least one program for the same target."""
-    return DeviceMemory(reports[0].target, {one.program: one.footprint for one in reports})
+    return DeviceMemory(reports[0].target, {report.program: report.footprint for report in reports})
 
 
 def _cost(cost: PassCost) -> str:
@@ -179,12 +187,12 @@ def _cost(cost: PassCost) -> str:
     return f"{cost.name}: {' and '.join(parts) or 'nothing'}"
 
 
-def _footprint(one: Footprint) -> list[str]:
+def _footprint(copy: Footprint) -> list[str]:
     return [
-        f"device memory per copy, estimated for mode {one.mode}: weights {_mb(one.weights_bytes)}, "
-        f"activations {_mb(one.activations_bytes)} at most ({one.peak_at}); its code comes on top, "
-        "and only the compiler knows it",
-        f"host to device per image: {_mb(one.input_bytes)} in, {_mb(one.output_bytes)} out",
+        f"device memory per copy, estimated for mode {copy.mode}: "
+        f"weights {_mb(copy.weights_bytes)}, activations {_mb(copy.activations_bytes)} at most "
+        f"({copy.peak_at}); its code comes on top, and only the compiler knows it",
+        f"host to device per image: {_mb(copy.input_bytes)} in, {_mb(copy.output_bytes)} out",
     ]
 
 

@@ -25,7 +25,7 @@ FLOAT32_TO_FLOAT16 = "FLOAT32_TO_FLOAT16"  # the name in torch_neuron.Optimizati
 
 @dataclass(frozen=True)
 class Mode:
-    """What a compiler does to a float32 network, and how it is told so. Types are by name."""
+    """What a compiler casts in a float32 network, and the arguments that ask for it."""
 
     name: str
     target: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Union, runtime_checkable
+from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Union
 
 from depth.artifact.program import Program
 from depth.family import SKY, Output, Stage
@@ -113,7 +113,6 @@ class Builder(Protocol):
         """Name and version of the packages that made the program."""
 
 
-@runtime_checkable
 class HostBuilder(Builder, Protocol):
     """The module of a target that runs where it is compiled."""
 
@@ -121,7 +120,6 @@ class HostBuilder(Builder, Protocol):
         """Write the program as files that start with `stem`; the first one is the entry point."""
 
 
-@runtime_checkable
 class QuantisingBuilder(Protocol):
     """What the module of a target with precision int8 provides beside that."""
 
@@ -129,22 +127,21 @@ class QuantisingBuilder(Protocol):
         """As `build`, with the converted graph changed before it is saved."""
 
 
-@runtime_checkable
-class DeviceBuilder(Protocol):
-    """What the module of a device target provides beside `Builder`."""
+class DeviceBuilder(Builder, Protocol):
+    """The builder of a device target."""
 
     def build_programs(
         self,
         parts: Callable[[int, bool], Sequence[Part]],
         batch: int,
-        apart: bool,
+        split: bool,
         name: Name,
         precision: str,
         settings: Settings,
     ) -> list[Compiled]:
         """Compile a lowered network, whole or in stages; see compile/neuron/builder.py.
 
-        `parts` gives its parts for a batch size, whole or apart.
+        `parts` gives its parts for a batch size, whole or split into its stages.
         """
 
 

@@ -1,4 +1,4 @@
-"""The targets there are, as data. Loads no torch: a wrong name is told at once.
+"""The targets there are, as data. Loads no torch, so that a wrong name fails at once.
 
 A target's module is imported only when it is used.
 """
@@ -90,7 +90,7 @@ TARGETS: dict[str, Target] = {
 
 
 def default_precision(target: str) -> str:
-    """What the target uses if nothing else is asked for. Raises TargetError as `target_named`."""
+    """The target's precision if the user names none. Raises TargetError as `target_named`."""
     return next(iter(target_named(target).limits))
 
 

@@ -29,8 +29,8 @@ import typer
 from compile.build.request import MAX_PHOTOGRAPHS
 from compile.int8.images import choose
 from compile.int8.layers import FLOAT_LAYERS
+from compile.parity.inputs import ParityInput, parity_inputs
 from compile.parity.measure import measure, worst
-from compile.parity.probes import Probe, probes
 from compile.parts import parts
 from compile.specialise import specialise
 from compile.targets import openvino
@@ -76,7 +76,7 @@ VARIANTS = (
 class Bench:
     network: Network
     images: list[FloatArray]  # to calibrate on, the plain one last
-    probes: Sequence[Probe]
+    probes: Sequence[ParityInput]
     rounds: int
     folder: Path
 
@@ -162,7 +162,7 @@ def main(
     gate, calibration = choose(images, MAX_PHOTOGRAPHS)
     with tempfile.TemporaryDirectory() as folder:
         inputs = list(calibration.inputs(row, shape))
-        bench = Bench(network, inputs, probes(row, shape, gate), rounds, Path(folder))
+        bench = Bench(network, inputs, parity_inputs(row, shape, gate), rounds, Path(folder))
         for line in lines(bench, only):
             typer.echo(line)
 

@@ -13,8 +13,8 @@ import typer
 
 from compile.lowering.passes import PASSES, lower
 from compile.parity.chain import normalise_of
+from compile.parity.inputs import parity_inputs, photographs
 from compile.parity.measure import eager
-from compile.parity.probes import photographs, probes
 from compile.precision.survey import inputs
 from compile.specialise import specialise
 from compile.targets.table import NEURON_PASSES
@@ -42,7 +42,7 @@ def main(
 
 def largest_error(network: Network, passes: Sequence[str]) -> float:
     lowered = lower(network, passes)
-    plain = probes(network.model, network.fixed_size, photographs(SAMPLES, 2))
+    plain = parity_inputs(network.model, network.fixed_size, photographs(SAMPLES, 2))
     worst = 0.0
     for before, after in zip(plain, inputs(plain, normalise_of(network.model, passes))):
         expected = eager(network, before.image)[DEPTH]

@@ -67,24 +67,22 @@ def test_an_empty_and_a_missing_folder_have_none(tmp_path: Path) -> None:
     ],
     ids=["target", "precision", "model", "weights"],
 )
-def test_what_was_made_for_another_job_is_ignored(
-    copied: Artifact, other: dict[str, object]
-) -> None:
+def test_an_artifact_of_another_job_is_ignored(copied: Artifact, other: dict[str, object]) -> None:
     assert found(replace(cache_of(copied), **other)) == []  # type: ignore[arg-type]
 
 
-def test_what_other_code_made_is_ignored(copied: Artifact) -> None:
+def test_an_artifact_of_other_code_is_ignored(copied: Artifact) -> None:
     versions = {**copied.manifest.versions, "source_sha256": "0" * 64}
     rewrite(copied, versions=versions)
     assert found(cache_of(copied)) == []
 
 
-def test_what_failed_its_parity_is_ignored(copied: Artifact) -> None:
+def test_an_artifact_that_failed_parity_is_ignored(copied: Artifact) -> None:
     rewrite(copied, gate=Gate({"depth": {"max_rel": 1e-9, "mean_rel": 1e-9}}, passed=False))
     assert found(cache_of(copied)) == []
 
 
-def test_weights_are_told_by_their_bytes(copied: Artifact, tmp_path: Path) -> None:
+def test_weights_are_compared_by_their_bytes(copied: Artifact, tmp_path: Path) -> None:
     weights = tmp_path / "mine.pth"
     weights.write_bytes(b"weights")
     cache = replace(cache_of(copied), weights=Weights("demo", weights))
@@ -94,7 +92,7 @@ def test_weights_are_told_by_their_bytes(copied: Artifact, tmp_path: Path) -> No
     assert found(cache) == []
 
 
-def test_what_is_damaged_is_ignored_with_a_warning(
+def test_a_damaged_artifact_is_ignored_with_a_warning(
     copied: Artifact, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = shutil.copytree(copied.folder, f"{copied.folder}-whole")

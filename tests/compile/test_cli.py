@@ -4,53 +4,19 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 import pytest
 
-from compile.cli import main
 from depth.artifact.manifest import Artifact, Gate, read_artifact
 from depth.files import sha256_bytes
+from tests.support.compile_command import command
 from tests.support.fresh_python import run_python
 from tests.support.networks import build_demo, rewrite
 from tests.support.places import ROOT
 
 BUILD = ("build", "--model", "demo", "--checkpoint", "untrained", "--images", "no-such-folder")
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-    def error(self) -> str:
-        """The one line that says why, after progress."""
-        assert "Traceback" not in self.err
-        (line,) = (one for one in self.err.splitlines() if one.startswith("python -m compile: "))
-        assert self.err.endswith(line + "\n")
-        assert self.out == ""
-        return line
-
-
-Command = Callable[..., Ended]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["compile", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Ended(int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +38,7 @@ def alter_weights(artifact: Artifact) -> None:
     path.write_bytes(weights.tobytes())
 
 
-def test_build_prints_the_folder_and_shows_progress_on_stderr(
-    command: Command, tmp_path: Path
-) -> None:
+def test_build_prints_the_folder_and_shows_progress_on_stderr(tmp_path: Path) -> None:
     ended = command(*BUILD, "--size", "28x42", "--batch", 2, "--out", tmp_path)
     assert ended.code == 0
     artifact = read_artifact(Path(ended.out.rstrip("\n")))
@@ -103,11 +67,11 @@ def test_build_prints_the_folder_and_shows_progress_on_stderr(
     ],
 )
 def test_a_wrong_value_is_a_usage_error_in_one_line(
-    command: Command, tmp_path: Path, arguments: tuple[str, ...], text: str
+    tmp_path: Path, arguments: tuple[str, ...], text: str
 ) -> None:
     ended = command(*BUILD, "--out", tmp_path / "out", *arguments)
     assert ended.code == 2
-    assert text in ended.error()
+    assert text in ended.line()
     assert not (tmp_path / "out").exists()
 
 
@@ -133,7 +97,7 @@ for words in {WRONG_WORDS}:
 """
 
 
-def test_a_wrong_word_is_told_before_torch_is_imported() -> None:
+def test_a_wrong_word_fails_before_torch_is_imported() -> None:
     ended = run_python("-c", WITHOUT_TORCH)
     assert ended.stdout.split() == ["2"] * len(WRONG_WORDS)
     for words, line in zip(WRONG_WORDS, ended.stderr.splitlines()):
@@ -148,26 +112,24 @@ def test_a_wrong_word_is_told_before_torch_is_imported() -> None:
         (("--out", "pyproject.toml"), "pyproject.toml: no folder for artifacts: File exists"),
     ],
 )
-def test_what_is_not_there_is_a_failure_in_one_line(
-    command: Command, arguments: tuple[str, ...], text: str, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_file_or_folder_is_a_failure_in_one_line(
+    arguments: tuple[str, ...], text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
     ended = command(*BUILD, "--size", "28x42", *arguments)
     assert ended.code == 1
-    assert text in ended.error()
+    assert text in ended.line()
 
 
 @pytest.mark.parametrize("arguments", [("--batch", "two"), ("--sizes", "56x70"), ("--size",)])
-def test_typers_own_complaints_are_usage_errors_too(
-    command: Command, arguments: tuple[str, ...]
-) -> None:
+def test_typers_own_complaints_are_usage_errors_too(arguments: tuple[str, ...]) -> None:
     ended = command(*BUILD, *arguments)
     assert ended.code == 2
     assert ended.out == ""
     assert "Traceback" not in ended.err
 
 
-def test_inspect_says_what_it_is(command: Command, built: Artifact) -> None:
+def test_inspect_says_what_it_is(built: Artifact) -> None:
     ended = command("inspect", built.folder)
     assert (ended.code, ended.err) == (0, "")
     for words in (
@@ -184,12 +146,12 @@ def test_inspect_says_what_it_is(command: Command, built: Artifact) -> None:
     assert re.search(r"  56x70-b1: \d+\.\d MB, depth: .*max_rel \d\.\d\de-0\d", ended.out)
 
 
-def test_inspect_says_that_parity_failed(command: Command, copied: Artifact) -> None:
+def test_inspect_says_that_parity_failed(copied: Artifact) -> None:
     rewrite(copied, gate=Gate({"depth": {"max_rel": 1e-9, "mean_rel": 1e-9}}, passed=False))
     assert "FAILED (limits: depth max_rel 1e-09, " in command("inspect", copied.folder).out
 
 
-def test_verify_reads_every_byte(command: Command, copied: Artifact) -> None:
+def test_verify_reads_every_byte(copied: Artifact) -> None:
     ended = command("verify", copied.folder)
     assert (ended.code, ended.err) == (0, "")
     assert ended.out == f"{copied.folder}: 1 programs, every hash is right\n"
@@ -199,20 +161,20 @@ def test_verify_reads_every_byte(command: Command, copied: Artifact) -> None:
     path.write_bytes(data)
     ended = command("verify", copied.folder)
     assert ended.code == 1
-    assert f"the manifest says {copied.manifest.programs[0].files[1].sha256[:12]}" in ended.error()
+    assert f"the manifest says {copied.manifest.programs[0].files[1].sha256[:12]}" in ended.line()
     assert sha256_bytes(bytes(data))[:12] in ended.err
 
 
 @pytest.mark.parametrize("name", ["inspect", "verify", "parity"])
-def test_what_is_no_artifact_is_refused(command: Command, tmp_path: Path, name: str) -> None:
+def test_a_folder_without_an_artifact_is_refused(tmp_path: Path, name: str) -> None:
     ended = command(name, tmp_path)
     assert ended.code == 1
     assert "no readable manifest.json; make an artifact with `python -m compile build`" in (
-        ended.error()
+        ended.line()
     )
 
 
-def test_parity_passes_again(command: Command, built: Artifact) -> None:
+def test_parity_passes_again(built: Artifact) -> None:
     ended = command("parity", built.folder, "--images", "no-such-folder")
     assert ended.code == 0
     rows = ended.out.splitlines()
@@ -221,16 +183,14 @@ def test_parity_passes_again(command: Command, built: Artifact) -> None:
     assert ended.err == "56x70-b1: parity\n"
 
 
-def test_parity_refuses_altered_bytes(command: Command, copied: Artifact) -> None:
+def test_parity_refuses_altered_bytes(copied: Artifact) -> None:
     alter_weights(copied)
     ended = command("parity", copied.folder, "--images", "no-such-folder")
     assert ended.code == 1
-    assert "damaged or altered" in ended.error()
+    assert "damaged or altered" in ended.line()
 
 
-def test_parity_fails_though_the_manifest_was_rewritten_to_match(
-    command: Command, copied: Artifact
-) -> None:
+def test_parity_fails_though_the_manifest_was_rewritten_to_match(copied: Artifact) -> None:
     alter_weights(copied)
     rewrite(copied)
     assert command("verify", copied.folder).code == 0
@@ -242,7 +202,7 @@ def test_parity_fails_though_the_manifest_was_rewritten_to_match(
     assert "Traceback" not in ended.err
 
 
-def test_parity_refuses_other_weights(command: Command, copied: Artifact, tmp_path: Path) -> None:
+def test_parity_refuses_other_weights(copied: Artifact, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     from compile.untrained import untrained_checkpoint
@@ -252,13 +212,4 @@ def test_parity_refuses_other_weights(command: Command, copied: Artifact, tmp_pa
     save_file(untrained_checkpoint(DEMO, seed=1).state, other)
     ended = command("parity", copied.folder, "--checkpoint", other)
     assert ended.code == 1
-    assert "name the right file with --checkpoint" in ended.error()
-
-
-def test_help_documents_every_command() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "compile", "--help"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    for name in ("build", "inspect", "verify", "parity"):
-        assert name in done.stdout
+    assert "name the right file with --checkpoint" in ended.line()

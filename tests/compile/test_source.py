@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compile.errors import TargetError
-from compile.source import LEFT_OUT, ROOT, source_files, source_sha256
+from compile.source import LEFT_OUT, ROOT, codes, source_sha256
 from compile.targets.table import TARGETS
 from depth.family import FAMILIES
 
@@ -23,7 +23,6 @@ TOLD = (*TOLD, "depth/steps", *FAMILIES)
 # What is there for others than a build: drop-in classes, published files, the network to compare
 # with.
 FOR_OTHERS = ("dpt.py", "api.py", "hub.py", "inputs.py", "specs.py", "published.py")
-FOR_OTHERS = (*FOR_OTHERS, "compile/lowering/stock.py")
 
 DECIDING = (
     "compile/lowering/resize.py",
@@ -64,6 +63,10 @@ def code(tmp_path: Path) -> Path:
         ignored = shutil.ignore_patterns("__pycache__", "*.md", "*.json")
         shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
     return tmp_path
+
+
+def source_files(target: str, precision: str, family: str, root: Path = ROOT) -> set[str]:
+    return {path for path, _ in codes(target, precision, family, root)}
 
 
 def append(file: Path, text: str) -> None:

@@ -29,6 +29,11 @@ class Ended:
         assert f"\n{self.prefix}" not in text
         return text
 
+    def line(self) -> str:
+        """The only error, which is one line."""
+        assert self.error().count("\n") == 1
+        return self.error()
+
 
 def ended(main: Callable[[], object], name: str, *arguments: object) -> Ended:
     """Run a command; `name` is in front of its errors: "python -m compile"."""

@@ -1,4 +1,4 @@
-"""Compile jobs for the tests: the command in this process, and what lies there after it."""
+"""Compile jobs for the tests: the command, and what lies there after a run."""
 
 from __future__ import annotations
 
@@ -10,24 +10,20 @@ from typing import Optional
 import pytest
 
 from compile.build.package import is_whole
-from compile.cli import main
 from compile.weights import BUNDLED
 from depth.artifact.manifest import Artifact, read_artifact
 from depth.store.catalogue import rows
 from depth.store.objects import open_store
-from tests.support.commands import Ended, ended
+from tests.support.commands import Ended
+from tests.support.compile_command import command
 
+__all__ = ["Ended", "command"]
 SOURCE = "0" * 64
 STEPS = ["fetch", "preflight", "precision", "build", "push"]
 # In the current folder, where a test changes to.
 JOB = ("job", "--model", "demo", "--target", "onnx", "--size", "28x42")
 JOB += ("--checkpoint", "weights.safetensors", "--images", "images", "--out", "out")
 WITH_STORE = (*JOB, "--store", "store")
-
-
-def command(*arguments: object) -> Ended:
-    """`python -m compile` with these arguments, in this process."""
-    return ended(main, "python -m compile", *arguments)
 
 
 def prepare(folder: Path, patch: pytest.MonkeyPatch) -> None:

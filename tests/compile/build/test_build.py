@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +14,8 @@ from PIL import Image
 
 from compile.build.build import build
 from compile.errors import BuildError, ParityError, TargetError
+from compile.parity.inputs import photographs
 from compile.parity.measure import Measured, failure
-from compile.parity.probes import photographs
 from compile.source import source_sha256
 from compile.specialise import specialise
 from compile.targets.protocols import Limit, Ports
@@ -28,6 +26,7 @@ from depth.artifact.program import Program, ProgramKey
 from depth.artifact.steps import Do, RunStage
 from depth.artifact.verification import VERIFIED_FILE
 from depth.errors import CheckpointError, InputError
+from tests.support.compile_command import in_two_processes
 from tests.support.networks import DEMO, SIZE, TINY_MODEL, build_demo, request
 from tests.support.places import ROOT
 from tests.support.programs import needs_arithmetic
@@ -124,30 +123,17 @@ for target in {targets}:
 
 
 def test_the_same_command_gives_the_same_identity(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", EACH_TARGET.format(targets=ON_CPU)]
-    command += ["build", "--model", "demo", "--size", "56x70", "--checkpoint", "untrained"]
-    command += ["--images", str(tmp_path / "none")]
-    processes = [
-        subprocess.Popen(
-            [*command, "--out", str(tmp_path / place)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for place in ("here", "there/deeper")
-    ]
-    ends = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], ends
-    here, there = (list(map(read_artifact, map(Path, out.split()))) for out, _ in ends)
+    words = ["-c", EACH_TARGET.format(targets=ON_CPU), "build", "--model", "demo"]
+    words += ["--size", "56x70", "--checkpoint", "untrained", "--images", str(tmp_path / "none")]
+    (here, err), (there, _) = in_two_processes(
+        words, [tmp_path / "here", tmp_path / "there/deeper"]
+    )
     assert [artifact.manifest.target for artifact in here] == ON_CPU
     for first, second in zip(here, there):
         assert first.folder.parent != second.folder.parent
         assert (first.folder / MANIFEST).read_text() == (second.folder / MANIFEST).read_text()
         assert first.identity == second.identity
-    for out, err in ends:
-        assert out.count("\n") == len(ON_CPU)  # the folders alone, so that scripts can use them
-        assert "56x70-b1: parity of the saved program with the eager network" in err
+    assert "56x70-b1: parity of the saved program with the eager network" in err
 
 
 def test_several_sizes_and_batches_in_one_artifact(tmp_path: Path) -> None:

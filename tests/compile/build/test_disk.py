@@ -20,7 +20,7 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["tempfile.mkdtemp", "compile.build.build.write_reports"])
-def test_a_folder_without_room_is_told(
+def test_a_folder_without_room_is_a_build_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -34,7 +34,7 @@ def test_a_folder_without_room_is_told(
 
 
 @pytest.mark.parametrize(("free_bytes", "told"), [(0, True), (1 << 30, False)])
-def test_what_fails_on_a_full_disk_is_told_as_that(
+def test_any_failure_on_a_full_disk_names_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_bytes: int, told: bool
 ) -> None:
     def fail(*_: object) -> None:

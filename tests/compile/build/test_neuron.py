@@ -80,7 +80,7 @@ def flags() -> tuple[str, ...]:
     return builder(TARGETS[TARGET]).flags(PRECISION)
 
 
-def test_the_report_tells_what_preflight_and_compiler_said(made: Made) -> None:
+def test_the_report_holds_preflight_and_the_compilers_log(made: Made) -> None:
     artifact = made()
     text = (artifact.folder / "report.md").read_text()
     assert "not measured, the program runs on its device only" in text

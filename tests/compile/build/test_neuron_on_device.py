@@ -126,7 +126,7 @@ def test_serving_refuses_what_was_never_measured(
 
 
 @pytest.mark.usefixtures("device")
-def test_a_machine_without_the_compiler_is_told_before_weights_are_read(
+def test_a_machine_without_the_compiler_fails_before_weights_are_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(host, "version", lambda package: None)  # noqa: ARG005

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -83,33 +82,6 @@ def test_what_a_killed_process_left_is_removed_and_a_running_ones_is_not(tmp_pat
         assert theirs.is_dir()
         with scratch_in(tmp_path) as ours:
             assert list(tmp_path.iterdir()) == [ours]
-
-
-def test_a_process_that_is_ended_politely_leaves_nothing(tmp_path: Path) -> None:
-    with another(tmp_path) as (theirs, process):
-        assert theirs.is_dir()
-        process.communicate("")
-        assert process.returncode == 0
-        assert list(tmp_path.iterdir()) == []
-
-
-def test_hosts_whose_names_begin_alike_do_not_touch_each_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(socket, "gethostname", lambda: "gpu-worker")
-    with scratch_in(tmp_path) as theirs:
-        monkeypatch.setattr(socket, "gethostname", lambda: "gpu")
-        with scratch_in(tmp_path):
-            assert theirs.is_dir()
-
-
-def test_what_a_process_of_our_number_left_is_removed(tmp_path: Path) -> None:
-    """A container that starts again has the same host name and the same process numbers."""
-    with scratch_in(tmp_path) as ours:
-        name = ours.name
-    (tmp_path / name).mkdir()
-    with scratch_in(tmp_path) as ours:
-        assert list(tmp_path.iterdir()) == [ours]
 
 
 def test_two_pieces_of_work_in_one_process_do_not_touch_each_other(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compile.int8.images import MAX_IMAGES, Calibration, batches, choose
-from compile.parity.probes import photographs
+from compile.parity.inputs import photographs
 from depth.errors import ImageError, InputError
 from depth.files import sha256_bytes, sha256_file
 from depth.images.read import read_image

@@ -106,11 +106,11 @@ def test_batches_and_stages_are_calibrated_on_what_they_get(
 def test_programs_that_normalise_themselves_are_calibrated_on_levels(
     tmp_path: Path, calls: list[Call], images: Path
 ) -> None:
-    built(tmp_path / "out", images, forms=["normalisation"])
+    built(tmp_path / "out", images, variants=["normalisation"])
     assert 100 < calls[0].inputs[0]["images"].max() < 300
 
 
-def test_over_the_limit_nothing_is_written_and_it_says_what_to_try(
+def test_over_the_limit_nothing_is_written_and_the_message_gives_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: Path
 ) -> None:
     install(monkeypatch, limit=Limit(1e-12, 1e-12, 1e-12, 1e-12))
@@ -182,7 +182,7 @@ def test_the_command_line(tmp_path: Path, calls: list[Call], images: Path) -> No
         (("--target", "onnx"), "target 'onnx' has no precision 'int8'; choose from fp32"),
     ],
 )
-def test_what_makes_no_sense_is_a_usage_error(
+def test_impossible_int8_options_are_usage_errors(
     tmp_path: Path, calls: list[Call], images: Path, arguments: tuple[str, ...], text: str
 ) -> None:
     out = tmp_path / "out"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib import import_module, metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +14,8 @@ from compile.errors import BuildError
 from compile.targets.protocols import Ports
 from compile.targets.table import builder, target_named
 from compile.weights import BUNDLED
-from depth.artifact.manifest import Artifact, read_artifact
+from depth.artifact.manifest import Artifact
+from tests.support.compile_command import in_two_processes
 from tests.support.fresh_python import run_python
 from tests.support.networks import DEMO, SIZE
 from tests.support.places import ROOT
@@ -50,21 +49,12 @@ def built_twice(out: Path) -> list[Artifact]:
     """In two processes at once: what is in this one already would count."""
     words = ["build", "--model", "demo", "--precision", "int8", "--size", "56x70"]
     words += ["--images", str(SAMPLES), "--checkpoint", str(BUNDLED)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "compile", *words, "--out", str(out / place)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for place in ("one", "other")
-    ]
-    ends = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], ends
+    ((one,), err), ((other,), other_err) = in_two_processes(
+        ["-m", "compile", *words], [out / "one", out / "other"]
+    )
     # Steps, and nothing of NNCF's.
-    assert [len(err.splitlines()) for _, err in ends] == [4, 4]
-    return [read_artifact(Path(printed.rstrip("\n"))) for printed, _ in ends]
+    assert [len(text.splitlines()) for text in (err, other_err)] == [4, 4]
+    return [one, other]
 
 
 def check_that_it_passed(artifact: Artifact) -> None:

@@ -100,7 +100,7 @@ def test_a_licence_that_was_not_accepted_ends_it_at_the_first_step() -> None:
     assert states() == {"fetch": "failed"}
 
 
-def test_weights_that_do_not_fit_are_told_by_the_build() -> None:
+def test_weights_that_do_not_fit_fail_at_the_build() -> None:
     Path("weights.safetensors").write_bytes(b"no weights")
     ended = command(*WITH_STORE)
     assert ended.code == 1
@@ -109,7 +109,7 @@ def test_weights_that_do_not_fit_are_told_by_the_build() -> None:
     assert [path.name for path in Path("out").iterdir()] == ["jobs"]
 
 
-def test_a_missing_store_is_told_before_anything_begins() -> None:
+def test_a_missing_store_fails_before_the_first_step() -> None:
     shutil.rmtree("store")
     ended = command(*WITH_STORE)
     assert (ended.code, ended.err.count("\n")) == (1, 1)
@@ -138,21 +138,21 @@ def job_folder_of(batch: int) -> Path:
     return folder
 
 
-def test_a_file_system_without_locks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fcntl, "flock", failing(OSError(errno.ENOLCK, "No locks available")))
     ended = command(*JOB)
     assert ended.code == 1
     assert ": cannot be locked: No locks available; use another file system" in ended.error()
 
 
-def test_a_file_in_the_place_of_the_folder_is_told() -> None:
+def test_a_file_in_the_place_of_the_folder_is_refused() -> None:
     Path("out").touch()
     ended = command(*JOB)
     assert ended.code == 1
     assert ": no folder for the job: " in ended.error()
 
 
-def test_a_full_disk_is_told_with_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_fails_at_the_step_that_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Path.replace
 
     def replace(self: Path, target: Path) -> Path:
@@ -208,7 +208,7 @@ def test_sigterm_is_an_interruption_too_and_leaves_nothing_half_made() -> None:
     assert done_before() == ["preflight", "precision"]
 
 
-def test_a_target_that_this_machine_cannot_compile_for_is_told_first() -> None:
+def test_a_target_that_this_machine_cannot_compile_for_fails_first() -> None:
     ended = command(*JOB, "--target", "inf1")
     assert ended.code == 1
     assert "this machine cannot compile for inf1" in ended.error()

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from compile.lowering import resize, rewrites
-from compile.lowering.passes import PASSES, asked, lower
-from compile.lowering.stages import split
-from compile.lowering.stock import stock
+from compile.lowering.passes import PASSES, asked, lower, stock
+from compile.parts import stages_of
 from compile.preflight.costs import costs
 from compile.shapes_only import build_without_values
 from compile.targets.table import NEURON_PASSES
@@ -23,10 +22,10 @@ from depth_anything_v2.network import DepthAnything
 from tests.support.models import SIZE, TINY, TINY_GIANT, network
 
 ALONE, TOGETHER = 1e-5, 5e-5  # largest error as a share of the largest depth
-EVERY_FORM = [
-    f"{row.name}={form}" if form else row.name
+EVERY_VARIANT = [
+    f"{row.name}={variant}" if variant else row.name
     for row in PASSES.values()
-    for form in row.forms or ("",)
+    for variant in row.variants or ("",)
 ]
 NETWORKS = [
     (TINY, SIZE, None),
@@ -85,7 +84,7 @@ def test_each_pass_alone_keeps_the_numbers(
     config: ModelConfig, size: tuple[int, int], max_depth_m: float
 ) -> None:
     plain = made(config, size, max_depth_m)
-    for name in EVERY_FORM:
+    for name in EVERY_VARIANT:
         if not name.startswith("attention_blocks") or int(name.split("=")[1]) <= 4:
             assert error(lower(plain, [name]), plain) <= ALONE, name
 
@@ -162,7 +161,7 @@ def test_a_lowered_network_is_ready_to_trace() -> None:
 def test_the_stages_one_after_the_other_are_the_whole() -> None:
     plain = network(TINY)
     for whole in (plain, lower(plain, NEURON_PASSES)):
-        (_, encoder), (_, decoder) = split(whole)
+        (_, encoder), (_, decoder) = stages_of(whole, split=True)
         image = pixels(SIZE, batch=2)
         tokens = encoder(image)
         assert tokens.shape == (2, 4 * 5, 4 * TINY.embed_dim)
@@ -185,10 +184,10 @@ def test_a_rewrite_that_is_not_exact_would_be_seen(monkeypatch: pytest.MonkeyPat
     ("passes", "message"),
     [
         (["resise"], "no lowering pass 'resise'; choose from position, normalisation"),
-        (["resize=conv"], "no form 'conv'; choose from matmul, conv1x1"),
-        (["resize="], "no form ''; choose from matmul"),
-        (["attention_blocks=3"], "no form '3'; choose from 4, 2, 8, 16"),
-        (["layer_scale=now"], "no form 'now'; it is asked for by name alone"),
+        (["resize=conv"], "no variant 'conv'; choose from matmul, conv1x1"),
+        (["resize="], "no variant ''; choose from matmul"),
+        (["attention_blocks=3"], "no variant '3'; choose from 4, 2, 8, 16"),
+        (["layer_scale=now"], "no variant 'now'; ask for it by name alone"),
         (["resize", "position", "resize=conv1x1"], "'resize' is asked for twice"),
     ],
 )

@@ -60,7 +60,7 @@ def test_a_compiler_that_dies_is_tried_with_fewer_optimisations(
     assert [fewer in " ".join(call) for call in target.calls()] == [False, True]
 
 
-def test_a_compiler_that_always_dies_fails_with_every_attempt_told(
+def test_a_compiler_that_always_dies_fails_with_every_attempt_in_the_message(
     target: Target, tmp_path: Path
 ) -> None:
     target.behave("kill", "error", "abort")
@@ -123,7 +123,7 @@ def test_other_input_than_float32_is_refused_at_once(target: Target) -> None:
     ],
     indirect=["target"],
 )
-def test_a_wrong_host_is_told_before_anything_else(
+def test_a_wrong_host_fails_before_anything_else(
     target: Target, tmp_path: Path, packages: dict[str, str], says: str
 ) -> None:
     """In every environment: this comes before the import of an SDK."""

@@ -42,8 +42,8 @@ def memory() -> CompilerError:
     return CompilerError("memory", "no memory")
 
 
-def built(folder: Path, compiler: Compiler, batch: int = 1, apart: bool = False) -> list[Compiled]:
-    tries, network = fallbacks(batch, FEWER, apart), lowered()
+def built(folder: Path, compiler: Compiler, batch: int = 1, split: bool = False) -> list[Compiled]:
+    tries, network = fallbacks(batch, FEWER, split), lowered()
     return first_compiled(
         tries,
         lambda count, wanted: parts(network, count, wanted),
@@ -58,7 +58,7 @@ def record(one: Compiled) -> BuildRecord:
 
 
 def test_the_order_goes_from_what_costs_least_to_what_changes_most() -> None:
-    assert [fallback.name for fallback in fallbacks(4, FEWER, apart=False)] == [
+    assert [fallback.name for fallback in fallbacks(4, FEWER, split=False)] == [
         "as asked",
         "fewer optimisations (-O 0)",
         "fewer optimisations (-O legacy)",
@@ -66,12 +66,12 @@ def test_the_order_goes_from_what_costs_least_to_what_changes_most() -> None:
         "batch 2",
         "batch 1",
     ]
-    assert len(fallbacks(1, FEWER, apart=False)) == 4
-    whole = fallbacks(1, FEWER, apart=False, stages=False)  # of a network that has no stages
-    assert [fallback.apart for fallback in whole] == [False] * 3
-    apart = fallbacks(2, FEWER, apart=True)
-    assert [fallback.batch for fallback in apart] == [2, 2, 2, 1]
-    assert all(fallback.apart for fallback in apart)
+    assert len(fallbacks(1, FEWER, split=False)) == 4
+    whole = fallbacks(1, FEWER, split=False, stages=False)  # of a network that has no stages
+    assert [fallback.split for fallback in whole] == [False] * 3
+    split = fallbacks(2, FEWER, split=True)
+    assert [fallback.batch for fallback in split] == [2, 2, 2, 1]
+    assert all(fallback.split for fallback in split)
 
 
 def test_a_compiler_that_lives_is_asked_once(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_half_a_pair_is_no_success_and_a_smaller_batch_is_last(tmp_path: Path) -
     assert not list(tmp_path.glob("*encoder*"))
 
 
-def test_when_nothing_helps_every_attempt_is_told(tmp_path: Path) -> None:
+def test_the_last_error_names_every_attempt(tmp_path: Path) -> None:
     compiler = Compiler(*[memory()] * 3, CompilerError("time", "too long"))
     with pytest.raises(CompilerError) as caught:
         built(tmp_path, compiler)
@@ -152,6 +152,6 @@ def names(found: Sequence[Compiled]) -> list[str]:
 
 
 def test_a_user_who_wants_two_programs_gets_two(tmp_path: Path) -> None:
-    found = built(tmp_path, Compiler(memory()), apart=True)
+    found = built(tmp_path, Compiler(memory()), split=True)
     assert names(found) == ["28x42-b1-encoder.pt", "28x42-b1-decoder.pt"]
     assert record(found[0]).fallback == "fewer optimisations (-O 0)"

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compile.errors import BuildError
-from compile.neuron.failure import unsupported
-from compile.neuron.graph import check_on_chip, modules_of
+from compile.neuron.graph import check_on_chip, modules_of, unsupported
 from compile.trace import trace
 from tests.support.neuron_standin import Standin, example, needs_torch_1_13, small, standin_fixture
 

@@ -44,8 +44,13 @@ Not compiled operators (and operator counts) to Neuron:
 """  # noqa: E501
 
 
-def test_a_log_of_a_partial_compile_is_read_whole() -> None:
-    assert read_log(PARTLY.splitlines()) == CompilerLog(
+def parsed(folder: Path, text: str) -> CompilerLog:
+    (folder / "trace.log").write_text(text)
+    return read_log(folder / "trace.log")
+
+
+def test_a_log_of_a_partial_compile_is_read_whole(tmp_path: Path) -> None:
+    assert parsed(tmp_path, PARTLY) == CompilerLog(
         operators=2009,
         compiled=615,
         percent_compiled=30.61,
@@ -58,22 +63,22 @@ def test_a_log_of_a_partial_compile_is_read_whole() -> None:
     )
 
 
-def test_what_is_left_for_the_cpu_is_told_in_words() -> None:
-    told = not_on_chip(read_log(PARTLY.splitlines()))
+def test_the_log_names_operators_left_for_the_cpu(tmp_path: Path) -> None:
+    told = not_on_chip(parsed(tmp_path, PARTLY))
     assert told == (
         "sub-graphs _NeuronGraph$1025 fell back to the CPU; 615 of 2009 operators were compiled; "
         "not compiled: 1 aten::Int [supported], 1 aten::embedding [not supported]"
     )
 
 
-def test_a_whole_compile_leaves_nothing_to_tell() -> None:
-    log = read_log(WHOLE.splitlines())
+def test_a_whole_compile_leaves_nothing_for_the_cpu(tmp_path: Path) -> None:
+    log = parsed(tmp_path, WHOLE)
     assert (log.percent_compiled, log.subgraphs, log.not_compiled) == (100.0, 1, ())
     assert not_on_chip(log) is None
 
 
-def test_from_another_compilers_log_nothing_is_concluded() -> None:
-    log = read_log(["Compiler status PASS", ""])
+def test_from_another_compilers_log_nothing_is_concluded(tmp_path: Path) -> None:
+    log = parsed(tmp_path, "Compiler status PASS\n\n")
     assert log == CompilerLog()
     assert not_on_chip(log) is None
 

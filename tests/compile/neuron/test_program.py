@@ -83,7 +83,7 @@ def test_an_sdk_that_compiles_nothing_fails_the_build(tmp_path: Path) -> None:
     assert not (tmp_path / "a.pt").exists()
 
 
-def test_an_exception_of_the_sdk_comes_out_as_ours(tmp_path: Path) -> None:
+def test_an_exception_of_the_sdk_becomes_a_build_error(tmp_path: Path) -> None:
     def trace(_: CompileOrder) -> Any:
         raise IndexError("list index out of range")
 
@@ -91,7 +91,7 @@ def test_an_exception_of_the_sdk_comes_out_as_ours(tmp_path: Path) -> None:
         compiled(tmp_path, trace)
 
 
-def test_an_sdk_that_cannot_be_imported_is_told_before_the_trace(tmp_path: Path) -> None:
+def test_an_sdk_that_cannot_be_imported_fails_before_the_trace(tmp_path: Path) -> None:
     def sdk() -> None:
         raise HostError("cannot be imported")
 
@@ -100,7 +100,7 @@ def test_an_sdk_that_cannot_be_imported_is_told_before_the_trace(tmp_path: Path)
     assert not (tmp_path / "neuron").exists()
 
 
-def test_who_comes_second_waits_and_takes_the_program_from_the_cache(
+def test_a_second_process_waits_and_takes_the_program_from_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
@@ -130,7 +130,7 @@ def test_who_comes_second_waits_and_takes_the_program_from_the_cache(
     assert line.startswith("waiting for another process that compiles the same program")
 
 
-def test_where_nothing_can_be_locked_nobody_waits(
+def test_without_file_locks_no_process_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def flock(_handle: int, _how: int) -> None:
@@ -155,18 +155,6 @@ def test_a_cache_without_room_does_not_cost_the_program(
     assert not compiled(tmp_path, on_chip).from_cache
     assert (tmp_path / "a.pt").stat().st_size > 0
     assert "built but not kept for the next build: No space left on device" in caplog.text
-
-
-def test_a_network_that_depends_on_the_image_is_not_compiled(tmp_path: Path) -> None:
-    class Branch(torch.nn.Module):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return images if images.sum() > 0 else -images
-
-    settings = Settings(tmp_path, memory_limit_bytes=1 << 40)
-    with pytest.raises(BuildError, match="not traceable at a fixed size"):
-        compile_program(
-            toolchain(None), part(Branch(), example()), tmp_path / "a.pt", "", (), settings
-        )
 
 
 def test_files_stay_in_the_users_cache_by_default(monkeypatch: pytest.MonkeyPatch) -> None:

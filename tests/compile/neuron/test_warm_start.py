@@ -6,11 +6,9 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import pytest
 from torch import nn
 
 from compile.lowering.passes import lower
-from compile.targets.protocols import Settings
 from compile.targets.table import NEURON_PASSES
 from tests.support.networks import TINY, network
 from tests.support.neuron_standin import SMALL, example, lowered, pretend_installed, small
@@ -45,16 +43,6 @@ def test_another_precision_batch_or_weight_is_compiled_anew(target: Target) -> N
     assert calls_after(target, "a", small()) == 4
 
 
-def test_without_settings_files_stay_in_the_users_cache(
-    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    target.settings = Settings()
-    assert calls_after(target, "a", small()) == 1
-    kept = tmp_path / ".cache/depth-anything-inferentia"
-    assert {path.name for path in kept.iterdir()} == {"programs", "work"}
-
-
 def test_another_compiler_is_compiled_with_anew(target: Target, tmp_path: Path) -> None:
     assert calls_after(target, "a", small()) == 1
     pretend_installed(target.monkeypatch, tmp_path / "newer", target.facts.newer)
@@ -67,15 +55,3 @@ def test_a_pass_that_changes_no_weight_is_compiled_anew(target: Target) -> None:
     assert weights == {name: tensor.shape for name, tensor in lowered().state_dict().items()}
     assert calls_after(target, "a", lowered()) == 1
     assert calls_after(target, "a", sliced) == 2
-
-
-def test_a_damaged_entry_is_compiled_again(
-    target: Target, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert calls_after(target, "a", small()) == 1
-    (program,) = target.settings.folder.glob("programs/*/program")
-    program.write_bytes(b"damaged")
-    assert calls_after(target, "b", small()) == 2
-    assert "damaged, compiled again" in caplog.text
-    assert program.read_bytes() == (tmp_path / "b.pt").read_bytes() != b"damaged"
-    assert calls_after(target, "c", small()) == 2

@@ -74,7 +74,7 @@ def gone(process: int) -> bool:
 def test_memory_over_the_limit_ends_parent_and_child_and_spares_the_neighbour(
     neighbour: subprocess.Popen[bytes],
 ) -> None:
-    with watched(100 << 20) as watch:
+    with watched(Watch(100 << 20)) as watch:
         parent, child = family()
         assert parent.wait(timeout=10) == -9
     assert watch.cause == "memory"
@@ -86,7 +86,7 @@ def test_memory_over_the_limit_ends_parent_and_child_and_spares_the_neighbour(
 def test_the_time_limit_ends_both_too(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [0.0]
     monkeypatch.setattr(watchdog, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
-    with watched(PLENTY, timeout_s=60.0) as watch:
+    with watched(Watch(PLENTY), timeout_s=60.0) as watch:
         parent, child = family()
         now_s[0] = 61.0
         assert parent.wait(timeout=10) == -9
@@ -124,14 +124,14 @@ def test_an_exception_leaves_no_orphan_behind(neighbour: subprocess.Popen[bytes]
         raise KeyboardInterrupt
 
     found: list[int] = []
-    with pytest.raises(KeyboardInterrupt), watched(PLENTY) as watch:
+    with pytest.raises(KeyboardInterrupt), watched(Watch(PLENTY)) as watch:
         compile_run(watch)
     assert gone(found[0])
     assert neighbour.poll() is None
 
 
 def test_a_modest_compiler_is_left_alone() -> None:
-    with watched(PLENTY, timeout_s=600.0) as watch:
+    with watched(Watch(PLENTY), timeout_s=600.0) as watch:
         compiler = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
         until(lambda: watch.peak_bytes > 1 << 20)
         compiler.communicate(b"\n")
@@ -142,7 +142,7 @@ def test_a_modest_compiler_is_left_alone() -> None:
 
 def test_a_copy_of_this_process_is_not_the_compiler_yet() -> None:
     """Its memory is ours: without exec, a child shares every page."""
-    with watched(1, timeout_s=0.0) as watch:
+    with watched(Watch(1), timeout_s=0.0) as watch:
         child = os.fork()
         if not child:
             time.sleep(0.2)

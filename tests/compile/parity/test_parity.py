@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from compile.errors import ParityError
-from compile.parity.measure import ProbeResult, eager, failure, measure, worst
+from compile.parity.inputs import ParityInput, parity_inputs, photographs
+from compile.parity.measure import InputErrors, eager, failure, measure, worst
 from compile.parity.measure import compare as compare_outputs
-from compile.parity.probes import Probe, photographs, probes
 from compile.targets.protocols import Arrays, Limit, Run
 from depth.artifact.program import Numbers
 from depth.family import RELATIVE_INVERSE, SKY, Output
@@ -30,7 +30,7 @@ def depth(*values: float) -> FloatArray:
     return np.array([values], np.float32)
 
 
-def compare(probe: str, reference: FloatArray, found: FloatArray) -> ProbeResult:
+def compare(probe: str, reference: FloatArray, found: FloatArray) -> InputErrors:
     return compare_outputs(probe, [DEPTH], {"depth": reference}, {"depth": found})
 
 
@@ -151,8 +151,8 @@ def running(made: Network, change: Callable[[FloatArray], FloatArray] = lambda d
     return run
 
 
-def images_for(made: Network) -> list[Probe]:
-    return probes(made.model, SIZE)
+def images_for(made: Network) -> list[ParityInput]:
+    return parity_inputs(made.model, SIZE)
 
 
 def test_the_network_itself_passes() -> None:
@@ -252,19 +252,19 @@ def test_sky_is_judged_by_its_own_measure() -> None:
 
 
 def test_probes_are_the_same_every_time_and_have_the_size() -> None:
-    first, second = (probes(DEMO, (28, 42)) for _ in range(2))
+    first, second = (parity_inputs(DEMO, (28, 42)) for _ in range(2))
     for a, b in zip(first, second):
         assert a.image.shape == (1, 3, 28, 42)
         assert a.image.dtype == np.float32
         assert np.array_equal(a.image, b.image)
     assert len({a.image.tobytes() for a in first}) == 4
-    probes(DEMO, (14, 14))  # the smallest there is
+    parity_inputs(DEMO, (14, 14))  # the smallest there is
 
 
 def test_photographs_are_probes_too(tmp_path: Path) -> None:
     path = tmp_path / "größe.png"
     picture(30, 40).save(path)
-    added = probes(DEMO, (28, 42), photographs(tmp_path, 3))[-1]
+    added = parity_inputs(DEMO, (28, 42), photographs(tmp_path, 3))[-1]
     assert added.name == "größe.png"
     assert added.image.shape == (1, 3, 28, 42)
 

@@ -25,7 +25,7 @@ from compile.plan.roofline import (
     pipeline_cores,
     time_of,
 )
-from compile.plan.tables import overview_table
+from compile.plan.tables import overview_table, plan_table
 from compile.plan.work import Work, work_of
 from compile.products import CONV, Product
 from depth.chips import INFERENTIA, INFERENTIA2, INSTANCES, instance_named
@@ -178,7 +178,7 @@ def test_what_was_asked_for_comes_first_and_the_best_is_marked_once() -> None:
     assert all(
         found.images_per_s.middle <= plan.best.images_per_s.middle for found in plan.estimates
     )
-    table = plan.markdown()
+    table = plan_table(plan)
     assert table.count("(best)") == 1
     assert f"| **{plan.best.layout}** (best) |" in table
     assert "estimated, never measured" in table

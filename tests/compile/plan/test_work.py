@@ -76,4 +76,4 @@ def test_programs_in_a_row_hand_on_what_stays_on_the_device() -> None:
 
 
 def test_blocks_are_those_of_the_lowering() -> None:
-    assert set(map(str, ATTENTION_BLOCKS[1:])) == set(PASSES["attention_blocks"].forms)
+    assert set(map(str, ATTENTION_BLOCKS[1:])) == set(PASSES["attention_blocks"].variants)

@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-import sys
+import re
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import pytest
 import torch
-import typer
 
-from compile.errors import CompileError, ParityError, PrecisionError
+from compile.errors import ParityError, PrecisionError
 from compile.lowering.passes import lower
-from compile.parity.measure import ProbeResult, compare
-from compile.parity.probes import Probe, probes
+from compile.parity.inputs import parity_inputs
+from compile.parity.measure import InputErrors, compare
 from compile.precision import forecast as forecast_module
 from compile.precision.casts import Casts
-from compile.precision.cli import precision
-from compile.precision.forecast import Forecast, choose, forecast, forecasts
+from compile.precision.forecast import Forecast, choose, forecasts
 from compile.precision.report import document
 from compile.precision.survey import inputs, survey
 from compile.targets import table as targets
 from compile.targets.modes import MODES, Mode, mode_named, modes_of
 from compile.targets.protocols import Limit
 from compile.targets.table import NEURON_PASSES
-from depth.command import guarded
 from depth.family import IMAGENET
+from tests.support.compile_command import command
 from tests.support.models import DEMO as DEMO_MODEL
 from tests.support.models import SIZE, TINY, network
 
 LIMIT = Limit(max_rel=0.1, mean_rel=0.01, max_abs=0.1, mean_abs=0.01)
-IMAGES = probes(DEMO_MODEL, SIZE)
+IMAGES = parity_inputs(DEMO_MODEL, SIZE)
 
 
 def foreseen(key: str, mean_rel: float, overflow: Optional[str] = None) -> Forecast:
     numbers = {"max_rel": mean_rel, "mean_rel": mean_rel, "abs_rel": mean_rel, "delta1": 1.0}
-    results = () if overflow else (ProbeResult("x", {"depth": numbers}, 1.0),)
+    results = () if overflow else (InputErrors("x", {"depth": numbers}, 1.0),)
     return Forecast(MODES[key], DEMO_MODEL.outputs, results, overflow)
 
 
-def mean_of(result: ProbeResult) -> float:
+def mean_of(result: InputErrors) -> float:
     return result.measured["depth"]["mean_rel"] or 0.0
 
 
@@ -51,10 +49,8 @@ def overflowing() -> Any:
 
 def test_a_forecast_has_an_error_for_each_image_and_less_for_a_finer_type() -> None:
     made = network(TINY)
-    coarse, fine, exact = (
-        forecast(made, mode_named("inf2", name), IMAGES)
-        for name in ("matmult-bf16", "matmult-fp16", "none")
-    )
+    modes = [mode_named("inf2", name) for name in ("matmult-bf16", "matmult-fp16", "none")]
+    coarse, fine, exact = (found.results for found in forecasts(made, modes, IMAGES))
     assert [result.probe for result in coarse] == [probe.name for probe in IMAGES]
     for by_bf16, by_fp16, by_none in zip(coarse, fine, exact):
         assert mean_of(by_bf16) > 2 * mean_of(by_fp16) > 0
@@ -67,27 +63,26 @@ def test_a_forecast_has_an_error_for_each_image_and_less_for_a_finer_type() -> N
 )
 def test_casting_everything_comes_close_to_torch_in_bfloat16() -> None:
     made, whole = network(DEMO_MODEL.config), network(DEMO_MODEL.config).to(torch.bfloat16)
-    (foreseen_errors,) = forecast(made, mode_named("inf2", "all-bf16"), IMAGES[3:])
+    (found,) = forecasts(made, [mode_named("inf2", "all-bf16")], IMAGES[3:])
     image = torch.from_numpy(IMAGES[3].image)
     maps = [{"depth": one[0].float().numpy()} for one in (made(image), whole(image.bfloat16()))]
     measured = compare("x", DEMO_MODEL.outputs, *maps)
-    ratio = mean_of(foreseen_errors) / mean_of(measured)
+    ratio = mean_of(found.results[0]) / mean_of(measured)
     assert 0.5 < ratio < 2
 
 
 def test_an_overflow_ends_the_forecast_and_names_module_and_image() -> None:
-    with pytest.raises(
-        PrecisionError,
-        match=r"range of fp16 in encoder\.blocks\.1\.mlp\.fc1 \(linear\), on .* 'constant'",
-    ):
-        forecast(overflowing(), mode_named("inf1", "matmult-fp16"), IMAGES)
+    (found,) = forecasts(overflowing(), [mode_named("inf1", "matmult-fp16")], IMAGES)
+    assert found.results == ()
+    where = r"range of fp16 in encoder\.blocks\.1\.mlp\.fc1 \(linear\), on .* 'constant'"
+    assert re.search(where, found.overflow or "")
 
 
 def test_a_reference_that_is_not_finite_is_no_precision_problem() -> None:
     made = network(TINY)
     made.decoder.heads["depth"].conv2.bias.fill_(float("nan"))
     with pytest.raises(ParityError, match="reference gives depth that is not finite"):
-        forecast(made, mode_named("inf2", "none"), IMAGES)
+        forecasts(made, [mode_named("inf2", "none")], IMAGES)
 
 
 def test_modes_that_round_alike_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +153,7 @@ def test_a_report_says_that_it_is_a_forecast_and_marks_the_choice() -> None:
     assert "## tiny (untrained) at 56x70 for inf2" in text
     assert "forecast by rounding on a CPU, not measured on a device" in text
     assert "limit: max_rel 0.1, mean_rel 0.01" in text
-    rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    rows = [line for line in text.splitlines() if line.startswith("| ")][2:]
     assert [row.split(" | ")[0][2:] for row in rows] == [mode.name for mode in modes_of("inf2")]
     assert [row for row in rows if "**chosen**" in row] == [
         row for row in rows if row.startswith(f"| {report.choose().mode.name} |")
@@ -183,31 +178,16 @@ def test_a_report_without_a_usable_mode_says_why() -> None:
         report.choose()
 
 
-Command = Callable[..., int]
-DEMO = ("--model", "demo", "--size", "28x42", "--images", "no-such-folder")
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> Command:
-    app = typer.Typer()
-    app.command()(precision)
-
-    def run(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["precision", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            guarded(app, "python -m compile precision", CompileError)
-        return int(ended.value.code or 0)
-
-    return run
+DEMO = ("precision", "--model", "demo", "--size", "28x42", "--images", "no-such-folder")
 
 
 def test_the_command_prints_a_table_for_each_size_and_target(
-    command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     page = tmp_path / "precision.md"
     arguments = (*DEMO, "--size", "28x28", "--target", "inf2", "--checkpoint", "untrained")
-    assert command(*arguments, "--out", page) == 0
-    printed = capsys.readouterr()
+    printed = command(*arguments, "--out", page)
+    assert printed.code == 0
     headings = [line for line in printed.out.splitlines() if line.startswith("## ")]
     assert headings == [f"## demo (untrained) at {size} for inf2" for size in ("28x42", "28x28")]
     assert "- lowering: position, normalisation" in printed.out
@@ -215,15 +195,15 @@ def test_the_command_prints_a_table_for_each_size_and_target(
     text = page.read_text(encoding="utf-8")
     assert text.endswith(printed.out)
     assert list(tmp_path.iterdir()) == [page]
-    assert f"python -m compile precision {' '.join(arguments)} --out {page}\n" in text
+    assert f"python -m compile {' '.join(arguments)} --out {page}\n" in text
 
 
 def test_the_command_fails_if_no_mode_is_within_the_limit_but_shows_the_table(
-    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(targets, "BF16", Limit(1e-9, 1e-9, 1e-9, 1e-9))
-    assert command(*DEMO, "--no-lowering") == 1
-    printed = capsys.readouterr()
+    printed = command(*DEMO, "--no-lowering")
+    assert printed.code == 1
     assert "| all-relayout | 1 |" in printed.out
     assert "- lowering: none" in printed.out
     assert "no precision mode of inf1 is forecast within" in printed.err.splitlines()[-1]
@@ -239,16 +219,8 @@ def test_the_command_fails_if_no_mode_is_within_the_limit_but_shows_the_table(
         (("--out", "no-such-folder/page.md"), "no-such-folder: no such folder to write page.md"),
     ],
 )
-def test_a_wrong_value_is_told_before_anything_runs(
-    command: Command, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], why: str
-) -> None:
-    assert command("--images", "no-such-folder", *arguments) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    (line,) = printed.err.splitlines()
-    assert why in line
-
-
-def test_probes_are_used_as_they_are_without_folded_normalisation() -> None:
-    probe = Probe("x", IMAGES[0].image)
-    assert inputs([probe], None)[0] is probe
+def test_a_wrong_value_fails_before_anything_runs(arguments: tuple[str, ...], why: str) -> None:
+    ended = command("precision", "--images", "no-such-folder", *arguments)
+    assert ended.code == 2
+    assert why in ended.line()
+    assert ended.err.startswith("python -m compile: ")

@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-import typer
 from safetensors.torch import save_file
 
-from compile.errors import CompileError
-from compile.preflight.cli import preflight as preflight_command
 from compile.preflight.programs import INF1_TORCH, lane_remark
 from depth.chips import CHIPS
-from depth.command import guarded
 from tests.compile.preflight.test_preflight import RESIZES, costs_once
-from tests.compile.test_cli import Command, Ended
+from tests.support.compile_command import command
 from tests.support.models import TINY, weights
-from tests.support.places import ROOT
 
 __all__ = ["costs_once"]
 
 
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(preflight_command)
-
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["preflight", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            guarded(app, "python -m compile", CompileError)
-        return Ended(int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
+DEMO = ("preflight", "--model", "demo", "--size", "28x42")
 
 
-DEMO = ("--model", "demo", "--size", "28x42")
-
-
-def test_the_command_prints_a_table_per_program_and_the_memory_of_all(command: Command) -> None:
+def test_the_command_prints_a_table_per_program_and_the_memory_of_all() -> None:
     ended = command(*DEMO, "--size", "56x70", "--batch", 2, "--batch", 2)
     assert ended.code == 0
     tables = [line for line in ended.out.splitlines() if line.endswith("for inf1: passes")]
@@ -68,7 +46,7 @@ def test_another_torch_than_the_compilers_is_remarked() -> None:
         assert "`.venv-inf1/bin/python -m compile preflight ...`" in remark
 
 
-def test_without_lowering_the_command_fails_and_still_prints_the_table(command: Command) -> None:
+def test_without_lowering_the_command_fails_and_still_prints_the_table() -> None:
     ended = command(*DEMO, "--no-lowering")
     assert ended.code == 1
     assert ended.out.startswith("28x42-b1 for inf1: FAILS\n")
@@ -79,7 +57,7 @@ def test_without_lowering_the_command_fails_and_still_prints_the_table(command: 
     )
 
 
-def test_passes_and_mode_are_chosen_by_name(command: Command) -> None:
+def test_passes_and_mode_are_chosen_by_name() -> None:
     ended = command(*DEMO, "--passes", "position,resize=conv1x1", "--precision", "all")
     assert ended.code == 0
     assert "estimated for mode all:" in ended.out
@@ -100,17 +78,13 @@ def test_passes_and_mode_are_chosen_by_name(command: Command) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_a_wrong_value_is_one_line_and_exit_code_2(
-    command: Command, arguments: tuple[str, ...], text: str
-) -> None:
+def test_a_wrong_value_is_one_line_and_exit_code_2(arguments: tuple[str, ...], text: str) -> None:
     ended = command(*DEMO, *arguments)
     assert ended.code == 2
-    assert text in ended.error()
+    assert text in ended.line()
 
 
-def test_programs_that_do_not_fit_together_fail(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_programs_that_do_not_fit_together_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     chip = replace(
         CHIPS["inf1"], core_bytes=10_000_000, constants_bytes=None
     )  # one needs 7 to 8 MB
@@ -119,22 +93,17 @@ def test_programs_that_do_not_fit_together_fail(
     assert ended.code == 1
     assert "FAILS: build fewer programs" in ended.out
     assert ended.err.splitlines()[-1] == (
-        "python -m compile: the programs do not fit into device memory together"
+        "python -m compile: the programs do not fit into device memory together; make fewer"
     )
 
 
-def test_named_weights_must_fit_the_model(command: Command, tmp_path: Path) -> None:
+def test_named_weights_must_fit_the_model(tmp_path: Path) -> None:
     file = tmp_path / "tiny.safetensors"
     save_file(weights(TINY), file)
     ended = command(*DEMO, "--checkpoint", file)
     assert ended.code == 1
-    assert "tiny.safetensors does not fit this network" in ended.error()
+    assert "tiny.safetensors does not fit this network" in ended.line()
 
 
-def test_fixed_seed_weights_fit(command: Command) -> None:
+def test_fixed_seed_weights_fit() -> None:
     assert command(*DEMO, "--checkpoint", "untrained").code == 0
-
-
-def test_importing_the_command_loads_no_torch() -> None:
-    code = "import sys, compile.preflight.cli; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

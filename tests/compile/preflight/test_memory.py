@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Callable, Optional
+from typing import Callable, Optional
 
 import pytest
 import torch
@@ -16,19 +16,11 @@ from compile.preflight.report import PreflightReport, all_together
 from compile.targets.modes import mode_named, modes_of
 from compile.trace import trace
 from depth.chips import CHIPS, Chip
+from tests.support.traced import Calls
 
 X = torch.zeros(2, 4, 8, 8)
 ONE = 4 * X.numel()  # bytes of one such tensor
 EXACT = mode_named("inf2", "none")  # everything in float32
-
-
-class Calls(nn.Module):
-    def __init__(self, function: Callable[[Tensor], Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Any:
-        return self.function(x)
 
 
 def residual(x: Tensor) -> Tensor:

@@ -11,9 +11,9 @@ from typing import Optional
 import pytest
 import torch
 
-from compile.errors import BuildError, TargetError
+from compile.errors import TargetError
 from compile.lowering.passes import lower
-from compile.lowering.stages import split
+from compile.parts import stages_of
 from compile.preflight import check as check_module
 from compile.preflight.check import check, preflight
 from compile.preflight.costs import Costs, costs
@@ -162,7 +162,7 @@ def test_a_report_says_what_was_counted_and_leaves_the_network_as_it_was() -> No
 
 
 def test_the_stages_of_a_split_network_are_checked_apart() -> None:
-    (_, encoder), (_, decoder) = split(lower(network(TINY), NEURON_PASSES))
+    (_, encoder), (_, decoder) = stages_of(lower(network(TINY), NEURON_PASSES), split=True)
     tokens = torch.zeros(1, 20, 4 * TINY.embed_dim)
     reports = [
         check(encoder, torch.zeros(1, 3, *SIZE), "inf1", "56x70-b1-encoder"),
@@ -179,12 +179,3 @@ def test_the_stages_of_a_split_network_are_checked_apart() -> None:
 def test_a_target_that_is_no_device_is_refused() -> None:
     with pytest.raises(TargetError, match="'onnx' is not one of Neuron's; choose from inf1, inf2"):
         report_of(target="onnx")
-
-
-def test_a_network_that_depends_on_its_input_is_not_traceable() -> None:
-    class Shy(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x if x.sum() > 0 else -x
-
-    with pytest.raises(BuildError, match="not traceable"):
-        check(Shy(), torch.ones(1, 3, 4, 4), "inf1", "shy")

@@ -15,18 +15,10 @@ from compile.preflight.check import judged
 from compile.preflight.findings import DOUBTFUL, ON_CHIP, REFUSED
 from compile.preflight.inf1 import inf1_operators
 from compile.preflight.report import Row
+from tests.support.traced import Calls
 
 X = torch.linspace(-1, 1, 192).reshape(1, 3, 8, 8)
 Function = Callable[[Tensor], Any]
-
-
-class Calls(nn.Module):
-    def __init__(self, function: Function) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Any:
-        return self.function(x)
 
 
 def rows(function: Function, target: str, x: Tensor = X) -> list[Row]:

@@ -51,7 +51,7 @@ def made_by_uv(monkeypatch: pytest.MonkeyPatch) -> None:
         ("tensorflow-cpu", "2.10.0", "below 1.16", "pip uninstall tensorflow-cpu"),
     ],
 )
-def test_a_package_out_of_range_is_told_with_its_fix(
+def test_a_package_out_of_range_comes_with_its_fix(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     package: str,
@@ -69,7 +69,7 @@ def test_a_package_out_of_range_is_told_with_its_fix(
     assert fix in line
 
 
-def test_everything_that_is_missing_is_told_at_once(
+def test_the_message_lists_everything_that_is_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pretend_installed(monkeypatch, tmp_path, {"torch": "2.8.0", "numpy": "2.0.2"})

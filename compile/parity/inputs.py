@@ -23,7 +23,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Probe:
+class ParityInput:
     """One test image as network input [1,3,h,w]."""
 
     name: str
@@ -40,7 +40,7 @@ class Picture:
 def photographs(folder: Path, limit: int) -> list[Picture]:
     """The first readable images of a folder; none if there is no such folder.
 
-    Images that cannot be read are left out: whoever serves them is told there.
+    Images that cannot be read are left out and logged.
     """
     found: list[Picture] = []
     for path in list_images(folder) if folder.is_dir() else []:
@@ -60,7 +60,7 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def probes(model: Model, size: Size, real: Sequence[Picture] = ()) -> list[Probe]:
+def parity_inputs(model: Model, size: Size, real: Sequence[Picture] = ()) -> list[ParityInput]:
     """Test images as a model sees them at (height, width) px: hard cases, then the photographs."""
     prepare = Preparation(model.before, model.size)
     made = [
@@ -69,7 +69,7 @@ def probes(model: Model, size: Size, real: Sequence[Picture] = ()) -> list[Probe
         Picture("thin lines", _thin_lines(size)),
         Picture("scene", _scene(size)),
     ]
-    return [Probe(image.name, prepare(image.pixels, size)) for image in (*made, *real)]
+    return [ParityInput(image.name, prepare(image.pixels, size)) for image in (*made, *real)]
 
 
 def _noise(size: Size) -> Pixels:
