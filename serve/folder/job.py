@@ -16,9 +16,8 @@ from depth.family import DEPTH
 from depth.maps.files import output_names
 from serve.engine import Engine
 from serve.errors import NoImagesError
-from serve.folder.inputs import check_apart, images_in
+from serve.folder.inputs import NamesFor, check_apart, images_in, unique_stems
 from serve.folder.manifest import JobManifest, manifest_in
-from serve.folder.names import NamesFor, unique_stems
 from serve.folder.outputs import FolderOutputs
 from serve.folder.request import FolderJob
 from serve.jobs.batch import Batch

@@ -21,7 +21,7 @@ from depth.maps.meta import Sidecar
 from depth.maps.result import Result
 from depth.sizes import size_text
 from serve.engine import Foreseen
-from serve.folder.names import NamesFor
+from serve.folder.inputs import NamesFor
 from serve.folder.request import FolderJob
 from serve.jobs.entry import FAILED, KEPT, Entry, Settings, Task, Written
 

@@ -21,8 +21,7 @@ from depth.maps.preview import WARM_LAST, upstream_levels
 from depth.maps.result import Result
 from serve.engine import Engine, Foreseen
 from serve.errors import NoImagesError
-from serve.folder.inputs import check_apart, images_in
-from serve.folder.names import unique_stems
+from serve.folder.inputs import check_apart, images_in, unique_stems
 from serve.jobs.batch import Batch
 from serve.jobs.entry import OnEntry, Report, Task, Written
 from serve.jobs.stop import Stop
