@@ -7,17 +7,19 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from threading import Lock
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
-from depth.artifact.program import ProgramKey
+from depth.artifact.manifest import Artifact
+from depth.artifact.program import Program, ProgramKey
 from depth.errors import DepthAnythingError, first_line
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
 from serve.errors import Action, ProgramError, ServeError
 from serve.library import Library
 from serve.runtimes.neuron_cores import RUNS_PER_CORE
-from serve.runtimes.table import Runtime, core_count, open_on_core, open_runtime
+from serve.runtimes.program import Chain, Runtime
 from serve.scheduling.worker import Limits, Reopen, Worker
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,16 @@ _CPU_PROGRAMS = 4  # loaded at once; those of vits at 518 px take about 0.5 GB e
 CHIP_LIMITS = Limits(loads_at_once=1, runs_per_core=RUNS_PER_CORE)
 # Nothing on a CPU hangs: a large network on a busy machine is only slow.
 _CPU_LIMITS = Limits(run_timeout_s=float("inf"), load_timeout_s=float("inf"))
+
+
+_MODULES = {  # manifest target -> the only module that imports its package
+    "openvino": "serve.runtimes.openvino",
+    "onnx": "serve.runtimes.onnxruntime",
+    "torchscript": "serve.runtimes.torchscript",
+    "inf1": "serve.runtimes.neuron",
+    "inf2": "serve.runtimes.neuronx",
+}
+_CHIPS = ("inf1", "inf2")  # their programs are placed on single cores
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,7 @@ def open_backend(library: Library, images: int) -> Backend:
 
 def _chips(library: Library, cores: int) -> Backend:
     def worker(core: int) -> ProgramWorker:
-        return ProgramWorker(lambda program: open_on_core(*library.stages(program), core))
+        return ProgramWorker(lambda program: open_on_core(*library.stages[program], core))
 
     # The runs of every core, and as many images as the host has cores to work on them.
     at_once = RUNS_PER_CORE * cores + len(os.sched_getaffinity(0))
@@ -73,6 +85,59 @@ def _cpu(library: Library, streams: int) -> Backend:
 
     workers = [worker(core) for core in range(streams)]
     return Backend(workers, worker, 2 * streams, shared=True, limits=_CPU_LIMITS)
+
+
+def open_runtime(artifact: Artifact, stages: Sequence[Program], streams: int = 1) -> Runtime:
+    """Load what `Manifest.stages` gives on the CPU; bytes are checked against their hashes first.
+
+    `streams` runs are wanted at once, sharing the cores; a runtime may do fewer.
+    Raises ProgramError if the target is unknown, its package is missing, or loading fails;
+    ArtifactError if the bytes are not what the manifest says.
+    """
+    module = _module(artifact)
+    return _joined(artifact, stages, lambda stage: module.open_program(artifact, stage, streams))
+
+
+def core_count(artifact: Artifact) -> Optional[int]:
+    """How many cores of its chip this process has; None for a target that runs on the CPU.
+
+    Raises ProgramError as `open_runtime`, and if there is no core.
+    """
+    if artifact.manifest.target not in _CHIPS:
+        return None
+    count: int = _module(artifact).CHIP.core_count(artifact)
+    return count
+
+
+def open_on_core(artifact: Artifact, stages: Sequence[Program], core: int) -> Runtime:
+    """As `open_runtime`, on the core that is the `core`-th of this process, counted from 0."""
+    chip = _module(artifact).CHIP
+    return _joined(artifact, stages, lambda stage: chip.open_on_core(artifact, stage, core))
+
+
+def _module(artifact: Artifact) -> Any:
+    target = artifact.manifest.target
+    if target not in _MODULES:
+        raise ProgramError(
+            f"{artifact.folder}: no runtime for target {target!r}; there are {', '.join(_MODULES)}"
+        )
+    try:
+        return import_module(_MODULES[target])
+    except ImportError as error:
+        raise ProgramError(
+            f"target {target!r} needs a package that is not installed ({error}); run `make setup`"
+        ) from error
+
+
+def _joined(
+    artifact: Artifact, stages: Sequence[Program], open_stage: Callable[[Program], Runtime]
+) -> Runtime:
+    """A chain, unless a single stage gives exactly the outputs of the artifact."""
+    outputs = tuple(output.name for output in artifact.manifest.outputs)
+    given = [tensor.name for stage in stages for tensor in stage.outputs]
+    if len(stages) == 1 and set(given) == set(outputs):
+        return open_stage(stages[0])
+    return Chain([open_stage(stage) for stage in stages], outputs)
 
 
 class _SharedPrograms:
@@ -104,7 +169,7 @@ class _SharedPrograms:
             runtime = self._found(program)
             if runtime is None:
                 self._make_room()
-                runtime = open_runtime(*self._library.stages(program), self._streams)
+                runtime = open_runtime(*self._library.stages[program], self._streams)
                 with self._looking:
                     self._latest[program] = runtime
             return runtime

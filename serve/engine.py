@@ -7,25 +7,24 @@ from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from threading import Lock
-from typing import Callable, Optional
+from typing import Callable, NamedTuple, Optional
 
 import numpy as np
 
 from depth.errors import InputError
 from depth.family import IMAGES
 from depth.images.header import ImageHeader
-from depth.images.read import SourceImage
-from depth.images.reduction import Needed
+from depth.images.read import Needed, SourceImage
 from depth.maps.result import FULL, OUTPUT_SIZES, FloatArray, Focal, Map, Provenance, Result
 from depth.preprocess import FAST, MODES, REFERENCE
 from depth.sizes import Size, SizeRule
 from depth.steps.focal import NOTHING_ASKED, FocalAsked, focal_for
 from serve.arrays import Arrays
 from serve.backend import Backend, OpenBackend, open_backend
-from serve.errors import ClosedError, NoProgramError, ProgramError
+from serve.errors import ClosedError, ProgramError
 from serve.library import Library, Served
 from serve.runtimes.neuron_cores import check_same_process
-from serve.scheduling.request import Pending
+from serve.scheduling.queues import Pending
 from serve.scheduling.scheduler import Scheduler
 from serve.shapes import EXACT, POLICIES, nearest_size
 
@@ -59,8 +58,15 @@ class Raw:
     @staticmethod
     def of(pending: Pending, prepared: Prepared) -> Raw:
         """What was submitted, once it is answered. Raises what it was answered with."""
-        outputs = pending.result()
-        return Raw(outputs, prepared, pending.waited_s * 1e3, pending.ran_s * 1e3)
+        return Raw(pending.result(), prepared, pending.waited_s * 1e3, pending.ran_s * 1e3)
+
+
+class Foreseen(NamedTuple):
+    """What a result of an image depends on, besides its bytes."""
+
+    size: Size  # what the network sees
+    provenance: Optional[Provenance]  # None as long as no program has this size
+    focal: Optional[Focal]  # that metres are made with
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,8 @@ class Engine(AbstractContextManager["Engine"]):
         self._open_backend = backend
         self._opening = Lock()
         self._opened: Optional[_Opened] = None
+        self._provenances: dict[tuple[Size, bool], Provenance] = {}  # True: with a focal length
+        self._learn()
         self._closed = False
 
     @property
@@ -150,9 +158,10 @@ class Engine(AbstractContextManager["Engine"]):
         Raises InputError or NoProgramError if it can have none.
         """
         size = size or self._size_of(source.header)
-        served = self.library.find(size)
+        served = self.library.single.get(size) or self.library.find(size)  # the latter says why
         images = served.recipe.before(source.pixels, size, self.preprocess)[0]
-        found = self._focal_of(served, source.header, focal or self.focal)
+        asked = focal or self.focal
+        found = self._focal_of(served, source.header, asked) if served.recipe.needs_focal else None
         return Prepared(source, served, {IMAGES.name: images}, found)
 
     def make_ready(
@@ -170,6 +179,7 @@ class Engine(AbstractContextManager["Engine"]):
         """
         sizes = set(sizes)
         self.library.prepare(sizes)
+        self._learn()
         if not sizes:
             return True
         opened = self._open(images)
@@ -188,7 +198,8 @@ class Engine(AbstractContextManager["Engine"]):
         Raises NoProgramError, ProgramError, OutOfServiceError, ExpiredError if it has not begun to
         run after `deadline_s`, or ClosedError.
         """
-        return Raw.of(self.submit(prepared, deadline_s), prepared)
+        pending = self.submit(prepared, deadline_s)
+        return Raw(pending.result(), prepared, pending.waited_s * 1e3, pending.ran_s * 1e3)
 
     def submit(
         self, prepared: Prepared, deadline_s: Optional[float] = None, wait: bool = True
@@ -214,56 +225,49 @@ class Engine(AbstractContextManager["Engine"]):
 
         Raises ProgramError for numbers that are not finite.
         """
-        prepared = raw.prepared
-        served, header = prepared.served, prepared.source.header
-        provenance = self._provenance(served, prepared.focal)
+        prepared, served = raw.prepared, raw.prepared.served
+        header = prepared.source.header
         maps = {
-            output.name: Map(
-                _finite(output.name, raw.outputs[output.name]), output.kind, output.largest
-            )
-            for output in served.artifact.manifest.outputs
+            each.name: Map(_finite(each.name, raw.outputs[each.name]), each.kind, each.largest)
+            for each in served.artifact.manifest.outputs
         }
         full = (header.height_px, header.width_px) if self.output_size == FULL else None
-        maps = served.recipe.after(maps, full, prepared.focal)
-        return Result(maps, provenance, prepared.focal)
+        provenance = self._provenances[prepared.size, prepared.focal is not None]
+        return Result(served.recipe.after(maps, full, prepared.focal), provenance, prepared.focal)
 
-    def foreseen(
-        self, header: ImageHeader, size: Size
-    ) -> tuple[Optional[Provenance], Optional[Focal]]:
-        """The provenance of a result of an image, and the focal length that metres are made with.
-
-        Both are None if there is no program of this size yet.
-        """
-        try:
-            served = self.library.find(size)
-        except NoProgramError:
-            return None, None
-        focal = self._focal_of(served, header, self.focal)
-        return self._provenance(served, focal), focal
+    def foreseen(self, header: ImageHeader) -> Foreseen:
+        """What a result of an image will be made with. Raises as `size_for`."""
+        size = self.size_for(header.height_px, header.width_px)
+        served = self.library.single.get(size)
+        if served is None:
+            return Foreseen(size, None, None)
+        focal = self._focal_of(served, header, self.focal) if served.recipe.needs_focal else None
+        return Foreseen(size, self._provenances[size, focal is not None], focal)
 
     def _focal_of(self, served: Served, header: ImageHeader, asked: FocalAsked) -> Optional[Focal]:
-        """The focal length of an image in px of the network's input, where the steps need it."""
-        if not served.recipe.needs_focal:
-            return None
+        """The focal length of an image in px of the network's input."""
         image = header.height_px, header.width_px
         return focal_for(asked, header.focal_px, image, served.shape[:2])
 
-    def _provenance(self, served: Served, focal: Optional[Focal]) -> Provenance:
-        m = served.artifact.manifest
-        return Provenance(
-            model=m.model,
-            weights=m.checkpoint.file,
-            weights_sha256=m.checkpoint.sha256,
-            artifact=served.artifact.identity,
-            target=m.target,
-            precision=m.precision,
-            preprocess_mode=self.preprocess,
-            shape_policy=self.policy,
-            model_height_px=served.shape.height_px,
-            model_width_px=served.shape.width_px,
-            output_size=self.output_size,
-            steps=served.recipe.names[self.output_size == FULL, focal is not None],
-        )
+    def _learn(self) -> None:
+        """Note what the results of each program are made with."""
+        for size, served in self.library.single.items():
+            m = served.artifact.manifest
+            for has_focal in (False, True):
+                self._provenances[size, has_focal] = Provenance(
+                    model=m.model,
+                    weights=m.checkpoint.file,
+                    weights_sha256=m.checkpoint.sha256,
+                    artifact=served.artifact.identity,
+                    target=m.target,
+                    precision=m.precision,
+                    preprocess_mode=self.preprocess,
+                    shape_policy=self.policy,
+                    model_height_px=served.shape.height_px,
+                    model_width_px=served.shape.width_px,
+                    output_size=self.output_size,
+                    steps=served.recipe.names[self.output_size == FULL, has_focal],
+                )
 
     def result(self, source: SourceImage, focal: Optional[FocalAsked] = None) -> Result:
         """One image, start to end; a missing program is built if the library can."""
@@ -272,16 +276,15 @@ class Engine(AbstractContextManager["Engine"]):
 
     def _open(self, images: int = MANY) -> _Opened:
         opened = self._opened
-        if opened is not None:  # before a lock that the owner may have held
-            check_same_process(opened.pid)
+        if opened is not None and opened.pid != os.getpid():
+            check_same_process(opened.pid)  # before a lock that the owner may have held
         with self._opening:
             if self._closed:
                 raise ClosedError("the engine is closed and takes no more work")
             if self._opened is None:
                 found = self._open_backend(self.library, images)
-                programs = self.library.programs
                 scheduler = Scheduler(
-                    found.workers, programs, found.reopen, found.limits, found.shared
+                    found.workers, self.library.programs, found.reopen, found.limits, found.shared
                 )
                 self._opened = _Opened(found, scheduler, os.getpid())
             return self._opened

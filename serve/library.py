@@ -58,8 +58,10 @@ class Library:
         self._build = build
         self._allow_failed_parity = allow_failed_parity
         self._allow_unverified = allow_unverified
+        self.single: dict[Size, Served] = {}  # what answers requests for single images
         self._served: dict[Shape, Served] = {}
-        self._programs: dict[ProgramKey, tuple[Artifact, tuple[Program, ...]]] = {}
+        # The artifact that has a program, and what to run one after the other.
+        self.stages: dict[ProgramKey, tuple[Artifact, tuple[Program, ...]]] = {}
         self._first: Optional[Manifest] = None
         self._stage = FUSED  # that requests for images run
         self._add(artifacts)
@@ -67,12 +69,12 @@ class Library:
     @property
     def sizes(self) -> list[Size]:
         """Sizes that have a program for single images."""
-        return [(h, w) for h, w, views, _stage in self._served if views == 1]
+        return list(self.single)
 
     @property
     def programs(self) -> list[ProgramKey]:
         """Every shape in every batch size that there is."""
-        return list(self._programs)
+        return list(self.stages)
 
     def shape(self, size: Size, views: int = 1) -> Shape:
         """What a request for this size asks for, whether there is a program for it or not."""
@@ -84,7 +86,7 @@ class Library:
         Raises NoProgramError if one is missing and there is nothing that builds.
         """
         wanted = dict.fromkeys(sizes)
-        missing = [size for size in wanted if self.shape(size) not in self._served]
+        missing = [size for size in wanted if size not in self.single]
         if missing and self._build is not None:
             self._add(self._build(missing))
         for size in missing:
@@ -92,20 +94,15 @@ class Library:
 
     def find(self, size: Size) -> Served:
         """What answers requests for images of this size. Raises NoProgramError."""
-        shape = self.shape(size)
         try:
-            return self._served[shape]
+            return self.single[size]
         except KeyError:
             have = ", ".join(each.name for each in self._served) or "none"
             raise NoProgramError(
-                f"no program for {shape.name} px (there are: {have}); compile one with "
+                f"no program for {self.shape(size).name} px (there are: {have}); compile one with "
                 f"`python -m compile build --size {size_text(size)}`, or use the shape policy "
                 "`buckets`"
             ) from None
-
-    def stages(self, program: ProgramKey) -> tuple[Artifact, tuple[Program, ...]]:
-        """The artifact that has this program, and what to run one after the other."""
-        return self._programs[program]
 
     def any_artifact(self) -> Artifact:
         """One of them, for what they all have in common. Raises NoProgramError if there is none."""
@@ -122,8 +119,10 @@ class Library:
             for key in artifact.manifest.keys:
                 # All programs of a shape are of one artifact: results name it by their shape.
                 served = self._served.setdefault(key.shape, Served(key.shape, artifact, recipe))
+                if key.views == 1:
+                    self.single[key.size] = served
                 if served.artifact is artifact:
-                    self._programs[key] = artifact, artifact.manifest.stages(key)
+                    self.stages[key] = artifact, artifact.manifest.stages(key)
 
     def _check(self, artifact: Artifact) -> None:
         m = artifact.manifest

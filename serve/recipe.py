@@ -9,8 +9,8 @@ from typing import Optional
 from depth.artifact.manifest import Manifest
 from depth.artifact.steps import VIEW, Do, HostStep, MetresFromFocal, RunStage
 from depth.errors import InputError
+from depth.postprocess import Finishing, step_names
 from depth.preprocess import Preparation
-from depth.steps.finish import Finishing, step_names
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,7 @@ BREAKS = [
     (compile_leads_down, "compile/build/build.py", "from compile import job"),
     (compile_leads_down, "compile/preflight/a.py", "from compile.parity.probes import x"),
     (compile_leads_down, "compile/newroom/a.py", "import os"),
-    (serve_leads_down, "serve/scheduling/a.py", "from serve.runtimes.table import x"),
+    (serve_leads_down, "serve/scheduling/a.py", "from serve.runtimes.program import x"),
     (serve_leads_down, "serve/jobs/a.py", "from serve.folder.outputs import FolderOutputs"),
     (serve_leads_down, "serve/engine.py", "from serve import jobs"),
 ]

@@ -7,10 +7,13 @@ simplejpeg, which gives the same pixels faster and tells a truncated file from a
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Optional
 
@@ -19,11 +22,10 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg  # type: ignore[import-untyped]
 
-from depth.errors import InputError, first_line
-from depth.images.file import ImageFile, printable, refusal
+from depth.errors import ImageError, InputError, first_line
+from depth.images.containers import parse_header
 from depth.images.header import ImageHeader
 from depth.images.png import without_animation
-from depth.images.reduction import Needed, reduction
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -38,6 +40,62 @@ _TOLERATED = re.compile(
     "|Could not determine subsampling level"
     "|Invalid SOS parameters for sequential JPEG"
 )
+
+
+MAX_FILE_BYTES = 200_000_000
+_TOO_LARGE = f"over the limit of {MAX_FILE_BYTES // 1_000_000} MB; reduce it first"
+
+Needed = Callable[[ImageHeader], tuple[int, int]]  # the (height, width) px it will be resized to
+
+_FACTORS = (8, 4, 2)
+# Cubic resizing without a filter, the reference, needs what is above its target's resolution.
+_MARGIN = 2
+
+
+class ImageFile:
+    """The bytes of an image file, and their hex SHA-256. `name` is what error messages call it.
+
+    Safe in any thread.
+    """
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self.data = data
+        self.name = name
+        self.sha256 = hashlib.sha256(data).hexdigest()
+
+    @staticmethod
+    def read(path: Path) -> ImageFile:
+        """Read a file; links to files are followed.
+
+        Raises ImageError, with name and reason, instead of waiting on a pipe or a device.
+        """
+        name = printable(path)
+        try:
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise refusal(name, "a folder" if path.is_dir() else "not a regular file")
+            if found.st_size > MAX_FILE_BYTES:
+                raise refusal(name, _TOO_LARGE)
+            with path.open("rb") as file:
+                return ImageFile(file.read(MAX_FILE_BYTES + 1), name)
+        except OSError as error:
+            raise refusal(name, f"cannot be read ({error.strerror})") from error
+
+    @cached_property
+    def header(self) -> ImageHeader:
+        """Size, format and orientation, parsed once.
+
+        Raises ImageError, with name and reason, for whatever decoding would refuse, except damage
+        that only decoding can show.
+        """
+        if not self.data:
+            raise refusal(self.name, "empty (0 bytes)")
+        if len(self.data) > MAX_FILE_BYTES:
+            raise refusal(self.name, _TOO_LARGE)
+        try:
+            return parse_header(self.data)
+        except ImageError as error:
+            raise refusal(self.name, str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -165,3 +223,34 @@ _TO_UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     7: lambda pixels: np.ascontiguousarray(pixels[::-1, ::-1].transpose(1, 0, 2)),
     8: _turn(cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
+
+
+def reduction(header: ImageHeader, needed: tuple[int, int]) -> int:
+    """1, 2, 4 or 8: what both sides of a JPEG are divided by for a resize to `needed` px.
+
+    A decoder can stop its inverse transform at 4x4, 2x2 or 1x1 of each block's 8x8 pixels (ITU-T
+    T.81; `scale_num` and `scale_denom` of libjpeg). What it leaves out is never computed.
+
+    `needed`: (height, width) px.
+
+    At least twice as many pixels a side are left as are needed. Only if both sides divide evenly:
+    else the last row and column would be partly outside, and the picture shifted by that.
+    """
+    sides = (header.height_px, header.width_px)
+    for factor in _FACTORS:
+        if all(
+            side % factor == 0 and side // factor >= _MARGIN * wanted
+            for side, wanted in zip(sides, needed)
+        ):
+            return factor
+    return 1
+
+
+def refusal(name: str, reason: str) -> ImageError:
+    """Why an image called `name` is not processed."""
+    return ImageError(f"{name}: {reason}. Expected a complete JPEG, PNG, WebP, BMP or TIFF image")
+
+
+def printable(path: Path) -> str:
+    """The path as text that can be written anywhere, whatever bytes its name has."""
+    return str(path).encode("utf-8", "backslashreplace").decode()

@@ -7,6 +7,7 @@ The JSON is written last and removed first: where it exists, everything it lists
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +19,6 @@ import numpy.typing as npt
 
 from depth.errors import DepthFileError, InputError
 from depth.family import DEPTH
-from depth.files import sha256_bytes
 from depth.images.header import MAX_PIXELS
 from depth.maps import png
 from depth.maps.formats import CODECS
@@ -28,13 +28,13 @@ from depth.maps.meta import (
     Encoding,
     ListedMap,
     MapFacts,
-    Meta,
+    NamedBytes,
     Part,
     Sidecar,
     parse_inside,
     parse_sidecar,
 )
-from depth.maps.png16 import Coding, coding_for, from_codes, to_codes
+from depth.maps.png import Coding, coding_for, from_codes, to_codes
 from depth.maps.preview import colour_preview
 from depth.maps.result import FloatArray, Map, Result
 
@@ -75,22 +75,24 @@ def write_result(
     """
     _check_formats(formats)
     parts = [(name, kind) for name in _depth_first(result.maps) for kind in formats]
+    names = {part: _file_name(stem.name, *part) for part in parts}
     encodings: dict[Part, Encoding] = {}
     pixels: dict[Part, npt.NDArray[Any]] = {}
     for part in parts:
         encodings[part], pixels[part] = _stored(result, *part)
     description = Description(result, source, encodings)
-    files: dict[Part, Meta] = {}
+    files: dict[Part, NamedBytes] = {}
+    for part in parts:
+        data = CODECS[part[1]].encode(pixels.pop(part), description.inside[part])
+        files[part] = names[part], data
     picture = None
+    if preview:
+        picture = stem.name + PREVIEW_SUFFIX, png.encode(colour_preview(result.depth))
+    beside = stem.name + SIDECAR_SUFFIX, description.beside(files, picture)
     try:
         with _Staging(stem.parent) as staging:
-            for name, kind in parts:
-                data = CODECS[kind].encode(pixels.pop((name, kind)), description.inside[name, kind])
-                files[name, kind] = staging.add(_file_name(stem.name, name, kind), data)
-            if preview:
-                data = png.encode(colour_preview(result.depth))
-                picture = staging.add(stem.name + PREVIEW_SUFFIX, data)
-            staging.write(stem.name + SIDECAR_SUFFIX, description.beside(files, picture))
+            for name, data in (*files.values(), *filter(None, [picture]), beside):
+                staging.write(name, data)
             return staging.publish()
     except OSError as error:
         raise DepthFileError(
@@ -203,7 +205,7 @@ def _read_map(sidecar: Path, name: str, listed: ListedMap) -> Map:
 def _decoded(data: bytes, kind: str, listed: ListedMap) -> Map:
     """The map in the bytes of one listed file, whose hash is compared first."""
     entry = listed.files[kind]
-    if (len(data), sha256_bytes(data)) != (entry.size_bytes, entry.sha256):
+    if (len(data), hashlib.sha256(data).hexdigest()) != (entry.size_bytes, entry.sha256):
         raise DepthFileError(
             f"{entry.name} has other bytes than its .json says ({len(data)}, expected "
             f"{entry.size_bytes}): it was altered or replaced; make both again"
@@ -253,11 +255,6 @@ class _Staging:
     def __exit__(self, *_raised: object) -> None:
         for temporary, _ in self.waiting:
             temporary.unlink(missing_ok=True)
-
-    def add(self, name: str, data: bytes) -> Meta:
-        """Writes a file as `write`; what the JSON says about it."""
-        self.write(name, data)
-        return {"name": name, "size_bytes": len(data), "sha256": sha256_bytes(data)}
 
     def write(self, name: str, data: bytes) -> None:
         """Writes a file that will be called `name`."""

@@ -23,7 +23,7 @@ from depth.errors import DepthFileError
 from depth.maps import png
 from depth.maps.exr import decode_exr, encode_exr
 from depth.maps.meta import MAX_JSON_BYTES, check_size
-from depth.maps.png16 import decode_png
+from depth.maps.png import decode_png
 from depth.maps.result import FloatArray
 from depth.maps.tiff import decode_tiff, encode_tiff
 

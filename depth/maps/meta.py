@@ -29,6 +29,7 @@ value = offset + scale * stored number; float32 files have scale 1 and offset 0.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -63,6 +64,7 @@ _MEANINGS = {
 }
 
 Meta = dict[str, Any]
+NamedBytes = tuple[str, bytes]  # a file
 Part = tuple[str, str]  # a map by name, and the format of one of its files
 T = TypeVar("T")
 
@@ -163,16 +165,15 @@ class Description:
         }
         self.inside = {part: self._text(*part) for part in encodings}
 
-    def beside(self, files: Mapping[Part, Meta], preview: Optional[Meta]) -> bytes:
-        """The JSON beside the files, in indented UTF-8.
-
-        files, preview  name, size_bytes and sha256 of each file
-        """
+    def beside(self, files: Mapping[Part, NamedBytes], preview: Optional[NamedBytes]) -> bytes:
+        """The JSON beside the files, in indented UTF-8."""
         maps: Meta = {name: {**about, "files": {}} for name, about in self._maps.items()}
         for part, file in files.items():
             name, kind = part
-            maps[name]["files"][kind] = {"name": file["name"], **self._encodings[part], **file}
-        whole = {"format": FORMAT, "maps": maps, "preview": preview, **self._rest}
+            listed = _listed(*file)
+            maps[name]["files"][kind] = {"name": file[0], **self._encodings[part], **listed}
+        picture = None if preview is None else _listed(*preview)
+        whole = {"format": FORMAT, "maps": maps, "preview": picture, **self._rest}
         text = _dumps(whole, ensure_ascii=False, indent=2) + "\n"
         # A file name that is not UTF-8 reaches us with lone surrogates: \udcXX is JSON's way too.
         return text.encode("utf-8", "backslashreplace")
@@ -181,6 +182,10 @@ class Description:
         facts = {**self._maps[name], "encoding": self._encodings[name, kind]}
         whole = {"format": FORMAT, "maps": {name: facts}, **self._rest}
         return _dumps(whole, ensure_ascii=True, separators=(",", ":"))
+
+
+def _listed(name: str, data: bytes) -> Meta:
+    return {"name": name, "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _about(found: Map, source: Mapping[str, Any]) -> Meta:

@@ -73,8 +73,8 @@ def bench(
 
 def runs_at_once(artifact: Artifact) -> list[int]:
     """One run, and as many as keep all cores busy."""
+    from serve.backend import core_count
     from serve.runtimes.neuron_cores import RUNS_PER_CORE
-    from serve.runtimes.table import core_count
 
     cores = core_count(artifact)
     if cores is None:

@@ -9,16 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable
 
-from depth.images.file import ImageFile
-from depth.images.header import ImageHeader
-from depth.images.read import SourceImage, list_images
+from depth.images.read import ImageFile, SourceImage, list_images
 from depth.maps.files import write_result
 from depth.maps.result import Result
-from depth.sizes import Size
-from serve.engine import Engine
+from serve.engine import Engine, Foreseen
 from serve.errors import ProgramError
-from serve.jobs.batch import Batch, Task, Written
-from serve.jobs.entry import DONE
+from serve.jobs.batch import Batch
+from serve.jobs.entry import DONE, Task, Written
 from serve.library import Library
 from serve.shapes import BUCKETS
 
@@ -54,7 +51,7 @@ def folder_measure(library: Library, images: Path) -> Iterator[Callable[[], floa
 class _Files:
     """Depth files of every image, whatever is there."""
 
-    def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
+    def look(self, _task: Task, _file: ImageFile, _foreseen: Foreseen) -> str:
         return "to be measured"
 
     def write(self, task: Task, source: SourceImage, result: Result) -> Written:
@@ -62,5 +59,5 @@ class _Files:
         paths = write_result(result, task.stem, ["png"], facts)
         return {path.name: path.stat().st_size for path in paths}, None
 
-    def settings(self, _header: ImageHeader, _size: Size) -> None:
+    def settings(self, _foreseen: Foreseen) -> None:
         return None

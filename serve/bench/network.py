@@ -16,10 +16,10 @@ from depth.family import IMAGES
 from depth.maps.result import FloatArray
 from depth.sizes import Size
 from serve.arrays import Arrays
-from serve.backend import open_backend
+from serve.backend import core_count, open_backend, open_runtime
 from serve.library import Library
 from serve.recipe import Recipe
-from serve.runtimes.table import Runtime, core_count, open_runtime
+from serve.runtimes.program import Runtime
 from serve.scheduling.scheduler import Scheduler
 
 

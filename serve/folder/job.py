@@ -16,13 +16,12 @@ from depth.family import DEPTH
 from depth.maps.files import output_names
 from serve.engine import Engine
 from serve.errors import NoImagesError
-from serve.folder.inputs import check_apart, images_in
+from serve.folder.inputs import NamesFor, check_apart, images_in, unique_stems
 from serve.folder.manifest import JobManifest, manifest_in
-from serve.folder.names import NamesFor, unique_stems
 from serve.folder.outputs import FolderOutputs
 from serve.folder.request import FolderJob
-from serve.jobs.batch import Batch, Task
-from serve.jobs.entry import DONE, KEPT, Entry, OnEntry, Report
+from serve.jobs.batch import Batch
+from serve.jobs.entry import DONE, KEPT, Entry, OnEntry, Report, Task
 from serve.jobs.stop import Stop
 
 
@@ -42,7 +41,7 @@ def run_folder(
     names_for = partial(output_names, formats=job.formats, preview=job.preview, maps=job.maps)
     tasks = _tasks(job, names_for)
     with manifest_in(job.output, writable=not job.dry_run) as manifest:
-        outputs = FolderOutputs(engine, job, names_for, manifest)
+        outputs = FolderOutputs(job, names_for, manifest.failed)
         batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run)
         with closing(batch.run()) as entries:
             for entry in entries:

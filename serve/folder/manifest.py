@@ -31,7 +31,7 @@ from typing import Any, Optional
 from depth.artifact.strict_json import decode, parse_object
 from depth.files import lock_now
 from serve.errors import ManifestError
-from serve.jobs.entry import Entry
+from serve.jobs.entry import FAILED, Entry
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class JobManifest:
     def __init__(self, path: Path, descriptor: Optional[int]) -> None:
         self.path = path
         self._descriptor = descriptor
+        self.failed: dict[str, Entry] = {}  # of the images that had failed when it was opened
         self._where: dict[str, tuple[int, int]] = {}  # image -> offset and length in bytes
         self._end = 0  # of the last whole line
         if descriptor is not None:
@@ -94,6 +95,9 @@ class JobManifest:
                 else:
                     self._where[image] = (self._end, len(line))
                 self._end += len(line)
+        for image, found in ((image, self.find(image)) for image in self._where):
+            if found is not None and found.status == FAILED:
+                self.failed[image] = found
         if ignored:
             logger.warning(
                 "%s: ignored %d lines that are not format %d", self.path, ignored, FORMAT

@@ -7,49 +7,45 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Optional, Union
 
 from depth.errors import DepthFileError
-from depth.family import FOCAL_NORMALISED
-from depth.images.file import ImageFile
-from depth.images.header import ImageHeader
-from depth.images.read import SourceImage
+from depth.family import DEPTH, FOCAL_NORMALISED
+from depth.images.read import ImageFile, SourceImage
 from depth.maps.files import read_sidecar, write_result
 from depth.maps.meta import Sidecar
 from depth.maps.result import Result
-from depth.sizes import Size, size_text
-from serve.engine import Engine
-from serve.folder.manifest import JobManifest
-from serve.folder.names import NamesFor
+from depth.sizes import size_text
+from serve.engine import Foreseen
+from serve.folder.inputs import NamesFor
 from serve.folder.request import FolderJob
-from serve.jobs.batch import Task, Written
-from serve.jobs.entry import FAILED, KEPT, Entry, Settings
+from serve.jobs.entry import FAILED, KEPT, Entry, Settings, Task, Written
 
 logger = logging.getLogger(__name__)
 
 
 class FolderOutputs:
-    """Depth files in the job's output folder. The manifest is only read."""
+    """Depth files in the job's output folder.
 
-    def __init__(
-        self, engine: Engine, job: FolderJob, names_for: NamesFor, manifest: JobManifest
-    ) -> None:
-        self._engine = engine
+    failed  entries of the images that failed in an earlier run, by name
+    """
+
+    def __init__(self, job: FolderJob, names_for: NamesFor, failed: Mapping[str, Entry]) -> None:
         self._job = job
         formats = tuple(sorted(job.formats))
         self._settings = Settings(formats, job.preview, job.remark, None, None)
         self._names_for = names_for
-        self._manifest = manifest
+        self._failed = failed
         self._warning = Lock()
         self._warned = False
 
-    def look(self, task: Task, file: ImageFile, size: Size) -> Union[Entry, str]:
+    def look(self, task: Task, file: ImageFile, foreseen: Foreseen) -> Union[Entry, str]:
         """The entry of an image that needs nothing, else why it has to be done."""
-        job, settings = self._job, self.settings(file.header, size)
+        job, settings = self._job, self.settings(foreseen)
         *outputs, path = map(task.stem.with_name, self._names_for(task.stem.name))
         sidecar: Optional[Sidecar] = None
         reason = "no result yet"
@@ -63,14 +59,14 @@ class FolderOutputs:
             reason = f"has a result of {other}, which {job.stand_in} does not replace"
             return Entry(task.name, FAILED, file.sha256, settings, reason=reason)
         if settings.provenance is None:
-            return f"its program {size_text(size)} is not made yet"
+            return f"its program {size_text(foreseen.size)} is not made yet"
         if sidecar is not None:
             reason = _stale(file, sidecar, outputs, job.maps, settings)
         if not reason:
             sizes_bytes = self._sizes_bytes([*outputs, path])
             return Entry(task.name, KEPT, file.sha256, settings, sizes_bytes)
-        last = self._manifest.find(task.name)
-        if last is None or last.status != FAILED or last.settings != settings:
+        last = self._failed.get(task.name)
+        if last is None or last.settings != settings:
             return reason
         if job.retry_failed or last.sha256 != file.sha256:
             return f"failed before: {last.reason}"
@@ -79,16 +75,15 @@ class FolderOutputs:
     def write(self, task: Task, source: SourceImage, result: Result) -> Written:
         """Write the files of an image."""
         facts, job = self._source(task, source), self._job
-        if result.depth.kind == FOCAL_NORMALISED:
+        if result.maps[DEPTH].kind == FOCAL_NORMALISED:
             self._warn(task)
         written = write_result(result, task.stem, job.formats, facts, job.preview)
         made = replace(self._settings, provenance=result.provenance, focal=result.focal)
         return self._sizes_bytes(written), made
 
-    def settings(self, header: ImageHeader, size: Size) -> Settings:
+    def settings(self, foreseen: Foreseen) -> Settings:
         """The settings that a result of this image depends on, besides the image's bytes."""
-        made_by, focal = self._engine.foreseen(header, size)
-        return replace(self._settings, provenance=made_by, focal=focal)
+        return replace(self._settings, provenance=foreseen.provenance, focal=foreseen.focal)
 
     def _warn(self, task: Task) -> None:
         with self._warning:

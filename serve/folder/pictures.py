@@ -15,19 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import DepthFileError, InputError
-from depth.images.file import ImageFile
-from depth.images.header import ImageHeader
-from depth.images.read import SourceImage
+from depth.images.read import ImageFile, SourceImage
 from depth.maps import png
 from depth.maps.preview import WARM_LAST, upstream_levels
 from depth.maps.result import Result
-from depth.sizes import Size
-from serve.engine import Engine
+from serve.engine import Engine, Foreseen
 from serve.errors import NoImagesError
-from serve.folder.inputs import check_apart, images_in
-from serve.folder.names import unique_stems
-from serve.jobs.batch import Batch, Task, Written
-from serve.jobs.entry import OnEntry, Report
+from serve.folder.inputs import check_apart, images_in, unique_stems
+from serve.jobs.batch import Batch
+from serve.jobs.entry import OnEntry, Report, Task, Written
 from serve.jobs.stop import Stop
 
 _GAP_PX = 50  # white, between the photograph and its depth
@@ -42,7 +38,7 @@ class PictureJob:
     pred_only: bool  # without the photograph at the left
     grayscale: bool
 
-    def look(self, _task: Task, _file: ImageFile, _size: Size) -> str:
+    def look(self, _task: Task, _file: ImageFile, _foreseen: Foreseen) -> str:
         return "asked for"
 
     def write(self, task: Task, source: SourceImage, result: Result) -> Written:
@@ -50,7 +46,7 @@ class PictureJob:
         pixels = _picture(self, source.pixels, upstream_levels(result.depth.values))
         return {path.name: _write(path, pixels)}, None
 
-    def settings(self, _header: ImageHeader, _size: Size) -> None:
+    def settings(self, _foreseen: Foreseen) -> None:
         return None
 
 

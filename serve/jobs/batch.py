@@ -9,37 +9,28 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Protocol, Union
+from typing import Callable, Optional, TypeVar, Union
 
 from depth.errors import DepthAnythingError
-from depth.images.file import MAX_FILE_BYTES, ImageFile
-from depth.images.header import ImageHeader
-from depth.images.read import SourceImage, decode
-from depth.maps.result import Result
+from depth.images.read import MAX_FILE_BYTES, ImageFile, decode
 from depth.sizes import Size
-from serve.engine import Engine
+from serve.engine import Engine, Foreseen
 from serve.errors import NoProgramError, OutOfServiceError, ServeError
-from serve.jobs.entry import DONE, FAILED, TODO, Entry, Report, Settings
+from serve.jobs.entry import DONE, FAILED, TODO, Entry, Outputs, Report, Settings, Task
 from serve.jobs.stop import Stop
-from serve.jobs.workers import ahead, each
 
 logger = logging.getLogger(__name__)
 
+Key = TypeVar("Key")
+Done = TypeVar("Done")
+
 CHUNK_BYTES = 64_000_000  # of image files
 _LOOKING = 2  # threads that read files and decide what to do with each
-
-
-@dataclass(frozen=True)
-class Task:
-    """An image of a job."""
-
-    image: Path
-    name: str  # what people call it: the path inside the input folder
-    stem: Path  # where its outputs go, less their suffixes
 
 
 @dataclass(frozen=True)
@@ -48,25 +39,9 @@ class Todo:
 
     task: Task
     file: ImageFile
-    size: Size  # what the network sees
+    foreseen: Foreseen
     reason: str
     read_ms: float  # that reading the file took
-
-
-Written = tuple[Mapping[str, int], Optional[Settings]]  # files and their bytes; their settings
-
-
-class Outputs(Protocol):
-    """Where the results of a job go, and what is there already. Called in many threads."""
-
-    def look(self, task: Task, file: ImageFile, size: Size) -> Union[Entry, str]:
-        """The entry of an image that needs no work, else why it needs work."""
-
-    def write(self, task: Task, source: SourceImage, result: Result) -> Written:
-        """Write the files of an image."""
-
-    def settings(self, header: ImageHeader, size: Size) -> Optional[Settings]:
-        """What a result of this image would depend on, for the entry of a failure."""
 
 
 class _Chunk:
@@ -76,12 +51,12 @@ class _Chunk:
         found = list(looked)
         todo = [item for item in found if isinstance(item, Todo)]
         self.entries = [item for item in found if isinstance(item, Entry)]
-        self.todo = deque(sorted(todo, key=lambda item: (item.size, item.task.name)))
+        self.todo = deque(sorted(todo, key=lambda item: (item.foreseen.size, item.task.name)))
         self.left = left  # tasks of later chunks
 
     @property
     def sizes(self) -> set[Size]:
-        return {item.size for item in self.todo}
+        return {item.foreseen.size for item in self.todo}
 
 
 class Batch:
@@ -155,11 +130,8 @@ class Batch:
         """
         aside: list[Entry] = []
         keys = self._stream(chunk, aside)
-        for outcome in each(keys, self._one, self._engine.images_at_once, self._stop.requested):
-            if isinstance(outcome.error, OutOfServiceError):
-                self._stop.request(str(outcome.error))  # and left: no image is at fault
-            else:
-                yield outcome.result or self._failed(outcome.key, outcome.error)
+        for entry in each(keys, self._finished, self._engine.images_at_once, self._ended):
+            yield entry
             yield from aside
             aside.clear()
         yield from aside
@@ -176,13 +148,13 @@ class Batch:
 
     def _programs_ready(self, chunk: _Chunk) -> bool:
         """Build and load the programs, which may take minutes; false if a stop ended that."""
-        if self._stop.requested():
+        if self._stop.reason:
             return False
         expected = len(chunk.todo) + chunk.left
         try:
             ready = self._engine.make_ready(chunk.sizes, expected, self._stop.requested)
         except NoProgramError:
-            if self._stop.requested():  # a stop ends building early
+            if self._stop.reason:  # a stop ends building early
                 return False
             raise
         self._ready |= chunk.sizes
@@ -192,29 +164,36 @@ class Batch:
         left = len(self._tasks)
         for tasks in _chunks(self._tasks):
             left -= len(tasks)
-            outcomes = each(tasks, self._look, _LOOKING, self._ended)
-            yield _Chunk(
-                (found.result or _failure(found.key, found.error, "", None) for found in outcomes),
-                left,
-            )
+            yield _Chunk(each(tasks, self._look, _LOOKING, self._ended), left)
 
     def _ended(self) -> bool:
-        return self._over or self._stop.requested()
+        return self._over or bool(self._stop.reason)
 
     def _look(self, task: Task) -> Union[Entry, Todo]:
-        started = time.perf_counter()
-        file = ImageFile.read(task.image)
-        read_ms = (time.perf_counter() - started) * 1e3
+        started, sha256 = time.perf_counter(), ""
         try:
-            size = self._engine.size_for(file.header.height_px, file.header.width_px)
-            found = self._outputs.look(task, file, size)
-        except (DepthAnythingError, ServeError) as error:
-            return _failure(task, error, file.sha256, None)
-        return Todo(task, file, size, found, read_ms) if isinstance(found, str) else found
+            file = ImageFile.read(task.image)
+            read_ms, sha256 = (time.perf_counter() - started) * 1e3, file.sha256
+            foreseen = self._engine.foreseen(file.header)
+            found = self._outputs.look(task, file, foreseen)
+        except Exception as error:  # an image must not stop the others
+            return _failure(task, error, sha256, None)
+        return found if isinstance(found, Entry) else Todo(task, file, foreseen, found, read_ms)
+
+    def _finished(self, item: Todo) -> Optional[Entry]:
+        """Work on an image; None leaves it to the next run, if no core is in service."""
+        try:
+            return self._one(item)
+        except OutOfServiceError as error:
+            self._stop.request(str(error))
+            return None
+        except Exception as error:  # as above
+            settings = self._outputs.settings(self._engine.foreseen(item.file.header))
+            return _failure(item.task, error, item.file.sha256, settings)
 
     def _one(self, item: Todo) -> Entry:
         started = time.perf_counter()
-        prepared = self._engine.prepare(decode(item.file, self._needed), size=item.size)
+        prepared = self._engine.prepare(decode(item.file, self._needed), size=item.foreseen.size)
         read_ms = item.read_ms + (time.perf_counter() - started) * 1e3
         raw = self._engine.run(prepared)
         started = time.perf_counter()
@@ -222,10 +201,10 @@ class Batch:
         outputs, settings = self._outputs.write(item.task, prepared.source, result)
         write_ms = (time.perf_counter() - started) * 1e3
         timing_ms = {
-            "read": read_ms,
-            "wait": raw.wait_ms,
-            "network": raw.network_ms,
-            "write": write_ms,
+            "read": round(read_ms, 1),
+            "wait": round(raw.wait_ms, 1),
+            "network": round(raw.network_ms, 1),
+            "write": round(write_ms, 1),
         }
         return Entry(
             item.task.name,
@@ -234,17 +213,11 @@ class Batch:
             settings,
             outputs,
             notes=prepared.source.notes,
-            timing_ms={name: round(ms, 1) for name, ms in timing_ms.items()},
+            timing_ms=timing_ms,
         )
 
-    def _failed(self, item: Todo, error: Optional[Exception]) -> Entry:
-        settings = self._outputs.settings(item.file.header, item.size)
-        return _failure(item.task, error, item.file.sha256, settings)
 
-
-def _failure(
-    task: Task, error: Optional[Exception], sha256: str, settings: Optional[Settings]
-) -> Entry:
+def _failure(task: Task, error: Exception, sha256: str, settings: Optional[Settings]) -> Entry:
     if not isinstance(error, (DepthAnythingError, ServeError)):
         logger.error("%s: unexpected error", task.name, exc_info=error)
     reason = str(error) or repr(error)
@@ -273,3 +246,55 @@ def _size_bytes(path: Path) -> int:
     except OSError:
         return 0
     return found if found <= MAX_FILE_BYTES else 0
+
+
+def each(
+    keys: Iterable[Key],
+    work: Callable[[Key], Optional[Done]],
+    workers: int,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Done]:
+    """Call `work` on every key in `workers` threads; yields results as they come, but no None.
+
+    At most two keys per worker are under way or wait to be yielded, so memory does not grow with
+    the number of keys. Once `stopped` is true no further work begins; work that runs is finished
+    and yielded. Closing the iterator drops work that has not begun and waits for the rest. Raises
+    what `work` raises.
+    """
+
+    def begin(key: Key) -> Optional[Done]:
+        return None if stopped() else work(key)
+
+    under_way: set[Future[Optional[Done]]] = set()
+    left, more = iter(keys), True
+    with ThreadPoolExecutor(workers, "image") as pool:
+        try:
+            while more or under_way:
+                while more and len(under_way) < 2 * workers:
+                    key = next(left, None)
+                    more = key is not None and not stopped()
+                    if key is not None and more:
+                        under_way.add(pool.submit(begin, key))
+                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in done:
+                    result = future.result()
+                    if result is not None:
+                        yield result
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def ahead(items: Iterator[Key]) -> Generator[Key, None, None]:
+    """The same items; a thread makes the next item while the caller uses this one.
+
+    An exception of the thread is raised in place of its item. Closing waits for the thread.
+    """
+    with ThreadPoolExecutor(1, "ahead") as pool:
+        following = pool.submit(next, items, None)
+        while True:
+            item = following.result()
+            if item is None:
+                return
+            following = pool.submit(next, items, None)
+            yield item

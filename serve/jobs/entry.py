@@ -1,16 +1,28 @@
-"""The fate of each image of a job, as an entry, and counts by status."""
+"""The images of a job: what a front end does with each, the fate of each, counts by status."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Callable, Optional
+from pathlib import Path
+from typing import Callable, Optional, Protocol, Union
 
-from depth.maps.result import Focal, Provenance
+from depth.images.read import ImageFile, SourceImage
+from depth.maps.result import Focal, Provenance, Result
+from serve.engine import Foreseen
 
 DONE, KEPT, FAILED = "done", "kept", "failed"
 TODO = "todo"  # in a dry run
+
+
+@dataclass(frozen=True)
+class Task:
+    """An image of a job."""
+
+    image: Path
+    name: str  # what people call it: the path inside the input folder
+    stem: Path  # where its outputs go, less their suffixes
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,22 @@ class Entry:
     notes: tuple[str, ...] = ()  # what was left out of the image, such as "alpha ignored"
     timing_ms: Mapping[str, float] = field(default_factory=dict)  # of read, wait, network, write
     finished: str = ""  # UTC time, ISO 8601; of a manifest's line
+
+
+Written = tuple[Mapping[str, int], Optional[Settings]]  # files and their bytes; their settings
+
+
+class Outputs(Protocol):
+    """Where the results of a job go, and what is there already. Called in many threads."""
+
+    def look(self, task: Task, file: ImageFile, foreseen: Foreseen) -> Union[Entry, str]:
+        """The entry of an image that needs no work, else why it needs work."""
+
+    def write(self, task: Task, source: SourceImage, result: Result) -> Written:
+        """Write the files of an image."""
+
+    def settings(self, foreseen: Foreseen) -> Optional[Settings]:
+        """What a result of an image would depend on, for the entry of a failure."""
 
 
 OnEntry = Callable[[Entry, int], None]  # called with each entry and the number of all images

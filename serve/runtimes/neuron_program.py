@@ -27,7 +27,7 @@ from serve.arrays import Arrays
 from serve.errors import Action, ProgramError
 from serve.runtimes.neuron_cores import check_same_process, own
 from serve.runtimes.neuron_status import diagnose
-from serve.runtimes.tensors import Tensors
+from serve.runtimes.program import CheckedProgram, label
 from serve.scheduling.worker import Limits
 
 _HALF = "-io16"  # how the names of precisions with float16 in and out end
@@ -64,33 +64,31 @@ class _Turns:
 _loads = _Turns()
 
 
-class OnCore:
+class OnCore(CheckedProgram):
     """One copy of a program on one core. Its memory goes with the last reference to it."""
 
     def __init__(self, loaded: torch.jit.ScriptModule, artifact: Artifact, program: Program):
+        super().__init__(artifact, program)
         self._loaded = loaded
-        self._tensors = Tensors(artifact, program)
-        self.name = self._tensors.label
         self._half = artifact.manifest.precision.endswith(_HALF)
         self._pid = os.getpid()
 
-    def run(self, arrays: Arrays) -> dict[str, FloatArray]:
-        """As `Runtime.run`.
+    def infer(self, given: dict[str, FloatArray]) -> list[FloatArray]:
+        """As `CheckedProgram.infer`.
 
         Safe in any thread: the SDK does one run on the core after the other, and copies what comes
         and goes meanwhile. Not in a process forked from this one. Raises ProgramError whose
         `action` says what helps.
         """
         check_same_process(self._pid)
-        given = [torch.from_numpy(a) for a in self._tensors.checked_inputs(arrays).values()]
+        tensors = map(torch.from_numpy, given.values())
         try:
             with torch.no_grad():
-                found = self._loaded(*(each.half() if self._half else each for each in given))
+                found = self._loaded(*(each.half() if self._half else each for each in tensors))
             several = found if isinstance(found, (tuple, list)) else (found,)
-            values = [each.float().numpy() for each in several]
+            return [each.float().numpy() for each in several]
         except _FOREIGN as error:
-            raise _failure(self.name, "failed", error) from error
-        return self._tensors.checked_outputs(values)
+            raise _failure(self.label, "failed", error) from error
 
     def warm_up(self, probe: Arrays, answers: Mapping[str, Answer], core: int) -> None:
         """One run of the probe, which may be the run that puts the program on the core.
@@ -103,15 +101,15 @@ class OnCore:
             found = differs(answer, outputs[name]) if name in outputs else "missing"
             if found is not None:
                 raise ProgramError(
-                    f"{self.name}: core {core} computes wrong numbers: {name} is {found}, compared "
-                    "with the answer to the same probe where the program was verified; replace the "
-                    "instance if verifying again fails here",
+                    f"{self.label}: core {core} computes wrong numbers: {name} is {found}, "
+                    "compared with the answer to the same probe where the program was verified; "
+                    "replace the instance if verifying again fails here",
                     Action.REPLACE,
                 )
         for name, array in outputs.items():
             if not np.isfinite(array).all():
                 raise ProgramError(
-                    f"{self.name}: the first run gave numbers for {name} that are not finite: "
+                    f"{self.label}: the first run gave numbers for {name} that are not finite: "
                     "compile again",
                     Action.ARTIFACT_FAULT,
                 )
@@ -151,7 +149,7 @@ class Chip:
         return count
 
     def _load(self, artifact: Artifact, program: Program, core: int) -> OnCore:
-        name = Tensors(artifact, program).label
+        name = label(artifact, program)
         # Loading runs what the file says: hash first.
         data = artifact.open_files(program.files[:1])[0]
         probe = probe_inputs(artifact.manifest, program)

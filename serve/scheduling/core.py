@@ -1,16 +1,30 @@
-"""The state of a core: its programs, runs and failures. Change it under the scheduler's lock."""
+"""A core: its state, which changes under the scheduler's lock, and what its threads do without it.
+
+The threads load, run and unload programs on the core's worker.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
+import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Optional
+from threading import Condition, Lock
+from typing import Callable, Optional, TypeVar
+
+import numpy as np
 
 from depth.artifact.program import ProgramKey
 from serve.arrays import Arrays
-from serve.scheduling.request import Request
+from serve.errors import Action, ProgramError
+from serve.scheduling.queues import Request
+from serve.scheduling.worker import Reopen, Worker, action_of
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 
 @dataclass(eq=False)
@@ -53,37 +67,6 @@ class CoreState:
     failures: int = 0  # since the last success
     ran_until_s: float = 0.0  # when the last run ended on the device
 
-    @property
-    def loading(self) -> bool:
-        return any(run.loads for run in self.runs)
-
-    @property
-    def reopening(self) -> bool:
-        """Whether the worker is reopened, or will be once the core's other run has ended."""
-        return any(run.program is None for run in self.runs)
-
-    def idle(self, now_s: float) -> bool:
-        return self.in_service and not self.runs and now_s >= self.rests_until_s
-
-    def can_follow(self, program: ProgramKey, runs_per_core: int, now_s: float) -> bool:
-        """Whether the core may get a run of this program behind the one that it runs now.
-
-        Not if its memory has run out: a program in use cannot make room.
-        """
-        has_place = 0 < len(self.runs) < runs_per_core and not self.loading and not self.full
-        rested = now_s >= self.rests_until_s
-        return self.in_service and has_place and rested and program in self.loaded
-
-    def has(self, program: ProgramKey) -> bool:
-        """Whether the core holds the program or loads it now."""
-        return program in self.loaded or any(run.program == program for run in self.runs)
-
-    def assign(self, program: Optional[ProgramKey], requests: list[Request]) -> Run:
-        """Add a run. A loaded program stays loaded until the run has ended."""
-        run = Run(self, program, requests, loads=program is None or program not in self.loaded)
-        self.runs.append(run)
-        return run
-
     def start_next(self) -> Optional[Run]:
         """The run that a thread of the core does next: loads and reopening wait for other runs."""
         for run in self.runs:
@@ -108,15 +91,138 @@ class CoreState:
                 return held
         return None
 
-    def ran(self, program: ProgramKey, result: RunResult) -> float:
-        """Note a run that went well. Returns how long the device took for it, in seconds.
 
-        The time of a run that waited behind another one begins when that one ended. It is 0 if
-        the other run's thread reported later.
-        """
-        started_s = max(result.started_s, self.ran_until_s)
-        self.ran_until_s = max(result.ended_s, self.ran_until_s)
-        self.failures = 0
-        if program in self.loaded:
-            self.loaded.move_to_end(program)
-        return max(0.0, result.ended_s - started_s)
+class CoreThread:
+    """The work of one core, in one or more threads, without the scheduler's lock.
+
+    wake       wakes the threads when the core has a run for them
+    threads    how many have not ended
+    reopen     makes a new worker
+    on_loaded  called with a run and its loading time in seconds, between loading and running
+    evict      called when memory runs out: the program to unload, None if there is none
+    """
+
+    def __init__(
+        self,
+        core: CoreState,
+        worker: Worker,
+        wake: Condition,
+        threads: int,
+        reopen: Optional[Reopen],
+        on_loaded: Callable[[Run, float], None],
+        evict: Callable[[CoreState, ProgramKey], Optional[ProgramKey]],
+    ) -> None:
+        self.core = core
+        self.name = f"core {core.index}"
+        self.worker = worker
+        self.wake = wake
+        self.threads = threads
+        self._reopen = reopen
+        self._on_loaded = on_loaded
+        self._evict = evict
+        self._unloading = Lock()  # held as long as unloading takes
+
+    def perform(self, run: Run) -> RunResult:
+        """Do a run; every error is in the result."""
+        try:
+            return self._reopened() if run.program is None else self._load_and_run(run.program, run)
+        except Exception as error:  # whatever a worker raises, its thread goes on
+            if not isinstance(error, ProgramError):
+                logger.exception("core %d: unexpected error", self.core.index)
+            _forget_frames(error)
+            return RunResult(error=error)
+
+    def close(self) -> None:
+        """Give the core back; an error is only logged."""
+        try:
+            self.worker.close()
+        except Exception as error:  # the worker is given up either way
+            logger.warning("core %d: could not be closed: %s", self.core.index, error)
+
+    def _load_and_run(self, program: ProgramKey, run: Run) -> RunResult:
+        if run.loads:
+            started_s = time.monotonic()
+            if not run.requests:  # must not evict what warming up has just loaded
+                self.worker.load(program)
+            else:
+                self._making_room(program, lambda: self.worker.load(program))
+            self._on_loaded(run, time.monotonic() - started_s)
+        if not run.requests:
+            return RunResult()
+        started_s = time.monotonic()
+        arrays = stacked([request.arrays for request in run.requests], program.batch)
+        run.at_device_s = time.monotonic()
+        outputs = self._making_room(program, lambda: self.worker.run(program, arrays))
+        answers = split(outputs, program.batch, len(run.requests))
+        return RunResult(answers, None, started_s, time.monotonic())
+
+    def _making_room(self, program: ProgramKey, call: Callable[[], Result]) -> Result:
+        """Call; while memory runs out, unload the least recently used other and call again."""
+        while True:
+            try:
+                return call()
+            except ProgramError as error:
+                if action_of(error) is not Action.UNLOAD or not self._unload_for(program):
+                    raise
+
+    def _unload_for(self, program: ProgramKey) -> bool:
+        with self._unloading:
+            evicted = self._evict(self.core, program)
+            if evicted is None:
+                return False
+            logger.info(
+                "core %d: %s makes room for %s", self.core.index, evicted.name, program.name
+            )
+            self.worker.unload(evicted)
+            return True
+
+    def _reopened(self) -> RunResult:
+        self.close()
+        if self._reopen is not None:
+            self.worker = self._reopen(self.core.index)
+        return RunResult()
+
+
+def stacked(requests: Sequence[Arrays], batch: int) -> Arrays:
+    """Each array [...] of the requests -> [batch,...]; the last request fills the places left over.
+
+    A request, because a place filled with zeros could fail where requests do not. Raises
+    ProgramError if the requests do not go together.
+    """
+    first = requests[0]
+    if len(requests) == batch == 1:
+        return {name: array[None] for name, array in first.items()}  # views: images are megabytes
+    padded = [*requests, *[requests[-1]] * (batch - len(requests))]
+    try:
+        return {name: np.stack([arrays[name] for arrays in padded]) for name in first}
+    except (KeyError, ValueError) as error:
+        raise ProgramError(
+            f"requests of one batch have other arrays: {error}", Action.REQUEST_FAULT
+        ) from error
+
+
+def split(outputs: Arrays, batch: int, count: int) -> list[Arrays]:
+    """Each output [batch,...] -> the first `count` answers, whose arrays [...] are views of it.
+
+    Raises ProgramError if an output has no axis for the batch.
+    """
+    for name, array in outputs.items():
+        if not array.ndim or len(array) != batch:
+            raise ProgramError(
+                f"output {name} has shape {list(array.shape)}, expected {batch} in front; compile "
+                "the artifact again",
+                Action.ARTIFACT_FAULT,
+            )
+    return [{name: array[place] for name, array in outputs.items()} for place in range(count)]
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Drop the tracebacks: their frames hold the program that failed, so memory of the core."""
+    left: list[Optional[BaseException]] = [error]
+    seen = set()  # causes and contexts may form a circle
+    while left:
+        current = left.pop()
+        if current is not None and id(current) not in seen:
+            seen.add(id(current))
+            current.__traceback__ = None
+            left += [current.__cause__, current.__context__]

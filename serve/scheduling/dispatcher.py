@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Optional
+from typing import Callable, Optional, TypeVar
 
 from depth.artifact.program import ProgramKey, Shape
 from serve.errors import ClosedError, OutOfServiceError
@@ -22,13 +22,15 @@ from serve.scheduling.faults import (
     after_hang,
     on_core,
 )
-from serve.scheduling.placement import Placement
-from serve.scheduling.queues import Queue
-from serve.scheduling.request import Request
+from serve.scheduling.placement import Placement, has, idle
+from serve.scheduling.queues import Queue, Request
 from serve.scheduling.warming import Warming
 from serve.scheduling.worker import Limits, action_of
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+Event = Callable[[float], Result]  # called with the time
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,28 @@ class Dispatcher:
             queue = self.queues.setdefault(program.shape, Queue(self.limits.queue_size))
             queue.offer(program)
 
-    def schedule(self, request: Request) -> None:
-        self.queues[request.shape].append(request)
+    def check_open(self) -> None:
+        """Raises ClosedError or OutOfServiceError if no request can be taken."""
+        if self.closing:
+            raise ClosedError("the scheduler is closed and takes no more work")
+        if self.outage is not None:
+            raise OutOfServiceError(str(self.outage))
+
+    def turn(self, event: Event[Result], now_s: float) -> tuple[Result, list[CoreState]]:
+        """Handle an event of this moment, then dispatch; returns what both return."""
+        return event(now_s), self.dispatch(now_s)
+
+    def schedule(self, request: Request, _now_s: float) -> bool:
+        """Queue a request; False if its queue is full. Raises as `check_open`."""
+        self.check_open()
+        return self.queues[request.shape].append(request)
 
     def warm_up(self, shapes: Optional[Collection[Shape]] = None) -> None:
-        """Have each core load the programs of these shapes, or all, while it has nothing to run."""
+        """Have each core load the programs of these shapes, or all, while it has nothing to run.
+
+        Raises as `check_open`.
+        """
+        self.check_open()
         queues = [q for shape, q in self.queues.items() if shapes is None or shape in shapes]
         self.warming.begin([program for queue in queues for program in queue.programs.values()])
 
@@ -101,9 +120,9 @@ class Dispatcher:
         while self.next_run(now_s) is not None:
             pass
         for core in self.cores if not self.closing else ():
-            while core.to_warm and core.idle(now_s) and self.placement.may_load:
+            while core.to_warm and idle(core, now_s) and self.placement.may_load:
                 program = core.to_warm.popleft()
-                if not core.has(program):
+                if not has(core, program):
                     self._assign(core, program, [], now_s)
         moments = [q.next_moment_s(now_s) for q in self.queues.values() if q.requests]
         moments += [core.runs[0].until_s for core in self.cores if core.runs]
@@ -123,9 +142,8 @@ class Dispatcher:
             if placed is None:
                 break
             _, queue, batch, core = placed
-            live = [request for request in queue.take(batch) if request.claim()]
-            self._answer_expired([r for r in live if now_s >= r.expires_s], now_s)
-            requests = [request for request in live if request.error is None]
+            requests, expired = queue.take(batch, now_s)
+            self.answered += expired
             if requests:
                 return self._assign(core, batch.program, requests, now_s)
         return None
@@ -152,21 +170,19 @@ class Dispatcher:
         if result.error is not None:
             self._failed(run, result.error, now_s)
         elif run.program is not None and run.requests:
-            ran_s = core.ran(run.program, result)
-            self.placement.measured.add_run(run.program, ran_s, now_s)
+            core.failures = 0
+            waiting = bool(self.queues[run.requests[0].shape].requests)
+            ran_s = self.placement.ran(core, run.program, result, waiting, now_s)
             for request, outputs in zip(run.requests, result.answers):
                 request.future.ran_s = ran_s
                 request.future.waited_s = now_s - ran_s - request.arrived_s
                 request.outputs = outputs
             self.answered += run.requests
-            if self.queues[run.requests[0].shape].requests:
-                self._note_starving(run.program, ran_s, now_s)
 
     def expire(self, now_s: float) -> None:
         """What only time brings about: deadlines that pass, and cores that hang."""
         for queue in self.queues.values():
-            expired = [request for request in queue.expire(now_s) if request.claim()]
-            self._answer_expired(expired, now_s)
+            self.answered += queue.expire(now_s)
         for core in self.cores:
             if core.runs and now_s >= core.runs[0].until_s:
                 self._hung(core)
@@ -177,8 +193,14 @@ class Dispatcher:
             if core.runs:
                 core.runs[0].until_s = now_s + self._limit_s(core.runs[0])
 
-    def cancel(self) -> list[Request]:
-        """Empty the queues. Answers the requests that were tried before; returns the others."""
+    def close(self, cancel: bool) -> list[Request]:
+        """Take no more requests. With `cancel`, empty the queues.
+
+        Answers the cancelled requests that were tried before; returns the others.
+        """
+        self.closing = True
+        if not cancel:
+            return []
         waiting = [request for queue in self.queues.values() for request in queue.drain()]
         error = "the scheduler was closed before this could be tried again; send it again later"
         for request in waiting:
@@ -190,7 +212,9 @@ class Dispatcher:
     def _assign(
         self, core: CoreState, program: Optional[ProgramKey], requests: list[Request], now_s: float
     ) -> Run:
-        run = core.assign(program, requests)
+        """Add a run to a core. A loaded program stays loaded until the run has ended."""
+        run = Run(core, program, requests, loads=program is None or program not in core.loaded)
+        core.runs.append(run)
         if run is core.runs[0]:
             self._begin(run, now_s)
         self._changed.append(core)
@@ -203,22 +227,13 @@ class Dispatcher:
     def _limit_s(self, run: Run) -> float:
         return self.limits.load_timeout_s if run.loads else self.limits.run_timeout_s
 
-    def _answer_expired(self, requests: Sequence[Request], now_s: float) -> None:
-        for request in requests:
-            request.expire(now_s)
-        self.answered += requests
-
-    def _note_starving(self, program: ProgramKey, ran_s: float, now_s: float) -> None:
-        """Requests have waited for the holders of a program while another core stood idle."""
-        if any(core.idle(now_s) and not core.has(program) for core in self.cores):
-            self.placement.measured.starved_s[program] += ran_s
-
     def _failed(self, run: Run, error: Exception, now_s: float) -> None:
         core = run.core
         # Log here: if a retry succeeds, nobody else reports that the core failed.
         level = logging.INFO if action_of(error) in NO_FAULT_OF_CORE else logging.WARNING
         logger.log(level, "core %d: %s", core.index, str(error))
-        if core.reopening or not core.in_service:  # an earlier failure is the cause
+        reopening = any(other.program is None for other in core.runs)
+        if reopening or not core.in_service:  # an earlier failure is the cause
             self._requeue(run)
             return
         after_failure(run.requests, core, error)

@@ -9,7 +9,7 @@ from typing import Optional
 
 from serve.errors import Action, ProgramError
 from serve.scheduling.core import CoreState
-from serve.scheduling.request import Request
+from serve.scheduling.queues import Request
 from serve.scheduling.worker import action_of
 
 RETRIES = 2  # after the first try; then the request is answered with the error

@@ -10,9 +10,8 @@ from operator import attrgetter, itemgetter
 from typing import NamedTuple, Optional
 
 from depth.artifact.program import ProgramKey
-from serve.scheduling.core import CoreState
-from serve.scheduling.queues import Batch, Queue
-from serve.scheduling.request import Request
+from serve.scheduling.core import CoreState, RunResult
+from serve.scheduling.queues import Batch, Queue, Request
 from serve.scheduling.worker import Limits
 
 _NEW_SHARE = 0.2  # of the latest measurement in a running mean
@@ -34,9 +33,21 @@ class Measured:
         self.load_s = seconds if first else _mean(self.load_s, seconds)
         self.starved_s.pop(program, None)
 
-    def add_run(self, program: ProgramKey, seconds: float, now_s: float) -> None:
+    def add_run(
+        self, core: CoreState, program: ProgramKey, result: RunResult, now_s: float
+    ) -> float:
+        """Note a run that went well. Returns how long the device took for it, in seconds.
+
+        The time of a run that waited behind another one begins when that one ended. It is 0 if
+        the other run's thread reported later.
+        """
+        seconds = max(0.0, result.ended_s - max(result.started_s, core.ran_until_s))
+        core.ran_until_s = max(result.ended_s, core.ran_until_s)
+        if program in core.loaded:
+            core.loaded.move_to_end(program)
         self.run_s[program] = _mean(self.run_s.get(program, seconds), seconds)
         self.ran_at_s[program] = now_s
+        return seconds
 
     def backlog_s(self, program: ProgramKey, waiting: int) -> float:
         """How long one core would need for the waiting requests; 0 if the program never ran."""
@@ -55,8 +66,31 @@ class Measured:
         return now_s - self.ran_at_s.get(program, -math.inf) < _RECENT_LOADS * self.load_s
 
 
+def idle(core: CoreState, now_s: float) -> bool:
+    return core.in_service and not core.runs and now_s >= core.rests_until_s
+
+
+def has(core: CoreState, program: ProgramKey) -> bool:
+    """Whether the core holds the program or loads it now."""
+    return program in core.loaded or any(run.program == program for run in core.runs)
+
+
+def _loading(core: CoreState) -> bool:
+    return any(run.loads for run in core.runs)
+
+
 def _mean(mean: float, latest: float) -> float:
     return mean + _NEW_SHARE * (latest - mean)
+
+
+def _can_follow(core: CoreState, program: ProgramKey, runs_per_core: int, now_s: float) -> bool:
+    """Whether the core may get a run of this program behind the one that it runs now.
+
+    Not if its memory has run out: a program in use cannot make room.
+    """
+    has_place = 0 < len(core.runs) < runs_per_core and not _loading(core) and not core.full
+    rested = now_s >= core.rests_until_s
+    return core.in_service and has_place and rested and program in core.loaded
 
 
 class Placed(NamedTuple):
@@ -78,7 +112,7 @@ class Placement:
 
     @property
     def may_load(self) -> bool:
-        return sum(core.loading for core in self._cores) < self._limits.loads_at_once
+        return sum(map(_loading, self._cores)) < self._limits.loads_at_once
 
     def next(self, waiting: Sequence[Queue], now_s: float, closing: bool) -> Optional[Placed]:
         """The batch that runs next; None if all have to wait. `closing`: no batch may grow.
@@ -86,13 +120,22 @@ class Placement:
         A core that runs gets the first batch of all only: else a program to be loaded would never
         find an idle core.
         """
-        idle = [core for core in self._cores if core.idle(now_s)]
-        if idle:
-            placed = [self._on_idle_core(queue, idle, now_s, closing) for queue in waiting]
+        free = [core for core in self._cores if idle(core, now_s)]
+        if free:
+            placed = [self._on_idle_core(queue, free, now_s, closing) for queue in waiting]
             return min(filter(None, placed), key=attrgetter("turn_s"), default=None)
         if self._limits.runs_per_core > 1:
             return self._on_running_core(min(waiting, key=self._turn_for_any_s), now_s)
         return None
+
+    def ran(
+        self, core: CoreState, program: ProgramKey, result: RunResult, waiting: bool, now_s: float
+    ) -> float:
+        """As `Measured.add_run`. `waiting`: whether requests wait for the program's holders."""
+        ran_s = self.measured.add_run(core, program, result, now_s)
+        if waiting and any(idle(other, now_s) and not has(other, program) for other in self._cores):
+            self.measured.starved_s[program] += ran_s
+        return ran_s
 
     def choose_core(
         self, batch: Batch, idle: Sequence[CoreState], now_s: float
@@ -120,7 +163,7 @@ class Placement:
         """The first batch of a queue that finds a core."""
         for batch in queue.ready(now_s, closing):
             core = self.choose_core(batch, idle, now_s)
-            held = core is not None and core.has(batch.program)
+            held = core is not None and has(core, batch.program)
             if core is not None and (held or self.may_load):
                 return Placed(self._turn_s(batch.requests[0], held), queue, batch, core)
         return None
@@ -134,7 +177,7 @@ class Placement:
         if batch is None:
             return None
         usable = [core for core in self._cores if core.index not in batch.requests[0].excluded]
-        able = [core for core in usable if core.can_follow(batch.program, runs, now_s)]
+        able = [core for core in usable if _can_follow(core, batch.program, runs, now_s)]
         free = ((self.measured.free_s(core, now_s), core) for core in able)
         free_s, core = min(free, key=itemgetter(0), default=(math.inf, None))
         expires_s = min(request.expires_s for request in batch.requests)
@@ -145,7 +188,7 @@ class Placement:
         return first.arrived_s + (0.0 if held else self.measured.load_s)
 
     def _turn_for_any_s(self, queue: Queue) -> float:
-        held = any(core.in_service and core.has(queue.largest) for core in self._cores)
+        held = any(core.in_service and has(core, queue.largest) for core in self._cores)
         return self._turn_s(queue.requests[0], held)
 
 
@@ -164,7 +207,7 @@ class _Choices:
         self.serving = [core for core in cores if core.in_service]
         # The batch excludes cores, unless it excludes all.
         usable = [core for core in self.serving if core.index not in excluded] or self.serving
-        self.holders = [core for core in usable if core.has(program)]
+        self.holders = [core for core in usable if has(core, program)]
         self.idle = [core for core in idle if core in usable]
         self.backlog_s = measured.backlog_s(program, batch.waiting)
         self.starved_s = measured.starved_s[program]
@@ -201,7 +244,7 @@ class _Choices:
         oldest = next(iter(core.loaded), None)
         if oldest is None or not core.full or not self.measured.recent(oldest, self.now_s):
             return False
-        return sum(other.has(oldest) for other in self.serving) == 1
+        return sum(has(other, oldest) for other in self.serving) == 1
 
 
 def _least_recently_used(cores: Collection[CoreState]) -> Optional[CoreState]:

@@ -1,4 +1,7 @@
-"""The requests that wait: one bounded queue for each shape, oldest first, cut into batches."""
+"""The requests that wait: one bounded queue for each shape, oldest first, cut into batches.
+
+Each caller gets the answer of its request exactly once.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,63 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Optional
 
-from depth.artifact.program import ProgramKey
+from depth.artifact.program import ProgramKey, Shape
 from serve.arrays import Arrays
-from serve.scheduling.request import Request
+from serve.errors import ExpiredError
+
+
+class Pending(Future[Arrays]):
+    """Outputs by name to come; once the outputs are there, also how long they took."""
+
+    waited_s = 0.0  # in the queue, for a program to load, and in tries that failed
+    ran_s = 0.0  # in the run that gave the outputs, together with the rest of its batch
+
+
+@dataclass(eq=False)
+class Request:
+    """Arrays for a program of a shape. Times are those of time.monotonic()."""
+
+    arrays: Arrays  # without the batch axis
+    shape: Shape
+    future: Pending
+    arrived_s: float
+    due_s: float  # until then the request may wait for others, to share a batch
+    expires_s: float  # the request must start before this time, or it expires
+    excluded: frozenset[int] = frozenset()  # cores that failed the request
+    failures: int = 0
+    hangs: int = 0
+    alone: bool = False  # runs in no batch: a request of its last batch was at fault
+    claimed: bool = False
+    outputs: Optional[Arrays] = None  # of a request that was answered, without the batch axis
+    error: Optional[Exception] = None  # of a request that failed, expired or lost its last core
+
+    def claim(self) -> bool:
+        """False if the caller has cancelled the request; a claimed request cannot be cancelled."""
+        if not self.claimed:
+            self.claimed = self.future.set_running_or_notify_cancel()
+        return self.claimed
+
+    def cancelled(self) -> bool:
+        """True if the caller has cancelled the request: drop it, and do not ask again."""
+        return not self.claimed and self.future.cancelled() and not self.claim()
+
+    def expire(self, now_s: float) -> None:
+        """Set the error of a request whose deadline passed before a core was free."""
+        reason = "the cores are busy; send less, or allow more time"
+        if self.failures:
+            cores = ", ".join(f"core {index}" for index in sorted(self.excluded)) or "a core"
+            reason = f"{cores} failed it, and it is not tried again; allow more time"
+        waited_s, deadline_s = now_s - self.arrived_s, self.expires_s - self.arrived_s
+        self.error = ExpiredError(
+            f"waited {waited_s:.3f} s, its deadline was {deadline_s:.3f} s: {reason}"
+        )
+
+    def answer(self) -> None:
+        """Pass outputs or error to the caller. Hold no lock: the caller's callbacks run now."""
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        elif self.outputs is not None:
+            self.future.set_result(self.outputs)
 
 
 def batch_size(waiting: int, batches: Sequence[int], due: bool) -> Optional[int]:
@@ -65,9 +122,13 @@ class Queue:
         self.programs[program.batch] = program
         self.programs = dict(sorted(self.programs.items()))
 
-    def append(self, request: Request) -> None:
+    def append(self, request: Request) -> bool:
+        """Queue a request; False if there is no room."""
+        if self.full:
+            return False
         self.requests.append(request)
         request.future.add_done_callback(self._note)
+        return True
 
     def requeue(self, requests: Sequence[Request]) -> None:
         self.requests.extendleft(reversed(requests))
@@ -100,13 +161,17 @@ class Queue:
         full = len(together) == program.batch
         return Batch(program, together, 0, len(self.requests)) if full else None
 
-    def take(self, batch: Batch) -> list[Request]:
-        """Remove the requests of a batch."""
+    def take(self, batch: Batch, now_s: float) -> tuple[list[Request], list[Request]]:
+        """Remove the requests of a batch. Returns those to run, and those that have expired.
+
+        Cancelled requests are dropped.
+        """
         self.requests.rotate(-batch.start)
         for _ in batch.requests:
             self.requests.popleft()
         self.requests.rotate(batch.start)
-        return batch.requests
+        live = [request for request in batch.requests if request.claim()]
+        return [r for r in live if now_s < r.expires_s], _expired(live, now_s)
 
     def drain(self) -> list[Request]:
         """Remove all requests."""
@@ -115,11 +180,11 @@ class Queue:
         return drained
 
     def expire(self, now_s: float) -> list[Request]:
-        """Remove the requests whose deadline has passed."""
-        expired = [request for request in self.requests if request.expired(now_s)]
-        for request in expired:
+        """Remove the requests whose deadline has passed. Returns those that were not cancelled."""
+        late = [request for request in self.requests if now_s >= request.expires_s]
+        for request in late:
             self.requests.remove(request)
-        return expired
+        return _expired([request for request in late if request.claim()], now_s)
 
     def next_moment_s(self, now_s: float) -> float:
         """When the next request expires, or becomes due if it is not due yet."""
@@ -143,3 +208,11 @@ class Queue:
         """Called in any thread, without the lock."""
         if future.cancelled():
             self._some_cancelled = True
+
+
+def _expired(requests: Sequence[Request], now_s: float) -> list[Request]:
+    """Those whose deadline has passed; each gets its error."""
+    expired = [request for request in requests if now_s >= request.expires_s]
+    for request in expired:
+        request.expire(now_s)
+    return expired

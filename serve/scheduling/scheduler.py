@@ -12,23 +12,19 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Callable, Optional
 
 from depth.artifact.program import ProgramKey, Shape
 from depth.errors import InputError
 from serve.arrays import Arrays
-from serve.errors import (
-    ClosedError,
-    ExpiredError,
-    OutOfServiceError,
-    QueueFullError,
-)
-from serve.scheduling.core import CoreState, Run
-from serve.scheduling.core_thread import CoreThread
-from serve.scheduling.dispatcher import Dispatcher, Snapshot
-from serve.scheduling.request import Pending, Request, check
+from serve.errors import ExpiredError, NoProgramError, QueueFullError
+from serve.scheduling.core import CoreState, CoreThread, Run
+from serve.scheduling.dispatcher import Dispatcher, Event, Result, Snapshot
+from serve.scheduling.placement import has
+from serve.scheduling.queues import Pending, Request
 from serve.scheduling.worker import Limits, Reopen, Worker
 
 logger = logging.getLogger(__name__)
@@ -102,8 +98,7 @@ class Scheduler(AbstractContextManager["Scheduler"]):
 
     def offer(self, programs: Iterable[ProgramKey]) -> None:
         """Take requests for these programs too; every worker must be able to load them."""
-        with self._turn() as dispatcher:
-            dispatcher.offer(programs)
+        self._turn(lambda _now_s: self._dispatcher.offer(programs))
 
     def warm_up(
         self,
@@ -120,17 +115,16 @@ class Scheduler(AbstractContextManager["Scheduler"]):
             if given_up():
                 return False
         try:
-            with self._turn() as dispatcher:
-                self._check_open()
-                dispatcher.warm_up(shapes)
+            dispatcher = self._dispatcher
+            self._turn(lambda _now_s: dispatcher.warm_up(shapes))
             with self._lock:
                 while not self._wait_for(self._warmed_up, _LOOK_EVERY_S):
                     if given_up():
                         dispatcher.warming.stop()
                         return False
-                self._check_open()
+                dispatcher.check_open()
                 for program, error in dispatcher.warming.errors.items():
-                    if not any(core.in_service and core.has(program) for core in self._cores):
+                    if not any(core.in_service and has(core, program) for core in self._cores):
                         raise error
         finally:
             self._warming.release()
@@ -154,12 +148,20 @@ class Scheduler(AbstractContextManager["Scheduler"]):
         batch that they ran in. Raises NoProgramError, InputError, QueueFullError, ExpiredError,
         ClosedError or OutOfServiceError.
         """
-        check(arrays, shape, deadline_s, self._dispatcher.queues)
-        batch_wait_s = self._dispatcher.limits.batch_wait_s
-        request = Request.made(arrays, shape, time.monotonic(), deadline_s, batch_wait_s)
-        with self._turn() as dispatcher:
+        if shape not in self._dispatcher.queues:
+            have = ", ".join(known.name for known in self._dispatcher.queues)
+            raise NoProgramError(f"no program for {shape.name} px; there are {have}")
+        if not arrays:
+            raise InputError("a request without arrays: expected the program's inputs by name")
+        if deadline_s is not None and not deadline_s > 0:
+            raise InputError(f"deadline of {deadline_s} s: must be above 0")
+        now_s = time.monotonic()
+        left_s = math.inf if deadline_s is None else deadline_s
+        # The wait for a larger batch takes half of the deadline at most.
+        due_s = now_s + min(self._dispatcher.limits.batch_wait_s, left_s / 2)
+        request = Request(arrays, shape, Pending(), now_s, due_s, now_s + left_s)
+        while not self._turn(partial(self._dispatcher.schedule, request)):
             self._wait_for_room(request, wait)
-            dispatcher.schedule(request)
         return request.future
 
     def close(self, cancel: bool = False) -> None:
@@ -167,10 +169,7 @@ class Scheduler(AbstractContextManager["Scheduler"]):
 
         With `cancel`, finish only the runs that have begun, and cancel what waits.
         """
-        with self._turn() as dispatcher:
-            dispatcher.closing = True
-            cancelled = dispatcher.cancel() if cancel else []
-        for request in cancelled:
+        for request in self._turn(lambda _now_s: self._dispatcher.close(cancel)):
             request.future.cancel()
             request.claim()  # wakes the callers of concurrent.futures.wait
         with self._lock:
@@ -197,32 +196,23 @@ class Scheduler(AbstractContextManager["Scheduler"]):
         def settled() -> bool:
             return dispatcher.closing or dispatcher.outage is not None or not queue.full
 
-        # Looks now and then: a request may be cancelled in any thread, and no lock tells of it.
-        while not settled():
-            waiting = len(queue.requests)
+        with self._lock:
+            waiting, left_s = len(queue.requests), request.expires_s - time.monotonic()
             if not wait:
                 raise QueueFullError(f"{waiting} requests of this shape wait; send it again later")
-            left_s = request.expires_s - time.monotonic()
             if left_s <= 0:
                 raise ExpiredError(
                     f"the queue was full until the deadline; {waiting} requests wait"
                 )
+            # Looks now and then: a request may be cancelled in any thread, and no lock tells of it.
             self._wait_for(settled, min(left_s, _LOOK_EVERY_S))
-        self._check_open()
 
-    def _check_open(self) -> None:
-        if self._dispatcher.closing:
-            raise ClosedError("the scheduler is closed and takes no more work")
-        if self._dispatcher.outage is not None:
-            raise OutOfServiceError(str(self._dispatcher.outage))
-
-    @contextmanager
-    def _turn(self) -> Iterator[Dispatcher]:
-        """Change the dispatcher's state; what follows from it is done before the lock is free."""
+    def _turn(self, event: Event[Result]) -> Result:
+        """Let the dispatcher handle an event; what follows is done before the lock is free."""
         dispatcher = self._dispatcher
         with self._lock:
-            yield dispatcher
-            for core in dispatcher.dispatch(time.monotonic()):
+            result, changed = dispatcher.turn(event, time.monotonic())
+            for core in changed:
                 each = self._core_threads[core.index]
                 each.wake.notify(1 if core.in_service else each.threads)
             if self._callers:
@@ -235,6 +225,7 @@ class Scheduler(AbstractContextManager["Scheduler"]):
                 request.answer()
             except BaseException:  # such as a callback's sys.exit: the others get their answers
                 logger.exception("a future's callback raised")
+        return result
 
     def _wait_for(self, condition: Callable[[], bool], timeout_s: Optional[float]) -> bool:
         """Wait, with the lock held, for what another turn brings about."""
@@ -246,30 +237,24 @@ class Scheduler(AbstractContextManager["Scheduler"]):
 
     def _serve(self, each: CoreThread) -> None:
         """A thread of a core: one run after the other, until the end or the core is given up."""
-        while self._serve_one(each):
-            pass  # and nothing is kept: an error holds what failed, and so memory of the core
+        while True:
+            with self._lock:
+                run = each.core.start_next()
+                while run is None and each.core.in_service and not self._stopped:
+                    each.wake.wait()
+                    run = each.core.start_next()
+            if run is None:
+                break
+            self._turn(partial(self._dispatcher.finish, run, each.perform(run)))
+            del run  # nothing is kept: an error holds what failed, and so memory of the core
         with self._lock:
             each.threads -= 1
             last = not each.threads
         if last:
             each.close()
 
-    def _serve_one(self, each: CoreThread) -> bool:
-        with self._lock:
-            run = each.core.start_next()
-            while run is None and each.core.in_service and not self._stopped:
-                each.wake.wait()
-                run = each.core.start_next()
-        if run is None:
-            return False
-        result = each.perform(run)
-        with self._turn() as dispatcher:
-            dispatcher.finish(run, result, time.monotonic())
-        return True
-
     def _loaded(self, run: Run, load_s: float) -> None:
-        with self._turn() as dispatcher:
-            dispatcher.loaded(run, load_s, time.monotonic())
+        self._turn(partial(self._dispatcher.loaded, run, load_s))
 
     def _evict(self, core: CoreState, program: ProgramKey) -> Optional[ProgramKey]:
         with self._lock:
@@ -283,8 +268,7 @@ class Scheduler(AbstractContextManager["Scheduler"]):
                     self._alarm.wait(self._sleep_s(now_s))
                 if self._stopped:
                     return
-            with self._turn() as dispatcher:
-                dispatcher.expire(self._awake_s())
+            self._turn(lambda _now_s: self._dispatcher.expire(self._awake_s()))
 
     def _sleep_s(self, now_s: float) -> float:
         self._wakes_s = min(self._dispatcher.alarm_s, now_s + TICK_S)

@@ -9,6 +9,7 @@ from depth.artifact.program import ProgramKey
 from serve.errors import Action
 from serve.scheduling.core import CoreState
 from serve.scheduling.faults import RESPONSES, RETRIES, OnRequests
+from serve.scheduling.placement import has
 from serve.scheduling.worker import action_of
 
 
@@ -23,11 +24,9 @@ class Warming:
     @property
     def done(self) -> bool:
         """Whether no core in service loads a program unasked or still has to."""
-        return not any(
-            core.in_service
-            and (any(not run.requests for run in core.runs) or not all(map(core.has, core.to_warm)))
-            for core in self._cores
-        )
+        cores = [core for core in self._cores if core.in_service]
+        loading = any(not run.requests for core in cores for run in core.runs)
+        return not loading and all(has(core, each) for core in cores for each in core.to_warm)
 
     def begin(self, programs: Sequence[ProgramKey]) -> None:
         """Have each core load these programs, each core beginning with another one.

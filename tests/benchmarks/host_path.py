@@ -32,7 +32,7 @@ from depth.artifact.manifest import read_artifact
 from depth.images.read import read_image
 from depth.maps import png
 from depth.maps.files import encode_map
-from depth.maps.png16 import coding_for, to_codes
+from depth.maps.png import coding_for, to_codes
 from depth.maps.result import FULL, MODEL, Map, Result
 from depth.preprocess import FAST, REFERENCE
 from serve.engine import Engine

@@ -30,11 +30,11 @@ from depth.family import FUSED
 from depth.files import sha256_file
 from depth.maps.result import FloatArray
 from depth.sizes import parse_size
+from serve.backend import open_runtime
 from serve.bench.network import latencies_ms, noise, open_program
 from serve.bench.run import common_size
 from serve.bench.samples import Rounds
 from serve.bench.turns import take_turns
-from serve.runtimes.table import open_runtime
 
 SIDE = 2048
 IN_A_ROW = 4

@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
 from depth.errors import InputError
-from depth.images.exif import exif_focal_px
+from depth.images.header import exif_focal_px
 from depth.maps.result import EXIF, FOCAL_PX, FOV_DEG, INTRINSICS, Focal
 from depth.steps.focal import NOTHING_ASKED, FocalAsked, focal_for
 from tests.support.hostile import encoded, picture

@@ -14,9 +14,8 @@ from depth.artifact.steps import MetresFromFocal, Normalise, ResizeBack, SkyToFa
 from depth.errors import InputError
 from depth.family import FOCAL_NORMALISED, METRES, RELATIVE_DEPTH, SKY
 from depth.maps.result import FOCAL_PX, Focal, Map
-from depth.postprocess import resize_depth
+from depth.postprocess import Finishing, resize_depth, step_names
 from depth.steps import sky as sky_module
-from depth.steps.finish import Finishing, step_names
 from depth.steps.focal import FocalAsked, focal_for
 from depth.steps.sky import quantile, sky_to_far
 

@@ -18,8 +18,7 @@ from typer.testing import CliRunner
 from depth.artifact.manifest import Artifact
 from depth.errors import ImageError, InputError
 from depth.images.header import ImageHeader
-from depth.images.read import decode_image, read_image
-from depth.images.reduction import reduction
+from depth.images.read import decode_image, read_image, reduction
 from depth.maps.files import read_depth
 from depth.postprocess import resize_depth
 from serve.cli import app

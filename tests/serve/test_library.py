@@ -47,7 +47,7 @@ def test_each_shape_has_the_programs_of_one_artifact(artifact: Artifact) -> None
     assert library.sizes == SIZES
     assert library.programs == KEYS
     assert Library([larger]).programs == [KEYS[0], more]
-    assert Library([larger]).stages(more) == (larger, larger.manifest.programs[1:])
+    assert Library([larger]).stages[more] == (larger, larger.manifest.programs[1:])
     assert library.find(size).artifact is artifact
 
 
@@ -65,7 +65,7 @@ def test_half_a_program_is_none(artifact: Artifact) -> None:
     whole = made_program(KEYS[1])
     assert Library([with_manifest(artifact, programs=(encoder, whole))]).programs == [KEYS[1]]
     both = with_manifest(artifact, programs=(encoder, decoder))
-    assert Library([both]).stages(KEYS[0]) == (both, (encoder, decoder))
+    assert Library([both]).stages[KEYS[0]] == (both, (encoder, decoder))
 
 
 def test_an_empty_library_says_what_to_do() -> None:

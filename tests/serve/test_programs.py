@@ -22,13 +22,13 @@ from depth.maps.result import FloatArray
 from depth.sizes import Size
 from depth_anything_v2.config import model_row
 from serve.arrays import Arrays
-from serve.backend import CPU_STREAMS
+from serve.backend import CPU_STREAMS, open_runtime
 from serve.engine import Engine, Prepared
 from serve.errors import ProgramError
 from serve.folder.job import run_folder
 from serve.folder.request import FolderJob
 from serve.library import Library
-from serve.runtimes.table import Runtime, open_runtime
+from serve.runtimes.program import Runtime
 from serve.shapes import BUCKETS
 from tests.support.engines import images_of
 from tests.support.folder_jobs import write_images

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from depth.images.file import ImageFile
 from depth.images.header import ImageHeader
+from depth.images.read import ImageFile
 from tests.support.hostile import encoded, picture
 
 RGB = picture(71, 97)

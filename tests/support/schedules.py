@@ -10,7 +10,7 @@ from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 import numpy as np
@@ -21,7 +21,7 @@ from depth.sizes import Size
 from serve.arrays import Arrays
 from serve.scheduling.core import CoreState, Run, RunResult
 from serve.scheduling.dispatcher import Dispatcher
-from serve.scheduling.request import Request
+from serve.scheduling.queues import Pending, Request
 from serve.scheduling.scheduler import Scheduler
 from serve.scheduling.worker import Limits
 from tests.support.simulated import RUN, Device, Fault, Model, simulated_depth
@@ -93,6 +93,13 @@ class Served:
         return future
 
 
+def assigned(core: CoreState, program: ProgramKey, requests: list[Request]) -> Run:
+    """A run that the core has been given."""
+    run = Run(core, program, requests, loads=program not in core.loaded)
+    core.runs.append(run)
+    return run
+
+
 def made_limits(**limits: float) -> Limits:
     return Limits(**{"runs_per_core": runs_per_core, **limits})
 
@@ -135,7 +142,8 @@ class Virtual:
     reopens: bool = False
 
     def __post_init__(self) -> None:
-        self.state = Dispatcher(self.cores, self.keys, self.limits, self.reopens)
+        roomy = replace(self.limits, queue_size=1_000_000)  # no caller waits for room
+        self.state = Dispatcher(self.cores, self.keys, roomy, self.reopens)
         self.loads: list[tuple[int, ProgramKey]] = []  # core, program
         self.loaded_at_s: list[float] = []  # when they began
         self.answered: list[tuple[Size, float]] = []  # size, latency in s
@@ -159,7 +167,7 @@ class Virtual:
             next_arrival_s = todo[0][0] if todo else math.inf
             now_s = min(next_end_s, next_arrival_s, self.state.alarm_s)
             if now_s == next_arrival_s:
-                self.state.schedule(self.request(*todo.pop(0)))
+                self.state.schedule(self.request(*todo.pop(0)), now_s)
             elif now_s == next_end_s:
                 _, _, run, load_s = heapq.heappop(self._ends)
                 if load_s is not None:
@@ -181,7 +189,8 @@ class Virtual:
 
     def request(self, now_s: float, size: Size) -> Request:
         image = np.zeros((3, *size), np.float32)
-        return Request.made(*asked(image), now_s, None, self.limits.batch_wait_s)
+        due_s = now_s + self.limits.batch_wait_s
+        return Request(*asked(image), Pending(), now_s, due_s, math.inf)
 
     def _begin(self, core: CoreState, run: Run, now_s: float) -> None:
         load_s = self.load_s if run.loads else None

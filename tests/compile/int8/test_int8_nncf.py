@@ -88,7 +88,7 @@ for name in ("nncf", "torch", "compile"):
 import numpy as np
 from pathlib import Path
 from depth.artifact.manifest import read_artifact
-from serve.runtimes.table import open_runtime
+from serve.backend import open_runtime
 artifact = read_artifact(Path({folder!r}))
 runtime = open_runtime(artifact, artifact.manifest.programs)
 np.save({out!r}, runtime.run({{"images": np.load({images!r})}})["depth"])

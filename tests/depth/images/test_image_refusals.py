@@ -14,8 +14,7 @@ import tifffile
 from PIL import Image
 
 from depth.errors import ImageError, InputError
-from depth.images.file import MAX_FILE_BYTES
-from depth.images.read import decode_image, list_images, read_image
+from depth.images.read import MAX_FILE_BYTES, decode_image, list_images, read_image
 from depth_anything_v2.config import SIZE
 from tests.support.hostile import encoded, write_hostile_folder
 from tests.support.image_samples import GRAY, JPEG, PNG, RGB, STORED, chunk, opencv, read_header

@@ -16,7 +16,7 @@ from PIL import Image
 from depth.errors import DepthFileError, InputError
 from depth.family import CONFIDENCE, METRES, RELATIVE_INVERSE, SKY
 from depth.maps.formats import CODECS
-from depth.maps.png16 import KITTI_STEP_M, Coding, coding_for, from_codes, to_codes
+from depth.maps.png import KITTI_STEP_M, Coding, coding_for, from_codes, to_codes
 from depth.maps.result import Map
 from tests.support.depth_samples import KINDS, depth_of, pixels_for, ramp
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from depth.artifact.manifest import Artifact
 from depth.errors import InputError
+from serve import backend
 from serve.errors import ProgramError
-from serve.runtimes import table as runtimes
 from tests.benchmarks import matrix_products
 from tests.support.manifests import made_artifact, made_manifest
 from tests.support.programs import make_artifact
@@ -38,7 +38,7 @@ def test_the_matrix_products_to_compare_with_are_matrix_products(
 ) -> None:
     values = matrix_products.matrix(1)
     program = matrix_products.program_of_products(artifact, tmp_path)
-    found = runtimes.open_runtime(*program).run({"matrix": values})["product"]
+    found = backend.open_runtime(*program).run({"matrix": values})["product"]
     for _ in range(matrix_products.IN_A_ROW):
         values = values @ matrix_products.matrix(0)
     np.testing.assert_allclose(found, values, atol=1e-5)
@@ -49,7 +49,7 @@ def test_the_matrix_products_to_compare_with_are_matrix_products(
 def test_matrix_products_without_openvino_are_refused(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(runtimes._MODULES, "openvino", "serve.runtime_that_is_not_there")
+    monkeypatch.setitem(backend._MODULES, "openvino", "serve.runtime_that_is_not_there")
     with pytest.raises(ProgramError, match="not installed"):  # noqa: SIM117
         with matrix_products.products(artifact):
             pytest.fail("measured nothing")

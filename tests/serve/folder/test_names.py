@@ -4,7 +4,7 @@ from pathlib import PurePath
 
 import pytest
 
-from serve.folder.names import unique_stems
+from serve.folder.inputs import unique_stems
 
 
 def png_and_preview(base: str) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 
 from depth.artifact.manifest import Artifact
 from depth.images.read import read_image
+from serve.backend import open_on_core
 from serve.engine import Raw
 from serve.errors import Action, NoImagesError, ProgramError, RefusedError
 from serve.folder.job import run_folder
@@ -17,7 +18,6 @@ from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, KEPT
 from serve.library import Library
 from serve.runtimes import neuron_cores as machine_cores
-from serve.runtimes.table import open_on_core
 from tests.support.neuron_jobs import (
     EVERY_CORE,
     LOAD,
@@ -116,7 +116,8 @@ def test_one_program_is_loaded_at_a_time(cores: Cores, two_sizes: Artifact) -> N
     with cores.engine(two_sizes) as engine:
 
         def look(_event: Event, _count: int) -> None:
-            at_once.append(sum(core.loading for core in engine._opened.scheduler._cores))
+            states = engine._opened.scheduler._cores
+            at_once.append(sum(any(run.loads for run in core.runs) for core in states))
 
         cores.before = look
         engine.make_ready([LYING, STANDING])

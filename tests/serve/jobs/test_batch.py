@@ -12,7 +12,7 @@ import pytest
 
 from depth.artifact.manifest import Artifact
 from depth.artifact.program import ProgramKey
-from depth.images.file import ImageFile
+from depth.images.read import ImageFile
 from depth.sizes import Size
 from serve.engine import Engine
 from serve.errors import NoProgramError
@@ -21,7 +21,6 @@ from serve.folder.pictures import PictureJob, run_pictures
 from serve.folder.request import FolderJob
 from serve.jobs import batch
 from serve.jobs.entry import DONE, FAILED, KEPT, TODO, Entry
-from serve.jobs.workers import ahead
 from serve.library import Library
 from tests.support.engines import Programs
 from tests.support.folder_jobs import make_engine, write_images
@@ -239,7 +238,7 @@ def test_the_next_item_is_made_while_one_is_in_use() -> None:
             yield number
         raise ValueError("the end")
 
-    found = ahead(items())
+    found = batch.ahead(items())
     assert next(found) == 1
     assert second.wait(10)
     assert next(found) == 2

@@ -15,8 +15,8 @@ from depth.artifact.program import Program, ProgramFile, ProgramKey, Tensor
 from depth.files import sha256_bytes
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
+from serve.backend import open_runtime
 from serve.errors import Action, ProgramError
-from serve.runtimes.table import open_runtime
 from tests.support.manifests import DEPTH, IMAGES, SKY, made_program, sky_manifest
 
 KEY = ProgramKey(28, 42, 2)

@@ -16,9 +16,10 @@ import pytest
 from depth.artifact.manifest import Artifact
 from depth.artifact.program import ProgramKey
 from depth.maps.result import FloatArray
+from serve.backend import open_on_core
 from serve.bench.cli import runs_at_once
 from serve.runtimes import neuron_cores as machine_cores
-from serve.runtimes.table import Runtime, open_on_core
+from serve.runtimes.program import Runtime
 from tests.support.neuron_machine import machine_fixture
 from tests.support.neuron_served import LANE, SIZE, Chip, built, chip_fixture, eager, served_fixture
 from tests.support.neuron_standin import needs_torch_1_13, needs_torch_2

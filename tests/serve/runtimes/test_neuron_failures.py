@@ -17,10 +17,11 @@ import torch
 from depth.artifact.manifest import Artifact
 from depth.artifact.program import ProgramKey
 from depth.errors import ArtifactError
+from serve.backend import open_on_core
 from serve.errors import Action, ProgramError
 from serve.runtimes import neuron_cores as cores
 from serve.runtimes import neuron_program
-from serve.runtimes.table import Runtime, open_on_core
+from serve.runtimes.program import Runtime
 from tests.support.manifests import rewritten
 from tests.support.neuron_machine import TRACEBACK, Machine, device, forked, machine_fixture
 from tests.support.neuron_served import LANE, SIZE, Chip, chip_fixture, served_fixture

@@ -19,10 +19,11 @@ from depth.artifact.verification import (
     write_verification,
 )
 from depth.errors import ArtifactError
+from serve.backend import open_on_core
 from serve.engine import Engine
 from serve.errors import Action, OutOfServiceError, ProgramError
 from serve.library import Library
-from serve.runtimes.table import open_on_core
+from serve.runtimes.program import Chain
 from serve.shapes import BUCKETS
 from tests.support.engines import image_of
 from tests.support.neuron_machine import machine_fixture
@@ -39,7 +40,8 @@ def verified(artifact: Artifact, folder: Path) -> Artifact:
     stages = copy.manifest.stages(KEY)
     rows = []
     for program in stages:
-        (stage,) = open_on_core(copy, [program], 0).stages
+        opened = open_on_core(copy, [program], 0)
+        stage = opened.stages[0] if isinstance(opened, Chain) else opened
         found = stage.run(probe_inputs(copy.manifest, program))
         rows.append(ProgramVerification(program.name, {}, answers(found)))
     gate = replace(copy.manifest.gate, passed=True)

@@ -18,8 +18,8 @@ from depth.artifact.manifest import Artifact
 from depth.artifact.program import Program
 from depth.errors import ArtifactError
 from depth.maps.result import FloatArray
+from serve.backend import open_runtime
 from serve.errors import ProgramError
-from serve.runtimes.table import open_runtime
 from tests.support.places import ROOT
 from tests.support.programs import DEMO, make_artifact
 
@@ -109,7 +109,7 @@ def test_torch_is_never_imported(target: str, tmp_path: Path) -> None:
     code = (
         "import sys, numpy as np; from pathlib import Path;"
         "from depth.artifact.manifest import read_artifact;"
-        "from serve.runtimes.table import open_runtime;"
+        "from serve.backend import open_runtime;"
         f"artifact = read_artifact(Path({str(folder)!r}));"
         "program = artifact.manifest.programs[0];"
         "images = np.zeros((1, 3, *program.size), np.float32);"

@@ -9,7 +9,7 @@ import pytest
 from serve.arrays import Arrays
 from serve.errors import Action, OutOfServiceError, ProgramError
 from serve.scheduling.core import CoreState, RunResult
-from serve.scheduling.request import Request
+from serve.scheduling.queues import Request
 from tests.support.schedules import (
     LYING,
     STANDING,
@@ -44,7 +44,7 @@ def arrive(cores: Virtual, now_s: float, count: int = 1, within_s: float = 1e9) 
     for _ in range(count):
         request = cores.request(now_s, LYING)
         request.expires_s = now_s + within_s
-        cores.state.schedule(request)
+        cores.state.schedule(request, 0.0)
         cores.state.dispatch(now_s)
 
 

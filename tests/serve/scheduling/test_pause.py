@@ -44,7 +44,7 @@ def test_a_pause_of_the_process_is_not_taken_for_cores_that_hang(
 def test_a_core_that_hangs_after_a_pause_is_found() -> None:
     cores = Virtual(programs(LYING), cores=1)
     (core,) = cores.state.cores
-    cores.state.schedule(cores.request(0.0, LYING))
+    cores.state.schedule(cores.request(0.0, LYING), 0.0)
     cores.state.dispatch(0.0)
     cores.state.loaded(core.runs[0], 1.0, 0.0)
     cores.state.restart_timeouts(1000.0)

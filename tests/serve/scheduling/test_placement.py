@@ -9,9 +9,17 @@ import pytest
 
 from serve.errors import Action, ExpiredError, ProgramError
 from serve.scheduling.core import CoreState, RunResult
-from serve.scheduling.queues import batch_size
-from serve.scheduling.request import Request
-from tests.support.schedules import LYING, SQUARE, STANDING, Virtual, answers, made_limits, programs
+from serve.scheduling.queues import Request, batch_size
+from tests.support.schedules import (
+    LYING,
+    SQUARE,
+    STANDING,
+    Virtual,
+    answers,
+    assigned,
+    made_limits,
+    programs,
+)
 
 pytestmark = pytest.mark.usefixtures("runs_per_core")
 
@@ -77,14 +85,14 @@ def test_a_copy_has_to_save_one_loading_time_of_every_holder(
     cores = Virtual(programs(LYING), cores=holders + 1, limits=made_limits(runs_per_core=1))
     (program,) = cores.keys
     cores.state.placement.measured.add_load(program, 1.0)
-    cores.state.placement.measured.add_run(program, 0.01, 0.0)
+    cores.state.placement.measured.run_s[program] = 0.01
     cores.state.placement.measured.starved_s[program] = starved_s
     *busy, idle = cores.state.cores
     for core in busy:
         core.loaded[program] = None
-        core.assign(program, [cores.request(0.0, LYING)])
+        assigned(core, program, [cores.request(0.0, LYING)])
     for _ in range(waiting):
-        cores.state.schedule(cores.request(1.0, LYING))
+        cores.state.schedule(cores.request(1.0, LYING), 1.0)
     cores.state.dispatch(1.0)
     assert len(idle.runs) == copies
 
@@ -148,7 +156,7 @@ def test_later_requests_overtake_one_that_waits_for_another_core() -> None:
         core.loaded[cores.keys[0]] = None
     sent = [cores.request(moment_s, LYING) for moment_s in (1.0, 1.1, 1.2, 1.3)]
     for request in sent:
-        cores.state.schedule(request)
+        cores.state.schedule(request, 0.0)
         cores.state.dispatch(request.arrived_s)
 
     def next_after(core: CoreState, result: RunResult, now_s: float) -> list[Request]:
@@ -167,7 +175,7 @@ def test_a_failed_request_is_not_retried_after_its_deadline() -> None:
     (core,) = cores.state.cores
     request = cores.request(0.0, LYING)
     request.expires_s = 1.0
-    cores.state.schedule(request)
+    cores.state.schedule(request, 0.0)
     cores.state.dispatch(0.0)
     failed = RunResult(error=ProgramError("again", Action.RETRY))
     cores.state.finish(core.start_next(), failed, 2.0)
@@ -238,7 +246,7 @@ def test_a_request_with_less_time_than_the_head_makes_both_run() -> None:
     hurried = cores.request(0.01, LYING)
     hurried.due_s, hurried.expires_s = 0.06, 0.11
     for request in (cores.request(0.0, LYING), hurried):
-        cores.state.schedule(request)
+        cores.state.schedule(request, 0.0)
         cores.state.dispatch(request.arrived_s)
     (core,) = cores.state.cores
     assert (cores.state.alarm_s, core.runs) == (0.06, [])

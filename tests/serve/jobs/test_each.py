@@ -5,33 +5,33 @@ import time
 
 import pytest
 
-from serve.jobs.workers import each
+from serve.jobs.batch import each
 
 
-def test_errors_do_not_stop_the_others() -> None:
-    def work(key: int) -> int:
+def test_results_come_but_no_none() -> None:
+    def work(key: int) -> int | None:
         time.sleep(0.002 * (key % 3))
-        if key == 3:
-            raise ValueError("three")
-        return key * key
+        return None if key == 3 else key * key
 
-    outcomes = sorted(each(range(7), work, workers=3), key=lambda outcome: outcome.key)
-    assert [outcome.key for outcome in outcomes] == list(range(7))
-    assert [outcome.result for outcome in outcomes] == [0, 1, 4, None, 16, 25, 36]
-    assert str(outcomes[3].error) == "three"
-    assert [outcome.error for outcome in outcomes if outcome.key != 3] == [None] * 6
+    assert sorted(each(range(7), work, workers=3)) == [0, 1, 4, 16, 25, 36]
+
+
+def test_an_error_of_the_work_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(each([0], lambda key: 1 / key, workers=2))
 
 
 def test_a_slow_one_holds_up_no_other() -> None:
     slow = threading.Event()
 
-    def work(key: int) -> None:
+    def work(key: int) -> int:
         assert key or slow.wait(timeout=10)
+        return key
 
-    outcomes = each(range(9), work, workers=2)
-    assert [next(outcomes).key for _ in range(8)] == list(range(1, 9))
+    results = each(range(9), work, workers=2)
+    assert sorted(next(results) for _ in range(8)) == list(range(1, 9))
     slow.set()
-    assert [(outcome.key, outcome.error) for outcome in outcomes] == [(0, None)]
+    assert list(results) == [0]
 
 
 @pytest.mark.parametrize("stop_at", [0, 1, 30])
@@ -46,9 +46,7 @@ def test_after_a_stop_what_runs_is_finished_and_nothing_begins(stop_at: int) -> 
             stop.set()
         return key
 
-    outcomes = list(each(range(1000), work, workers=2, stopped=stop.is_set))
-    assert sorted(outcome.key for outcome in outcomes) == sorted(begun)
-    assert all(outcome.result == outcome.key for outcome in outcomes)
+    assert sorted(each(range(1000), work, workers=2, stopped=stop.is_set)) == sorted(begun)
     assert stop_at in begun
     assert len(begun) <= stop_at + 2
 
@@ -65,24 +63,22 @@ def test_only_a_few_are_taken_before_the_first_is_given() -> None:
             taken.append(key)
             yield key
 
-    outcomes = each(keys(), lambda key: key, workers=2)
-    next(outcomes)
+    results = each(keys(), lambda key: key, workers=2)
+    next(results)
     assert len(taken) <= 4
-    outcomes.close()
+    results.close()
 
 
 def test_work_goes_on_side_by_side() -> None:
     both = threading.Barrier(2, timeout=10)
-    assert [outcome.error for outcome in each("ab", lambda _: both.wait() and None, 2)] == [
-        None
-    ] * 2
+    assert sorted(each("ab", lambda _: both.wait(), 2)) == [0, 1]
 
 
 def test_closing_early_drops_what_has_not_begun() -> None:
     done: list[int] = []
-    outcomes = each(range(100), done.append, workers=1)
-    next(outcomes)
-    outcomes.close()
+    results = each(range(100), lambda key: [done.append(key)], workers=1)
+    next(results)
+    results.close()
     assert len(done) <= 3
 
 
