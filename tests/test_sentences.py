@@ -39,7 +39,10 @@ def blocks(text: str) -> Iterator[str]:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Every sentence of a page, code blocks left out. Code between backticks is one word; of a link its text counts."""
+    """Every sentence of a page, without code blocks.
+
+    Code between backticks is one word; of a link its text counts.
+    """
     prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S)
     code_in_one_word = re.sub(r"`[^`]*`", lambda code: re.sub(r"\s", "·", code[0]), prose)
     for block in blocks(code_in_one_word):
