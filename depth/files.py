@@ -15,6 +15,7 @@ import stat
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Optional, Union
 
@@ -58,7 +59,7 @@ def read_regular(path: Path, limit_bytes: int) -> bytes:
     return data
 
 
-def reading(path: Path) -> BinaryIO:
+def reading(path: Path) -> BufferedReader:
     """A regular file, open for reading."""
     return os.fdopen(open_regular(path), "rb")
 
