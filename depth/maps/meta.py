@@ -134,8 +134,12 @@ class Sidecar:
     @property
     def files(self) -> dict[str, Union[ListedFile, Picture]]:
         """Every file that is listed, by name."""
-        maps = [file for each in self.maps.values() for file in each.files.values()]
-        return {file.name: file for file in (*maps, *filter(None, [self.preview]))}
+        found: dict[str, Union[ListedFile, Picture]] = {
+            file.name: file for each in self.maps.values() for file in each.files.values()
+        }
+        if self.preview is not None:
+            found[self.preview.name] = self.preview
+        return found
 
 
 @dataclass(frozen=True)
