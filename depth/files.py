@@ -1,30 +1,84 @@
-"""Files: hashed, written whole, and locked so that one process at a time works in a place."""
+"""Files: opened only if they are files, hashed, written whole onto the disk, and locked.
+
+Raises OSError where nothing else is said. A file that is a pipe, a device or a folder has the
+reason "not a regular file".
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
+import stat
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import Union
+from typing import BinaryIO, Optional, Union
 
 from depth.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
+NO_LINK = os.O_NOFOLLOW  # a flag of open_regular: the name itself must not be a link
+
 _CHUNK_BYTES = 1 << 20
+_TEMPORARY = ".depth-*.tmp"
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP)  # of a folder, on some network file systems
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a regular file; returns its descriptor. Never waits, as opening a pipe would.
+
+    flags  of os.open. With NO_LINK, a link is refused
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP and flags & NO_LINK:
+            raise OSError(errno.ELOOP, "a link, which is not followed here", str(path)) from error
+        if error.errno not in (errno.ENXIO, errno.EISDIR):  # a pipe or a device, a folder
+            raise
+        raise _not_regular(path) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_regular(path)
+    return descriptor
+
+
+def read_regular(path: Path, limit_bytes: int) -> bytes:
+    """The bytes of a regular file. Raises OSError for a file with more bytes than the limit."""
+    with reading(path) as file:
+        data = file.read(limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise OSError(errno.EFBIG, f"expected at most {limit_bytes} bytes", str(path))
+    return data
+
+
+def reading(path: Path) -> BufferedReader:
+    """A regular file, open for reading."""
+    return os.fdopen(open_regular(path), "rb")
 
 
 def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in pieces."""
+    """Hex SHA-256 of a regular file's bytes, read in pieces."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with reading(path) as file:
         for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def has_bytes(path: Path, size_bytes: int, sha256: str) -> bool:
+    """Whether there is a regular file with these bytes. Never raises."""
+    try:
+        return path.stat().st_size == size_bytes and sha256_file(path) == sha256
+    except (OSError, ValueError):  # ValueError: a name with a zero byte
+        return False
 
 
 def sha256_bytes(data: Union[bytes, memoryview]) -> str:
@@ -38,8 +92,94 @@ def write_whole(path: Path, text: str) -> None:
     Characters that UTF-8 cannot encode, as in some paths, are written with backslashes.
     """
     part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8", errors="backslashreplace")
+    descriptor = open_regular(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NO_LINK)
+    with os.fdopen(descriptor, "wb") as file:
+        _onto_disk(file, text.encode("utf-8", "backslashreplace"))
     part.replace(path)
+    sync_folder(path.parent)
+
+
+def write_set(folder: Path, files: Sequence[tuple[str, Union[bytes, memoryview]]]) -> list[Path]:
+    """Files of one set, written in full onto the disk before the first gets its name.
+
+    The last file names the others: an old file of its name goes first, and the new file comes last.
+    Folders are made. Temporary files of a killed process: see `remove_left_over`.
+    """
+    make_folders(folder)
+    waiting: list[tuple[Path, Path]] = []  # temporary, final
+    with ExitStack() as stack:
+        for name, data in files:
+            # A short name of its own: `name` may be as long as names can be.
+            temporary = folder / _TEMPORARY.replace("*", uuid.uuid4().hex)
+            final = folder / name
+            with suppress(FileNotFoundError):
+                final.lstat()  # raises for a name that is too long, before anything is replaced
+            file = stack.enter_context(temporary.open("xb"))
+            stack.callback(temporary.unlink, missing_ok=True)
+            with suppress(OSError):  # a file system without locks
+                lock_now(file.fileno())
+            waiting.append((temporary, final))
+            _onto_disk(file, data)
+        finals = [final for _, final in waiting]
+        finals[-1].unlink(missing_ok=True)  # it spoke of the files that are now replaced
+        for temporary, final in waiting:
+            temporary.replace(final)
+        sync_folder(folder)
+    return finals
+
+
+def remove_left_over(folders: Iterable[Path]) -> None:
+    """Remove temporary files that a killed `write_set` left in these folders.
+
+    A file that a process is writing is locked, and stays. So do all without locks or permission.
+    """
+    for path in (path for folder in folders for path in folder.glob(_TEMPORARY)):
+        with suppress(OSError), os.fdopen(open_regular(path, os.O_RDONLY | NO_LINK)) as file:
+            lock_now(file.fileno())
+            path.unlink()
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and its parents, onto the disk."""
+    missing = []
+    for place in (folder, *folder.parents):
+        if place.exists():
+            break
+        missing.append(place)
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in missing:
+        sync_folder(place.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def is_full(error: Optional[BaseException]) -> bool:
+    """Whether an error, or the error that it was raised from, says that a disk is full."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        error = error.__cause__
+    return False
+
+
+def _onto_disk(file: BinaryIO, data: Union[bytes, memoryview]) -> None:
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _not_regular(path: Path) -> OSError:
+    return OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def lock_now(handle: int) -> None:
@@ -69,7 +209,7 @@ def locked(folder: Path, always: bool = True) -> Iterator[None]:
     Where the file system has no locks: raises StoreError, or only logs it if not `always`. Raises
     OSError for a folder that cannot be opened.
     """
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
             wait_for_lock(handle, f"process that uses {folder}")
@@ -92,6 +232,7 @@ def turn(lock: Path) -> Iterator[None]:
     with ExitStack() as stack:
         with suppress(OSError):  # a file system without locks, or read-only
             lock.parent.mkdir(parents=True, exist_ok=True)
-            handle = stack.enter_context(lock.open("a")).fileno()
+            handle = open_regular(lock, os.O_RDWR | os.O_CREAT)
+            stack.callback(os.close, handle)
             wait_for_lock(handle, f"process that compiles the same program: {lock}")
         yield

@@ -2,6 +2,7 @@
 
 ServeError
 ├── ClosedError        the scheduler takes no more work, or dropped what had not begun
+├── DiskFullError      a disk has no room for another result; also an OutOfServiceError
 ├── ExpiredError       a request's deadline passed before a core was free
 ├── ManifestError      a folder job cannot keep its manifest, or another job has the folder
 ├── NoImagesError      there is nothing to do
@@ -55,7 +56,11 @@ class NoProgramError(ServeError):
 
 
 class OutOfServiceError(ServeError):
-    """Every core failed and was taken out of service."""
+    """No further image can be worked on: every core failed and was taken out of service."""
+
+
+class DiskFullError(OutOfServiceError):
+    """The disk has no room for another result."""
 
 
 class ProgramError(ServeError):

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from depth.errors import ArtifactError
+from depth.files import reading
 
 if TYPE_CHECKING:
     from depth.artifact.manifest import Manifest
@@ -61,16 +62,26 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-def mapped(folder: Path, files: Sequence[ProgramFile]) -> list[memoryview]:
-    """The bytes of files in an artifact's folder, mapped read-only."""
+def private(folder: Path, files: Sequence[ProgramFile]) -> list[memoryview]:
+    """Read-only copies of files in an artifact's folder: nobody can alter them or cut them short.
+
+    Each is of an anonymous `mmap`, whose memory returns to the system when it is closed.
+    """
     views = []
-    for path in [inside(folder, file.path) for file in files]:
+    for file in files:
+        path = inside(folder, file.path)
         try:
-            with path.open("rb") as opened:
-                view = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+            with reading(path) as opened:
+                copy = mmap.mmap(-1, file.size_bytes)
+                whole = opened.readinto(copy) == file.size_bytes and not opened.read(1)
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{path}: cannot be read ({error}); compile again") from error
-        views.append(memoryview(view))
+        if not whole:
+            raise ArtifactError(
+                f"{path}: does not have the {file.size_bytes} bytes that the manifest says; the "
+                "file is damaged or altered: compile or copy the artifact again"
+            )
+        views.append(memoryview(copy).toreadonly())
     return views
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from depth.artifact.checks import build_command, check, check_size, mapped
+from depth.artifact.checks import build_command, check, check_size, private
 from depth.artifact.program import OutputFacts, Program, ProgramFile, ProgramKey, joined
 from depth.artifact.steps import RunStage, Step
 from depth.artifact.strict_json import decode, parse_object
@@ -116,11 +116,11 @@ class Artifact:
     manifest_sha256: str  # of the whole manifest.json
 
     def open_files(self, files: Sequence[ProgramFile]) -> list[memoryview]:
-        """The bytes of program files, mapped read-only, after their hashes were checked.
+        """Read-only copies of program files in memory, whose hashes were checked.
 
         Raises ArtifactError if a file is missing or is not what the manifest says.
         """
-        views = mapped(self.folder, files)
+        views = private(self.folder, files)
         for file, digest in zip(files, map(sha256_bytes, views)):
             if digest != file.sha256:
                 raise ArtifactError(

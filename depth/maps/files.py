@@ -8,9 +8,7 @@ The JSON is written last and removed first: where it exists, everything it lists
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import numpy.typing as npt
 
 from depth.errors import DepthFileError, InputError
 from depth.family import DEPTH
+from depth.files import has_bytes, read_regular, write_set
 from depth.images.header import MAX_PIXELS
 from depth.maps import png
 from depth.maps.formats import CODECS
@@ -70,8 +69,8 @@ def write_result(
 
     `stem` may contain dots ("x.jpg" makes "x.jpg.png"). `source` is kept as it is given. Missing
     folders are made. Nothing appears under a final name before every file has been written in
-    full; an earlier set of the same name is replaced. Raises InputError for values, source or
-    formats that cannot be written, DepthFileError if the disk refuses.
+    full onto the disk; an earlier set of the same name is replaced. Raises InputError for values,
+    source or formats that cannot be written, DepthFileError if the disk refuses.
     """
     _check_formats(formats)
     parts = [(name, kind) for name in _depth_first(result.maps) for kind in formats]
@@ -90,10 +89,7 @@ def write_result(
         picture = stem.name + PREVIEW_SUFFIX, png.encode(colour_preview(result.depth))
     beside = stem.name + SIDECAR_SUFFIX, description.beside(files, picture)
     try:
-        with _Staging(stem.parent) as staging:
-            for name, data in (*files.values(), *filter(None, [picture]), beside):
-                staging.write(name, data)
-            return staging.publish()
+        return write_set(stem.parent, [*files.values(), *filter(None, [picture]), beside])
     except OSError as error:
         raise DepthFileError(
             f"{stem}: cannot write its depth files: {error}; check the folder's permissions and "
@@ -129,6 +125,17 @@ def read_depth(path: str | Path) -> Result:
 def read_sidecar(path: Path) -> Sidecar:
     """The checked content of a .json that `write_result` made. Raises DepthFileError."""
     return parse_sidecar(_read_bytes(path, MAX_JSON_BYTES))
+
+
+def not_whole(sidecar: Sidecar, folder: Path, wanted: Iterable[str]) -> str:
+    """The first file name that is wanted or listed, and is missing or has other bytes; else ""."""
+    listed = sidecar.files
+    for name in dict.fromkeys([*wanted, *listed]):
+        found = listed.get(name)
+        inside = Path(name).name == name
+        if not (inside and found and has_bytes(folder / name, found.size_bytes, found.sha256)):
+            return name
+    return ""
 
 
 def _check_formats(formats: Sequence[str]) -> None:
@@ -231,44 +238,8 @@ def _restore(pixels: npt.NDArray[Any], facts: MapFacts, encoding: Encoding) -> M
 
 def _read_bytes(path: Path, limit: int) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > limit:
-            raise DepthFileError(f"{path.name} has {size} bytes: expected at most {limit}")
-        return path.read_bytes()
+        return read_regular(path, limit)
     except OSError as error:
         raise DepthFileError(f"cannot read {path.name}: {error.strerror}") from error
     except ValueError as error:  # a name that a .json gives and no file system takes
         raise DepthFileError(f"cannot read {path.name!r}: {error}") from error
-
-
-class _Staging:
-    """Files written in full under temporary names in a folder, then renamed together."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.waiting: list[tuple[Path, Path]] = []  # temporary, final
-
-    def __enter__(self) -> _Staging:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return self
-
-    def __exit__(self, *_raised: object) -> None:
-        for temporary, _ in self.waiting:
-            temporary.unlink(missing_ok=True)
-
-    def write(self, name: str, data: bytes) -> None:
-        """Writes a file that will be called `name`."""
-        # A short name of its own: `name` may be as long as names can be.
-        temporary, final = self.folder / f".depth-{uuid.uuid4().hex}.tmp", self.folder / name
-        with suppress(FileNotFoundError):
-            final.lstat()  # raises for one that is too long, before anything is replaced
-        self.waiting.append((temporary, final))
-        temporary.write_bytes(data)
-
-    def publish(self) -> list[Path]:
-        """Gives every file its name, the last one last."""
-        finals = [final for _, final in self.waiting]
-        finals[-1].unlink(missing_ok=True)  # it spoke of the files that are now replaced
-        for temporary, final in self.waiting:
-            temporary.replace(final)
-        return finals

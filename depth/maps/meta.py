@@ -34,7 +34,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Optional, TypeVar
+from typing import Any, Optional, TypeVar, Union
 
 from depth.artifact.strict_json import decode, parse_object
 from depth.errors import DepthFileError, InputError
@@ -130,6 +130,16 @@ class Sidecar:
     focal: Optional[Focal]
     provenance: Provenance
     source: Mapping[str, Any]
+
+    @property
+    def files(self) -> dict[str, Union[ListedFile, Picture]]:
+        """Every file that is listed, by name."""
+        found: dict[str, Union[ListedFile, Picture]] = {
+            file.name: file for each in self.maps.values() for file in each.files.values()
+        }
+        if self.preview is not None:
+            found[self.preview.name] = self.preview
+        return found
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ def pull(store: ObjectStore, entry: Entry, out: Path, on_bytes: OnBytes = lambda
 def _whole(folder: Path, entry: Entry) -> Artifact:
     try:
         artifact = read_artifact(folder)
-        artifact.open_files([*program_files(entry.manifest)])
+        for file in program_files(entry.manifest):
+            artifact.open_files([file])
     except ArtifactError as error:
         raise StoreError(
             f"{folder} is there already and is damaged ({error}). It was left as it is: move it "

@@ -58,7 +58,8 @@ def _artifact(folder: Path) -> ArtifactFacts:
     try:
         artifact = read_artifact(folder)
         files = [file for program in artifact.manifest.programs for file in program.files]
-        artifact.open_files(files)
+        for file in files:
+            artifact.open_files([file])
         m = artifact.manifest
         size_bytes = sum(file.size_bytes for file in files)
         return ArtifactFacts(folder.name, m.target, m.precision, state(artifact), "", size_bytes)

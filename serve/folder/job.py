@@ -13,9 +13,10 @@ from functools import partial
 from typing import Optional
 
 from depth.family import DEPTH
+from depth.files import remove_left_over
 from depth.maps.files import output_names
 from serve.engine import Engine
-from serve.errors import NoImagesError
+from serve.errors import ManifestError, NoImagesError
 from serve.folder.inputs import NamesFor, check_apart, images_in, unique_stems
 from serve.folder.manifest import JobManifest, manifest_in
 from serve.folder.outputs import FolderOutputs
@@ -34,20 +35,31 @@ def run_folder(
     """Run the job. The manifest grows as images are finished, and `on_entry` gets every entry.
 
     Raises NoImagesError if there is nothing to do, InputError if an image would be replaced,
-    ManifestError if the manifest cannot be kept, and the library's errors if it has no programs for
-    the images. A failure of a single image is an entry.
+    ManifestError if the manifest cannot be opened, or not be kept to the end, and the library's
+    errors if it has no programs for the images. A failure of a single image is an entry. A manifest
+    that cannot be kept ends the job early, and so does a full disk: the report says so.
     """
+    stop = stop or Stop()
     job = replace(job, maps=tuple(job.maps) or _maps_of(engine))
     names_for = partial(output_names, formats=job.formats, preview=job.preview, maps=job.maps)
     tasks = _tasks(job, names_for)
+    refused: Optional[ManifestError] = None
     with manifest_in(job.output, writable=not job.dry_run) as manifest:
+        if not job.dry_run:
+            remove_left_over({task.stem.parent for task in tasks})
         outputs = FolderOutputs(job, names_for, manifest.failed)
         batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run)
         with closing(batch.run()) as entries:
             for entry in entries:
-                if not job.dry_run:
-                    _record(manifest, entry)
+                try:
+                    if not job.dry_run:
+                        _record(manifest, entry)
+                except ManifestError as error:  # a rerun records it
+                    stop.request(str(error))
+                    refused = error
                 on_entry(entry, batch.report.total)
+    if refused and not batch.report.left:
+        raise refused
     return batch.report
 
 

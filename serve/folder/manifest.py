@@ -1,7 +1,8 @@
 """The log of a folder job: one JSON line per finished image; the last line of an image counts.
 
-Lines are appended whole. A killed process can leave a torn last line: readers ignore that line, and
-the next writer cuts it. Keys of a line, format 2:
+Lines are appended whole, and forced onto the disk every `_SYNC_LINES` lines or `_SYNC_S` seconds
+and at the end. A killed process can leave a torn last line: readers ignore that line, and the next
+writer cuts it. Keys of a line, format 2:
 
     format     2
     image      path inside the input folder
@@ -19,9 +20,11 @@ the next writer cuts it. Keys of a line, format 2:
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -29,7 +32,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from depth.artifact.strict_json import decode, parse_object
-from depth.files import lock_now
+from depth.files import NO_LINK, lock_now, make_folders, open_regular, sync_folder
 from serve.errors import ManifestError
 from serve.jobs.entry import FAILED, Entry
 
@@ -37,6 +40,9 @@ logger = logging.getLogger(__name__)
 
 MANIFEST = "depth-report.jsonl"  # no output of an image can have this name
 FORMAT = 2
+
+_SYNC_LINES, _SYNC_S = 100, 1.0
+_MAX_LINE_BYTES = 1 << 20
 
 
 class JobManifest:
@@ -51,8 +57,10 @@ class JobManifest:
         self.failed: dict[str, Entry] = {}  # of the images that had failed when it was opened
         self._where: dict[str, tuple[int, int]] = {}  # image -> offset and length in bytes
         self._end = 0  # of the last whole line
+        self._unsafe = 0  # lines that may not be on the disk yet
+        self._synced_s = time.monotonic()
         if descriptor is not None:
-            self._index()
+            self._index(descriptor)
 
     def find(self, image: str) -> Optional[Entry]:
         """The last entry of an image; None if there is none of this format."""
@@ -76,6 +84,16 @@ class JobManifest:
             raise ManifestError(f"{self.path}: the disk is full; make room, and run again")
         self._where[entry.image] = (self._end, len(line))
         self._end += len(line)
+        self._unsafe += 1
+        if self._unsafe >= _SYNC_LINES or time.monotonic() - self._synced_s >= _SYNC_S:
+            self.sync()
+
+    def sync(self) -> None:
+        """Wait until every line is on the disk. Raises ManifestError if the disk refuses."""
+        if self._descriptor is not None and self._unsafe:
+            self._unsafe, self._synced_s = 0, time.monotonic()  # a second try would prove nothing
+            with _explained(self.path):
+                os.fsync(self._descriptor)
 
     def cut(self) -> None:
         """Remove a torn last line."""
@@ -83,11 +101,12 @@ class JobManifest:
             with _explained(self.path):
                 os.ftruncate(self._descriptor, self._end)
 
-    def _index(self) -> None:
+    def _index(self, descriptor: int) -> None:
         ignored = 0
-        with _explained(self.path), self.path.open("rb") as file:
-            for line in file:
+        with _explained(self.path), os.fdopen(descriptor, "rb", closefd=False) as file:
+            for line in iter(lambda: file.readline(_MAX_LINE_BYTES), b""):
                 if not line.endswith(b"\n"):
+                    self._check_torn(line)
                     break
                 image = _image_of(line)
                 if image is None:
@@ -103,28 +122,41 @@ class JobManifest:
                 "%s: ignored %d lines that are not format %d", self.path, ignored, FORMAT
             )
 
+    def _check_torn(self, line: bytes) -> None:
+        if len(line) == _MAX_LINE_BYTES:  # a file of something else must not be cut
+            raise ManifestError(
+                f"{self.path}: has a line of {_MAX_LINE_BYTES} bytes or more, so it is not the log "
+                "of a job; move it away"
+            )
+
 
 @contextmanager
 def manifest_in(folder: Path, writable: bool) -> Iterator[JobManifest]:
     """The manifest of an output folder. A writable manifest is locked for this process.
 
-    Raises ManifestError if the file cannot be used, or another job is writing.
+    Raises ManifestError if the file cannot be used, is a link, or another job is writing.
     """
     path = folder / MANIFEST
-    if not writable and not path.exists():
+    if not writable and not os.path.lexists(path):
         yield JobManifest(path, None)
         return
     with _explained(path):
         if writable:
-            folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY, 0o666)
+            make_folders(folder)
+        access = os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY
+        descriptor = open_regular(path, access | NO_LINK)
     try:
         if writable:
             _lock(path, descriptor)
         manifest = JobManifest(path, descriptor)
         if writable:
             manifest.cut()
-        yield manifest
+            with _explained(path):
+                sync_folder(folder)
+        try:
+            yield manifest
+        finally:
+            manifest.sync()
     finally:
         os.close(descriptor)
 
@@ -151,10 +183,10 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ManifestError(
-            f"{path}: cannot be used: {error.strerror}; check the folder's permissions and free "
-            "space"
-        ) from error
+        remedy = "check the folder's permissions and free space"
+        if error.errno in (errno.ELOOP, errno.EINVAL):  # a link, a pipe or a device
+            remedy = "move it away"
+        raise ManifestError(f"{path}: cannot be used: {error.strerror}; {remedy}") from error
 
 
 def _image_of(line: bytes) -> Optional[str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, get_type_hints
 import typer
 
 from depth.errors import InputError
+from depth.files import read_regular
 
 if TYPE_CHECKING:
     from depth.sizes import Size, SizeRule
@@ -132,8 +133,7 @@ def takes_folder_options(command: Callable[..., None]) -> Callable[..., None]:
 def _matrix(path: Path) -> list[list[float]]:
     """A 3x3 matrix in a file: a JSON list of three lists, or three lines of three numbers."""
     try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(_MAX_MATRIX_BYTES)
+        text = read_regular(path, _MAX_MATRIX_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as intrinsics: {error}") from error
     try:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Lock
@@ -15,12 +16,14 @@ from typing import Any, Optional, Union
 
 from depth.errors import DepthFileError
 from depth.family import DEPTH, FOCAL_NORMALISED
+from depth.files import is_full
 from depth.images.read import ImageFile, SourceImage
-from depth.maps.files import read_sidecar, write_result
+from depth.maps.files import not_whole, read_sidecar, write_result
 from depth.maps.meta import Sidecar
 from depth.maps.result import Result
 from depth.sizes import size_text
 from serve.engine import Foreseen
+from serve.errors import DiskFullError
 from serve.folder.inputs import NamesFor
 from serve.folder.request import FolderJob
 from serve.jobs.entry import FAILED, KEPT, Entry, Settings, Task, Written
@@ -46,7 +49,8 @@ class FolderOutputs:
     def look(self, task: Task, file: ImageFile, foreseen: Foreseen) -> Union[Entry, str]:
         """The entry of an image that needs nothing, else why it has to be done."""
         job, settings = self._job, self.settings(foreseen)
-        *outputs, path = map(task.stem.with_name, self._names_for(task.stem.name))
+        *names, name = self._names_for(task.stem.name)
+        path = task.stem.with_name(name)
         sidecar: Optional[Sidecar] = None
         reason = "no result yet"
         try:
@@ -61,9 +65,10 @@ class FolderOutputs:
         if settings.provenance is None:
             return f"its program {size_text(foreseen.size)} is not made yet"
         if sidecar is not None:
-            reason = _stale(file, sidecar, outputs, job.maps, settings)
-        if not reason:
-            sizes_bytes = self._sizes_bytes([*outputs, path])
+            reason = _stale(file, sidecar, path, names, job.maps, settings)
+        if sidecar is not None and not reason:
+            kept = dict.fromkeys([*names, *sidecar.files, name])
+            sizes_bytes = self._sizes_bytes(map(path.with_name, kept))
             return Entry(task.name, KEPT, file.sha256, settings, sizes_bytes)
         last = self._failed.get(task.name)
         if last is None or last.settings != settings:
@@ -73,11 +78,12 @@ class FolderOutputs:
         return Entry(task.name, FAILED, file.sha256, settings, reason=last.reason)
 
     def write(self, task: Task, source: SourceImage, result: Result) -> Written:
-        """Write the files of an image."""
+        """Write the files of an image. Raises DiskFullError, which ends the job."""
         facts, job = self._source(task, source), self._job
         if result.maps[DEPTH].kind == FOCAL_NORMALISED:
             self._warn(task)
-        written = write_result(result, task.stem, job.formats, facts, job.preview)
+        with full_disk_ends():
+            written = write_result(result, task.stem, job.formats, facts, job.preview)
         made = replace(self._settings, provenance=result.provenance, focal=result.focal)
         return self._sizes_bytes(written), made
 
@@ -111,23 +117,38 @@ class FolderOutputs:
         return {path.relative_to(output).as_posix(): path.stat().st_size for path in paths}
 
 
+@contextmanager
+def full_disk_ends() -> Iterator[None]:
+    """Turns an error of a full disk into DiskFullError: no other image could be written either."""
+    try:
+        yield
+    except DepthFileError as error:
+        if is_full(error):
+            raise DiskFullError(f"a full disk ({error})") from error
+        raise
+
+
 def _stale(
     file: ImageFile,
     sidecar: Sidecar,
-    outputs: Sequence[Path],
+    path: Path,
+    names: Sequence[str],
     maps: Sequence[str],
     settings: Settings,
 ) -> str:
     """Why the outputs of an image cannot stay, or "" if they can.
 
-    outputs  all but the .json, whose content is `sidecar`
-    maps     names of the maps of a result
+    path   of the .json, whose content is `sidecar`
+    names  of the other files that are asked for; there may be more
+    maps   names of the maps of a result
     """
-    return (
-        _other_settings(sidecar, maps, settings)
-        or _not_whole(sidecar, outputs)
-        or ("" if sidecar.source.get("sha256") == file.sha256 else "the image changed")
-    )
+    reason = _other_settings(sidecar, maps, settings)
+    if not reason and sidecar.source.get("sha256") != file.sha256:
+        reason = "the image changed"
+    if not reason:  # reads every file, so the last
+        damaged = not_whole(sidecar, path.parent, names)
+        reason = f"{damaged} is missing or not whole" if damaged else ""
+    return reason
 
 
 def _other_settings(sidecar: Sidecar, maps: Sequence[str], settings: Settings) -> str:
@@ -142,24 +163,10 @@ def _other_settings(sidecar: Sidecar, maps: Sequence[str], settings: Settings) -
         return f"made with other {', '.join(other)}"
     if set(sidecar.maps) != set(maps):
         return "made of other maps"
-    formats = [set(listed.files) for listed in sidecar.maps.values()]
-    other_preview = (sidecar.preview is not None) != settings.preview
-    if other_preview or any(names != set(settings.formats) for names in formats):
+    lacking = any(set(settings.formats) - set(listed.files) for listed in sidecar.maps.values())
+    if lacking or (settings.preview and sidecar.preview is None):
         return "made in other formats"
     notes = sidecar.source.get("notes")
     if settings.remark and not (isinstance(notes, list) and settings.remark in notes):
         return "made with another remark"
-    return ""
-
-
-def _not_whole(sidecar: Sidecar, outputs: Sequence[Path]) -> str:
-    listed = {
-        file.name: file.size_bytes for each in sidecar.maps.values() for file in each.files.values()
-    }
-    if sidecar.preview is not None:
-        listed[sidecar.preview.name] = sidecar.preview.size_bytes
-    for path in outputs:
-        size_bytes = path.stat().st_size if path.is_file() else None
-        if size_bytes is None or listed.get(path.name) != size_bytes:
-            return f"{path.name} is missing or not whole"
     return ""

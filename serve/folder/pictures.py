@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
+from io import StringIO
 from itertools import chain, count
 from pathlib import Path, PurePath
 from typing import Any, Optional
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import DepthFileError, InputError
+from depth.files import read_regular, remove_left_over, write_set
 from depth.images.read import ImageFile, SourceImage
 from depth.maps import png
 from depth.maps.preview import WARM_LAST, upstream_levels
@@ -22,10 +23,12 @@ from depth.maps.result import Result
 from serve.engine import Engine, Foreseen
 from serve.errors import NoImagesError
 from serve.folder.inputs import check_apart, images_in, unique_stems
+from serve.folder.outputs import full_disk_ends
 from serve.jobs.batch import Batch
 from serve.jobs.entry import OnEntry, Report, Task, Written
 from serve.jobs.stop import Stop
 
+_MAX_LIST_BYTES = 100_000_000
 _GAP_PX = 50  # white, between the photograph and its depth
 
 
@@ -59,7 +62,9 @@ def run_pictures(
     name; upstream overwrites one with the other. Raises NoImagesError if there is nothing to do,
     InputError if a list of images cannot be read or a picture would replace one of them.
     """
-    batch = Batch(engine, _tasks(job), job, stop)
+    tasks = _tasks(job)
+    remove_left_over([job.outdir])
+    batch = Batch(engine, tasks, job, stop)
     with closing(batch.run()) as entries:
         for entry in entries:
             on_entry(entry, batch.report.total)
@@ -81,9 +86,10 @@ def _images(job: PictureJob) -> list[Path]:
     if job.img_path.suffix != ".txt":
         return [job.img_path]
     try:
-        lines = job.img_path.read_text(encoding="utf-8-sig").splitlines()
+        text = read_regular(job.img_path, _MAX_LIST_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{job.img_path}: cannot be read as a list of images: {error}") from error
+    lines = StringIO(text, newline=None)  # unlike str.splitlines, it takes only ends of lines
     return [Path(line.strip()) for line in lines if line.strip()]
 
 
@@ -123,14 +129,11 @@ def _picture(
 
 
 def _write(path: Path, pixels: npt.NDArray[Any]) -> int:
-    """Write a PNG file; returns its size in bytes. Raises DepthFileError."""
-    temporary = path.with_name(f".picture-{uuid.uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        size_bytes = temporary.write_bytes(png.encode(pixels))
-        temporary.replace(path)
-        return size_bytes
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise DepthFileError(f"{path}: cannot be written: {error}") from error
+    """Write a PNG file; returns its size in bytes. Raises DepthFileError and DiskFullError."""
+    data = png.encode(pixels)
+    with full_disk_ends():
+        try:
+            write_set(path.parent, [(path.name, data)])
+        except OSError as error:
+            raise DepthFileError(f"{path}: cannot be written: {error}") from error
+    return len(data)

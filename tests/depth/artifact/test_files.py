@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def test_a_file_of_another_size_is_refused(tmp_path: Path, data: bytes) -> None:
     (folder / "programs/518x686-b1.xml").write_bytes(data)
     with pytest.raises(ArtifactError, match=f"{len(data)} bytes, the manifest says 13; compile or"):
         read_artifact(folder)
-    with pytest.raises(ArtifactError, match="cannot be read|damaged or altered"):
+    with pytest.raises(ArtifactError, match="does not have the 13 bytes"):
         opened_first(artifact)
 
 
@@ -99,3 +100,28 @@ def test_altered_bytes_are_not_handed_out(tmp_path: Path) -> None:
     (folder / "programs/518x686-b1.xml").write_bytes(b"<net>b</net>\n")
     with pytest.raises(ArtifactError, match="the manifest says .*damaged or altered: delete "):
         opened_first(read_artifact(folder))
+
+
+def test_what_was_hashed_is_what_is_handed_out(tmp_path: Path) -> None:
+    """Altered or cut short afterwards, a file changes nothing, and ends no process with SIGBUS."""
+    folder = written(tmp_path / "a")
+    artifact = read_artifact(folder)
+    path = folder / "programs/518x686-b1.xml"
+    view = artifact.open_files(artifact.manifest.programs[0].files)[0]
+    with path.open("r+b") as file:
+        file.write(b"<bad>")
+    assert bytes(view) == FILES["518x686-b1.xml"]
+    path.write_bytes(b"")
+    assert bytes(view) == FILES["518x686-b1.xml"]
+
+
+def test_a_pipe_in_place_of_a_program_is_refused(tmp_path: Path) -> None:
+    folder = written(tmp_path / "a")
+    artifact = read_artifact(folder)
+    path = folder / "programs/518x686-b1.xml"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ArtifactError, match="missing; compile or copy"):
+        read_artifact(folder)
+    with pytest.raises(ArtifactError, match="cannot be read .*not a regular file"):
+        opened_first(artifact)
