@@ -197,7 +197,9 @@ class S3Store:
         """Turn what the client raises into StoreError, but `local`: errors of the caller's file."""
         try:
             yield
-        except (DepthAnythingError, *local):
+        except DepthAnythingError:
+            raise
+        except local:
             raise
         except RetriesExceededError as error:
             raise StoreError(f"{self.name}: {_advice(error.last_exception)}") from error
