@@ -48,7 +48,8 @@ def choose(
 ) -> Weights:
     """The given file, or the model's own in `folder`, or downloaded.
 
-    With no model named the bundled default takes the place of what cannot be had. Raises
+    With no model named the bundled default takes the place of what cannot be had. The remark goes
+    into results, so it is the same for every reason; the log has the reason. Raises
     CheckpointError if a given file is not there, or a named model's weights cannot be had.
     """
     model = named or model_named(WANTED_MODEL)
@@ -67,11 +68,12 @@ def choose(
         why = str(error)
     if named:
         raise CheckpointError(f"no weights for {model.name}: {why}")
+    logger.warning("%s", why)
     return Weights(
         DEFAULT_MODEL,
         BUNDLED,
-        f"no weights for {model.name}, so the bundled {DEFAULT_MODEL} model runs instead, which is "
-        f"made for tests and not for photographs: {why}",
+        f"no weights for {model.name}: the bundled {DEFAULT_MODEL} model runs instead. It is made "
+        "for tests, not for photographs",
     )
 
 

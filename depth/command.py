@@ -5,19 +5,25 @@ from __future__ import annotations
 import codecs
 import logging
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
 from types import FrameType
-from typing import Callable, Optional
+from typing import Any, Callable, Optional, TextIO
 
 import typer
 
+from depth.console import printable
 from depth.errors import DepthAnythingError
 
 FAILED, USAGE = 1, 2
+_TORCH = (
+    'this command needs torch, which is not installed: pip install ".[cpu]", or, in a checkout, '
+    "`make setup`"
+)
 
 
 def command_line(no_args_is_help: bool = False) -> typer.Typer:
@@ -33,29 +39,96 @@ def command_line(no_args_is_help: bool = False) -> typer.Typer:
 def guarded(app: Callable[..., object], name: str, *errors: type[Exception]) -> None:
     """Run a typer app called `name`; its `errors` become one line on stderr and an exit code.
 
-    The code is 2, as for an unknown option, if a value that the user gave is wrong; else 1.
+    The code is 2, as for an unknown option, if a value that the user gave is wrong; else 1. It is 1
+    also if stdout did not take the result, unless the command asked for `lost_output` itself.
     """
     _open_streams()
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
+    _log_to_stderr()
     ours: tuple[type[Exception], ...] = (DepthAnythingError, *errors)
     try:
         app(prog_name=name)
     except ours as error:
-        typer.echo(f"{name}: {error}", err=True)
+        typer.echo(f"{name}: {printable(str(error))}", err=True)
         sys.exit(USAGE if isinstance(error, ValueError) else FAILED)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        typer.echo(f"{name}: {_TORCH}", err=True)
+        sys.exit(FAILED)
+    except SystemExit as end:
+        lost = lost_output()
+        if not lost or end.code:
+            raise
+        typer.echo(f"{name}: stdout: {lost}; the result is not complete", err=True)
+        sys.exit(FAILED)
+
+
+def lost_output() -> str:
+    """Why stdout took no more, such as a full disk; "" if it took everything, or if asked again."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if not isinstance(raw, _Endless):
+        return ""
+    sys.stdout.flush()
+    lost, raw.lost = raw.lost, ""
+    return lost
+
+
+class _Endless(FileIO):
+    """An open stream. What it does not take (EPIPE, ENOSPC, EIO) is lost, and ends nothing.
+
+    So the work that a command reports does not depend on the report.
+    """
+
+    lost = ""  # why
+
+    def write(self, data: Any) -> int:
+        try:
+            while (written := super().write(data)) is None:  # another process made it non-blocking
+                select.select([], [self], [])
+            return written
+        except OSError as error:
+            self.lost = error.strerror or str(error)
+            return memoryview(data).nbytes
+
+
+class _Printable(logging.Formatter):
+    """A log line, and a traceback, without control characters and passwords."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Printable("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def _open_streams() -> None:
-    """Let a command print any file name, and run with stdout or stderr closed."""
-    if sys.stdout is None:
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
-    for stream, in_utf8 in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
-        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
-            # As in Python's locale C.UTF-8; other encodings cannot print such bytes.
-            utf8 = codecs.lookup(stream.encoding).name == "utf-8"
-            stream.reconfigure(errors=in_utf8 if utf8 else "backslashreplace")
+    """Let a command print any file name, and run with stdout or stderr closed, full or broken."""
+    sys.stdout = _endless(sys.stdout, "surrogateescape")
+    sys.stderr = _endless(sys.stderr, "backslashreplace")
+
+
+def _endless(stream: Optional[TextIO], in_utf8: str) -> TextIO:
+    """The stream in the form that a command needs; a stream of a caller's own stays as it is."""
+    if stream is None:  # it was closed
+        return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", errors="backslashreplace")
+    if type(stream) is not TextIOWrapper:
+        return stream
+    errors = stream.errors
+    if errors == "strict":
+        # As in Python's locale C.UTF-8; other encodings cannot print such bytes.
+        utf8 = codecs.lookup(stream.encoding).name == "utf-8"
+        errors = in_utf8 if utf8 else "backslashreplace"
+    stream.flush()
+    return TextIOWrapper(
+        BufferedWriter(_Endless(stream.fileno(), "wb", closefd=False)),
+        encoding=stream.encoding,
+        errors=errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Callable
@@ -11,11 +12,29 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
 Row = Sequence[str]
+# ASCII's and Latin-1's control characters but the line feed, and what turns the order of a line.
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_USER = re.compile(r"(?<=://)[^\s'\"]*@")
+
+
+def printable(text: str) -> str:
+    """The text as a terminal and a log may have it: control characters escaped, no passwords."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], without_user(text))
+
+
+def one_line(text: str) -> str:
+    """The same with line feeds escaped too, for a file's name."""
+    return printable(text).replace("\n", "\\n")
+
+
+def without_user(text: str) -> str:
+    """The text with user names and passwords cut out of its URLs."""
+    return _USER.sub("", text)
 
 
 def say(text: str) -> None:
     """Print one line, for work whose number of steps is not known in advance."""
-    _stderr().print(text, highlight=False, soft_wrap=True)
+    _line(_stderr(), text)
 
 
 @contextmanager
@@ -27,7 +46,7 @@ def steps(total: int) -> Iterator[Callable[[str], None]]:
     """
     console = _stderr()
     if not console.is_terminal:
-        yield lambda text: console.print(text, highlight=False, soft_wrap=True)
+        yield lambda text: _line(console, text)
         return
     from rich import progress as rich
 
@@ -48,11 +67,11 @@ def steps(total: int) -> Iterator[Callable[[str], None]]:
 def transfer(text: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
     """Yields a function to call with the number of bytes since the last call.
 
-    Shows a bar on a terminal, and one line elsewhere.
+    Shows a bar on a terminal, and elsewhere one line: what is there already is not sent.
     """
     console = _stderr()
     if not console.is_terminal:
-        console.print(f"{text}: {total_bytes / 1e6:.1f} MB", highlight=False, soft_wrap=True)
+        _line(console, f"{text}: up to {total_bytes / 1e6:.1f} MB")
         yield lambda _: None
         return
     from rich import progress as rich
@@ -67,8 +86,12 @@ def _bar(console: Console, *columns: ProgressColumn) -> Progress:
     """A text, a bar, and these columns."""
     from rich import progress as rich
 
-    text = rich.TextColumn("{task.description}")
+    text = rich.TextColumn("{task.description}", markup=False)
     return rich.Progress(text, rich.BarColumn(), *columns, console=console)
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def _stderr() -> Console:

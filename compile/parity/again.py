@@ -47,13 +47,16 @@ class Reparity:
         return [f"{chain.key.name}: {chain.problem}" for chain in self.chains if chain.problem]
 
     def table(self) -> str:
-        """One line per chain, test image and output."""
-        return "\n".join(
+        """One line per chain, test image and output, and the verdict."""
+        lines = [
             f"{chain.key.name}  {result.probe:<16} {output:<10} " + figures(numbers)
             for chain in self.chains
             for result in chain.results
             for output, numbers in result.measured.items()
-        )
+        ]
+        over = len(self.problems)
+        verdict = f"failed: {over} of {len(self.chains)} programs over the limit"
+        return "\n".join([*lines, verdict if over else "passed: every program is within its limit"])
 
 
 def check_where(artifact: Artifact, on_device: bool) -> None:

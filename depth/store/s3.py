@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -30,7 +31,8 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NoConnection
 from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 
-from depth.errors import InputError, StoreError, TooLargeError, first_line
+from depth.console import without_user
+from depth.errors import DepthAnythingError, InputError, StoreError, TooLargeError, first_line
 from depth.files import sha256_bytes
 from depth.store.objects import Listed, OnBytes, Versioned
 
@@ -43,11 +45,9 @@ _NO_CREDENTIALS = (
     NoCredentialsError,
     PartialCredentialsError,
     CredentialRetrievalError,
-    LoginError,
     ProfileNotFound,
-    SSOError,
-    TokenRetrievalError,
 )
+_LOGIN = (LoginError, SSOError, TokenRetrievalError)
 _ADVICE = {
     "NoSuchBucket": "there is no such bucket; create it, or correct --store",
     "InvalidBucketName": "this is not a bucket's name; correct --store",
@@ -61,6 +61,11 @@ _ADVICE = {
     "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
 }
 _DENIED = {"AccessDenied", "403"}
+# Odd credentials raise the last three: a token's file that is missing, a key with a line feed.
+_FOREIGN = (BotoCoreError, ClientError, S3DownloadFailedError, OSError, ValueError, KeyError)
+_LISTING = {"Name", "KeyCount", "IsTruncated", "Contents"}  # every listing has some of them
+_NO_LISTING = "the answer is not a listing of S3, perhaps a web page; correct --endpoint-url"
+_SIGNED = re.compile(r"AWS4-HMAC.*|\S*(Signature|Credential)=.*")
 
 
 class S3Store:
@@ -135,9 +140,10 @@ class S3Store:
     def download(self, key: str, file: BinaryIO, size_bytes: int, on_bytes: OnBytes) -> None:
         with self._translated():
             head = self._head(key)
-            if head is None:
-                raise StoreError(f"{self.name}/{key}: missing; push the artifact again")
-            if head["ContentLength"] == size_bytes:
+        if head is None:
+            raise StoreError(f"{self.name}/{key}: missing; push the artifact again")
+        if head["ContentLength"] == size_bytes:
+            with self._translated(local=(OSError,)):  # of the file
                 self.client.download_fileobj(
                     **self._address(key), Fileobj=file, Callback=on_bytes, Config=self._transfer
                 )
@@ -146,6 +152,8 @@ class S3Store:
         with self._translated():
             pages = self.client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
+                if not _LISTING & page.keys():
+                    raise StoreError(f"{self.name}: {_NO_LISTING}")
                 for found in page.get("Contents", ()):
                     yield Listed(found["Key"][len(self._prefix) :], found["LastModified"])
 
@@ -185,12 +193,17 @@ class S3Store:
         return kept is None or "-" in head["ETag"] or kept == _base64(sha256)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, local: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+        """Turn what the client raises into StoreError, but `local`: errors of the caller's file."""
         try:
             yield
+        except DepthAnythingError:
+            raise
+        except local:
+            raise
         except RetriesExceededError as error:
             raise StoreError(f"{self.name}: {_advice(error.last_exception)}") from error
-        except (BotoCoreError, ClientError, S3DownloadFailedError) as error:
+        except _FOREIGN as error:
             raise StoreError(f"{self.name}: {_advice(error)}") from error
 
 
@@ -205,6 +218,9 @@ def open_location(location: str, endpoint_url: Optional[str]) -> S3Store:
 def _client(endpoint_url: Optional[str]) -> Any:
     names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
     elsewhere = endpoint_url or any(map(os.environ.get, names))
+    logger = logging.getLogger("botocore")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)  # it logs tracebacks of what it raises as well
     config = Config(
         connect_timeout=_CONNECT_TIMEOUT_S,
         response_checksum_validation="when_required",  # every byte's hash is compared later
@@ -215,19 +231,33 @@ def _client(endpoint_url: Optional[str]) -> Any:
         # boto3.client() would warn that Python 3.9 is old; Session does not.
         return Session().client("s3", endpoint_url=endpoint_url, config=config)
     except ValueError as error:  # boto3's error for an endpoint that is not a URL
-        raise InputError(f"--endpoint-url: {first_line(error)}") from error
+        raise InputError(f"--endpoint-url: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    """First line of an error of the client, without signatures and passwords."""
+    return _SIGNED.sub("...", without_user(first_line(error)))
 
 
 def _advice(error: Exception) -> str:
+    if "Invalid header value" in str(error):
+        return (
+            "the access key or the session token holds a line feed or other white space; correct "
+            "AWS_ACCESS_KEY_ID, AWS_SESSION_TOKEN or the credentials file"
+        )
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}; the AWS settings name this file"
+    if isinstance(error, _LOGIN):
+        return f"no credentials ({_line(error)}); log in again: aws sso login"
     if isinstance(error, _NO_CREDENTIALS):
         return (
-            f"no credentials ({first_line(error)}); set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+            f"no credentials ({_line(error)}); set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or run where a role gives them"
         )
     if isinstance(error, NoConnection):
-        return f"cannot be reached ({first_line(error)}); check --endpoint-url, AWS_REGION, network"
+        return f"cannot be reached ({_line(error)}); check --endpoint-url, AWS_REGION, network"
     if isinstance(error, (HTTPClientError, IncompleteReadError)):
-        return f"the connection broke off ({first_line(error)}); run the command again"
+        return f"the connection broke off ({_line(error)}); run the command again"
     if isinstance(error, ClientError) and _code(error) in _DENIED:
         return (
             f"{error.operation_name} was denied; the role or user needs s3:ListBucket, "
@@ -235,7 +265,7 @@ def _advice(error: Exception) -> str:
         )
     if isinstance(error, ClientError) and _code(error) in _ADVICE:
         return _ADVICE[_code(error)]
-    return first_line(error)
+    return _line(error)
 
 
 def _code(error: ClientError) -> str:

@@ -13,8 +13,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Optional
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
-from depth.errors import DownloadError, LicenceError
+from depth.console import without_user
+from depth.errors import DownloadError, LicenceError, first_line
 from depth.files import locked, sha256_file
 from depth.weights.registry import PublishedFile
 
@@ -93,28 +96,48 @@ def _fetch_new(file: PublishedFile, target: Path) -> None:
             staged.replace(target)
     except OSError as error:  # every exception of requests and of the hub's client is one
         _drop_if_too_long(file, staging)
-        raise _cannot_fetch(file, target.parent, _why(error)) from error
+        reason = f"the download stopped ({_reason(error)}); fetch again and it goes on from there"
+        raise _cannot_fetch(file, target.parent, reason) from error
     shutil.rmtree(staging, ignore_errors=True)
     if problem is not None:
         raise _cannot_fetch(
             file,
             target.parent,
-            f"{_endpoint()} sent other bytes than the published ones ({problem}). They were "
-            "deleted; fetch again, and if it stays so, do not trust that server",
+            f"{_public(_endpoint())} sent other bytes than the published ones ({problem}). They "
+            "were deleted; fetch again, and if it stays so, do not trust that server",
         )
 
 
 def _cannot_fetch(file: PublishedFile, folder: Path, reason: str) -> DownloadError:
     return DownloadError(
-        f"{file.local_name}: {reason}. By hand: download {file.filename} from {file.page_url} and "
-        f"save it as {folder / file.local_name}"
+        f"{file.local_name}: {reason}.\n"
+        f"By hand: download {file.filename} from {file.page_url}\n"
+        f"and save it as {folder / file.local_name}. HF_ENDPOINT names a mirror of the hub."
     )
 
 
-def _why(error: OSError) -> str:
-    lines = str(error).splitlines()
-    detail = lines[0].rstrip(".") if lines else type(error).__name__
-    return f"the download stopped ({detail}); fetch again and it goes on from there"
+def _reason(error: OSError) -> str:
+    """First line of the innermost cause, without passwords."""
+    innermost, cause = error, error.__cause__ or error.__context__
+    while cause is not None:
+        if isinstance(cause, OSError) and str(cause):
+            innermost = cause
+        cause = cause.__cause__ or cause.__context__
+    return _public(innermost.strerror or first_line(innermost)).rstrip(".")
+
+
+def _public(text: str) -> str:
+    """The text without passwords, also if HF_ENDPOINT is no proper URL."""
+    user, at, _ = _endpoint().split("://")[-1].rpartition("@")
+    return without_user(text.replace(user + at, "") if at else text)
+
+
+def _proxy_variable(url: str) -> str:
+    """The environment variable with the proxy that requests to this URL use, or ""."""
+    scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+    names = [name for key in (f"{scheme}_proxy", "all_proxy") for name in (key, key.upper())]
+    found = [name for name in names if os.environ.get(name)]
+    return found[0] if found and host and not proxy_bypass(host) else ""
 
 
 def _mismatch(file: PublishedFile, path: Path) -> Optional[str]:
@@ -159,13 +182,15 @@ def _client_settings() -> Iterator[None]:
     """Apply our settings of the hub's client until the block ends."""
     from huggingface_hub import constants
 
-    theirs = vars(constants)
-    before = {name: theirs[name] for name in _CLIENT_SETTINGS}
+    theirs, client = vars(constants), logging.getLogger("huggingface_hub")
+    before, level = {name: theirs[name] for name in _CLIENT_SETTINGS}, client.level
     theirs.update(_CLIENT_SETTINGS)
+    client.setLevel(logging.CRITICAL)  # its warnings hold URLs with passwords
     try:
         yield
     finally:
         theirs.update(before)
+        client.setLevel(level)
 
 
 def _copy_from_hub_cache(file: PublishedFile, staged: Path) -> bool:
@@ -214,8 +239,10 @@ def _refusal(file: PublishedFile) -> Optional[str]:
     except OfflineModeIsEnabled:
         return "HF_HUB_OFFLINE is set, and the file is not in the hub's cache"
     except OSError as error:
-        return f"cannot reach {endpoint} ({type(error).__name__})"
-    return _refusal_by_status(answer.status_code, endpoint)
+        proxy = _proxy_variable(endpoint)
+        through = f" through the proxy in {proxy}" if proxy else ""
+        return f"cannot reach {_public(endpoint)}{through} ({_reason(error)})"
+    return _refusal_by_status(answer.status_code, _public(endpoint))
 
 
 def _refusal_by_status(status: int, endpoint: str) -> Optional[str]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Callable, Optional
 
 import typer
 
+from depth.command import lost_output
+from depth.console import one_line
 from serve.engine import Engine
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
@@ -30,7 +32,7 @@ def run(engine: Engine, job: FolderJob, stop: Stop) -> int:
     """Run the job and print; returns the exit code. Raises what `run_folder` raises."""
     report = shown(job.output, stop, lambda on_entry: run_folder(engine, job, on_entry, stop))
     if report.counts[FAILED] and not job.dry_run:
-        typer.echo(f"reasons are in {job.output / MANIFEST}", err=True)
+        typer.echo(f"reasons are in {one_line(str(job.output / MANIFEST))}", err=True)
     if report.left:
         typer.echo("run the same command again for the rest", err=True)
     return report.exit_code
@@ -44,6 +46,9 @@ def shown(output: Path, stop: Stop, work: Callable[[OnEntry], Report]) -> Report
     started = time.monotonic()
     with _screen() as screen, stop_on_signals(stop), spot_notices(stop):
         report = work(_View(screen, output).show)
+    lost = lost_output()  # the exit code is about the images
+    if lost:
+        typer.echo(f"stdout: {lost}; not every path was printed", err=True)
     typer.echo(closing(report, time.monotonic() - started), err=True)
     return report
 
@@ -109,15 +114,19 @@ class _View:
 
     def show(self, entry: Entry, total: int) -> None:
         if entry.status == FAILED:
-            self._screen.say(f"failed: {entry.image}: {entry.reason}", err=True)
+            self._screen.say(_about("failed", entry), err=True)
         elif entry.status == TODO:
-            self._screen.say(f"to do: {entry.image}: {entry.reason}")
+            self._screen.say(_about("to do", entry))
         else:
-            self._screen.say(str(self._output / next(iter(entry.outputs))))
+            self._screen.say(one_line(str(self._output / next(iter(entry.outputs)))))
         self._seen += 1
         if entry.status == DONE:
             self._pace.worked(time.monotonic())
         self._screen.progress(self._seen, total, self._pace.text(total - self._seen))
+
+
+def _about(fate: str, entry: Entry) -> str:
+    return f"{fate}: {one_line(entry.image)}: {one_line(entry.reason)}"
 
 
 class Pace:

@@ -177,7 +177,8 @@ def test_a_folder_without_an_artifact_is_refused(tmp_path: Path, name: str) -> N
 def test_parity_passes_again(built: Artifact) -> None:
     ended = command("parity", built.folder, "--images", "no-such-folder")
     assert ended.code == 0
-    rows = ended.out.splitlines()
+    *rows, verdict = ended.out.splitlines()
+    assert verdict == "passed: every program is within its limit"
     assert [row.split("  ")[1] for row in rows] == ["constant", "noise", "thin lines", "scene"]
     assert all(row.startswith("56x70-b1  ") and "max_rel" in row for row in rows)
     assert ended.err == "56x70-b1: parity\n"
@@ -197,6 +198,7 @@ def test_parity_fails_though_the_manifest_was_rewritten_to_match(copied: Artifac
     ended = command("parity", copied.folder, "--images", "no-such-folder")
     assert ended.code == 1
     assert "thin lines" in ended.out  # the table is printed all the same
+    assert ended.out.endswith("failed: 1 of 1 programs over the limit\n")
     assert "56x70-b1: the program is too far from the eager network: depth max_rel" in ended.err
     assert "(limit 0.0005)" in ended.err
     assert "Traceback" not in ended.err

@@ -87,12 +87,21 @@ def test_a_named_model_without_weights_is_refused(folder: Path, name: str, why: 
     assert not list(folder.glob("*.pth"))
 
 
-def test_if_no_model_is_named_the_default_runs_and_says_why(folder: Path) -> None:
+def test_if_no_model_is_named_the_default_runs_and_the_log_says_why(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://user:secret@127.0.0.1:9")
     chosen = choose(None, None, folder)
     assert chosen.model == "demo"
-    assert chosen.remark.startswith("no weights for vits, so ")
-    assert "HF_HUB_OFFLINE is set" in chosen.remark
-    assert "\n" not in chosen.remark
+    assert chosen.remark.startswith("no weights for vits: the bundled demo model runs instead")
+    assert "HF_HUB_OFFLINE is set" in caplog.text
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    reset_sessions()
+    assert choose(None, None, folder) == chosen  # so that another failure makes no result again
+    assert "cannot reach http://127.0.0.1:9 (Connection refused)" in caplog.text
+    assert "secret" not in caplog.text + chosen.remark
+    assert max(map(len, chosen.remark.splitlines())) < 120
     assert not list(folder.glob("*.pth"))
     (folder / "depth_anything_v2_vits.pth").touch()
     assert choose(None, None, folder) == Weights("vits", folder / "depth_anything_v2_vits.pth")

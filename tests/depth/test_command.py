@@ -67,3 +67,56 @@ def test_closed_streams_do_not_end_a_command_early(tmp_path: Path, redirect: str
     assert code == 2
     assert out == (b"" if redirect.startswith(">") else b"print a\necho a\n")
     assert err == (b"" if "2>" in redirect else b"log a\nsay: error a\n")
+
+
+_FAILS = """
+import sys
+from depth.command import command_line, guarded
+app = command_line()
+@app.command()
+def fail() -> None:
+    {body}
+guarded(app, "fail")
+"""
+
+
+def ended(body: str, redirect: str = "") -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command with this body."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirect}', "sh", sys.executable, "-c", _FAILS.format(body=body)],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_result_that_stdout_does_not_take_is_a_failure() -> None:
+    error = "fail: stdout: No space left on device; the result is not complete\n"
+    assert ended("print('x' * 99999)", ">/dev/full") == (1, "", error)
+    assert ended("print('x'); sys.exit(3)", ">/dev/full") == (3, "", "")  # it failed in any case
+    assert ended("print('x')", "2>/dev/full") == (0, "x\n", "")
+
+
+def test_a_log_that_stderr_does_not_take_ends_nothing() -> None:
+    body = "import logging; logging.warning('a'); print('x', file=sys.stderr); print('done')"
+    assert ended(body, "2>/dev/full") == (0, "done\n", "")
+
+
+def test_without_torch_the_line_says_how_to_install_it() -> None:
+    code, _, err = ended("sys.modules['torch'] = None; import torch")
+    assert code == 1
+    assert err == (
+        'fail: this command needs torch, which is not installed: pip install ".[cpu]", or, in a '
+        "checkout, `make setup`\n"
+    )
+    assert "Traceback" in ended("import no_such_module_of_ours")[2]
+
+
+def test_errors_and_logs_hold_no_control_characters_and_no_passwords() -> None:
+    raises = "from depth.errors import InputError; raise InputError({!r})".format
+    text = "a\x1b[31m: http://user:pa@ss/w@mirror:80/x"
+    assert ended(raises(text))[2] == "fail: a\\x1b[31m: http://mirror:80/x\n"
+    logs = f"import logging; logging.getLogger('a').warning('%s', {text!r})"
+    assert ended(logs)[2] == "a\\x1b[31m: http://mirror:80/x\n"

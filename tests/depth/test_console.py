@@ -44,4 +44,30 @@ def test_bytes_are_counted_and_may_be_taken_back(
     if terminal:
         assert "2.0/2.0 MB" in out.getvalue()
     else:
-        assert out.getvalue() == "file: 2.0 MB\n"
+        assert out.getvalue() == "file: up to 2.0 MB\n"
+
+
+def test_a_step_of_any_name_is_shown(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    out = shown(monkeypatch, terminal)
+    with console.steps(1) as step:
+        step("a[/b].jpg")
+    console.say("c[/d]\x1b.jpg")
+    assert "c[/d]\\x1b.jpg\n" in out.getvalue()
+    assert terminal or out.getvalue().startswith("a[/b].jpg\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown_as"),
+    [
+        ("a\nb\t\x1b[2J\x7f\x9b\u2028\u202e", r"a\nb\t\x1b[2J\x7f\x9b\u2028\u202e"),
+        ("名前 ä\u00a0😀\udce9", "名前 ä\u00a0😀\udce9"),
+        ("(http://u:p@h/x, https://u@h)", "(http://h/x, https://h)"),
+        ("a@b.c and http://h/x", "a@b.c and http://h/x"),
+    ],
+)
+def test_a_line_is_text_and_nothing_else(text: str, shown_as: str) -> None:
+    assert console.one_line(text) == shown_as
+
+
+def test_lines_of_a_message_stay() -> None:
+    assert console.printable("a\nb\x1b") == "a\nb\\x1b"

@@ -56,7 +56,9 @@ def test_parity_on_the_device_makes_it_verified(built: Artifact, device: Standin
     device.plug_in()
     ended = on_device(built)
     assert ended.code == 0
-    rows = [row.split()[:2] for row in ended.out.splitlines()]
+    *lines, verdict = ended.out.splitlines()
+    assert verdict == "passed: every program is within its limit"
+    rows = [row.split()[:2] for row in lines]
     assert rows == [["28x42-b1", name] for name in ("constant", "noise", "thin", "scene")]
     assert state(built) == "verified"
     found = read_verification(built)

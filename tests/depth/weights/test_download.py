@@ -272,7 +272,10 @@ def test_fetch_offline_exits_with_1_and_gives_advice(tmp_path: Path) -> None:
     command = ("main.py", "checkpoints", "fetch", "vits", "--folder", str(tmp_path))
     result = run_python(*command, HF_HUB_OFFLINE="1", HF_HUB_CACHE=str(tmp_path / "hub"))
     assert (result.returncode, result.stdout) == (1, "")
-    licence, error = result.stderr.splitlines()
+    licence, *lines = result.stderr.splitlines()
+    error = "\n".join(lines)
+    assert len(lines) == 3
+    assert "HF_ENDPOINT names a mirror" in error
     assert licence == "depth_anything_v2_vits.pth: licence Apache-2.0"
     assert error.startswith("main.py: depth_anything_v2_vits.pth: HF_HUB_OFFLINE is set")
     assert "https://huggingface.co/depth-anything/Depth-Anything-V2-Small" in error

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from serve.folder.cli import Pace, shown
+from serve.folder.manifest import MANIFEST
 from serve.jobs.entry import DONE, FAILED, Entry, OnEntry, Report
 from serve.jobs.stop import Stop
+from tests.support.folder_jobs import write_images
+from tests.support.places import ROOT
 
 CLEAR_LINE = "\x1b[2K"
 
@@ -75,6 +80,60 @@ def test_with_stderr_closed_results_are_printed(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "stderr", None)
     shown(Path("out"), Stop(), work)
     assert out.getvalue() == "out/a[b].png\n"
+
+
+_JOB = """
+from pathlib import Path
+from depth.command import command_line, guarded
+from serve.folder.cli import run
+from serve.folder.request import FolderJob
+from serve.jobs.stop import Stop
+from tests.support.folder_jobs import make_engine
+import logging, typer
+app = command_line()
+@app.command()
+def job(images: Path, out: Path) -> None:
+    with make_engine() as engine:
+        code = run(engine, FolderJob(images, out), Stop())
+    logging.getLogger("a").warning("after")
+    raise typer.Exit(code)
+guarded(app, "job")
+"""
+
+
+@pytest.mark.parametrize("broken", [">/dev/full", "2>/dev/full", ">/dev/full 2>&1", "| exit 0"])
+def test_a_stream_that_takes_nothing_loses_no_image(tmp_path: Path, broken: str) -> None:
+    write_images(tmp_path / "in", 12)
+    images, out = tmp_path / "in", tmp_path / "out"
+    shell = f'{{ "$@"; echo $? >"$0"; }} {broken}'
+    command = [sys.executable, "-c", _JOB, str(images), str(out)]
+    done = subprocess.run(
+        ["sh", "-c", shell, str(tmp_path / "code"), *command],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert (tmp_path / "code").read_text() == "0\n", done.stderr
+    lines = (out / MANIFEST).read_text().splitlines()
+    assert [json.loads(line)["status"] for line in lines] == ["done"] * 12
+    assert ("not every path was printed" in done.stderr) == ("2>" not in broken)
+    assert ("12 done in" in done.stderr) == ("2>" not in broken)
+    assert done.stdout.count(".png\n") == (12 if broken.startswith("2>") else 0)
+
+
+def test_names_with_control_characters_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(on_entry: OnEntry) -> Report:
+        on_entry(Entry("a\n\x1b.jpg", DONE, outputs={"a\n\x1b.png": 7}), 2)
+        on_entry(Entry("b\n\x1b.jpg", FAILED, reason="b\n\x1b.jpg: torn"), 2)
+        return Report(2)
+
+    streams = Stream(False), Stream(False)
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    shown(Path("out"), Stop(), odd)
+    assert streams[0].getvalue() == "out/a\\n\\x1b.png\n"
+    assert streams[1].getvalue().startswith("failed: b\\n\\x1b.jpg: b\\n\\x1b.jpg: torn\n")
 
 
 def test_pace_counts_from_the_first_image() -> None:
