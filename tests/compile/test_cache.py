@@ -107,6 +107,8 @@ def test_missing_sizes_are_built_in_a_process_of_their_own(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # the compiler is found from anywhere
+    for foreign in ("random.py", "compile.py", "json.py"):
+        (tmp_path / foreign).write_text("raise ImportError('of the working directory')")
     weights = tmp_path / "mine.safetensors"
     save_file(untrained_checkpoint(DEMO, seed=2).state, weights)
     cache = Cache(Path("kept"), Weights("demo", weights), "torchscript", "fp32", Path("images"))
@@ -157,7 +159,7 @@ def test_a_stop_ends_the_compiler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
 ) -> None:
     """By SIGTERM; by SIGKILL if the compiler ignores that."""
-    monkeypatch.setattr("compile.on_demand._GRACE_S", 0.2)
+    monkeypatch.setattr("compile.on_demand.GRACE_S", 0.2)
     ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN)" if ending == signal.SIGKILL else ""
     code = f"import signal, sys, time\n{ignore}\nopen(sys.argv[1], 'w')\ntime.sleep(60)"
     begun, started = tmp_path / "begun", time.monotonic()
