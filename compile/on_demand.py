@@ -82,10 +82,14 @@ class Cache:
         arguments += ["--checkpoint", str(self.weights.file), "--out", str(self.folder)]
         for size in sizes:
             arguments += ["--size", size_text(size)]
+        there = self.folder.exists()
         done = run_until(self.stopped, child_command("compile", *arguments), child_environment())
+        code, output = done
+        if not there:
+            with suppress(OSError):  # something is in it
+                self.folder.rmdir()
         if self.stopped():  # Ctrl-C ends the compiler too
             return None
-        code, output = done
         if code:
             raise BuildError(f"could not compile {self.weights.model} for {self.target}; see above")
         return read_artifact(Path(output.strip()))

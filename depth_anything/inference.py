@@ -47,7 +47,9 @@ def inference(
     policy: str = _POLICY,
     input_size: Optional[int] = _INPUT_SIZE,
     checkpoint: Optional[Path] = typer.Option(
-        None, help="Weights file; by default the model's own in checkpoints/, or downloaded."
+        None,
+        help="Weights file; by default the model's own in checkpoints/, here or beside "
+        "inference.py, or downloaded.",
     ),
     artifacts: Path = typer.Option(Path("artifacts"), help="Where compiled programs are kept."),
 ) -> None:

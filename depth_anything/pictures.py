@@ -30,8 +30,8 @@ def run(
 ) -> None:
     """Pictures of depth with upstream's flags. For numbers, use inference.py.
 
-    Weights are read from checkpoints/, where upstream expects them, or downloaded if their licence
-    allows every use.
+    Weights are read from checkpoints/, where upstream expects them, or from the folder of that
+    name beside run.py, or downloaded if their licence allows every use.
     """
     from compile.on_demand import Cache
     from compile.weights import choose

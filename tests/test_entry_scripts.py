@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from huggingface_hub.utils import reset_sessions
 
 from compile.untrained import untrained_checkpoint
 from depth.family import model_named
@@ -48,10 +49,12 @@ def in_this_process(
         patch.chdir(cwd)
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        patch.setattr("depth.weights.registry.OWN_CHECKPOINTS", cwd / "none")
         compile_in_this_process(patch)
         patch.setattr(sys, "argv", [script, *arguments])
         with pytest.raises(SystemExit) as ended:
             import_module(SCRIPTS[script]).main()
+    reset_sessions()  # those of the hub's client stay offline
     printed = capsys.readouterr()
     code = int(ended.value.code or 0)
     return subprocess.CompletedProcess([script, *arguments], code, printed.out, printed.err)
@@ -66,7 +69,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_dry_run_says_what_would_be_done(place: Path) -> None:
-    done = command(place, "inference.py", "--dry-run", "--policy", "buckets", "--output", "dry")
+    options = ("--model", "demo", "--policy", "buckets", "--output", "dry")
+    done = command(place, "inference.py", "--dry-run", *options)
     assert done.returncode == 3, done.stderr
     assert "to do: good.jpg: its program 126x168 is not made yet" in done.stdout.splitlines()
     assert "7 to do, 4 failed" in done.stderr
@@ -88,7 +92,7 @@ def test_inference(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     meta = json.loads((place / "output_depth/turned.json").read_text())
     assert meta["provenance"]["model"] == "demo"
     assert any("no weights for vits" in note for note in meta["source"]["notes"])
-    again = command(place, "inference.py", *options)
+    again = in_this_process(place, capsys, "inference.py", *options)
     assert again.returncode == 3
     assert "specialise" not in again.stderr, "compiled programs are kept"
     assert "6 already there" in again.stderr
@@ -176,7 +180,9 @@ def test_run_without_weights_does_not_pretend(
     done = in_this_process(place, capsys, "run.py", *flags)
     assert done.returncode == 1
     assert "depth_anything_v2_vitl.pth" in done.stderr
-    assert not (place / "never").exists()
+    assert "make checkpoints MODEL=vitl ACCEPT_LICENCE=1" in done.stderr
+    assert "python main.py checkpoints fetch vitl --accept-licence" in done.stderr
+    assert not [name for name in ("never", "checkpoints") if (place / name).exists()]
 
 
 def test_a_file_in_checkpoints_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,10 +47,8 @@ def cold_start(artifact: Artifact, size: Size, runs: int) -> ColdStart:
     """
     arguments = (str(artifact.folder.resolve()), *map(str, size), str(runs))
     started = time.perf_counter()
-    with (
-        lifeline() as line,
-        TemporaryFile() as said,
-    ):  # a pipe could be full before anybody reads it
+    # A file, since a pipe could be full before anybody reads it.
+    with lifeline() as line, TemporaryFile() as said:
         process = subprocess.Popen(
             child_command(__name__, *arguments),
             env=child_environment(),

@@ -173,6 +173,26 @@ def test_a_command_that_nothing_stops_gives_its_code_and_output() -> None:
     assert run_until(lambda: False, command, os.environ) == (3, "done\n")
 
 
+def test_a_build_that_fails_leaves_no_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+
+    def fails(*_: object) -> tuple[int, str]:
+        kept.mkdir(exist_ok=True)  # and parity fails
+        return 1, ""
+
+    monkeypatch.setattr("compile.on_demand.run_until", fails)
+    cache = Cache(kept, WEIGHTS, "torchscript", "fp32", tmp_path)
+    with pytest.raises(BuildError):
+        list(cache.build([SIZE]))
+    assert not kept.exists()
+    kept.mkdir()
+    with pytest.raises(BuildError):
+        list(cache.build([SIZE]))
+    assert kept.exists(), "the user made it"
+
+
 def test_a_stopped_build_gives_no_artifact(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "kept", WEIGHTS, "torchscript", "fp32", tmp_path, lambda: True)
     assert list(cache.build([SIZE])) == []
