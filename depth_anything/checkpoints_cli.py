@@ -6,16 +6,16 @@ from pathlib import Path
 
 import typer
 
-from depth.command import command_line
+from depth.command import command_line, path_option
 from depth.console import aligned
 from depth.weights import registry
 from depth.weights.download import fetch
 
 app = command_line(no_args_is_help=True)
 
-_FOLDER = typer.Option(
+_FOLDER = path_option(
     registry.CHECKPOINTS,
-    help="Where the checkpoints are kept. Beside the default, the project's own folder counts too.",
+    "Where the checkpoints are kept. Beside the default, the project's own folder counts too.",
 )
 
 

@@ -8,22 +8,22 @@ from pathlib import Path
 import typer
 
 from compile.errors import CompileError
-from depth.command import command_line, guarded
+from depth.command import command_line, guarded, path_option
 from depth.errors import InputError
 from depth.family import RELATIVE_INVERSE, Model, model_named, models
 from serve.errors import ServeError
 
 app = command_line()
 _ENCODERS = [name for name, model in models().items() if model.kind == RELATIVE_INVERSE]
+_IMG_PATH = path_option(..., "An image, a folder of images, or a .txt file with a path per line.")
+_OUTDIR = path_option(Path("vis_depth"), "Folder that receives the pictures.")
 
 
 @app.command()
 def run(
-    img_path: Path = typer.Option(
-        ..., help="An image, a folder of images, or a .txt file with one path per line."
-    ),
+    img_path: Path = _IMG_PATH,
     input_size: int = typer.Option(518, min=1, help="Short side of the network's input in px."),
-    outdir: Path = typer.Option(Path("vis_depth"), help="Folder that receives the pictures."),
+    outdir: Path = _OUTDIR,
     encoder: str = typer.Option("vitl", help=f"One of {', '.join(_ENCODERS)}."),
     pred_only: bool = typer.Option(False, "--pred-only", help="Without the photograph beside it."),
     grayscale: bool = typer.Option(False, "--grayscale", help="Gray instead of colours."),

@@ -24,6 +24,7 @@ from tests.support.on_demand import compile_in_this_process
 from tests.support.places import ROOT
 
 SCRIPTS = {"inference.py": "depth_anything.inference", "run.py": "depth_anything.pictures"}
+PATHS = ("--input", "--output", "--artifacts", "--checkpoint")
 SIDE = str(model_named("demo").size.side_px)
 
 
@@ -103,6 +104,10 @@ def test_inference(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         (("--model", "vitx"), 2, "no model 'vitx'"),
         (("--policy", "letterbox"), 2, "exact, buckets"),
+        *(((name, ""), 2, "an empty path") for name in PATHS),
+        *(((name, "~nobody-of-this-name/x"), 2, "home directory") for name in PATHS),
+        (("--model", "demo", "--input", "~/nowhere"), 2, str(Path.home() / "nowhere")),
+        (("--checkpoint", "~/nowhere.pth"), 1, f"{Path.home()}/nowhere.pth: no such file"),
         (("--input", "nowhere"), 2, "nowhere"),
         (("--checkpoint", "nowhere.pth"), 1, "nowhere.pth: no such file"),
         (("--format", "gif", "--model", "demo"), 2, "gif"),
