@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Optional
 
 import typer
 
@@ -22,7 +23,12 @@ _OUTDIR = path_option(Path("vis_depth"), "Folder that receives the pictures.")
 @app.command()
 def run(
     img_path: Path = _IMG_PATH,
-    input_size: int = typer.Option(518, min=1, help="Short side of the network's input in px."),
+    input_size: Optional[int] = typer.Option(
+        None,
+        min=1,
+        help="Short side of the network's input in px; by default what the model is made for, 518 "
+        "for upstream's.",
+    ),
     outdir: Path = _OUTDIR,
     encoder: str = typer.Option("vitl", help=f"One of {', '.join(_ENCODERS)}."),
     pred_only: bool = typer.Option(False, "--pred-only", help="Without the photograph beside it."),
@@ -47,7 +53,8 @@ def run(
     cache = Cache(Path("artifacts"), weights, "openvino", "fp32", img_path, stop.requested)
     library = Library(cache.artifacts(), build=cache.build)
     job = PictureJob(img_path, outdir, pred_only, grayscale)
-    with Engine(library, size_rule=replace(model.size, side_px=input_size)) as engine:
+    rule = replace(model.size, side_px=input_size or model.size.side_px)
+    with Engine(library, size_rule=rule) as engine:
         report = shown(outdir, stop, lambda on_entry: run_pictures(engine, job, on_entry, stop))
     raise typer.Exit(report.exit_code)
 
