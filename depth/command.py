@@ -41,8 +41,8 @@ def _path(text: object) -> Path:
         raise typer.BadParameter("an empty path; leave the option out for its default")
     try:
         return Path(str(text)).expanduser()
-    except RuntimeError as error:
-        raise typer.BadParameter(f"{text}: {error}") from error
+    except (KeyError, RuntimeError) as error:  # KeyError: of Python 3.9, for an unknown user id
+        raise typer.BadParameter(f"{text}: no home directory: {error}") from error
 
 
 def guarded(app: Callable[..., object], name: str, *errors: type[Exception]) -> None:

@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from depth.command import command_line, path_option
 from tests.support.places import ROOT
 
 _SAYS = """
@@ -67,3 +70,22 @@ def test_closed_streams_do_not_end_a_command_early(tmp_path: Path, redirect: str
     assert code == 2
     assert out == (b"" if redirect.startswith(">") else b"print a\necho a\n")
     assert err == (b"" if "2>" in redirect else b"log a\nsay: error a\n")
+
+
+@pytest.mark.parametrize("error", [KeyError, RuntimeError])
+def test_a_home_folder_that_nobody_has_is_a_wrong_value(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def homeless(_path: Path) -> Path:
+        raise error("uid not found: 54321")
+
+    def say(folder: Path) -> None:
+        typer.echo(folder)
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    app = command_line()
+    say.__defaults__ = (path_option(Path("x"), "A folder."),)
+    app.command()(say)
+    done = CliRunner().invoke(app, ["--folder", "~/x"])
+    assert done.exit_code == 2
+    assert "no home directory" in done.output
