@@ -7,8 +7,20 @@ from typing import Any
 
 # The first of these that is there is taken: the weights of upstream's training script are in
 # "model", those of Lightning in "state_dict".
-CONTAINERS = ("model", "state_dict", "model_state_dict", "ema", "model_ema", "state_dict_ema")
-CONTAINERS += ("ema_state_dict", "params_ema", "params", "network", "net", "weights")
+CONTAINERS = (
+    "model",
+    "state_dict",
+    "model_state_dict",
+    "ema",
+    "model_ema",
+    "state_dict_ema",
+    "ema_state_dict",
+    "params_ema",
+    "params",
+    "network",
+    "net",
+    "weights",
+)
 
 
 def unwrapped(loaded: Any) -> tuple[Any, str]:
