@@ -6,9 +6,7 @@ Never imports torch: a job that finds all its artifacts starts fast.
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,9 +15,10 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from compile.errors import BuildError
-from compile.source import ROOT, source_sha256
+from compile.source import source_sha256
 from compile.weights import Weights
 from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
+from depth.child import GRACE_S, child_command, child_environment, lifeline
 from depth.errors import ArtifactError
 from depth.family import model_named
 from depth.sizes import Size, size_text
@@ -28,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 _SIZES_PER_BUILD = 4  # what an interrupted build can lose
 _POLL_S = 0.1  # how often a build looks whether it is stopped
-_GRACE_S = 2.0  # for the compiler to remove its files, before it is killed
 
 
 @dataclass(frozen=True)
@@ -84,12 +82,14 @@ class Cache:
         arguments += ["--checkpoint", str(self.weights.file), "--out", str(self.folder)]
         for size in sizes:
             arguments += ["--size", size_text(size)]
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        command = [sys.executable, "-m", "compile", *arguments]
-        done = run_until(self.stopped, command, {**os.environ, "PYTHONPATH": path})
+        there = self.folder.exists()
+        done = run_until(self.stopped, child_command("compile", *arguments), child_environment())
+        code, output = done
+        if not there:
+            with suppress(OSError):  # something is in it
+                self.folder.rmdir()
         if self.stopped():  # Ctrl-C ends the compiler too
             return None
-        code, output = done
         if code:
             raise BuildError(f"could not compile {self.weights.model} for {self.target}; see above")
         return read_artifact(Path(output.strip()))
@@ -100,7 +100,12 @@ def run_until(
 ) -> tuple[int, str]:
     """Run a command: its exit code and its stdout. Once `stopped` is true, end it: no stdout."""
     output = ""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with (
+        lifeline() as line,
+        subprocess.Popen(
+            command, stdin=line, stdout=subprocess.PIPE, text=True, env=environment
+        ) as process,
+    ):
         try:
             while process.returncode is None and not stopped():
                 with suppress(subprocess.TimeoutExpired):
@@ -114,7 +119,7 @@ def run_until(
 def _end(process: subprocess.Popen[str]) -> None:
     process.terminate()
     try:
-        process.wait(_GRACE_S)
+        process.wait(GRACE_S)
     except subprocess.TimeoutExpired:
         process.kill()
 

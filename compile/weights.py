@@ -12,7 +12,13 @@ from depth.errors import CheckpointError, DownloadError
 from depth.family import UNTRAINED, Model, model_named, models
 from depth.files import sha256_file
 from depth.weights.download import fetch
-from depth.weights.registry import by_sha256, published_files
+from depth.weights.registry import (
+    CHECKPOINTS,
+    OWN_CHECKPOINTS,
+    by_sha256,
+    places,
+    published_files,
+)
 
 if TYPE_CHECKING:
     from depth.weights.checkpoint import Checkpoint
@@ -21,8 +27,7 @@ logger = logging.getLogger(__name__)
 
 WANTED_MODEL = "vits"  # what runs if no model is named
 DEFAULT_MODEL = "demo"  # what runs then if its weights cannot be had
-BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints" / "demo" / "demo.safetensors"
-CHECKPOINTS = Path("checkpoints")
+BUNDLED = OWN_CHECKPOINTS / "demo" / "demo.safetensors"
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Weights:
 def choose(
     named: Optional[Model], given: Optional[Path] = None, folder: Path = CHECKPOINTS
 ) -> Weights:
-    """The given file, or the model's own in `folder`, or downloaded.
+    """The given file, or the model's own in the places of `folder`, or downloaded into `folder`.
 
     With no model named the bundled default takes the place of what cannot be had. The remark goes
     into results, so it is the same for every reason; the log has the reason. Raises
@@ -78,7 +83,9 @@ def choose(
 
 
 def find(model: Model, folder: Path = CHECKPOINTS) -> Optional[Path]:
-    """A model's weights in `folder`: the published name, or <model>.safetensors or .pth.
+    """A model's weights: the published name, or <model>.safetensors or .pth.
+
+    folder  searched first; the default is the working directory's, and then the project's own
 
     The default model is bundled, so it is always found.
     """
@@ -86,7 +93,7 @@ def find(model: Model, folder: Path = CHECKPOINTS) -> Optional[Path]:
     published = published_files().get(model.name)
     if published is not None:
         names.insert(0, published.local_name)
-    candidates = [folder / name for name in names]
+    candidates = [place / name for place in places(folder) for name in names]
     if model.name == DEFAULT_MODEL:
         candidates.append(BUNDLED)
     return next((path for path in candidates if path.is_file()), None)
@@ -107,8 +114,9 @@ def read(model: Model, given: Optional[str], folder: Path = CHECKPOINTS) -> Chec
     path = Path(given) if given else find(model, folder)
     if path is None:
         raise CheckpointError(
-            f"no weights for {model.name!r} in {folder}/: `make checkpoints MODEL={model.name}` "
-            "downloads the published ones, --checkpoint FILE names your own, and "
+            f"no weights for {model.name!r} in {_in_words(folder)}: "
+            f"`make checkpoints MODEL={model.name}` downloads the published ones, "
+            "--checkpoint FILE names your own, and "
             f"--checkpoint {UNTRAINED} takes fixed-seed weights to try a target"
         )
     checkpoint = read_checkpoint(path)
@@ -118,6 +126,10 @@ def read(model: Model, given: Optional[str], folder: Path = CHECKPOINTS) -> Chec
     if published is None:
         _say_what_else_fits(model, path)
     return checkpoint
+
+
+def _in_words(folder: Path) -> str:
+    return " or ".join(dict.fromkeys(str(place.absolute()) for place in places(folder)))
 
 
 def _say_what_else_fits(model: Model, path: Path) -> None:
@@ -139,8 +151,10 @@ def read_again(model_name: str, file: str, sha256: str, folder: Path = CHECKPOIN
     """The weights that an artifact was made from. Raises CheckpointError if they have changed."""
     given = file
     if file != UNTRAINED:
-        own = folder / file
-        given = str(BUNDLED if file == BUNDLED.name and not own.is_file() else own)
+        candidates = [place / file for place in places(folder)]
+        if file == BUNDLED.name:
+            candidates.append(BUNDLED)
+        given = str(next((path for path in candidates if path.is_file()), candidates[0]))
     checkpoint = read(model_named(model_name), given)
     if checkpoint.sha256 != sha256:
         raise CheckpointError(

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedWriter, FileIO, TextIOWrapper
+from pathlib import Path
 from types import FrameType
 from typing import Any, Callable, Optional, TextIO
 
@@ -34,6 +35,20 @@ def command_line(no_args_is_help: bool = False) -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
+
+
+def path_option(default: Any, text: str) -> Any:
+    """An option whose value is a path: a leading ~ is the home folder, and "" is refused."""
+    return typer.Option(default, parser=_path, metavar="PATH", help=text)
+
+
+def _path(text: object) -> Path:
+    if not str(text):
+        raise typer.BadParameter("an empty path; leave the option out for its default")
+    try:
+        return Path(str(text)).expanduser()
+    except (KeyError, RuntimeError) as error:  # KeyError: of Python 3.9, for an unknown user id
+        raise typer.BadParameter(f"{text}: no home directory: {error}") from error
 
 
 def guarded(app: Callable[..., object], name: str, *errors: type[Exception]) -> None:

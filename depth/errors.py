@@ -14,8 +14,8 @@ DepthAnythingError
 """
 
 
-def first_line(error: Exception) -> str:
-    """The first line with text of a foreign error's message."""
+def first_line(error: object) -> str:
+    """The first line with text of a foreign error, or of its message."""
     return next((line for line in str(error).splitlines() if line.strip()), repr(error)).strip()
 
 

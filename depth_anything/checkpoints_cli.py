@@ -6,14 +6,17 @@ from pathlib import Path
 
 import typer
 
-from depth.command import command_line
+from depth.command import command_line, path_option
 from depth.console import aligned
 from depth.weights import registry
 from depth.weights.download import fetch
 
 app = command_line(no_args_is_help=True)
 
-_FOLDER = typer.Option(Path("checkpoints"), help="Where the checkpoints are kept.")
+_FOLDER = path_option(
+    registry.CHECKPOINTS,
+    "Where the checkpoints are kept. Beside the default, the project's own folder counts too.",
+)
 
 
 @app.callback()
@@ -68,7 +71,13 @@ def fetch_checkpoint(
     """
     file = registry.published(model)
     typer.echo(f"{file.local_name}: licence {file.licence}", err=True)
-    typer.echo(fetch(file, folder, accept_licence))
+    typer.echo(fetch(file, _place(file, folder), accept_licence))
+
+
+def _place(file: registry.PublishedFile, folder: Path) -> Path:
+    """The folder that has the file already; else `folder`."""
+    there = (p for p in registry.places(folder) if (p / file.local_name).exists())
+    return next(there, folder)
 
 
 def _row(file: registry.PublishedFile, folder: Path) -> tuple[str, ...]:
@@ -77,7 +86,7 @@ def _row(file: registry.PublishedFile, folder: Path) -> tuple[str, ...]:
         file.model,
         size.rjust(10),
         "unverified" if file.sha256 is None else "verified",
-        _have(file, folder / file.local_name),
+        _have(file, _place(file, folder) / file.local_name),
         "yes" if file.needs_acceptance else "no",
         file.local_name,
         file.licence,

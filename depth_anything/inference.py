@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from compile.errors import CompileError
-from depth.command import command_line, guarded
+from depth.command import command_line, guarded, path_option
 from depth.family import model_named, models
 from serve.errors import ServeError
 from serve.folder.options import FolderOptions, takes_folder_options
@@ -35,6 +35,12 @@ _INPUT_SIZE = typer.Option(
     help="Side of the network's input in px, the short one or, of da3 models, the long one; by "
     "default what the model is made for.",
 )
+_CHECKPOINT = path_option(
+    None,
+    "Weights file; by default the model's own in checkpoints/, here or beside inference.py, or "
+    "downloaded.",
+)
+_ARTIFACTS = path_option(Path("artifacts"), "Where compiled programs are kept.")
 
 
 @app.command()
@@ -46,10 +52,8 @@ def inference(
     precision: str = typer.Option("fp32", help="fp32; with openvino also bf16 (faster) and int8."),
     policy: str = _POLICY,
     input_size: Optional[int] = _INPUT_SIZE,
-    checkpoint: Optional[Path] = typer.Option(
-        None, help="Weights file; by default the model's own in checkpoints/, or downloaded."
-    ),
-    artifacts: Path = typer.Option(Path("artifacts"), help="Where compiled programs are kept."),
+    checkpoint: Optional[Path] = _CHECKPOINT,
+    artifacts: Path = _ARTIFACTS,
 ) -> None:
     """Estimate the depth of every image in a folder.
 

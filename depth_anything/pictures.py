@@ -4,34 +4,40 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Optional
 
 import typer
 
 from compile.errors import CompileError
-from depth.command import command_line, guarded
+from depth.command import command_line, guarded, path_option
 from depth.errors import InputError
 from depth.family import RELATIVE_INVERSE, Model, model_named, models
 from serve.errors import ServeError
 
 app = command_line()
 _ENCODERS = [name for name, model in models().items() if model.kind == RELATIVE_INVERSE]
+_IMG_PATH = path_option(..., "An image, a folder of images, or a .txt file with a path per line.")
+_OUTDIR = path_option(Path("vis_depth"), "Folder that receives the pictures.")
 
 
 @app.command()
 def run(
-    img_path: Path = typer.Option(
-        ..., help="An image, a folder of images, or a .txt file with one path per line."
+    img_path: Path = _IMG_PATH,
+    input_size: Optional[int] = typer.Option(
+        None,
+        min=1,
+        help="Short side of the network's input in px; by default what the model is made for, 518 "
+        "for upstream's.",
     ),
-    input_size: int = typer.Option(518, min=1, help="Short side of the network's input in px."),
-    outdir: Path = typer.Option(Path("vis_depth"), help="Folder that receives the pictures."),
+    outdir: Path = _OUTDIR,
     encoder: str = typer.Option("vitl", help=f"One of {', '.join(_ENCODERS)}."),
     pred_only: bool = typer.Option(False, "--pred-only", help="Without the photograph beside it."),
     grayscale: bool = typer.Option(False, "--grayscale", help="Gray instead of colours."),
 ) -> None:
     """Pictures of depth with upstream's flags. For numbers, use inference.py.
 
-    Weights are read from checkpoints/, where upstream expects them, or downloaded if their licence
-    allows every use.
+    Weights are read from checkpoints/, where upstream expects them, or from the folder of that
+    name beside run.py, or downloaded if their licence allows every use.
     """
     from compile.on_demand import Cache
     from compile.weights import choose
@@ -47,7 +53,8 @@ def run(
     cache = Cache(Path("artifacts"), weights, "openvino", "fp32", img_path, stop.requested)
     library = Library(cache.artifacts(), build=cache.build)
     job = PictureJob(img_path, outdir, pred_only, grayscale)
-    with Engine(library, size_rule=replace(model.size, side_px=input_size)) as engine:
+    rule = replace(model.size, side_px=input_size or model.size.side_px)
+    with Engine(library, size_rule=rule) as engine:
         report = shown(outdir, stop, lambda on_entry: run_pictures(engine, job, on_entry, stop))
     raise typer.Exit(report.exit_code)
 

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from depth.errors import CheckpointError, InputError
 from depth.maps.result import FloatArray
+from depth.network.layouts import OWN_PREFIX
 from depth.postprocess import resize_depth
 from depth.preprocess import Preparation
+from depth.weights.wrappings import unwrapped
 from depth_anything_v2.config import CONFIGS, SIZE, model_row
 from depth_anything_v2.layouts import load_weights, to_ours
 from depth_anything_v2.network import build
-
-_OURS = "network."  # prefix of our names in this class's own state dict
 
 
 class DepthAnythingV2(nn.Module):
@@ -71,10 +71,11 @@ class DepthAnythingV2(nn.Module):
     def load_state_dict(self, state_dict: Mapping[str, Any], *_: Any, **__: Any) -> Any:
         """Load a checkpoint of any known layout, or this module's own state dict.
 
+        Entries around it, such as "model" or "state_dict", and a prefix of all keys are taken off.
         Always strict: raises CheckpointError that names the keys that do not fit.
         """
-        own = {k[len(_OURS) :]: v for k, v in state_dict.items() if k.startswith(_OURS)}
-        load_weights(self.network, own or state_dict, "the state dict")
+        state, where = unwrapped(state_dict)
+        load_weights(self.network, state, f"the state dict{where}")
         return nn.modules.module._IncompatibleKeys([], [])
 
     def _load_from_state_dict(
@@ -83,7 +84,7 @@ class DepthAnythingV2(nn.Module):
         """Accept weights of any known layout also as part of a larger module."""
         keys = [key for key in state_dict if key.startswith(prefix)]
         theirs = {key[len(prefix) :]: state_dict[key] for key in keys}
-        if theirs and not any(key.startswith(_OURS) for key in theirs):
+        if theirs and not any(key.startswith(OWN_PREFIX) for key in theirs):
             try:
                 ours = to_ours(theirs)
             except CheckpointError as error:
@@ -92,7 +93,9 @@ class DepthAnythingV2(nn.Module):
             else:
                 for key in keys:
                     del state_dict[key]
-                state_dict.update({f"{prefix}{_OURS}{name}": part for name, part in ours.items()})
+                state_dict.update(
+                    {f"{prefix}{OWN_PREFIX}{name}": part for name, part in ours.items()}
+                )
         super()._load_from_state_dict(  # type: ignore[no-untyped-call]
             state_dict, prefix, *rest, **named
         )
@@ -112,7 +115,16 @@ class DepthAnythingV2(nn.Module):
     def image2tensor(
         self, raw_image: npt.NDArray[np.uint8], input_size: int = SIZE.side_px
     ) -> tuple[Tensor, tuple[int, int]]:
-        """The network input [1,3,h,w] on the module's device, and the image's own (H, W)."""
+        """The network input [1,3,h,w] on the module's device, and the image's own (H, W).
+
+        Raises InputError for what is no image.
+        """
+        if not isinstance(raw_image, np.ndarray) or raw_image.ndim != 3:
+            what = getattr(raw_image, "shape", type(raw_image).__name__)
+            raise InputError(
+                f"raw_image is {what}, expected an array [H,W,3] uint8; cv2.imread gives None for "
+                "a file that it cannot read"
+            )
         height, width = raw_image.shape[:2]
         rule = replace(SIZE, side_px=input_size)
         prepare = Preparation(self.network.model.before, rule)

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from huggingface_hub.utils import reset_sessions
 
 from compile.untrained import untrained_checkpoint
 from depth.family import model_named
@@ -23,6 +24,7 @@ from tests.support.on_demand import compile_in_this_process
 from tests.support.places import ROOT
 
 SCRIPTS = {"inference.py": "depth_anything.inference", "run.py": "depth_anything.pictures"}
+PATHS = ("--input", "--output", "--artifacts", "--checkpoint")
 SIDE = str(model_named("demo").size.side_px)
 
 
@@ -48,10 +50,12 @@ def in_this_process(
         patch.chdir(cwd)
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        patch.setattr("depth.weights.registry.OWN_CHECKPOINTS", cwd / "none")
         compile_in_this_process(patch)
         patch.setattr(sys, "argv", [script, *arguments])
         with pytest.raises(SystemExit) as ended:
             import_module(SCRIPTS[script]).main()
+    reset_sessions()  # those of the hub's client stay offline
     printed = capsys.readouterr()
     code = int(ended.value.code or 0)
     return subprocess.CompletedProcess([script, *arguments], code, printed.out, printed.err)
@@ -66,7 +70,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_dry_run_says_what_would_be_done(place: Path) -> None:
-    done = command(place, "inference.py", "--dry-run", "--policy", "buckets", "--output", "dry")
+    options = ("--model", "demo", "--policy", "buckets", "--output", "dry")
+    done = command(place, "inference.py", "--dry-run", *options)
     assert done.returncode == 3, done.stderr
     assert "to do: good.jpg: its program 126x168 is not made yet" in done.stdout.splitlines()
     assert "7 to do, 4 failed" in done.stderr
@@ -88,7 +93,7 @@ def test_inference(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     meta = json.loads((place / "output_depth/turned.json").read_text())
     assert meta["provenance"]["model"] == "demo"
     assert any("no weights for vits" in note for note in meta["source"]["notes"])
-    again = command(place, "inference.py", *options)
+    again = in_this_process(place, capsys, "inference.py", *options)
     assert again.returncode == 3
     assert "specialise" not in again.stderr, "compiled programs are kept"
     assert "6 already there" in again.stderr
@@ -99,6 +104,10 @@ def test_inference(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         (("--model", "vitx"), 2, "no model 'vitx'"),
         (("--policy", "letterbox"), 2, "exact, buckets"),
+        *(((name, ""), 2, "an empty path") for name in PATHS),
+        *(((name, "~nobody-of-this-name/x"), 2, "home directory") for name in PATHS),
+        (("--model", "demo", "--input", "~/nowhere"), 2, str(Path.home() / "nowhere")),
+        (("--checkpoint", "~/nowhere.pth"), 1, f"{Path.home()}/nowhere.pth: no such file"),
         (("--input", "nowhere"), 2, "nowhere"),
         (("--checkpoint", "nowhere.pth"), 1, "nowhere.pth: no such file"),
         (("--format", "gif", "--model", "demo"), 2, "gif"),
@@ -120,7 +129,7 @@ def test_mistakes_get_one_line_and_a_code(
 
 def test_run_gives_upstream_s_pictures(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Levels and colours from the values that inference.py gives, laid out as upstream does."""
-    flags = ("--encoder", "demo", "--img-path", "input_images/good.png", "--input-size", SIDE)
+    flags = ("--encoder", "demo", "--img-path", "input_images/good.png")  # at the model's own size
     (place / "good").mkdir()
     shutil.copy(place / "input_images/good.png", place / "good")
     options = ("--model", "demo", "--input", "good", "--format", "npy", "--output", "values")
@@ -176,7 +185,9 @@ def test_run_without_weights_does_not_pretend(
     done = in_this_process(place, capsys, "run.py", *flags)
     assert done.returncode == 1
     assert "depth_anything_v2_vitl.pth" in done.stderr
-    assert not (place / "never").exists()
+    assert "make checkpoints MODEL=vitl ACCEPT_LICENCE=1" in done.stderr
+    assert "python main.py checkpoints fetch vitl --accept-licence" in done.stderr
+    assert not [name for name in ("never", "checkpoints") if (place / name).exists()]
 
 
 def test_a_file_in_checkpoints_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,9 +35,8 @@ from depth.store.names import ALIASES, program_files
 from depth.store.objects import open_store
 from depth.store.push import push
 from depth.weights.download import fetch
-from depth.weights.registry import published_files
+from depth.weights.registry import CHECKPOINTS, published_files
 
-CHECKPOINTS = Path("checkpoints")
 Say = Callable[[str], None]  # called with what begins now, in words
 
 

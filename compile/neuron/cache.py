@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
 
+from compile.errors import HostError
 from compile.neuron.record import BuildRecord, dump_record, parse_record
 from depth.files import sha256_bytes, sha256_file
 
@@ -38,6 +39,19 @@ class CacheKey:
     def digest(self) -> str:
         facts = {**vars(self), "versions": dict(self.versions)}
         return sha256_bytes(json.dumps(facts, sort_keys=True).encode())
+
+
+def default_folder() -> Path:
+    """Where work folders and programs stay unless a folder is named.
+
+    Raises HostError for a user without a home folder.
+    """
+    try:
+        return Path.home() / ".cache" / "depth-anything-inferentia"
+    except (KeyError, RuntimeError) as error:  # Python 3.9, and later ones
+        raise HostError(
+            "this user has no home folder, where compiled programs are kept; set HOME to a folder"
+        ) from error
 
 
 class ProgramCache:

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from compile.errors import BuildError, CompilerError
-from compile.neuron.cache import CacheKey, ProgramCache, digest_of
+from compile.neuron.cache import CacheKey, ProgramCache, default_folder, digest_of
 from compile.neuron.failure import Evidence, died, explained
 from compile.neuron.graph import check_on_chip
 from compile.neuron.log import logged_to, not_on_chip, read_log
@@ -96,8 +96,9 @@ def compile_program(
     traced = trace(part.module, part.examples)
     arguments = (*toolchain.arguments(precision), *extra_arguments)
     key = _key(toolchain, part, traced, (precision, *arguments))
-    cache = ProgramCache(settings.folder / "programs")
-    work = settings.folder / "work" / f"{path.stem}-{key.digest()[:12]}"
+    place = settings.folder or default_folder()
+    cache = ProgramCache(place / "programs")
+    work = place / "work" / f"{path.stem}-{key.digest()[:12]}"
     with turn(work.with_name(f"{key.digest()}.lock")):  # another process may be at work on it
         record = cache.fetch(key, path)
         if record is not None:

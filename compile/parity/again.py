@@ -14,12 +14,13 @@ from compile.parity.measure import InputErrors, Measured, failure, figures, meas
 from compile.specialise import specialise
 from compile.targets.protocols import Ports, Run
 from compile.targets.table import builder, target_named
-from compile.weights import CHECKPOINTS, read_again
+from compile.weights import read_again
 from depth.artifact.manifest import Artifact, Manifest
 from depth.artifact.probe import Answer, answers, probe_inputs
 from depth.artifact.program import Program, ProgramKey
 from depth.artifact.steps import Do, Normalise
 from depth.family import model_named
+from depth.weights.registry import CHECKPOINTS
 
 
 @dataclass(frozen=True)

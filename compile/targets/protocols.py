@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Union
 
@@ -46,9 +46,7 @@ def named(names: Sequence[str], found: Any) -> dict[str, Any]:
 class Settings:
     """How far a compile run may go, and where its files stay."""
 
-    folder: Path = field(
-        default_factory=lambda: Path.home() / ".cache" / "depth-anything-inferentia"
-    )  # work folders and compiled programs
+    folder: Optional[Path] = None  # work folders and compiled programs; None: in the user's cache
     timeout_s: float = 2 * 3600.0  # for one sub-graph: the longest published one took 112 minutes
     memory_limit_bytes: Optional[int] = None  # None: most of what is free when a run begins
 

@@ -5,6 +5,8 @@ A layout is a table of rules. A key of a state dict that no rule matches is refu
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +19,14 @@ from depth.errors import CheckpointError
 from depth.family import ModelConfig
 from depth.network.position import NATIVE_GRID
 
+logger = logging.getLogger(__name__)
+
 # (pattern of a whole key, our name with \1 for groups); the first match wins. None: not used at
 # inference, so the key is dropped. "name#i" is part i of the three that are stacked into `name`.
 Rule = tuple[str, Optional[str]]
 
 _PARTS = 3
+OWN_PREFIX = "network."  # of our names in the state dicts of drop-in classes
 
 
 @dataclass(frozen=True)
@@ -85,15 +90,20 @@ def renamed(
 ) -> dict[str, Tensor]:
     """A published state dict under our names; tensors are shared, not copied.
 
+    A prefix that all keys have in front of a layout's names is taken off, and the log says so.
+
     expected  for the refusal of any other file: "Depth Anything checkpoint: pretrained.* and ..."
     Raises CheckpointError if the layout is unknown, a key has no rule, or a tensor is not dense
     floating-point.
     """
-    rules = _layout(state, layouts, expected).rules
+    layout, prefix = _layout(state, layouts, expected)
+    if prefix not in ("", OWN_PREFIX):
+        logger.warning("the names of all weights begin with %r, which is taken off", prefix)
     found: dict[str, Tensor] = {}
     unknown = []
     for key, value in state.items():
-        matches = ((re.fullmatch(pattern, key), target) for pattern, target in rules)
+        bare = key[len(prefix) :]
+        matches = ((re.fullmatch(pattern, bare), target) for pattern, target in layout.rules)
         match, target = next((pair for pair in matches if pair[0]), (None, None))
         if match is None:
             unknown.append(key)
@@ -147,11 +157,18 @@ def some(items: Sequence[str], limit: int = 6) -> str:
     return ", ".join(items[:limit]) + more
 
 
-def _layout(state: Mapping[str, Tensor], layouts: Sequence[Layout], expected: str) -> Layout:
-    tops = {key.split(".")[0] for key in state}
-    for layout in layouts:
-        if layout.marks <= tops:
-            return layout
+def _layout(
+    state: Mapping[str, Tensor], layouts: Sequence[Layout], expected: str
+) -> tuple[Layout, str]:
+    """The layout of the keys, and the prefix that all keys have in front of its names."""
+    parts = [key.split(".") for key in state]
+    common = os.path.commonprefix([key[:-1] for key in parts])  # of lists: whole parts
+    for length in range(len(common) + 1):
+        tops = {key[length] for key in parts}
+        for layout in layouts:
+            if layout.marks <= tops:
+                return layout, "".join(f"{part}." for part in common[:length])
+    tops = {key[0] for key in parts}
     what, _, names = expected.partition(": ")
     raise CheckpointError(f"not a {what}: keys start with {some(sorted(tops))}; expected {names}")
 

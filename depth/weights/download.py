@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import urlsplit
@@ -64,15 +64,20 @@ def fetch(file: PublishedFile, folder: Path, accept_licence: bool = False) -> Pa
 def _require_acceptance(file: PublishedFile, accept_licence: bool) -> None:
     if file.needs_acceptance and not accept_licence:
         raise LicenceError(
-            f"{file.local_name}: licence {file.licence}. Read {file.page_url}, and if you accept "
-            "it, fetch again with --accept-licence (in Python: accept_licence=True). "
-            "Nothing was downloaded"
+            f"{file.local_name}: licence {file.licence}; nothing was downloaded. Read "
+            f"{file.page_url}. If you accept it: `make checkpoints MODEL={file.model} "
+            f"ACCEPT_LICENCE=1` or `python main.py checkpoints fetch {file.model} "
+            "--accept-licence` (in Python: accept_licence=True)"
         )
 
 
 @contextmanager
 def _only_one_fetch_into(folder: Path) -> Iterator[None]:
-    """Create the folder and hold a lock on it, which ends with the process."""
+    """Create the folder and hold a lock on it, which ends with the process.
+
+    Without a download no new folder stays.
+    """
+    made = not folder.exists()
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +86,12 @@ def _only_one_fetch_into(folder: Path) -> Iterator[None]:
             raise DownloadError(
                 f"cannot use {folder} as the folder for checkpoints: {error.strerror}; name another"
             ) from error
-        yield
+        try:
+            yield
+        finally:
+            if made:
+                with suppress(OSError):  # something is in it
+                    folder.rmdir()
 
 
 def _fetch_new(file: PublishedFile, target: Path) -> None:
@@ -112,7 +122,8 @@ def _cannot_fetch(file: PublishedFile, folder: Path, reason: str) -> DownloadErr
     return DownloadError(
         f"{file.local_name}: {reason}.\n"
         f"By hand: download {file.filename} from {file.page_url}\n"
-        f"and save it as {folder / file.local_name}. HF_ENDPOINT names a mirror of the hub."
+        f"and save it as {(folder / file.local_name).absolute()}. HF_ENDPOINT names a mirror of the "
+        "hub."
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Optional
 
 from depth.errors import InputError
@@ -16,6 +16,9 @@ from depth.family import FAMILIES, models, module
 
 APACHE = "Apache-2.0"
 CC_BY_NC = "CC-BY-NC-4.0"  # not for commercial use
+
+CHECKPOINTS = Path("checkpoints")  # the default folder, in the working directory
+OWN_CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"  # the project's own
 
 MODEL, SPACE = "model", "space"  # what a repository of the hub is
 
@@ -79,6 +82,11 @@ def published(model_name: str) -> PublishedFile:
             f"choose from {', '.join(published_files())}"
         )
     return file
+
+
+def places(folder: Path) -> list[Path]:
+    """Where files for `folder` are looked for: beside the default, also in the project's own."""
+    return [folder, OWN_CHECKPOINTS] if folder == CHECKPOINTS else [folder]
 
 
 def by_sha256(digest: str) -> Optional[PublishedFile]:

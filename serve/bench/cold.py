@@ -1,6 +1,6 @@
 """Cold start: from a new process to its first depth map, and the memory that process needs.
 
-`python -m serve.bench.cold ARTIFACT HEIGHT WIDTH RUNS` is that process.
+This module, run with the arguments ARTIFACT HEIGHT WIDTH RUNS, is that process.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import IO
 
 from depth.artifact.manifest import Artifact, read_artifact
 from depth.artifact.strict_json import decode, parse_object
+from depth.child import child_command, child_environment, lifeline
 from depth.sizes import Size
 from serve.bench.network import latencies_ms, noise, open_program
 from serve.errors import ProgramError
 
-_ROOT = Path(__file__).resolve().parents[2]
 _END_BYTES = 10_000  # of what a process says; its last line is in them
 
 
@@ -46,12 +46,13 @@ def cold_start(artifact: Artifact, size: Size, runs: int) -> ColdStart:
     Raises ProgramError with the last line that the process wrote, if it fails.
     """
     arguments = (str(artifact.folder.resolve()), *map(str, size), str(runs))
-    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     started = time.perf_counter()
-    with TemporaryFile() as said:  # a pipe could be full before anybody reads it
+    # A file, since a pipe could be full before anybody reads it.
+    with lifeline() as line, TemporaryFile() as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__, *arguments],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            child_command(__name__, *arguments),
+            env=child_environment(),
+            stdin=line,
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,

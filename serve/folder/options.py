@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, get_type_hints
 
 import typer
 
+from depth.command import path_option
 from depth.errors import InputError
 from depth.files import read_regular
 
@@ -33,8 +34,8 @@ _MAX_MATRIX_BYTES = 10_000
 class FolderOptions:
     """What a user asks of a folder job. The defaults are typer's: a command gives every value."""
 
-    input: Path = typer.Option(Path("input_images"), help="Folder of images.")
-    output: Path = typer.Option(Path("output_depth"), help="Folder that receives depth files.")
+    input: Path = path_option(Path("input_images"), "Folder of images.")
+    output: Path = path_option(Path("output_depth"), "Folder that receives depth files.")
     format: list[str] = typer.Option(
         ["png"], help="png (16-bit), npy, npz, pfm, exr or tiff. Repeat it for several."
     )
@@ -48,9 +49,8 @@ class FolderOptions:
     fov_deg: Optional[float] = typer.Option(
         None, help="Horizontal angle of view of the camera in degrees."
     )
-    intrinsics: Optional[Path] = typer.Option(
-        None,
-        help="File with the camera's 3x3 matrix in px of its images: JSON, or three lines of text.",
+    intrinsics: Optional[Path] = path_option(
+        None, "File with the camera's 3x3 matrix in px of its images: JSON, or three lines of text."
     )
     preprocess: str = typer.Option(
         "reference",

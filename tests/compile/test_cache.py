@@ -107,6 +107,8 @@ def test_missing_sizes_are_built_in_a_process_of_their_own(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # the compiler is found from anywhere
+    for foreign in ("random.py", "compile.py", "json.py"):
+        (tmp_path / foreign).write_text("raise ImportError('of the working directory')")
     weights = tmp_path / "mine.safetensors"
     save_file(untrained_checkpoint(DEMO, seed=2).state, weights)
     cache = Cache(Path("kept"), Weights("demo", weights), "torchscript", "fp32", Path("images"))
@@ -157,7 +159,7 @@ def test_a_stop_ends_the_compiler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
 ) -> None:
     """By SIGTERM; by SIGKILL if the compiler ignores that."""
-    monkeypatch.setattr("compile.on_demand._GRACE_S", 0.2)
+    monkeypatch.setattr("compile.on_demand.GRACE_S", 0.2)
     ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN)" if ending == signal.SIGKILL else ""
     code = f"import signal, sys, time\n{ignore}\nopen(sys.argv[1], 'w')\ntime.sleep(60)"
     begun, started = tmp_path / "begun", time.monotonic()
@@ -169,6 +171,26 @@ def test_a_stop_ends_the_compiler(
 def test_a_command_that_nothing_stops_gives_its_code_and_output() -> None:
     command = [sys.executable, "-c", "print('done'); raise SystemExit(3)"]
     assert run_until(lambda: False, command, os.environ) == (3, "done\n")
+
+
+def test_a_build_that_fails_leaves_no_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+
+    def fails(*_: object) -> tuple[int, str]:
+        kept.mkdir(exist_ok=True)  # and parity fails
+        return 1, ""
+
+    monkeypatch.setattr("compile.on_demand.run_until", fails)
+    cache = Cache(kept, WEIGHTS, "torchscript", "fp32", tmp_path)
+    with pytest.raises(BuildError):
+        list(cache.build([SIZE]))
+    assert not kept.exists()
+    kept.mkdir()
+    with pytest.raises(BuildError):
+        list(cache.build([SIZE]))
+    assert kept.exists(), "the user made it"
 
 
 def test_a_stopped_build_gives_no_artifact(tmp_path: Path) -> None:

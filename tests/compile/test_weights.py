@@ -35,6 +35,17 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project's own folder of checkpoints, seen from another working directory."""
+    made = tmp_path / "project" / "checkpoints"
+    made.mkdir(parents=True)
+    monkeypatch.setattr("depth.weights.registry.OWN_CHECKPOINTS", made)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return made
+
+
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "checkpoints"
     made.mkdir()
@@ -52,6 +63,34 @@ def test_find_knows_the_published_name_and_plain_ones_in_this_order(folder: Path
         assert find(METRIC, folder) == folder / name
     assert find(VITS, folder) is None
     assert find(VITS, folder / "nothing") is None
+
+
+def test_the_project_s_own_folder_is_looked_into_as_well(own: Path) -> None:
+    weights = own / "depth_anything_v2_vits.pth"
+    weights.write_bytes(b"weights")
+    assert find(VITS) == choose(None).file == weights
+    assert find(VITS, Path("other")) is None, "a folder that is named is the only place"
+    here = Path("checkpoints/vits.pth")
+    here.parent.mkdir()
+    here.touch()
+    assert find(VITS) == here, "the working directory comes first"
+
+
+def test_weights_of_the_project_s_own_folder_are_read_again(own: Path) -> None:
+    save_file(untrained_checkpoint(DEMO, seed=3).state, own / "mine.safetensors")
+    digest = sha256_file(own / "mine.safetensors")
+    assert read_again("demo", "mine.safetensors", digest).sha256 == digest
+
+
+def test_weights_that_are_nowhere_leave_no_folder_and_name_whole_paths(own: Path) -> None:
+    here = Path.cwd() / "checkpoints"
+    with pytest.raises(CheckpointError) as caught:
+        choose(VITS)
+    assert f"save it as {here}/depth_anything_v2_vits.pth" in str(caught.value)
+    with pytest.raises(CheckpointError) as caught:
+        read(VITS, None)
+    assert f"no weights for 'vits' in {here} or {own}: `make checkpoints" in str(caught.value)
+    assert not here.exists()
 
 
 def test_a_folder_with_the_name_of_weights_is_not_found(folder: Path) -> None:

@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from depth.command import command_line, path_option
 from tests.support.places import ROOT
 
 _SAYS = """
@@ -120,3 +123,22 @@ def test_errors_and_logs_hold_no_control_characters_and_no_passwords() -> None:
     assert ended(raises(text))[2] == "fail: a\\x1b[31m: http://mirror:80/x\n"
     logs = f"import logging; logging.getLogger('a').warning('%s', {text!r})"
     assert ended(logs)[2] == "a\\x1b[31m: http://mirror:80/x\n"
+
+
+@pytest.mark.parametrize("error", [KeyError, RuntimeError])
+def test_a_home_folder_that_nobody_has_is_a_wrong_value(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def homeless(_path: Path) -> Path:
+        raise error("uid not found: 54321")
+
+    def say(folder: Path) -> None:
+        typer.echo(folder)
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    app = command_line()
+    say.__defaults__ = (path_option(Path("x"), "A folder."),)
+    app.command()(say)
+    done = CliRunner().invoke(app, ["--folder", "~/x"])
+    assert done.exit_code == 2
+    assert "no home directory" in done.output

@@ -85,6 +85,21 @@ def test_max_depth_makes_the_metric_model(checkpoint: dict[str, Tensor]) -> None
     assert 0 < depth.min() < depth.max() < 20
 
 
+def test_a_checkpoint_is_loaded_in_the_entries_of_a_trainer(checkpoint: dict[str, Tensor]) -> None:
+    plain, wrapped = DepthAnythingV2(**DEMO), DepthAnythingV2(**DEMO)
+    plain.load_state_dict(checkpoint)
+    inner = {f"model.{name}": tensor for name, tensor in checkpoint.items()}
+    wrapped.load_state_dict({"epoch": 3, "state_dict": inner})
+    theirs = wrapped.state_dict()
+    assert all(torch.equal(theirs[name], tensor) for name, tensor in plain.state_dict().items())
+
+
+@pytest.mark.parametrize("image", [None, "a.jpg", [[0]], np.zeros((), np.uint8)])
+def test_what_is_no_array_of_an_image_is_refused_in_words(image: Any) -> None:
+    with pytest.raises(InputError, match=r"raw_image is .*cv2.imread gives None"):
+        DepthAnythingV2(**DEMO).infer_image(image)
+
+
 def test_a_checkpoint_of_another_size_is_refused(checkpoint: dict[str, Tensor]) -> None:
     made = DepthAnythingV2(encoder="vits", features=64, out_channels=[48, 96, 192, 384])
     with pytest.raises(CheckpointError, match="looks like 'demo'"):

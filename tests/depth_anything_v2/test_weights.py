@@ -52,6 +52,26 @@ def test_our_own_layout_round_trips() -> None:
     load_weights(untrained(TINY), saved, "again")
 
 
+@pytest.mark.parametrize("prefix", ["module.", "model.", "net.model.", "network.", "model._orig."])
+@pytest.mark.parametrize("layout", [to_upstream, dict], ids=["upstream", "ours"])
+def test_a_prefix_that_all_keys_have_is_taken_off_and_said(
+    prefix: str, layout: Callable[..., dict[str, Tensor]], caplog: pytest.LogCaptureFixture
+) -> None:
+    ours = weights(TINY)
+    wrapped = {prefix + name: tensor for name, tensor in layout(ours).items()}
+    renamed = to_ours(wrapped)
+    assert renamed.keys() == ours.keys()
+    assert all(renamed[name] is tensor for name, tensor in ours.items())
+    said = [] if prefix == "network." else [f"begin with {prefix!r}, which is taken off"]
+    assert [record.message.partition("weights ")[2] for record in caplog.records] == said
+
+
+def test_a_prefix_that_some_keys_have_is_refused() -> None:
+    wrapped = {f"model.{name}": tensor for name, tensor in to_upstream(weights(TINY)).items()}
+    with pytest.raises(CheckpointError, match="keys start with loss, model; expected"):
+        to_ours({**wrapped, "loss.weight": torch.ones(1)})
+
+
 def test_half_precision_is_widened() -> None:
     network = untrained(TINY)
     load_weights(network, {k: v.half() for k, v in weights(TINY).items()}, "half.pth")

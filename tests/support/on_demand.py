@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from depth.child import child_command
 from tests.support.jobs import command
 
 
@@ -14,8 +15,9 @@ def compile_in_this_process(patch: pytest.MonkeyPatch) -> None:
     """Let `compile.on_demand.Cache` build here: same command line, output and exit code."""
 
     def run(_stopped: object, words: Sequence[str], _environment: object) -> tuple[int, str]:
-        python, dash_m, module, *arguments = words
-        assert (python, dash_m, module) == (sys.executable, "-m", "compile")
+        begin = child_command("compile")
+        assert words[: len(begin)] == begin
+        arguments = words[len(begin) :]
         ended = command(*arguments)
         sys.stderr.write(ended.err)
         return ended.code, ended.out

@@ -15,7 +15,7 @@ import torch
 
 from compile.errors import BuildError, CompilerError, HostError
 from compile.neuron import program, watchdog
-from compile.neuron.cache import ProgramCache
+from compile.neuron.cache import ProgramCache, default_folder
 from compile.neuron.program import CompileOrder, Toolchain, compile_program
 from compile.neuron.record import BuildRecord
 from compile.targets.protocols import Settings
@@ -159,5 +159,19 @@ def test_a_cache_without_room_does_not_cost_the_program(
 
 def test_files_stay_in_the_users_cache_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
-    assert Settings().folder == Path("/home/somebody/.cache/depth-anything-inferentia")
+    assert Settings().folder is None
+    assert default_folder() == Path("/home/somebody/.cache/depth-anything-inferentia")
     assert Settings().timeout_s == 7200
+
+
+@pytest.mark.parametrize("error", [KeyError, RuntimeError])
+def test_only_a_neuron_build_needs_a_home_folder(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def homeless() -> Path:
+        raise error("getpwuid(): uid not found: 54321")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    Settings()  # every target has them
+    with pytest.raises(HostError, match="no home folder.*set HOME"):
+        default_folder()

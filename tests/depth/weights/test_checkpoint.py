@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import re
 import warnings
 import zipfile
+from argparse import Namespace
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -48,18 +51,93 @@ def test_safetensors(tmp_path: Path) -> None:
     assert found.licence == "unknown"
 
 
+OTHER = {"encoder.a": torch.zeros(1)}
+
+
 @pytest.mark.parametrize(
-    "wrapped",
+    ("wrapped", "where"),
     [
-        STATE,
-        {"model": STATE, "epoch": 3},
-        {f"module.{key}": value for key, value in STATE.items()},
-        {"model": {f"module.{key}": value for key, value in STATE.items()}},
+        (STATE, ""),
+        ({"model": STATE, "epoch": 3}, '["model"]'),
+        ({"state_dict": STATE, "epoch": 3}, '["state_dict"]'),
+        ({"model_state_dict": STATE, "loss": torch.ones(1)}, '["model_state_dict"]'),
+        ({"ema": OTHER, "model": STATE}, '["model"]'),
+        ({"ema": STATE, "optimizer": {"steps": 1}}, '["ema"]'),
+        ({"model": {"state_dict": STATE}}, '["model"]["state_dict"]'),
     ],
-    ids=["plain", "model", "module", "model and module"],
+    ids=lambda value: value or "plain" if isinstance(value, str) else "",
 )
-def test_pth_zip(tmp_path: Path, wrapped: dict[str, Any]) -> None:
-    assert same(read_checkpoint(saved(tmp_path / "model.pth", wrapped)).state)
+def test_pth_zip(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, wrapped: dict[str, Any], where: str
+) -> None:
+    path = saved(tmp_path / "model.pth", wrapped)
+    assert same(read_checkpoint(path).state)
+    said = [f"{path}: the weights are its entry {where}"] if where else []
+    assert [record.message for record in caplog.records] == said
+
+
+def test_the_bytes_and_not_the_name_tell_the_format(tmp_path: Path) -> None:
+    for name in ("model.pth", "model.SAFETENSORS", "model"):
+        save_file(STATE, tmp_path / name)
+        assert same(read_checkpoint(tmp_path / name).state)
+    assert same(read_checkpoint(saved(tmp_path / "model.safetensors", STATE)).state)
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer, not"),
+        (b"\n<!DOCTYPE html>\n<html>", "an HTML page, not weights"),
+        (b"<html lang=en>", "an HTML page, not weights"),
+    ],
+)
+def test_text_in_place_of_weights_is_called_what_it_is(
+    tmp_path: Path, name: str, data: bytes, text: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert text in refusal(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (np.float64(0.9), r"numpy\.(_core|core)\.multiarray\.scalar"),
+        (Namespace(a=1), r"argparse\.Namespace"),
+    ],
+    ids=["numpy", "argparse"],
+)
+def test_a_refusal_names_what_is_in_the_way_and_the_remedy(
+    tmp_path: Path, value: object, name: str
+) -> None:
+    text = refusal(saved(tmp_path / "w.pth", {"model": STATE, "best": value}))
+    assert re.search(rf"and it has {name}\. If you trust the file", text)
+    assert (
+        """torch.save(torch.load('w.pth', "cpu", weights_only=False)["model"], "plain.pth")"""
+        in text
+    )
+    assert "\x1b" not in text
+    assert "two options" not in text
+
+
+@pytest.mark.parametrize("inside", ["data/0", "data.pkl"])
+def test_a_file_that_would_become_much_larger_is_refused(tmp_path: Path, inside: str) -> None:
+    whole, path = saved(tmp_path / "a.pth", STATE), tmp_path / "bomb.pth"
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w") as target:
+        for info in source.infolist():
+            big = info.filename.endswith(inside)
+            data = source.read(info) + bytes(10**6 if big else 0)
+            target.writestr(info.filename, data, zipfile.ZIP_DEFLATED if big else None)
+    assert re.search(r"refused: [\d,]+ bytes that would become 1,00[\d,]+;", refusal(path))
+
+
+def test_a_compressed_file_is_read(tmp_path: Path) -> None:
+    state = {"encoder.a": torch.randn(5000), "decoder.b": torch.ones(1)}
+    whole, path = saved(tmp_path / "a.pth", state), tmp_path / "deflated.pth"
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w") as target:
+        for info in source.infolist():
+            target.writestr(info.filename, source.read(info), zipfile.ZIP_DEFLATED)
+    assert torch.equal(read_checkpoint(path).state["encoder.a"], state["encoder.a"])
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
@@ -177,8 +255,9 @@ def test_a_pickle_whose_tensor_lies_in_no_tuple_is_refused(tmp_path: Path) -> No
         ({**STATE, "epoch": 3}, "entry 'epoch' is not a tensor"),
         ({**STATE, "optimizer": {"steps": 1}}, "entry 'optimizer' is not a tensor"),
         ({**STATE, 7: torch.zeros(1)}, "entry 7 is not a tensor"),
+        ({"epoch": 3, "teacher": STATE, "student": STATE}, "on its own, 'teacher' or 'student'"),
     ],
-    ids=["tensor", "list", "empty", "number", "dict", "number as key"],
+    ids=["tensor", "list", "empty", "number", "dict", "number as key", "unknown entries"],
 )
 def test_other_objects_than_a_state_dict_are_refused(tmp_path: Path, what: Any, text: str) -> None:
     assert text in refusal(saved(tmp_path / "other.pth", what))
