@@ -21,6 +21,7 @@ from depth.images.header import (
     FIRST_FRAME,
     FIRST_PAGE,
     MAX_PARTS,
+    NO_END_MARKER,
     SIXTEEN_BIT,
     TRUNCATED,
     ImageHeader,
@@ -61,6 +62,7 @@ _SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 _EXIF = b"Exif\0\0"  # before a block in JPEG, and in some WebP files
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SEQUENTIAL = {0xC0, 0xC1}
 _JPEG_BETWEEN_SCANS = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])", re.DOTALL)
 _MAX_SCANS = 100  # a progressive picture has about 10; each costs time, and few bytes
 _JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
@@ -68,10 +70,10 @@ _JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 
 def _jpeg(data: bytes) -> ImageHeader:
     frame = exif = b""
-    orientation = None
+    frame_marker, orientation = 0, None
     for marker, start, end in _jpeg_segments(data):
         if marker in _FRAMES and not frame:
-            frame = data[start:end]
+            frame, frame_marker = data[start:end], marker
         elif marker == _APP1:
             block = data[start + 6 : end]
             if orientation is None:  # OpenCV looks into the first one only
@@ -80,7 +82,9 @@ def _jpeg(data: bytes) -> ImageHeader:
                 exif = block
     if not frame:
         raise ImageError("damaged: no frame header before the first scan")
-    if data.rfind(b"\xff\xd9", end) < 0:
+    endless = data.rfind(b"\xff\xd9", end) < 0
+    # Of one scan, the decoder shows whether it is whole. Later scans could be missing altogether.
+    if endless and not (frame_marker in _SEQUENTIAL and data[start] == frame[5]):
         raise ImageError(TRUNCATED.format("the end of the picture"))
     if _scans(data, end) > _MAX_SCANS:
         raise ImageError(f"a JPEG of more than {_MAX_SCANS} scans is not read; save it again")
@@ -90,7 +94,7 @@ def _jpeg(data: bytes) -> ImageHeader:
             f"a JPEG of {components} components of {bits} bits is not read; convert it to PNG"
         )
     mode = _JPEG_MODES[components]
-    notes = {CMYK_CONVERTED: mode == "CMYK"}
+    notes = {CMYK_CONVERTED: mode == "CMYK", NO_END_MARKER: endless}
     return checked_header((width, height), ("JPEG", mode), orientation or 1, notes, exif)
 
 

@@ -25,6 +25,7 @@ ALPHA_MULTIPLIED = "colours multiplied by the alpha channel, as OpenCV reads TIF
 CMYK_CONVERTED = "CMYK converted without its colour profile"
 FIRST_FRAME = "first frame of an animation"
 FIRST_PAGE = "first page of several"
+NO_END_MARKER = "its end marker is missing; the picture is whole"
 SIXTEEN_BIT = "16-bit reduced to 8"
 
 

@@ -1,4 +1,4 @@
-"""PNG: its chunks, the header of a file, and the file without its animation.
+"""PNG: its chunks, the header of a file, and the file with its picture only.
 
 Source: W3C recommendation, third edition (chunks; animation control and frame chunks).
 """
@@ -26,6 +26,8 @@ from depth.images.tiff import exif_orientation
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 ANIMATION = frozenset((b"acTL", b"fcTL", b"fdAT"))  # OpenCV 4.11 crashes on damaged ones
+# OpenCV does not apply them, and libpng prints warnings about damaged ones.
+_COLOUR_SPACES = frozenset((b"iCCP", b"sRGB", b"gAMA", b"cHRM"))
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,15 @@ def read_png(data: bytes) -> ImageHeader:
     return checked_header((width, height), kind, exif_orientation(exif), notes, exif)
 
 
-def without_animation(data: bytes) -> bytes:
-    """The file with the chunks of an animation left out, damaged ones too.
+def picture_only(data: bytes) -> bytes:
+    """The file without the chunks of an animation and of colour spaces, damaged or not.
 
-    The picture is the same; but OpenCV 4.11 believes what those chunks say, writes where they
-    say, and ends the process. Raises ImageError for what `read_png` would call truncated.
+    The pixels that OpenCV reads stay the same. OpenCV 4.11 believes what an animation's chunks
+    say, writes where they say, and ends the process. Raises ImageError for what `read_png` would
+    call truncated.
     """
     chunks = list(png_chunks(data))
-    kept = [chunk.whole for chunk in chunks if chunk.kind not in ANIMATION]
+    kept = [chunk.whole for chunk in chunks if chunk.kind not in ANIMATION | _COLOUR_SPACES]
     return data if len(kept) == len(chunks) else b"".join([data[:8], *kept])
 
 

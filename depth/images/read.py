@@ -24,8 +24,8 @@ import simplejpeg  # type: ignore[import-untyped]
 
 from depth.errors import ImageError, InputError, first_line
 from depth.images.containers import parse_header
-from depth.images.header import ImageHeader
-from depth.images.png import without_animation
+from depth.images.header import NO_END_MARKER, ImageHeader
+from depth.images.png import picture_only
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -39,6 +39,7 @@ _TOLERATED = re.compile(
     "extraneous bytes before marker"
     "|Could not determine subsampling level"
     "|Invalid SOS parameters for sequential JPEG"
+    "|unknown JFIF revision|Unknown Adobe color transform|bad ICC marker"
 )
 
 
@@ -135,9 +136,10 @@ def decode(file: ImageFile, needed: Optional[Needed] = None) -> SourceImage:
     factor = reduction(header, needed(header)) if needed and header.format == "JPEG" else 1
     try:
         if header.format == "JPEG":
-            pixels, warnings = _decode_jpeg(file.data, header, factor)
+            end = b"\xff\xd9" if NO_END_MARKER in header.notes else b""
+            pixels, warnings = _decode_jpeg(file.data + end, header, factor)
         else:
-            still = without_animation(file.data) if header.format == "PNG" else file.data
+            still = picture_only(file.data) if header.format == "PNG" else file.data
             pixels, warnings = _decode_by_opencv(still, factor), ()
     except (ValueError, cv2.error) as error:
         unusual = ", or stored in an unusual way" if header.format != "JPEG" else ""
@@ -186,6 +188,8 @@ def _decode_jpeg(data: bytes, header: ImageHeader, factor: int) -> tuple[Pixels,
     except ValueError as error:
         if not _TOLERATED.search(str(error)):
             raise
+        if NO_END_MARKER in header.notes:  # OpenCV would not tell whether it is whole
+            raise ValueError("the end of the picture is missing") from error
         return _decode_by_opencv(data, factor), (f"the decoder warned: {first_line(error)}",)
 
 

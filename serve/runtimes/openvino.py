@@ -45,10 +45,7 @@ class OpenVino(CheckedProgram):
         names_of = ov.ConstOutput.get_names
         names = [*map(names_of, compiled.inputs)], [*map(names_of, compiled.outputs)]
         super().__init__(artifact, program, names)
-        if used != _HINTS[precision]:
-            logger.warning(
-                "%s: this CPU has no %s; it runs in %s, slower", self.label, precision, used
-            )
+        warn_unless(_HINTS[precision], used, self.label)
         self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
         for _ in range(streams):
             self._idle.put(compiled.create_infer_request())
@@ -63,6 +60,12 @@ class OpenVino(CheckedProgram):
             raise ProgramError(f"{self.label}: OpenVINO failed: {first_line(error)}") from error
         finally:
             self._idle.put(request)
+
+
+def warn_unless(wanted: str, used: str, program: str) -> None:
+    """Log that a program runs in another arithmetic than the wanted one."""
+    if used != wanted:
+        logger.warning("%s: this CPU has no %s; it runs in %s, slower", program, wanted, used)
 
 
 open_program = OpenVino

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -41,10 +40,8 @@ def test_float32_is_in_every_cpu() -> None:
 def test_serving_says_that_it_takes_another_arithmetic(
     used: str, said: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hint = SimpleNamespace(get_type_name=lambda: used)
-    compiled = SimpleNamespace(get_property=lambda _name: hint)
     with caplog.at_level(logging.WARNING):
-        runtime_openvino._tell_precision(compiled, "program", "bf16")
+        runtime_openvino.warn_unless("bf16", used, "program")
     assert [record.getMessage() for record in caplog.records] == [
         "program: this CPU has no bf16; it runs in f32, slower"
     ] * said

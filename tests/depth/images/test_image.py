@@ -65,6 +65,44 @@ def test_every_kind_of_jpeg_has_the_pixels_of_opencv(size: tuple[int, int]) -> N
         check_same_as_opencv(by_opencv(".jpg", pixels, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor))
 
 
+def test_a_jpeg_without_its_end_marker_is_read_with_a_note() -> None:
+    image = decode_image(JPEG[:-2], "x")
+    np.testing.assert_array_equal(image.pixels, opencv(JPEG))
+    assert image.notes == ("its end marker is missing; the picture is whole",)
+
+
+ICC_PART = b"\xff\xe2" + struct.pack(">H", 18) + b"ICC_PROFILE\0\x02\x01xx"  # part 2 of 1
+ODD_SEGMENTS = {
+    "ICC part": JPEG[:2] + ICC_PART + JPEG[2:],
+    "JFIF version": JPEG[:11] + b"\x07" + JPEG[12:],
+    "Adobe transform": JPEG[:2] + b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x07" + JPEG[2:],
+}
+
+
+@pytest.mark.parametrize("name", ODD_SEGMENTS)
+def test_a_whole_jpeg_with_an_odd_segment_is_read(name: str) -> None:
+    check_same_as_opencv(ODD_SEGMENTS[name])
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        chunk(b"iCCP", b"x"),
+        chunk(b"sRGB", b"\0") + chunk(b"gAMA", struct.pack(">I", 100_000)),
+        chunk(b"gAMA", struct.pack(">I", 10_000)),
+        chunk(b"cHRM", b"\0" * 32),
+    ],
+    ids=["iCCP", "sRGB and gAMA", "gAMA", "cHRM"],
+)
+def test_colour_spaces_of_a_png_change_nothing_and_print_nothing(
+    chunks: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = PNG[:33] + chunks + PNG[33:]
+    pixels = decode_image(data, "x").pixels
+    assert capfd.readouterr() == ("", "")
+    np.testing.assert_array_equal(pixels, opencv(data))
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation(orientation: int, tmp_path: Path) -> None:
     stored = {"JPEG": JPEG, "PNG": PNG, "TIFF": PNG}

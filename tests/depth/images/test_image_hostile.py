@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 
 from depth.errors import ImageError
-from depth.images.png import without_animation
+from depth.images.png import picture_only
 from depth.images.read import decode_image
 from tests.support.hostile import encoded
 from tests.support.image_samples import (
@@ -39,11 +39,11 @@ def still_first(colour: Image.Image, *frames: Image.Image) -> bytes:
 
 def test_an_animated_png_is_decoded_without_its_animation() -> None:
     for data in (ANIMATED, still_first(RGBA, RGB, RGBA)):
-        still = without_animation(data)
+        still = picture_only(data)
         assert not any(kind in still for kind in ANIMATION)
         np.testing.assert_array_equal(decode_image(data, "x").pixels, opencv(data))
         np.testing.assert_array_equal(opencv(still), opencv(data))
-    assert without_animation(PNG) is PNG
+    assert picture_only(PNG) is PNG
 
 
 def test_a_damaged_animation_does_not_end_the_process() -> None:
