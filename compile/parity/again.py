@@ -128,7 +128,7 @@ def _answers(
     manifest: Manifest, programs: Sequence[Program], links: Sequence[tuple[Ports, Run]]
 ) -> dict[str, Mapping[str, Answer]]:
     """Raises ParityError for an answer that is not finite."""
-    kept = {}
+    kept: dict[str, Mapping[str, Answer]] = {}
     for program, (_, run) in zip(programs, links):
         outputs = run(probe_inputs(manifest, program))
         if not all(np.isfinite(array).all() for array in outputs.values()):
