@@ -64,8 +64,9 @@ def folder(
         raise InputError(
             f"--identity: {len(identity)} given for {len(artifact)} artifacts; give one for each"
         )
+    expected: list[Optional[str]] = [*identity] if identity else [None] * len(artifact)
     library = Library(
-        map(read_artifact, artifact, identity or [None] * len(artifact)),
+        map(read_artifact, artifact, expected),
         allow_failed_parity=allow_failed_parity,
         allow_unverified=allow_unverified,
     )
