@@ -14,13 +14,20 @@ from compile.job.cli import job
 from compile.plan.cli import plan
 from compile.precision.cli import precision as forecast_precision
 from compile.preflight.cli import preflight
+from depth.artifact.anchor import expected_digits
 from depth.artifact.manifest import Artifact, read_artifact
+from depth.artifact.verification import state
 from depth.command import command_line, ends_on_sigterm, guarded
 from depth.store.cli import list_, promote, pull, push
 
 app = command_line(no_args_is_help=True)
 
 _ARTIFACT = typer.Argument(help="An artifact's folder, as `build` prints it.")
+_IDENTITY = typer.Option(
+    None,
+    help="The identity that the artifact must have, or its first 12 digits or more. The digits in "
+    "the folder's name are compared in any case.",
+)
 
 
 @app.callback()
@@ -39,11 +46,18 @@ def inspect(artifact: Path = _ARTIFACT) -> None:
     typer.echo(summary(read_artifact(artifact)))
 
 
-def verify(artifact: Path = _ARTIFACT) -> None:
-    """Check every byte of an artifact against its manifest."""
-    opened = read_artifact(artifact)
+def verify(artifact: Path = _ARTIFACT, identity: Optional[str] = _IDENTITY) -> None:
+    """Check every byte of an artifact against its manifest, and the manifest against its identity.
+
+    Prints the identity, and what it was compared with. A damaged or wrong verified.json is refused
+    too.
+    """
+    opened = read_artifact(artifact, identity)
     _check_files(opened)
+    state(opened)
+    compared = ", ".join(expected_digits(artifact, identity)) or "nothing; give --identity"
     typer.echo(f"{artifact}: {len(opened.manifest.programs)} programs, every hash is right")
+    typer.echo(f"identity {opened.identity}\ncompared with: {compared}")
 
 
 def parity(
@@ -52,6 +66,7 @@ def parity(
         None, help="The weights it was made from, if they are not in checkpoints/."
     ),
     images: Path = IMAGES,
+    identity: Optional[str] = _IDENTITY,
     on_device: bool = typer.Option(
         False,
         "--on-device",
@@ -68,7 +83,7 @@ def parity(
     from compile.parity.inputs import photographs
     from depth.console import steps
 
-    opened = read_artifact(artifact)
+    opened = read_artifact(artifact, identity)
     check_where(opened, on_device)
     _check_files(opened)
     with steps(total=len(opened.manifest.programs)) as step:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Optional
 
 import typer
 
 from depth.command import command_line, guarded
+from depth.errors import InputError
 from depth.store.cli import list_, pull
 from serve.bench.cli import bench
 from serve.doctor.cli import doctor
@@ -30,6 +32,12 @@ def folder(
         "buckets",
         help="exact: upstream's size, which the artifact must have. buckets: its nearest shape.",
     ),
+    identity: Optional[list[str]] = typer.Option(
+        None,
+        help="The identity that the artifact must have, or its first 12 digits or more. For "
+        "several artifacts repeat it, in their order. The digits in a folder's name are compared "
+        "in any case.",
+    ),
     allow_failed_parity: bool = typer.Option(
         False, help="Serve an artifact whose numbers are known to be wrong."
     ),
@@ -52,8 +60,13 @@ def folder(
     from serve.library import Library
 
     focal = options.focal()
+    if identity and len(identity) != len(artifact):
+        raise InputError(
+            f"--identity: {len(identity)} given for {len(artifact)} artifacts; give one for each"
+        )
+    expected: list[Optional[str]] = [*identity] if identity else [None] * len(artifact)
     library = Library(
-        map(read_artifact, artifact),
+        map(read_artifact, artifact, expected),
         allow_failed_parity=allow_failed_parity,
         allow_unverified=allow_unverified,
     )

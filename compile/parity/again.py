@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Optional
 
-from compile.errors import TargetError
+import numpy as np
+
+from compile.errors import ParityError, TargetError
 from compile.parity.chain import chained
 from compile.parity.inputs import Picture, parity_inputs
 from compile.parity.measure import InputErrors, Measured, failure, figures, measure, worst
@@ -36,7 +38,8 @@ class ChainParity:
 
     @property
     def measured(self) -> Measured:
-        return worst(self.results)
+        """The worst figures; {} if a program gave numbers that are not finite."""
+        return worst(self.results) if self.results else {}
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,8 @@ def reparity(
 ) -> Reparity:
     """Measure every program against the eager network; with `probe` keep its answers to the probe.
 
-    Raises CheckpointError if the weights are not the ones it was made from, BuildError or
-    ParityError if a program cannot be run.
+    Raises CheckpointError if the weights are not the ones it was made from, BuildError if a program
+    cannot be run, and ParityError if depth is flat on every test image.
     """
     m = artifact.manifest
     file, folder = (
@@ -106,9 +109,14 @@ def reparity(
             paths, ports = [artifact.folder / f.path for f in program.files], Ports.of(program)
             links.append((ports, maker.load(paths, ports, m.precision)))
         run = chained(links, _folded(m, model.before))
-        results = measure(network, run, parity_inputs(model, key.size, photographs), key.batch)
+        images = parity_inputs(model, key.size, photographs)
+        try:
+            results = measure(network, run, images, key.batch)
+            kept = _answers(m, programs, links) if probe else {}
+        except ParityError as error:  # no figures: a failure that is kept as one
+            found.append(ChainParity(key, programs, [], str(error)))
+            continue
         problem = failure(worst(results), m.gate.limits)
-        kept = _answers(m, programs, links) if probe else {}
         found.append(ChainParity(key, programs, results, problem, kept))
     return Reparity(found)
 
@@ -123,7 +131,11 @@ def _folded(manifest: Manifest, before: Sequence[object]) -> Optional[Normalise]
 def _answers(
     manifest: Manifest, programs: Sequence[Program], links: Sequence[tuple[Ports, Run]]
 ) -> dict[str, Mapping[str, Answer]]:
-    return {
-        program.name: answers(run(probe_inputs(manifest, program)))
-        for program, (_, run) in zip(programs, links)
-    }
+    """Raises ParityError for an answer that is not finite."""
+    kept: dict[str, Mapping[str, Answer]] = {}
+    for program, (_, run) in zip(programs, links):
+        outputs = run(probe_inputs(manifest, program))
+        if not all(np.isfinite(array).all() for array in outputs.values()):
+            raise ParityError(f"{program.name} answers the probe with numbers that are not finite")
+        kept[program.name] = answers(outputs)
+    return kept

@@ -13,6 +13,7 @@ from depth.artifact.manifest import Artifact, Gate
 from depth.artifact.verification import (
     ProgramVerification,
     Verification,
+    next_counter,
     write_verification,
 )
 
@@ -29,6 +30,7 @@ def keep(artifact: Artifact, found: Reparity) -> Verification:
     m = artifact.manifest
     verification = Verification(
         identity=artifact.identity,
+        counter=next_counter(artifact),
         made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         versions={**builder(target_named(m.target, m.precision)).versions(), **_machine()},
         gate=Gate(m.gate.limits, passed=not found.problems),

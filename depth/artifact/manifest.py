@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+from depth.artifact.anchor import IDENTITY_DIGITS, check_identity
 from depth.artifact.checks import build_command, check, check_size, private
 from depth.artifact.program import OutputFacts, Program, ProgramFile, ProgramKey, joined
 from depth.artifact.steps import RunStage, Step
@@ -24,7 +25,6 @@ from depth.sizes import SizeRule
 FORMAT = 2
 MANIFEST = "manifest.json"
 REPORTS = ("report.json", "report.md")  # for people, not for serving
-IDENTITY_DIGITS = 12  # of the identity, in a folder's name
 MAX_MANIFEST_BYTES = 4 << 20
 
 
@@ -131,10 +131,12 @@ class Artifact:
         return views
 
 
-def read_artifact(folder: Path) -> Artifact:
+def read_artifact(folder: Path, identity: Optional[str] = None) -> Artifact:
     """Read and check a manifest, and that its files are there with the stated sizes.
 
-    Raises ArtifactError that says what is wrong and what to do.
+    identity  the expected identity, or its first 12 digits or more
+    The digits in the folder's name are compared in any case. Raises ArtifactError that says what is
+    wrong and what to do, and InputError if `identity` is no identity.
     """
     path = folder / MANIFEST
     try:
@@ -146,10 +148,12 @@ def read_artifact(folder: Path) -> Artifact:
             f"{folder}: no readable {MANIFEST}; make an artifact with `python -m compile build`"
         ) from None
     manifest = parse_manifest(data, str(path))
+    found = manifest.identity()
+    check_identity(folder, found, identity)
     for program in manifest.programs:
         for file in program.files:
             check_size(folder, file)
-    return Artifact(folder, manifest, manifest.identity(), sha256_bytes(data))
+    return Artifact(folder, manifest, found, sha256_bytes(data))
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:

@@ -6,7 +6,8 @@ program to a fixed input are kept in verified.json, and serving compares them on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Optional
 
@@ -61,6 +62,24 @@ def sample(array: FloatArray) -> tuple[float, ...]:
 def answers(outputs: Mapping[str, FloatArray]) -> dict[str, Answer]:
     """The answers of a program's outputs, to be kept."""
     return {name: Answer(sample(array), LIMIT) for name, array in outputs.items()}
+
+
+def unusable_answers(program: Program, answers: Mapping[str, Answer]) -> Iterator[str]:
+    """Each reason why answers that were kept would not tell a wrong core of this program."""
+    names = sorted(tensor.name for tensor in program.outputs)
+    if sorted(answers) != names:
+        yield f"{program.name}: has answers of {sorted(answers)}, expected {names}"
+        return
+    for tensor in program.outputs:
+        answer = answers[tensor.name]
+        count = min(_SAMPLES, math.prod(tensor.shape(program.shape)))
+        if len(answer.values) != count:
+            yield f"{program.name}: {len(answer.values)} answers of {tensor.name}, expected {count}"
+        if not 0 < answer.limit <= LIMIT:
+            yield (
+                f"{program.name}: answers of {tensor.name} have the limit {answer.limit:g}, "
+                f"expected at most {LIMIT:g}"
+            )
 
 
 def differs(answer: Answer, array: FloatArray) -> Optional[str]:

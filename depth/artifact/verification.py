@@ -9,13 +9,14 @@ artifact's identity, stays as it was.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Optional
 
 from depth.artifact.manifest import Artifact, Gate, Manifest
-from depth.artifact.probe import Answer
+from depth.artifact.probe import Answer, unusable_answers
 from depth.artifact.strict_json import decode, parse_object
 from depth.errors import ArtifactError
 from depth.files import write_whole
@@ -37,7 +38,8 @@ class Verification:
     """A measurement on the device."""
 
     identity: str  # of the artifact
-    made: str  # ISO 8601, UTC
+    counter: int  # from 1: one more than the measurement that this one replaced
+    made: str  # ISO 8601, UTC; for people, decides nothing
     versions: Mapping[str, str]  # of the runtime, the driver and the instance
     gate: Gate
     programs: tuple[ProgramVerification, ...]
@@ -63,7 +65,8 @@ def state_of(manifest: Manifest, verification: Optional[Verification]) -> str:
 def read_verification(artifact: Artifact) -> Optional[Verification]:
     """The measurement of this artifact, or None.
 
-    Raises ArtifactError if the file is damaged or belongs to another artifact.
+    Raises ArtifactError if the file is damaged, belongs to another artifact, or proves nothing:
+    see `parse_verification`.
     """
     path = artifact.folder / VERIFIED_FILE
     try:
@@ -73,21 +76,72 @@ def read_verification(artifact: Artifact) -> Optional[Verification]:
         return None
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
-    return parse_verification(data, artifact.identity, str(path))
+    return parse_verification(data, artifact.manifest, str(path))
 
 
-def parse_verification(data: bytes, identity: str, where: str) -> Verification:
-    """The bytes of a verified.json, checked. Raises ArtifactError as `read_verification`."""
+def parse_verification(data: bytes, manifest: Manifest, where: str) -> Verification:
+    """The measurement in a verified.json that belongs to this manifest.
+
+    It must measure exactly the manifest's programs, by the manifest's limits, with the verdict
+    that its figures give. Raises ArtifactError for anything else.
+    """
     try:
         found = decode(Verification, parse_object(data))
+        for problem in _problems(found, manifest):
+            raise ValueError(problem)
     except ValueError as error:
         raise ArtifactError(f"{where}: {error}; measure again on the device") from error
-    if found.identity != identity:
-        raise ArtifactError(
-            f"{where}: belongs to artifact {found.identity[:12]}..., this is "
-            f"{identity[:12]}...; measure again on the device"
-        )
     return found
+
+
+def _problems(found: Verification, manifest: Manifest) -> Iterator[str]:
+    """Each reason why a measurement says nothing about the artifact of this manifest."""
+    identity = manifest.identity()
+    if found.identity != identity:
+        yield f"belongs to artifact {found.identity[:12]}..., this is {identity[:12]}..."
+    if found.counter < 1:
+        yield f"field counter is {found.counter}, expected 1 or more"
+    if not _is_utc(found.made):
+        yield f"field made is {found.made!r}, expected UTC such as 2026-01-31T12:00:00+00:00"
+    names = [program.name for program in manifest.programs]
+    measured = [program.name for program in found.programs]
+    if sorted(measured) != sorted(names):
+        yield f"measures the programs {measured}, the artifact has {names}"
+        return
+    if found.gate.limits != manifest.gate.limits:
+        yield f"has the limits {found.gate.limits}, the manifest has {manifest.gate.limits}"
+    over = [*_over(found, manifest)]
+    if found.gate.passed is not (not over):
+        reason = ", ".join(over) or "every figure is within its limit"
+        yield f"field gate.passed is {found.gate.passed}, though {reason}"
+    if found.gate.passed:
+        answers = {program.name: program.answers for program in found.programs}
+        for program in manifest.programs:
+            yield from unusable_answers(program, answers[program.name])
+
+
+def _over(found: Verification, manifest: Manifest) -> Iterator[str]:
+    """Each output without a limit, and each figure that is not within its limit."""
+    limits = manifest.gate.limits
+    for output in manifest.outputs:
+        if not limits.get(output.name):
+            yield f"{output.name} has no limit"
+    for program in found.programs:
+        for output_name, by_name in limits.items():
+            figures = program.measured.get(output_name, {})
+            for name, limit in by_name.items():
+                value = figures.get(name)
+                if value is None or not 0 <= value <= limit:
+                    yield f"{program.name}: {output_name} {name} is {value} (limit {limit:g})"
+
+
+def _is_utc(text: str) -> bool:
+    """Whether this is a time as `compile parity` writes it."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return time.utcoffset() == timedelta(0) and time.isoformat(timespec="seconds") == text
 
 
 def dump_verification(verification: Verification) -> str:
@@ -102,9 +156,25 @@ def write_verification(artifact: Artifact, verification: Verification) -> Path:
     return path
 
 
-def is_later(one: Verification, other: Optional[Verification]) -> bool:
-    """Whether `one` replaces `other`: the last measurement counts."""
-    return other is None or one.made > other.made
+def next_counter(artifact: Artifact) -> int:
+    """The counter of a new measurement in this folder."""
+    try:
+        found = read_verification(artifact)
+    except ArtifactError:  # a damaged measurement counts for nothing
+        return 1
+    return found.counter + 1 if found else 1
+
+
+def outranks(one: Verification, other: Optional[Verification]) -> bool:
+    """Whether `one` counts, and not `other`: the higher counter, and of equal ones a failure.
+
+    Times take no part: a clock can be wrong.
+    """
+    if other is None:
+        return True
+    if one.counter != other.counter:
+        return one.counter > other.counter
+    return bool(other.gate.passed and not one.gate.passed)
 
 
 def answers_of(artifact: Artifact, program: str) -> Mapping[str, Answer]:

@@ -9,13 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Optional
 
-from depth.artifact.manifest import (
-    IDENTITY_DIGITS,
-    MAX_MANIFEST_BYTES,
-    Manifest,
-    folder_name,
-    parse_manifest,
-)
+from depth.artifact.anchor import IDENTITY_DIGITS
+from depth.artifact.manifest import MAX_MANIFEST_BYTES, Manifest, folder_name, parse_manifest
 from depth.artifact.verification import MAX_BYTES, Verification, parse_verification, state_of
 from depth.errors import ArtifactError, DamagedError, InputError, StoreError
 from depth.files import sha256_bytes
@@ -114,7 +109,7 @@ def read_entry(store: ObjectStore, identity: str) -> Entry:
     if measured is None:
         return Entry(identity, found.data, manifest, None)
     try:
-        verification = parse_verification(measured.data, identity, verified)
+        verification = parse_verification(measured.data, manifest, verified)
     except ArtifactError as error:
         raise DamagedError(f"{error} and push that") from error
     return Entry(identity, found.data, manifest, verification)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Optional
 
-from depth.artifact.manifest import IDENTITY_DIGITS
+from depth.artifact.anchor import IDENTITY_DIGITS
 from depth.artifact.verification import BUILT, FAILED
 from depth.errors import InputError, StoreError
 from depth.store.aliases import Alias, Found, dump_alias, read_alias

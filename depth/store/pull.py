@@ -1,19 +1,27 @@
 """Copies an artifact from a store into a folder: into a hidden sibling, then one rename.
 
 The store is not trusted. The manifest's hash must be the identity, each file name is checked, and
-each file must have the size and the hash in the manifest.
+each file must have the size and the hash in the manifest. What somebody else put into the hidden
+folder is not trusted either: no link in it is followed.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from depth.artifact.manifest import MANIFEST, REPORTS, Artifact, read_artifact
 from depth.artifact.program import ProgramFile
-from depth.artifact.verification import is_later, read_verification, write_verification
+from depth.artifact.verification import (
+    VERIFIED_FILE,
+    outranks,
+    read_verification,
+    write_verification,
+)
 from depth.errors import ArtifactError, StoreError
 from depth.files import locked, sha256_file
 from depth.store.catalogue import Entry
@@ -49,7 +57,7 @@ def pull(store: ObjectStore, entry: Entry, out: Path, on_bytes: OnBytes = lambda
 
 def _whole(folder: Path, entry: Entry) -> Artifact:
     try:
-        artifact = read_artifact(folder)
+        artifact = read_artifact(folder, entry.identity)
         for file in program_files(entry.manifest):
             artifact.open_files([file])
     except ArtifactError as error:
@@ -61,6 +69,7 @@ def _whole(folder: Path, entry: Entry) -> Artifact:
 
 
 def _fetch(store: ObjectStore, entry: Entry, staging: Path, on_bytes: OnBytes) -> None:
+    _remove_foreign(staging)
     for file in program_files(entry.manifest):
         if not _fetched(store, file, staging, on_bytes):
             shutil.rmtree(staging)
@@ -72,10 +81,10 @@ def _fetch(store: ObjectStore, entry: Entry, staging: Path, on_bytes: OnBytes) -
     for name in REPORTS:
         found = store.read(companion_key(entry.identity, name), MAX_REPORT_BYTES)
         if found is not None:
-            (staging / name).write_bytes(found.data)
-    (staging / MANIFEST).write_bytes(entry.data)
+            _write_new(staging / name, found.data)
+    _write_new(staging / MANIFEST, entry.data)
     try:
-        _take_verification(entry, read_artifact(staging))
+        _take_verification(entry, read_artifact(staging, entry.identity))
     except ArtifactError as error:  # such as two files of one name
         shutil.rmtree(staging)
         raise StoreError(f"{entry.name}: {error}; nothing was kept") from error
@@ -88,14 +97,36 @@ def _fetched(store: ObjectStore, file: ProgramFile, staging: Path, on_bytes: OnB
     if path.is_file() and sha256_file(path) == file.sha256:
         on_bytes(file.size_bytes)
         return True
-    with path.open("wb") as opened:
+    path.unlink(missing_ok=True)
+    with path.open("xb") as opened:
         store.download(object_key(file.sha256), opened, file.size_bytes, on_bytes)
     return sha256_file(path) == file.sha256
 
 
+def _remove_foreign(staging: Path) -> None:
+    """Remove what is not a pull's own: links, devices, and a measurement, which no hash covers."""
+    if staging.is_symlink():
+        staging.unlink()
+    (staging / VERIFIED_FILE).unlink(missing_ok=True)
+    for folder, folders, files in os.walk(staging):  # does not follow links
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            facts = path.lstat()
+            own = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
+            if not (own or stat.S_ISDIR(facts.st_mode)):
+                path.unlink()
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Write to a file of our own: what was there under its name is unlinked, never written to."""
+    path.unlink(missing_ok=True)
+    with path.open("xb") as opened:
+        opened.write(data)
+
+
 def _take_verification(entry: Entry, artifact: Artifact) -> None:
     stored = entry.verification
-    if stored is not None and is_later(stored, read_verification(artifact)):
+    if stored is not None and outranks(stored, read_verification(artifact)):
         write_verification(artifact, stored)
 
 

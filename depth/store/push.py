@@ -6,7 +6,7 @@ So readers never see a part of an artifact.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from mmap import mmap
 from pathlib import Path
 from typing import Optional, cast
@@ -22,9 +22,10 @@ from depth.artifact.verification import (
     MAX_BYTES,
     Verification,
     dump_verification,
-    is_later,
+    outranks,
     parse_verification,
     read_verification,
+    write_verification,
 )
 from depth.errors import ArtifactError, StoreError
 from depth.files import sha256_bytes
@@ -53,7 +54,8 @@ class Pushed:
 def push(store: ObjectStore, artifact: Artifact, on_bytes: OnBytes = lambda _: None) -> Pushed:
     """Copy an artifact into the store; objects that the store has are not sent again.
 
-    Raises ArtifactError if a local file is damaged or differs from the manifest, and StoreError.
+    Raises ArtifactError if a local file is damaged or differs from the manifest, and StoreError:
+    also if the folder's measurement says otherwise than the store's, and the store's counts.
     """
     identity, manifest = artifact.identity, artifact.manifest
     check_names(manifest, identity, str(artifact.folder))
@@ -71,9 +73,10 @@ def push(store: ObjectStore, artifact: Artifact, on_bytes: OnBytes = lambda _: N
         path = artifact.folder / name
         if companion_key(identity, name) not in there and path.is_file():
             store.write(companion_key(identity, name), _report(path))
-    if verification is not None and is_later(verification, _stored(store, identity)):
-        store.write(verified_key(identity), dump_verification(verification).encode())
+    refused = _write_verification(store, artifact, verification) if verification else None
     _write_manifest(store, artifact)
+    if refused is not None:
+        raise StoreError(refused)
     return Pushed(sent_bytes, kept_bytes)
 
 
@@ -90,12 +93,48 @@ def _bytes(path: Path) -> bytes:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _stored(store: ObjectStore, identity: str) -> Optional[Verification]:
-    """The measurement in the store; None if there is none, or it is damaged."""
-    key = verified_key(identity)
+def _write_verification(store: ObjectStore, artifact: Artifact, own: Verification) -> Optional[str]:
+    """Write the folder's measurement if it counts; otherwise the reason if the verdicts differ.
+
+    What is written has a higher counter than what it replaces, in the store and in the folder.
+    """
+    key = verified_key(artifact.identity)
+    where = f"{store.name}/{key}"
     found = store.read(key, MAX_BYTES)
+    stored = _parsed(found.data, artifact, where) if found else None
+    if stored is not None and replace(stored, counter=own.counter) == own:
+        return None
+    if stored is not None and not outranks(own, stored):
+        return _kept(own, stored, where)
+    counter = max(own.counter, stored.counter + 1) if stored else own.counter
+    new = replace(own, counter=counter)
+    if not store.write_if(key, dump_verification(new).encode(), found.tag if found else None):
+        return f"{where}: somebody else pushed a measurement at the same time; push again"
+    if new != own:
+        try:
+            write_verification(artifact, new)
+        except OSError as error:
+            return f"{artifact.folder}: counter {counter} cannot be written: {error.strerror}"
+    return None
+
+
+def _kept(own: Verification, stored: Verification, where: str) -> Optional[str]:
+    """What to do about a measurement that does not count; None where both have one verdict."""
+    told = f"{where}: kept, with counter {stored.counter}; the folder's has counter {own.counter}"
+    if own.gate.passed == stored.gate.passed:
+        logger.warning("%s", told)
+        return None
+    verdict = "passed" if stored.gate.passed else "failed"
+    return (
+        f"{told} and another verdict: the store's {verdict}. If the folder's is the newer one, "
+        "pull the artifact, run `python -m compile parity --on-device` again, then push"
+    )
+
+
+def _parsed(data: bytes, artifact: Artifact, where: str) -> Optional[Verification]:
+    """The measurement in the store; None if it is damaged."""
     try:
-        return parse_verification(found.data, identity, f"{store.name}/{key}") if found else None
+        return parse_verification(data, artifact.manifest, where)
     except ArtifactError as error:
         logger.warning("replaced: %s", error)
         return None

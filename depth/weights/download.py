@@ -122,8 +122,8 @@ def _cannot_fetch(file: PublishedFile, folder: Path, reason: str) -> DownloadErr
     return DownloadError(
         f"{file.local_name}: {reason}.\n"
         f"By hand: download {file.filename} from {file.page_url}\n"
-        f"and save it as {(folder / file.local_name).absolute()}. HF_ENDPOINT names a mirror of the "
-        "hub."
+        f"and save it as {(folder / file.local_name).absolute()}. "
+        "HF_ENDPOINT names a mirror of the hub."
     )
 
 

@@ -86,8 +86,9 @@ def test_weights_are_compared_by_their_bytes(copied: Artifact, tmp_path: Path) -
     weights = tmp_path / "mine.pth"
     weights.write_bytes(b"weights")
     cache = replace(cache_of(copied), weights=Weights("demo", weights))
-    rewrite(copied, checkpoint=CheckpointFacts("mine.pth", sha256_file(weights), "unknown"))
-    assert found(cache) == [copied.folder.name]
+    facts = CheckpointFacts("mine.pth", sha256_file(weights), "unknown")
+    mine = rewrite(copied, checkpoint=facts)
+    assert found(cache) == [mine.folder.name]
     weights.write_bytes(b"other weights")
     assert found(cache) == []
 
@@ -101,6 +102,16 @@ def test_a_damaged_artifact_is_ignored_with_a_warning(
     with caplog.at_level(logging.WARNING):
         assert found(cache_of(copied)) == [Path(whole).name]
     assert "missing; compile or copy the artifact again" in caplog.text
+
+
+def test_an_artifact_with_an_edited_manifest_is_ignored_with_a_warning(
+    copied: Artifact, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = copied.folder / "manifest.json"
+    path.write_text(path.read_text().replace("Apache-2.0", "MIT"))
+    with caplog.at_level(logging.WARNING):
+        assert found(cache_of(copied)) == []
+    assert "the manifest was altered, or this is another artifact" in caplog.text
 
 
 def test_missing_sizes_are_built_in_a_process_of_their_own(

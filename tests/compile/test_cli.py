@@ -147,14 +147,19 @@ def test_inspect_says_what_it_is(built: Artifact) -> None:
 
 
 def test_inspect_says_that_parity_failed(copied: Artifact) -> None:
-    rewrite(copied, gate=Gate({"depth": {"max_rel": 1e-9, "mean_rel": 1e-9}}, passed=False))
-    assert "FAILED (limits: depth max_rel 1e-09, " in command("inspect", copied.folder).out
+    gate = Gate({"depth": {"max_rel": 1e-9, "mean_rel": 1e-9}}, passed=False)
+    failed = rewrite(copied, gate=gate)
+    assert "FAILED (limits: depth max_rel 1e-09, " in command("inspect", failed.folder).out
 
 
 def test_verify_reads_every_byte(copied: Artifact) -> None:
     ended = command("verify", copied.folder)
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == f"{copied.folder}: 1 programs, every hash is right\n"
+    assert ended.out == (
+        f"{copied.folder}: 1 programs, every hash is right\n"
+        f"identity {copied.identity}\n"
+        f"compared with: the folder's name {copied.folder.name}\n"
+    )
     (path,) = copied.folder.glob("programs/*.bin")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -163,6 +168,24 @@ def test_verify_reads_every_byte(copied: Artifact) -> None:
     assert ended.code == 1
     assert f"the manifest says {copied.manifest.programs[0].files[1].sha256[:12]}" in ended.line()
     assert sha256_bytes(bytes(data))[:12] in ended.err
+
+
+def test_verify_says_what_the_identity_was_compared_with(copied: Artifact) -> None:
+    folder = copied.folder.rename(copied.folder.with_name("mine"))
+    told = command("verify", folder).out.splitlines()
+    assert told[2] == "compared with: nothing; give --identity"
+    told = command("verify", folder, "--identity", copied.identity).out.splitlines()
+    assert told[2] == "compared with: the given identity"
+
+
+@pytest.mark.parametrize("name", ["verify", "parity"])
+def test_another_identity_than_the_given_one_is_refused(copied: Artifact, name: str) -> None:
+    ended = command(name, copied.folder, "--identity", "0" * 64)
+    assert (ended.code, ended.out) == (1, "")
+    assert f"the identity {copied.identity[:12]}..., the given identity says 0000" in ended.line()
+    ended = command(name, copied.folder, "--identity", copied.identity[:11])
+    assert ended.code == 2
+    assert "expected its first 12 digits or more" in ended.line()
 
 
 @pytest.mark.parametrize("name", ["inspect", "verify", "parity"])
@@ -193,9 +216,9 @@ def test_parity_refuses_altered_bytes(copied: Artifact) -> None:
 
 def test_parity_fails_though_the_manifest_was_rewritten_to_match(copied: Artifact) -> None:
     alter_weights(copied)
-    rewrite(copied)
-    assert command("verify", copied.folder).code == 0
-    ended = command("parity", copied.folder, "--images", "no-such-folder")
+    other = rewrite(copied)
+    assert command("verify", other.folder).code == 0
+    ended = command("parity", other.folder, "--images", "no-such-folder")
     assert ended.code == 1
     assert "thin lines" in ended.out  # the table is printed all the same
     assert ended.out.endswith("failed: 1 of 1 programs over the limit\n")

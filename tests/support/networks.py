@@ -9,7 +9,13 @@ from typing import Any
 from compile.build.build import build
 from compile.build.request import Request
 from compile.untrained import untrained_checkpoint
-from depth.artifact.manifest import Artifact, Manifest, dump_manifest, read_artifact
+from depth.artifact.manifest import (
+    Artifact,
+    Manifest,
+    dump_manifest,
+    folder_name,
+    read_artifact,
+)
 from depth.files import sha256_file
 from tests.support.models import (
     DEMO,
@@ -43,7 +49,10 @@ def build_demo(out: Path, target: str = "openvino", **changes: Any) -> Artifact:
 
 
 def rewrite(artifact: Artifact, **changes: Any) -> Artifact:
-    """Write an artifact's manifest again with other fields, its files as they are now."""
+    """Write an artifact's manifest again with other fields, its files as they are now.
+
+    The folder gets the name that goes with the new identity.
+    """
     manifest = replace(artifact.manifest, **changes)
     programs = tuple(
         replace(program, files=tuple(_described(artifact.folder, f) for f in program.files))
@@ -51,7 +60,8 @@ def rewrite(artifact: Artifact, **changes: Any) -> Artifact:
     )
     changed: Manifest = replace(manifest, programs=programs)
     (artifact.folder / "manifest.json").write_bytes(dump_manifest(changed))
-    return read_artifact(artifact.folder)
+    renamed = artifact.folder.with_name(folder_name(changed, changed.identity()))
+    return read_artifact(artifact.folder.rename(renamed))
 
 
 def _described(folder: Path, file: Any) -> Any:

@@ -125,12 +125,10 @@ def _manifest(keys: Sequence[ProgramKey], precision: str, split: bool, sky: bool
     if split:
         programs = [part for k in keys for part in made_split(k, k.size[0] * k.size[1], _WIDTH)]
     programs = [replace(program, measured=None) for program in programs]
-    return replace(
-        made,
-        programs=tuple(programs),
-        outputs=SKY_OUTPUTS if sky else made.outputs,
-        gate=Gate({}, None),
-    )
+    outputs = SKY_OUTPUTS if sky else made.outputs
+    limits = {output.name: {"max_rel": 0.1} for output in outputs}
+    gate = Gate(limits, None)
+    return replace(made, programs=tuple(programs), outputs=outputs, gate=gate)
 
 
 def _written(folder: Path, manifest: Manifest, sky: bool) -> Artifact:

@@ -19,8 +19,9 @@ from depth.artifact.manifest import (
     parse_manifest,
     read_artifact,
 )
+from depth.artifact.probe import Answer
 from depth.artifact.program import ProgramFile, ProgramKey
-from depth.artifact.verification import Verification, write_verification
+from depth.artifact.verification import ProgramVerification, Verification, write_verification
 from depth.files import sha256_bytes
 from depth.store.names import manifest_key, object_key
 from depth.store.objects import ObjectStore, open_store
@@ -29,7 +30,7 @@ from tests.support.manifests import DEPTH, SKY, made_program
 from tests.support.places import DATA
 
 GOLDEN = (DATA / "golden-manifest.json").read_bytes()
-LIMITS = {"depth": {"max_rel": 5e-4, "mean_rel": 5e-5}}
+LIMITS = {name: {"max_rel": 5e-4, "mean_rel": 5e-5} for name in ("depth", "sky")}
 in_a_folder = pytest.mark.parametrize("store", ["folder"], indirect=True)  # S3 would add nothing
 FILES = {"programs/518x518-b1.xml": b"<net/>\n", "programs/518x518-b1.bin": bytes(range(256)) * 64}
 
@@ -63,11 +64,19 @@ def make(
     return read_artifact(folder)
 
 
-def verify(artifact: Artifact, passed: bool = True, day: int = 1) -> None:
-    """Give it a verified.json, measured on that day."""
-    made = f"2026-01-{day:02d}T00:00:00+00:00"
-    gate = Gate(LIMITS, passed)
-    write_verification(artifact, Verification(artifact.identity, made, {"runtime": "2"}, gate, ()))
+def verify(artifact: Artifact, passed: bool = True, counter: int = 1, day: int = 1) -> None:
+    """Give it a verified.json with this counter, measured on that day."""
+    made, gate = f"2026-01-{day:02d}T00:00:00+00:00", Gate(LIMITS, passed)
+    numbers = {"max_rel": 1e-5 if passed else 1.0, "mean_rel": 1e-6}
+    answer = Answer((0.5,) * 64, 1e-3)
+    rows = tuple(
+        ProgramVerification(
+            program.name, dict.fromkeys(LIMITS, numbers), dict.fromkeys(LIMITS, answer)
+        )
+        for program in artifact.manifest.programs
+    )
+    found = Verification(artifact.identity, counter, made, {"runtime": "2"}, gate, rows)
+    write_verification(artifact, found)
 
 
 @contextmanager

@@ -6,12 +6,16 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from compile.errors import ParityError
+from compile.parity import again
 from compile.targets import host
 from compile.targets.table import TARGETS, default_precision
 from depth.artifact.manifest import Artifact, read_artifact
 from depth.artifact.verification import answers_of, read_verification, state
+from depth.maps.result import FloatArray
 from serve.cli import main as serve
 from serve.errors import RefusedError
 from serve.library import Library
@@ -101,6 +105,31 @@ def test_wrong_numbers_on_the_device_make_it_failed(built: Artifact, device: Sta
     device.plug_in()  # repaired: a later measurement counts
     assert on_device(built).code == 0
     assert state(built) == "verified"
+
+
+def test_numbers_that_are_not_finite_replace_an_earlier_pass(
+    built: Artifact, device: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the test images, and then for the probe alone."""
+    device.plug_in()
+    assert on_device(built).code == 0
+
+    def not_finite(*_: object) -> None:
+        raise ParityError("the program gives depth that is not finite")
+
+    def nan(*_: object) -> dict[str, FloatArray]:
+        return {"images": np.full((1, 3, *SMALL), np.nan, np.float32)}
+
+    for counter, (name, broken) in enumerate({"measure": not_finite, "probe_inputs": nan}.items()):
+        with monkeypatch.context() as patched:
+            patched.setattr(again, name, broken)
+            ended = on_device(built)
+        assert ended.code == 1
+        assert "not finite" in ended.err
+        found = read_verification(built)
+        assert found is not None
+        assert (found.counter, found.gate.passed) == (counter + 2, False)
+        assert state(built) == "failed"
 
 
 def test_without_a_device_nothing_is_measured(built: Artifact) -> None:

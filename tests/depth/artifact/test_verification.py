@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Callable
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from depth.artifact.verification import (
     ProgramVerification,
     Verification,
     answers_of,
+    next_counter,
+    outranks,
     read_verification,
     state,
     write_verification,
@@ -25,7 +28,7 @@ from tests.support.manifests import FOLDED_STEPS, made_manifest, written
 KEY = ProgramKey(28, 42, 2)
 
 NUMBERS = {"depth": {"max_rel": 0.01, "mean_rel": 0.001}}
-ANSWERS = {"depth": Answer((0.5, 1.25), 1e-3)}
+ANSWERS = {"depth": Answer((0.5, 1.25) * 32, 1e-3)}
 LIMITS = {"depth": {"max_rel": 0.1, "mean_rel": 0.01}}
 
 
@@ -35,12 +38,26 @@ def built(tmp_path: Path) -> Artifact:
     return written(tmp_path / "a", made_manifest([KEY], gate=Gate(LIMITS, None)))
 
 
-def measured(artifact: Artifact, passed: bool) -> Verification:
+def measured(artifact: Artifact, passed: bool, counter: int = 1) -> Verification:
+    numbers = NUMBERS if passed else {"depth": {**NUMBERS["depth"], "max_rel": 0.2}}
     programs = tuple(
-        ProgramVerification(p.name, NUMBERS, ANSWERS) for p in artifact.manifest.programs
+        ProgramVerification(p.name, numbers, ANSWERS) for p in artifact.manifest.programs
     )
-    gate = Gate(LIMITS, passed)
-    return Verification(artifact.identity, "2026-01-01T00:00:00Z", {"driver": "x"}, gate, programs)
+    made, gate = "2026-01-01T00:00:00+00:00", Gate(LIMITS, passed)
+    return Verification(artifact.identity, counter, made, {"driver": "x"}, gate, programs)
+
+
+def refusal(artifact: Artifact, change: Callable[[Any], None], passed: bool = True) -> str:
+    """Why a measurement is refused whose JSON was changed."""
+    path = write_verification(artifact, measured(artifact, passed))
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        ArtifactError, match="verified.json: .*; measure again on the device"
+    ) as got:
+        state(artifact)
+    return str(got.value)
 
 
 def test_a_measurement_is_read_back_and_makes_the_artifact_verified(built: Artifact) -> None:
@@ -58,19 +75,98 @@ def test_a_measurement_over_the_limit_makes_it_failed(built: Artifact) -> None:
     assert state(built) == "failed"
 
 
-def test_a_measurement_of_another_artifact_is_refused(built: Artifact) -> None:
-    write_verification(built, replace(measured(built, passed=True), identity="0" * 64))
-    with pytest.raises(ArtifactError, match="belongs to artifact 000000000000"):
-        state(built)
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda v: v.update(identity="0" * 64), "belongs to artifact 000000000000"),
+        (lambda v: v["gate"].update(passed=1), "gate.passed is 1"),
+        (lambda v: v.pop("counter"), "missing field counter"),
+        (lambda v: v.update(counter=0), "counter is 0, expected 1 or more"),
+        (lambda v: v.update(programs=[]), r"measures the programs [], the artifact has"),
+        (lambda v: v["programs"][0].update(name="other"), "measures the programs ['other']"),
+        (lambda v: v["programs"].append(v["programs"][0]), "measures the programs"),
+        (lambda v: numbers(v).update(max_rel=0.11), "max_rel is 0.11 (limit 0.1)"),
+        (lambda v: numbers(v).update(max_rel=None), "max_rel is None (limit 0.1)"),
+        (lambda v: numbers(v).update(max_rel=-1.0), "max_rel is -1.0 (limit 0.1)"),
+        (lambda v: numbers(v).pop("mean_rel"), "mean_rel is None (limit 0.01)"),
+        (lambda v: v["programs"][0].update(measured={}), "max_rel is None (limit 0.1)"),
+        (lambda v: v["gate"]["limits"]["depth"].update(max_rel=1e9), "has the limits"),
+        (lambda v: v["gate"].update(limits={}), "has the limits {}"),
+        (lambda v: v["gate"].update(passed=False), "every figure is within its limit"),
+        (lambda v: v["gate"].update(passed=None), "passed is None, though every figure"),
+        (lambda v: v["programs"][0].update(answers={}), "has answers of [], expected ['depth']"),
+        (lambda v: answered(v).update(values=[0.5]), "1 answers of depth, expected 64"),
+        (lambda v: answered(v).update(limit=1e9), "have the limit 1e+09, expected at most 0.001"),
+    ],
+)
+def test_a_measurement_that_proves_nothing_is_refused(
+    built: Artifact, change: Callable[[Any], None], text: str
+) -> None:
+    assert text in refusal(built, change)
 
 
-def test_a_damaged_measurement_is_refused(built: Artifact) -> None:
-    path = write_verification(built, measured(built, passed=True))
-    content = json.loads(path.read_text())
-    content["gate"]["passed"] = 1
-    path.write_text(json.dumps(content))
-    with pytest.raises(ArtifactError, match="gate.passed.*measure again"):
-        read_verification(built)
+def numbers(content: Any) -> Any:
+    return content["programs"][0]["measured"]["depth"]
+
+
+def answered(content: Any) -> Any:
+    return content["programs"][0]["answers"]["depth"]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "zzzz",
+        "",
+        "2026-01-01",
+        "2026-13-01T00:00:00+00:00",
+        "2026-01-01T00:00:00",
+        "2026-01-01T00:00:00+02:00",
+        "2026-01-01 00:00:00+00:00",
+    ],
+)
+def test_a_measurement_without_a_time_in_utc_is_refused(built: Artifact, made: str) -> None:
+    assert f"field made is {made!r}" in refusal(built, lambda v: v.update(made=made))
+
+
+def test_a_failed_measurement_that_says_passed_is_refused(built: Artifact) -> None:
+    text = refusal(built, lambda v: v["gate"].update(passed=True), passed=False)
+    assert "gate.passed is True, though 28x42-b2: depth max_rel is 0.2 (limit 0.1)" in text
+
+
+def test_nothing_passes_a_manifest_without_limits(tmp_path: Path) -> None:
+    made = written(tmp_path / "a", made_manifest([KEY], gate=Gate({}, None)))
+    write_verification(made, replace(measured(made, passed=True), gate=Gate({}, True)))
+    with pytest.raises(ArtifactError, match="gate.passed is True, though depth has no limit"):
+        state(made)
+
+
+def test_the_counter_goes_up_whatever_the_clock_says(built: Artifact) -> None:
+    assert next_counter(built) == 1
+    path = write_verification(built, measured(built, passed=True, counter=4))
+    assert next_counter(built) == 5
+    path.write_text("damaged")
+    assert next_counter(built) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "wins"),
+    [
+        ((True, 2), (False, 1), True),
+        ((True, 1), (False, 1), False),
+        ((True, 1), (False, 2), False),
+        ((False, 1), (True, 1), True),
+        ((False, 1), (True, 2), False),
+        ((True, 1), (True, 1), False),
+        ((False, 1), (False, 1), False),
+    ],
+)
+def test_the_higher_counter_counts_and_of_equal_ones_the_failure(
+    built: Artifact, one: tuple[bool, int], other: tuple[bool, int], wins: bool
+) -> None:
+    later = replace(measured(built, *one), made="2099-01-01T00:00:00+00:00")
+    assert outranks(later, measured(built, *other)) is wins
+    assert outranks(measured(built, *one), None)
 
 
 def test_a_manifest_that_passed_needs_no_measurement(tmp_path: Path) -> None:

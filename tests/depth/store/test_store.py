@@ -8,11 +8,12 @@ from typing import Any, Callable
 
 import pytest
 
-from depth.artifact.manifest import Artifact, read_artifact
+from depth.artifact.manifest import Artifact
+from depth.artifact.verification import next_counter, read_verification, state
 from depth.errors import StoreError
 from depth.files import sha256_bytes
 from depth.store.catalogue import find, rows
-from depth.store.names import manifest_key
+from depth.store.names import manifest_key, verified_key
 from depth.store.objects import ObjectStore
 from depth.store.pull import pull
 from depth.store.push import Pushed, push
@@ -112,23 +113,100 @@ def test_two_concurrent_pulls_both_succeed(
     }
 
 
-@in_a_folder
-def test_the_last_measurement_counts(store: ObjectStore, tmp_path: Path) -> None:
-    one, other = make(tmp_path / "one", passed=None), make(tmp_path / "other", passed=None)
-    verify(one, passed=True, day=1)
-    verify(other, passed=False, day=2)
+@pytest.fixture(name="two")
+def two_fixture(tmp_path: Path) -> tuple[Artifact, Artifact]:
+    """One artifact in two folders, as on two machines."""
+    one, other = (make(tmp_path / name, passed=None) for name in ("one", "other"))
+    return one, other
+
+
+def counter_of(artifact: Artifact) -> int:
+    found = read_verification(artifact)
+    assert found is not None
+    return found.counter
+
+
+def test_the_measurement_with_the_higher_counter_counts(
+    store: ObjectStore, two: tuple[Artifact, Artifact]
+) -> None:
+    one, other = two
+    verify(one, passed=True, counter=1, day=28)  # by a wrong clock: the latest of all
+    verify(other, passed=False, counter=2, day=2)
     push(store, one)
     push(store, other)
-    push(store, one)  # older: the store keeps what it has
+    assert find(store, one.identity).state == "failed"
+    with pytest.raises(StoreError, match="kept, with counter 2; .* counter 1 and another verdict"):
+        push(store, one)
     entry = find(store, one.identity)
     assert entry.state == "failed"
     before = contents(other.folder)
-    assert pull(store, entry, tmp_path / "other") == other.folder
+    assert pull(store, entry, other.folder.parent) == other.folder
     assert contents(other.folder) == before
-    verify(other, passed=True, day=3)
-    pull(store, entry, tmp_path / "other")  # here the folder's is the newer one
-    assert read_artifact(other.folder) == other
-    assert b"01-03" in (other.folder / "verified.json").read_bytes()
+    assert pull(store, entry, one.folder.parent) == one.folder
+    assert (state(one), counter_of(one)) == ("failed", 2)
+    verify(one, passed=True, counter=next_counter(one), day=1)  # repaired
+    pull(store, entry, one.folder.parent)  # here the folder's is the newer one
+    assert (state(one), counter_of(one)) == ("verified", 3)
+    push(store, one)
+    assert find(store, one.identity).state == "verified"
+    with pytest.raises(StoreError, match="the store's passed. If the folder's is the newer one, "):
+        push(store, other)
+
+
+@in_a_folder
+def test_a_failure_outranks_a_pass_with_an_equal_counter(
+    store: ObjectStore, two: tuple[Artifact, Artifact]
+) -> None:
+    one, other = two
+    verify(one, passed=True)
+    push(store, one)
+    verify(other, passed=False)
+    push(store, other)  # never saw the other one
+    entry = find(store, one.identity)
+    assert (entry.state, entry.verification and entry.verification.counter) == ("failed", 2)
+    assert counter_of(other) == 2  # so that the next measurement there replaces it
+    push(store, other)
+    assert find(store, one.identity) == entry
+    for counter in (1, 2):
+        verify(one, passed=True, counter=counter, day=28)
+        with pytest.raises(StoreError, match="another verdict: the store's failed"):
+            push(store, one)
+    assert find(store, one.identity) == entry
+
+
+@in_a_folder
+def test_a_lower_counter_with_the_same_verdict_is_said_and_the_stored_one_kept(
+    store: ObjectStore, two: tuple[Artifact, Artifact], caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = two
+    verify(one, counter=2)
+    verify(other, counter=1, day=28)
+    push(store, one)
+    push(store, other)
+    assert "kept, with counter 2; the folder's has counter 1" in caplog.text
+    assert find(store, one.identity).verification == read_verification(one)
+
+
+@in_a_folder
+def test_a_measurement_that_was_pushed_meanwhile_is_not_overwritten(
+    store: ObjectStore, two: tuple[Artifact, Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = two
+    verify(one, passed=True)
+    verify(other, passed=False)
+    kept = type(store).read
+
+    def read(self: ObjectStore, key: str, max_bytes: int) -> Any:
+        found = kept(self, key, max_bytes)
+        if key == verified_key(one.identity):
+            monkeypatch.undo()
+            push(store, other)
+        return found
+
+    monkeypatch.setattr(type(store), "read", read)
+    with pytest.raises(StoreError, match="somebody else pushed a measurement .*; push again"):
+        push(store, one)
+    assert find(store, one.identity).state == "failed"
 
 
 def test_an_interrupted_pull_keeps_the_files_that_are_complete(

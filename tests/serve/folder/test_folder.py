@@ -21,7 +21,7 @@ from depth.images.read import read_image
 from depth.maps.files import read_depth
 from depth.postprocess import resize_depth
 from depth.preprocess import Preparation
-from serve.cli import app
+from serve.cli import app, main
 from serve.engine import Engine
 from serve.errors import NoImagesError
 from serve.folder.job import run_folder
@@ -29,6 +29,7 @@ from serve.folder.manifest import MANIFEST
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, FAILED, KEPT, Entry, Report
 from serve.library import Library
+from tests.support.commands import Ended, ended
 from tests.support.folder_jobs import write_images
 from tests.support.hostile import write_hostile_folder
 from tests.support.networks import rewrite
@@ -181,6 +182,29 @@ def test_the_command_s_options_reach_the_job(tmp_path: Path) -> None:
     (tmp_path / "in/0/0000.png").unlink()
     code, said = folder("--keep-failed")
     assert (code, said.count("already there")) == (0, 1)
+
+
+def test_an_artifact_of_another_identity_is_not_served(tmp_path: Path) -> None:
+    artifact = make_artifact(tmp_path / "artifacts")
+    write_images(tmp_path / "in", 1)
+    paths = ["--input", tmp_path / "in", "--output", tmp_path / "out", "--dry-run"]
+
+    def folder(*identities: str) -> Ended:
+        options = [word for each in identities for word in ("--identity", each)]
+        return ended(main, "python -m serve", "folder", artifact.folder, *paths, *options)
+
+    assert folder(artifact.identity).code == 0
+    refused = folder("0" * 12)
+    assert refused.code == 1
+    assert "the given identity says 000000000000...; the manifest was altered" in refused.line()
+    refused = folder(artifact.identity, artifact.identity)
+    assert refused.code == 2
+    assert "--identity: 2 given for 1 artifacts; give one for each" in refused.line()
+    path = artifact.folder / "manifest.json"
+    path.write_text(path.read_text().replace('"passed": true', '"passed": false'))
+    refused = folder()
+    assert refused.code == 1
+    assert f"the folder's name {artifact.folder.name} says" in refused.line()
 
 
 def test_exact_is_the_size_that_the_artifact_s_model_is_made_for(tmp_path: Path) -> None:
