@@ -67,9 +67,9 @@ def private(folder: Path, files: Sequence[ProgramFile]) -> list[memoryview]:
 
     Each is of an anonymous `mmap`, whose memory returns to the system when it is closed.
     """
+    paths = [inside(folder, file.path) for file in files]  # all of them, before a file is opened
     views = []
-    for file in files:
-        path = inside(folder, file.path)
+    for path, file in zip(paths, files):
         try:
             with reading(path) as opened:
                 copy = mmap.mmap(-1, file.size_bytes)
