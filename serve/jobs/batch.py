@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional, TypeVar, Union
@@ -220,8 +220,7 @@ class Batch:
 def _failure(task: Task, error: Exception, sha256: str, settings: Optional[Settings]) -> Entry:
     if not isinstance(error, (DepthAnythingError, ServeError)):
         logger.error("%s: unexpected error", task.name, exc_info=error)
-    reason = str(error) or repr(error)
-    return Entry(task.name, FAILED, sha256, settings, reason=reason)
+    return Entry(task.name, FAILED, sha256, settings, reason=str(error) or repr(error))
 
 
 def _chunks(tasks: Sequence[Task]) -> Iterator[list[Task]]:
@@ -241,11 +240,10 @@ def _chunks(tasks: Sequence[Task]) -> Iterator[list[Task]]:
 
 def _size_bytes(path: Path) -> int:
     """Size of an image file; 0 for a file that will not be read."""
-    try:
+    with suppress(OSError):
         found = path.stat().st_size
-    except OSError:
-        return 0
-    return found if found <= MAX_FILE_BYTES else 0
+        return found if found <= MAX_FILE_BYTES else 0
+    return 0
 
 
 def each(

@@ -92,6 +92,17 @@ class CoreState:
         return None
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """How a scheduler is doing at one moment."""
+
+    waiting: int  # requests in the queues
+    running: int  # requests on the cores
+    cores: int
+    cores_in_service: int
+    retries: int  # requests that were requeued after a failure, since the start
+
+
 class CoreThread:
     """The work of one core, in one or more threads, without the scheduler's lock.
 

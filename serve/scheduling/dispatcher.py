@@ -8,12 +8,11 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Callable, Optional, TypeVar
 
 from depth.artifact.program import ProgramKey, Shape
 from serve.errors import ClosedError, OutOfServiceError
-from serve.scheduling.core import CoreState, Run, RunResult
+from serve.scheduling.core import CoreState, Run, RunResult, Snapshot
 from serve.scheduling.faults import (
     NO_FAULT_OF_CORE,
     REST_S,
@@ -31,17 +30,6 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 Event = Callable[[float], Result]  # called with the time
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """How a scheduler is doing at one moment."""
-
-    waiting: int  # requests in the queues
-    running: int  # requests on the cores
-    cores: int
-    cores_in_service: int
-    retries: int  # requests that were requeued after a failure, since the start
 
 
 class Dispatcher:
@@ -73,7 +61,7 @@ class Dispatcher:
     @property
     def drained(self) -> bool:
         waiting = any(queue.requests for queue in self.queues.values())
-        return not waiting and not any(core.runs for core in self.cores)
+        return not (waiting or any(core.runs for core in self.cores))
 
     def snapshot(self) -> Snapshot:
         return Snapshot(
@@ -293,8 +281,7 @@ class Dispatcher:
             self._answer_outage(self.outage)
 
     def _answer_outage(self, outage: OutOfServiceError) -> None:
-        waiting = [request for queue in self.queues.values() for request in queue.drain()]
-        for request in waiting:
+        for request in [each for queue in self.queues.values() for each in queue.drain()]:
             if request.claim():
                 request.error = OutOfServiceError(str(outage))
                 self.answered.append(request)

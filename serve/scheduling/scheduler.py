@@ -21,8 +21,8 @@ from depth.artifact.program import ProgramKey, Shape
 from depth.errors import InputError
 from serve.arrays import Arrays
 from serve.errors import ExpiredError, NoProgramError, QueueFullError
-from serve.scheduling.core import CoreState, CoreThread, Run
-from serve.scheduling.dispatcher import Dispatcher, Event, Result, Snapshot
+from serve.scheduling.core import CoreState, CoreThread, Run, Snapshot
+from serve.scheduling.dispatcher import Dispatcher, Event, Result
 from serve.scheduling.placement import has
 from serve.scheduling.queues import Pending, Request
 from serve.scheduling.worker import Limits, Reopen, Worker

@@ -16,7 +16,7 @@ from depth.errors import InputError
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
 from serve.errors import Action, ExpiredError, NoProgramError, ProgramError, QueueFullError
-from serve.scheduling.dispatcher import Snapshot
+from serve.scheduling.core import Snapshot
 from serve.scheduling.scheduler import Scheduler
 from tests.support.schedules import (
     HELD,
