@@ -198,8 +198,7 @@ class Engine(AbstractContextManager["Engine"]):
         Raises NoProgramError, ProgramError, OutOfServiceError, ExpiredError if it has not begun to
         run after `deadline_s`, or ClosedError.
         """
-        pending = self.submit(prepared, deadline_s)
-        return Raw(pending.result(), prepared, pending.waited_s * 1e3, pending.ran_s * 1e3)
+        return Raw.of(self.submit(prepared, deadline_s), prepared)
 
     def submit(
         self, prepared: Prepared, deadline_s: Optional[float] = None, wait: bool = True

@@ -31,9 +31,8 @@ class OpenVino(CheckedProgram):
         precision = artifact.manifest.precision
         try:
             core = ov.Core()
-            # The tensor is a copy. Shared, it would save 80 ms for vits, but a file that is altered
-            # after its hash was checked would change depth, and one cut short would end the
-            # process.
+            # The tensor is a copy. Shared, it would save 80 ms for vits, but the bytes would have
+            # to outlive the model.
             model = core.read_model(bytes(graph), ov.Tensor(np.frombuffer(weights, np.uint8)))
             settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "NUM_STREAMS": streams}
             compiled = core.compile_model(model, "CPU", settings)
