@@ -10,11 +10,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional, TypeVar, Union
+from typing import Optional, Union
 
 from depth.errors import DepthAnythingError
 from depth.images.read import MAX_FILE_BYTES, ImageFile, decode
@@ -23,11 +22,9 @@ from serve.engine import Engine, Foreseen
 from serve.errors import NoProgramError, OutOfServiceError, ServeError
 from serve.jobs.entry import DONE, FAILED, TODO, Entry, Outputs, Report, Settings, Task
 from serve.jobs.stop import Stop
+from serve.jobs.threads import ahead, each
 
 logger = logging.getLogger(__name__)
-
-Key = TypeVar("Key")
-Done = TypeVar("Done")
 
 CHUNK_BYTES = 64_000_000  # of image files
 _LOOKING = 2  # threads that read files and decide what to do with each
@@ -244,55 +241,3 @@ def _size_bytes(path: Path) -> int:
         found = path.stat().st_size
         return found if found <= MAX_FILE_BYTES else 0
     return 0
-
-
-def each(
-    keys: Iterable[Key],
-    work: Callable[[Key], Optional[Done]],
-    workers: int,
-    stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[Done]:
-    """Call `work` on every key in `workers` threads; yields results as they come, but no None.
-
-    At most two keys per worker are under way or wait to be yielded, so memory does not grow with
-    the number of keys. Once `stopped` is true no further work begins; work that runs is finished
-    and yielded. Closing the iterator drops work that has not begun and waits for the rest. Raises
-    what `work` raises.
-    """
-
-    def begin(key: Key) -> Optional[Done]:
-        return None if stopped() else work(key)
-
-    under_way: set[Future[Optional[Done]]] = set()
-    left, more = iter(keys), True
-    with ThreadPoolExecutor(workers, "image") as pool:
-        try:
-            while more or under_way:
-                while more and len(under_way) < 2 * workers:
-                    key = next(left, None)
-                    more = key is not None and not stopped()
-                    if key is not None and more:
-                        under_way.add(pool.submit(begin, key))
-                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in done:
-                    result = future.result()
-                    if result is not None:
-                        yield result
-        finally:
-            for future in under_way:
-                future.cancel()
-
-
-def ahead(items: Iterator[Key]) -> Generator[Key, None, None]:
-    """The same items; a thread makes the next item while the caller uses this one.
-
-    An exception of the thread is raised in place of its item. Closing waits for the thread.
-    """
-    with ThreadPoolExecutor(1, "ahead") as pool:
-        following = pool.submit(next, items, None)
-        while True:
-            item = following.result()
-            if item is None:
-                return
-            following = pool.submit(next, items, None)
-            yield item
