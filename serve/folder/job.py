@@ -23,7 +23,9 @@ from serve.folder.outputs import FolderOutputs
 from serve.folder.request import FolderJob
 from serve.jobs.batch import Batch
 from serve.jobs.entry import DONE, KEPT, Entry, OnEntry, Report, Task
+from serve.jobs.memory import Room
 from serve.jobs.stop import Stop
+from serve.jobs.under_way import under_way_in
 
 
 def run_folder(
@@ -44,15 +46,20 @@ def run_folder(
     names_for = partial(output_names, formats=job.formats, preview=job.preview, maps=job.maps)
     tasks = _tasks(job, names_for)
     refused: Optional[ManifestError] = None
-    with manifest_in(job.output, writable=not job.dry_run) as manifest:
-        if not job.dry_run:
+    writable, names = not job.dry_run, {task.name for task in tasks}
+    with (
+        manifest_in(job.output, writable) as manifest,
+        under_way_in(job.output, names, writable) as under_way,
+    ):
+        if writable:
             remove_left_over({task.stem.parent for task in tasks})
         outputs = FolderOutputs(job, names_for, manifest.failed)
-        batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run)
+        room = Room(files=len(names_for("")) - 1)  # less the .json
+        batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run, room, under_way)
         with closing(batch.run()) as entries:
             for entry in entries:
                 try:
-                    if not job.dry_run:
+                    if writable:
                         _record(manifest, entry)
                 except ManifestError as error:  # a rerun records it
                     stop.request(str(error))

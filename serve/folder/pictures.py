@@ -26,10 +26,12 @@ from serve.folder.inputs import check_apart, images_in, unique_stems
 from serve.folder.outputs import full_disk_ends
 from serve.jobs.batch import Batch
 from serve.jobs.entry import OnEntry, Report, Task, Written
+from serve.jobs.memory import Room
 from serve.jobs.stop import Stop
 
 _MAX_LIST_BYTES = 100_000_000
 _GAP_PX = 50  # white, between the photograph and its depth
+_FILES = 7  # of an image's size, that take as much memory as a picture while it is made
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def run_pictures(
     """
     tasks = _tasks(job)
     remove_left_over([job.outdir])
-    batch = Batch(engine, tasks, job, stop)
+    batch = Batch(engine, tasks, job, stop, room=Room(files=_FILES))
     with closing(batch.run()) as entries:
         for entry in entries:
             on_entry(entry, batch.report.total)

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Optional, Union
 
@@ -21,8 +22,10 @@ from depth.sizes import Size
 from serve.engine import Engine, Foreseen
 from serve.errors import NoProgramError, OutOfServiceError, ServeError
 from serve.jobs.entry import DONE, FAILED, TODO, Entry, Outputs, Report, Settings, Task
+from serve.jobs.memory import Room
 from serve.jobs.stop import Stop
 from serve.jobs.threads import ahead, each
+from serve.jobs.under_way import UnderWay
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +62,9 @@ class _Chunk:
 class Batch:
     """One run over `tasks`; `run` yields each entry once and keeps none.
 
+    `room` bounds the memory of images under way. `under_way` names them in a file; images that an
+    earlier run was killed with come last, one at a time.
+
     Three things end a run early: `stop`, a device without a core in service, and with `fail_fast`
     the first failure. Images under way are finished; the others are left. A dry run only reports
     what it would do.
@@ -72,6 +78,8 @@ class Batch:
         stop: Optional[Stop] = None,
         fail_fast: bool = False,
         dry_run: bool = False,
+        room: Optional[Room] = None,
+        under_way: Optional[UnderWay] = None,
     ) -> None:
         self.report = Report(len(tasks))
         self._engine = engine
@@ -81,6 +89,8 @@ class Batch:
         self._stop = stop or Stop()
         self._fail_fast = fail_fast
         self._dry_run = dry_run
+        self._room = room or Room()
+        self._under_way = under_way or UnderWay()
         self._ready: set[Size] = set()  # sizes whose programs are made
         self._chunks: Iterator[_Chunk] = iter(())
         self._next: Optional[_Chunk] = None
@@ -158,8 +168,10 @@ class Batch:
         return ready
 
     def _looked(self) -> Iterator[_Chunk]:
-        left = len(self._tasks)
-        for tasks in _chunks(self._tasks):
+        left, suspects = len(self._tasks), self._under_way.suspects
+        last = [task for task in self._tasks if task.name in suspects]
+        first = [task for task in self._tasks if task.name not in suspects] if last else self._tasks
+        for tasks in chain(_chunks(first), _chunks(last)):
             left -= len(tasks)
             yield _Chunk(each(tasks, self._look, _LOOKING, self._ended), left)
 
@@ -168,17 +180,34 @@ class Batch:
 
     def _look(self, task: Task) -> Union[Entry, Todo]:
         started, sha256 = time.perf_counter(), ""
+        under_way = self._under_way
         try:
             file = ImageFile.read(task.image)
             read_ms, sha256 = (time.perf_counter() - started) * 1e3, file.sha256
             foreseen = self._engine.foreseen(file.header)
             found = self._outputs.look(task, file, foreseen)
+            if isinstance(found, str) and task.name in under_way.guilty:
+                size_px = file.header.width_px, file.header.height_px
+                reason = under_way.reason(size_px, self._room.needed_bytes(file.header))
+                settings = self._outputs.settings(foreseen)
+                return Entry(task.name, FAILED, sha256, settings, reason=reason)
         except Exception as error:  # an image must not stop the others
-            return _failure(task, error, sha256, None)
-        return found if isinstance(found, Entry) else Todo(task, file, foreseen, found, read_ms)
+            found = _failure(task, error, sha256, None)
+        if isinstance(found, str):
+            return Todo(task, file, foreseen, found, read_ms)
+        under_way.clear(task.name)
+        return found
 
     def _finished(self, item: Todo) -> Optional[Entry]:
         """Work on an image; None leaves it to the next run, if no core is in service."""
+        name, header = item.task.name, item.file.header
+        with self._room.taken(header, alone=name in self._under_way.suspects):
+            if self._ended():  # meanwhile
+                return None
+            with self._under_way.named(name):
+                return self._tried(item)
+
+    def _tried(self, item: Todo) -> Optional[Entry]:
         try:
             return self._one(item)
         except OutOfServiceError as error:
