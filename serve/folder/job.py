@@ -14,10 +14,11 @@ from typing import Optional
 
 from depth.family import DEPTH
 from depth.files import remove_left_over
+from depth.images.listing import by_extension
 from depth.maps.files import output_names
 from serve.engine import Engine
-from serve.errors import ManifestError, NoImagesError
-from serve.folder.inputs import NamesFor, check_apart, images_in, unique_stems
+from serve.errors import ManifestError
+from serve.folder.inputs import NamesFor, check_apart, images_in, no_images, unique_stems
 from serve.folder.manifest import JobManifest, manifest_in
 from serve.folder.outputs import FolderOutputs
 from serve.folder.request import FolderJob
@@ -44,7 +45,7 @@ def run_folder(
     stop = stop or Stop()
     job = replace(job, maps=tuple(job.maps) or _maps_of(engine))
     names_for = partial(output_names, formats=job.formats, preview=job.preview, maps=job.maps)
-    tasks = _tasks(job, names_for)
+    tasks, left_out = _tasks(job, names_for)
     refused: Optional[ManifestError] = None
     writable, names = not job.dry_run, {task.name for task in tasks}
     with (
@@ -53,9 +54,11 @@ def run_folder(
     ):
         if writable:
             remove_left_over({task.stem.parent for task in tasks})
+            manifest.note_left_out(left_out)
         outputs = FolderOutputs(job, names_for, manifest.failed)
         room = Room(files=len(names_for("")) - 1)  # less the .json
         batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run, room, under_way)
+        batch.report.left_out = left_out
         with closing(batch.run()) as entries:
             for entry in entries:
                 try:
@@ -90,13 +93,14 @@ def _said(entry: Entry) -> object:
     return entry.status, entry.sha256, entry.settings, entry.reason
 
 
-def _tasks(job: FolderJob, names_for: NamesFor) -> list[Task]:
-    images = images_in(job.input, job.output)
+def _tasks(job: FolderJob, names_for: NamesFor) -> tuple[list[Task], dict[str, int]]:
+    """The images, and how many other files of each extension are there."""
+    found = images_in(job.input, job.output)
+    images = found.images
     if not images:
-        raise NoImagesError(
-            f"{job.input}: no images in it; put some there, or name another --input"
-        )
+        raise no_images(job.input, found.others, "--input")
     paths = [image.relative_to(job.input) for image in images]
     stems = [job.output / stem for stem in unique_stems(paths, names_for)]
     check_apart(images, (stem.with_name(name) for stem in stems for name in names_for(stem.name)))
-    return [Task(image, path.as_posix(), stem) for image, path, stem in zip(images, paths, stems)]
+    tasks = [Task(image, path.as_posix(), stem) for image, path, stem in zip(images, paths, stems)]
+    return tasks, by_extension(found.others)

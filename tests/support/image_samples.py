@@ -88,6 +88,10 @@ STORED: dict[str, tuple[bytes, str, str, Optional[str]]] = {
         encoded(RGB, "TIFF", save_all=True, append_images=[GRAY]), "TIFF", "RGB", "first page",
     ),
     "bigtiff": (encoded(RGB, "TIFF", big_tiff=True), "TIFF", "RGB", None),
+    "ppm": (encoded(RGB, "PPM"), "PNM", "RGB", None),
+    "pgm": (encoded(GRAY, "PPM"), "PNM", "L", None),
+    "ppm 16": (by_opencv(".ppm", WIDE_SAMPLES[..., :3]), "PNM", "RGB;16", SIXTEEN),
+    "pgm 16": (by_opencv(".pgm", WIDE_SAMPLES[..., 0]), "PNM", "L;16", SIXTEEN),
     "jpeg cmyk": (encoded(RGB.convert("CMYK"), "JPEG"), "JPEG", "CMYK", "CMYK"),
     "jpeg cmyk 4:2:0": (  # a sampling that the fast decoder does not know
         encoded(RGB.convert("CMYK"), "JPEG", subsampling=2), "JPEG", "CMYK", "subsampling",
