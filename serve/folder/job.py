@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Optional
 
+from depth.errors import InputError
 from depth.family import DEPTH
 from depth.files import remove_left_over
 from depth.images.listing import by_extension
@@ -28,6 +29,8 @@ from serve.jobs.memory import Room
 from serve.jobs.stop import Stop
 from serve.jobs.under_way import under_way_in
 
+_MOST_GB = 1e9  # more than any machine has; not inf
+
 
 def run_folder(
     engine: Engine,
@@ -37,15 +40,17 @@ def run_folder(
 ) -> Report:
     """Run the job. The manifest grows as images are finished, and `on_entry` gets every entry.
 
-    Raises NoImagesError if there is nothing to do, InputError if an image would be replaced,
-    ManifestError if the manifest cannot be opened, or not be kept to the end, and the library's
-    errors if it has no programs for the images. A failure of a single image is an entry. A manifest
-    that cannot be kept ends the job early, and so does a full disk: the report says so.
+    Raises NoImagesError if there is nothing to do, InputError if an image would be replaced or the
+    memory limit is no number over 0, ManifestError if the manifest cannot be opened, or not be kept
+    to the end, and the library's errors if it has no programs for the images. A failure of a single
+    image is an entry. A manifest that cannot be kept ends the job early, and so does a full disk:
+    the report says so.
     """
     stop = stop or Stop()
     job = replace(job, maps=tuple(job.maps) or _maps_of(engine))
     names_for = partial(output_names, formats=job.formats, preview=job.preview, maps=job.maps)
     tasks, left_out = _tasks(job, names_for)
+    limit_bytes = None if job.memory_gb is None else _limit_bytes(job.memory_gb)
     refused: Optional[ManifestError] = None
     writable, names = not job.dry_run, {task.name for task in tasks}
     with (
@@ -56,7 +61,7 @@ def run_folder(
             remove_left_over({task.stem.parent for task in tasks})
             manifest.note_left_out(left_out)
         outputs = FolderOutputs(job, names_for, manifest.failed)
-        room = Room(files=len(names_for("")) - 1)  # less the .json
+        room = Room(len(names_for("")) - 1, limit_bytes)  # less the .json
         batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run, room, under_way)
         batch.report.left_out = left_out
         with closing(batch.run()) as entries:
@@ -71,6 +76,12 @@ def run_folder(
     if refused and not batch.report.left:
         raise refused
     return batch.report
+
+
+def _limit_bytes(memory_gb: float) -> int:
+    if not 0 < memory_gb < _MOST_GB:
+        raise InputError(f"--memory-gb {memory_gb:g}: expected a number of GB over 0")
+    return int(memory_gb * 1e9)
 
 
 def _maps_of(engine: Engine) -> tuple[str, ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from depth.errors import InputError
 from depth.images.header import ImageHeader
 from serve.engine import Engine
 from serve.folder.job import run_folder
@@ -175,6 +177,18 @@ def test_a_job_keeps_to_the_limit(
     assert report.counts["done"] == 20
     assert (seen.most > 50_000) == large_limit
     assert seen.most_images > 2
+
+
+def test_a_user_sets_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_images(tmp_path / "in", 12)
+    engine = make_engine(0.02)
+    seen = Pixels(monkeypatch, engine)
+    job = FolderJob(tmp_path / "in", tmp_path / "out", memory_gb=17 * 1_500 / 1e9)
+    assert run_folder(engine, job).counts["done"] == 12
+    assert seen.most_images in (1, 2)  # of 600 to 720 px
+    for wrong in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="--memory-gb .*: expected a number of GB over 0"):
+            run_folder(engine, replace(job, memory_gb=wrong))
 
 
 def test_an_image_that_waits_for_room_is_left_after_a_stop(
