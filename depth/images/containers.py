@@ -119,6 +119,14 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     raise ImageError(TRUNCATED.format("the picture"))
 
 
+def without_strays(data: bytes) -> bytes:
+    """A JPEG file without bytes between the segments before its first scan, which mean nothing."""
+    parts, end = [data[:2]], 2
+    for marker, start, end in _jpeg_segments(data):
+        parts += [bytes((0xFF, marker)), data[start - 2 : end]]
+    return b"".join([*parts, data[end:]])
+
+
 def _scans(data: bytes, position: int) -> int:
     """How many scans there are, each a pass over all pixels; `position` is in the first one."""
     scans = 1

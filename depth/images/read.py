@@ -25,7 +25,7 @@ import simplejpeg  # type: ignore[import-untyped]
 
 from depth.errors import ImageError, first_line
 from depth.files import reading
-from depth.images.containers import parse_header
+from depth.images.containers import parse_header, without_strays
 from depth.images.header import NO_END_MARKER, ImageHeader
 from depth.images.png import picture_only
 from depth.images.tiff import has_plain_tiles
@@ -156,15 +156,26 @@ def _decode_jpeg(data: bytes, header: ImageHeader, factor: int) -> tuple[Pixels,
         height, width = width, height
     # It takes the smallest size that is not below these.
     least = {"min_height": height, "min_width": width}
+    upright = _TO_UPRIGHT[header.orientation]
     try:
-        stored = simplejpeg.decode_jpeg(data, "BGR", strict=True, **least)
-        return _TO_UPRIGHT[header.orientation](stored), ()
+        return upright(simplejpeg.decode_jpeg(data, "BGR", strict=True, **least)), ()
     except ValueError as error:
-        if not _TOLERATED.search(str(error)):
-            raise
+        _check_tolerated(error)
         if NO_END_MARKER in header.notes:  # OpenCV would not tell whether it is whole
             raise ValueError("the end of the picture is missing") from error
-        return _decode_by_opencv(data, factor), (f"the decoder warned: {first_line(error)}",)
+        notes = (f"the decoder warned: {first_line(error)}",)
+    for strict in (True, False):  # the first looks for damage behind what was warned about
+        try:
+            clean = without_strays(data)
+            return upright(simplejpeg.decode_jpeg(clean, "BGR", strict=strict, **least)), notes
+        except ValueError as error:
+            _check_tolerated(error)
+    return _decode_by_opencv(data, factor), notes  # libjpeg prints the warning
+
+
+def _check_tolerated(error: ValueError) -> None:
+    if not _TOLERATED.search(str(error)):
+        raise error
 
 
 @cache
