@@ -22,8 +22,11 @@ from tests.support.hostile import encoded, write_hostile_folder
 from tests.support.image_samples import GRAY, JPEG, PNG, RGB, STORED, chunk, opencv, read_header
 
 
-def png_of_size(width: int, height: int) -> bytes:
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+def png_of_size(
+    width: int, height: int, bits: int = 8, colour: int = 2, compression: int = 0
+) -> bytes:
+    fields = (width, height, bits, colour, compression, 0, 0)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *fields))
     return PNG[:8] + header + PNG[33:]
 
 
@@ -85,6 +88,9 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "bigtiff far away": (b"II+\0\x08\0\0\0" + b"\xff" * 8, "part of its header is missing"),
     "turned tiles": (turned_tiles(), "tiled TIFF with orientation 6"),
     "bomb": (png_of_size(20_000, 20_000), "20000x20000 px is too large: .* 100 megapixels"),
+    "no PNG bits": (png_of_size(9, 9, bits=3), "a PNG of 3 bits, colour type 2"),
+    "no PNG colour": (png_of_size(9, 9, colour=5), "a PNG of 8 bits, colour type 5"),
+    "no PNG compression": (png_of_size(9, 9, compression=1), r"interlacing \[1, 0, 0\]"),
     "no size": (png_of_size(0, 5), "size of 0x5"),
     "endless chunks": (PNG[:33] + chunk(b"tEXt", b"") * 100_001, "end of the picture"),
     "wrong checksum": (PNG[:60] + bytes(4) + PNG[64:], "checksum"),
