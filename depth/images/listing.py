@@ -45,14 +45,20 @@ def list_folder(folder: Path) -> Listing:
     found = Listing([], [])
     for parent, subfolders, names in os.walk(folder, onerror=_cannot_list):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        for path in (Path(parent, name) for name in names if not name.startswith(".")):
-            (found.images if _extension(path) in IMAGE_EXTENSIONS else found.others).append(path)
+        for name in names:
+            if not name.startswith("."):
+                (found.images if is_image_name(name) else found.others).append(Path(parent, name))
     return Listing(sorted(found.images), sorted(found.others))
 
 
 def list_images(folder: Path) -> list[Path]:
     """The images of `list_folder`."""
     return list_folder(folder).images
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is listed as an image."""
+    return not name.startswith(".") and _extension(Path(name)) in IMAGE_EXTENSIONS
 
 
 def by_extension(files: Iterable[Path]) -> dict[str, int]:

@@ -194,6 +194,14 @@ def test_a_damaged_chunk_that_is_not_needed_is_skipped() -> None:
     assert decode_image(PNG[:33] + broken + PNG[33:], "x").header.orientation == 1
 
 
+def test_an_interlaced_png_is_read() -> None:
+    """A picture of one pixel is the same bytes with and without interlacing, but for the header."""
+    plain = encoded(picture(1, 1), "PNG")
+    data = plain[:8] + chunk(b"IHDR", plain[16:28] + b"\1") + plain[33:]
+    check_same_as_opencv(data)
+    np.testing.assert_array_equal(decode_image(data, "x").pixels, opencv(plain))
+
+
 def test_many_threads_read_the_same_pixels() -> None:
     samples = [data for data, *_ in STORED.values()]
     with ThreadPoolExecutor(8) as pool:
