@@ -72,6 +72,8 @@ def inference(
     from serve.shapes import BUCKETS, common_sizes
 
     stop, focal = Stop(), options.focal()
+    if options.preview is None:
+        options = replace(options, preview=True)
     weights = _weights(model, checkpoint, target, precision)
     row = model_named(weights.model)
     job = options.job(

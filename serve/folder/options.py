@@ -39,7 +39,12 @@ class FolderOptions:
     format: list[str] = typer.Option(
         ["png"], help="png (16-bit), npy, npz, pfm, exr or tiff. Repeat it for several."
     )
-    preview: bool = typer.Option(False, help="Also write a colour picture of each depth map.")
+    preview: Optional[bool] = typer.Option(
+        None,
+        "--preview/--no-preview",
+        help="Also write a small picture of each depth map, with a legend, and index.html to look "
+        "at them. inference.py does it by default.",
+    )
     focal_px: Optional[float] = typer.Option(
         None,
         help="Focal length of the camera in px of its images. A model that needs it for metres "
@@ -87,7 +92,7 @@ class FolderOptions:
             self.input,
             self.output,
             formats=self.format,
-            preview=self.preview,
+            preview=bool(self.preview),
             retry_failed=self.retry_failed,
             fail_fast=self.fail_fast,
             dry_run=self.dry_run,
