@@ -90,7 +90,10 @@ def write_result(
     if preview:
         picture = stem.name + PREVIEW_SUFFIX, thumbnail(result.depth, image)
     beside = stem.name + SIDECAR_SUFFIX, description.beside(files, picture)
-    return _write_set(stem, [*files.values(), *filter(None, [picture]), beside])
+    try:
+        return write_set(stem.parent, [*files.values(), *filter(None, [picture]), beside])
+    except OSError as error:
+        raise _refused(stem, error) from error
 
 
 def add_preview(path: Path, image: Optional[npt.NDArray[np.uint8]] = None) -> Sidecar:
@@ -108,18 +111,18 @@ def add_preview(path: Path, image: Optional[npt.NDArray[np.uint8]] = None) -> Si
         raise DepthFileError("it lists no depth file")
     picture = stem.name + PREVIEW_SUFFIX, thumbnail(_read_map(path, DEPTH, listed), image)
     text = with_preview(data, picture)
-    _write_set(stem, [picture, (path.name, text)])
+    try:
+        write_set(stem.parent, [picture, (path.name, text)])
+    except OSError as error:
+        raise _refused(stem, error) from error
     return parse_sidecar(text)
 
 
-def _write_set(stem: Path, files: Sequence[NamedBytes]) -> list[Path]:
-    try:
-        return write_set(stem.parent, files)
-    except OSError as error:
-        raise DepthFileError(
-            f"{stem}: cannot write its depth files: {error}; check the folder's permissions and "
-            "free space, and the length of the name"
-        ) from error
+def _refused(stem: Path, error: OSError) -> DepthFileError:
+    return DepthFileError(
+        f"{stem}: cannot write its depth files: {error}; check the folder's permissions and free "
+        "space, and the length of the name"
+    )
 
 
 def encode_map(result: Result, kind: str, source: Mapping[str, Any], name: str = DEPTH) -> bytes:

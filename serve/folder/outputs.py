@@ -20,7 +20,6 @@ from depth.files import is_full
 from depth.images.header import ImageHeader
 from depth.images.read import ImageFile, SourceImage, decode
 from depth.maps.files import (
-    PREVIEW_SUFFIX,
     add_preview,
     not_whole,
     read_sidecar,
@@ -59,7 +58,8 @@ class FolderOutputs:
         """The entry of an image that needs nothing, else why it has to be done."""
         job, settings = self._job, self.settings(foreseen)
         *names, name = self._names_for(task.stem.name)
-        names = [found for found in names if not found.endswith(PREVIEW_SUFFIX)]
+        if job.preview:
+            names.pop()  # which can be drawn again
         path = task.stem.with_name(name)
         sidecar: Optional[Sidecar] = None
         reason = "no result yet"
