@@ -163,11 +163,12 @@ def list_images(folder: Path) -> list[Path]:
     found: list[Path] = []
     for parent, subfolders, names in os.walk(folder, onerror=_cannot_list):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if _is_image_name(name)]
+        found += [Path(parent, name) for name in names if is_image_name(name)]
     return sorted(found)
 
 
-def _is_image_name(name: str) -> bool:
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is taken for an image."""
     return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_EXTENSIONS
 
 

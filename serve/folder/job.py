@@ -17,7 +17,7 @@ from depth.files import remove_left_over
 from depth.maps.files import output_names
 from serve.engine import Engine
 from serve.errors import ManifestError, NoImagesError
-from serve.folder.inputs import NamesFor, check_apart, images_in, unique_stems
+from serve.folder.inputs import NamesFor, check_apart, images_of, unique_stems
 from serve.folder.manifest import JobManifest, manifest_in
 from serve.folder.outputs import FolderOutputs
 from serve.folder.request import FolderJob
@@ -84,12 +84,13 @@ def _said(entry: Entry) -> object:
 
 
 def _tasks(job: FolderJob, names_for: NamesFor) -> list[Task]:
-    images = images_in(job.input, job.output)
+    folder, images, beside = images_of(job.input, job.output)
     if not images:
         raise NoImagesError(
             f"{job.input}: no images in it; put some there, or name another --input"
         )
-    paths = [image.relative_to(job.input) for image in images]
-    stems = [job.output / stem for stem in unique_stems(paths, names_for)]
+    paths = [image.relative_to(folder) for image in images]
+    named = unique_stems([*paths, *beside], names_for)
+    stems = [job.output / stem for stem in named[: len(paths)]]
     check_apart(images, (stem.with_name(name) for stem in stems for name in names_for(stem.name)))
     return [Task(image, path.as_posix(), stem) for image, path, stem in zip(images, paths, stems)]
