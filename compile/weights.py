@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -16,6 +17,7 @@ from depth.weights.registry import (
     CHECKPOINTS,
     OWN_CHECKPOINTS,
     by_sha256,
+    known_files,
     places,
     published_files,
 )
@@ -45,7 +47,7 @@ class Weights:
 
     def made(self, facts: CheckpointFacts) -> bool:
         """Whether an artifact with these facts was made from these weights."""
-        return facts.sha256 == sha256_file(self.file)
+        return facts.sha256 == _sha256(self.file)
 
 
 def choose(
@@ -61,9 +63,11 @@ def choose(
     if given is not None:
         if not given.is_file():
             raise CheckpointError(f"{given}: no such file")
+        _say_if_not_published(given)
         return Weights(model.name, given)
     found = find(model, folder)
     if found is not None:
+        _say_if_not_published(found)
         return Weights(model.name, found)
     try:
         return Weights(model.name, fetch(published_files()[model.name], folder))
@@ -80,6 +84,27 @@ def choose(
         f"no weights for {model.name}: the bundled {DEFAULT_MODEL} model runs instead. It is made "
         "for tests, not for photographs",
     )
+
+
+def _say_if_not_published(path: Path) -> None:
+    """Log it if a file has a published name and other bytes."""
+    rows = [row for row in known_files() if row.local_name == path.name and row.sha256]
+    sizes_bytes = {row.size_bytes for row in rows}
+    if rows and not (
+        sizes_bytes & {None, path.stat().st_size} and _sha256(path) in {row.sha256 for row in rows}
+    ):
+        logger.warning("%s: not the published file of this name", path)
+
+
+def _sha256(path: Path) -> str:
+    """Hex SHA-256 of a file. A process hashes it once, as long as it is not changed."""
+    found = path.stat()
+    return _sha256_of(path, found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+@lru_cache
+def _sha256_of(path: Path, *_state: int) -> str:
+    return sha256_file(path)
 
 
 def find(model: Model, folder: Path = CHECKPOINTS) -> Optional[Path]:

@@ -11,7 +11,7 @@ from typing import Optional
 
 from compile.build.describe import describe, described
 from compile.build.package import package, scratch_in
-from compile.build.programs import Proven, Step, programs_for
+from compile.build.programs import Proven, Step, images_of, programs_for
 from compile.build.report import ProgramReport, write_reports
 from compile.build.request import Request
 from compile.errors import BuildError, ParityError
@@ -24,7 +24,7 @@ from depth.artifact.program import Program, program_name
 from depth.errors import InputError, first_line
 from depth.family import FUSED
 from depth.network.base import Network
-from depth.sizes import Size
+from depth.sizes import Size, size_text
 
 _FULL_BYTES = 1 << 20  # a disk with less room than this is full
 
@@ -112,7 +112,7 @@ def _build_programs(
     network: Optional[Network] = None
     limits = target.limits[request.precision].of(request.model.outputs)
     for size, batch in request.shapes():
-        on_step(f"{program_name(FUSED, size, batch)}: specialise")
+        on_step(f"preparing the network for {images_of(size, batch)}, {size_text(size)} px")
         if network is None:
             network = specialise(request.model, request.checkpoint, size)
             if request.quantisation is not None:

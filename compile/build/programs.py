@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Callable, Optional, Union, cast
 
@@ -34,10 +35,14 @@ from compile.targets.protocols import (
 )
 from compile.targets.table import Target, quantiser
 from depth.artifact.program import program_name
-from depth.family import FUSED, IMAGES
+from depth.family import IMAGES
 from depth.maps.result import FloatArray
 from depth.network.base import Network
 from depth.preprocess import unnormalised
+from depth.sizes import Size, ratio_text
+
+# Measured: demo and vits. Larger networks: in proportion.
+_DURATIONS = ((1e7, "about 5 s"), (5e7, "about 20 s"), (2e8, "about a minute"), (inf, "minutes"))
 
 Step = Callable[[str], None]  # called with what begins now, in words
 
@@ -80,10 +85,10 @@ class CpuPrograms(_Programs):
 
         Raises BuildError, or ParityError if the output is no depth map at all.
         """
-        name = program_name(FUSED, network.fixed_size, batch)
-        on_step(f"{name}: build for {self.target.name}{self._calibrated_on()}")
+        images = images_of(network.fixed_size, batch)
+        on_step(f"compiling for {images} (once, {_duration(network)}){self._calibrated_on()}")
         programs = tuple(self._built(self.lowered(network), batch))
-        on_step(f"{name}: parity of the saved program with the eager network")
+        on_step("checking it against the original")
         started = time.perf_counter()
         links = [
             (program.ports, self.maker.load(program.files, program.ports, self.request.precision))
@@ -152,15 +157,15 @@ class DevicePrograms(_Programs):
 
     def make(self, network: Network, batch: int, on_step: Step) -> Proven:
         """Lower, check and compile at the network's size. Raises PreflightError or BuildError."""
-        size, name = network.fixed_size, program_name(FUSED, network.fixed_size, batch)
-        on_step(f"{name}: preflight")
+        size, images = network.fixed_size, images_of(network.fixed_size, batch)
+        on_step(f"checking that {self.target.name} can run it for {images}")
         lowered = self.lowered(network)
         example = torch.zeros(batch, 3, *size)
         mode = mode_named(self.target.name, self.request.precision)
         report = preflight(network, example, self.target.name, self.passes, mode, lowered)
         if not report.passed:
             raise PreflightError(f"{report.program}: {'; '.join(report.problems())}")
-        on_step(f"{name}: compile for {self.target.name}")
+        on_step(f"compiling for {images} on {self.target.name} (once)")
         programs = self.maker.build_programs(
             lambda count, split: parts(lowered, count, split),
             batch,
@@ -179,6 +184,18 @@ def programs_for(
     if target.device:
         return DevicePrograms(request, target, folder, cast(DeviceBuilder, maker))
     return CpuPrograms(request, target, folder, cast(HostBuilder, maker))
+
+
+def images_of(size: Size, batch: int) -> str:
+    """The images of a program, in words: "images of 4:3, 2 at a time"."""
+    at_once = f", {batch} at a time" if batch > 1 else ""
+    return f"images of {ratio_text(size)}{at_once}"
+
+
+def _duration(network: Network) -> str:
+    """How long compiling and checking take on two cores, by the number of weights."""
+    count = sum(weights.numel() for weights in network.parameters())
+    return next(text for largest, text in _DURATIONS if count <= largest)
 
 
 def _outputs_of(part: Part, arrays: Arrays) -> dict[str, FloatArray]:

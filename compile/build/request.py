@@ -73,7 +73,7 @@ def requested(
     pictures, quantisation = pictures_for(
         images, MAX_PHOTOGRAPHS, precision in chosen.calibrated, float_layers
     )
-    on_step(f"read the weights of {model}")
+    on_step(f"reading the weights of {model}")
     weights = read(row, checkpoint)
     made = Request(
         row,

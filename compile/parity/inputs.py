@@ -39,12 +39,12 @@ class Picture:
 
 
 def photographs(folder: Path, limit: int) -> list[Picture]:
-    """The first readable images of a folder; none if there is no such folder.
+    """The first readable images of a folder, or the image `folder`; none if there is neither.
 
     Images that cannot be read are left out and logged.
     """
     found: list[Picture] = []
-    for path in list_images(folder) if folder.is_dir() else []:
+    for path in list_images(folder) if folder.is_dir() else [folder][: folder.is_file()]:
         if len(found) == limit:
             break
         try:

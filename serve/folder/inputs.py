@@ -5,13 +5,29 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath, PurePosixPath
 
 from depth.errors import InputError
-from depth.images.listing import Listing, by_extension, counted, list_folder
+from depth.images.listing import Listing, by_extension, counted, is_image_name, list_folder
 from serve.errors import NoImagesError
 
 NamesFor = Callable[[str], Sequence[str]]  # a stem's last part -> the files that it makes
+
+
+def images_of(path: Path, output: Path) -> tuple[Path, Listing, list[PurePath]]:
+    """The folder and the files that an input means, and the names beside a single image.
+
+    Outputs of a single image are called as if its whole folder were done. Raises InputError as
+    `images_in` does.
+    """
+    if not path.is_file():
+        return path, images_in(path, output), []
+    beside: list[PurePath] = []
+    with suppress(OSError):  # a folder that cannot be listed
+        names = {found.name for found in path.parent.iterdir()} - {path.name}
+        beside = [PurePath(name) for name in sorted(names) if is_image_name(name)]
+    return path.parent, Listing([path], []), beside
 
 
 def images_in(folder: Path, output: Path) -> Listing:

@@ -19,7 +19,7 @@ from depth.images.listing import by_extension
 from depth.maps.files import output_names
 from serve.engine import Engine
 from serve.errors import ManifestError
-from serve.folder.inputs import NamesFor, check_apart, images_in, no_images, unique_stems
+from serve.folder.inputs import NamesFor, check_apart, images_of, no_images, unique_stems
 from serve.folder.manifest import JobManifest, manifest_in
 from serve.folder.outputs import FolderOutputs
 from serve.folder.request import FolderJob
@@ -106,12 +106,13 @@ def _said(entry: Entry) -> object:
 
 def _tasks(job: FolderJob, names_for: NamesFor) -> tuple[list[Task], dict[str, int]]:
     """The images, and how many other files of each extension are there."""
-    found = images_in(job.input, job.output)
+    folder, found, beside = images_of(job.input, job.output)
     images = found.images
     if not images:
         raise no_images(job.input, found.others, "--input")
-    paths = [image.relative_to(job.input) for image in images]
-    stems = [job.output / stem for stem in unique_stems(paths, names_for)]
+    paths = [image.relative_to(folder) for image in images]
+    named = unique_stems([*paths, *beside], names_for)
+    stems = [job.output / stem for stem in named[: len(paths)]]
     check_apart(images, (stem.with_name(name) for stem in stems for name in names_for(stem.name)))
     tasks = [Task(image, path.as_posix(), stem) for image, path, stem in zip(images, paths, stems)]
     return tasks, by_extension(found.others)

@@ -66,6 +66,11 @@ class JobManifest:
         if descriptor is not None:
             self._index(descriptor)
 
+    @property
+    def images(self) -> list[str]:
+        """The images that have an entry."""
+        return list(self._where)
+
     def find(self, image: str) -> Optional[Entry]:
         """The last entry of an image; None if there is none of this format."""
         if image not in self._where or self._descriptor is None:

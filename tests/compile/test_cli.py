@@ -44,10 +44,10 @@ def test_build_prints_the_folder_and_shows_progress_on_stderr(tmp_path: Path) ->
     artifact = read_artifact(Path(ended.out.rstrip("\n")))
     assert [(p.size, p.batch) for p in artifact.manifest.programs] == [((28, 42), 2)]
     assert ended.err.splitlines() == [
-        "read the weights of demo",
-        "28x42-b2: specialise",
-        "28x42-b2: build for openvino",
-        "28x42-b2: parity of the saved program with the eager network",
+        "reading the weights of demo",
+        "preparing the network for images of 3:2, 2 at a time, 28x42 px",
+        "compiling for images of 3:2, 2 at a time (once, about 5 s)",
+        "checking it against the original",
     ]
 
 

@@ -21,7 +21,7 @@ from serve.folder.pictures import PictureJob, run_pictures
 from serve.folder.request import FolderJob
 from serve.jobs.entry import Entry
 from serve.library import Library
-from tests.support.folder_jobs import write_images
+from tests.support.folder_jobs import close_engines, make_engine, write_images
 
 Job = Union[FolderJob, PictureJob]
 
@@ -165,3 +165,37 @@ def test_the_report_has_what_was_left_out(tmp_path: Path) -> None:
     assert [line["left_out"] for line in lines if "image" not in line] == [
         {".dng": 1, ".mp4": 1, "": 1}
     ]
+
+
+@pytest.mark.parametrize("beside", [(), ("b.jpg",), ("a.jpg",), ("a.PNG", "a.txt")])
+def test_a_single_image_gives_what_its_folder_gives(
+    tmp_path: Path, beside: tuple[str, ...]
+) -> None:
+    write_images(tmp_path / "in", 1)
+    image = (tmp_path / "in/0/0000.png").rename(tmp_path / "in/0/a.png")
+    for name in beside:
+        image.with_name(name).write_bytes(image.read_bytes())
+    engine = make_engine()
+    found: list[Entry] = []
+    run_folder(engine, FolderJob(image.parent, tmp_path / "all"))
+    run_folder(engine, FolderJob(image, tmp_path / "one"), lambda entry, _: found.append(entry))
+    close_engines()
+    stem = "a.png" if len(beside) == 2 or "a.jpg" in beside else "a"
+    assert [(entry.image, list(entry.outputs)) for entry in found] == [
+        ("a.png", [f"{stem}.png", f"{stem}.json"])
+    ]
+    one, whole = bytes_in(tmp_path / "one"), bytes_in(tmp_path / "all")
+    del one["depth-report.jsonl"]
+    assert one.items() <= whole.items()
+
+
+def test_a_single_image_may_have_any_name_and_is_never_replaced(tmp_path: Path) -> None:
+    write_images(tmp_path, 1)
+    image = (tmp_path / "0/0000.png").rename(tmp_path / "0/scan.0001")
+    with make_engine() as engine:
+        run_folder(engine, FolderJob(image, tmp_path / "out"))
+        assert set(bytes_in(tmp_path / "out")) == {"scan.png", "scan.json", "depth-report.jsonl"}
+        own = image.rename(image.with_name("own.png"))
+        with pytest.raises(InputError, match="is an image of the input"):
+            run_folder(engine, FolderJob(own, own.parent))
+    assert set(bytes_in(own.parent)) == {"own.png"}
