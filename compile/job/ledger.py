@@ -25,6 +25,7 @@ class Entry:
     inputs: str  # hash of what it was made from
     result: str  # what later steps need
     section: str  # for the report, Markdown
+    headline: str  # for the top of the report; "" if there is none
     duration_s: float
 
 

@@ -78,6 +78,17 @@ class PrecisionReport:
         ]
         return "\n".join([*facts, *_table(self.forecasts, self.limit, chosen), "", verdict, ""])
 
+    def headline(self) -> str:
+        """The chosen mode and its errors of depth. Raises PrecisionError if there is none."""
+        chosen = self.choose()
+        errors = figures(
+            {name: (chosen.measured or {})[DEPTH][name] for name in _DEPTH_NUMBERS[:2]}
+        )
+        return (
+            f"`{chosen.mode.name}`, forecast error of depth at {size_text(self.size)}: {errors} "
+            f"(limits: {self.limit.max_rel:g}, {self.limit.mean_rel:g})"
+        )
+
     def _other_limits(self) -> list[str]:
         limits = self.limit.of(self.forecasts[0].outputs)
         return [

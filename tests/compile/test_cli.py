@@ -16,6 +16,7 @@ from tests.support.fresh_python import run_python
 from tests.support.networks import build_demo, rewrite
 from tests.support.places import ROOT
 
+LIMIT = "(depth max_rel 0.0005, depth mean_rel 5e-05)"
 BUILD = ("build", "--model", "demo", "--checkpoint", "untrained", "--images", "no-such-folder")
 
 
@@ -201,7 +202,7 @@ def test_parity_passes_again(built: Artifact) -> None:
     ended = command("parity", built.folder, "--images", "no-such-folder")
     assert ended.code == 0
     *rows, verdict = ended.out.splitlines()
-    assert verdict == "passed: every program is within its limit"
+    assert verdict == f"passed: every program is within the limit {LIMIT}"
     assert [row.split("  ")[1] for row in rows] == ["constant", "noise", "thin lines", "scene"]
     assert all(row.startswith("56x70-b1  ") and "max_rel" in row for row in rows)
     assert ended.err == "56x70-b1: parity\n"
@@ -221,7 +222,7 @@ def test_parity_fails_though_the_manifest_was_rewritten_to_match(copied: Artifac
     ended = command("parity", other.folder, "--images", "no-such-folder")
     assert ended.code == 1
     assert "thin lines" in ended.out  # the table is printed all the same
-    assert ended.out.endswith("failed: 1 of 1 programs over the limit\n")
+    assert ended.out.endswith(f"failed: 1 of 1 programs over the limit {LIMIT}\n")
     assert "56x70-b1: the program is too far from the eager network: depth max_rel" in ended.err
     assert "(limit 0.0005)" in ended.err
     assert "Traceback" not in ended.err

@@ -14,8 +14,6 @@ import pytest
 
 from compile.errors import BuildError
 from compile.job.ledger import ledger_in
-from compile.job.report import Section, write_report
-from compile.job.spec import JobSpec
 from depth.errors import StoreError
 from tests.support.jobs import (
     JOB,
@@ -24,6 +22,7 @@ from tests.support.jobs import (
     command,
     done_before,
     job_folder,
+    next_command,
     only_artifact,
     prepare,
     report,
@@ -63,13 +62,13 @@ def test_the_report_says_which_step_failed_and_a_rerun_goes_on_there(step: str) 
     before = STEPS[: STEPS.index(step)]
     assert states() == {**dict.fromkeys(before, ""), step: "failed"}
     assert report().startswith(
-        f"# Compile job: demo for onnx\n\n**FAILED at {step}**: broken\n\n| step |"
+        f"# Compile job: demo for onnx\n\n- State: **FAILED at {step}**: broken\n- Model: `demo`, "
     )
     assert report().endswith("\n```\nbroken\non purpose\n```\n")
     assert stored() == []
-    assert command(*WITH_STORE).code == 0
+    assert command(*next_command()).code == 0
     assert done_before() == before[1:]  # what was fetched is looked at again
-    assert "**done**" in report()
+    assert "- State: **built and verified**\n" in report()
     assert "FAILED" not in report()
     assert stored() == [only_artifact().identity]
 
@@ -133,7 +132,7 @@ def job_folder_of(batch: int) -> Path:
     (folder,) = (
         path
         for path in Path("out/jobs").iterdir()
-        if f"batches = ({batch},)" in (path / "report.md").read_text()
+        if f"batches = [{batch}]" in (path / "report.md").read_text()
     )
     return folder
 
@@ -213,10 +212,3 @@ def test_a_target_that_this_machine_cannot_compile_for_fails_first() -> None:
     assert ended.code == 1
     assert "this machine cannot compile for inf1" in ended.error()
     assert not Path("out").exists()
-
-
-def test_headings_in_a_section_go_below_the_sections_own(tmp_path: Path) -> None:
-    sections = [Section("fetch", "# One\ntext # of it\n## Two", 1.25, True)]
-    path = write_report(tmp_path, JobSpec("vits"), sections, None, None)
-    assert path.read_text().endswith("\n## Weights\n\n### One\ntext # of it\n#### Two\n")
-    assert "\n| fetch | 1.2 | done before |\n" in path.read_text()

@@ -119,7 +119,7 @@ def test_a_killed_job_goes_on_and_ends_whole(name: str, built: Path) -> None:
     assert (ended.code, ended.out) == (0, f"{artifact.folder}\n")
     assert not half_made()
     assert stored() == [artifact.identity]
-    assert "**done**" in report()
+    assert "**built and verified**" in report()
     step = name.split()[0]
     kept = STEPS[1 : STEPS.index(step)] if step != "fetch" else []
     assert done_before() == kept
