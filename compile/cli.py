@@ -79,13 +79,15 @@ def parity(
     Prints a table; the exit code is 1 if a program is over its limit.
     """
     from compile.parity.again import check_where, reparity
-    from compile.parity.device import keep
+    from compile.parity.device import keep, read_reports
     from compile.parity.inputs import photographs
     from depth.console import steps
 
     opened = read_artifact(artifact, identity)
     check_where(opened, on_device)
     _check_files(opened)
+    if on_device:
+        read_reports(opened.folder)  # a measurement that cannot be kept is not begun
     with steps(total=len(opened.manifest.programs)) as step:
         pictures = photographs(images, MAX_PHOTOGRAPHS)
         found = reparity(opened, checkpoint, pictures, step, probe=on_device)

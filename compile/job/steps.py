@@ -17,6 +17,7 @@ from compile.int8.layers import pictures_for
 from compile.job.ledger import inputs_hash
 from compile.job.spec import AUTO, JobSpec
 from compile.lowering.passes import with_variants
+from compile.parity.device import read_reports
 from compile.parity.inputs import photographs
 from compile.plan.plan import plan_for
 from compile.plan.tables import plan_table
@@ -151,7 +152,7 @@ def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Don
     )
     folder = build(request, Path(spec.out), say)
     plan = estimate_plan(spec)
-    report = (folder / "report.md").read_text(encoding="utf-8")
+    _, report = read_reports(folder)
     own, _, _ = report.partition(PREFLIGHT)  # a section of its own in the job's report
     return Done(folder.name, own + (f"\n## Plan, estimated\n\n{plan}\n" if plan else ""))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -142,6 +143,24 @@ def test_a_file_system_without_locks_is_refused(monkeypatch: pytest.MonkeyPatch)
     ended = command(*JOB)
     assert ended.code == 1
     assert ": cannot be locked: No locks available; use another file system" in ended.error()
+
+
+@pytest.mark.parametrize("planted", ["pipe", "/dev/zero", "elsewhere"])
+def test_only_regular_files_are_opened_in_the_jobs_folder(planted: str) -> None:
+    def plant(path: Path) -> None:
+        path.unlink()
+        os.mkfifo(path) if planted == "pipe" else path.symlink_to(planted)
+
+    assert command(*JOB).code == 0
+    plant(job_folder() / "lock")
+    ended = command(*JOB)
+    assert ended.code == 1
+    assert "no folder for the job: " in ended.error()
+    assert not (job_folder() / "elsewhere").exists()
+    (job_folder() / "lock").unlink()
+    plant(job_folder() / "precision.json")
+    assert command(*JOB).code == 0
+    assert "precision" not in done_before()
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused() -> None:
