@@ -24,7 +24,7 @@ _TARGETS = ", ".join(dict.fromkeys(mode.target for mode in MODES.values()))
 
 
 def precision(
-    model: list[str] = typer.Option(["demo"], help=f"One of {_MODELS}. Repeat it for several."),
+    model: list[str] = typer.Option(["vits"], help=f"One of {_MODELS}. Repeat it for several."),
     target: list[str] = typer.Option(["inf1"], help=f"{_TARGETS}. Repeat it for several."),
     size: Optional[list[str]] = typer.Option(
         None,
@@ -53,6 +53,7 @@ def precision(
     jobs = _jobs(model, checkpoint, size)
 
     from compile.parity.inputs import photographs
+    from compile.precision.forecast import runs
     from compile.precision.report import document
     from compile.precision.survey import survey
     from compile.specialise import specialise
@@ -61,7 +62,7 @@ def precision(
     from depth.console import steps
 
     reports: list[PrecisionReport] = []
-    with steps(total=len(jobs) * (2 + len(modes))) as step:
+    with steps(total=len(jobs) * (2 + runs(modes))) as step:
         for row, given, pixels in jobs:
             step(f"{row.name} at {size_text(pixels)}: read the weights")
             weights = read(row, given)

@@ -60,7 +60,7 @@ def test_a_job_picks_the_mode_by_forecast_and_compiles_once(standin: Standin) ->
     text = report()
     (row,) = (line for line in text.splitlines() if line.endswith("| **chosen** |"))
     assert row.startswith(f"| {artifact.manifest.precision} | ")
-    assert f"Forecast to be the fastest within the limit: `{artifact.manifest.precision}`." in text
+    assert f"\n`auto` takes `{artifact.manifest.precision}`: the fastest mode within " in text
     assert "\n## Preflight\n\n#### 28x42-b1 for inf1: passes\n" in text
     assert text.count("28x42-b1 for inf1: passes") == 1
     assert text.count("\n| operator | ") == 1
