@@ -102,7 +102,8 @@ def test_named_weights_must_fit_the_model(tmp_path: Path) -> None:
     save_file(weights(TINY), file)
     ended = command(*DEMO, "--checkpoint", file)
     assert ended.code == 1
-    assert "tiny.safetensors does not fit this network" in ended.line()
+    assert "tiny.safetensors: weights of " in ended.line()
+    assert ", demo has 6 of 192" in ended.line()
 
 
 def test_fixed_seed_weights_fit() -> None:
