@@ -76,6 +76,33 @@ def test_a_wrong_value_is_a_usage_error_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_has_a_whole_sentence_for_each_command(
+    monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ended = command(word)
+    assert ended.code == 0
+    commands = ended.out.partition("\nCommands:\n")[2].splitlines()
+    assert [line.split()[0] for line in commands][:2] == ["job", "build"]
+    assert [line for line in commands if not line.endswith(".") or line.endswith("...")] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    {
+        "build": "[openvino|onnx|torchscript|inf1|inf2]",
+        "job": "[openvino|onnx|torchscript|inf1|inf2]",
+        "preflight": "[inf1|inf2]",
+        "precision": "[inf1|inf2]",
+    }.items(),
+)
+def test_help_lists_the_targets(name: str, targets: str) -> None:
+    ended = command(name, "-h")
+    assert ended.code == 0
+    assert f"  --target {targets} " in " ".join(ended.out.split("\n"))
+
+
 WRONG_WORDS = [
     *(
         [name, *model, option, value]
