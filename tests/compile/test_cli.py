@@ -11,6 +11,8 @@ import pytest
 
 from depth.artifact.manifest import Artifact, Gate, read_artifact
 from depth.files import sha256_bytes
+from serve.cli import main as serve
+from tests.support.commands import ended
 from tests.support.compile_command import command
 from tests.support.fresh_python import run_python
 from tests.support.networks import build_demo, rewrite
@@ -222,6 +224,21 @@ def test_a_folder_without_an_artifact_is_refused(tmp_path: Path, name: str) -> N
     assert ended.code == 1
     assert "no readable manifest.json; make an artifact with `python -m compile build`" in (
         ended.line()
+    )
+
+
+@pytest.mark.parametrize("name", ["inspect", "verify", "parity", "serve"])
+def test_an_artifact_in_a_bucket_is_to_be_pulled_first(name: str) -> None:
+    location = "s3://bucket/depth/vits-openvino-fp32-0123456789ab"
+    refused = (
+        ended(serve, "python -m serve", "folder", location)
+        if name == "serve"
+        else command(name, location)
+    )
+    assert refused.code == 1
+    assert refused.line() == (
+        f"{location}: not a folder; pull the artifact first: `python -m compile pull "
+        "vits-openvino-fp32-0123456789ab --store s3://bucket/depth`\n"
     )
 
 
