@@ -120,7 +120,6 @@ for _name, _command in (
 
 
 def main() -> None:
-    """Run the command line."""
     guarded(app, "python -m compile", CompileError)
 
 

@@ -30,8 +30,6 @@ _MAX_BYTES = 1 << 26
 
 @dataclass(frozen=True)
 class Entry:
-    """One finished step."""
-
     inputs: str  # hash of what it was made from
     result: str  # what later steps need
     section: str  # for the report, Markdown
@@ -70,7 +68,6 @@ def keep(path: Path, text: str) -> None:
 
 
 def inputs_hash(*parts: str) -> str:
-    """One hash over texts."""
     return sha256_bytes(json.dumps(parts).encode())
 
 

@@ -41,8 +41,6 @@ class Section:
 
 @dataclass(frozen=True)
 class Made:
-    """The artifact that a job has built."""
-
     artifact: Artifact
     state: str  # of depth/artifact/verification.py
 

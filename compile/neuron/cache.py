@@ -106,7 +106,6 @@ class ProgramCache:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy the bytes of a regular file onto the disk."""
     with reading(source) as opened, target.open("wb") as copy:
         shutil.copyfileobj(opened, copy)
         copy.flush()

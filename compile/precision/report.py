@@ -118,7 +118,6 @@ class PrecisionReport:
 
 
 def document(reports: Sequence[PrecisionReport], command: str) -> str:
-    """A page of reports, with what they mean and the command that makes it again."""
     made = f"Made by:\n\n```sh\n{command}\n```\n"
     return "\n".join([INTRODUCTION, made, *(report.markdown() for report in reports)])
 

@@ -209,7 +209,7 @@ def test_verify_says_what_the_identity_was_compared_with(copied: Artifact) -> No
 
 
 @pytest.mark.parametrize("name", ["verify", "parity"])
-def test_another_identity_than_the_given_one_is_refused(copied: Artifact, name: str) -> None:
+def test_commands_refuse_another_identity_than_the_given_one(copied: Artifact, name: str) -> None:
     ended = command(name, copied.folder, "--identity", "0" * 64)
     assert (ended.code, ended.out) == (1, "")
     assert f"the identity {copied.identity[:12]}..., the given identity says 0000" in ended.line()
@@ -219,7 +219,7 @@ def test_another_identity_than_the_given_one_is_refused(copied: Artifact, name: 
 
 
 @pytest.mark.parametrize("name", ["inspect", "verify", "parity"])
-def test_a_folder_without_an_artifact_is_refused(tmp_path: Path, name: str) -> None:
+def test_commands_refuse_a_folder_without_an_artifact(tmp_path: Path, name: str) -> None:
     ended = command(name, tmp_path)
     assert ended.code == 1
     assert "no readable manifest.json; make an artifact with `python -m compile build`" in (
@@ -228,7 +228,7 @@ def test_a_folder_without_an_artifact_is_refused(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["inspect", "verify", "parity", "serve"])
-def test_an_artifact_in_a_bucket_is_to_be_pulled_first(name: str) -> None:
+def test_commands_name_the_pull_of_an_artifact_in_a_bucket(name: str) -> None:
     location = "s3://bucket/depth/vits-openvino-fp32-0123456789ab"
     refused = (
         ended(serve, "python -m serve", "folder", location)

@@ -82,7 +82,7 @@ def test_without_weights_nothing_begins() -> None:
     assert "**FAILED at fetch**: weights.safetensors: no such file\n" in report()
 
 
-def test_another_models_weights_are_never_taken() -> None:
+def test_a_job_never_takes_another_models_weights() -> None:
     arguments = [word for word in JOB if word not in ("--checkpoint", "weights.safetensors")]
     ended = command(*arguments, "--model", "vitg")
     assert ended.code == 1
@@ -138,7 +138,7 @@ def job_folder_of(batch: int) -> Path:
     return folder
 
 
-def test_a_file_system_without_locks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_refuses_a_file_system_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fcntl, "flock", failing(OSError(errno.ENOLCK, "No locks available")))
     ended = command(*JOB)
     assert ended.code == 1
@@ -146,7 +146,7 @@ def test_a_file_system_without_locks_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("planted", ["pipe", "/dev/zero", "elsewhere"])
-def test_only_regular_files_are_opened_in_the_jobs_folder(planted: str) -> None:
+def test_a_job_opens_only_regular_files_in_its_folder(planted: str) -> None:
     def plant(path: Path) -> None:
         path.unlink()
         os.mkfifo(path) if planted == "pipe" else path.symlink_to(planted)
@@ -163,7 +163,7 @@ def test_only_regular_files_are_opened_in_the_jobs_folder(planted: str) -> None:
     assert "precision" not in done_before()
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused() -> None:
+def test_a_job_refuses_a_file_in_the_place_of_its_folder() -> None:
     Path("out").touch()
     ended = command(*JOB)
     assert ended.code == 1

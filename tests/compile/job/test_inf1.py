@@ -105,7 +105,7 @@ def test_programs_that_fit_one_by_one_must_fit_together(
     assert standin.calls() == []
 
 
-def test_a_mode_that_is_forecast_over_the_limit_is_not_built(
+def test_a_job_does_not_build_a_mode_with_a_forecast_over_the_limit(
     standin: Standin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = TARGETS["inf1"]

@@ -193,7 +193,7 @@ def hub_fixture(
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_killed_download_is_not_begun_again(hub: tuple[hub_mirror.Hub, str], when: str) -> None:
+def test_a_job_continues_a_killed_download(hub: tuple[hub_mirror.Hub, str], when: str) -> None:
     server, known = hub
     words = [word for word in JOB if word not in ("--checkpoint", "weights.safetensors")]
     killed([*words, "--model", "tiny"], Kill("depth.weights.download:_mismatch", when), known)

@@ -96,7 +96,7 @@ def test_the_next_command_without_a_store_works_on_the_folder(
     assert f"- Next: `python -m serve folder {artifact.folder} --input input_images`\n" in text
 
 
-def test_a_licence_that_nobody_stated_is_remarked(artifact: Artifact, tmp_path: Path) -> None:
+def test_the_top_remarks_a_licence_that_nobody_stated(artifact: Artifact, tmp_path: Path) -> None:
     weights = CheckpointFacts("own.pth", "0" * 64, "unknown")
     manifest = replace(artifact.manifest, checkpoint=weights)
     text = lines(tmp_path, JobSpec("demo"), Made(replace(artifact, manifest=manifest), VERIFIED))

@@ -102,7 +102,7 @@ def test_a_model_is_enough(asked: list[JobSpec]) -> None:
     assert asked[0].shapes == [((518, 518), 1)]
 
 
-def test_every_size_is_built_with_every_batch_once() -> None:
+def test_a_job_has_every_size_with_every_batch_once() -> None:
     spec = JobSpec("vits", sizes=("28x42", "56x70", "28x42"), batches=(1, 2, 1))
     assert spec.shapes == [((28, 42), 1), ((28, 42), 2), ((56, 70), 1), ((56, 70), 2)]
 

@@ -44,7 +44,7 @@ def entry(cache: ProgramCache) -> Path:
     return found
 
 
-def test_what_was_stored_is_found_with_its_record(
+def test_fetch_finds_what_store_kept_with_its_record(
     cache: ProgramCache, program: Path, tmp_path: Path
 ) -> None:
     assert cache.fetch(KEY, tmp_path / "found.pt") is None
@@ -85,7 +85,7 @@ def test_every_part_of_the_key_counts(
         ("program.sha256", None),
     ],
 )
-def test_a_damaged_entry_counts_as_absent_and_is_replaced(
+def test_a_store_replaces_a_damaged_entry_which_counts_as_absent(
     cache: ProgramCache,
     program: Path,
     tmp_path: Path,

@@ -115,7 +115,7 @@ def test_modes_that_round_alike_run_once(monkeypatch: pytest.MonkeyPatch) -> Non
     )  # io16 doubles inf1; inf2 adds tf32 and none
 
 
-def test_the_fastest_mode_within_the_limit_is_chosen() -> None:
+def test_choose_takes_the_fastest_mode_within_the_limit() -> None:
     slow, fast = foreseen("inf1:matmult-fp16", 0.0001), foreseen("inf1:matmult-relayout", 0.009)
     too_coarse = foreseen("inf1:all-relayout", 0.011)
     too_large = foreseen("inf1:all-fp16-relayout", 0, "a value leaves the range of fp16")
@@ -123,12 +123,12 @@ def test_the_fastest_mode_within_the_limit_is_chosen() -> None:
     assert choose([slow, too_coarse, too_large], LIMIT) is slow
 
 
-def test_of_modes_that_are_equally_fast_the_nearest_is_chosen() -> None:
+def test_choose_takes_the_nearest_of_modes_that_are_equally_fast() -> None:
     coarse, fine = foreseen("inf1:all-relayout", 0.005), foreseen("inf1:all-fp16-relayout", 0.001)
     assert choose([coarse, fine], LIMIT) is choose([fine, coarse], LIMIT) is fine
 
 
-def test_float16_in_and_out_is_not_chosen_over_the_same_mode_without() -> None:
+def test_choose_prefers_a_mode_to_the_same_with_float16_in_and_out() -> None:
     plain, half = foreseen("inf1:matmult", 0.005), foreseen("inf1:matmult-io16", 0.001)
     assert choose([plain, half], LIMIT) is plain
 

@@ -99,7 +99,7 @@ def test_a_package_out_of_range_comes_with_commands_for_all_pins(
     assert given == commands
 
 
-def test_what_has_no_command_is_told_in_words(
+def test_the_check_has_words_for_what_has_no_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pretend_installed(monkeypatch, tmp_path, {**GOOD_INF1, "torch-neuronx": "2.7.0"})
@@ -182,7 +182,7 @@ def test_a_package_that_is_not_there_has_no_version() -> None:
     assert version("pytest") == pytest.__version__
 
 
-def test_an_environment_with_pip_is_told_its_own(
+def test_the_check_uses_the_environments_own_pip(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(host, "find_spec", lambda _: object())
@@ -192,7 +192,7 @@ def test_an_environment_with_pip_is_told_its_own(
     assert install == f"  {sys.executable} -m pip install torch==1.13.1 {PINS}"
 
 
-def test_a_library_of_another_release_than_the_sdk_is_told_with_its_pin(
+def test_the_check_gives_the_pin_for_a_library_of_another_release(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pretend_installed(monkeypatch, tmp_path, {**GOOD_INF2, "torch": "2.8.0"})
