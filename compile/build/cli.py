@@ -8,6 +8,8 @@ from typing import Optional
 import typer
 
 from compile.build.request import requested
+from compile.targets.table import TARGETS
+from depth.choices import OneOf
 from depth.family import models
 
 IMAGES = typer.Option(
@@ -15,6 +17,7 @@ IMAGES = typer.Option(
     help="Folder of photographs: parity uses up to 3 beside its own test images, and int8 is "
     "calibrated on up to 32 others.",
 )
+_MODELS, _TARGETS = OneOf(models()), OneOf(TARGETS)
 _VARIANTS = typer.Option(
     [],
     help="A lowering pass beside those of the target, or a variant of a pass: resize=conv1x1, "
@@ -32,10 +35,9 @@ FLOAT_LAYERS_HELP = (
 
 
 def build(
-    model: str = typer.Option("vits", help=f"One of {', '.join(models())}."),
+    model: str = typer.Option("vits", click_type=_MODELS, metavar="NAME", help=f"{_MODELS}."),
     target: str = typer.Option(
-        "openvino",
-        help="openvino, onnx or torchscript; inf1 or inf2 on a machine with its compiler.",
+        "openvino", click_type=_TARGETS, help="inf1, inf2: on a machine with its compiler."
     ),
     precision: Optional[str] = _PRECISION,
     size: list[str] = typer.Option(
@@ -53,7 +55,9 @@ def build(
     ),
     images: Path = IMAGES,
     force: bool = typer.Option(
-        False, help="Write the artifact even if parity fails; it says so, and serving refuses it."
+        False,
+        "--force",
+        help="Write the artifact even if parity fails; it says so, and serving refuses it.",
     ),
     variant: list[str] = _VARIANTS,
     float_layers: list[str] = typer.Option([], help=FLOAT_LAYERS_HELP),

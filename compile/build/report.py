@@ -21,6 +21,8 @@ from depth.artifact.manifest import Manifest
 from depth.artifact.program import Program
 from depth.console import markdown
 
+PREFLIGHT = "## Preflight"  # the last part of report.md
+
 _VERDICTS = {
     True: "passed",
     False: "FAILED, written because it was forced",
@@ -71,6 +73,8 @@ def write_reports(
     lines += _table(manifest.programs)
     for report in reports:
         lines += ["", *_program(report)]
+    checked = [report.preflight.markdown() for report in reports if report.preflight]
+    lines += ["", PREFLIGHT, *(f"\n#{text}" for text in checked)] if checked else []
     # A file of weights may have any name, and a compiler may say anything.
     (folder / "report.md").write_text(
         "\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace"
@@ -146,8 +150,6 @@ def _program(report: ProgramReport) -> list[str]:
         rows += _compiler(report.record)
     if report.probes:
         rows += [f"Parity in {report.parity_s:.1f} s.", "", *_probe_table(report)]
-    if report.preflight:
-        rows += ["", report.preflight.markdown()]
     return rows
 
 
@@ -155,7 +157,7 @@ def _compiler(record: BuildRecord) -> list[str]:
     log = record.log
     rows = [
         f"- compiler arguments: `{' '.join(record.compiler_arguments)}`",
-        "- taken from the compile cache" if record.from_cache else f"- compiled: {record.fallback}",
+        _origin(record),
         f"- {log.percent_compiled or 0:.4g} % of {log.operators or 0} operators compiled, in "
         f"{log.compiled_subgraphs or 0} sub-graphs"
         if log.operators is not None
@@ -170,6 +172,16 @@ def _compiler(record: BuildRecord) -> list[str]:
     rows += [f"- **{warning}**" for warning in record.warnings]
     rows += [f"- failed before: {attempt.fallback}: {attempt.error}" for attempt in record.attempts]
     return [*rows, ""]
+
+
+def _origin(record: BuildRecord) -> str:
+    if not record.from_cache:
+        return f"- compiled: {record.fallback}"
+    return (
+        "- taken from the compile cache: the same program was compiled before, in "
+        f"{record.build_s:.1f} s ({record.fallback}); the compiler's files of that run are in "
+        f"`{record.work_folder}`"
+    )
 
 
 def _probe_table(report: ProgramReport) -> list[str]:
