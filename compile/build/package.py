@@ -23,7 +23,7 @@ from depth.artifact.manifest import (
 )
 from depth.artifact.verification import VERIFIED_FILE
 from depth.errors import ArtifactError
-from depth.files import lock_now, locked
+from depth.files import lock_now, locked, sync_folder, sync_tree
 
 _SCRATCH = ".building-"
 
@@ -38,6 +38,7 @@ def package(folder: Path, manifest: Manifest, out: Path) -> Path:
     """
     (folder / MANIFEST).write_bytes(dump_manifest(manifest))
     identity = read_artifact(folder).identity
+    sync_tree(folder)  # a power cut leaves no folder whose name promises more than it has
     final = out / folder_name(manifest, identity)
     if final.exists() and not is_whole(final):
         final.rename(folder.with_name("damaged"))
@@ -49,6 +50,8 @@ def package(folder: Path, manifest: Manifest, out: Path) -> Path:
         if not (final / VERIFIED_FILE).exists():
             for name in REPORTS:
                 (folder / name).replace(final / name)
+            sync_folder(final)
+    sync_folder(out)
     return final
 
 

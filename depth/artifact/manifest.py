@@ -19,7 +19,7 @@ from depth.artifact.program import OutputFacts, Program, ProgramFile, ProgramKey
 from depth.artifact.steps import RunStage, Step
 from depth.artifact.strict_json import decode, parse_object
 from depth.errors import ArtifactError
-from depth.files import sha256_bytes
+from depth.files import read_regular, sha256_bytes
 from depth.sizes import SizeRule
 
 FORMAT = 2
@@ -140,12 +140,11 @@ def read_artifact(folder: Path, identity: Optional[str] = None) -> Artifact:
     """
     path = folder / MANIFEST
     try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise ArtifactError(f"{path}: over {MAX_MANIFEST_BYTES} bytes; not a manifest")
-        data = path.read_bytes()
-    except OSError:
+        data = read_regular(path, MAX_MANIFEST_BYTES)
+    except OSError as error:
         raise ArtifactError(
-            f"{folder}: no readable {MANIFEST}; make an artifact with `python -m compile build`"
+            f"{folder}: no readable {MANIFEST} ({error.strerror}); make an artifact with "
+            "`python -m compile build`"
         ) from None
     manifest = parse_manifest(data, str(path))
     found = manifest.identity()

@@ -39,6 +39,8 @@ def other(value: Any) -> Any:
     """Another value of the same type."""
     if value is None or isinstance(value, bool):
         return not value
+    if isinstance(value, float):
+        return value / 2
     return value + "x" if isinstance(value, str) else value * 2 + 1
 
 
