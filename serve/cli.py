@@ -8,8 +8,7 @@ from typing import Optional
 import typer
 
 from depth.command import command_line, guarded
-from depth.errors import InputError
-from depth.store.cli import list_, pull
+from depth.store.cli import IDENTITIES, list_, pull
 from serve.bench.cli import bench
 from serve.doctor.cli import doctor
 from serve.errors import ServeError
@@ -32,12 +31,7 @@ def folder(
         "buckets",
         help="exact: upstream's size, which the artifact must have. buckets: its nearest shape.",
     ),
-    identity: Optional[list[str]] = typer.Option(
-        None,
-        help="The identity that the artifact must have, or its first 12 digits or more. For "
-        "several artifacts repeat it, in their order. The digits in a folder's name are compared "
-        "in any case.",
-    ),
+    identity: Optional[list[str]] = IDENTITIES,
     allow_failed_parity: bool = typer.Option(
         False, help="Serve an artifact whose numbers are known to be wrong."
     ),
@@ -54,19 +48,14 @@ def folder(
     the same bytes with the same settings, is kept. Ctrl-C, SIGTERM or, on EC2, the notice that a
     spot instance is taken back finishes the images under way.
     """
-    from depth.artifact.manifest import read_artifact
+    from depth.artifact.manifest import read_artifacts
     from serve.folder.cli import run
     from serve.jobs.stop import Stop
     from serve.library import Library
 
     focal = options.focal()
-    if identity and len(identity) != len(artifact):
-        raise InputError(
-            f"--identity: {len(identity)} given for {len(artifact)} artifacts; give one for each"
-        )
-    expected: list[Optional[str]] = [*identity] if identity else [None] * len(artifact)
     library = Library(
-        map(read_artifact, artifact, expected),
+        read_artifacts(artifact, identity),
         allow_failed_parity=allow_failed_parity,
         allow_unverified=allow_unverified,
     )

@@ -99,6 +99,13 @@ def artifact_findings(facts: Facts) -> Iterator[Finding]:
             "artifacts",
             f"none in {facts.artifacts_folder}; `make compile` or `make inference` makes some",
         )
+    for digits in facts.absent:
+        yield Finding(
+            PROBLEM,
+            "artifacts",
+            f"none in {facts.artifacts_folder} has the identity {digits[:12]}...",
+            f"python -m serve pull {digits[:12]} --store s3://bucket/prefix",
+        )
     for artifact in facts.artifacts:
         remark = _remark(artifact, facts)
         text = f"{artifact.folder}: {artifact.state}, {artifact.size_bytes / 1e6:.0f} MB"
