@@ -131,15 +131,17 @@ def _endless(stream: Optional[TextIO], in_utf8: str) -> TextIO:
         return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", errors="backslashreplace")
     if type(stream) is not TextIOWrapper:
         return stream
-    errors = stream.errors
+    errors, encoding = stream.errors, stream.encoding
+    if codecs.lookup(encoding).name == "ascii":
+        encoding = "utf-8"  # for ASCII click opens a stream of its own, which writes ? for a letter
     if errors == "strict":
         # As in Python's locale C.UTF-8; other encodings cannot print such bytes.
-        utf8 = codecs.lookup(stream.encoding).name == "utf-8"
+        utf8 = codecs.lookup(encoding).name == "utf-8"
         errors = in_utf8 if utf8 else "backslashreplace"
     stream.flush()
     return TextIOWrapper(
         BufferedWriter(_Endless(stream.fileno(), "wb", closefd=False)),
-        encoding=stream.encoding,
+        encoding=encoding,
         errors=errors,
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,

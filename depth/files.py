@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Optional, Union
+from typing import Any, BinaryIO, Optional, Union
 
 from depth.errors import StoreError
 
@@ -79,6 +79,23 @@ def has_bytes(path: Path, size_bytes: int, sha256: str) -> bool:
         return path.stat().st_size == size_bytes and sha256_file(path) == sha256
     except (OSError, ValueError):  # ValueError: a name with a zero byte
         return False
+
+
+def localised(data: Any) -> Any:
+    """Parsed JSON whose texts are as this process's locale has file names.
+
+    A name beyond ASCII is read in a locale such as C as surrogates, and may be stored so.
+    """
+    if isinstance(data, dict):
+        return {localised(key): localised(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [*map(localised, data)]
+    if not isinstance(data, str) or data.isascii():
+        return data
+    try:
+        return os.fsdecode(data.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:  # a surrogate that stands for no byte: no file has that name
+        return data
 
 
 def sha256_bytes(data: Union[bytes, memoryview]) -> str:

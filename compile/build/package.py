@@ -67,7 +67,24 @@ def scratch_in(out: Path) -> Iterator[Path]:
             _remove_left(out)
             folder = stack.enter_context(tempfile.TemporaryDirectory(dir=out, prefix=_SCRATCH))
             stack.enter_context(locked(Path(folder), always=False))
-        yield Path(folder)
+        yield stack.enter_context(_in_utf8(Path(folder)))
+
+
+@contextmanager
+def _in_utf8(folder: Path) -> Iterator[Path]:
+    """The folder by a path that UTF-8 can encode: OpenVINO and ONNX Runtime take no other.
+
+    In a locale such as C, letters beyond ASCII are surrogates in Python's paths.
+    """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory(prefix="depth-") as place:
+            link = Path(place, "building")
+            link.symlink_to(folder.resolve(), target_is_directory=True)
+            yield link
+    else:
+        yield folder
 
 
 def _remove_left(out: Path) -> None:

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from depth.artifact.strict_json import decode, parse_object
-from depth.files import NO_LINK, lock_now, make_folders, open_regular, sync_folder
+from depth.files import NO_LINK, localised, lock_now, make_folders, open_regular, sync_folder
 from serve.errors import ManifestError
 from serve.jobs.entry import FAILED, Entry
 
@@ -68,7 +68,7 @@ class JobManifest:
             return None
         offset, length = self._where[image]
         try:
-            found = parse_object(os.pread(self._descriptor, length, offset))
+            found = localised(parse_object(os.pread(self._descriptor, length, offset)))
             return decode(Entry, found, further=True)
         except (OSError, ValueError):
             return None
@@ -198,4 +198,4 @@ def _image_of(line: bytes) -> Optional[str]:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         return None
     image = found.get("image")
-    return image if isinstance(image, str) else None
+    return localised(image) if isinstance(image, str) else None

@@ -16,6 +16,7 @@ from depth.files import (
     NO_LINK,
     has_bytes,
     is_full,
+    localised,
     locked,
     make_folders,
     open_regular,
@@ -240,3 +241,10 @@ def test_locks_do_not_wait_on_a_pipe(tmp_path: Path) -> None:
         pass
     with turn(tmp_path / "pipe"):  # as on a file system without locks
         pass
+
+
+def test_names_in_json_are_as_this_locale_has_them() -> None:
+    surrogates = "a/\udcc3\udcbc.jpg"  # what the locale C makes of ü in UTF-8
+    assert localised({surrogates: [surrogates, 3, None]}) == {"a/ü.jpg": ["a/ü.jpg", 3, None]}
+    for name in ("a.jpg", "ü", "\udcff", "\ud800"):  # no UTF-8, and no byte at all
+        assert localised(name) == name
