@@ -18,13 +18,9 @@ from typing import Any, Callable, Optional, TextIO
 import typer
 
 from depth.console import printable
-from depth.errors import DepthAnythingError
+from depth.errors import EXTRAS, DepthAnythingError, not_installed
 
 FAILED, USAGE = 1, 2
-_TORCH = (
-    'this command needs torch, which is not installed: pip install ".[cpu]", or, in a checkout, '
-    "`make setup`"
-)
 
 
 def command_line(no_args_is_help: bool = False) -> typer.Typer:
@@ -66,9 +62,9 @@ def guarded(app: Callable[..., object], name: str, *errors: type[Exception]) -> 
         typer.echo(f"{name}: {printable(str(error))}", err=True)
         sys.exit(USAGE if isinstance(error, ValueError) else FAILED)
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if (error.name or "").partition(".")[0] not in EXTRAS:
             raise
-        typer.echo(f"{name}: {_TORCH}", err=True)
+        typer.echo(f"{name}: this command needs {not_installed(error)}", err=True)
         sys.exit(FAILED)
     except SystemExit as end:
         lost = lost_output()

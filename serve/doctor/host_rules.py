@@ -8,6 +8,7 @@ from typing import Optional
 
 from depth.artifact.verification import BUILT, FAILED
 from depth.chips import INF1, INF2
+from depth.errors import EXTRAS, how_to_install
 from serve.doctor.facts import DAMAGED, ArtifactFacts, Facts, Metadata
 from serve.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
 
@@ -139,7 +140,8 @@ def _elsewhere(artifact: ArtifactFacts, facts: Facts) -> Optional[Remark]:
             "serve it with the version that made it",
         )
     if facts.version(package) is None:
-        return Remark(WARNING, f"{package} is not installed, which runs it", "run `make setup`")
+        remedy = how_to_install(package) if package in EXTRAS else "run `make setup`"
+        return Remark(WARNING, f"{package} is not installed, which runs it", remedy)
     return None
 
 
