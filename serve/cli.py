@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Optional
 
+import click
 import typer
 
 from depth.command import command_line, guarded
@@ -13,6 +14,7 @@ from serve.bench.cli import bench
 from serve.doctor.cli import doctor
 from serve.errors import ServeError
 from serve.folder.options import FolderOptions, takes_folder_options
+from serve.shapes import POLICIES
 
 app = command_line(no_args_is_help=True)
 
@@ -29,19 +31,24 @@ def folder(
     artifact: list[Path] = typer.Argument(help="One or more artifacts of the same model."),
     policy: str = typer.Option(
         "buckets",
+        click_type=click.Choice(POLICIES),
         help="exact: upstream's size, which the artifact must have. buckets: its nearest shape.",
     ),
     identity: Optional[list[str]] = IDENTITIES,
     allow_failed_parity: bool = typer.Option(
-        False, help="Serve an artifact whose numbers are known to be wrong."
+        False,
+        "--allow-failed-parity",
+        help="Serve an artifact whose numbers are known to be wrong.",
     ),
     allow_unverified: bool = typer.Option(
-        False, help="Serve an artifact whose numbers were not yet measured on its device."
+        False,
+        "--allow-unverified",
+        help="Serve an artifact whose numbers were not yet measured on its device.",
     ),
 ) -> None:
-    """Every image in a folder to depth files beside their descriptions.
+    """Make depth files of every image in a folder.
 
-    Prints the depth files.
+    Prints the depth files. Each has its description beside it, a .json file.
 
     Exit code 0 all done, 1 failed, 2 usage, 3 some images failed or left: depth-report.jsonl in the
     output folder says what became of each. Run it again for the rest: what is whole, and made from

@@ -107,7 +107,9 @@ def promote(
         None, help="Only if the alias has this identity now; its first 6 digits are enough."
     ),
     allow_unverified: bool = typer.Option(
-        False, help="Accept an artifact whose numbers were never measured on the device."
+        False,
+        "--allow-unverified",
+        help="Accept an artifact whose numbers were never measured on the device.",
     ),
     endpoint_url: Optional[str] = _ENDPOINT_URL,
 ) -> None:

@@ -42,13 +42,19 @@ def bench(
     json: Optional[Path] = typer.Option(None, help="Write every sample to this file as well."),
     identity: Optional[list[str]] = IDENTITIES,
     allow_failed_parity: bool = typer.Option(
-        False, help="Measure an artifact whose numbers are known to be wrong."
+        False,
+        "--allow-failed-parity",
+        help="Measure an artifact whose numbers are known to be wrong.",
     ),
     allow_unverified: bool = typer.Option(
-        False, help="Measure an artifact whose numbers were not yet measured on its device."
+        False,
+        "--allow-unverified",
+        help="Measure an artifact whose numbers were not yet measured on its device.",
     ),
 ) -> None:
-    """Cold start, latency, throughput, memory, and a folder of images from end to end.
+    """Measure how fast artifacts answer.
+
+    Cold start, latency, throughput, memory, and a folder of images from end to end.
 
     The network alone and the way from images to depth files are measured separately. Two artifacts
     take turns; their ratio is that of the medians, with the range of single rounds in brackets.

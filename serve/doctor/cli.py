@@ -18,10 +18,10 @@ def doctor(
     ),
     json: bool = typer.Option(False, "--json", help="Print findings and facts as JSON."),
 ) -> None:
-    """Check this machine, its packages and its artifacts; says what to do about each problem.
+    """Check this machine, its packages and its artifacts.
 
-    Reads every byte of every artifact, opens no device, changes nothing. The exit code is 1 if
-    there is a problem; warnings leave it 0.
+    Says what to do about each problem. Reads every byte of every artifact, opens no device, changes
+    nothing. The exit code is 1 if there is a problem; warnings leave it 0.
     """
     from rich.console import Console
 
