@@ -103,7 +103,12 @@ def run_until(
     with (
         lifeline() as line,
         subprocess.Popen(
-            command, stdin=line, stdout=subprocess.PIPE, text=True, env=environment
+            command,
+            stdin=line,
+            stdout=subprocess.PIPE,
+            text=True,
+            errors="surrogateescape",
+            env=environment,
         ) as process,
     ):
         try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Optional, cast
 from compile.errors import BuildError, TargetError
 from compile.targets.modes import modes_of
 from compile.targets.protocols import Builder, Limit
+from depth.errors import not_installed
 
 if TYPE_CHECKING:
     from compile.targets.protocols import Quantiser
@@ -166,10 +167,7 @@ def builder(target: Target) -> Builder:
         module = import_module(target.module)
         return cast(Builder, getattr(module, "BUILDER", module))
     except ImportError as error:
-        raise BuildError(
-            f"target {target.name!r} needs a package that is not installed ({error}); "
-            "run `make setup`"
-        ) from error
+        raise BuildError(f"target {target.name!r} needs {not_installed(error)}") from error
 
 
 def quantiser(target: Target, precision: str) -> Optional[Quantiser]:

@@ -55,6 +55,7 @@ class ArtifactFacts:
     state: str  # verified, built, failed or damaged
     reason: str  # why it is damaged
     size_bytes: int
+    identity: str = ""  # "" if it is damaged
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,9 @@ class Facts:
     artifacts: tuple[ArtifactFacts, ...]
     disk_free_bytes: int  # where artifacts are
     metadata: Metadata = Metadata()
+    absent: tuple[
+        str, ...
+    ] = ()  # first digits of identities that the user gave, and no artifact has
 
     def version(self, package: str) -> Optional[str]:
         """Of a Python package, or None."""

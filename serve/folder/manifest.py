@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from depth.artifact.strict_json import decode, parse_object
-from depth.files import NO_LINK, lock_now, make_folders, open_regular, sync_folder
+from depth.files import NO_LINK, localised, lock_now, make_folders, open_regular, sync_folder
 from serve.errors import ManifestError
 from serve.jobs.entry import FAILED, Entry
 
@@ -77,7 +77,7 @@ class JobManifest:
             return None
         offset, length = self._where[image]
         try:
-            found = parse_object(os.pread(self._descriptor, length, offset))
+            found = localised(parse_object(os.pread(self._descriptor, length, offset)))
             return decode(Entry, found, further=True)
         except (OSError, ValueError):
             return None
@@ -218,4 +218,5 @@ def _line_of(line: bytes) -> dict[str, Any]:
         found: Any = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) and found.get("format") == FORMAT else {}
+    ours = isinstance(found, dict) and found.get("format") == FORMAT
+    return localised(found) if ours else {}

@@ -208,7 +208,7 @@ def test_verify_says_what_the_identity_was_compared_with(copied: Artifact) -> No
     assert told[2] == "compared with: the given identity"
 
 
-@pytest.mark.parametrize("name", ["verify", "parity"])
+@pytest.mark.parametrize("name", ["inspect", "verify", "parity"])
 def test_commands_refuse_another_identity_than_the_given_one(copied: Artifact, name: str) -> None:
     ended = command(name, copied.folder, "--identity", "0" * 64)
     assert (ended.code, ended.out) == (1, "")
