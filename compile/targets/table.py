@@ -15,7 +15,7 @@ from compile.targets.modes import modes_of
 from compile.targets.protocols import Builder, Limit
 
 if TYPE_CHECKING:
-    from compile.targets.protocols import Quantiser
+    from compile.targets.protocols import Quantiser, QuantisingBuilder
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,17 @@ def _modes(target: str, default: str) -> dict[str, Limit]:
     return {name: BF16 for name in (default, *(mode.name for mode in modes_of(target)))}
 
 
+_NNCF = Calibrated("compile.int8.nncf", "nncf")
+
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Target(
             "openvino",
             "compile.targets.openvino",
-            {"fp32": FP32, "bf16": BF16, "int8": BF16},
+            {"fp32": FP32, "bf16": BF16, "int8": BF16, "int8-bf16": BF16},
             "CPU; the default",
-            calibrated={"int8": Calibrated("compile.int8.nncf", "nncf")},
+            calibrated={"int8": _NNCF, "int8-bf16": _NNCF},
         ),
         Target("onnx", "compile.targets.onnx", {"fp32": FP32}, "ONNX Runtime and other tools"),
         Target("torchscript", "compile.targets.torchscript", {"fp32": FP32}, "CPU; torch itself"),
@@ -170,6 +172,16 @@ def builder(target: Target) -> Builder:
             f"target {target.name!r} needs a package that is not installed ({error}); "
             "run `make setup`"
         ) from error
+
+
+def precision_here(target: Target, precision: str) -> str:
+    """The precision that this CPU runs for the asked one: int8 with bf16 beside it, if it has that.
+
+    Raises BuildError as `builder`.
+    """
+    if precision not in target.calibrated:
+        return precision
+    return cast("QuantisingBuilder", builder(target)).calibrated_here(precision)
 
 
 def quantiser(target: Target, precision: str) -> Optional[Quantiser]:
