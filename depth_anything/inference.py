@@ -49,7 +49,11 @@ def inference(
     options: FolderOptions,
     model: Optional[str] = _MODEL,
     target: str = typer.Option("openvino", help="openvino, onnx or torchscript."),
-    precision: str = typer.Option("fp32", help="fp32; with openvino also bf16 (faster) and int8."),
+    precision: str = typer.Option(
+        "fp32",
+        help="fp32; with openvino also bf16, int8, and auto: the fastest within the limits on this "
+        "CPU.",
+    ),
     policy: str = _POLICY,
     input_size: Optional[int] = _INPUT_SIZE,
     checkpoint: Optional[Path] = _CHECKPOINT,
@@ -90,10 +94,10 @@ def inference(
 def _weights(
     model: Optional[str], checkpoint: Optional[Path], target: str, precision: str
 ) -> Weights:
-    from compile.targets.table import host_target
+    from compile.targets.table import AUTO, default_precision, host_target
     from compile.weights import choose
 
-    host_target(target, precision)
+    host_target(target, default_precision(target) if precision == AUTO else precision)
     weights = choose(model_named(model) if model else None, checkpoint)
     if weights.remark:
         typer.echo(weights.remark, err=True)

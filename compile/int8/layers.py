@@ -23,6 +23,7 @@ from depth.errors import InputError
 FLOAT_LAYERS = ("decoder", "encoder.patch_embed")
 
 
+FLOAT_LAYERS_FLAG = "float_layers"  # of the manifest
 _WITH_WEIGHTS = (nn.Linear, nn.Conv2d)
 
 
@@ -36,7 +37,7 @@ class Quantisation:
         """For the manifest: programs of equal flags were made from the same images."""
         images = self.calibration
         return (
-            f"float_layers={','.join(self.float_layers)}",
+            f"{FLOAT_LAYERS_FLAG}={','.join(self.float_layers)}",
             f"calibration_images={len(images.images)}",
             f"calibration_sha256={images.sha256}",
         )

@@ -125,6 +125,9 @@ class QuantisingBuilder(Protocol):
     def build_quantised(self, part: Part, stem: Path, change: Change) -> list[Path]:
         """As `build`, with the converted graph changed before it is saved."""
 
+    def runs_natively(self, precision: str) -> bool:
+        """Whether this CPU has the arithmetic of a precision."""
+
     def calibrated_here(self, precision: str) -> str:
         """The calibrated precision whose float layers have the fastest arithmetic of this CPU."""
 

@@ -91,6 +91,9 @@ TARGETS: dict[str, Target] = {
 }
 
 
+AUTO = "auto"  # the fastest precision of a CPU, see compile/build/fastest; of a device, by forecast
+
+
 def default_precision(target: str) -> str:
     """The target's precision if the user names none. Raises TargetError as `target_named`."""
     return next(iter(target_named(target).limits))
