@@ -137,10 +137,14 @@ def _forecast(ordered: Sequence[Group], trials: dict[str, float], base: float) -
     return len(ordered)
 
 
-def _cost(trial: float, base: float, group: Group) -> tuple[float, str]:
-    """Two digits only: what differs less is no difference between two builds either."""
+def _cost(trial: float, base: float, group: Group) -> tuple[float, float, str]:
+    """Two digits only: what differs less is no difference between two builds either.
+
+    Of equal groups the one goes first that saves the most work.
+    """
     cost = max(0.0, trial**2 - base**2) / group.share
-    return float(f"{cost:.1e}") if math.isfinite(cost) else math.inf, group.name
+    rounded = float(f"{cost:.1e}") if math.isfinite(cost) else math.inf
+    return rounded, -group.share, group.name
 
 
 def _prefixes(name: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,26 +48,37 @@ def build_fastest(ask: Ask, target_name: str, out: Path, say: Say) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     with scratch_in(out) as scratch:
         # A folder of its own: the other one is locked.
-        made = scratch / "made"
-        found = [_attempt(ask, plain, *row, made, say) for row in candidates(target)]
+        found = attempts(ask, plain, candidates(target), scratch / "made", say)
         chosen, artifact = _chosen(plain, target, key, found, say)
         keep(out, chosen)
         return package(artifact.folder, artifact.manifest, out)
 
 
 @dataclass(frozen=True)
-class _Attempt:
+class Attempt:
+    """One precision: its artifact, or why there is none."""
+
     precision: str
     artifact: Optional[Artifact]
     left_out: str = ""
 
 
+def attempts(
+    ask: Ask, plain: Request, rows: Iterable[tuple[str, str]], out: Path, say: Say
+) -> list[Attempt]:
+    """An artifact in `out` for each precision of `candidates`, if it passes.
+
+    Raises what `build` raises for the first precision.
+    """
+    return [_attempt(ask, plain, *row, out, say) for row in rows]
+
+
 def _attempt(
     ask: Ask, plain: Request, precision: str, left_out: str, scratch: Path, say: Say
-) -> _Attempt:
+) -> Attempt:
     """An artifact of one precision. Raises what `build` raises for the first precision."""
     if left_out:
-        return _Attempt(precision, None, left_out)
+        return Attempt(precision, None, left_out)
     is_plain = precision == plain.precision
     request = plain if is_plain else ask(precision, ())
     say(f"auto: build {precision}")
@@ -76,19 +87,19 @@ def _attempt(
     except (BuildError, ParityError) as error:
         if is_plain:
             raise
-        return _Attempt(precision, None, first_line(error))
+        return Attempt(precision, None, first_line(error))
     if not (artifact.manifest.gate.passed or is_plain):
-        return _Attempt(precision, None, "missed its limit")  # and was forced
-    return _Attempt(precision, artifact)
+        return Attempt(precision, None, "missed its limit")  # and was forced
+    return Attempt(precision, artifact)
 
 
 def _chosen(
-    plain: Request, target: Target, key: Key, attempts: Sequence[_Attempt], say: Say
+    plain: Request, target: Target, key: Key, attempts: Sequence[Attempt], say: Say
 ) -> tuple[Chosen, Artifact]:
     """Measure what passed, and say what was found for each precision."""
     made = {one.precision: one.artifact for one in attempts if one.artifact}
     say(f"auto: measure {', '.join(made)}")
-    shown = _images(plain)
+    shown = images_of(plain)
     runs = {name: _run(plain, target, artifact) for name, artifact in made.items()}
     samples = in_turns({name: partial(_once, run=run, images=shown) for name, run in runs.items()})
     result = fastest(samples)
@@ -108,7 +119,7 @@ def _chosen(
     return chosen, artifact
 
 
-def _row(attempt: _Attempt, latency: Mapping[str, float], ratios: Mapping[str, float]) -> Candidate:
+def _row(attempt: Attempt, latency: Mapping[str, float], ratios: Mapping[str, float]) -> Candidate:
     name = attempt.precision
     if attempt.artifact is None:
         return Candidate(name, None, None, None, None, attempt.left_out)
@@ -117,7 +128,7 @@ def _row(attempt: _Attempt, latency: Mapping[str, float], ratios: Mapping[str, f
     return Candidate(name, round(latency[name], 2), round(ratios[name], 3), **worst, left_out="")
 
 
-def _images(request: Request) -> list[FloatArray]:
+def images_of(request: Request) -> list[FloatArray]:
     """The photographs as the network takes them, at the first size; else a made-up scene."""
     size, batch = next(request.shapes())
     inputs = parity_inputs(request.model, size, request.photographs)
