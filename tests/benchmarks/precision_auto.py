@@ -23,7 +23,7 @@ from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from statistics import median
-from typing import Any, Optional
+from typing import Any, Optional, get_origin
 
 import numpy as np
 import typer
@@ -78,7 +78,7 @@ def prepare(
     model: str, checkpoint: Optional[str], size: str, images: Path, every: bool, folder: Path
 ) -> dict[str, Any]:
     """Artifacts, OpenVINO's own conversion and images in `folder`; returns what is known so far."""
-    _trace_on_export()
+    _take_newer_packages()
 
     def ask(precision: str, floats: Sequence[str]) -> Request:
         return requested(
@@ -154,12 +154,22 @@ def _convert(network: Any, image: Any, path: Path) -> None:
     ov.save_model(converted, path, compress_to_fp16=False)
 
 
-def _trace_on_export() -> None:
-    """torch 2.9 and later trace only if asked to."""
+class _Arrays:
+    """numpy.typing.NDArray as NNCF 2.18 knows it, an alias of a class; numpy 2.5 has another."""
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        return np.ndarray[Any, np.dtype[item]]
+
+
+def _take_newer_packages() -> None:
+    """Let torch 2.9 and later trace, and let NNCF work with numpy 2.5 and later."""
+    import numpy.typing
     import torch
 
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         torch.onnx.export = functools.partial(torch.onnx.export, dynamo=False)  # type: ignore[assignment]
+    if get_origin(numpy.typing.NDArray[Any]) is not np.ndarray:
+        numpy.typing.NDArray = _Arrays  # type: ignore[misc]
 
 
 def _examples(request: Request) -> list[Any]:
