@@ -11,12 +11,13 @@ import typer
 from typer.testing import CliRunner
 
 from depth.artifact.manifest import Artifact
+from depth.cpu import read_cpu
 from depth.errors import InputError
 from serve.doctor.cli import doctor
 from serve.doctor.facts import DAMAGED
 from serve.doctor.gather import gather
 from serve.doctor.neuron import look
-from serve.machine import installed, read_cpu, read_memory
+from serve.machine import installed, read_memory
 from tests.support import stored_artifacts
 from tests.support.neuron_machine import Machine, device, machine_fixture
 
