@@ -22,6 +22,7 @@ from depth.maps.files import SIDECAR_SUFFIX
 from depth.maps.meta import MAX_JSON_BYTES, Sidecar, parse_sidecar
 from serve.folder.index import pages_of
 from serve.folder.manifest import MANIFEST, JobManifest, manifest_in
+from serve.jobs.under_way import UNDER_WAY
 
 _CHUNK_BYTES = 1 << 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -68,7 +69,10 @@ class _Cleaning:
                 self._left += bool(fate.left)
                 yield fate
         own = [page.name for page in pages_of(self._folder)]
-        own += [MANIFEST] if report.images and not self._left else []
+        if report.images and not self._left:
+            named = self._folder / UNDER_WAY  # there is one after a job was killed
+            own += [UNDER_WAY] * (named.is_file() and not named.is_symlink())
+            own.append(MANIFEST)
         for name in own:
             yield Fate(name)
         if not self._dry_run:
