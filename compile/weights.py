@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Optional
 
 from depth.artifact.manifest import CheckpointFacts
 from depth.errors import CheckpointError, DownloadError
-from depth.family import UNTRAINED, Model, model_named, models
+from depth.family import UNTRAINED, Model, ModelConfig, model_named, models
 from depth.files import sha256_file
+from depth.weights.dimensions import dimensions
 from depth.weights.download import fetch
 from depth.weights.registry import (
     CHECKPOINTS,
     OWN_CHECKPOINTS,
+    PublishedFile,
     by_sha256,
     known_files,
     places,
@@ -57,16 +59,15 @@ def choose(
 
     With no model named the bundled default takes the place of what cannot be had. The remark goes
     into results, so it is the same for every reason; the log has the reason. Raises
-    CheckpointError if a given file is not there, or a named model's weights cannot be had.
+    CheckpointError if a given file is not there, the file is another model's, or a named model's
+    weights cannot be had.
     """
     model = named or model_named(WANTED_MODEL)
-    if given is not None:
-        if not given.is_file():
-            raise CheckpointError(f"{given}: no such file")
-        _say_if_not_published(given)
-        return Weights(model.name, given)
-    found = find(model, folder)
+    if given is not None and not given.is_file():
+        raise CheckpointError(f"{given}: no such file")
+    found = given or find(model, folder)
     if found is not None:
+        check_fits(model, found)
         _say_if_not_published(found)
         return Weights(model.name, found)
     try:
@@ -107,6 +108,42 @@ def _sha256_of(path: Path, *_state: int) -> str:
     return sha256_file(path)
 
 
+def check_fits(model: Model, path: Path) -> None:
+    """Raises CheckpointError if the file has the dimensions of another model. Needs no torch.
+
+    What a file does not say is found out when it is read.
+    """
+    found, wanted = dimensions(path), _dimensions(model)
+    if found is None or wanted is None or found == wanted:
+        return
+    _check_published(model, path, _sha256(path))
+    rows = sorted(models().values(), key=lambda row: row.family != model.family)
+    fitting = [row.name for row in rows if _dimensions(row) == found]
+    others = f", or {', '.join(fitting[1:])}" if fitting[1:] else ""
+    advice = f"; give --model {fitting[0]}{others}" if fitting else ""
+    (width, blocks), (own_width, own_blocks) = found, wanted
+    raise CheckpointError(
+        f"{path}: weights of {blocks} blocks of width {width}, {model.name} has {own_blocks} of "
+        f"{own_width}{advice}"
+    )
+
+
+def _check_published(model: Model, path: Path, sha256: str) -> Optional[PublishedFile]:
+    """The published file with these bytes. Raises CheckpointError if it is another model's."""
+    published = by_sha256(sha256)
+    if published and published.model != model.name:
+        advice = f"; give --model {published.model}" if published.model in models() else ""
+        raise CheckpointError(
+            f"{path}: is published as {published.model}, not as {model.name}{advice}"
+        )
+    return published
+
+
+def _dimensions(model: Model) -> Optional[tuple[int, int]]:
+    config = model.config
+    return (config.embed_dim, config.depth) if isinstance(config, ModelConfig) else None
+
+
 def find(model: Model, folder: Path = CHECKPOINTS) -> Optional[Path]:
     """A model's weights: the published name, or <model>.safetensors or .pth.
 
@@ -144,11 +181,9 @@ def read(model: Model, given: Optional[str], folder: Path = CHECKPOINTS) -> Chec
             "--checkpoint FILE names your own, and "
             f"--checkpoint {UNTRAINED} takes fixed-seed weights to try a target"
         )
+    check_fits(model, path)
     checkpoint = read_checkpoint(path)
-    published = by_sha256(checkpoint.sha256)
-    if published and published.model != model.name:
-        raise CheckpointError(f"{path}: is published as {published.model}, not as {model.name}")
-    if published is None:
+    if _check_published(model, path, checkpoint.sha256) is None:
         _say_what_else_fits(model, path)
     return checkpoint
 

@@ -19,15 +19,11 @@ import click
 import typer
 
 from depth.console import printable
-from depth.errors import DepthAnythingError
+from depth.errors import EXTRAS, DepthAnythingError, not_installed
 
 FAILED, USAGE = 1, 2
 _IN_BRACKETS = 6  # choices that stand in the first column of a help
 _PATH_OR_WORD = ("checkpoint", "images", "out", "store")  # options: a path, or `untrained`, s3://
-_TORCH = (
-    'this command needs torch, which is not installed: pip install ".[cpu]", or, in a checkout, '
-    "`make setup`"
-)
 
 
 def command_line(no_args_is_help: bool = False) -> typer.Typer:
@@ -118,9 +114,9 @@ def guarded(app: typer.Typer, name: str, *errors: type[Exception]) -> None:
         typer.echo(f"{name}: {printable(str(error))}", err=True)
         sys.exit(USAGE if isinstance(error, ValueError) else FAILED)
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if (error.name or "").partition(".")[0] not in EXTRAS:
             raise
-        typer.echo(f"{name}: {_TORCH}", err=True)
+        typer.echo(f"{name}: this command needs {not_installed(error)}", err=True)
         sys.exit(FAILED)
     except SystemExit as end:
         lost = lost_output()
@@ -183,15 +179,17 @@ def _endless(stream: Optional[TextIO], in_utf8: str) -> TextIO:
         return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", errors="backslashreplace")
     if type(stream) is not TextIOWrapper:
         return stream
-    errors = stream.errors
+    errors, encoding = stream.errors, stream.encoding
+    if codecs.lookup(encoding).name == "ascii":
+        encoding = "utf-8"  # for ASCII click opens a stream of its own, which writes ? for a letter
     if errors == "strict":
         # As in Python's locale C.UTF-8; other encodings cannot print such bytes.
-        utf8 = codecs.lookup(stream.encoding).name == "utf-8"
+        utf8 = codecs.lookup(encoding).name == "utf-8"
         errors = in_utf8 if utf8 else "backslashreplace"
     stream.flush()
     return TextIOWrapper(
         BufferedWriter(_Endless(stream.fileno(), "wb", closefd=False)),
-        encoding=stream.encoding,
+        encoding=encoding,
         errors=errors,
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,

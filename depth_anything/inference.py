@@ -30,7 +30,10 @@ _TARGET = choice_option(
     "this command.",
 )
 _PRECISION = choice_option(
-    "fp32", ("fp32", "bf16", "int8"), "bf16 (faster) and int8 are precisions of openvino."
+    "fp32",
+    ("fp32", "bf16", "int8", "auto"),
+    "bf16 (faster), int8 and auto are precisions of openvino. auto: the fastest within the limits "
+    "on this CPU.",
 )
 _POLICY = choice_option(
     "exact",
@@ -122,10 +125,10 @@ def _chosen(model: Optional[str], checkpoint: Optional[Path]) -> str:
 def _weights(
     model: Optional[str], checkpoint: Optional[Path], target: str, precision: str
 ) -> Weights:
-    from compile.targets.table import host_target
+    from compile.targets.table import AUTO, default_precision, host_target
     from compile.weights import choose
 
-    host_target(target, precision)
+    host_target(target, default_precision(target) if precision == AUTO else precision)
     weights = choose(model_named(model) if model else None, checkpoint)
     if weights.remark:
         typer.echo(weights.remark, err=True)

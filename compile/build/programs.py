@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Any, Callable, Optional, Union, cast
@@ -13,7 +13,10 @@ import torch
 
 from compile.build.request import Request
 from compile.errors import PreflightError
+from compile.int8.graph import layers_of, restored
 from compile.int8.images import batches
+from compile.int8.layers import FLOAT_LAYERS, Quantisation, check_float_layers, is_part
+from compile.int8.trials import Judge, choose_layers, with_photographs
 from compile.lowering.passes import lower, with_variants
 from compile.parity.chain import chained, normalise_of
 from compile.parity.inputs import parity_inputs
@@ -30,6 +33,7 @@ from compile.targets.protocols import (
     HostBuilder,
     Inputs,
     Part,
+    Quantiser,
     QuantisingBuilder,
     named,
 )
@@ -79,6 +83,8 @@ class CpuPrograms(_Programs):
     """Makes programs that run on the machine that builds them, and measures them."""
 
     maker: HostBuilder
+    # Size and batch, and that program's graph with every layer in int8.
+    calibrated: Optional[tuple[tuple[Size, int], Any]] = None
 
     def make(self, network: Network, batch: int, on_step: Step) -> Proven:
         """Lower, build and measure at the network's size.
@@ -98,6 +104,48 @@ class CpuPrograms(_Programs):
         tests = parity_inputs(network.model, network.fixed_size, self.request.photographs)
         results = measure(network, run, tests, batch)
         return Proven(programs, results, time.perf_counter() - started)
+
+    def with_layers(self, network: Network, on_step: Step) -> CpuPrograms:
+        """With the layers of int8 that stay float: those of the request, or chosen at this size.
+
+        Raises InputError for layers that the network does not have, BuildError if no layer stays
+        within the limit.
+        """
+        quantisation = self.request.quantisation
+        if quantisation is None:
+            return self
+        check_float_layers(network, quantisation.float_layers)
+        if quantisation.float_layers:
+            return self
+        lowered = self.lowered(network)
+        whole = parts(lowered, 1, self.request.split)
+        if len(whole) > 1:  # the error of a stage alone says little
+            return self._with(replace(quantisation, float_layers=FLOAT_LAYERS))
+        choice, graph = choose_layers(
+            whole[0],
+            cast(QuantisingBuilder, self.maker),
+            cast(Quantiser, quantiser(self.target, self.request.precision)),
+            self.request.precision,
+            lambda: self._calibration_inputs(lowered, 1, ()),
+            self._judge(network, whole[0], quantisation),
+            on_step,
+        )
+        chosen = self._with(replace(quantisation, float_layers=choice.float_layers, choice=choice))
+        return replace(chosen, calibrated=((network.fixed_size, 1), graph))
+
+    def _with(self, quantisation: Quantisation) -> CpuPrograms:
+        return replace(self, request=replace(self.request, quantisation=quantisation))
+
+    def _judge(self, network: Network, part: Part, quantisation: Quantisation) -> Judge:
+        model, size = network.model, network.fixed_size
+        normalise = normalise_of(model, self.passes)
+        calibrated = list(quantisation.calibration.inputs(model, size))
+        return Judge(
+            model.outputs,
+            self.target.limits[self.request.precision].of(model.outputs),
+            with_photographs(parity_inputs(model, size), calibrated),
+            lambda run: chained([(part.ports, run)], normalise),
+        )
 
     def _built(self, lowered: Network, batch: int) -> Iterator[Compiled]:
         before: list[Part] = []
@@ -120,6 +168,13 @@ class CpuPrograms(_Programs):
             return self.maker.build(part, stem, self.request.precision)
 
         def quantised(graph: Any) -> Any:
+            if self.calibrated and self.calibrated[0] == (
+                (part.letters["H"], part.letters["W"]),
+                part.batch,
+            ):
+                floats = quantisation.float_layers
+                names = [layer.name for layer in layers_of(graph) if is_part(layer.name, floats)]
+                return restored(self.calibrated[1], graph, names)
             return found.quantised(graph, inputs, quantisation.float_layers)
 
         return cast(QuantisingBuilder, self.maker).build_quantised(part, stem, quantised)
@@ -154,6 +209,10 @@ class DevicePrograms(_Programs):
     """Makes programs that give right numbers on their device only: checked, but not measured."""
 
     maker: DeviceBuilder
+
+    def with_layers(self, _network: Network, _on_step: Step) -> DevicePrograms:
+        """As it is: nothing is in int8."""
+        return self
 
     def make(self, network: Network, batch: int, on_step: Step) -> Proven:
         """Lower, check and compile at the network's size. Raises PreflightError or BuildError."""

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from depth.errors import ImageError
 from depth.family import Model
-from depth.images.read import list_images, read_image
+from depth.images.listing import list_images
+from depth.images.read import read_image
 from depth.maps.result import FloatArray
 from depth.preprocess import Preparation
 from depth.sizes import Size

@@ -47,6 +47,7 @@ from depth.family import (
     SKY,
     UNTRAINED,
 )
+from depth.files import localised
 from depth.images.header import MAX_PIXELS
 from depth.maps.result import Focal, Map, Provenance, Result
 
@@ -261,7 +262,7 @@ def _parse(kind: type[T], data: bytes) -> T:
     if len(data) > MAX_JSON_BYTES:
         raise DepthFileError(f"its description has more than {MAX_JSON_BYTES} bytes")
     try:
-        meta = parse_object(data)
+        meta = localised(parse_object(data))
     except ValueError as error:
         raise DepthFileError(f"its description is not usable JSON: {error}") from error
     if meta.get("format") != FORMAT:

@@ -185,4 +185,5 @@ def closing(report: Report, wall_s: float) -> str:
     parts = [f"{report.counts[key]} {name}" for key, name in names.items() if report.counts[key]]
     if report.left:
         parts.append(f"{report.left} left after {report.stopped}")
-    return f"{', '.join(parts) or '0 done'} in {wall_s:.1f} s"
+    others = f"; {report.others}" if report.others else ""
+    return f"{', '.join(parts) or '0 done'} in {wall_s:.1f} s{others}"

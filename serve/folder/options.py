@@ -83,6 +83,12 @@ class FolderOptions:
         False, "--dry-run", help="Only print what would be done, and why; write nothing."
     )
 
+    memory_gb: Optional[float] = typer.Option(
+        None,
+        help="Memory in GB that images under way may take. By default 2, or a third of the memory "
+        "of the machine or control group if that is less.",
+    )
+
     def focal(self) -> FocalAsked:
         """The camera by these options. Raises InputError for values that no camera has."""
         from depth.steps.focal import FocalAsked
@@ -102,6 +108,7 @@ class FolderOptions:
             retry_failed=self.retry_failed,
             fail_fast=self.fail_fast,
             dry_run=self.dry_run,
+            memory_gb=self.memory_gb,
             **facts,
         )
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 import pytest
 
 from depth.errors import InputError
-from depth.images.read import list_images
+from depth.images.listing import list_images
 from serve.engine import Engine
+from serve.errors import NoImagesError
+from serve.folder.cli import closing
 from serve.folder.inputs import check_apart, images_in
 from serve.folder.job import run_folder
+from serve.folder.manifest import MANIFEST
 from serve.folder.pictures import PictureJob, run_pictures
 from serve.folder.request import FolderJob
 from serve.jobs.entry import Entry
@@ -110,7 +114,57 @@ def test_links_to_the_same_place_count_as_that_place(tmp_path: Path) -> None:
     check_apart([image], [tmp_path / "elsewhere" / image.name])
     circle = tmp_path / "circle"
     circle.symlink_to(circle)
-    assert images_in(tmp_path / "in", circle) == [image]
+    assert images_in(tmp_path / "in", circle).images == [image]
+
+
+OTHERS = "3 other files left out: .dng 1, .mp4 1 (video), no extension 1"
+
+
+def with_others(folder: Path, output: Path) -> None:
+    for name in ("a.dng", "0/film.mp4", "noext", ".hidden"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    (output / "0").mkdir(parents=True)
+    (output / "0" / "earlier.json").touch()
+
+
+@pytest.mark.parametrize("make", [FolderJob, pictures])
+def test_other_files_are_counted_without_those_of_the_output(
+    tmp_path: Path, make: type[FolderJob]
+) -> None:
+    images = tmp_path / "in"
+    write_images(images, 1)
+    with_others(images, images / "out")
+    with Engine(Library([]), policy="buckets") as engine:
+        job: Any = make(images, images / "out")
+        run_job: Any = run_folder if make is FolderJob else run_pictures
+        report = run_job(engine, job, lambda *_: None)
+    assert report.left_out == {".dng": 1, ".mp4": 1, "": 1}
+    assert closing(report, 2.0) == f"1 failed in 2.0 s; {OTHERS}"
+    report.left_out = {".mp4": 1}
+    assert closing(report, 2.0).endswith("; 1 other file left out: .mp4 1 (video)")
+    report.left_out = {}
+    assert closing(report, 2.0) == "1 failed in 2.0 s"
+
+
+@pytest.mark.parametrize("make", [FolderJob, pictures])
+def test_no_images_in_it_names_what_is_there(tmp_path: Path, make: type[FolderJob]) -> None:
+    images = tmp_path / "in"
+    with_others(images, tmp_path / "out")
+    there = r"no images in it, but \.dng 1, \.mp4 1 \(video\), no extension 1; put some there"
+    with pytest.raises(NoImagesError, match=there):
+        run(make(images, tmp_path / "out"))
+
+
+def test_the_report_has_what_was_left_out(tmp_path: Path) -> None:
+    write_images(tmp_path / "in", 1)
+    with_others(tmp_path / "in", tmp_path / "out")
+    run(FolderJob(tmp_path / "in", tmp_path / "out"))
+    run(FolderJob(tmp_path / "in", tmp_path / "out", dry_run=True))
+    lines = [json.loads(text) for text in (tmp_path / "out" / MANIFEST).read_text().splitlines()]
+    assert [line["left_out"] for line in lines if "image" not in line] == [
+        {".dng": 1, ".mp4": 1, "": 1}
+    ]
 
 
 @pytest.mark.parametrize("beside", [(), ("b.jpg",), ("a.jpg",), ("a.PNG", "a.txt")])
