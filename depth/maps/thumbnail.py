@@ -25,6 +25,12 @@ def panel_px(height_px: int, width_px: int) -> tuple[int, int]:
     return max(1, round(height_px * scale)), max(1, round(width_px * scale))
 
 
+def reduced(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """uint8 [H,W,3] at the size of `panel_px`."""
+    small = _resized(image, *panel_px(*image.shape[:2]))
+    return small.astype(np.uint8, copy=False)
+
+
 def thumbnail(depth: Map, image: npt.NDArray[np.uint8] | None = None) -> bytes:
     """A JPEG file: `image` at the left if it is given, depth at the right, the legend below.
 

@@ -21,6 +21,7 @@ from serve.folder.manifest import MANIFEST, manifest_in
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, Entry
 from serve.jobs.stop import Stop
+from serve.jobs.under_way import UNDER_WAY
 from tests.support.commands import ended
 from tests.support.depth_samples import ramp, result
 from tests.support.folder_jobs import make_engine, write_images
@@ -196,6 +197,14 @@ def test_a_file_of_another_folder_is_not_taken_for_a_listed_one(out: Path) -> No
     _, left = cleaned(out)
     assert left == {"../away.png": "it is outside the output folder"}
     assert away.exists()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_names_that_a_killed_job_left_go(out: Path, own: bool) -> None:
+    path = out / UNDER_WAY
+    path.write_text('{"format": 1, "under_way": ["a.jpg"], "suspects": []}\n' if own else "mine")
+    removed, _ = cleaned(out)
+    assert (UNDER_WAY in removed, path.exists()) == (own, not own)
 
 
 def test_a_job_that_runs_is_not_disturbed(out: Path) -> None:
