@@ -72,8 +72,9 @@ def _depth(depth: Map, height_px: int, width_px: int) -> Levels:
 
 
 def _resized(pixels: FloatArray | Levels, height_px: int, width_px: int) -> npt.NDArray[np.generic]:
-    smaller = height_px < pixels.shape[0]
-    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    if pixels.shape[0] > 2 * height_px:  # an average of exactly 2x2 is many times faster
+        pixels = cv2.resize(pixels, (2 * width_px, 2 * height_px), interpolation=cv2.INTER_LINEAR)
+    how = cv2.INTER_AREA if height_px < pixels.shape[0] else cv2.INTER_LINEAR
     return cv2.resize(pixels, (width_px, height_px), interpolation=how)
 
 
