@@ -213,6 +213,14 @@ def test_a_file_of_another_folder_is_not_taken_for_a_listed_one(out: Path) -> No
     assert away.exists()
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_the_names_that_a_killed_job_left_go(out: Path, own: bool) -> None:
+    path = out / UNDER_WAY
+    path.write_text('{"format": 1, "under_way": ["a.jpg"], "suspects": []}\n' if own else "mine")
+    removed, _ = cleaned(out)
+    assert (UNDER_WAY in removed, path.exists()) == (own, not own)
+
+
 def test_a_job_that_runs_is_not_disturbed(out: Path) -> None:
     before = files(out)
     with manifest_in(out, writable=True), pytest.raises(ManifestError, match="another job"):
