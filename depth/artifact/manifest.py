@@ -168,7 +168,8 @@ def read_artifacts(
         raise InputError(
             f"--identity: {len(identities)} given for {len(folders)} artifacts; give one for each"
         )
-    return list(map(read_artifact, folders, identities or [None] * len(folders)))
+    expected: Sequence[Optional[str]] = identities or [None] * len(folders)
+    return list(map(read_artifact, folders, expected))
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
