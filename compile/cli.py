@@ -30,7 +30,7 @@ _IDENTITY = typer.Option(
 )
 
 
-@app.callback()
+@app.callback(context_settings={"help_option_names": ["-h", "--help"]})
 def compile_(context: typer.Context) -> None:
     """Turn a checkpoint into an artifact: programs at fixed sizes, proven against the original.
 
@@ -40,17 +40,20 @@ def compile_(context: typer.Context) -> None:
 
 
 def inspect(artifact: Path = _ARTIFACT, identity: Optional[str] = _IDENTITY) -> None:
-    """Show what an artifact is: model, meaning, weights, programs, parity. Opens no program."""
+    """Show what an artifact is: model, weights, programs, parity.
+
+    Opens no program.
+    """
     from compile.summary import summary
 
     typer.echo(summary(read_artifact(artifact, identity)))
 
 
 def verify(artifact: Path = _ARTIFACT, identity: Optional[str] = _IDENTITY) -> None:
-    """Check every byte of an artifact against its manifest, and the manifest against its identity.
+    """Check every byte of an artifact, and its identity.
 
-    Prints the identity, and what it was compared with. A damaged or wrong verified.json is refused
-    too.
+    Compares the bytes with the manifest, and the manifest with the identity. Prints the identity,
+    and what it was compared with. A damaged or wrong verified.json is refused too.
     """
     opened = read_artifact(artifact, identity)
     _check_files(opened)
@@ -74,18 +77,21 @@ def parity(
         "artifact, which is verified with it, or failed.",
     ),
 ) -> None:
-    """Compare an artifact's programs with the eager fp32 network again, on this machine.
+    """Compare an artifact with the eager fp32 network again.
 
-    Prints a table; the exit code is 1 if a program is over its limit.
+    Runs its programs on this machine and prints a table; the exit code is 1 if a program is over
+    its limit.
     """
     from compile.parity.again import check_where, reparity
-    from compile.parity.device import keep
+    from compile.parity.device import keep, read_reports
     from compile.parity.inputs import photographs
     from depth.console import steps
 
     opened = read_artifact(artifact, identity)
     check_where(opened, on_device)
     _check_files(opened)
+    if on_device:
+        read_reports(opened.folder)  # a measurement that cannot be kept is not begun
     with steps(total=len(opened.manifest.programs)) as step:
         pictures = photographs(images, MAX_PHOTOGRAPHS)
         found = reparity(opened, checkpoint, pictures, step, probe=on_device)
@@ -114,7 +120,6 @@ for _name, _command in (
 
 
 def main() -> None:
-    """Run the command line."""
     guarded(app, "python -m compile", CompileError)
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from depth.artifact.manifest import CheckpointFacts
 from depth.errors import CheckpointError, DownloadError
-from depth.family import UNTRAINED, Model, model_named, models
+from depth.family import UNTRAINED, Model, ModelConfig, model_named, models
 from depth.files import sha256_file
+from depth.weights.dimensions import dimensions
 from depth.weights.download import fetch
 from depth.weights.registry import (
     CHECKPOINTS,
     OWN_CHECKPOINTS,
+    PublishedFile,
     by_sha256,
+    known_files,
     places,
     published_files,
 )
@@ -45,7 +49,7 @@ class Weights:
 
     def made(self, facts: CheckpointFacts) -> bool:
         """Whether an artifact with these facts was made from these weights."""
-        return facts.sha256 == sha256_file(self.file)
+        return facts.sha256 == _sha256(self.file)
 
 
 def choose(
@@ -55,15 +59,16 @@ def choose(
 
     With no model named the bundled default takes the place of what cannot be had. The remark goes
     into results, so it is the same for every reason; the log has the reason. Raises
-    CheckpointError if a given file is not there, or a named model's weights cannot be had.
+    CheckpointError if a given file is not there, the file is another model's, or a named model's
+    weights cannot be had.
     """
     model = named or model_named(WANTED_MODEL)
-    if given is not None:
-        if not given.is_file():
-            raise CheckpointError(f"{given}: no such file")
-        return Weights(model.name, given)
-    found = find(model, folder)
+    if given is not None and not given.is_file():
+        raise CheckpointError(f"{given}: no such file")
+    found = given or find(model, folder)
     if found is not None:
+        check_fits(model, found)
+        _say_if_not_published(found)
         return Weights(model.name, found)
     try:
         return Weights(model.name, fetch(published_files()[model.name], folder))
@@ -80,6 +85,63 @@ def choose(
         f"no weights for {model.name}: the bundled {DEFAULT_MODEL} model runs instead. It is made "
         "for tests, not for photographs",
     )
+
+
+def _say_if_not_published(path: Path) -> None:
+    """Log it if a file has a published name and other bytes."""
+    rows = [row for row in known_files() if row.local_name == path.name and row.sha256]
+    sizes_bytes = {row.size_bytes for row in rows}
+    if rows and not (
+        sizes_bytes & {None, path.stat().st_size} and _sha256(path) in {row.sha256 for row in rows}
+    ):
+        logger.warning("%s: not the published file of this name", path)
+
+
+def _sha256(path: Path) -> str:
+    """Hex SHA-256 of a file. A process hashes it once, as long as it is not changed."""
+    found = path.stat()
+    return _sha256_of(path, found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+@lru_cache
+def _sha256_of(path: Path, *_state: int) -> str:
+    return sha256_file(path)
+
+
+def check_fits(model: Model, path: Path) -> None:
+    """Raises CheckpointError if the file has the dimensions of another model. Needs no torch.
+
+    What a file does not say is found out when it is read.
+    """
+    found, wanted = dimensions(path), _dimensions(model)
+    if found is None or wanted is None or found == wanted:
+        return
+    _check_published(model, path, _sha256(path))
+    rows = sorted(models().values(), key=lambda row: row.family != model.family)
+    fitting = [row.name for row in rows if _dimensions(row) == found]
+    others = f", or {', '.join(fitting[1:])}" if fitting[1:] else ""
+    advice = f"; give --model {fitting[0]}{others}" if fitting else ""
+    (width, blocks), (own_width, own_blocks) = found, wanted
+    raise CheckpointError(
+        f"{path}: weights of {blocks} blocks of width {width}, {model.name} has {own_blocks} of "
+        f"{own_width}{advice}"
+    )
+
+
+def _check_published(model: Model, path: Path, sha256: str) -> Optional[PublishedFile]:
+    """The published file with these bytes. Raises CheckpointError if it is another model's."""
+    published = by_sha256(sha256)
+    if published and published.model != model.name:
+        advice = f"; give --model {published.model}" if published.model in models() else ""
+        raise CheckpointError(
+            f"{path}: is published as {published.model}, not as {model.name}{advice}"
+        )
+    return published
+
+
+def _dimensions(model: Model) -> Optional[tuple[int, int]]:
+    config = model.config
+    return (config.embed_dim, config.depth) if isinstance(config, ModelConfig) else None
 
 
 def find(model: Model, folder: Path = CHECKPOINTS) -> Optional[Path]:
@@ -119,11 +181,9 @@ def read(model: Model, given: Optional[str], folder: Path = CHECKPOINTS) -> Chec
             "--checkpoint FILE names your own, and "
             f"--checkpoint {UNTRAINED} takes fixed-seed weights to try a target"
         )
+    check_fits(model, path)
     checkpoint = read_checkpoint(path)
-    published = by_sha256(checkpoint.sha256)
-    if published and published.model != model.name:
-        raise CheckpointError(f"{path}: is published as {published.model}, not as {model.name}")
-    if published is None:
+    if _check_published(model, path, checkpoint.sha256) is None:
         _say_what_else_fits(model, path)
     return checkpoint
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 import typer
 
-from compile.build.request import requested
+from compile.build.request import Request, requested
+from compile.targets.table import AUTO, TARGETS, target_named
+from depth.choices import OneOf
+from depth.errors import InputError
 from depth.family import models
 
 IMAGES = typer.Option(
@@ -15,6 +19,7 @@ IMAGES = typer.Option(
     help="Folder of photographs: parity uses up to 3 beside its own test images, and int8 is "
     "calibrated on up to 32 others.",
 )
+_MODELS, _TARGETS = OneOf(models()), OneOf(TARGETS)
 _VARIANTS = typer.Option(
     [],
     help="A lowering pass beside those of the target, or a variant of a pass: resize=conv1x1, "
@@ -22,7 +27,8 @@ _VARIANTS = typer.Option(
 )
 _PRECISION = typer.Option(
     None,
-    help="fp32, or with openvino bf16 or int8; for inf1 and inf2 a compiler mode, see `python "
+    help="fp32, or with openvino bf16, int8, or auto: the fastest within its limit, measured on "
+    "this CPU and your images; for inf1 and inf2 a compiler mode, see `python "
     "-m compile precision`. By default the target's first.",
 )
 FLOAT_LAYERS_HELP = (
@@ -32,10 +38,9 @@ FLOAT_LAYERS_HELP = (
 
 
 def build(
-    model: str = typer.Option("vits", help=f"One of {', '.join(models())}."),
+    model: str = typer.Option("vits", click_type=_MODELS, metavar="NAME", help=f"{_MODELS}."),
     target: str = typer.Option(
-        "openvino",
-        help="openvino, onnx or torchscript; inf1 or inf2 on a machine with its compiler.",
+        "openvino", click_type=_TARGETS, help="inf1, inf2: on a machine with its compiler."
     ),
     precision: Optional[str] = _PRECISION,
     size: list[str] = typer.Option(
@@ -53,7 +58,9 @@ def build(
     ),
     images: Path = IMAGES,
     force: bool = typer.Option(
-        False, help="Write the artifact even if parity fails; it says so, and serving refuses it."
+        False,
+        "--force",
+        help="Write the artifact even if parity fails; it says so, and serving refuses it.",
     ),
     variant: list[str] = _VARIANTS,
     float_layers: list[str] = typer.Option([], help=FLOAT_LAYERS_HELP),
@@ -71,22 +78,43 @@ def build(
 
     sizes, batches = list(dict.fromkeys(size)), list(dict.fromkeys(batch))
     with steps(total=1 + 3 * len(sizes) * len(batches)) as step:
-        request = requested(
-            model,
-            target,
-            precision,
-            sizes,
-            batches,
-            checkpoint,
-            images,
-            step,
-            float_layers,
-            timeout_s,
-            split=split,
-            force=force,
-            variants=variant,
-        )
+
+        def ask(chosen: Optional[str], floats: Sequence[str]) -> Request:
+            return requested(
+                model,
+                target,
+                chosen,
+                sizes,
+                batches,
+                checkpoint,
+                images,
+                step,
+                floats,
+                timeout_s,
+                split=split,
+                force=force,
+                variants=variant,
+            )
+
+        folder = _made(ask, target, precision, float_layers, out, step)
+    typer.echo(folder)
+
+
+def _made(
+    ask: Callable[[Optional[str], Sequence[str]], Request],
+    target: str,
+    precision: Optional[str],
+    float_layers: Sequence[str],
+    out: Path,
+    step: Callable[[str], None],
+) -> Path:
+    if precision != AUTO or target_named(target).device:
+        request = ask(precision, float_layers)
         from compile.build.build import build as build_artifact
 
-        folder = build_artifact(request, out, step)
-    typer.echo(folder)
+        return build_artifact(request, out, step)
+    if float_layers:
+        raise InputError("--float-layers: only int8 has such layers; auto chooses its own")
+    from compile.build.fastest.build import build_fastest
+
+    return build_fastest(ask, target, out, step)

@@ -12,6 +12,7 @@ from typing import Optional
 
 from compile.build.programs import Proven
 from compile.int8.images import Calibration
+from compile.int8.layers import Quantisation
 from compile.neuron.record import BuildRecord
 from compile.parity.inputs import printable
 from compile.parity.measure import InputErrors, Measured, figures, limits_text
@@ -20,6 +21,8 @@ from compile.targets.protocols import Compiled
 from depth.artifact.manifest import Manifest
 from depth.artifact.program import Program
 from depth.console import markdown
+
+PREFLIGHT = "## Preflight"  # the last part of report.md
 
 _VERDICTS = {
     True: "passed",
@@ -53,7 +56,7 @@ def write_reports(
     folder: Path,
     manifest: Manifest,
     reports: Sequence[ProgramReport],
-    calibration: Optional[Calibration] = None,
+    quantisation: Optional[Quantisation] = None,
 ) -> None:
     """Write report.json and report.md: everything that may differ from one build to the next."""
     made = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -64,13 +67,16 @@ def write_reports(
         "manifest": manifest.as_json(),
         "programs": [asdict(report) for report in reports],
     }
-    if calibration:
-        data["calibration"] = _calibration_facts(calibration)
+    if quantisation:
+        data["calibration"] = _calibration_facts(quantisation.calibration)
+        data["layers"] = quantisation.layer_facts()
     (folder / "report.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    lines = [*_heading(manifest, made, machine["host"]), *_calibration_lines(calibration)]
+    lines = [*_heading(manifest, made, machine["host"]), *_int8_lines(quantisation)]
     lines += _table(manifest.programs)
     for report in reports:
         lines += ["", *_program(report)]
+    checked = [report.preflight.markdown() for report in reports if report.preflight]
+    lines += ["", PREFLIGHT, *(f"\n#{text}" for text in checked)] if checked else []
     # A file of weights may have any name, and a compiler may say anything.
     (folder / "report.md").write_text(
         "\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace"
@@ -88,12 +94,15 @@ def _calibration_facts(calibration: Calibration) -> dict[str, object]:
     }
 
 
-def _calibration_lines(calibration: Optional[Calibration]) -> list[str]:
-    if calibration is None:
+def _int8_lines(quantisation: Optional[Quantisation]) -> list[str]:
+    if quantisation is None:
         return []
+    calibration = quantisation.calibration
     return [
         f"Calibrated on {len(calibration.images)} images, of which parity sees none; "
         f"{calibration.unreadable} more could not be read. report.json names them.",
+        "",
+        quantisation.layers_text(),
         "",
     ]
 
@@ -146,8 +155,6 @@ def _program(report: ProgramReport) -> list[str]:
         rows += _compiler(report.record)
     if report.probes:
         rows += [f"Parity in {report.parity_s:.1f} s.", "", *_probe_table(report)]
-    if report.preflight:
-        rows += ["", report.preflight.markdown()]
     return rows
 
 
@@ -155,7 +162,7 @@ def _compiler(record: BuildRecord) -> list[str]:
     log = record.log
     rows = [
         f"- compiler arguments: `{' '.join(record.compiler_arguments)}`",
-        "- taken from the compile cache" if record.from_cache else f"- compiled: {record.fallback}",
+        _origin(record),
         f"- {log.percent_compiled or 0:.4g} % of {log.operators or 0} operators compiled, in "
         f"{log.compiled_subgraphs or 0} sub-graphs"
         if log.operators is not None
@@ -170,6 +177,16 @@ def _compiler(record: BuildRecord) -> list[str]:
     rows += [f"- **{warning}**" for warning in record.warnings]
     rows += [f"- failed before: {attempt.fallback}: {attempt.error}" for attempt in record.attempts]
     return [*rows, ""]
+
+
+def _origin(record: BuildRecord) -> str:
+    if not record.from_cache:
+        return f"- compiled: {record.fallback}"
+    return (
+        "- taken from the compile cache: the same program was compiled before, in "
+        f"{record.build_s:.1f} s ({record.fallback}); the compiler's files of that run are in "
+        f"`{record.work_folder}`"
+    )
 
 
 def _probe_table(report: ProgramReport) -> list[str]:

@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
+from compile.targets.table import TARGETS
+from depth.chips import INSTANCES
+from depth.choices import OneOf
 from depth.family import models
 
 if TYPE_CHECKING:
     from compile.job.run import Outcome
     from compile.job.spec import JobSpec
 
+_MODELS, _TARGETS, _INSTANCES = OneOf(models()), OneOf(TARGETS), OneOf(INSTANCES)
+
 
 def job(
     file: Optional[Path] = typer.Argument(None, help="Job file, TOML; options go before it."),
-    model: Optional[str] = typer.Option(None, help=f"One of {', '.join(models())}."),
-    target: Optional[str] = typer.Option(None, help="Like `build`; by default openvino."),
+    model: Optional[str] = typer.Option(
+        None, click_type=_MODELS, metavar="NAME", help=f"{_MODELS}."
+    ),
+    target: Optional[str] = typer.Option(
+        None, click_type=_TARGETS, help="Like `build`; by default openvino."
+    ),
     sizes: Optional[list[str]] = typer.Option(
         None, "--size", help="HEIGHTxWIDTH in px. Repeatable."
     ),
@@ -42,10 +51,14 @@ def job(
     out: Optional[str] = typer.Option(None, help="Folder that receives artifact and report."),
     store: Optional[str] = typer.Option(None, help="s3://bucket/prefix, or a folder, to push to."),
     endpoint_url: Optional[str] = typer.Option(None, help="S3 server other than AWS."),
-    instance: Optional[str] = typer.Option(None, help="What the plan is made for."),
+    instance: Optional[str] = typer.Option(
+        None, click_type=_INSTANCES, metavar="TYPE", help=f"{_INSTANCES}: for the plan."
+    ),
     timeout_s: Optional[float] = typer.Option(None, min=1, help="Of one compiler run."),
 ) -> None:
-    """Fetch, preflight, precision, build, push: prints the artifact's folder.
+    """Run every step from the weights to the store.
+
+    The steps are fetch, preflight, precision, build and push. Prints the artifact's folder.
 
     Each finished step is kept in OUT/jobs: run the same job again after an interruption, and it
     goes on. Its report.md there says what was done and found, also if a step fails.

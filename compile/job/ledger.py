@@ -7,6 +7,7 @@ and every step that uses its result.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,16 +16,24 @@ from typing import Optional
 
 from compile.errors import JobError
 from depth.artifact.strict_json import decode, parse_object
-from depth.files import lock_now, sha256_bytes, write_whole
+from depth.files import (
+    NO_LINK,
+    lock_now,
+    open_regular,
+    read_regular,
+    sha256_bytes,
+    write_whole,
+)
+
+_MAX_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One finished step."""
-
     inputs: str  # hash of what it was made from
     result: str  # what later steps need
     section: str  # for the report, Markdown
+    headline: str  # for the top of the report; "" if there is none
     duration_s: float
 
 
@@ -35,7 +44,7 @@ class Ledger:
     def get(self, step: str, inputs: str) -> Optional[Entry]:
         """The entry of a step if its inputs are the same; None for a damaged entry."""
         try:
-            entry = decode(Entry, parse_object(self._path(step).read_bytes()))
+            entry = decode(Entry, parse_object(read_regular(self._path(step), _MAX_BYTES)))
         except (OSError, ValueError):
             return None
         return entry if entry.inputs == inputs else None
@@ -59,7 +68,6 @@ def keep(path: Path, text: str) -> None:
 
 
 def inputs_hash(*parts: str) -> str:
-    """One hash over texts."""
     return sha256_bytes(json.dumps(parts).encode())
 
 
@@ -68,14 +76,14 @@ def ledger_in(folder: Path) -> Iterator[Ledger]:
     """The ledger of a job, locked for this process. Raises JobError if another process holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        opened = (folder / "lock").open("w", encoding="ascii")
+        handle = open_regular(folder / "lock", os.O_RDWR | os.O_CREAT | NO_LINK)
     except OSError as error:
         raise JobError(
             f"{folder}: no folder for the job: {error.strerror}; name another"
         ) from error
-    with opened:
+    try:
         try:
-            lock_now(opened.fileno())
+            lock_now(handle)
         except BlockingIOError:
             raise JobError(f"{folder}: another process runs this job; wait for it") from None
         except OSError as error:
@@ -83,3 +91,5 @@ def ledger_in(folder: Path) -> Iterator[Ledger]:
                 f"{folder}: cannot be locked: {error.strerror}; use another file system"
             ) from error
         yield Ledger(folder)
+    finally:
+        os.close(handle)

@@ -13,7 +13,7 @@ from compile.build.package import is_whole, provenance_versions
 from compile.errors import JobError
 from compile.job import steps
 from compile.job.ledger import Entry, Ledger, inputs_hash, ledger_in
-from compile.job.report import REPORT, Section, write_report
+from compile.job.report import REPORT, Failure, Made, Section, write_report
 from compile.job.spec import AUTO, JobSpec
 from compile.job.steps import Done, Say
 from compile.targets.table import (
@@ -23,6 +23,8 @@ from compile.targets.table import (
     ready,
     target_named,
 )
+from depth.artifact.manifest import read_artifact
+from depth.artifact.verification import state
 from depth.family import UNTRAINED, model_named
 from depth.files import sha256_file
 
@@ -45,6 +47,7 @@ class Job:
 
     def __post_init__(self) -> None:
         self.sections: list[Section] = []
+        self.made: Optional[Made] = None
         target = target_named(self.spec.target)
         precision = self.spec.precision
         made_with = default_precision(target.name) if precision == AUTO else precision
@@ -73,14 +76,16 @@ class Job:
             lambda: steps.build_artifact(spec, weights, precision, self.say),
             still_good=lambda result: is_whole(out / result),
         )
+        artifact = read_artifact(out / name)
+        self.made = Made(artifact, state(artifact))
         # Asked again every time: the store knows best what it has, and nothing is sent twice.
-        self._done("push", _timed(lambda: steps.push_artifact(spec, out / name)))
-        return out / name
+        self._done("push", _timed(lambda: steps.push_artifact(spec, artifact)))
+        return artifact.folder
 
     def report(self, problem: Optional[Exception] = None) -> Path:
         """Write what is done so far, and what ended the step after it. Raises JobError."""
-        failed = STEPS[len(self.sections)] if problem else None
-        return write_report(self.ledger.folder, self.spec, self.sections, failed, problem)
+        failure = Failure(STEPS[len(self.sections)], problem) if problem else None
+        return write_report(self.ledger.folder, self.spec, self.sections, self.made, failure)
 
     def _fetched(self) -> str:
         self.say("fetch the weights")
@@ -105,7 +110,7 @@ class Job:
         return self._done(name, entry)
 
     def _done(self, name: str, entry: Entry, before: bool = False) -> str:
-        self.sections.append(Section(name, entry.section, entry.duration_s, before))
+        self.sections.append(Section(name, entry, before))
         return entry.result
 
 
@@ -141,7 +146,8 @@ def job_folder(spec: JobSpec) -> Path:
 def _timed(work: Callable[[], Done], inputs: str = "") -> Entry:
     started = time.perf_counter()
     done = work()
-    return Entry(inputs, done.result, done.section, round(time.perf_counter() - started, 3))
+    duration_s = round(time.perf_counter() - started, 3)
+    return Entry(inputs, done.result, done.section, done.headline, duration_s)
 
 
 def _hash_of(weights: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Optional
 
@@ -15,7 +16,7 @@ from depth.artifact.strict_json import decode
 from depth.chips import instance_named
 from depth.errors import InputError
 from depth.family import model_named
-from depth.files import sha256_bytes
+from depth.files import read_regular, sha256_bytes
 from depth.sizes import parse_size
 
 AUTO = "auto"  # precision: the fastest mode that the forecast finds within the limit
@@ -61,12 +62,21 @@ class JobSpec:
         facts = {name: value for name, value in asdict(self).items() if name not in _ELSEWHERE}
         return sha256_bytes(json.dumps(facts, sort_keys=True).encode())
 
+    def toml(self) -> str:
+        """The text of a job file that gives this job again."""
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        # A string of JSON is one of TOML, but for DEL, which JSON does not escape.
+        lines = [
+            f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in given.items()
+        ]
+        return "\n".join(lines).replace("\x7f", "\\u007f") + "\n"
+
 
 def read_spec(path: Path) -> dict[str, Any]:
     """The fields of a job file, not checked yet. Raises InputError that says what is wrong."""
     try:
-        with path.open("rb") as opened:
-            return tomli.loads(opened.read(_MAX_BYTES).decode("utf-8"))
+        # utf-8-sig: editors of Windows begin a file with a byte order mark
+        return tomli.loads(read_regular(path, _MAX_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:  # TOML or UTF-8
@@ -77,6 +87,7 @@ def make_spec(found: Mapping[str, Any], where: str) -> JobSpec:
     """A checked job from its fields. Raises InputError or TargetError, naming the field."""
     if "model" not in found:
         raise InputError(f"{where}: no model; say which one, like model = 'vits'")
+    _check_names(found, where)
     given = json.loads(json.dumps(dict(found), default=str))
     defaults = asdict(JobSpec(model=""))
     try:
@@ -86,6 +97,15 @@ def make_spec(found: Mapping[str, Any], where: str) -> JobSpec:
     model_named(spec.model)
     _check(spec, where)
     return spec
+
+
+def _check_names(found: Mapping[str, Any], where: str) -> None:
+    names = [field.name for field in fields(JobSpec)]
+    for name in found:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            help_ = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(names)}"
+            raise InputError(f"{where}: unknown field {name}; {help_}")
 
 
 def _check(spec: JobSpec, where: str) -> None:

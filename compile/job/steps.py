@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from compile.build.build import build
+from compile.build.report import PREFLIGHT
 from compile.build.request import MAX_PHOTOGRAPHS, requested
 from compile.errors import PreflightError
 from compile.int8.layers import pictures_for
 from compile.job.ledger import inputs_hash
 from compile.job.spec import AUTO, JobSpec
 from compile.lowering.passes import with_variants
+from compile.parity.device import read_reports
 from compile.parity.inputs import photographs
 from compile.plan.plan import plan_for
 from compile.plan.tables import plan_table
@@ -26,7 +28,7 @@ from compile.specialise import specialise
 from compile.targets.modes import mode_named, modes_of
 from compile.targets.table import default_precision, target_named
 from compile.weights import find, read
-from depth.artifact.manifest import read_artifact
+from depth.artifact.manifest import Artifact
 from depth.console import transfer
 from depth.errors import CheckpointError
 from depth.family import UNTRAINED, model_named
@@ -44,6 +46,7 @@ Say = Callable[[str], None]  # called with what begins now, in words
 class Done:
     result: str
     section: str
+    headline: str = ""  # what of it the top of the report states
 
 
 def fetch_weights(spec: JobSpec, say: Say) -> Done:
@@ -121,7 +124,7 @@ def choose_precision(spec: JobSpec, weights: str, say: Say) -> Done:
         target.limits[modes[0].name],
         say,
     )
-    return Done(report.choose().mode.name, report.markdown())
+    return Done(report.choose().mode.name, report.markdown(), report.headline())
 
 
 def estimate_plan(spec: JobSpec) -> Optional[str]:
@@ -149,7 +152,8 @@ def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Don
     )
     folder = build(request, Path(spec.out), say)
     plan = estimate_plan(spec)
-    own = (folder / "report.md").read_text(encoding="utf-8")
+    _, report = read_reports(folder)
+    own, _, _ = report.partition(PREFLIGHT)  # a section of its own in the job's report
     return Done(folder.name, own + (f"\n## Plan, estimated\n\n{plan}\n" if plan else ""))
 
 
@@ -160,9 +164,8 @@ def check_store(spec: JobSpec) -> None:
             next(iter(place.listed(ALIASES)), None)
 
 
-def push_artifact(spec: JobSpec, folder: Path) -> Done:
+def push_artifact(spec: JobSpec, artifact: Artifact) -> Done:
     """Into the store, if the job has one. Result: the identity. Raises StoreError."""
-    artifact = read_artifact(folder)
     if spec.store is None:
         return Done(artifact.identity, "The job names no store.")
     size_bytes = sum(file.size_bytes for file in program_files(artifact.manifest))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -19,10 +20,18 @@ from typing import Optional
 
 from compile.errors import HostError
 from compile.neuron.record import BuildRecord, dump_record, parse_record
-from depth.files import sha256_bytes, sha256_file
+from depth.files import (
+    read_regular,
+    reading,
+    sha256_bytes,
+    sha256_file,
+    sync_folder,
+    write_set,
+)
 
 logger = logging.getLogger(__name__)
 _PROGRAM, _RECORD, _HASH = "program", "record.json", "program.sha256"
+_MAX_RECORD_BYTES, _HASH_BYTES = 1 << 26, 64
 
 
 @dataclass(frozen=True)
@@ -66,9 +75,9 @@ class ProgramCache:
         if not entry.is_dir():
             return None
         try:
-            record = parse_record((entry / _RECORD).read_bytes())
-            shutil.copyfile(entry / _PROGRAM, program)
-            if sha256_file(program) != (entry / _HASH).read_text(encoding="ascii").strip():
+            record = parse_record(read_regular(entry / _RECORD, _MAX_RECORD_BYTES))
+            _copy(entry / _PROGRAM, program)
+            if sha256_file(program).encode() != read_regular(entry / _HASH, _HASH_BYTES):
                 raise ValueError("the program has other bytes than were stored")
         except (OSError, ValueError) as error:
             logger.warning("%s: damaged, compiled again: %s", entry, error)
@@ -83,16 +92,24 @@ class ProgramCache:
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".storing-") as scratch:
             made = Path(scratch) / "entry"
             made.mkdir()
-            shutil.copyfile(program, made / _PROGRAM)
-            (made / _HASH).write_text(sha256_file(program), encoding="ascii")
-            (made / _RECORD).write_bytes(dump_record(record))
+            _copy(program, made / _PROGRAM)
+            digest = sha256_file(made / _PROGRAM)
+            write_set(made, [(_HASH, digest.encode()), (_RECORD, dump_record(record))])
             if entry.exists():
                 entry.rename(Path(scratch) / "damaged")
             try:
                 made.rename(entry)
+                sync_folder(self.folder)
             except OSError:
                 # Another process stored the same key a moment ago.
                 logger.info("%s: stored by another process", entry)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with reading(source) as opened, target.open("wb") as copy:
+        shutil.copyfileobj(opened, copy)
+        copy.flush()
+        os.fsync(copy.fileno())
 
 
 def digest_of(parts: Iterable[bytes]) -> str:

@@ -50,7 +50,6 @@ def died(run: Evidence) -> Diagnosis:
 
 
 def explained(run: Evidence) -> BuildError:
-    """The exception of the SDK as an exception of ours."""
     order = (_out_of_time, _out_of_memory, _unsupported, _refused, _crashed)
     cause, text = _first(order, run) or ("", _unknown(run))
     files = f"the compiler's files are in {run.work}"

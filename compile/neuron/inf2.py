@@ -31,7 +31,6 @@ _LOG = "log-neuron-cc.txt"  # by default in the current directory
 
 
 def _flags(precision: str) -> tuple[str, ...]:
-    """Arguments of the compiler."""
     return (*_TARGET, *mode_named("inf2", precision).compiler_args)
 
 

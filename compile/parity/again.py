@@ -12,9 +12,17 @@ import numpy as np
 from compile.errors import ParityError, TargetError
 from compile.parity.chain import chained
 from compile.parity.inputs import Picture, parity_inputs
-from compile.parity.measure import InputErrors, Measured, failure, figures, measure, worst
+from compile.parity.measure import (
+    InputErrors,
+    Measured,
+    failure,
+    figures,
+    limits_text,
+    measure,
+    worst,
+)
 from compile.specialise import specialise
-from compile.targets.protocols import Ports, Run
+from compile.targets.protocols import Limits, Ports, Run
 from compile.targets.table import builder, target_named
 from compile.weights import read_again
 from depth.artifact.manifest import Artifact, Manifest
@@ -45,6 +53,7 @@ class ChainParity:
 @dataclass(frozen=True)
 class Reparity:
     chains: Sequence[ChainParity]
+    limits: Limits
 
     @property
     def problems(self) -> list[str]:
@@ -59,8 +68,12 @@ class Reparity:
             for output, numbers in result.measured.items()
         ]
         over = len(self.problems)
-        verdict = f"failed: {over} of {len(self.chains)} programs over the limit"
-        return "\n".join([*lines, verdict if over else "passed: every program is within its limit"])
+        verdict = (
+            f"failed: {over} of {len(self.chains)} programs over the limit"
+            if over
+            else "passed: every program is within the limit"
+        )
+        return "\n".join([*lines, f"{verdict} ({limits_text(self.limits)})"])
 
 
 def check_where(artifact: Artifact, on_device: bool) -> None:
@@ -118,7 +131,7 @@ def reparity(
             continue
         problem = failure(worst(results), m.gate.limits)
         found.append(ChainParity(key, programs, results, problem, kept))
-    return Reparity(found)
+    return Reparity(found, m.gate.limits)
 
 
 def _folded(manifest: Manifest, before: Sequence[object]) -> Optional[Normalise]:

@@ -6,23 +6,40 @@ import json
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from compile.parity.again import Reparity
 from compile.targets.table import builder, target_named
-from depth.artifact.manifest import Artifact, Gate
+from depth.artifact.manifest import REPORTS, Artifact, Gate
 from depth.artifact.verification import (
     ProgramVerification,
     Verification,
     next_counter,
     write_verification,
 )
+from depth.errors import ArtifactError
+from depth.files import read_regular, write_whole
 
+_MAX_FACT_BYTES, _MAX_REPORT_BYTES = 1 << 12, 1 << 26
 _ON_DEVICE = "## Measured on the device"
 # What the kernel says about the machine; on EC2 the product is the instance type.
 _FACTS = {
     "driver": Path("/sys/module/neuron/version"),
     "instance": Path("/sys/devices/virtual/dmi/id/product_name"),
 }
+
+
+def read_reports(folder: Path) -> tuple[dict[str, Any], str]:
+    """Both reports of an artifact, which a measurement is added to. Raises ArtifactError."""
+    path = folder
+    try:
+        path = folder / REPORTS[0]
+        data = json.loads(read_regular(path, _MAX_REPORT_BYTES).decode("utf-8"))
+        path = folder / REPORTS[1]
+        return data, read_regular(path, _MAX_REPORT_BYTES).decode("utf-8")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ArtifactError(f"{path}: cannot be read: {why}; pull the artifact again") from error
 
 
 def keep(artifact: Artifact, found: Reparity) -> Verification:
@@ -49,21 +66,20 @@ def _machine() -> dict[str, str]:
     found = {}
     for name, path in _FACTS.items():
         try:
-            found[name] = path.read_text(encoding="utf-8").strip()
-        except OSError:
+            found[name] = read_regular(path, _MAX_FACT_BYTES).decode("utf-8").strip()
+        except (OSError, ValueError):
             continue
     return found
 
 
 def _add_to_reports(folder: Path, verification: Verification, table: str) -> None:
     """Add what was measured on the device to both reports; an earlier measurement is replaced."""
-    path = folder / "report.json"
-    data = json.loads(path.read_text(encoding="utf-8"))
+    json_path, path = (folder / name for name in REPORTS)
+    data, text = read_reports(folder)
     data["verification"] = asdict(verification)
-    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    path = folder / "report.md"
-    before = path.read_text(encoding="utf-8").partition(_ON_DEVICE)[0].rstrip()
+    write_whole(json_path, json.dumps(data, indent=2) + "\n")
+    before = text.partition(_ON_DEVICE)[0].rstrip()
     verdict = "passed" if verification.gate.passed else "FAILED"
     versions = ", ".join(f"{name} {text}" for name, text in verification.versions.items())
     lines = [before, "", _ON_DEVICE, "", f"{verdict}, {verification.made}, {versions}", ""]
-    path.write_text("\n".join([*lines, "```", table, "```", ""]), encoding="utf-8")
+    write_whole(path, "\n".join([*lines, "```", table, "```", ""]))

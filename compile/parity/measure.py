@@ -78,7 +78,6 @@ def measure(
 
 
 def eager(network: Network, images: FloatArray) -> dict[str, FloatArray]:
-    """The network's own outputs by name."""
     with torch.no_grad():
         found: Any = network(torch.from_numpy(images))
     names = [output.name for output in network.model.outputs]

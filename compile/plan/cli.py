@@ -8,19 +8,25 @@ import typer
 
 from compile.plan.estimate import DECODE_MS, Layout
 from depth.chips import INSTANCES
+from depth.choices import OneOf
 from depth.errors import InputError
 from depth.family import model_named, models
 from depth.sizes import parse_size
 
-_MODELS, _INSTANCES = ", ".join(models()), ", ".join(INSTANCES)
+_MODELS, _INSTANCES = OneOf(models()), OneOf(INSTANCES)
 
 
 def plan(
     model: list[str] = typer.Option(
-        ["vits"], help=f"One of {_MODELS}. Repeat it, or --size or --instance, to compare."
+        ["vits"],
+        click_type=_MODELS,
+        metavar="NAME",
+        help=f"{_MODELS}. Repeat it, or --size or --instance, to compare.",
     ),
     size: list[str] = typer.Option(["518x518"], help="HEIGHTxWIDTH in px."),
-    instance: list[str] = typer.Option(["inf1.xlarge"], help=f"One of {_INSTANCES}."),
+    instance: list[str] = typer.Option(
+        ["inf1.xlarge"], click_type=_INSTANCES, metavar="TYPE", help=f"{_INSTANCES}."
+    ),
     batch: int = typer.Option(1, help="Images per run."),
     split: bool = typer.Option(
         False, "--split/--fused", help="The model's stages as programs of their own, or all as one."
@@ -40,7 +46,9 @@ def plan(
         "with 2048x1362 photographs on other processors; 0 if others do it.",
     ),
 ) -> None:
-    """Estimate speed and cost on Neuron instances. Nothing here was measured on an instance.
+    """Estimate speed and cost on Neuron instances.
+
+    Nothing here was measured on an instance.
 
     One network, size and instance: the layout that was asked for beside its alternatives, the best
     one marked. Several: a line for each. Figures in brackets are the range.

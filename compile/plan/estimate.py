@@ -68,7 +68,6 @@ class Range:
         return Range(ends[0], function(self.middle), ends[1])
 
     def limited(self, other: Range) -> Range:
-        """The smaller of two."""
         return Range(
             min(self.low, other.low), min(self.middle, other.middle), min(self.high, other.high)
         )

@@ -35,7 +35,6 @@ def plan_table(plan: Plan) -> str:
 
 
 def overview_table(plans: Sequence[Plan]) -> str:
-    """Several plans, a line each, with the layout that was asked for."""
     heading = ("network", "instance", *_COLUMNS, "images/s of the best layout")
     rows = [
         (

@@ -34,7 +34,6 @@ class Work:
 
     @property
     def macs(self) -> dict[str, float]:
-        """Multiply-accumulates by kind."""
         found: defaultdict[str, float] = defaultdict(float)
         for product in self.products:
             found[product.kind] += product.macs

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from compile.build.request import MAX_PHOTOGRAPHS
-from compile.targets.modes import MODES, modes_of
+from compile.targets.modes import modes_of
+from depth.chips import CHIPS
+from depth.choices import OneOf
 from depth.errors import InputError
 from depth.family import Model, model_named, models
 from depth.files import write_whole
@@ -19,13 +21,18 @@ from depth.sizes import Size, parse_size, size_text
 
 if TYPE_CHECKING:
     from compile.precision.report import PrecisionReport
-_MODELS = ", ".join(models())
-_TARGETS = ", ".join(dict.fromkeys(mode.target for mode in MODES.values()))
+
+_MODELS, _TARGETS = OneOf(models()), OneOf(CHIPS)
 
 
 def precision(
-    model: list[str] = typer.Option(["demo"], help=f"One of {_MODELS}. Repeat it for several."),
-    target: list[str] = typer.Option(["inf1"], help=f"{_TARGETS}. Repeat it for several."),
+    model: list[str] = typer.Option(
+        ["vits"],
+        click_type=_MODELS,
+        metavar="NAME",
+        help=f"{_MODELS}. Repeat it for several.",
+    ),
+    target: list[str] = typer.Option(["inf1"], click_type=_TARGETS, help="Repeat it for several."),
     size: Optional[list[str]] = typer.Option(
         None,
         help="HEIGHTxWIDTH in px; by default the model's own for a picture of 3:4. Repeat it for "
@@ -39,13 +46,16 @@ def precision(
     images: Path = typer.Option(
         Path("input_images"), help="Folder of photographs to use beside the built-in test images."
     ),
-    lowering: bool = typer.Option(True, help="Lower the network first, as these targets do."),
+    no_lowering: bool = typer.Option(
+        False, "--no-lowering", help="Take the network as published, with no pass applied."
+    ),
     out: Optional[Path] = typer.Option(None, help="Write the tables to this file too, explained."),
 ) -> None:
-    """Forecast what each precision mode of a Neuron target costs in depth, and pick the fastest.
+    """Forecast what each Neuron precision mode costs in depth.
 
-    Rounds on a CPU what the compiler is documented to cast: a forecast, not a measurement. Prints
-    a table for each model, size and target; the exit code is 1 if one has no mode in the limit.
+    Picks the fastest mode within the limit, by rank. Rounds on a CPU what the compiler is
+    documented to cast: a forecast, not a measurement. Prints a table for each model, size and
+    target; the exit code is 1 if one has no mode in the limit.
     """
     if out is not None and not out.parent.is_dir():
         raise InputError(f"{out.parent}: no such folder to write {out.name} to; make it first")
@@ -53,6 +63,7 @@ def precision(
     jobs = _jobs(model, checkpoint, size)
 
     from compile.parity.inputs import photographs
+    from compile.precision.forecast import runs
     from compile.precision.report import document
     from compile.precision.survey import survey
     from compile.specialise import specialise
@@ -61,7 +72,7 @@ def precision(
     from depth.console import steps
 
     reports: list[PrecisionReport] = []
-    with steps(total=len(jobs) * (2 + len(modes))) as step:
+    with steps(total=len(jobs) * (2 + runs(modes))) as step:
         for row, given, pixels in jobs:
             step(f"{row.name} at {size_text(pixels)}: read the weights")
             weights = read(row, given)
@@ -69,7 +80,7 @@ def precision(
                 specialise(row, weights, pixels),
                 f"{row.name} ({weights.name})",
                 modes,
-                NEURON_PASSES if lowering else (),
+                () if no_lowering else NEURON_PASSES,
                 photographs(images, MAX_PHOTOGRAPHS),
                 BF16,
                 step,

@@ -6,7 +6,8 @@ compile/parity/measure.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Callable, Optional
 
@@ -23,6 +24,7 @@ from depth.maps.result import FloatArray
 from depth.network.base import Network
 
 Maps = dict[str, FloatArray]  # by output, of one image
+Rounding = tuple[Optional[str], ...]  # what of a mode changes the numbers
 Step = Callable[[str], None]  # called with what begins now, in words
 
 
@@ -48,7 +50,7 @@ class Forecast:
 
 def forecasts(
     network: Network,
-    modes: Iterable[Mode],
+    modes: Sequence[Mode],
     images: Sequence[ParityInput],
     on_step: Step = lambda _: None,
 ) -> list[Forecast]:
@@ -59,14 +61,30 @@ def forecasts(
     """
     on_step("float32 reference")
     references = _references(network, images)
-    known: dict[tuple[Optional[str], ...], Forecast] = {}
+    total, started = runs(modes), time.monotonic()
+    known: dict[Rounding, Forecast] = {}
     found = []
     for mode in modes:
-        on_step(f"{mode.target} {mode.name}")
-        same = known.get(_rounding(mode)) or _forecast(network, mode, images, references)
-        known[_rounding(mode)] = same
+        rounding = _rounding(mode)
+        if rounding not in known:
+            left = _time_left(time.monotonic() - started, len(known), total)
+            on_step(f"{mode.target} {mode.name}{left}")
+            known[rounding] = _forecast(network, mode, images, references)
+        same = known[rounding]
         found.append(Forecast(mode, same.outputs, same.results, same.overflow))
     return found
+
+
+def runs(modes: Sequence[Mode]) -> int:
+    """How often `forecasts` runs the network for these modes, the float32 reference aside."""
+    return len(set(map(_rounding, modes)))
+
+
+def _time_left(taken_s: float, done: int, total: int) -> str:
+    if not done:
+        return ""
+    left_s = taken_s / done * (total - done)
+    return f", about {left_s:.0f} s left" if left_s < 100 else f", about {left_s / 60:.0f} min left"
 
 
 def choose(candidates: Sequence[Forecast], limit: Limit) -> Forecast:
@@ -109,7 +127,7 @@ def _references(network: Network, images: Sequence[ParityInput]) -> list[Maps]:
     return found
 
 
-def _rounding(mode: Mode) -> tuple[Optional[str], ...]:
+def _rounding(mode: Mode) -> Rounding:
     """What of a mode changes the numbers: a transpose of what is rounded already is exact."""
     relayout = None if mode.relayout == mode.everything else mode.relayout
     return mode.matmul, mode.everything, relayout, mode.io

@@ -9,7 +9,9 @@ from typing import Optional
 from compile.errors import PrecisionError
 from compile.parity.measure import figures
 from compile.precision.forecast import Forecast, choose
+from compile.targets.modes import Mode
 from compile.targets.protocols import Limit
+from compile.targets.table import default_precision
 from depth.console import markdown
 from depth.family import DEPTH
 from depth.sizes import size_text
@@ -35,12 +37,13 @@ on the device is what decides.
 
 The errors are the worst of all test images, against the same network in float32: `max_rel` relative
 to the largest reference value, `mean_rel` to its mean, `abs_rel` and `delta1` per pixel where the
-reference is over 1 % of its largest value. The order of speed, 1 first, is documented or expected,
-not measured; modes with the same number are not told apart by the documentation, and of those the
-one with the smaller error is taken. The order in which a CPU adds up moves the errors by some per
-cent from one machine, or number of threads, to the next.
+reference is over 1 % of its largest value. The rank of speed is documented or expected, not
+measured. The documentation does not tell modes of the same rank apart; of those the mode with the
+smaller error is taken. Modes with the same figures share the row of the fastest. The order in which
+a CPU adds up moves the errors by some per cent from one machine, or number of threads, to the next.
 """
 
+_RANK, _SAME = "rank (1 = fastest)", "same figures (rank)"
 _DEPTH_NUMBERS = ("max_rel", "mean_rel", "abs_rel", "delta1")
 
 
@@ -63,7 +66,7 @@ class PrecisionReport:
         chosen: Optional[Forecast] = None
         try:
             chosen = self.choose()
-            verdict = f"Forecast to be the fastest within the limit: `{chosen.mode.name}`."
+            verdict = self._choice(chosen)
         except PrecisionError as error:
             verdict = f"Not usable: {error}."
         facts = [
@@ -78,6 +81,33 @@ class PrecisionReport:
         ]
         return "\n".join([*facts, *_table(self.forecasts, self.limit, chosen), "", verdict, ""])
 
+    def _choice(self, chosen: Forecast) -> str:
+        """What auto takes, and why the default is another mode."""
+        name, usual = chosen.mode.name, default_precision(self.target)
+        if len(self.forecasts) == 1:
+            return f"Forecast within the limit: `{name}`."
+        taken = f"`auto` takes `{name}`: the fastest mode within the limit, by rank."
+        default = next(found for found in self.forecasts if found.mode.name == usual)
+        if default is chosen:
+            return taken
+        state = "over the limit" if default.problem(self.limit) else "within the limit"
+        return (
+            f"{taken} The default of `build` is `{usual}`, {state}: ranks are not measured, and a "
+            "default must suit models without a forecast. Mean error of depth: "
+            f"`{name}` {_mean(chosen)}, `{usual}` {_mean(default)}."
+        )
+
+    def headline(self) -> str:
+        """The chosen mode and its errors of depth. Raises PrecisionError if there is none."""
+        chosen = self.choose()
+        errors = figures(
+            {name: (chosen.measured or {})[DEPTH][name] for name in _DEPTH_NUMBERS[:2]}
+        )
+        return (
+            f"`{chosen.mode.name}`, forecast error of depth at {size_text(self.size)}: {errors} "
+            f"(limits: {self.limit.max_rel:g}, {self.limit.mean_rel:g})"
+        )
+
     def _other_limits(self) -> list[str]:
         limits = self.limit.of(self.forecasts[0].outputs)
         return [
@@ -88,33 +118,46 @@ class PrecisionReport:
 
 
 def document(reports: Sequence[PrecisionReport], command: str) -> str:
-    """A page of reports, with what they mean and the command that makes it again."""
     made = f"Made by:\n\n```sh\n{command}\n```\n"
     return "\n".join([INTRODUCTION, made, *(report.markdown() for report in reports)])
 
 
 def _table(forecasts: Sequence[Forecast], limit: Limit, chosen: Optional[Forecast]) -> list[str]:
     others = [output.name for output in forecasts[0].outputs if output.name != DEPTH]
-    heading = ("mode", "speed", "compiler arguments", *_DEPTH_NUMBERS, *others, "verdict")
+    heading = ("mode", _RANK, "compiler arguments", *_DEPTH_NUMBERS, *others, "verdict", _SAME)
+    groups: dict[tuple[str, ...], list[Forecast]] = {}  # by figures; the fastest first
+    for forecast in sorted(forecasts, key=lambda one: (one.mode.speed_rank, one is not chosen)):
+        row = (*_figures(forecast, others), _verdict(forecast, limit))
+        groups.setdefault(row, []).append(forecast)
     rows = [
         (
-            *_cells(forecast, others),
-            "**chosen**" if forecast is chosen else _verdict(forecast, limit),
+            *_asked(first.mode),
+            *numbers,
+            "**chosen**" if first is chosen else verdict,
+            ", ".join(f"{same.mode.name} ({same.mode.speed_rank})" for same in others_alike),
         )
-        for forecast in forecasts
+        for (*numbers, verdict), (first, *others_alike) in groups.items()
     ]
-    return markdown(heading, rows, right=(1, *range(3, len(heading) - 1)))
+    return markdown(heading, rows, right=(1, *range(3, len(heading) - 2)))
 
 
-def _cells(forecast: Forecast, others: Sequence[str]) -> list[str]:
-    mode, measured = forecast.mode, forecast.measured
+def _asked(mode: Mode) -> tuple[str, ...]:
     arguments = (" ".join(mode.compiler_args), *mode.optimizations)
-    cells = [mode.name, str(mode.speed_rank), ", ".join(f"`{text}`" for text in arguments)]
+    return mode.name, str(mode.speed_rank), ", ".join(f"`{text}`" for text in arguments)
+
+
+def _figures(forecast: Forecast, others: Sequence[str]) -> list[str]:
+    measured = forecast.measured
     if measured is None:
-        return [*cells, *["-"] * (len(_DEPTH_NUMBERS) + len(others))]
+        return ["-"] * (len(_DEPTH_NUMBERS) + len(others))
     depth = [measured[DEPTH][name] or 0 for name in _DEPTH_NUMBERS]
-    cells += [*(f"{value:.2e}" for value in depth[:-1]), f"{depth[-1]:.4f}"]
+    cells = [*(f"{value:.2e}" for value in depth[:-1]), f"{depth[-1]:.4f}"]
     return [*cells, *(figures(dict([*measured[name].items()][:2])) for name in others)]
+
+
+def _mean(forecast: Forecast) -> str:
+    measured = forecast.measured
+    return "-" if measured is None else f"{measured[DEPTH]['mean_rel'] or 0:.2e}"
 
 
 def _verdict(forecast: Forecast, limit: Limit) -> str:

@@ -8,14 +8,18 @@ import typer
 
 from compile.errors import PreflightError
 from compile.targets.modes import mode_named
+from depth.chips import CHIPS
+from depth.choices import OneOf
 from depth.errors import InputError
 from depth.family import model_named, models
 from depth.sizes import parse_size
 
+_MODELS, _TARGETS = OneOf(models()), OneOf(CHIPS)
+
 
 def preflight(
-    model: str = typer.Option("vits", help=f"One of {', '.join(models())}."),
-    target: str = typer.Option("inf1", help="inf1 or inf2."),
+    model: str = typer.Option("vits", click_type=_MODELS, metavar="NAME", help=f"{_MODELS}."),
+    target: str = typer.Option("inf1", click_type=_TARGETS),
     size: list[str] = typer.Option(
         ["518x518"], help="HEIGHTxWIDTH in px. Repeat it for several programs."
     ),
@@ -35,7 +39,7 @@ def preflight(
         "the same for all weights, so none are needed.",
     ),
 ) -> None:
-    """Compare every node of a program with what the target's compiler takes.
+    """Check whether a Neuron compiler takes every operator.
 
     Traces on the CPU and prints a table per program: operators, where they come from, verdict and
     remedy; then device memory, an estimate. The exit code is 1 if anything would be left for the

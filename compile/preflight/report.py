@@ -68,7 +68,6 @@ class PreflightReport:
 
     @property
     def left_for_cpu(self) -> int:
-        """Operators that would not run on the chip."""
         return sum(row.count for row in self.rows if not row.passed)
 
     def problems(self) -> list[str]:
@@ -92,11 +91,9 @@ class PreflightReport:
         return found
 
     def text(self) -> str:
-        """Several lines with aligned columns."""
         return "\n".join([*self._summary("  "), "", *aligned([HEADING, *self._cells()])])
 
     def markdown(self) -> str:
-        """A section of a report."""
         first, *rest = self._summary("- ")
         return "\n".join([f"## {first}", "", *rest, "", *markdown(HEADING, self._cells())])
 
@@ -157,7 +154,6 @@ class DeviceMemory:
         return self.core_bytes <= CHIPS[self.target].core_bytes
 
     def text(self) -> str:
-        """One line."""
         chip = CHIPS[self.target]
         verdict = "fits" if self.passed else "FAILS: build fewer programs, or smaller ones"
         return (

@@ -138,6 +138,12 @@ def read_artifact(folder: Path, identity: Optional[str] = None) -> Artifact:
     The digits in the folder's name are compared in any case. Raises ArtifactError that says what is
     wrong and what to do, and InputError if `identity` is no identity.
     """
+    if folder.parts[:1] == ("s3:",):
+        bucket, name = "/".join(folder.parts[1:-1]), folder.name
+        raise ArtifactError(
+            f"s3://{bucket}/{name}: not a folder; pull the artifact first: `python -m compile pull "
+            f"{name} --store s3://{bucket}`"
+        )
     path = folder / MANIFEST
     try:
         data = read_regular(path, MAX_MANIFEST_BYTES)

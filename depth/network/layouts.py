@@ -151,7 +151,7 @@ def _identified(ours: Mapping[str, Tensor], configs: Mapping[str, ModelConfig]) 
     return next((name for name, c in configs.items() if (c.embed_dim, c.depth) == found), None)
 
 
-def some(items: Sequence[str], limit: int = 6) -> str:
+def some(items: Sequence[str], limit: int = 3) -> str:
     """The first few items, and the number of the others."""
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
     return ", ".join(items[:limit]) + more

@@ -113,10 +113,11 @@ def promote(
     ),
     endpoint_url: Optional[str] = _ENDPOINT_URL,
 ) -> None:
-    """Point an alias at an artifact: prints both, and the artifact before.
+    """Point an alias at an artifact.
 
-    If somebody else moves the alias at the same time, one of the two commands fails with exit
-    code 1. To go back, promote the artifact before.
+    Prints the alias, the artifact and the artifact before. If somebody else moves the alias at the
+    same time, one of the two commands fails with exit code 1. To go back, promote the artifact
+    before.
     """
     from depth.store.catalogue import find
     from depth.store.names import check_alias

@@ -61,7 +61,7 @@ def bench(
     take turns; their ratio is that of the medians, with the range of single rounds in brackets.
     """
     from depth.console import steps
-    from depth.images.read import list_images
+    from depth.images.listing import list_images
     from serve.bench.report import Settings
     from serve.bench.run import measure, steps_of
     from serve.bench.table import text

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Optional
 
 from depth.chips import INF1, INF2, INFERENTIA, target_of
-from serve.machine import Cpu, Memory
+from depth.cpu import Cpu
+from serve.machine import Memory
 from serve.runtimes.neuron_cores import Device
 
 DAMAGED = "damaged"  # beside the states of depth/artifact/verification.py

@@ -13,11 +13,12 @@ from typing import Callable
 from depth.artifact.anchor import identity_digits
 from depth.artifact.manifest import MANIFEST, read_artifact
 from depth.artifact.verification import state
+from depth.cpu import ROOT, read_cpu, text_of
 from depth.errors import ArtifactError
 from serve.doctor import neuron
 from serve.doctor.facts import DAMAGED, ArtifactFacts, Facts, Metadata
 from serve.jobs import spot
-from serve.machine import ROOT, installed, read_cpu, read_memory, text_of
+from serve.machine import installed, read_memory
 
 
 def gather(

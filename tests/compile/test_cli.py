@@ -11,11 +11,14 @@ import pytest
 
 from depth.artifact.manifest import Artifact, Gate, read_artifact
 from depth.files import sha256_bytes
+from serve.cli import main as serve
+from tests.support.commands import ended
 from tests.support.compile_command import command
 from tests.support.fresh_python import run_python
 from tests.support.networks import build_demo, rewrite
 from tests.support.places import ROOT
 
+LIMIT = "(depth max_rel 0.0005, depth mean_rel 5e-05)"
 BUILD = ("build", "--model", "demo", "--checkpoint", "untrained", "--images", "no-such-folder")
 
 
@@ -44,10 +47,10 @@ def test_build_prints_the_folder_and_shows_progress_on_stderr(tmp_path: Path) ->
     artifact = read_artifact(Path(ended.out.rstrip("\n")))
     assert [(p.size, p.batch) for p in artifact.manifest.programs] == [((28, 42), 2)]
     assert ended.err.splitlines() == [
-        "read the weights of demo",
-        "28x42-b2: specialise",
-        "28x42-b2: build for openvino",
-        "28x42-b2: parity of the saved program with the eager network",
+        "reading the weights of demo",
+        "preparing the network for images of 3:2, 2 at a time, 28x42 px",
+        "compiling for images of 3:2, 2 at a time (once, about 5 s)",
+        "checking it against the original",
     ]
 
 
@@ -73,6 +76,33 @@ def test_a_wrong_value_is_a_usage_error_in_one_line(
     assert ended.code == 2
     assert text in ended.line()
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_has_a_whole_sentence_for_each_command(
+    monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ended = command(word)
+    assert ended.code == 0
+    commands = ended.out.partition("\nCommands:\n")[2].splitlines()
+    assert [line.split()[0] for line in commands][:2] == ["job", "build"]
+    assert [line for line in commands if not line.endswith(".") or line.endswith("...")] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    {
+        "build": "[openvino|onnx|torchscript|inf1|inf2]",
+        "job": "[openvino|onnx|torchscript|inf1|inf2]",
+        "preflight": "[inf1|inf2]",
+        "precision": "[inf1|inf2]",
+    }.items(),
+)
+def test_help_lists_the_targets(name: str, targets: str) -> None:
+    ended = command(name, "-h")
+    assert ended.code == 0
+    assert f"  --target {targets} " in " ".join(ended.out.split("\n"))
 
 
 WRONG_WORDS = [
@@ -179,7 +209,7 @@ def test_verify_says_what_the_identity_was_compared_with(copied: Artifact) -> No
 
 
 @pytest.mark.parametrize("name", ["inspect", "verify", "parity"])
-def test_another_identity_than_the_given_one_is_refused(copied: Artifact, name: str) -> None:
+def test_commands_refuse_another_identity_than_the_given_one(copied: Artifact, name: str) -> None:
     ended = command(name, copied.folder, "--identity", "0" * 64)
     assert (ended.code, ended.out) == (1, "")
     assert f"the identity {copied.identity[:12]}..., the given identity says 0000" in ended.line()
@@ -189,7 +219,7 @@ def test_another_identity_than_the_given_one_is_refused(copied: Artifact, name: 
 
 
 @pytest.mark.parametrize("name", ["inspect", "verify", "parity"])
-def test_a_folder_without_an_artifact_is_refused(tmp_path: Path, name: str) -> None:
+def test_commands_refuse_a_folder_without_an_artifact(tmp_path: Path, name: str) -> None:
     ended = command(name, tmp_path)
     assert ended.code == 1
     assert "no readable manifest.json; make an artifact with `python -m compile build`" in (
@@ -197,11 +227,26 @@ def test_a_folder_without_an_artifact_is_refused(tmp_path: Path, name: str) -> N
     )
 
 
+@pytest.mark.parametrize("name", ["inspect", "verify", "parity", "serve"])
+def test_commands_name_the_pull_of_an_artifact_in_a_bucket(name: str) -> None:
+    location = "s3://bucket/depth/vits-openvino-fp32-0123456789ab"
+    refused = (
+        ended(serve, "python -m serve", "folder", location)
+        if name == "serve"
+        else command(name, location)
+    )
+    assert refused.code == 1
+    assert refused.line() == (
+        f"{location}: not a folder; pull the artifact first: `python -m compile pull "
+        "vits-openvino-fp32-0123456789ab --store s3://bucket/depth`\n"
+    )
+
+
 def test_parity_passes_again(built: Artifact) -> None:
     ended = command("parity", built.folder, "--images", "no-such-folder")
     assert ended.code == 0
     *rows, verdict = ended.out.splitlines()
-    assert verdict == "passed: every program is within its limit"
+    assert verdict == f"passed: every program is within the limit {LIMIT}"
     assert [row.split("  ")[1] for row in rows] == ["constant", "noise", "thin lines", "scene"]
     assert all(row.startswith("56x70-b1  ") and "max_rel" in row for row in rows)
     assert ended.err == "56x70-b1: parity\n"
@@ -221,7 +266,7 @@ def test_parity_fails_though_the_manifest_was_rewritten_to_match(copied: Artifac
     ended = command("parity", other.folder, "--images", "no-such-folder")
     assert ended.code == 1
     assert "thin lines" in ended.out  # the table is printed all the same
-    assert ended.out.endswith("failed: 1 of 1 programs over the limit\n")
+    assert ended.out.endswith(f"failed: 1 of 1 programs over the limit {LIMIT}\n")
     assert "56x70-b1: the program is too far from the eager network: depth max_rel" in ended.err
     assert "(limit 0.0005)" in ended.err
     assert "Traceback" not in ended.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Optional
@@ -46,6 +47,18 @@ def job_folder() -> Path:
 
 def report() -> str:
     return (job_folder() / "report.md").read_text(encoding="utf-8")
+
+
+def top() -> dict[str, str]:
+    """The lines at the top of the report, by their first word."""
+    lines = re.findall(r"^- (\w+[ \w]*): (.*)$", report().partition("\n| step |")[0], re.MULTILINE)
+    return dict(lines)
+
+
+def next_command() -> list[str]:
+    """The words after `python -m compile` of the command that the report names."""
+    (text,) = re.findall(r"`python -m compile ([^`]*)`", top()["Next"])
+    return shlex.split(text)
 
 
 def states() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -61,7 +62,10 @@ def test_parity_on_the_device_makes_it_verified(built: Artifact, device: Standin
     ended = on_device(built)
     assert ended.code == 0
     *lines, verdict = ended.out.splitlines()
-    assert verdict == "passed: every program is within its limit"
+    assert (
+        verdict
+        == "passed: every program is within the limit (depth max_rel 0.1, depth mean_rel 0.01)"
+    )
     rows = [row.split()[:2] for row in lines]
     assert rows == [["28x42-b1", name] for name in ("constant", "noise", "thin", "scene")]
     assert state(built) == "verified"
@@ -130,6 +134,20 @@ def test_numbers_that_are_not_finite_replace_an_earlier_pass(
         assert found is not None
         assert (found.counter, found.gate.passed) == (counter + 2, False)
         assert state(built) == "failed"
+
+
+@pytest.mark.parametrize("name", ["report.json", "report.md"])
+def test_a_measurement_that_could_not_be_kept_is_not_begun(
+    built: Artifact, device: Standin, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    device.plug_in()
+    monkeypatch.setattr(again, "measure", None)
+    (built.folder / name).unlink()
+    os.mkfifo(built.folder / name)
+    ended = on_device(built)
+    assert ended.code == 1
+    assert f"{name}: cannot be read: not a regular file; pull the artifact again" in ended.line()
+    assert state(built) == "built"
 
 
 def test_without_a_device_nothing_is_measured(built: Artifact) -> None:

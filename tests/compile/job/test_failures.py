@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -14,8 +15,6 @@ import pytest
 
 from compile.errors import BuildError
 from compile.job.ledger import ledger_in
-from compile.job.report import Section, write_report
-from compile.job.spec import JobSpec
 from depth.errors import StoreError
 from tests.support.jobs import (
     JOB,
@@ -24,6 +23,7 @@ from tests.support.jobs import (
     command,
     done_before,
     job_folder,
+    next_command,
     only_artifact,
     prepare,
     report,
@@ -63,13 +63,13 @@ def test_the_report_says_which_step_failed_and_a_rerun_goes_on_there(step: str) 
     before = STEPS[: STEPS.index(step)]
     assert states() == {**dict.fromkeys(before, ""), step: "failed"}
     assert report().startswith(
-        f"# Compile job: demo for onnx\n\n**FAILED at {step}**: broken\n\n| step |"
+        f"# Compile job: demo for onnx\n\n- State: **FAILED at {step}**: broken\n- Model: `demo`, "
     )
     assert report().endswith("\n```\nbroken\non purpose\n```\n")
     assert stored() == []
-    assert command(*WITH_STORE).code == 0
+    assert command(*next_command()).code == 0
     assert done_before() == before[1:]  # what was fetched is looked at again
-    assert "**done**" in report()
+    assert "- State: **built and verified**\n" in report()
     assert "FAILED" not in report()
     assert stored() == [only_artifact().identity]
 
@@ -82,7 +82,7 @@ def test_without_weights_nothing_begins() -> None:
     assert "**FAILED at fetch**: weights.safetensors: no such file\n" in report()
 
 
-def test_another_models_weights_are_never_taken() -> None:
+def test_a_job_never_takes_another_models_weights() -> None:
     arguments = [word for word in JOB if word not in ("--checkpoint", "weights.safetensors")]
     ended = command(*arguments, "--model", "vitg")
     assert ended.code == 1
@@ -133,19 +133,37 @@ def job_folder_of(batch: int) -> Path:
     (folder,) = (
         path
         for path in Path("out/jobs").iterdir()
-        if f"batches = ({batch},)" in (path / "report.md").read_text()
+        if f"batches = [{batch}]" in (path / "report.md").read_text()
     )
     return folder
 
 
-def test_a_file_system_without_locks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_refuses_a_file_system_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fcntl, "flock", failing(OSError(errno.ENOLCK, "No locks available")))
     ended = command(*JOB)
     assert ended.code == 1
     assert ": cannot be locked: No locks available; use another file system" in ended.error()
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused() -> None:
+@pytest.mark.parametrize("planted", ["pipe", "/dev/zero", "elsewhere"])
+def test_a_job_opens_only_regular_files_in_its_folder(planted: str) -> None:
+    def plant(path: Path) -> None:
+        path.unlink()
+        os.mkfifo(path) if planted == "pipe" else path.symlink_to(planted)
+
+    assert command(*JOB).code == 0
+    plant(job_folder() / "lock")
+    ended = command(*JOB)
+    assert ended.code == 1
+    assert "no folder for the job: " in ended.error()
+    assert not (job_folder() / "elsewhere").exists()
+    (job_folder() / "lock").unlink()
+    plant(job_folder() / "precision.json")
+    assert command(*JOB).code == 0
+    assert "precision" not in done_before()
+
+
+def test_a_job_refuses_a_file_in_the_place_of_its_folder() -> None:
     Path("out").touch()
     ended = command(*JOB)
     assert ended.code == 1
@@ -213,10 +231,3 @@ def test_a_target_that_this_machine_cannot_compile_for_fails_first() -> None:
     assert ended.code == 1
     assert "this machine cannot compile for inf1" in ended.error()
     assert not Path("out").exists()
-
-
-def test_headings_in_a_section_go_below_the_sections_own(tmp_path: Path) -> None:
-    sections = [Section("fetch", "# One\ntext # of it\n## Two", 1.25, True)]
-    path = write_report(tmp_path, JobSpec("vits"), sections, None, None)
-    assert path.read_text().endswith("\n## Weights\n\n### One\ntext # of it\n#### Two\n")
-    assert "\n| fetch | 1.2 | done before |\n" in path.read_text()

@@ -119,7 +119,7 @@ def test_a_killed_job_goes_on_and_ends_whole(name: str, built: Path) -> None:
     assert (ended.code, ended.out) == (0, f"{artifact.folder}\n")
     assert not half_made()
     assert stored() == [artifact.identity]
-    assert "**done**" in report()
+    assert "**built and verified**" in report()
     step = name.split()[0]
     kept = STEPS[1 : STEPS.index(step)] if step != "fetch" else []
     assert done_before() == kept
@@ -193,7 +193,7 @@ def hub_fixture(
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_killed_download_is_not_begun_again(hub: tuple[hub_mirror.Hub, str], when: str) -> None:
+def test_a_job_continues_a_killed_download(hub: tuple[hub_mirror.Hub, str], when: str) -> None:
     server, known = hub
     words = [word for word in JOB if word not in ("--checkpoint", "weights.safetensors")]
     killed([*words, "--model", "tiny"], Kill("depth.weights.download:_mismatch", when), known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
@@ -74,6 +75,12 @@ def test_a_file_gives_every_field(asked: list[JobSpec], file: Path) -> None:
     assert asked == [SPEC]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_file(asked: list[JobSpec], file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    command("job", file)
+    assert asked == [SPEC]
+
+
 def test_every_field_has_an_option(asked: list[JobSpec]) -> None:
     words = "--model vits --target inf1 --size 518x518 --size 518x686 --batch 1 --batch 4"
     words += " --precision matmult-fp16 --checkpoint mine.pth --accept-licence --split"
@@ -95,7 +102,7 @@ def test_a_model_is_enough(asked: list[JobSpec]) -> None:
     assert asked[0].shapes == [((518, 518), 1)]
 
 
-def test_every_size_is_built_with_every_batch_once() -> None:
+def test_a_job_has_every_size_with_every_batch_once() -> None:
     spec = JobSpec("vits", sizes=("28x42", "56x70", "28x42"), batches=(1, 2, 1))
     assert spec.shapes == [((28, 42), 1), ((28, 42), 2), ((56, 70), 1), ((56, 70), 2)]
 
@@ -105,7 +112,9 @@ def test_every_size_is_built_with_every_batch_once() -> None:
     [
         ("", "job.toml: no model; say which one, like model = 'vits'"),
         ("model = 'vitx'", "no model 'vitx'; choose from demo, vits"),
-        ("model = 'vits'\nsize = '28x42'", "job.toml: unknown field size"),
+        ("model = 'vits'\nsize = '28x42'", "job.toml: unknown field size; did you mean sizes?"),
+        ("model = 'vits'\naccept-licence = true", "accept-licence; did you mean accept_licence?"),
+        ("model = 'vits'\nzzz = 1", "job.toml: unknown field zzz; the fields are model, target, "),
         ("model = 'vits'\nbatches = ['1']", "job.toml: field batches[0] is '1', expected int"),
         ("model = 'vits'\nsplit = 1", "job.toml: field split is 1, expected bool"),
         ("model = 1979-05-27\nout = 1", "job.toml: field out is 1, expected str"),
@@ -164,6 +173,12 @@ def test_a_file_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
     ended = command("job", tmp_path / "none.toml")
     assert ended.code == 2
     assert "none.toml: cannot be read: No such file or directory" in ended.error()
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(InputError, match=r"pipe\.toml: cannot be read: not a regular file"):
+        read_spec(tmp_path / "pipe.toml")
+    (tmp_path / "long.toml").write_text("#" * (1 << 20) + "\n")
+    with pytest.raises(InputError, match=r"long\.toml: cannot be read: expected at most 1048576"):
+        read_spec(tmp_path / "long.toml")
     (tmp_path / "latin.toml").write_bytes(b"model = '\xfc'")
     with pytest.raises(InputError, match=r"latin\.toml: not a TOML file: .*utf-8"):
         read_spec(tmp_path / "latin.toml")

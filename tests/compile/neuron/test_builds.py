@@ -89,7 +89,7 @@ def test_on_the_device_a_mode_gives_nearly_the_networks_numbers_in_float32(
     assert (difference > 0) == (precision != "none")
 
 
-def test_loading_off_the_device_is_refused(target: Target, built: Compiled) -> None:
+def test_load_refuses_a_machine_without_the_device(target: Target, built: Compiled) -> None:
     with pytest.raises(BuildError, match=target.facts.no_device):
         target.load(built)
 

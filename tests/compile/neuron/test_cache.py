@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def entry(cache: ProgramCache) -> Path:
     return found
 
 
-def test_what_was_stored_is_found_with_its_record(
+def test_fetch_finds_what_store_kept_with_its_record(
     cache: ProgramCache, program: Path, tmp_path: Path
 ) -> None:
     assert cache.fetch(KEY, tmp_path / "found.pt") is None
@@ -84,7 +85,7 @@ def test_every_part_of_the_key_counts(
         ("program.sha256", None),
     ],
 )
-def test_a_damaged_entry_counts_as_absent_and_is_replaced(
+def test_a_store_replaces_a_damaged_entry_which_counts_as_absent(
     cache: ProgramCache,
     program: Path,
     tmp_path: Path,
@@ -100,6 +101,42 @@ def test_a_damaged_entry_counts_as_absent_and_is_replaced(
     assert "damaged, compiled again" in caplog.text
     cache.store(KEY, program, RECORD)
     assert cache.fetch(KEY, tmp_path / "found.pt") is not None
+
+
+@pytest.mark.parametrize("file", ["program", "record.json", "program.sha256"])
+@pytest.mark.parametrize("device", ["pipe", "/dev/zero"])
+def test_an_entry_that_is_no_regular_file_counts_as_absent(
+    cache: ProgramCache, program: Path, tmp_path: Path, file: str, device: str
+) -> None:
+    cache.store(KEY, program, RECORD)
+    planted = entry(cache) / file
+    planted.unlink()
+    planted.symlink_to(device) if device.startswith("/") else os.mkfifo(planted)
+    assert cache.fetch(KEY, tmp_path / "found.pt") is None
+    cache.store(KEY, program, RECORD)
+    assert cache.fetch(KEY, tmp_path / "found.pt") is not None
+
+
+def test_an_entry_is_on_the_disk_before_it_gets_its_name(
+    cache: ProgramCache, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    plain_sync, plain_rename = os.fsync, Path.rename
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        plain_sync(descriptor)
+
+    def rename(self: Path, target: Path) -> Path:
+        if self.name == "entry":
+            assert {path.stat().st_ino for path in self.iterdir()} <= set(synced)
+            synced.clear()
+        return plain_rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "rename", rename)
+    cache.store(KEY, program, RECORD)
+    assert synced == [cache.folder.stat().st_ino]
 
 
 def test_a_store_that_breaks_off_leaves_nothing_that_counts(

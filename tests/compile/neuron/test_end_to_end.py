@@ -55,7 +55,7 @@ def built_fixture(
         return read_artifact(build(asked, folder / "out"))
 
 
-def test_what_was_verified_on_the_device_is_served_by_the_cores_that_repeat_it(
+def test_cores_that_repeat_the_probes_serve_a_verified_artifact(
     chip: Chip, built: Artifact
 ) -> None:
     with pytest.raises(RefusedError, match="--allow-unverified"):

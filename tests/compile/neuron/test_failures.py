@@ -25,7 +25,7 @@ KILLED = "signal 9, as the kernel does when memory runs out"
 
 
 @rows("target, mode, calls", [("inf1", "bicubic", 0), ("inf2", "bilinear", 1)])
-def test_an_unsupported_operator_is_named_with_its_module_and_not_tried_again(
+def test_a_build_names_an_unsupported_operator_with_its_module_and_stops(
     target: Target, tmp_path: Path, mode: str, calls: int
 ) -> None:
     with pytest.raises(BuildError, match=f"support 1 aten::upsample_{mode}2d in resize; lower"):
@@ -46,7 +46,7 @@ def test_an_unsupported_operator_is_named_with_its_module_and_not_tried_again(
         ("inf2", "large", "crash", r"code 70: \[NCC_EOOM001\] Maximum peak HBM usage of 32.00GB"),
     ],
 )
-def test_a_compiler_that_dies_is_tried_with_fewer_optimisations(
+def test_a_build_tries_fewer_optimisations_if_the_compiler_dies(
     target: Target, word: str, cause: str, says: str
 ) -> None:
     target.behave(word)
@@ -78,7 +78,7 @@ def test_a_compiler_that_always_dies_fails_with_every_attempt_in_the_message(
     "target, says",
     [("inf1", r"ran for more than 0\.4 s"), ("inf2", "the compiler was ended at its time limit")],
 )
-def test_a_slow_compiler_is_ended_at_its_time_limit(target: Target, says: str) -> None:
+def test_the_watchdog_ends_a_slow_compiler_at_its_time_limit(target: Target, says: str) -> None:
     target.settings = replace(target.settings, timeout_s=0.4)
     target.behave("slow", "slow", "slow")
     with pytest.raises(CompilerError, match=says) as caught:
@@ -86,7 +86,9 @@ def test_a_slow_compiler_is_ended_at_its_time_limit(target: Target, says: str) -
     assert caught.value.cause == "time"
 
 
-def test_a_compiler_over_the_memory_limit_is_ended_with_its_children(target: Target) -> None:
+def test_the_watchdog_ends_a_compiler_over_its_memory_with_its_children(
+    target: Target,
+) -> None:
     target.settings = replace(target.settings, memory_limit_bytes=200 << 20)
     target.behave("grow")
     (attempt,) = record_of(target.build(small())).attempts
@@ -106,7 +108,7 @@ def running_with(text: str) -> list[str]:
     return found
 
 
-def test_other_input_than_float32_is_refused_at_once(target: Target) -> None:
+def test_a_build_refuses_other_input_than_float32_at_once(target: Target) -> None:
     with pytest.raises(BuildError, match="the example is float64.*convert it"):
         target.build(small(), given=example().double())
     assert target.calls() == []

@@ -74,7 +74,7 @@ def test_the_order_goes_from_what_costs_least_to_what_changes_most() -> None:
     assert all(fallback.split for fallback in split)
 
 
-def test_a_compiler_that_lives_is_asked_once(tmp_path: Path) -> None:
+def test_a_build_asks_a_compiler_that_lives_once(tmp_path: Path) -> None:
     compiler = Compiler()
     (one,) = built(tmp_path, compiler)
     assert compiler.calls == [("28x42-b1-fused.pt", (1, 3, 28, 42), ())]
@@ -83,7 +83,7 @@ def test_a_compiler_that_lives_is_asked_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == list(one.files)
 
 
-def test_what_failed_before_is_kept_in_the_record(tmp_path: Path) -> None:
+def test_the_record_keeps_what_failed_before(tmp_path: Path) -> None:
     compiler = Compiler(memory(), CompilerError("crash", "an internal error"))
     (one,) = built(tmp_path, compiler)
     assert [call[2] for call in compiler.calls] == [(), ("-O", "0"), ("-O", "legacy")]
@@ -96,7 +96,7 @@ def test_what_failed_before_is_kept_in_the_record(tmp_path: Path) -> None:
     assert "because the compiler died: as asked (memory)" in kept.warnings[0]
 
 
-def test_then_encoder_and_decoder_are_compiled_apart(tmp_path: Path) -> None:
+def test_a_build_then_compiles_encoder_and_decoder_apart(tmp_path: Path) -> None:
     compiler = Compiler(memory(), memory(), memory())
     encoder, decoder = built(tmp_path, compiler)
     assert (encoder.stage.name, decoder.stage.name) == ("encoder", "decoder")
@@ -130,14 +130,14 @@ def test_the_last_error_names_every_attempt(tmp_path: Path) -> None:
     ]
 
 
-def test_a_refusal_is_not_tried_again(tmp_path: Path) -> None:
+def test_a_build_does_not_try_again_after_a_refusal(tmp_path: Path) -> None:
     compiler = Compiler(BuildError("aten::sort is not supported"))
     with pytest.raises(BuildError, match="sort"):
         built(tmp_path, compiler)
     assert len(compiler.calls) == 1
 
 
-def test_a_record_of_another_version_is_refused(tmp_path: Path) -> None:
+def test_parse_record_refuses_a_record_of_another_version(tmp_path: Path) -> None:
     compiler = Compiler(memory())
     (one,) = built(tmp_path, compiler)
     data = dump_record(record(one))

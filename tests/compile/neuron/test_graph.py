@@ -33,7 +33,7 @@ class Same(nn.Module):
         return x
 
 
-def test_operators_on_the_cpu_are_named_with_their_modules() -> None:
+def test_the_check_names_operators_on_the_cpu_with_their_modules() -> None:
     program = trace(Deep(), example())
     with pytest.raises(BuildError) as caught:
         check_on_chip(program, program, "8 of 17 were compiled")
@@ -63,7 +63,7 @@ def listed(x: Tensor) -> Tensor:
     return values[1]
 
 
-def test_a_program_without_a_compiled_subgraph_is_refused() -> None:
+def test_the_check_refuses_a_program_without_a_compiled_subgraph() -> None:
     traced = trace(Same(), example())
     with pytest.raises(BuildError, match="holds no compiled sub-graph"):
         check_on_chip(traced, traced, None)
@@ -85,7 +85,7 @@ def test_a_good_program_passes_unless_the_log_speaks_against_it(standin: Standin
         check_on_chip(program, trace(small(), example()), "2 of 3 operators were compiled")
 
 
-def test_operators_off_the_list_are_named() -> None:
+def test_the_list_names_operators_that_it_does_not_have() -> None:
     traced = trace(Deep(), example())
     assert unsupported(traced, frozenset({"aten::gelu", "aten::relu"})) == ""
     assert unsupported(traced, frozenset({"aten::relu"})).startswith("8 aten::gelu in blocks.0.0, ")

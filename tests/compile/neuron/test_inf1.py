@@ -59,7 +59,7 @@ def test_spills_are_a_warning_of_the_record(target: Target) -> None:
     assert "sub-graph 0: too many spills" in warning
 
 
-def test_an_output_that_the_sdk_refuses_is_told_in_one_line(target: Target) -> None:
+def test_the_refusal_of_an_output_is_one_line(target: Target) -> None:
     class Index(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             return images.argmax(1)

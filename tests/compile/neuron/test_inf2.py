@@ -18,7 +18,7 @@ __all__ = ["target_fixture"]
 pytestmark = [needs_torch_2, pytest.mark.parametrize("target", ["inf2"], indirect=True)]
 
 
-def test_without_a_chip_the_sdk_is_told_the_platform_and_with_one_it_finds_it(
+def test_the_sdk_gets_the_platform_without_a_chip_and_finds_it_with_one(
     target: Target,
 ) -> None:
     target.plug_in()
@@ -29,7 +29,7 @@ def test_without_a_chip_the_sdk_is_told_the_platform_and_with_one_it_finds_it(
     assert os.environ[PLATFORM] == "inf2"
 
 
-def test_a_shape_that_depends_on_values_is_named(target: Target) -> None:
+def test_a_build_names_a_shape_that_depends_on_values(target: Target) -> None:
     class Found(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             return torch.nonzero(F.relu(images)).float()

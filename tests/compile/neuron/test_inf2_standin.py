@@ -62,7 +62,7 @@ def test_options_are_keywords(sdk: Any) -> None:
         sdk.trace(small(), example(), fallback=False)
 
 
-def test_without_a_chip_the_platform_has_to_be_told(
+def test_without_a_chip_the_standin_needs_the_platform(
     sdk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(RuntimeError, match="Neuron Runtime could not be initialized"):
@@ -172,7 +172,7 @@ def test_a_program_has_one_shape_unless_its_batch_is_made_dynamic(
         program(pictures(2, (42, 28)))
 
 
-def test_numbers_are_rounded_as_the_compiler_was_told(trace: Trace, neuronx: Standin) -> None:
+def test_the_standin_rounds_numbers_as_its_arguments_ask(trace: Trace, neuronx: Standin) -> None:
     def error(*arguments: str) -> float:
         program = trace(small(), example(), *arguments)
         expected = small()(pictures())
@@ -185,7 +185,7 @@ def test_numbers_are_rounded_as_the_compiler_was_told(trace: Trace, neuronx: Sta
     assert error() == error("--auto-cast", "matmult", "--auto-cast-type", "bf16")
 
 
-def test_data_parallel_splits_the_batch_and_cores_are_counted(
+def test_data_parallel_splits_the_batch_over_the_cores(
     sdk: Any, trace: Trace, neuronx: Standin
 ) -> None:
     program = trace(small(), example())

@@ -49,7 +49,7 @@ def parsed(folder: Path, text: str) -> CompilerLog:
     return read_log(folder / "trace.log")
 
 
-def test_a_log_of_a_partial_compile_is_read_whole(tmp_path: Path) -> None:
+def test_read_log_reads_the_whole_log_of_a_partial_compile(tmp_path: Path) -> None:
     assert parsed(tmp_path, PARTLY) == CompilerLog(
         operators=2009,
         compiled=615,
@@ -77,13 +77,13 @@ def test_a_whole_compile_leaves_nothing_for_the_cpu(tmp_path: Path) -> None:
     assert not_on_chip(log) is None
 
 
-def test_from_another_compilers_log_nothing_is_concluded(tmp_path: Path) -> None:
+def test_another_compilers_log_concludes_nothing(tmp_path: Path) -> None:
     log = parsed(tmp_path, "Compiler status PASS\n\n")
     assert log == CompilerLog()
     assert not_on_chip(log) is None
 
 
-def test_what_is_logged_goes_to_the_file_and_not_to_the_terminal(
+def test_the_sdks_log_goes_to_the_file_and_not_to_the_terminal(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     logger = logging.getLogger("Neuron of this test")
@@ -114,7 +114,7 @@ def write(folder: Path, name: str, text: str) -> None:
     (folder / name).write_text(text)
 
 
-def test_metrics_are_taken_from_the_right_scope_and_missing_ones_are_none(tmp_path: Path) -> None:
+def test_metrics_come_from_the_right_scope_and_missing_ones_are_none(tmp_path: Path) -> None:
     write(tmp_path / "0", "all_metrics.csv", METRICS)
     write(tmp_path / "1", "graph_def.neuron-cc.log", "Warning: too many spills required, turning")
     write(tmp_path / "sg00", "bir.json", "{}")
@@ -126,13 +126,13 @@ def test_metrics_are_taken_from_the_right_scope_and_missing_ones_are_none(tmp_pa
     assert read_metrics(tmp_path / "nothing here") == ()
 
 
-def test_a_number_that_is_none_is_left_out(tmp_path: Path) -> None:
+def test_metrics_leave_out_a_number_that_is_none(tmp_path: Path) -> None:
     write(tmp_path, "all_metrics.csv", METRICS.replace("6696.4", "n/a"))
     (only,) = read_metrics(tmp_path)
     assert (only.compile_s, only.matmul_ops) == (None, 5000)
 
 
-def test_the_compilers_last_error_is_found_in_its_logs(tmp_path: Path) -> None:
+def test_compiler_message_finds_the_last_error_in_the_logs(tmp_path: Path) -> None:
     assert compiler_message(tmp_path) is None
     text = "ERROR 58870 [neuron-cc]: Error message:  should not have any PF conflict\n"
     write(tmp_path / "0", "graph_def.neuron-cc.log", "Error message: an earlier one\n" + text)

@@ -42,7 +42,7 @@ def test_the_import_makes_torch_neuron(sdk: Any) -> None:
     assert sdk.trace is torch.neuron.trace  # type: ignore[attr-defined]
 
 
-def test_unknown_keywords_reach_torch_and_are_refused_there(sdk: Any) -> None:
+def test_torch_refuses_unknown_keywords(sdk: Any) -> None:
     assert sdk.trace(small(), example(), strict=True)
     with pytest.raises(TypeError, match="falback"):
         sdk.trace(small(), example(), falback=False)
@@ -79,7 +79,7 @@ def test_without_fallback_an_unsupported_operator_is_an_attribute_error(sdk: Any
         sdk.trace(Sorted().eval(), example(), fallback=False)
 
 
-def test_a_compiler_failure_is_swallowed_by_default(
+def test_the_sdk_swallows_a_compiler_failure_by_default(
     sdk: Any, standin: Standin, caplog: pytest.LogCaptureFixture
 ) -> None:
     standin.behave("ok", "error")
@@ -95,14 +95,14 @@ def test_a_compiler_failure_is_swallowed_by_default(
         sdk.trace(small(), example(), fallback=False)
 
 
-def test_a_timeout_is_raised_even_with_fallback(sdk: Any, standin: Standin) -> None:
+def test_the_sdk_raises_a_timeout_even_with_fallback(sdk: Any, standin: Standin) -> None:
     standin.behave("slow")
     with pytest.raises(subprocess.TimeoutExpired):
         sdk.trace(small(), example(), compiler_timeout=0.3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.int64])
-def test_wide_types_are_refused_at_the_door(sdk: Any, dtype: torch.dtype) -> None:
+def test_the_sdk_refuses_wide_types_at_the_door(sdk: Any, dtype: torch.dtype) -> None:
     class Add(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x + x
@@ -142,7 +142,7 @@ def test_analysis_goes_by_name_and_misses_arguments(sdk: Any) -> None:
     assert "aten::linear" in sdk.get_supported_operations()
 
 
-def test_data_parallel_splits_the_batch_and_cores_are_counted(sdk: Any, standin: Standin) -> None:
+def test_data_parallel_splits_the_batch_over_the_cores(sdk: Any, standin: Standin) -> None:
     standin.plug_in()
     program = sdk.trace(small(), example())
     parallel = sdk.DataParallel(program)

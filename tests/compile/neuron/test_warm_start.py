@@ -32,7 +32,7 @@ def test_a_second_build_takes_the_program_from_the_cache(target: Target, tmp_pat
     assert second.subgraphs == first.subgraphs
 
 
-def test_another_precision_batch_or_weight_is_compiled_anew(target: Target) -> None:
+def test_another_precision_batch_or_weight_compiles_anew(target: Target) -> None:
     other = small()
     other.weight += 1  # type: ignore[operator]
     assert calls_after(target, "a", small()) == 1
@@ -43,13 +43,13 @@ def test_another_precision_batch_or_weight_is_compiled_anew(target: Target) -> N
     assert calls_after(target, "a", small()) == 4
 
 
-def test_another_compiler_is_compiled_with_anew(target: Target, tmp_path: Path) -> None:
+def test_another_compiler_compiles_anew(target: Target, tmp_path: Path) -> None:
     assert calls_after(target, "a", small()) == 1
     pretend_installed(target.monkeypatch, tmp_path / "newer", target.facts.newer)
     assert calls_after(target, "a", small()) == 2
 
 
-def test_a_pass_that_changes_no_weight_is_compiled_anew(target: Target) -> None:
+def test_a_pass_that_changes_no_weight_compiles_anew(target: Target) -> None:
     sliced = lower(network(TINY, SMALL), [*NEURON_PASSES, "attention_blocks=2"])
     weights = {name: tensor.shape for name, tensor in sliced.state_dict().items()}
     assert weights == {name: tensor.shape for name, tensor in lowered().state_dict().items()}

@@ -94,7 +94,7 @@ def test_the_time_limit_ends_both_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert gone(child)
 
 
-def test_a_child_born_between_the_look_and_the_end_is_ended_too(
+def test_the_watchdog_also_ends_a_child_born_after_its_look(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     real, unborn = watchdog._processes, []
@@ -130,7 +130,7 @@ def test_an_exception_leaves_no_orphan_behind(neighbour: subprocess.Popen[bytes]
     assert neighbour.poll() is None
 
 
-def test_a_modest_compiler_is_left_alone() -> None:
+def test_the_watchdog_leaves_a_modest_compiler_alone() -> None:
     with watched(Watch(PLENTY), timeout_s=600.0) as watch:
         compiler = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
         until(lambda: watch.peak_bytes > 1 << 20)
@@ -151,7 +151,7 @@ def test_a_copy_of_this_process_is_not_the_compiler_yet() -> None:
     assert (watch.peak_bytes, watch.cause) == (0, None)
 
 
-def test_a_name_with_brackets_is_read_right() -> None:
+def test_the_watchdog_reads_a_name_with_brackets() -> None:
     numbers = " ".join(str(number) for number in range(4, 53))
     facts = watchdog._facts(f"77 (odd) name) S {numbers}\n")
     assert facts == watchdog._Process(4, 22, 24 * os.sysconf("SC_PAGE_SIZE"))

@@ -191,7 +191,7 @@ def test_a_program_that_answers_for_another_image_of_the_batch_fails() -> None:
         (lambda d: d * np.nan, "the program gives depth that is not finite on 'constant'"),
     ],
 )
-def test_a_wrong_shape_and_nan_are_refused(tamper: Any, text: str) -> None:
+def test_parity_refuses_a_wrong_shape_and_nan(tamper: Any, text: str) -> None:
     made = network(TINY)
     with pytest.raises(ParityError, match=text):
         measure(made, running(made, tamper), images_for(made), 1)
@@ -207,7 +207,7 @@ class NotFinite(Network):
         return images[:, 0] / 0
 
 
-def test_a_network_without_sense_is_refused() -> None:
+def test_measure_refuses_a_network_without_sense() -> None:
     model = network(TINY).model
     flat, broken = Flat(model), NotFinite(model)
     results = measure(flat, running(flat), images_for(flat), 1)
@@ -233,7 +233,7 @@ def test_one_wrong_pixel_on_one_image_fails() -> None:
     )
 
 
-def test_sky_is_judged_by_its_own_measure() -> None:
+def test_sky_has_a_measure_of_its_own() -> None:
     sky = Output("sky", SKY)
     limits = Limit(1e-3, 1e-4, 0.05, 0.02).of([DEPTH, sky])
     assert limits["sky"] == {"max_abs": 0.05, "mean_abs": 0.02}
@@ -269,7 +269,7 @@ def test_photographs_are_probes_too(tmp_path: Path) -> None:
     assert added.image.shape == (1, 3, 28, 42)
 
 
-def test_only_readable_photographs_are_taken_and_not_more_than_the_limit(tmp_path: Path) -> None:
+def test_photographs_takes_readable_images_up_to_the_limit(tmp_path: Path) -> None:
     for name in ("b", "c", "d"):
         picture(30, 40).save(tmp_path / f"{name}.png")
     (tmp_path / "a.png").write_bytes(b"no picture")

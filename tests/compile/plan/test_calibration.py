@@ -46,7 +46,7 @@ def test_rows_that_the_fit_has_not_seen_are_in_the_range(chip: Chip) -> None:
 
 
 @each_chip
-def test_a_range_that_is_too_tight_is_reported(chip: Chip) -> None:
+def test_the_benchmark_reports_a_range_that_is_too_tight(chip: Chip) -> None:
     unseen = checks(chip, CALIBRATIONS[chip], calibrates=False)
     missed = outside(unseen, 1.05)
     assert missed
@@ -54,7 +54,7 @@ def test_a_range_that_is_too_tight_is_reported(chip: Chip) -> None:
     assert all(abs(log(check.ratio)) > log(1.05) for check in missed)
 
 
-def test_a_missed_row_is_shown_as_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_benchmark_shows_a_missed_row_as_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SPREADS, INFERENTIA, 0.02)
     table = evidence_tables(INFERENTIA)
     assert re.search(r"^\| OpenPose .* \| NO \|$", table, re.MULTILINE)

@@ -32,7 +32,7 @@ def test_several_plans_are_a_line_each() -> None:
     assert "| vitb at 518x518 | inf2.xlarge |" in text
 
 
-def test_a_metric_model_is_planned_like_its_size() -> None:
+def test_a_metric_model_has_the_plan_of_its_size() -> None:
     metric = printed("--model", "vits-metric-indoor")
     assert metric.replace("vits-metric-indoor", "vits") == printed("--model", "vits")
 

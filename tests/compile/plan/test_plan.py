@@ -190,7 +190,7 @@ def test_among_equals_the_quickest_is_best() -> None:
     assert plan.best.latency_ms.middle == min(f.latency_ms.middle for f in plan.estimates)
 
 
-def test_no_pipeline_is_offered_where_there_is_none() -> None:
+def test_a_plan_offers_no_pipeline_where_there_is_none() -> None:
     layouts = [found.layout for found in planned("inf2.xlarge").estimates]
     assert max(layout.cores_per_program for layout in layouts) == 1
 
@@ -229,12 +229,14 @@ def test_a_range_that_falls_keeps_its_order() -> None:
         ("inf1.xlarge", {"decode_ms": float("nan")}, "decoding time in ms nan"),
     ],
 )
-def test_what_makes_no_sense_is_refused(instance: str, layout: dict[str, Any], text: str) -> None:
+def test_a_plan_refuses_what_makes_no_sense(
+    instance: str, layout: dict[str, Any], text: str
+) -> None:
     with pytest.raises(InputError, match=text):
         planned(instance, **layout)
 
 
-def test_a_price_or_a_size_that_makes_no_sense_is_refused() -> None:
+def test_plan_refuses_a_price_or_a_size_that_makes_no_sense() -> None:
     with pytest.raises(InputError, match="price per hour -1"):
         plan_for(VITS, SIZE, "inf1.xlarge", dollars_per_hour=-1)
     with pytest.raises(InputError, match="must be a multiple of 14"):

@@ -77,7 +77,7 @@ def unet() -> Iterator[Convolution]:
 @pytest.mark.parametrize(
     ("layers", "work"), [(openpose, OPENPOSE), (unet, UNET)], ids=["OpenPose", "UNet"]
 )
-def test_networks_without_a_published_count_are_counted_layer_by_layer(
+def test_the_count_adds_up_layers_of_networks_without_a_published_count(
     layers: Callable[[], Iterator[Convolution]], work: Work
 ) -> None:
     convolutions = list(layers())

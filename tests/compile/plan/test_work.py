@@ -28,7 +28,7 @@ def test_vits_at_518_has_the_published_figures() -> None:
     assert whole.input_bytes == 4 * 3 * 518 * 518
 
 
-def test_the_decoder_alone_is_given_four_token_maps_by_the_host() -> None:
+def test_the_decoder_alone_takes_four_token_maps_from_the_host() -> None:
     _, alone = work_of(VITS, (518, 518))
     assert alone.input_bytes == 4 * 37 * 37 * 4 * 384
     assert (alone.scores, alone.layers) == (0, 0)
@@ -65,7 +65,7 @@ def test_a_product_has_its_sums_and_outputs() -> None:
     } <= shapes
 
 
-def test_a_size_that_no_network_has_is_refused() -> None:
+def test_plan_refuses_a_size_that_no_network_has() -> None:
     with pytest.raises(InputError, match="height 500 px: must be a multiple of 14"):
         work_of(VITS, (500, 518))
 

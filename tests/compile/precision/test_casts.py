@@ -220,7 +220,7 @@ def test_where_everything_is_cast_no_value_between_operators_is_wider(name: str)
     assert {"exp", "rsqrt", "add", "mul"} <= set(watched.seen)  # softmax and norms, step by step
 
 
-def test_a_value_that_is_wider_is_noticed() -> None:
+def test_the_watch_notices_a_value_that_is_wider() -> None:
     watched = Watched(network(TINY), mode_named("inf1", "matmult"))
     watched.run(IMAGE)
     assert {"linear", "add", "softmax", "layer_norm"} <= set(watched.unrounded)
@@ -234,7 +234,7 @@ def test_a_network_is_as_it_was_after_a_run_with_casts() -> None:
     assert not any(module._forward_hooks for module in made.modules())
 
 
-def test_a_product_that_hides_its_factors_is_refused() -> None:
+def test_casts_refuse_a_product_that_hides_its_factors() -> None:
     class Named(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return F.linear(x, weight=torch.ones(1, 2))
@@ -252,7 +252,7 @@ def test_a_product_that_hides_its_factors_is_refused() -> None:
         ("all", None),
     ],
 )
-def test_the_first_value_out_of_range_is_named(mode: str, where: Optional[str]) -> None:
+def test_casts_name_the_first_value_out_of_range(mode: str, where: Optional[str]) -> None:
     made = network(TINY)
     for block in (2, 3):
         made.encoder.blocks[block].mlp.fc1.weight *= 1e6  # type: ignore[union-attr, operator]

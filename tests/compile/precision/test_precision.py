@@ -16,7 +16,7 @@ from compile.parity.measure import InputErrors, compare
 from compile.precision import forecast as forecast_module
 from compile.precision.casts import Casts
 from compile.precision.forecast import Forecast, choose, forecasts
-from compile.precision.report import document
+from compile.precision.report import PrecisionReport, document
 from compile.precision.survey import inputs, survey
 from compile.targets import table as targets
 from compile.targets.modes import MODES, Mode, mode_named, modes_of
@@ -98,17 +98,24 @@ def test_modes_that_round_alike_run_once(monkeypatch: pytest.MonkeyPatch) -> Non
     every = [*modes_of("inf1"), *modes_of("inf2")]
     found = forecasts(network(TINY), every, IMAGES[3:], steps.append)
     assert [one.mode for one in found] == every
-    assert steps == ["float32 reference", *(f"{mode.target} {mode.name}" for mode in every)]
+    said = [text.partition(", about ")[0] for text in steps]
+    assert said == ["float32 reference", *(f"{mode.target} {mode.name}" for mode in runs)]
+    assert [bool(re.search(r", about \d+ (s|min) left$", text)) for text in steps] == [
+        *(False, False),  # there is nothing to judge by
+        *[True] * (len(runs) - 1),
+    ]
     by_key = {one.mode.key: one.results for one in found}
     # Exact transposes leave no difference; transposes of what is cast already, neither.
     assert by_key["inf1:matmult"] == by_key["inf1:matmult-bf16"] == by_key["inf2:matmult-bf16"]
     assert by_key["inf1:all"] == by_key["inf1:all-relayout"] == by_key["inf2:all-bf16"]
     assert by_key["inf1:all"] != by_key["inf1:all-io16"]
     assert by_key["inf1:matmult-relayout"] != by_key["inf1:matmult-bf16-relayout"]
-    assert len(runs) == 2 * (2 + 2 + 3) + 3  # io16 doubles inf1; inf2 adds tf32 and none
+    assert (
+        len(runs) == forecast_module.runs(every) == 2 * (2 + 2 + 3) + 3
+    )  # io16 doubles inf1; inf2 adds tf32 and none
 
 
-def test_the_fastest_mode_within_the_limit_is_chosen() -> None:
+def test_choose_takes_the_fastest_mode_within_the_limit() -> None:
     slow, fast = foreseen("inf1:matmult-fp16", 0.0001), foreseen("inf1:matmult-relayout", 0.009)
     too_coarse = foreseen("inf1:all-relayout", 0.011)
     too_large = foreseen("inf1:all-fp16-relayout", 0, "a value leaves the range of fp16")
@@ -116,12 +123,12 @@ def test_the_fastest_mode_within_the_limit_is_chosen() -> None:
     assert choose([slow, too_coarse, too_large], LIMIT) is slow
 
 
-def test_of_modes_that_are_equally_fast_the_nearest_is_chosen() -> None:
+def test_choose_takes_the_nearest_of_modes_that_are_equally_fast() -> None:
     coarse, fine = foreseen("inf1:all-relayout", 0.005), foreseen("inf1:all-fp16-relayout", 0.001)
     assert choose([coarse, fine], LIMIT) is choose([fine, coarse], LIMIT) is fine
 
 
-def test_float16_in_and_out_is_not_chosen_over_the_same_mode_without() -> None:
+def test_choose_prefers_a_mode_to_the_same_with_float16_in_and_out() -> None:
     plain, half = foreseen("inf1:matmult", 0.005), foreseen("inf1:matmult-io16", 0.001)
     assert choose([plain, half], LIMIT) is plain
 
@@ -153,7 +160,8 @@ def test_a_report_says_that_it_is_a_forecast_and_marks_the_choice() -> None:
     assert "## tiny (untrained) at 56x70 for inf2" in text
     assert "forecast by rounding on a CPU, not measured on a device" in text
     assert "limit: max_rel 0.1, mean_rel 0.01" in text
-    rows = [line for line in text.splitlines() if line.startswith("| ")][2:]
+    heading, _, *rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert heading.startswith("| mode | rank (1 = fastest) | compiler arguments | max_rel | ")
     assert [row.split(" | ")[0][2:] for row in rows] == [mode.name for mode in modes_of("inf2")]
     assert [row for row in rows if "**chosen**" in row] == [
         row for row in rows if row.startswith(f"| {report.choose().mode.name} |")
@@ -164,13 +172,60 @@ def test_a_report_says_that_it_is_a_forecast_and_marks_the_choice() -> None:
     assert page.endswith(text)
 
 
+def report_of(*found: Forecast) -> PrecisionReport:
+    return PrecisionReport("x", "inf1", SIZE, (), ("scene",), LIMIT, found)
+
+
+def test_modes_with_the_same_figures_share_the_row_of_the_fastest() -> None:
+    report = report_of(
+        foreseen("inf1:matmult-fp16", 0.001),
+        foreseen("inf1:all-io16", 0.005),
+        foreseen("inf1:all", 0.005),
+        foreseen("inf1:matmult", 0.0050001),
+    )
+    _, _, *rows = [line for line in report.markdown().splitlines() if line.startswith("| ")]
+    assert [row.split(" | ")[0][2:] for row in rows] == ["all", "matmult-fp16"]
+    assert rows[0].endswith("| **chosen** | all-io16 (4), matmult (7) |")
+    assert rows[1].endswith("| within |  |")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            [foreseen("inf1:all", 0.005), foreseen("inf1:matmult-fp16", 0.001)],
+            "`auto` takes `all`: the fastest mode within the limit, by rank. The default of "
+            "`build` is `matmult-fp16`, within the limit: ranks are not measured, and a default "
+            "must suit models without a forecast. Mean error of depth: `all` 5.00e-03, "
+            "`matmult-fp16` 1.00e-03.",
+        ),
+        (
+            [foreseen("inf1:all", 0.005), foreseen("inf1:matmult-fp16", 0, "out of range")],
+            "The default of `build` is `matmult-fp16`, over the limit: ",
+        ),
+        (
+            [foreseen("inf1:all", 0.02), foreseen("inf1:matmult-fp16", 0.001)],
+            "`auto` takes `matmult-fp16`: the fastest mode within the limit, by rank.\n",
+        ),
+        ([foreseen("inf1:all", 0.005)], "\nForecast within the limit: `all`.\n"),
+    ],
+)
+def test_a_report_says_what_auto_takes_and_why_it_is_not_the_default(
+    found: list[Forecast], said: str
+) -> None:
+    assert said in report_of(*found).markdown()
+
+
 def test_a_report_without_a_usable_mode_says_why() -> None:
     (report,) = survey(
         overflowing(), "tiny", modes_of("inf1"), (), [], Limit(1e-9, 1e-9, 1e-9, 1e-9)
     )
     text = report.markdown()
     assert "Not usable: no precision mode of inf1 is forecast within max_rel 1e-09" in text
-    assert "| - | - | - | - | a value leaves the range of fp16 in encoder.blocks.1.mlp.fc1" in text
+    (lost,) = (line for line in text.splitlines() if "| - | - | - | - | a value leaves" in line)
+    assert lost.startswith("| all-fp16-relayout | 1 | ")
+    assert "range of fp16 in encoder.blocks.1.mlp.fc1" in lost
+    assert "| all-fp16-relayout-io16 (2), all-fp16 (3), all-fp16-io16 (4), " in lost
     assert "over the limit |" in text
     assert "**chosen**" not in text
     assert "- lowering: none" in text
@@ -191,7 +246,7 @@ def test_the_command_prints_a_table_for_each_size_and_target(
     headings = [line for line in printed.out.splitlines() if line.startswith("## ")]
     assert headings == [f"## demo (untrained) at {size} for inf2" for size in ("28x42", "28x28")]
     assert "- lowering: position, normalisation" in printed.out
-    assert len(printed.err.splitlines()) == 2 * (2 + len(modes_of("inf2")))
+    assert len(printed.err.splitlines()) == 2 * (2 + forecast_module.runs(modes_of("inf2")))
     text = page.read_text(encoding="utf-8")
     assert text.endswith(printed.out)
     assert list(tmp_path.iterdir()) == [page]

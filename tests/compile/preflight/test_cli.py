@@ -36,7 +36,7 @@ def test_the_command_prints_a_table_per_program_and_the_memory_of_all() -> None:
     ]
 
 
-def test_another_torch_than_the_compilers_is_remarked() -> None:
+def test_preflight_remarks_another_torch_than_the_compilers() -> None:
     assert lane_remark("inf2") is None
     if torch.__version__.startswith(INF1_TORCH):
         assert lane_remark("inf1") is None
@@ -57,7 +57,7 @@ def test_without_lowering_the_command_fails_and_still_prints_the_table() -> None
     )
 
 
-def test_passes_and_mode_are_chosen_by_name() -> None:
+def test_preflight_takes_passes_and_mode_by_name() -> None:
     ended = command(*DEMO, "--passes", "position,resize=conv1x1", "--precision", "all")
     assert ended.code == 0
     assert "estimated for mode all:" in ended.out
@@ -102,7 +102,8 @@ def test_named_weights_must_fit_the_model(tmp_path: Path) -> None:
     save_file(weights(TINY), file)
     ended = command(*DEMO, "--checkpoint", file)
     assert ended.code == 1
-    assert "tiny.safetensors does not fit this network" in ended.line()
+    assert "tiny.safetensors: weights of " in ended.line()
+    assert ", demo has 6 of 192" in ended.line()
 
 
 def test_fixed_seed_weights_fit() -> None:

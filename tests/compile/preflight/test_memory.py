@@ -58,7 +58,7 @@ def doubled_first(x: Tensor) -> Tensor:
         (doubled_first, 4, "aten::relu in the network"),
     ],
 )
-def test_activations_are_counted_while_somebody_needs_them(
+def test_the_footprint_counts_activations_while_a_node_needs_them(
     function: Callable[[Tensor], Tensor], tensors: int, at: str
 ) -> None:
     found = footprint(read_graph(trace(Calls(function), [X])), EXACT)
@@ -136,7 +136,7 @@ def linear_report() -> PreflightReport:
     return check(nn.Linear(8, 4), torch.zeros(1, 3, 8), "inf1", "one")
 
 
-def test_constants_over_the_limit_fail_and_the_largest_are_named(
+def test_constants_over_the_limit_fail_with_the_names_of_the_largest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(CHIPS, "inf1", small(10**9, 143))

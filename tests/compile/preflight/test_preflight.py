@@ -161,7 +161,7 @@ def test_a_report_says_what_was_counted_and_leaves_the_network_as_it_was() -> No
     assert report.markdown().startswith("## 56x70-b2 for inf1: passes\n\n- operators: ")
 
 
-def test_the_stages_of_a_split_network_are_checked_apart() -> None:
+def test_preflight_checks_the_stages_of_a_split_network_apart() -> None:
     (_, encoder), (_, decoder) = stages_of(lower(network(TINY), NEURON_PASSES), split=True)
     tokens = torch.zeros(1, 20, 4 * TINY.embed_dim)
     reports = [
@@ -176,6 +176,6 @@ def test_the_stages_of_a_split_network_are_checked_apart() -> None:
     assert len(all_together(reports).footprints) == 2
 
 
-def test_a_target_that_is_no_device_is_refused() -> None:
+def test_preflight_refuses_a_target_that_is_no_device() -> None:
     with pytest.raises(TargetError, match="'onnx' is not one of Neuron's; choose from inf1, inf2"):
         report_of(target="onnx")

@@ -222,7 +222,7 @@ def test_the_input_of_a_program_has_a_type_that_the_device_takes(
     assert [row.places for row in inputs] == ([] if passes else [{"input 0": 1}])
 
 
-def test_a_wide_constant_is_found_under_its_name() -> None:
+def test_preflight_finds_a_wide_constant_under_its_name() -> None:
     module = Calls(lambda x: x)
     module.register_buffer("table", torch.ones(3, 1, 1, dtype=torch.float64))
     module.function = lambda x: (x + module.table).float()

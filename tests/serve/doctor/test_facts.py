@@ -12,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from depth.artifact.manifest import Artifact
+from depth.cpu import read_cpu
 from depth.errors import InputError
 from serve.doctor.cli import doctor
 from serve.doctor.diagnosis import diagnose
@@ -19,7 +20,7 @@ from serve.doctor.facts import DAMAGED
 from serve.doctor.findings import NOTE, WARNING
 from serve.doctor.gather import gather
 from serve.doctor.neuron import look
-from serve.machine import installed, read_cpu, read_memory
+from serve.machine import installed, read_memory
 from tests.serve.doctor.test_doctor import CPU, packages
 from tests.support import stored_artifacts
 from tests.support.neuron_machine import Machine, device, machine_fixture
