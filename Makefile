@@ -46,7 +46,7 @@ setup: ## make the CPU environment, .venv, exactly as locked
 setup-int8: ## add to it what precision int8 is made with (NNCF, 70 MB to download, 300 MB on disk)
 	@bash infra/int8.sh
 
-inference: .venv/.ready ## depth of a folder of images  [MODEL=vits TARGET=openvino INPUT=dir OUTPUT=dir ARGS=...]
+inference: .venv/.ready ## depth of an image or a folder of images  [MODEL=vits TARGET=openvino INPUT=path OUTPUT=dir ARGS=...]
 	@set -x; $(PYTHON) inference.py $${IN_MODEL:+--model="$$IN_MODEL"} --target="$$IN_TARGET" \
 	  --input="$$IN_INPUT" --output="$$IN_OUTPUT" $(ARGS)
 
@@ -90,7 +90,8 @@ demo-model: .venv/.ready ## train the bundled demo model from nothing; resumable
 picture: .venv/.ready ## draw docs/demo.jpg again: input, depth and preview of the demo model
 	$(PYTHON) -m checkpoints.demo.picture
 
-clean: ## delete the caches of this folder's tools, and say which; never weights, images, results or programs
+clean: ## delete what `make inference` wrote into OUTPUT, and caches; never your own files, weights, images or programs
+	@if [ -x $(PYTHON) ] && [ -d "$$IN_OUTPUT" ]; then $(PYTHON) main.py clean "$$IN_OUTPUT"; fi
 	@for cache in .mypy_cache .pytest_cache .ruff_cache; do [ ! -d "$$cache" ] || { echo "$$cache"; rm -rf "$$cache"; }; done
 	@find $(PACKAGES) -type d -name __pycache__ -prune -print -exec rm -rf {} +
 

@@ -39,14 +39,14 @@ def compile_(context: typer.Context) -> None:
     context.with_resource(ends_on_sigterm())
 
 
-def inspect(artifact: Path = _ARTIFACT) -> None:
+def inspect(artifact: Path = _ARTIFACT, identity: Optional[str] = _IDENTITY) -> None:
     """Show what an artifact is: model, weights, programs, parity.
 
     Opens no program.
     """
     from compile.summary import summary
 
-    typer.echo(summary(read_artifact(artifact)))
+    typer.echo(summary(read_artifact(artifact, identity)))
 
 
 def verify(artifact: Path = _ARTIFACT, identity: Optional[str] = _IDENTITY) -> None:

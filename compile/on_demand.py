@@ -14,13 +14,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Callable, Optional
 
+from compile.build.fastest.record import Key, find
 from compile.errors import BuildError
 from compile.source import source_sha256
+from compile.targets.table import AUTO, precision_here, target_named
 from compile.weights import Weights
 from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
 from depth.child import GRACE_S, child_command, child_environment, lifeline
 from depth.errors import ArtifactError
 from depth.family import model_named
+from depth.files import sha256_file
 from depth.sizes import Size, size_text
 
 logger = logging.getLogger(__name__)
@@ -42,8 +45,11 @@ class Cache:
 
     def artifacts(self) -> Iterator[Artifact]:
         """The artifacts in the folder that this version of the code would build again."""
+        precision = self._precision()
+        if precision is None:
+            return
         family = model_named(self.weights.model).family
-        source = source_sha256(self.target, self.precision, family)
+        source = source_sha256(self.target, precision, family)
         made = lru_cache(self.weights.made)  # hashes the weights: once, not for every artifact
         # The oldest first: results name their artifact. A newer artifact with the same program
         # would have every result made again.
@@ -57,11 +63,20 @@ class Cache:
             m = artifact.manifest
             key = (m.model, m.target, m.precision, m.versions.get("source_sha256"))
             if (
-                key == (self.weights.model, self.target, self.precision, source)
+                key == (self.weights.model, self.target, precision, source)
                 and m.gate.passed
                 and made(m.checkpoint)
             ):
                 yield artifact
+
+    def _precision(self) -> Optional[str]:
+        """What this CPU runs for the asked precision; None if `auto` has not chosen yet."""
+        if self.precision != AUTO:
+            return precision_here(target_named(self.target), self.precision)
+        family = model_named(self.weights.model).family
+        digest = sha256_file(self.weights.file)
+        chosen = find(self.folder, Key.here(family, self.weights.model, digest, self.target))
+        return chosen and chosen.precision
 
     def build(self, sizes: Sequence[Size]) -> Iterable[Artifact]:
         """Compile programs for these sizes, a few at a time; progress goes to stderr.
@@ -103,7 +118,12 @@ def run_until(
     with (
         lifeline() as line,
         subprocess.Popen(
-            command, stdin=line, stdout=subprocess.PIPE, text=True, env=environment
+            command,
+            stdin=line,
+            stdout=subprocess.PIPE,
+            text=True,
+            errors="surrogateescape",
+            env=environment,
         ) as process,
     ):
         try:

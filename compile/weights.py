@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -18,6 +19,7 @@ from depth.weights.registry import (
     OWN_CHECKPOINTS,
     PublishedFile,
     by_sha256,
+    known_files,
     places,
     published_files,
 )
@@ -47,7 +49,7 @@ class Weights:
 
     def made(self, facts: CheckpointFacts) -> bool:
         """Whether an artifact with these facts was made from these weights."""
-        return facts.sha256 == sha256_file(self.file)
+        return facts.sha256 == _sha256(self.file)
 
 
 def choose(
@@ -66,6 +68,7 @@ def choose(
     found = given or find(model, folder)
     if found is not None:
         check_fits(model, found)
+        _say_if_not_published(found)
         return Weights(model.name, found)
     try:
         return Weights(model.name, fetch(published_files()[model.name], folder))
@@ -84,6 +87,27 @@ def choose(
     )
 
 
+def _say_if_not_published(path: Path) -> None:
+    """Log it if a file has a published name and other bytes."""
+    rows = [row for row in known_files() if row.local_name == path.name and row.sha256]
+    sizes_bytes = {row.size_bytes for row in rows}
+    if rows and not (
+        sizes_bytes & {None, path.stat().st_size} and _sha256(path) in {row.sha256 for row in rows}
+    ):
+        logger.warning("%s: not the published file of this name", path)
+
+
+def _sha256(path: Path) -> str:
+    """Hex SHA-256 of a file. A process hashes it once, as long as it is not changed."""
+    found = path.stat()
+    return _sha256_of(path, found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+@lru_cache
+def _sha256_of(path: Path, *_state: int) -> str:
+    return sha256_file(path)
+
+
 def check_fits(model: Model, path: Path) -> None:
     """Raises CheckpointError if the file has the dimensions of another model. Needs no torch.
 
@@ -92,7 +116,7 @@ def check_fits(model: Model, path: Path) -> None:
     found, wanted = dimensions(path), _dimensions(model)
     if found is None or wanted is None or found == wanted:
         return
-    _check_published(model, path, sha256_file(path))
+    _check_published(model, path, _sha256(path))
     rows = sorted(models().values(), key=lambda row: row.family != model.family)
     fitting = [row.name for row in rows if _dimensions(row) == found]
     others = f", or {', '.join(fitting[1:])}" if fitting[1:] else ""

@@ -8,23 +8,22 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import Any, Callable, Optional, TextIO
+from typing import Any, Optional, TextIO
 
+import click
 import typer
 
 from depth.console import printable
-from depth.errors import DepthAnythingError
+from depth.errors import EXTRAS, DepthAnythingError, not_installed
 
 FAILED, USAGE = 1, 2
-_TORCH = (
-    'this command needs torch, which is not installed: pip install ".[cpu]", or, in a checkout, '
-    "`make setup`"
-)
+_IN_BRACKETS = 6  # choices that stand in the first column of a help
+_PATH_OR_WORD = ("checkpoint", "images", "out", "store")  # options: a path, or `untrained`, s3://
 
 
 def command_line(no_args_is_help: bool = False) -> typer.Typer:
@@ -37,9 +36,25 @@ def command_line(no_args_is_help: bool = False) -> typer.Typer:
     )
 
 
-def path_option(default: Any, text: str) -> Any:
-    """An option whose value is a path: a leading ~ is the home folder, and "" is refused."""
-    return typer.Option(default, parser=_path, metavar="PATH", help=text)
+def path_option(default: Any, text: str, *names: str) -> Any:
+    """An option whose value is a path: a leading ~ is the home folder, and "" is refused.
+
+    names  such as "--input", "-i"; by default from the parameter's name
+    """
+    return typer.Option(default, *names, parser=_path, metavar="PATH", help=text)
+
+
+def choice_option(default: Any, choices: Iterable[str], text: str, *names: str) -> Any:
+    """An option whose value is one of `choices`, which its help lists and a shell can complete."""
+    found = list(choices)
+    many = len(found) > _IN_BRACKETS
+    return typer.Option(
+        default,
+        *names,
+        click_type=click.Choice(found),
+        metavar="NAME" if many else None,
+        help=f"{text} One of {', '.join(found)}." if many else text,
+    )
 
 
 def _path(text: object) -> Path:
@@ -51,7 +66,40 @@ def _path(text: object) -> Path:
         raise typer.BadParameter(f"{text}: no home directory: {error}") from error
 
 
-def guarded(app: Callable[..., object], name: str, *errors: type[Exception]) -> None:
+class _HomePath(click.ParamType):
+    """What `path_option` does, for an option or argument that a command declares as a Path."""
+
+    name = "path"
+
+    def convert(self, value: Any, *_: object) -> Path:
+        return _path(value)
+
+
+class _HomeText(click.ParamType):
+    """A text that may be a path: only a leading ~ is replaced."""
+
+    name = "text"
+
+    def convert(self, value: Any, *_: object) -> str:
+        return str(_path(value)) if str(value).startswith("~") else str(value)
+
+
+def command_of(app: typer.Typer) -> click.Command:
+    """The commands of an app; in every path that they take, a leading ~ is the home folder."""
+    command = typer.main.get_command(app)
+    pending = [command]
+    while pending:
+        found = pending.pop()
+        pending += getattr(found, "commands", {}).values()
+        for parameter in found.params:
+            if isinstance(parameter.type, click.Path):
+                parameter.type = _HomePath()
+            elif parameter.name in _PATH_OR_WORD and parameter.type is click.STRING:
+                parameter.type = _HomeText()
+    return command
+
+
+def guarded(app: typer.Typer, name: str, *errors: type[Exception]) -> None:
     """Run a typer app called `name`; its `errors` become one line on stderr and an exit code.
 
     The code is 2, as for an unknown option, if a value that the user gave is wrong; else 1. It is 1
@@ -61,14 +109,14 @@ def guarded(app: Callable[..., object], name: str, *errors: type[Exception]) -> 
     _log_to_stderr()
     ours: tuple[type[Exception], ...] = (DepthAnythingError, *errors)
     try:
-        app(prog_name=name)
+        command_of(app)(prog_name=name, help_option_names=["-h", "--help"])
     except ours as error:
         typer.echo(f"{name}: {printable(str(error))}", err=True)
         sys.exit(USAGE if isinstance(error, ValueError) else FAILED)
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if (error.name or "").partition(".")[0] not in EXTRAS:
             raise
-        typer.echo(f"{name}: {_TORCH}", err=True)
+        typer.echo(f"{name}: this command needs {not_installed(error)}", err=True)
         sys.exit(FAILED)
     except SystemExit as end:
         lost = lost_output()
@@ -131,15 +179,17 @@ def _endless(stream: Optional[TextIO], in_utf8: str) -> TextIO:
         return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", errors="backslashreplace")
     if type(stream) is not TextIOWrapper:
         return stream
-    errors = stream.errors
+    errors, encoding = stream.errors, stream.encoding
+    if codecs.lookup(encoding).name == "ascii":
+        encoding = "utf-8"  # for ASCII click opens a stream of its own, which writes ? for a letter
     if errors == "strict":
         # As in Python's locale C.UTF-8; other encodings cannot print such bytes.
-        utf8 = codecs.lookup(stream.encoding).name == "utf-8"
+        utf8 = codecs.lookup(encoding).name == "utf-8"
         errors = in_utf8 if utf8 else "backslashreplace"
     stream.flush()
     return TextIOWrapper(
         BufferedWriter(_Endless(stream.fileno(), "wb", closefd=False)),
-        encoding=stream.encoding,
+        encoding=encoding,
         errors=errors,
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,

@@ -13,6 +13,30 @@ DepthAnythingError
         └── TooLargeError  an object is larger than its kind ever is
 """
 
+EXTRAS = {  # package -> the extra of this project that has it: see pyproject.toml
+    "torch": "cpu",
+    "huggingface_hub": "checkpoints",
+    "safetensors": "checkpoints",
+    "openvino": "serve-openvino",
+    "onnxruntime": "serve-onnx",
+    "onnx": "onnx",
+    "boto3": "s3",
+    "botocore": "s3",
+}
+
+
+def not_installed(error: ImportError) -> str:
+    """Which package is not installed, and how to install it."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return f"a package that is not installed ({error}); run `make setup`"
+    return f"{package}, which is not installed: {how_to_install(package)}"
+
+
+def how_to_install(package: str) -> str:
+    """The command that installs a package of an extra."""
+    return f'pip install ".[{EXTRAS[package]}]", or, in a checkout, `make setup`'
+
 
 def first_line(error: object) -> str:
     """The first line with text of a foreign error, or of its message."""

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Optional, Union
+from typing import Any, BinaryIO, Optional, Union
 
 from depth.errors import StoreError
 
@@ -59,15 +59,15 @@ def read_regular(path: Path, limit_bytes: int) -> bytes:
     return data
 
 
-def reading(path: Path) -> BufferedReader:
-    """A regular file, open for reading."""
-    return os.fdopen(open_regular(path), "rb")
+def reading(path: Path, flags: int = 0) -> BufferedReader:
+    """A regular file, open for reading. `flags`: NO_LINK, or none."""
+    return os.fdopen(open_regular(path, os.O_RDONLY | flags), "rb")
 
 
-def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a regular file's bytes, read in pieces."""
+def sha256_file(path: Path, flags: int = 0) -> str:
+    """Hex SHA-256 of a regular file's bytes, read in pieces; `flags` as of `reading`."""
     digest = hashlib.sha256()
-    with reading(path) as file:
+    with reading(path, flags) as file:
         for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
             digest.update(chunk)
     return digest.hexdigest()
@@ -81,22 +81,48 @@ def has_bytes(path: Path, size_bytes: int, sha256: str) -> bool:
         return False
 
 
+def localised(data: Any) -> Any:
+    """Parsed JSON whose texts are as this process's locale has file names.
+
+    A name beyond ASCII is read in a locale such as C as surrogates, and may be stored so.
+    """
+    if isinstance(data, dict):
+        return {localised(key): localised(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [*map(localised, data)]
+    if not isinstance(data, str) or data.isascii():
+        return data
+    try:
+        return os.fsdecode(data.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:  # a surrogate that stands for no byte: no file has that name
+        return data
+
+
 def sha256_bytes(data: Union[bytes, memoryview]) -> str:
     """Hex SHA-256 of bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
-def write_whole(path: Path, text: str) -> None:
-    """All of a text file or nothing, through a temporary sibling. Raises OSError.
+def write_whole(path: Path, data: Union[str, bytes]) -> None:
+    """All of a file or nothing, through a temporary sibling. A link is replaced, never followed.
 
     Characters that UTF-8 cannot encode, as in some paths, are written with backslashes.
     """
-    part = path.with_name(f"{path.name}.part")
-    descriptor = open_regular(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NO_LINK)
-    with os.fdopen(descriptor, "wb") as file:
-        _onto_disk(file, text.encode("utf-8", "backslashreplace"))
-    part.replace(path)
-    sync_folder(path.parent)
+    with replacing(path) as file:
+        file.write(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file that gets the path's name at the end of the block, when it is on the disk.
+
+    If the block raises, what is at the path stays.
+    """
+    with _temporary(path.parent) as (temporary, file):
+        yield file
+        _onto_disk(file)
+        temporary.replace(path)
+        sync_folder(path.parent)
 
 
 def write_set(folder: Path, files: Sequence[tuple[str, Union[bytes, memoryview]]]) -> list[Path]:
@@ -109,17 +135,13 @@ def write_set(folder: Path, files: Sequence[tuple[str, Union[bytes, memoryview]]
     waiting: list[tuple[Path, Path]] = []  # temporary, final
     with ExitStack() as stack:
         for name, data in files:
-            # A short name of its own: `name` may be as long as names can be.
-            temporary = folder / _TEMPORARY.replace("*", uuid.uuid4().hex)
             final = folder / name
             with suppress(FileNotFoundError):
                 final.lstat()  # raises for a name that is too long, before anything is replaced
-            file = stack.enter_context(temporary.open("xb"))
-            stack.callback(temporary.unlink, missing_ok=True)
-            with suppress(OSError):  # a file system without locks
-                lock_now(file.fileno())
+            temporary, file = stack.enter_context(_temporary(folder))
             waiting.append((temporary, final))
-            _onto_disk(file, data)
+            file.write(data)
+            _onto_disk(file)
         finals = [final for _, final in waiting]
         finals[-1].unlink(missing_ok=True)  # it spoke of the files that are now replaced
         for temporary, final in waiting:
@@ -129,7 +151,7 @@ def write_set(folder: Path, files: Sequence[tuple[str, Union[bytes, memoryview]]
 
 
 def remove_left_over(folders: Iterable[Path]) -> None:
-    """Remove temporary files that a killed `write_set` left in these folders.
+    """Remove temporary files that killed processes left in these folders.
 
     A file that a process is writing is locked, and stays. So do all without locks or permission.
     """
@@ -163,6 +185,21 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def sync_tree(top: Path) -> None:
+    """Wait until a folder, and every file and folder below it, is on the disk.
+
+    Raises OSError for what is neither a regular file nor a folder.
+    """
+    for folder, _, names in os.walk(top):
+        for name in names:
+            descriptor = open_regular(Path(folder, name), os.O_RDONLY | NO_LINK)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_folder(Path(folder))
+
+
 def is_full(error: Optional[BaseException]) -> bool:
     """Whether an error, or the error that it was raised from, says that a disk is full."""
     while error is not None:
@@ -172,8 +209,20 @@ def is_full(error: Optional[BaseException]) -> bool:
     return False
 
 
-def _onto_disk(file: BinaryIO, data: Union[bytes, memoryview]) -> None:
-    file.write(data)
+@contextmanager
+def _temporary(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A new file with a short name of its own, locked; removed unless it got another name."""
+    path = folder / _TEMPORARY.replace("*", uuid.uuid4().hex)
+    with path.open("xb") as file:  # x: a link that has this name is not followed
+        try:
+            with suppress(OSError):  # a file system without locks
+                lock_now(file.fileno())
+            yield path, file
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _onto_disk(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Callable
 
 from depth.errors import InputError
@@ -13,6 +14,10 @@ Size = tuple[int, int]  # (height, width) px
 # Attention needs memory with the square of the patch count: 8192 patches of 14x14 px are 1.6 GB for
 # a width of 384.
 MAX_INPUT_PX = 8192 * 14 * 14
+
+# Ratios of sides in words: those of cameras, as far as a network's multiples of 14 px leave them.
+_USUAL = tuple(map(Fraction, ("1", "5/4", "4/3", "3/2", "16/9", "2")))
+_NEAR, _LARGEST_PART = 0.05, 9
 
 BOUNDS = LOWER, UPPER = "lower", "upper"
 ROUNDINGS = ONCE, TWICE = "once", "twice"
@@ -102,6 +107,16 @@ def parse_size(text: str, check: Callable[[Size], None]) -> Size:
         raise InputError(f"size {text!r}: expected HEIGHTxWIDTH in px, like 518x686") from None
     check((height, width))
     return height, width
+
+
+def ratio_text(size: Size) -> str:
+    """Width to height as cameras have it, rounded: "4:3" of (518, 686)."""
+    short_px, long_px = sorted(size)
+    ratio = Fraction(long_px, short_px)
+    usual = min(_USUAL, key=lambda found: abs(found - ratio))
+    near = usual if abs(usual / ratio - 1) < _NEAR else ratio.limit_denominator(_LARGEST_PART)
+    parts = (near.denominator, near.numerator)
+    return "{}:{}".format(*(parts if size[1] < size[0] else parts[::-1]))
 
 
 def size_text(size: Size) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from depth.command import command_line, path_option
-from depth.console import aligned
+from depth.console import Row, aligned
 from depth.weights import registry
 from depth.weights.download import fetch
 
@@ -21,7 +21,7 @@ _FOLDER = path_option(
 
 @app.callback()
 def main() -> None:
-    """The published Depth Anything checkpoints: which there are, and how to get them.
+    """Published checkpoints: list them, fetch them.
 
     Start with the smallest one, whose licence allows every use:
     python main.py checkpoints fetch vits
@@ -30,21 +30,18 @@ def main() -> None:
 
 @app.command("list")
 def list_checkpoints(folder: Path = _FOLDER) -> None:
-    """Show every published checkpoint: size, file, whether you have it, and its licence.
+    """Every published checkpoint: its licence, and if it is here.
 
-    CHECK: "verified", fetch compares the file with its published sha256;
-    "unverified", none is known.
+    HERE goes by the size alone; fetch compares the bytes with the published sha256.
 
-    HAVE: by the size alone; fetch compares the bytes.
-
-    ACCEPT: "yes", fetch needs --accept-licence.
+    A star: read the licence, then fetch with --accept-licence.
 
     vitg is missing because its authors have not published it.
     """
-    header = ("MODEL", "SIZE".rjust(10), "CHECK", "HAVE", "ACCEPT", "FILE", "LICENCE")
-    rows = [header, *(_row(file, folder) for file in registry.published_files().values())]
-    for line in aligned(rows):
+    files = list(registry.published_files().values())
+    for line in aligned([HEADER, *(row(file, folder) for file in files)]):
         typer.echo(line)
+    typer.echo("\n" + "\n".join(remarks(files)))
 
 
 @app.command("fetch")
@@ -58,7 +55,7 @@ def fetch_checkpoint(
         "but plain Apache-2.0.",
     ),
 ) -> None:
-    """Download a checkpoint, compare its sha256 with the published one, and print its path.
+    """Download a checkpoint, compare its sha256, and print its path.
 
     A checkpoint that is there already is only compared. A download that was
     cut off goes on where it stopped. Nothing is ever asked: safe in scripts.
@@ -74,26 +71,41 @@ def fetch_checkpoint(
     typer.echo(fetch(file, _place(file, folder), accept_licence))
 
 
+HEADER = ("MODEL", "   SIZE", "HERE", "LICENCE", "FILE")
+
+
+def row(file: registry.PublishedFile, folder: Path) -> Row:
+    """A checkpoint under HEADER. The licence is short; `remarks` has the rest."""
+    size = "?" if file.size_bytes is None else f"{file.size_bytes / 1e6:.0f} MB"
+    star = " *" * file.needs_acceptance
+    here = _here(file, _place(file, folder) / file.local_name)
+    return file.model, size.rjust(7), here, _short(file.licence) + star, file.local_name
+
+
+def remarks(files: list[registry.PublishedFile]) -> list[str]:
+    """What the rows of these files leave out."""
+    said = ["* read the licence, then fetch with --accept-licence"]
+    longer = dict.fromkeys(file.licence for file in files if _short(file.licence) != file.licence)
+    for licence in longer:
+        names = [file.model for file in files if file.licence == licence]
+        said += [f"{', '.join(names)}:", f"  {licence}"]
+    unverified = [file.model for file in files if file.sha256 is None]
+    if unverified:
+        said.append(f"no sha256 is published of {', '.join(unverified)}")
+    return said
+
+
+def _short(licence: str) -> str:
+    return licence.split()[0]
+
+
 def _place(file: registry.PublishedFile, folder: Path) -> Path:
     """The folder that has the file already; else `folder`."""
     there = (p for p in registry.places(folder) if (p / file.local_name).exists())
     return next(there, folder)
 
 
-def _row(file: registry.PublishedFile, folder: Path) -> tuple[str, ...]:
-    size = "?" if file.size_bytes is None else f"{file.size_bytes / 1e6:,.1f} MB"
-    return (
-        file.model,
-        size.rjust(10),
-        "unverified" if file.sha256 is None else "verified",
-        _have(file, _place(file, folder) / file.local_name),
-        "yes" if file.needs_acceptance else "no",
-        file.local_name,
-        file.licence,
-    )
-
-
-def _have(file: registry.PublishedFile, path: Path) -> str:
+def _here(file: registry.PublishedFile, path: Path) -> str:
     if not path.is_file():
         return "no"
     right_size = file.size_bytes in (None, path.stat().st_size)

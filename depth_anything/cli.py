@@ -9,6 +9,7 @@ from compile.errors import CompileError
 from depth.command import command_line, guarded
 from depth_anything import __version__
 from depth_anything.checkpoints_cli import app as checkpoints_app
+from depth_anything.cleaning import clean
 from depth_anything.inference import inference
 from depth_anything.pictures import run
 from serve.cli import app as serve_app
@@ -17,6 +18,7 @@ from serve.errors import ServeError
 app = command_line(no_args_is_help=True)
 app.command()(inference)
 app.command()(run)
+app.command()(clean)
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(compile_app, name="compile")
 app.add_typer(serve_app, name="serve")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from compile.errors import CompileError
-from depth.command import command_line, guarded, path_option
+from depth.command import choice_option, command_line, guarded, path_option
+from depth.errors import InputError
 from depth.family import model_named, models
 from serve.errors import ServeError
 from serve.folder.options import FolderOptions, takes_folder_options
@@ -19,14 +20,25 @@ if TYPE_CHECKING:
 
 app = command_line()
 
-_MODEL = typer.Option(
-    None,
-    help=f"One of {', '.join(models())}. By default vits, or demo if the weights of vits cannot be "
-    "had.",
+_MODEL = choice_option(
+    None, models(), "By default vits, or demo if the weights of vits cannot be had."
 )
-_POLICY = typer.Option(
+_TARGET = choice_option(
+    "openvino",
+    ("openvino", "onnx", "torchscript", "inf1", "inf2"),
+    "What programs are compiled for. Those of inf1 and inf2 run on their device only, and not by "
+    "this command.",
+)
+_PRECISION = choice_option(
+    "fp32",
+    ("fp32", "bf16", "int8", "auto"),
+    "bf16 (faster), int8 and auto are precisions of openvino. auto: the fastest within the limits "
+    "on this CPU.",
+)
+_POLICY = choice_option(
     "exact",
-    help="exact: upstream's size for every image, a program compiled for each. buckets: the "
+    ("exact", "buckets"),
+    "exact: upstream's size for every image, a program compiled for each. buckets: the "
     "nearest of seven common shapes, for folders of many different sizes.",
 )
 _INPUT_SIZE = typer.Option(
@@ -40,6 +52,12 @@ _CHECKPOINT = path_option(
     "Weights file; by default the model's own in checkpoints/, here or beside inference.py, or "
     "downloaded.",
 )
+_CHOOSE = typer.Option(
+    False, "--choose", help="List the models, ask which to run, and fetch it if needed."
+)
+_NO_STAND_IN = typer.Option(
+    False, "--no-stand-in", help="If the weights of vits cannot be had, fail; do not run demo."
+)
 _ARTIFACTS = path_option(Path("artifacts"), "Where compiled programs are kept.")
 
 
@@ -48,14 +66,16 @@ _ARTIFACTS = path_option(Path("artifacts"), "Where compiled programs are kept.")
 def inference(
     options: FolderOptions,
     model: Optional[str] = _MODEL,
-    target: str = typer.Option("openvino", help="openvino, onnx or torchscript."),
-    precision: str = typer.Option("fp32", help="fp32; with openvino also bf16 (faster) and int8."),
+    target: str = _TARGET,
+    precision: str = _PRECISION,
     policy: str = _POLICY,
     input_size: Optional[int] = _INPUT_SIZE,
     checkpoint: Optional[Path] = _CHECKPOINT,
     artifacts: Path = _ARTIFACTS,
+    choose: bool = _CHOOSE,
+    no_stand_in: bool = _NO_STAND_IN,
 ) -> None:
-    """Estimate the depth of every image in a folder.
+    """Estimate the depth of an image, or of every image in a folder.
 
     For input_images/a/b.jpg: output_depth/a/b.png, 16 bits, and b.json, which says what its values
     mean. Programs are compiled when first needed, checked against the original network, and kept.
@@ -66,12 +86,19 @@ def inference(
     spot instance is taken back finishes the images under way.
     """
     from compile.on_demand import Cache
+    from compile.weights import WANTED_MODEL
     from serve.folder.cli import run
     from serve.jobs.stop import Stop
     from serve.library import Library
     from serve.shapes import BUCKETS, common_sizes
 
     stop, focal = Stop(), options.focal()
+    if options.preview is None:
+        options = replace(options, preview=True)
+    if choose:
+        model = _chosen(model, checkpoint)
+    elif no_stand_in:
+        model = model or WANTED_MODEL
     weights = _weights(model, checkpoint, target, precision)
     row = model_named(weights.model)
     job = options.job(
@@ -87,13 +114,21 @@ def inference(
         raise typer.Exit(run(engine, job, stop))
 
 
+def _chosen(model: Optional[str], checkpoint: Optional[Path]) -> str:
+    from depth_anything.choosing import chosen_model
+
+    if model or checkpoint:
+        raise InputError("--choose asks for the model: leave --model and --checkpoint out")
+    return chosen_model()
+
+
 def _weights(
     model: Optional[str], checkpoint: Optional[Path], target: str, precision: str
 ) -> Weights:
-    from compile.targets.table import host_target
+    from compile.targets.table import AUTO, default_precision, host_target
     from compile.weights import choose
 
-    host_target(target, precision)
+    host_target(target, default_precision(target) if precision == AUTO else precision)
     weights = choose(model_named(model) if model else None, checkpoint)
     if weights.remark:
         typer.echo(weights.remark, err=True)

@@ -9,15 +9,16 @@ from typing import Optional
 import typer
 
 from compile.errors import CompileError
-from depth.command import command_line, guarded, path_option
-from depth.errors import InputError
-from depth.family import RELATIVE_INVERSE, Model, model_named, models
+from depth.command import choice_option, command_line, guarded, path_option
+from depth.family import RELATIVE_INVERSE, model_named, models
 from serve.errors import ServeError
 
 app = command_line()
 _ENCODERS = [name for name, model in models().items() if model.kind == RELATIVE_INVERSE]
-_IMG_PATH = path_option(..., "An image, a folder of images, or a .txt file with a path per line.")
-_OUTDIR = path_option(Path("vis_depth"), "Folder that receives the pictures.")
+_IMG_PATH = path_option(
+    ..., "An image, a folder of images, or a .txt file with a path per line.", "--img-path", "-i"
+)
+_OUTDIR = path_option(Path("vis_depth"), "Folder that receives the pictures.", "--outdir", "-o")
 
 
 @app.command()
@@ -30,7 +31,7 @@ def run(
         "for upstream's.",
     ),
     outdir: Path = _OUTDIR,
-    encoder: str = typer.Option("vitl", help=f"One of {', '.join(_ENCODERS)}."),
+    encoder: str = choice_option("vitl", _ENCODERS, "The model."),
     pred_only: bool = typer.Option(False, "--pred-only", help="Without the photograph beside it."),
     grayscale: bool = typer.Option(False, "--grayscale", help="Gray instead of colours."),
 ) -> None:
@@ -47,7 +48,7 @@ def run(
     from serve.jobs.stop import Stop
     from serve.library import Library
 
-    model = _model(encoder)
+    model = model_named(encoder)
     stop = Stop()
     weights = choose(model)
     cache = Cache(Path("artifacts"), weights, "openvino", "fp32", img_path, stop.requested)
@@ -57,12 +58,6 @@ def run(
     with Engine(library, size_rule=rule) as engine:
         report = shown(outdir, stop, lambda on_entry: run_pictures(engine, job, on_entry, stop))
     raise typer.Exit(report.exit_code)
-
-
-def _model(encoder: str) -> Model:
-    if encoder not in _ENCODERS:
-        raise InputError(f"no encoder {encoder!r}; choose from {', '.join(_ENCODERS)}")
-    return model_named(encoder)
 
 
 def main() -> None:

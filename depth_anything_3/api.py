@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from depth.artifact.steps import SkyToFar
 from depth.artifact.strict_json import parse_object
 from depth.errors import CheckpointError, InputError
+from depth.files import read_regular
 from depth.steps.sky import sky_to_far
 from depth.weights.checkpoint import read_checkpoint
 from depth_anything_3.config import ANY_VIEW, FAR, MODELS
@@ -174,9 +175,8 @@ def _far_sky(depth: Tensor, sky: Tensor, step: SkyToFar) -> Tensor:
 def _model_name(path: Path) -> str:
     """Of a config.json, which is untrusted text."""
     try:
-        if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise CheckpointError(f"{path}: over {_MAX_CONFIG_BYTES} bytes; not a config.json")
-        name = parse_object(path.read_bytes()).get("model_name", "da3-large")
+        data = read_regular(path, _MAX_CONFIG_BYTES)
+        name = parse_object(data).get("model_name", "da3-large")
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: not a readable config.json: {error}") from error
     if not isinstance(name, str):

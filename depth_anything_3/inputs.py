@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Union
 
@@ -15,6 +16,9 @@ from PIL import Image
 from depth.artifact.steps import Resize
 from depth.errors import ImageError, InputError, first_line
 from depth.family import IMAGENET
+from depth.files import read_regular
+from depth.images.header import MAX_PIXELS
+from depth.images.read import MAX_FILE_BYTES
 from depth.maps.result import FloatArray
 from depth.preprocess import Preparation
 from depth.sizes import LOWER, TWICE, UPPER, Size, SizeRule, size_text
@@ -102,7 +106,10 @@ def _bgr(image: Source) -> Pixels:
 def _opened(image: Any) -> Image.Image:
     try:
         if isinstance(image, (str, Path)):
-            with Image.open(image) as opened:
+            data = BytesIO(read_regular(Path(image), MAX_FILE_BYTES))
+            with Image.open(data) as opened:
+                if opened.width * opened.height > MAX_PIXELS:
+                    raise ValueError(f"{opened.width}x{opened.height} px, over {MAX_PIXELS} pixels")
                 return opened.convert("RGB")
         if isinstance(image, np.ndarray):
             return Image.fromarray(image).convert("RGB")

@@ -13,7 +13,7 @@ from typing import Any, Callable, Optional
 
 from depth.artifact.manifest import Artifact
 from depth.artifact.program import Program, ProgramKey
-from depth.errors import DepthAnythingError, first_line
+from depth.errors import DepthAnythingError, first_line, not_installed
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
 from serve.errors import Action, ProgramError, ServeError
@@ -124,9 +124,7 @@ def _module(artifact: Artifact) -> Any:
     try:
         return import_module(_MODULES[target])
     except ImportError as error:
-        raise ProgramError(
-            f"target {target!r} needs a package that is not installed ({error}); run `make setup`"
-        ) from error
+        raise ProgramError(f"target {target!r} needs {not_installed(error)}") from error
 
 
 def _joined(

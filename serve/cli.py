@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Optional
 
+import click
 import typer
 
 from depth.command import command_line, guarded
-from depth.errors import InputError
-from depth.store.cli import list_, pull
+from depth.store.cli import IDENTITIES, list_, pull
 from serve.bench.cli import bench
 from serve.doctor.cli import doctor
 from serve.errors import ServeError
 from serve.folder.options import FolderOptions, takes_folder_options
+from serve.shapes import POLICIES
 
 app = command_line(no_args_is_help=True)
 
@@ -30,43 +31,38 @@ def folder(
     artifact: list[Path] = typer.Argument(help="One or more artifacts of the same model."),
     policy: str = typer.Option(
         "buckets",
+        click_type=click.Choice(POLICIES),
         help="exact: upstream's size, which the artifact must have. buckets: its nearest shape.",
     ),
-    identity: Optional[list[str]] = typer.Option(
-        None,
-        help="The identity that the artifact must have, or its first 12 digits or more. For "
-        "several artifacts repeat it, in their order. The digits in a folder's name are compared "
-        "in any case.",
-    ),
+    identity: Optional[list[str]] = IDENTITIES,
     allow_failed_parity: bool = typer.Option(
-        False, help="Serve an artifact whose numbers are known to be wrong."
+        False,
+        "--allow-failed-parity",
+        help="Serve an artifact whose numbers are known to be wrong.",
     ),
     allow_unverified: bool = typer.Option(
-        False, help="Serve an artifact whose numbers were not yet measured on its device."
+        False,
+        "--allow-unverified",
+        help="Serve an artifact whose numbers were not yet measured on its device.",
     ),
 ) -> None:
-    """Every image in a folder to depth files beside their descriptions.
+    """Make depth files of every image in a folder.
 
-    Prints the depth files.
+    Prints the depth files. Each has its description beside it, a .json file.
 
     Exit code 0 all done, 1 failed, 2 usage, 3 some images failed or left: depth-report.jsonl in the
     output folder says what became of each. Run it again for the rest: what is whole, and made from
     the same bytes with the same settings, is kept. Ctrl-C, SIGTERM or, on EC2, the notice that a
     spot instance is taken back finishes the images under way.
     """
-    from depth.artifact.manifest import read_artifact
+    from depth.artifact.manifest import read_artifacts
     from serve.folder.cli import run
     from serve.jobs.stop import Stop
     from serve.library import Library
 
     focal = options.focal()
-    if identity and len(identity) != len(artifact):
-        raise InputError(
-            f"--identity: {len(identity)} given for {len(artifact)} artifacts; give one for each"
-        )
-    expected: list[Optional[str]] = [*identity] if identity else [None] * len(artifact)
     library = Library(
-        map(read_artifact, artifact, expected),
+        read_artifacts(artifact, identity),
         allow_failed_parity=allow_failed_parity,
         allow_unverified=allow_unverified,
     )

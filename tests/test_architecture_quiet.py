@@ -70,7 +70,16 @@ HEAVY = (
 # Of a family, what must load without torch.
 LIGHT_IN_FAMILY = ("__init__.py", "config.py", "published.py")
 # Packages that not everybody has: a module that needs one may be missing it, and nothing else.
-NOT_EVERYWHERE = ("nncf", "torch_neuron", "torch_neuronx", "boto3", "ray", "fastapi", "uvicorn")
+NOT_EVERYWHERE = (
+    "nncf",
+    "torch_neuron",
+    "torch_neuronx",
+    "boto3",
+    "botocore",
+    "ray",
+    "fastapi",
+    "uvicorn",
+)
 # Variables that a module of ours may read when it is imported. None today.
 READ_AT_IMPORT: tuple[str, ...] = ()
 

@@ -95,15 +95,19 @@ def test_inference(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert any("no weights for vits" in note for note in meta["source"]["notes"])
     again = in_this_process(place, capsys, "inference.py", *options)
     assert again.returncode == 3
-    assert "specialise" not in again.stderr, "compiled programs are kept"
+    assert "compiling" not in again.stderr, "compiled programs are kept"
     assert "6 already there" in again.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--model", "vitx"), 2, "no model 'vitx'"),
-        (("--policy", "letterbox"), 2, "exact, buckets"),
+        (("--model", "vitx"), 2, "'vitx' is not one of 'demo', 'vits'"),
+        (("--policy", "letterbox"), 2, "'letterbox' is not one of 'exact', 'buckets'"),
+        (("--target", "inf1"), 2, "runs on its device only"),
+        (("--choose",), 2, "--choose asks in a terminal, and there is none: give --model NAME"),
+        (("--choose", "--model", "demo"), 2, "leave --model and --checkpoint out"),
+        (("--no-stand-in",), 1, "no weights for vits: depth_anything_v2_vits.pth"),
         *(((name, ""), 2, "an empty path") for name in PATHS),
         *(((name, "~nobody-of-this-name/x"), 2, "home directory") for name in PATHS),
         (("--model", "demo", "--input", "~/nowhere"), 2, str(Path.home() / "nowhere")),
@@ -175,7 +179,7 @@ def test_run_draws_only_upstream_s_encoders(
     flags = ("--img-path", "input_images", "--encoder", "da3mono-large")
     done = in_this_process(place, capsys, "run.py", *flags)
     assert done.returncode == 2
-    assert "no encoder 'da3mono-large'; choose from demo, vits" in done.stderr
+    assert "'da3mono-large' is not one of 'demo', 'vits'" in done.stderr
 
 
 def test_run_without_weights_does_not_pretend(

@@ -92,6 +92,20 @@ def test_cleaning_deletes_only_caches_of_the_project(checkout: Path) -> None:
     assert not programs.exists()
 
 
+@pytest.mark.parametrize("name", ["output_depth", "my $depth 'x'"])
+def test_cleaning_names_the_output_folder(checkout: Path, name: str) -> None:
+    python = checkout / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "<%s>" "$@"\n')
+    python.chmod(0o755)
+    command = ["make", "clean", f"OUTPUT={name}"]
+    run = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True)
+    assert run.stdout == "", "there is no such folder"
+    (checkout / name).mkdir()
+    run = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True)
+    assert run.stdout == f"<main.py><clean><{name}>"
+
+
 def test_an_environment_without_its_python_is_made_again(checkout: Path) -> None:
     stamp = checkout / ".venv" / ".ready"
     (stamp.parent / "bin").mkdir(parents=True)

@@ -1,14 +1,17 @@
-"""Random crops of the training scenes as network input."""
+"""Random crops of the training scenes as network input, drawn ahead by other processes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Callable
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from checkpoints.demo.pool import Halves, Pool
 from checkpoints.demo.scenes.solids import FloatArray
@@ -22,19 +25,44 @@ _STD = 255 * torch.tensor(IMAGENET.std)[:, None, None]
 
 @dataclass(frozen=True)
 class Batch:
-    """images [B,3,H,W] normalised RGB; inverse [B,H,W], 0 is sky."""
+    """pixels [B,H,W,3] uint8 BGR; inverse [B,H,W], 0 is sky."""
 
-    images: Tensor
+    pixels: Tensor
     inverse: Tensor
+
+    def on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Normalised RGB [B,3,H,W] and inverse depth [B,H,W], on a device."""
+        images = self.pixels.to(device).permute(0, 3, 1, 2).float().flip(1)
+        images.sub_(_MEAN.to(device)).div_(_STD.to(device))
+        return images, self.inverse.to(device)
+
+
+class _Steps(Dataset[Batch]):
+    def __init__(self, drawn: Callable[[int], Batch], steps: int) -> None:
+        self.drawn, self.steps = drawn, steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        return self.drawn(step)
+
+
+def ahead(drawn: Callable[[int], Batch], steps: range, workers: int) -> Iterator[Batch]:
+    """The batches of these steps, in order; drawn ahead by `workers` processes, if any."""
+    dataset = _Steps(drawn, steps.stop)
+    return iter(DataLoader(dataset, None, sampler=steps, num_workers=workers, collate_fn=_as_it_is))
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
 
 
 def draw(pool: Pool, size: tuple[int, int], count: int, rng: np.random.Generator) -> Batch:
     """`count` scenes at random, cropped to the aspect of `size` and resized to it."""
     pairs = [_view(*pool[int(i)], size, rng) for i in rng.integers(len(pool), size=count)]
-    pixels = torch.from_numpy(np.stack([image for image, _ in pairs]))  # [B,H,W,3] BGR
-    images = pixels.permute(0, 3, 1, 2).float().flip(1)
-    images.sub_(_MEAN).div_(_STD)
-    return Batch(images, torch.from_numpy(np.stack([depth for _, depth in pairs])))
+    pixels = torch.from_numpy(np.stack([image for image, _ in pairs]))
+    return Batch(pixels, torch.from_numpy(np.stack([depth for _, depth in pairs])))
 
 
 def _view(

@@ -10,7 +10,9 @@ truth by least squares; then, over pixels that are not sky and not farther than 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -72,10 +74,12 @@ def predict(network: Network, image: npt.NDArray[np.uint8]) -> FloatArray:
 
 def held_out(count: int) -> Iterator[Scene]:
     """Scenes that training never sees, all kinds in turn, three aspect ratios."""
-    for number in range(count):
-        turn = number // len(KINDS)
-        kind = KINDS[number % len(KINDS)]
-        yield render(FIRST_SEED + number, kind, SIZES[turn % len(SIZES)])
+    yield from map(_held_out, range(count))
+
+
+def _held_out(number: int) -> Scene:
+    turn = number // len(KINDS)
+    return render(FIRST_SEED + number, KINDS[number % len(KINDS)], SIZES[turn % len(SIZES)])
 
 
 def score(predicted: FloatArray, true: FloatArray) -> Score:
@@ -113,9 +117,10 @@ def evaluate(network: Network, scenes: Iterable[Scene]) -> list[Row]:
     return rows
 
 
-def evaluate_file(path: Path, count: int) -> list[Row]:
-    """The table for a weights file on `count` held-out scenes."""
-    return evaluate(load(path), held_out(count))
+def evaluate_file(path: Path, count: int, workers: int = 1) -> list[Row]:
+    """The table for a weights file on `count` held-out scenes, rendered by `workers` processes."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as processes:
+        return evaluate(load(path), processes.map(_held_out, range(count)))
 
 
 def _row(name: str, scores: list[tuple[Score, Score, Score]]) -> Row:

@@ -1,6 +1,6 @@
 """The picture of the README: input, depth file and preview of some samples, side by side.
 
-It shows the files that a user gets: `inference.py` writes them, this only puts them together.
+It shows what `inference.py` writes: the 16-bit depth files, and their colours in a preview.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy.typing as npt
 import typer
 
 from checkpoints.demo.samples import PICTURES, ROOT
+from depth.maps.files import read_depth
+from depth.maps.preview import colour_preview
 
 NAMES = ("room", "street", "park")
 OUT = ROOT / "docs" / "demo.jpg"
@@ -29,7 +31,7 @@ Pixels = npt.NDArray[np.uint8]
 def main(out: Path = typer.Option(OUT, help="Where the picture goes, a JPEG.")) -> None:
     """Run the demo model on the samples and draw input, 16-bit depth and preview of three."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "inference.py", "--model", "demo", "--preview"]
+        command = [sys.executable, "inference.py", "--model", "demo", "--no-preview"]
         command += ["--input", str(PICTURES), "--output", folder]
         subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         rows = [row(name, Path(folder)) for name in NAMES]
@@ -49,7 +51,7 @@ def row(name: str, folder: Path) -> Pixels:
     pictures = (
         cv2.imread(str(PICTURES / f"{name}.jpg")),
         cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR),
-        cv2.imread(str(folder / f"{name}.preview.png")),
+        colour_preview(read_depth(folder / f"{name}.json").depth),
     )
     gap = np.full((HEIGHT_PX, GAP_PX, 3), 255, np.uint8)
     parts = [part for each in pictures for part in (_scaled(each), gap)]

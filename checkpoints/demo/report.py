@@ -15,27 +15,32 @@ import numpy as np
 import torch
 
 from checkpoints.demo.evaluate import Row
-from checkpoints.demo.training import State
+from checkpoints.demo.training import PHASES, Drawing, State
 
 CURVE_PX = (360, 640)
 MARGIN_PX = 50
 SMOOTH = 15  # entries averaged for the dark line
 
 
-def describe(state: State, steps: int, scenes: int) -> dict[str, Any]:
+def describe(state: State, drawing: Drawing) -> dict[str, Any]:
     """The facts of a run."""
     return {
         "seed": state.seed,
-        "steps": steps,
-        "training_scenes": scenes,
+        "steps": drawing.steps,
+        "crops_per_step": [drawing.times * phase.count for phase in PHASES],
+        "training_scenes": len(drawing.pool),
         "training_wall_s": round(state.seconds, 1),  # pauses of the process included
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores{_gpu(state.device)}",
         "torch": torch.__version__,
         "loss_first": round(state.losses[0][1], 4) if state.losses else None,
         "loss_last": round(float(np.mean([loss for _, loss in state.losses[-5:]])), 4)
         if state.losses
         else None,
     }
+
+
+def _gpu(device: torch.device) -> str:
+    return f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
 
 
 def write_metrics(path: Path, facts: dict[str, Any], rows: Sequence[Row]) -> None:

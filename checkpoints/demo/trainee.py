@@ -37,13 +37,13 @@ class WavePosition(nn.Module):
 
     def pos_embed(self) -> Tensor:  # [1,1+37*37,D]
         """The network's own parameter: a sum of the waves, with a row of zeros for the class."""
-        return nn.functional.pad((_waves() @ self.amplitudes)[None], (0, 0, 1, 0))
+        return nn.functional.pad((_waves() @ self.amplitudes.cpu())[None], (0, 0, 1, 0))
 
     def _waves_at(self, h: int, w: int) -> Tensor:  # [h*w,WAVES**2]
         if (h, w) not in self._waves:
             row_for_class = torch.zeros(1, 1, WAVES**2)
             whole = torch.cat((row_for_class, _waves()[None]), dim=1)
-            self._waves[h, w] = fit_pos_embed(whole, h, w)[0, 1:]
+            self._waves[h, w] = fit_pos_embed(whole, h, w)[0, 1:].to(self.amplitudes.device)
         return self._waves[h, w]
 
 
@@ -106,7 +106,7 @@ def initialise(network: SingleView) -> None:
 
 def save_fp16(trainee: Trainee, path: Path) -> None:
     """Write the weights under our parameter names, half precision, through a temporary file."""
-    state = {name: tensor.half().contiguous() for name, tensor in trainee.settled().items()}
+    state = {name: tensor.cpu().half().contiguous() for name, tensor in trainee.settled().items()}
     part = path.with_suffix(".part")
     save_file(state, part, metadata={"model": "demo", "licence": "Apache-2.0"})
     part.replace(path)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from checkpoints.demo.batches import draw
+from checkpoints.demo.batches import Batch, draw
 from checkpoints.demo.losses import total_loss
-from checkpoints.demo.muon import Muon
+from checkpoints.demo.muon import Muon, multiplies_bf16
 from checkpoints.demo.pool import Pool
 from checkpoints.demo.trainee import Trainee
 
@@ -56,15 +56,16 @@ class State:
     average: Trainee  # exponential moving average of the weights: what is saved in the end
     optimizers: tuple[torch.optim.Optimizer, ...]
     seed: int
+    device: torch.device
     step: int = 0
     seconds: float = 0.0
     losses: list[tuple[int, float]] = field(default_factory=list)  # mean since the last entry
 
 
-def new_state(seed: int) -> State:
+def new_state(seed: int, device: torch.device) -> State:
     """Step 0."""
     torch.manual_seed(seed)
-    trainee = Trainee()
+    trainee = Trainee().to(device)
     matrices = [p for p in trainee.network.encoder.blocks.parameters() if p.ndim == 2]
     others = {p for p in trainee.parameters() if p.requires_grad} - set(matrices)
     groups: list[dict[str, Any]] = [
@@ -76,9 +77,9 @@ def new_state(seed: int) -> State:
     ]
     adamw = torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY)
     optimizers = (adamw, Muon(matrices, MUON_RATE))
-    average = Trainee()
+    average = Trainee().to(device)
     average.load_state_dict(trainee.state_dict())
-    return State(trainee, average.requires_grad_(False), optimizers, seed)
+    return State(trainee, average.requires_grad_(False), optimizers, seed, device)
 
 
 def rate_at(step: int, steps: int) -> float:
@@ -88,19 +89,39 @@ def rate_at(step: int, steps: int) -> float:
     return min(1.0, rising, falling)
 
 
-def train_step(state: State, pool: Pool, steps: int) -> float:
-    """One batch; returns its loss. The batch depends on seed and step only."""
-    rng = np.random.default_rng([state.seed, state.step])
-    phase = next(p for p in PHASES if state.step / steps < p.until)
-    size = phase.sizes[int(rng.integers(len(phase.sizes)))]
-    batch = draw(pool, size, phase.count, rng)
+def phase_at(step: int, steps: int) -> Phase:
+    """What is trained at a step of a run of `steps`."""
+    return next(phase for phase in PHASES if step / steps < phase.until)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The batches of a run; each depends on seed and step only."""
+
+    pool: Pool
+    seed: int
+    steps: int
+    times: int  # crops per step, as a multiple of the phase's own count
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step."""
+        rng = np.random.default_rng([self.seed, step])
+        phase = phase_at(step, self.steps)
+        size = phase.sizes[int(rng.integers(len(phase.sizes)))]
+        return draw(self.pool, size, self.times * phase.count, rng)
+
+
+def train_step(state: State, batch: Batch, steps: int) -> torch.Tensor:
+    """One batch; returns its loss, still on the device."""
+    phase = phase_at(state.step, steps)
+    images, inverse = batch.on(state.device)
     for optimizer, peak in zip(state.optimizers, (PEAK_RATE, MUON_RATE)):
         for group in optimizer.param_groups:
             group["lr"] = peak * rate_at(state.step, steps)
-    # bfloat16 halves the time of a step on processors that multiply it natively.
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        raw = state.trainee(batch.images, phase.stride)
-    loss = total_loss(raw, batch.inverse[:, :: phase.stride, :: phase.stride])
+    natively = multiplies_bf16(state.device)
+    with torch.autocast(state.device.type, dtype=torch.bfloat16, enabled=natively):
+        raw = state.trainee(images, phase.stride)
+    loss = total_loss(raw, inverse[:, :: phase.stride, :: phase.stride])
     state.trainee.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(state.trainee.parameters(), LARGEST_GRADIENT)
@@ -108,7 +129,7 @@ def train_step(state: State, pool: Pool, steps: int) -> float:
         optimizer.step()
     _follow(state.average, state.trainee, min(EMA_DECAY, (1 + state.step) / (10 + state.step)))
     state.step += 1
-    return float(loss.detach())
+    return loss.detach()
 
 
 def _follow(average: nn.Module, trainee: nn.Module, decay: float) -> None:
@@ -134,15 +155,15 @@ def save_state(state: State, path: Path, steps: int) -> None:
     part.replace(path)
 
 
-def load_state(path: Path, seed: int, steps: int) -> State:
+def load_state(path: Path, seed: int, steps: int, device: torch.device) -> State:
     """The state of an interrupted run that a run of `steps` can go on from, or a new one.
 
     While the learning rate is level, the length can still be changed; afterwards it is settled.
     """
-    state = new_state(seed)
+    state = new_state(seed, device)
     if not path.exists():
         return state
-    content = torch.load(path, weights_only=True)
+    content = torch.load(path, map_location=device, weights_only=True)
     shortest = min(steps, content.get("steps", steps))
     alike = content.get("steps", steps) == steps
     if content["seed"] != seed or not (alike or content["step"] <= LEVEL_UNTIL * shortest):

@@ -11,11 +11,11 @@ from typing import Optional
 
 from compile.build.describe import describe, described
 from compile.build.package import package, scratch_in
-from compile.build.programs import Proven, Step, programs_for
+from compile.build.programs import Proven, Step, images_of, programs_for
 from compile.build.report import ProgramReport, write_reports
 from compile.build.request import Request
 from compile.errors import BuildError, ParityError
-from compile.int8.layers import ADVICE, check_float_layers
+from compile.int8.layers import ADVICE
 from compile.parity.measure import failure, worst
 from compile.specialise import specialise
 from compile.targets.protocols import Builder
@@ -24,13 +24,14 @@ from depth.artifact.program import Program, program_name
 from depth.errors import InputError, first_line
 from depth.family import FUSED
 from depth.network.base import Network
-from depth.sizes import Size
+from depth.sizes import Size, size_text
 
 _FULL_BYTES = 1 << 20  # a disk with less room than this is full
 
 
 @dataclass
 class _Built:
+    request: Request  # with its layers chosen
     programs: list[Program] = field(default_factory=list)
     reports: list[ProgramReport] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -60,9 +61,8 @@ def build(request: Request, out: Path, on_step: Step = lambda _: None) -> Path:
         passed = None if target.device else not built.failures
         if built.failures and not request.force:
             raise ParityError("; ".join(built.failures) + (ADVICE if request.quantisation else ""))
-        manifest = describe(request, target, maker, built.programs, built.reports, passed)
-        calibration = request.quantisation.calibration if request.quantisation else None
-        write_reports(folder, manifest, built.reports, calibration)
+        manifest = describe(built.request, target, maker, built.programs, built.reports, passed)
+        write_reports(folder, manifest, built.reports, built.request.quantisation)
         return package(folder, manifest, out)
 
 
@@ -107,20 +107,20 @@ def _check(request: Request, target: Target) -> None:
 def _build_programs(
     request: Request, target: Target, maker: Builder, folder: Path, on_step: Step
 ) -> _Built:
+    built = _Built(request)
     programs = programs_for(request, target, maker, folder / "programs")
-    built = _Built()
     network: Optional[Network] = None
     limits = target.limits[request.precision].of(request.model.outputs)
     for size, batch in request.shapes():
-        on_step(f"{program_name(FUSED, size, batch)}: specialise")
+        on_step(f"preparing the network for {images_of(size, batch)}, {size_text(size)} px")
         if network is None:
             network = specialise(request.model, request.checkpoint, size)
-            if request.quantisation is not None:
-                check_float_layers(network, request.quantisation.float_layers)
+            programs = programs.with_layers(network, on_step)
         else:
             network.fix_size(*size)
         proven = programs.make(network, batch, on_step)
         _add(built, size, proven, limits)
+    built.request = programs.request
     if not built.programs:
         raise BuildError("no size to build: give at least one --size HEIGHTxWIDTH")
     return built

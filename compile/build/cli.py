@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 import typer
 
-from compile.build.request import requested
-from compile.targets.table import TARGETS
+from compile.build.request import Request, requested
+from compile.targets.table import AUTO, TARGETS, target_named
 from depth.choices import OneOf
+from depth.errors import InputError
 from depth.family import models
 
 IMAGES = typer.Option(
@@ -25,7 +27,8 @@ _VARIANTS = typer.Option(
 )
 _PRECISION = typer.Option(
     None,
-    help="fp32, or with openvino bf16 or int8; for inf1 and inf2 a compiler mode, see `python "
+    help="fp32, or with openvino bf16, int8, or auto: the fastest within its limit, measured on "
+    "this CPU and your images; for inf1 and inf2 a compiler mode, see `python "
     "-m compile precision`. By default the target's first.",
 )
 FLOAT_LAYERS_HELP = (
@@ -75,22 +78,43 @@ def build(
 
     sizes, batches = list(dict.fromkeys(size)), list(dict.fromkeys(batch))
     with steps(total=1 + 3 * len(sizes) * len(batches)) as step:
-        request = requested(
-            model,
-            target,
-            precision,
-            sizes,
-            batches,
-            checkpoint,
-            images,
-            step,
-            float_layers,
-            timeout_s,
-            split=split,
-            force=force,
-            variants=variant,
-        )
+
+        def ask(chosen: Optional[str], floats: Sequence[str]) -> Request:
+            return requested(
+                model,
+                target,
+                chosen,
+                sizes,
+                batches,
+                checkpoint,
+                images,
+                step,
+                floats,
+                timeout_s,
+                split=split,
+                force=force,
+                variants=variant,
+            )
+
+        folder = _made(ask, target, precision, float_layers, out, step)
+    typer.echo(folder)
+
+
+def _made(
+    ask: Callable[[Optional[str], Sequence[str]], Request],
+    target: str,
+    precision: Optional[str],
+    float_layers: Sequence[str],
+    out: Path,
+    step: Callable[[str], None],
+) -> Path:
+    if precision != AUTO or target_named(target).device:
+        request = ask(precision, float_layers)
         from compile.build.build import build as build_artifact
 
-        folder = build_artifact(request, out, step)
-    typer.echo(folder)
+        return build_artifact(request, out, step)
+    if float_layers:
+        raise InputError("--float-layers: only int8 has such layers; auto chooses its own")
+    from compile.build.fastest.build import build_fastest
+
+    return build_fastest(ask, target, out, step)

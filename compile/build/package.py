@@ -23,7 +23,7 @@ from depth.artifact.manifest import (
 )
 from depth.artifact.verification import VERIFIED_FILE
 from depth.errors import ArtifactError
-from depth.files import lock_now, locked
+from depth.files import lock_now, locked, sync_folder, sync_tree
 
 _SCRATCH = ".building-"
 
@@ -38,6 +38,7 @@ def package(folder: Path, manifest: Manifest, out: Path) -> Path:
     """
     (folder / MANIFEST).write_bytes(dump_manifest(manifest))
     identity = read_artifact(folder).identity
+    sync_tree(folder)  # a power cut leaves no folder whose name promises more than it has
     final = out / folder_name(manifest, identity)
     if final.exists() and not is_whole(final):
         final.rename(folder.with_name("damaged"))
@@ -49,6 +50,8 @@ def package(folder: Path, manifest: Manifest, out: Path) -> Path:
         if not (final / VERIFIED_FILE).exists():
             for name in REPORTS:
                 (folder / name).replace(final / name)
+            sync_folder(final)
+    sync_folder(out)
     return final
 
 
@@ -64,7 +67,24 @@ def scratch_in(out: Path) -> Iterator[Path]:
             _remove_left(out)
             folder = stack.enter_context(tempfile.TemporaryDirectory(dir=out, prefix=_SCRATCH))
             stack.enter_context(locked(Path(folder), always=False))
-        yield Path(folder)
+        yield stack.enter_context(_in_utf8(Path(folder)))
+
+
+@contextmanager
+def _in_utf8(folder: Path) -> Iterator[Path]:
+    """The folder by a path that UTF-8 can encode: OpenVINO and ONNX Runtime take no other.
+
+    In a locale such as C, letters beyond ASCII are surrogates in Python's paths.
+    """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory(prefix="depth-") as place:
+            link = Path(place, "building")
+            link.symlink_to(folder.resolve(), target_is_directory=True)
+            yield link
+    else:
+        yield folder
 
 
 def _remove_left(out: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Callable, Optional, Union, cast
 
@@ -12,7 +13,10 @@ import torch
 
 from compile.build.request import Request
 from compile.errors import PreflightError
+from compile.int8.graph import layers_of, restored
 from compile.int8.images import batches
+from compile.int8.layers import FLOAT_LAYERS, Quantisation, check_float_layers, is_part
+from compile.int8.trials import Judge, choose_layers, with_photographs
 from compile.lowering.passes import lower, with_variants
 from compile.parity.chain import chained, normalise_of
 from compile.parity.inputs import parity_inputs
@@ -29,15 +33,20 @@ from compile.targets.protocols import (
     HostBuilder,
     Inputs,
     Part,
+    Quantiser,
     QuantisingBuilder,
     named,
 )
 from compile.targets.table import Target, quantiser
 from depth.artifact.program import program_name
-from depth.family import FUSED, IMAGES
+from depth.family import IMAGES
 from depth.maps.result import FloatArray
 from depth.network.base import Network
 from depth.preprocess import unnormalised
+from depth.sizes import Size, ratio_text
+
+# Measured: demo and vits. Larger networks: in proportion.
+_DURATIONS = ((1e7, "about 5 s"), (5e7, "about 20 s"), (2e8, "about a minute"), (inf, "minutes"))
 
 Step = Callable[[str], None]  # called with what begins now, in words
 
@@ -74,16 +83,18 @@ class CpuPrograms(_Programs):
     """Makes programs that run on the machine that builds them, and measures them."""
 
     maker: HostBuilder
+    # Size and batch, and that program's graph with every layer in int8.
+    calibrated: Optional[tuple[tuple[Size, int], Any]] = None
 
     def make(self, network: Network, batch: int, on_step: Step) -> Proven:
         """Lower, build and measure at the network's size.
 
         Raises BuildError, or ParityError if the output is no depth map at all.
         """
-        name = program_name(FUSED, network.fixed_size, batch)
-        on_step(f"{name}: build for {self.target.name}{self._calibrated_on()}")
+        images = images_of(network.fixed_size, batch)
+        on_step(f"compiling for {images} (once, {_duration(network)}){self._calibrated_on()}")
         programs = tuple(self._built(self.lowered(network), batch))
-        on_step(f"{name}: parity of the saved program with the eager network")
+        on_step("checking it against the original")
         started = time.perf_counter()
         links = [
             (program.ports, self.maker.load(program.files, program.ports, self.request.precision))
@@ -93,6 +104,48 @@ class CpuPrograms(_Programs):
         tests = parity_inputs(network.model, network.fixed_size, self.request.photographs)
         results = measure(network, run, tests, batch)
         return Proven(programs, results, time.perf_counter() - started)
+
+    def with_layers(self, network: Network, on_step: Step) -> CpuPrograms:
+        """With the layers of int8 that stay float: those of the request, or chosen at this size.
+
+        Raises InputError for layers that the network does not have, BuildError if no layer stays
+        within the limit.
+        """
+        quantisation = self.request.quantisation
+        if quantisation is None:
+            return self
+        check_float_layers(network, quantisation.float_layers)
+        if quantisation.float_layers:
+            return self
+        lowered = self.lowered(network)
+        whole = parts(lowered, 1, self.request.split)
+        if len(whole) > 1:  # the error of a stage alone says little
+            return self._with(replace(quantisation, float_layers=FLOAT_LAYERS))
+        choice, graph = choose_layers(
+            whole[0],
+            cast(QuantisingBuilder, self.maker),
+            cast(Quantiser, quantiser(self.target, self.request.precision)),
+            self.request.precision,
+            lambda: self._calibration_inputs(lowered, 1, ()),
+            self._judge(network, whole[0], quantisation),
+            on_step,
+        )
+        chosen = self._with(replace(quantisation, float_layers=choice.float_layers, choice=choice))
+        return replace(chosen, calibrated=((network.fixed_size, 1), graph))
+
+    def _with(self, quantisation: Quantisation) -> CpuPrograms:
+        return replace(self, request=replace(self.request, quantisation=quantisation))
+
+    def _judge(self, network: Network, part: Part, quantisation: Quantisation) -> Judge:
+        model, size = network.model, network.fixed_size
+        normalise = normalise_of(model, self.passes)
+        calibrated = list(quantisation.calibration.inputs(model, size))
+        return Judge(
+            model.outputs,
+            self.target.limits[self.request.precision].of(model.outputs),
+            with_photographs(parity_inputs(model, size), calibrated),
+            lambda run: chained([(part.ports, run)], normalise),
+        )
 
     def _built(self, lowered: Network, batch: int) -> Iterator[Compiled]:
         before: list[Part] = []
@@ -115,6 +168,13 @@ class CpuPrograms(_Programs):
             return self.maker.build(part, stem, self.request.precision)
 
         def quantised(graph: Any) -> Any:
+            if self.calibrated and self.calibrated[0] == (
+                (part.letters["H"], part.letters["W"]),
+                part.batch,
+            ):
+                floats = quantisation.float_layers
+                names = [layer.name for layer in layers_of(graph) if is_part(layer.name, floats)]
+                return restored(self.calibrated[1], graph, names)
             return found.quantised(graph, inputs, quantisation.float_layers)
 
         return cast(QuantisingBuilder, self.maker).build_quantised(part, stem, quantised)
@@ -150,17 +210,21 @@ class DevicePrograms(_Programs):
 
     maker: DeviceBuilder
 
+    def with_layers(self, _network: Network, _on_step: Step) -> DevicePrograms:
+        """As it is: nothing is in int8."""
+        return self
+
     def make(self, network: Network, batch: int, on_step: Step) -> Proven:
         """Lower, check and compile at the network's size. Raises PreflightError or BuildError."""
-        size, name = network.fixed_size, program_name(FUSED, network.fixed_size, batch)
-        on_step(f"{name}: preflight")
+        size, images = network.fixed_size, images_of(network.fixed_size, batch)
+        on_step(f"checking that {self.target.name} can run it for {images}")
         lowered = self.lowered(network)
         example = torch.zeros(batch, 3, *size)
         mode = mode_named(self.target.name, self.request.precision)
         report = preflight(network, example, self.target.name, self.passes, mode, lowered)
         if not report.passed:
             raise PreflightError(f"{report.program}: {'; '.join(report.problems())}")
-        on_step(f"{name}: compile for {self.target.name}")
+        on_step(f"compiling for {images} on {self.target.name} (once)")
         programs = self.maker.build_programs(
             lambda count, split: parts(lowered, count, split),
             batch,
@@ -179,6 +243,18 @@ def programs_for(
     if target.device:
         return DevicePrograms(request, target, folder, cast(DeviceBuilder, maker))
     return CpuPrograms(request, target, folder, cast(HostBuilder, maker))
+
+
+def images_of(size: Size, batch: int) -> str:
+    """The images of a program, in words: "images of 4:3, 2 at a time"."""
+    at_once = f", {batch} at a time" if batch > 1 else ""
+    return f"images of {ratio_text(size)}{at_once}"
+
+
+def _duration(network: Network) -> str:
+    """How long compiling and checking take on two cores, by the number of weights."""
+    count = sum(weights.numel() for weights in network.parameters())
+    return next(text for largest, text in _DURATIONS if count <= largest)
 
 
 def _outputs_of(part: Part, arrays: Arrays) -> dict[str, FloatArray]:

@@ -12,6 +12,7 @@ from typing import Optional
 
 from compile.build.programs import Proven
 from compile.int8.images import Calibration
+from compile.int8.layers import Quantisation
 from compile.neuron.record import BuildRecord
 from compile.parity.inputs import printable
 from compile.parity.measure import InputErrors, Measured, figures, limits_text
@@ -55,7 +56,7 @@ def write_reports(
     folder: Path,
     manifest: Manifest,
     reports: Sequence[ProgramReport],
-    calibration: Optional[Calibration] = None,
+    quantisation: Optional[Quantisation] = None,
 ) -> None:
     """Write report.json and report.md: everything that may differ from one build to the next."""
     made = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -66,10 +67,11 @@ def write_reports(
         "manifest": manifest.as_json(),
         "programs": [asdict(report) for report in reports],
     }
-    if calibration:
-        data["calibration"] = _calibration_facts(calibration)
+    if quantisation:
+        data["calibration"] = _calibration_facts(quantisation.calibration)
+        data["layers"] = quantisation.layer_facts()
     (folder / "report.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    lines = [*_heading(manifest, made, machine["host"]), *_calibration_lines(calibration)]
+    lines = [*_heading(manifest, made, machine["host"]), *_int8_lines(quantisation)]
     lines += _table(manifest.programs)
     for report in reports:
         lines += ["", *_program(report)]
@@ -92,12 +94,15 @@ def _calibration_facts(calibration: Calibration) -> dict[str, object]:
     }
 
 
-def _calibration_lines(calibration: Optional[Calibration]) -> list[str]:
-    if calibration is None:
+def _int8_lines(quantisation: Optional[Quantisation]) -> list[str]:
+    if quantisation is None:
         return []
+    calibration = quantisation.calibration
     return [
         f"Calibrated on {len(calibration.images)} images, of which parity sees none; "
         f"{calibration.unreadable} more could not be read. report.json names them.",
+        "",
+        quantisation.layers_text(),
         "",
     ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from compile.targets.protocols import Settings
-from compile.targets.table import default_precision, ready, target_named
+from compile.targets.table import default_precision, precision_here, ready, target_named
 from depth.family import Model, model_named
 from depth.sizes import Size, parse_size
 
@@ -66,6 +66,7 @@ def requested(
     chosen = target_named(target, precision)
     shapes = [parse_size(text, row.size.check) for text in sizes]
     ready(chosen, precision)  # before torch is imported and weights of a gigabyte are read
+    precision = precision_here(chosen, precision)
 
     from compile.int8.layers import pictures_for
     from compile.weights import read
@@ -73,7 +74,7 @@ def requested(
     pictures, quantisation = pictures_for(
         images, MAX_PHOTOGRAPHS, precision in chosen.calibrated, float_layers
     )
-    on_step(f"read the weights of {model}")
+    on_step(f"reading the weights of {model}")
     weights = read(row, checkpoint)
     made = Request(
         row,

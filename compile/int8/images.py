@@ -16,7 +16,8 @@ from compile.parity.inputs import Picture, photographs
 from depth.errors import ImageError, InputError
 from depth.family import Model
 from depth.files import sha256_bytes
-from depth.images.read import list_images, read_image
+from depth.images.listing import list_images
+from depth.images.read import read_image
 from depth.maps.result import FloatArray
 from depth.preprocess import Preparation
 from depth.sizes import Size

@@ -6,37 +6,56 @@ Figures behind the choices are in docs/int8.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Optional
 
 from torch import nn
 
+from compile.int8.choice import Choice
 from compile.int8.images import Calibration, choose
 from compile.parity.inputs import Picture, photographs
 from depth.errors import InputError
 
-# Modules of a network, as far as it has them. The decoder's errors are the depth's errors, and few
-# photographs do not show its range; the patches carry the whole picture and are a hundredth of the
-# work.
+# Parts in float where layers cannot be chosen by measurement, because encoder and decoder are
+# programs of their own. The decoder's errors are the depth's errors, and few photographs do not
+# show its range; the patches carry the whole picture and are a hundredth of the work.
 FLOAT_LAYERS = ("decoder", "encoder.patch_embed")
 
 
+FLOAT_LAYERS_FLAG = "float_layers"  # of the manifest
 _WITH_WEIGHTS = (nn.Linear, nn.Conv2d)
 
 
 @dataclass(frozen=True)
 class Quantisation:
     calibration: Calibration
-    float_layers: tuple[str, ...] = FLOAT_LAYERS
+    float_layers: tuple[str, ...] = ()  # none: chosen by measurement when the network is there
+    choice: Optional[Choice] = None  # the measurements behind the layers, if these were chosen
 
     def flags(self) -> tuple[str, ...]:
         """For the manifest: programs of equal flags were made from the same images."""
         images = self.calibration
         return (
-            f"float_layers={','.join(self.float_layers)}",
+            f"{FLOAT_LAYERS_FLAG}={','.join(self.float_layers)}",
             f"calibration_images={len(images.images)}",
             f"calibration_sha256={images.sha256}",
+        )
+
+    def layer_facts(self) -> dict[str, object]:
+        """For report.json."""
+        choice = {"choice": asdict(self.choice)} if self.choice else {}
+        return {"float": list(self.float_layers), **choice}
+
+    def layers_text(self) -> str:
+        """For report.md."""
+        kept = f"Float layers: {', '.join(self.float_layers) or 'none'}."
+        if self.choice is None:
+            return kept
+        return (
+            f"{kept} Chosen by measurement: {100 * self.choice.share:.0f} % of the "
+            f"multiply-accumulates are in int8, with {100 * self.choice.error:.0f} % of the limit "
+            "as the largest error in the trials."
         )
 
 
@@ -49,7 +68,7 @@ def pictures_for(
     """
     if calibrated:
         pictures, calibration = choose(folder, for_gate)
-        return pictures, Quantisation(calibration, tuple(float_layers) or FLOAT_LAYERS)
+        return pictures, Quantisation(calibration, tuple(float_layers))
     if float_layers:
         raise InputError(f"--float-layers {' '.join(float_layers)}: only int8 has such layers")
     return photographs(folder, for_gate), None
@@ -58,7 +77,7 @@ def pictures_for(
 def check_float_layers(network: nn.Module, names: Sequence[str]) -> None:
     """Raises InputError if a name is no part of the network, or nothing is left for int8."""
     modules = dict(network.named_modules())
-    for name in () if tuple(names) == FLOAT_LAYERS else names:
+    for name in names:
         if name not in modules or not name:
             raise InputError(
                 f"--float-layers {name!r}: no such part of the network; name one like decoder, "
@@ -79,5 +98,5 @@ def is_part(layer: str, names: Sequence[str]) -> bool:
 
 ADVICE = (
     ". Nothing is written. Try more photographs like those to be served (--images), more parts in "
-    f"float (--float-layers, beside {' and '.join(FLOAT_LAYERS)}), or --precision bf16 or fp32"
+    "float (--float-layers), or --precision bf16 or fp32"
 )  # for a program that missed the limit

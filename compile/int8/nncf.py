@@ -17,16 +17,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from compile.errors import BuildError
+from compile.int8.graph import has_weights, module_of, products
 from compile.int8.layers import is_part
 from compile.targets.protocols import Inputs
 from depth.errors import first_line
 from depth.maps.result import FloatArray
 
-# Layers that could be in int8. A transposed convolution is not among them: OpenVINO runs it in
-# float on a CPU, and its graph has lost our name of it.
-_LAYERS = ("Convolution", "MatMul")
 _OTHERS = ("ConvolutionBackpropData", "Interpolate")
-_BETWEEN = ("Convert", "Reshape", "Transpose")  # between a constant and what it is the weight of
 
 
 @dataclass(frozen=True)
@@ -61,12 +58,11 @@ def quantised(
 
     A graph that is all float stays as it is. Raises BuildError if NNCF fails.
     """
-    layers = [node for node in graph.get_ordered_ops() if node.get_type_name() in _LAYERS]
+    layers = list(products(graph))
     left = [
         node.get_friendly_name()
         for node in layers
-        if is_part(_module(node.get_friendly_name()), float_layers)
-        or not (method.attention or _has_weights(node))
+        if is_part(module_of(node), float_layers) or not (method.attention or has_weights(node))
     ]
     if len(left) == len(layers):
         return graph
@@ -100,18 +96,6 @@ def _by_nncf(
         ignored_scope=nncf.IgnoredScope(names=left, types=list(_OTHERS), validate=False),
         advanced_parameters=advanced,
     )
-
-
-def _has_weights(node: Any) -> bool:
-    source = node.input_value(1).get_node()
-    while source.get_type_name() in _BETWEEN:
-        source = source.input_value(0).get_node()
-    return source.get_type_name() == "Constant"
-
-
-def _module(name: str) -> str:
-    """/encoder/blocks.0/attn/qkv/MatMul is in the module encoder.blocks.0.attn.qkv."""
-    return name.strip("/").rpartition("/")[0].replace("/", ".")
 
 
 @contextlib.contextmanager

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from depth.errors import ImageError
 from depth.family import Model
-from depth.images.read import list_images, read_image
+from depth.images.listing import list_images
+from depth.images.read import read_image
 from depth.maps.result import FloatArray
 from depth.preprocess import Preparation
 from depth.sizes import Size
@@ -38,12 +39,12 @@ class Picture:
 
 
 def photographs(folder: Path, limit: int) -> list[Picture]:
-    """The first readable images of a folder; none if there is no such folder.
+    """The first readable images of a folder, or the image `folder`; none if there is neither.
 
     Images that cannot be read are left out and logged.
     """
     found: list[Picture] = []
-    for path in list_images(folder) if folder.is_dir() else []:
+    for path in list_images(folder) if folder.is_dir() else [folder][: folder.is_file()]:
         if len(found) == limit:
             break
         try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,16 +21,21 @@ from depth.maps.result import FloatArray
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 import openvino as ov  # noqa: E402
 
-# What int8 leaves in float is float32, also where a CPU could take bf16: the gate's numbers are to
-# hold on every CPU.
-_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+# int8: of the layers that stay float.
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32", "int8-bf16": "bf16"}
 
 
 def runs_natively(precision: str) -> bool:
     """Whether this CPU has the arithmetic; OpenVINO silently takes float32 where it has not."""
-    return precision != "bf16" or "BF16" in ov.Core().get_property(
+    return _HINTS[precision] != "bf16" or "BF16" in ov.Core().get_property(
         "CPU", "OPTIMIZATION_CAPABILITIES"
     )
+
+
+def calibrated_here(precision: str) -> str:
+    """int8 with its float layers in bf16 where this CPU has bf16."""
+    mixed = "int8-bf16"
+    return mixed if runs_natively(mixed) else precision
 
 
 def build(part: Part, stem: Path, precision: str) -> list[Path]:
@@ -48,28 +55,39 @@ def build_quantised(part: Part, stem: Path, change: Change) -> list[Path]:
 
 def _converted(part: Part, stem: Path, change: Change) -> list[Path]:
     entry, weights = (stem.parent / f"{stem.name}.{suffix}" for suffix in ("xml", "bin"))
+    with converted(part) as graph:
+        ov.save_model(change(graph), entry, compress_to_fp16=False)
+    return [entry, weights]
+
+
+@contextmanager
+def converted(part: Part) -> Iterator[Any]:
+    """A part as OpenVINO's graph. Raises BuildError, also for what OpenVINO raises inside."""
     with tempfile.TemporaryDirectory() as scratch:
         exported = Path(scratch) / "network.onnx"
         export_onnx(part, exported)
         try:
-            graph = change(ov.Core().read_model(exported))
-            ov.save_model(graph, entry, compress_to_fp16=False)
+            yield ov.Core().read_model(exported)
         except RuntimeError as error:
             raise BuildError(
                 f"OpenVINO could not convert the network: {first_line(error)}"
             ) from error
-    return [entry, weights]
 
 
 def load(files: Sequence[Path], ports: Ports, precision: str) -> Run:
     """Compile the saved IR for this CPU at the precision that serving will use."""
     _check_native(precision)
     try:
-        compiled = ov.Core().compile_model(
-            files[0], "CPU", {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
-        )
+        return load_graph(files[0], ports, precision)
     except RuntimeError as error:
         raise BuildError(f"OpenVINO could not load {files[0]}: {first_line(error)}") from error
+
+
+def load_graph(graph: Any, ports: Ports, precision: str) -> Run:
+    """Compile a graph, or the file of a graph. Raises RuntimeError."""
+    compiled = ov.Core().compile_model(
+        graph, "CPU", {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
+    )
 
     def run(arrays: Arrays) -> dict[str, FloatArray]:
         found = compiled(dict(arrays))

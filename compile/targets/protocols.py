@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Union
@@ -123,6 +124,18 @@ class QuantisingBuilder(Protocol):
 
     def build_quantised(self, part: Part, stem: Path, change: Change) -> list[Path]:
         """As `build`, with the converted graph changed before it is saved."""
+
+    def runs_natively(self, precision: str) -> bool:
+        """Whether this CPU has the arithmetic of a precision."""
+
+    def calibrated_here(self, precision: str) -> str:
+        """The calibrated precision whose float layers have the fastest arithmetic of this CPU."""
+
+    def converted(self, part: Part) -> AbstractContextManager[Any]:
+        """A part as a graph of the target's library. Raises BuildError."""
+
+    def load_graph(self, graph: Any, ports: Ports, precision: str) -> Run:
+        """Load such a graph as serving loads the saved file. Raises RuntimeError."""
 
 
 class DeviceBuilder(Builder, Protocol):

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Optional, cast
 from compile.errors import BuildError, TargetError
 from compile.targets.modes import modes_of
 from compile.targets.protocols import Builder, Limit
+from depth.errors import not_installed
 
 if TYPE_CHECKING:
-    from compile.targets.protocols import Quantiser
+    from compile.targets.protocols import Quantiser, QuantisingBuilder
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,17 @@ def _modes(target: str, default: str) -> dict[str, Limit]:
     return {name: BF16 for name in (default, *(mode.name for mode in modes_of(target)))}
 
 
+_NNCF = Calibrated("compile.int8.nncf", "nncf")
+
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Target(
             "openvino",
             "compile.targets.openvino",
-            {"fp32": FP32, "bf16": BF16, "int8": BF16},
+            {"fp32": FP32, "bf16": BF16, "int8": BF16, "int8-bf16": BF16},
             "CPU; the default",
-            calibrated={"int8": Calibrated("compile.int8.nncf", "nncf")},
+            calibrated={"int8": _NNCF, "int8-bf16": _NNCF},
         ),
         Target("onnx", "compile.targets.onnx", {"fp32": FP32}, "ONNX Runtime and other tools"),
         Target("torchscript", "compile.targets.torchscript", {"fp32": FP32}, "CPU; torch itself"),
@@ -87,6 +90,9 @@ TARGETS: dict[str, Target] = {
         ),
     )
 }
+
+
+AUTO = "auto"  # the fastest precision of a CPU, see compile/build/fastest; of a device, by forecast
 
 
 def default_precision(target: str) -> str:
@@ -166,10 +172,17 @@ def builder(target: Target) -> Builder:
         module = import_module(target.module)
         return cast(Builder, getattr(module, "BUILDER", module))
     except ImportError as error:
-        raise BuildError(
-            f"target {target.name!r} needs a package that is not installed ({error}); "
-            "run `make setup`"
-        ) from error
+        raise BuildError(f"target {target.name!r} needs {not_installed(error)}") from error
+
+
+def precision_here(target: Target, precision: str) -> str:
+    """The precision that this CPU runs for the asked one: int8 with bf16 beside it, if it has that.
+
+    Raises BuildError as `builder`.
+    """
+    if precision not in target.calibrated:
+        return precision
+    return cast("QuantisingBuilder", builder(target)).calibrated_here(precision)
 
 
 def quantiser(target: Target, precision: str) -> Optional[Quantiser]:

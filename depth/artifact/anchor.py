@@ -21,23 +21,34 @@ _GIVEN = re.compile(rf"[0-9a-f]{{{IDENTITY_DIGITS},64}}")
 def expected_digits(folder: Path, given: Optional[str] = None) -> dict[str, str]:
     """First digits that the identity must have, by where they are from: {} if nothing is known.
 
-    given  the identity as the caller knows it; its first 12 digits are enough
+    given  the identity as the caller knows it: see `identity_digits`
     A link counts by its own name and by the name of the folder that it leads to. Raises InputError
     if `given` is no identity.
     """
-    if given is not None and not _GIVEN.fullmatch(given):
-        raise InputError(
-            f"identity {given!r}: expected its first {IDENTITY_DIGITS} digits or more, of 0-9 and "
-            "a-f"
-        )
     found = {}
     for name in (folder.name, folder.resolve().name):
         named = _NAMED.fullmatch(name)
         if named:
             found[f"the folder's name {name}"] = named[1]
     if given is not None:
-        found["the given identity"] = given
+        found["the given identity"] = identity_digits(given)
     return found
+
+
+def identity_digits(given: str) -> str:
+    """The first digits of an identity, given as 12 digits or more, or by an artifact's folder name.
+
+    Raises InputError for another text.
+    """
+    named = _NAMED.fullmatch(given)
+    if named:
+        return named[1]
+    if not _GIVEN.fullmatch(given):
+        raise InputError(
+            f"identity {given!r}: expected its first {IDENTITY_DIGITS} digits or more, of 0-9 and "
+            "a-f, or the name of an artifact's folder"
+        )
+    return given
 
 
 def check_identity(folder: Path, identity: str, given: Optional[str] = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from depth.files import reading
 
 if TYPE_CHECKING:
     from depth.artifact.manifest import Manifest
-    from depth.artifact.program import ProgramFile
+    from depth.artifact.program import Numbers, OutputFacts, ProgramFile
 
 
 def check(manifest: Manifest) -> None:
@@ -35,6 +35,32 @@ def check(manifest: Manifest) -> None:
                 raise ValueError(f"program {program.name}: axes {tensor.axes!r} of {tensor.name}")
     if not manifest.keys:
         raise ValueError("no programs that can be run from images to every output")
+    if manifest.gate.passed:
+        rows = [(program.name, program.measured or {}) for program in manifest.programs]
+        over = ", ".join(over_limits(manifest.gate.limits, manifest.outputs, rows))
+        if over:
+            raise ValueError(f"field gate.passed is true, though {over}")
+
+
+def over_limits(
+    limits: Mapping[str, Mapping[str, float]],
+    outputs: Iterable[OutputFacts],
+    measured: Iterable[tuple[str, Mapping[str, Numbers]]],
+) -> Iterator[str]:
+    """Each output without a limit, and each figure that is missing or not within its limit.
+
+    measured  name and figures of each program
+    """
+    for output in outputs:
+        if not limits.get(output.name):
+            yield f"{output.name} has no limit"
+    for program, by_output in measured:
+        for output_name, by_name in limits.items():
+            figures = by_output.get(output_name, {})
+            for name, limit in by_name.items():
+                value = figures.get(name)
+                if value is None or not 0 <= value <= limit:
+                    yield f"{program}: {output_name} {name} is {value} (limit {limit:g})"
 
 
 def check_size(folder: Path, file: ProgramFile) -> None:

@@ -18,8 +18,8 @@ from depth.artifact.checks import build_command, check, check_size, private
 from depth.artifact.program import OutputFacts, Program, ProgramFile, ProgramKey, joined
 from depth.artifact.steps import RunStage, Step
 from depth.artifact.strict_json import decode, parse_object
-from depth.errors import ArtifactError
-from depth.files import sha256_bytes
+from depth.errors import ArtifactError, InputError
+from depth.files import read_regular, sha256_bytes
 from depth.sizes import SizeRule
 
 FORMAT = 2
@@ -146,12 +146,11 @@ def read_artifact(folder: Path, identity: Optional[str] = None) -> Artifact:
         )
     path = folder / MANIFEST
     try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise ArtifactError(f"{path}: over {MAX_MANIFEST_BYTES} bytes; not a manifest")
-        data = path.read_bytes()
-    except OSError:
+        data = read_regular(path, MAX_MANIFEST_BYTES)
+    except OSError as error:
         raise ArtifactError(
-            f"{folder}: no readable {MANIFEST}; make an artifact with `python -m compile build`"
+            f"{folder}: no readable {MANIFEST}; make an artifact with `python -m compile build` "
+            f"({error.strerror})"
         ) from None
     manifest = parse_manifest(data, str(path))
     found = manifest.identity()
@@ -160,6 +159,17 @@ def read_artifact(folder: Path, identity: Optional[str] = None) -> Artifact:
         for file in program.files:
             check_size(folder, file)
     return Artifact(folder, manifest, found, sha256_bytes(data))
+
+
+def read_artifacts(
+    folders: Sequence[Path], identities: Optional[Sequence[str]] = None
+) -> list[Artifact]:
+    """As `read_artifact`, for several folders and an identity for each, in their order, or none."""
+    if identities and len(identities) != len(folders):
+        raise InputError(
+            f"--identity: {len(identities)} given for {len(folders)} artifacts; give one for each"
+        )
+    return list(map(read_artifact, folders, identities or [None] * len(folders)))
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:

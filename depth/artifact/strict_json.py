@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ def decode(cls: type[T], data: Any, where: str = "", further: bool = False) -> T
     """
     if not isinstance(data, dict):
         raise ValueError(f"{where or 'top level'} is {data!r}, expected an object")
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     unknown = set() if further else set(data) - names
     for problem, keys in (("unknown", unknown), ("missing", names - set(data))):
@@ -49,6 +50,11 @@ def decode(cls: type[T], data: Any, where: str = "", further: bool = False) -> T
     return cls(
         **{name: _value(hints[name], data[name], where + name, further) for name in sorted(names)}
     )
+
+
+@cache
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    return get_type_hints(cls)  # compiles the text of every annotation
 
 
 def _value(hint: Any, data: Any, where: str, further: bool) -> Any:

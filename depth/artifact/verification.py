@@ -15,11 +15,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Optional
 
+from depth.artifact.checks import over_limits
 from depth.artifact.manifest import Artifact, Gate, Manifest
 from depth.artifact.probe import Answer, unusable_answers
 from depth.artifact.strict_json import decode, parse_object
 from depth.errors import ArtifactError
-from depth.files import write_whole
+from depth.files import read_regular, write_whole
 
 VERIFIED_FILE = "verified.json"
 BUILT, VERIFIED, FAILED = "built", "verified", "failed"  # states
@@ -70,8 +71,7 @@ def read_verification(artifact: Artifact) -> Optional[Verification]:
     """
     path = artifact.folder / VERIFIED_FILE
     try:
-        with path.open("rb") as opened:
-            data = opened.read(MAX_BYTES)
+        data = read_regular(path, MAX_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -110,7 +110,8 @@ def _problems(found: Verification, manifest: Manifest) -> Iterator[str]:
         return
     if found.gate.limits != manifest.gate.limits:
         yield f"has the limits {found.gate.limits}, the manifest has {manifest.gate.limits}"
-    over = [*_over(found, manifest)]
+    rows = [(program.name, program.measured) for program in found.programs]
+    over = [*over_limits(manifest.gate.limits, manifest.outputs, rows)]
     if found.gate.passed is not (not over):
         reason = ", ".join(over) or "every figure is within its limit"
         yield f"field gate.passed is {found.gate.passed}, though {reason}"
@@ -118,21 +119,6 @@ def _problems(found: Verification, manifest: Manifest) -> Iterator[str]:
         answers = {program.name: program.answers for program in found.programs}
         for program in manifest.programs:
             yield from unusable_answers(program, answers[program.name])
-
-
-def _over(found: Verification, manifest: Manifest) -> Iterator[str]:
-    """Each output without a limit, and each figure that is not within its limit."""
-    limits = manifest.gate.limits
-    for output in manifest.outputs:
-        if not limits.get(output.name):
-            yield f"{output.name} has no limit"
-    for program in found.programs:
-        for output_name, by_name in limits.items():
-            figures = program.measured.get(output_name, {})
-            for name, limit in by_name.items():
-                value = figures.get(name)
-                if value is None or not 0 <= value <= limit:
-                    yield f"{program.name}: {output_name} {name} is {value} (limit {limit:g})"
 
 
 def _is_utc(text: str) -> bool:

@@ -29,6 +29,7 @@ from depth.images.header import (
     named_mode,
 )
 from depth.images.png import read_png
+from depth.images.pnm import read_pnm
 from depth.images.tiff import (
     ORIENTATION,
     TiffDirectory,
@@ -118,6 +119,14 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     raise ImageError(TRUNCATED.format("the picture"))
 
 
+def without_strays(data: bytes) -> bytes:
+    """A JPEG file without bytes between the segments before its first scan, which mean nothing."""
+    parts, end = [data[:2]], 2
+    for marker, start, end in _jpeg_segments(data):
+        parts += [bytes((0xFF, marker)), data[start - 2 : end]]
+    return b"".join([*parts, data[end:]])
+
+
 def _scans(data: bytes, position: int) -> int:
     """How many scans there are, each a pass over all pixels; `position` is in the first one."""
     scans = 1
@@ -198,6 +207,7 @@ def _bmp(data: bytes) -> ImageHeader:
 _STRIPS, _TILES = (273, 279), (324, 325)  # tags of offsets and byte counts
 _SHEARED = ((16, 1), (8, 2), (16, 2))  # bits and channels
 _MARGIN_PX = 1 << 22  # tiles may be larger than a small picture
+_MAX_CHANNELS = 4  # that OpenCV takes
 _MAX_STRIPS = 1 << 20  # or tiles; real files have thousands
 _TIFF_MODES = {0: "L", 1: "L", 2: "RGB", 3: "P", 5: "CMYK"}
 _CHANNELS = {"L": 1, "P": 1, "RGB": 3, "CMYK": 4}
@@ -211,6 +221,11 @@ def _tiff(data: bytes) -> ImageHeader:
             f"its {bits}-bit signed or floating-point samples have no known brightness; convert it "
             "to 8-bit or 16-bit unsigned"
         )
+    if channels > _MAX_CHANNELS:
+        raise ImageError(
+            f"a TIFF of {channels} channels is not read, only 1 to {_MAX_CHANNELS}; save its "
+            "colours without the others"
+        )
     if orientation != 1 and _TILES[0] in page.fields:
         raise ImageError(
             f"a tiled TIFF with orientation {orientation} is not read; save it upright"
@@ -221,6 +236,8 @@ def _tiff(data: bytes) -> ImageHeader:
     for tags in (_STRIPS, _TILES):
         _check_inside(page, tags, len(data))
     mode = _TIFF_MODES.get(page.get(262, 1), "RGB")
+    if mode == "CMYK" and bits == 16:
+        raise ImageError("a TIFF of 16-bit CMYK is not read; save it as 16-bit RGB")
     alpha = channels > _CHANNELS[mode]
     multiplied = alpha and mode == "RGB" and page.get(338, 0) == 2
     notes = {
@@ -265,6 +282,7 @@ _READERS = (
     (re.compile(rb"RIFF....WEBPVP8[ LX]", re.DOTALL), _webp),
     (re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL), _bmp),
     (re.compile(rb"II[*+]\0|MM\0[*+]"), _tiff),
+    (re.compile(rb"P[56]\s"), read_pnm),
 )
 # Recognised only to be named. Upstream cannot read a GIF either: OpenCV's build has no decoder.
 _REFUSED = (
@@ -274,4 +292,5 @@ _REFUSED = (
     (re.compile(rb"\0\0\0\x0cjP|\xff\x4f\xff\x51"), "JPEG 2000"),
     (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL"), "JPEG XL"),
     (re.compile(rb"%PDF"), "PDF"),
+    (re.compile(rb"P[1-47Ff]\s"), "PBM, PAM, PFM and text PNM"),
 )

@@ -47,7 +47,7 @@ class ImageHeader:
 
     width_px: int  # after the orientation has been applied
     height_px: int
-    format: str  # "JPEG", "PNG", "WebP", "BMP", "TIFF"
+    format: str  # "JPEG", "PNG", "WebP", "BMP", "TIFF", "PNM"
     mode: str  # as stored: "L", "LA", "P", "RGB", "RGBA", "CMYK", "1"; 16-bit: "L;16", ...
     orientation: int  # EXIF orientation 1..8 that decoding applies; 1 is upright
     notes: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ from depth.images.tiff import exif_orientation
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
+_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 ANIMATION = frozenset((b"acTL", b"fcTL", b"fdAT"))  # OpenCV 4.11 crashes on damaged ones
 # OpenCV does not apply them, and libpng prints warnings about damaged ones.
 _COLOUR_SPACES = frozenset((b"iCCP", b"sRGB", b"gAMA", b"cHRM"))
@@ -56,8 +57,13 @@ def read_png(data: bytes) -> ImageHeader:
             raise ImageError("damaged: a PNG checksum is wrong; copy or download it again")
     if b"IHDR" not in chunks or b"IDAT" not in chunks:
         raise ImageError("damaged: a PNG without header or pixels")
-    width, height, bits, colour = struct.unpack_from(">IIBB", chunks[b"IHDR"])
-    mode = _MODES.get(colour, "?")
+    width, height, bits, colour, *rest = struct.unpack_from(">IIBBBBB", chunks[b"IHDR"])
+    if bits not in _BITS.get(colour, ()) or rest not in ([0, 0, 0], [0, 0, 1]):
+        raise ImageError(
+            f"damaged: a PNG of {bits} bits, colour type {colour}, with compression, filter and "
+            f"interlacing {rest}"
+        )
+    mode = _MODES[colour]
     frames = struct.unpack_from(">I", chunks[b"acTL"])[0] if b"acTL" in chunks else 1
     notes = {
         ALPHA_IGNORED: mode in ("LA", "RGBA") or b"tRNS" in chunks,

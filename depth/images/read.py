@@ -7,33 +7,31 @@ simplejpeg, which gives the same pixels faster and tells a truncated file from a
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Optional
+from tempfile import NamedTemporaryFile
+from typing import Any, Optional
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg  # type: ignore[import-untyped]
 
-from depth.errors import ImageError, InputError, first_line
-from depth.images.containers import parse_header
+from depth.errors import ImageError, first_line
+from depth.files import reading
+from depth.images.containers import parse_header, without_strays
 from depth.images.header import NO_END_MARKER, ImageHeader
 from depth.images.png import picture_only
+from depth.images.tiff import has_plain_tiles
 
 Pixels = npt.NDArray[np.uint8]
 
-# The last five are refused on reading: an image left out silently is worse than one reported.
-IMAGE_EXTENSIONS = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
-    + (".gif", ".heic", ".heif", ".avif", ".jp2")
-)
 # Complete files from real encoders make the decoder say these; anything else it says is damage.
 _TOLERATED = re.compile(
     "extraneous bytes before marker"
@@ -72,15 +70,14 @@ class ImageFile:
         """
         name = printable(path)
         try:
-            found = path.stat()
-            if not stat.S_ISREG(found.st_mode):
-                raise refusal(name, "a folder" if path.is_dir() else "not a regular file")
-            if found.st_size > MAX_FILE_BYTES:
-                raise refusal(name, _TOO_LARGE)
-            with path.open("rb") as file:
+            with reading(path) as file:
+                if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+                    raise refusal(name, _TOO_LARGE)
                 return ImageFile(file.read(MAX_FILE_BYTES + 1), name)
         except OSError as error:
-            raise refusal(name, f"cannot be read ({error.strerror})") from error
+            folder = error.errno == errno.EINVAL and path.is_dir()  # not a regular file
+            reason = "a folder" if folder else error.strerror
+            raise refusal(name, f"cannot be read ({reason})") from error
 
     @cached_property
     def header(self) -> ImageHeader:
@@ -135,45 +132,22 @@ def decode(file: ImageFile, needed: Optional[Needed] = None) -> SourceImage:
     header = file.header
     factor = reduction(header, needed(header)) if needed and header.format == "JPEG" else 1
     try:
+        _quiet()
         if header.format == "JPEG":
             end = b"\xff\xd9" if NO_END_MARKER in header.notes else b""
             pixels, warnings = _decode_jpeg(file.data + end, header, factor)
         else:
-            still = picture_only(file.data) if header.format == "PNG" else file.data
-            pixels, warnings = _decode_by_opencv(still, factor), ()
+            pixels, warnings = _decode_others(file.data, header), ()
     except (ValueError, cv2.error) as error:
         unusual = ", or stored in an unusual way" if header.format != "JPEG" else ""
         advice = f"damaged{unusual}: {first_line(error)}; copy it again, or save it as 8-bit PNG"
         raise refusal(file.name, advice) from error
+    except OSError as error:  # of a temporary file
+        raise refusal(file.name, f"cannot be decoded ({error.strerror})") from error
     if pixels.shape != (header.height_px // factor, header.width_px // factor, 3):
         raise refusal(file.name, f"damaged: its pixels are {pixels.shape}, its header differs")
     reduced = (f"decoded at 1/{factor} of its size",) if factor > 1 else ()
     return SourceImage(pixels, header, file.sha256, header.notes + warnings + reduced)
-
-
-def list_images(folder: Path) -> list[Path]:
-    """All files under `folder` with an image's extension, sorted.
-
-    Hidden files and folders are skipped and links to folders are not followed. Names decide, not
-    contents, so that a damaged image is reported when it is read. Raises InputError if the
-    folder, or one inside it, cannot be listed.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{printable(folder)}: not a folder; expected a folder of images")
-    found: list[Path] = []
-    for parent, subfolders, names in os.walk(folder, onerror=_cannot_list):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if _is_image_name(name)]
-    return sorted(found)
-
-
-def _is_image_name(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_EXTENSIONS
-
-
-def _cannot_list(error: OSError) -> None:
-    folder = printable(Path(error.filename))
-    raise InputError(f"{folder}: cannot be listed ({error.strerror}); make it readable") from error
 
 
 def _decode_jpeg(data: bytes, header: ImageHeader, factor: int) -> tuple[Pixels, tuple[str, ...]]:
@@ -182,20 +156,51 @@ def _decode_jpeg(data: bytes, header: ImageHeader, factor: int) -> tuple[Pixels,
         height, width = width, height
     # It takes the smallest size that is not below these.
     least = {"min_height": height, "min_width": width}
+    upright = _TO_UPRIGHT[header.orientation]
     try:
-        stored = simplejpeg.decode_jpeg(data, "BGR", strict=True, **least)
-        return _TO_UPRIGHT[header.orientation](stored), ()
+        return upright(simplejpeg.decode_jpeg(data, "BGR", strict=True, **least)), ()
     except ValueError as error:
-        if not _TOLERATED.search(str(error)):
-            raise
+        _check_tolerated(error)
         if NO_END_MARKER in header.notes:  # OpenCV would not tell whether it is whole
             raise ValueError("the end of the picture is missing") from error
-        return _decode_by_opencv(data, factor), (f"the decoder warned: {first_line(error)}",)
+        notes = (f"the decoder warned: {first_line(error)}",)
+    for strict in (True, False):  # the first looks for damage behind what was warned about
+        try:
+            clean = without_strays(data)
+            return upright(simplejpeg.decode_jpeg(clean, "BGR", strict=strict, **least)), notes
+        except ValueError as error:
+            _check_tolerated(error)
+    return _decode_by_opencv(data, factor), notes  # libjpeg prints the warning
 
 
-def _decode_by_opencv(data: bytes, factor: int) -> Pixels:
+def _check_tolerated(error: ValueError) -> None:
+    if not _TOLERATED.search(str(error)):
+        raise error
+
+
+@cache
+def _quiet() -> None:
+    """Keep OpenCV's own log off stderr, once: what fails is an ImageError."""
+    cv2.setLogLevel(0)
+
+
+def _decode_others(data: bytes, header: ImageHeader) -> Pixels:
+    if header.format == "PNG":
+        return _decode_by_opencv(picture_only(data))
+    if header.format == "TIFF" and has_plain_tiles(data):
+        with NamedTemporaryFile(suffix=".tiff") as file:
+            file.write(data)
+            file.flush()
+            return _whole(cv2.imread(file.name))
+    return _decode_by_opencv(data)
+
+
+def _decode_by_opencv(data: bytes, factor: int = 1) -> Pixels:
     """OpenCV turns the picture upright itself."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[factor])
+    return _whole(cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[factor]))
+
+
+def _whole(pixels: Optional[npt.NDArray[Any]]) -> Pixels:
     if pixels is None:
         raise ValueError("its pixels cannot be decoded")
     return pixels.astype(np.uint8, copy=False)
@@ -252,7 +257,8 @@ def reduction(header: ImageHeader, needed: tuple[int, int]) -> int:
 
 def refusal(name: str, reason: str) -> ImageError:
     """Why an image called `name` is not processed."""
-    return ImageError(f"{name}: {reason}. Expected a complete JPEG, PNG, WebP, BMP or TIFF image")
+    expected = "a complete JPEG, PNG, WebP, BMP, TIFF, PGM or PPM image"
+    return ImageError(f"{name}: {reason}. Expected {expected}")
 
 
 def printable(path: Path) -> str:

@@ -15,6 +15,8 @@ import numpy.typing as npt
 from depth.errors import ImageError
 
 ORIENTATION = 274
+_COMPRESSION, _NONE = 259, 1
+_TILE_OFFSETS = 324
 _TEXTS = (270, 271, 272)  # description, make, model: the tags before it
 _TIFF, _BIG_TIFF = 42, 43
 _MAX_FIELDS = 4096
@@ -66,14 +68,24 @@ def read_directory(data: bytes) -> TiffDirectory:
     if total_bytes > len(data):  # fields that share bytes: libtiff would read each of them
         raise ImageError("damaged: the fields of its TIFF directory are longer than the file")
     next_at = first + count * entry.size
-    (following,) = struct.unpack_from(order + ("Q" if big else "I"), data, next_at)
-    return TiffDirectory(fields, following != 0)
+    following = data[next_at : next_at + (8 if big else 4)]  # a file may end before it: no page
+    return TiffDirectory(fields, any(following))
 
 
 def _values(data: bytes, dtype: np.dtype[Any], length: int, offset: int) -> Values:
     if offset + length * dtype.itemsize > len(data):
         raise ImageError("truncated: a TIFF field lies beyond the end of the file")
     return np.frombuffer(data, dtype, length, offset)
+
+
+def has_plain_tiles(data: bytes) -> bool:
+    """Whether the first page is in uncompressed tiles.
+
+    OpenCV 4.11 reads those from a file. From memory it fails if a tile's bytes are no multiple of
+    1024, as with 16 or 48 px a side.
+    """
+    page = read_directory(data)
+    return _TILE_OFFSETS in page.fields and page.get(_COMPRESSION, _NONE) == _NONE
 
 
 def exif_orientation(block: bytes) -> int:

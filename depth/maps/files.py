@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,6 @@ from depth.errors import DepthFileError, InputError
 from depth.family import DEPTH
 from depth.files import has_bytes, read_regular, write_set
 from depth.images.header import MAX_PIXELS
-from depth.maps import png
 from depth.maps.formats import CODECS
 from depth.maps.meta import (
     MAX_JSON_BYTES,
@@ -32,13 +31,14 @@ from depth.maps.meta import (
     Sidecar,
     parse_inside,
     parse_sidecar,
+    with_preview,
 )
 from depth.maps.png import Coding, coding_for, from_codes, to_codes
-from depth.maps.preview import colour_preview
 from depth.maps.result import FloatArray, Map, Result
+from depth.maps.thumbnail import thumbnail
 
 FORMATS = tuple(CODECS)
-PREVIEW_SUFFIX = ".preview.png"
+PREVIEW_SUFFIX = ".preview.jpg"
 SIDECAR_SUFFIX = ".json"
 
 _BEST_FIRST = sorted(FORMATS, key=lambda name: CODECS[name].dtype != "float32")
@@ -64,10 +64,12 @@ def write_result(
     formats: Sequence[str],
     source: Mapping[str, Any],
     preview: bool = False,
+    image: Optional[npt.NDArray[np.uint8]] = None,
 ) -> list[Path]:
     """Writes the files that `output_names` lists for `stem.name` into `stem.parent`.
 
-    `stem` may contain dots ("x.jpg" makes "x.jpg.png"). `source` is kept as it is given. Missing
+    `stem` may contain dots ("x.jpg" makes "x.jpg.png"). `source` is kept as it is given. `image`,
+    uint8 [H,W,3] BGR, stands in the preview beside depth. Missing
     folders are made. Nothing appears under a final name before every file has been written in
     full onto the disk; an earlier set of the same name is replaced. Raises InputError for values,
     source or formats that cannot be written, DepthFileError if the disk refuses.
@@ -86,15 +88,41 @@ def write_result(
         files[part] = names[part], data
     picture = None
     if preview:
-        picture = stem.name + PREVIEW_SUFFIX, png.encode(colour_preview(result.depth))
+        picture = stem.name + PREVIEW_SUFFIX, thumbnail(result.depth, image)
     beside = stem.name + SIDECAR_SUFFIX, description.beside(files, picture)
     try:
         return write_set(stem.parent, [*files.values(), *filter(None, [picture]), beside])
     except OSError as error:
-        raise DepthFileError(
-            f"{stem}: cannot write its depth files: {error}; check the folder's permissions and "
-            "free space, and the length of the name"
-        ) from error
+        raise _refused(stem, error) from error
+
+
+def add_preview(path: Path, image: Optional[npt.NDArray[np.uint8]] = None) -> Sidecar:
+    """Draw the preview of a stored result from its depth file; returns the new content of `path`.
+
+    path   the .json; it lists the preview then. The depth files stay as they are
+    image  as in `write_result`
+
+    Raises DepthFileError if a file is missing or damaged, or the disk refuses.
+    """
+    stem = path.with_name(path.name[: -len(SIDECAR_SUFFIX)])
+    data = _read_bytes(path, MAX_JSON_BYTES)
+    listed = parse_sidecar(data).maps.get(DEPTH)
+    if listed is None:
+        raise DepthFileError("it lists no depth file")
+    picture = stem.name + PREVIEW_SUFFIX, thumbnail(_read_map(path, DEPTH, listed), image)
+    text = with_preview(data, picture)
+    try:
+        write_set(stem.parent, [picture, (path.name, text)])
+    except OSError as error:
+        raise _refused(stem, error) from error
+    return parse_sidecar(text)
+
+
+def _refused(stem: Path, error: OSError) -> DepthFileError:
+    return DepthFileError(
+        f"{stem}: cannot write its depth files: {error}; check the folder's permissions and free "
+        "space, and the length of the name"
+    )
 
 
 def encode_map(result: Result, kind: str, source: Mapping[str, Any], name: str = DEPTH) -> bytes:
@@ -165,6 +193,8 @@ def _stored(result: Result, name: str, kind: str) -> tuple[Encoding, npt.NDArray
 
 def _read_file(path: Path) -> Result:
     kind = next((kind for kind in FORMATS if path.name.endswith(CODECS[kind].suffix)), None)
+    if path.name.endswith(PREVIEW_SUFFIX):
+        raise DepthFileError("previews hold no depth values: read the .json of the same name")
     if kind is None:
         raise DepthFileError(f"expected a name that ends in .json or .{', .'.join(FORMATS)}")
     codec, data = CODECS[kind], _read_bytes(path, _MAX_FILE_BYTES)

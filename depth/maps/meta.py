@@ -47,6 +47,7 @@ from depth.family import (
     SKY,
     UNTRAINED,
 )
+from depth.files import localised
 from depth.images.header import MAX_PIXELS
 from depth.maps.result import Focal, Map, Provenance, Result
 
@@ -183,15 +184,23 @@ class Description:
             listed = _listed(*file)
             maps[name]["files"][kind] = {"name": file[0], **self._encodings[part], **listed}
         picture = None if preview is None else _listed(*preview)
-        whole = {"format": FORMAT, "maps": maps, "preview": picture, **self._rest}
-        text = _dumps(whole, ensure_ascii=False, indent=2) + "\n"
-        # A file name that is not UTF-8 reaches us with lone surrogates: \udcXX is JSON's way too.
-        return text.encode("utf-8", "backslashreplace")
+        return _beside({"format": FORMAT, "maps": maps, "preview": picture, **self._rest})
 
     def _text(self, name: str, kind: str) -> str:
         facts = {**self._maps[name], "encoding": self._encodings[name, kind]}
         whole = {"format": FORMAT, "maps": {name: facts}, **self._rest}
         return _dumps(whole, ensure_ascii=True, separators=(",", ":"))
+
+
+def with_preview(beside: bytes, preview: NamedBytes) -> bytes:
+    """The JSON beside the files, which `parse_sidecar` takes, with another preview."""
+    return _beside({**parse_object(beside), "preview": _listed(*preview)})
+
+
+def _beside(whole: Meta) -> bytes:
+    text = _dumps(whole, ensure_ascii=False, indent=2) + "\n"
+    # A file name that is not UTF-8 reaches us with lone surrogates: \udcXX is JSON's way too.
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _listed(name: str, data: bytes) -> Meta:
@@ -253,7 +262,7 @@ def _parse(kind: type[T], data: bytes) -> T:
     if len(data) > MAX_JSON_BYTES:
         raise DepthFileError(f"its description has more than {MAX_JSON_BYTES} bytes")
     try:
-        meta = parse_object(data)
+        meta = localised(parse_object(data))
     except ValueError as error:
         raise DepthFileError(f"its description is not usable JSON: {error}") from error
     if meta.get("format") != FORMAT:

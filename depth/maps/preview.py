@@ -8,6 +8,7 @@ way and are drawn as their metric program draws metres (palette `Spectral`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from depth.family import RELATIVE_INVERSE
 from depth.maps.result import FloatArray, Map
 
 Levels = npt.NDArray[np.uint8]
+Span = tuple[np.float32, np.float32]  # lowest and highest value
 
 # ColorBrewer's eleven-class diverging scheme "Spectral", RGB.
 _SPECTRAL_RGB = (
@@ -52,13 +54,15 @@ WARM_LAST = _table(_SPECTRAL_RGB[::-1], 1 - _STOPS[::-1])  # matplotlib's "Spect
 WARM_FIRST = _table(_SPECTRAL_RGB, _STOPS)  # matplotlib's "Spectral"
 
 
-def upstream_levels(values: FloatArray) -> Levels:
+def upstream_levels(values: FloatArray, span: Optional[Span] = None) -> Levels:
     """[H,W] float32 -> [H,W] uint8: min..max stretched to 0..255, truncated; all 0 if constant.
 
     The original's `(d - d.min()) / (d.max() - d.min()) * 255`, in float32, and defined for a
     constant image, where that divides by zero.
+
+    span  takes the place of min and max
     """
-    low, high = values.min(), values.max()
+    low, high = span or (values.min(), values.max())
     if not low < high:
         return np.zeros(values.shape, np.uint8)
     scaled = values - low
@@ -69,5 +73,10 @@ def upstream_levels(values: FloatArray) -> Levels:
 
 def colour_preview(depth: Map) -> Levels:
     """[H,W,3] uint8 BGR; near is red, far is blue."""
-    table = WARM_LAST if depth.kind == RELATIVE_INVERSE else WARM_FIRST
-    return cv2.applyColorMap(upstream_levels(depth.values), table).astype(np.uint8, copy=False)
+    return colours_of(upstream_levels(depth.values), depth.kind)
+
+
+def colours_of(levels: Levels, kind: str) -> Levels:
+    """[H,W] levels of depth of this kind -> [H,W,3] uint8 BGR."""
+    table = WARM_LAST if kind == RELATIVE_INVERSE else WARM_FIRST
+    return cv2.applyColorMap(levels, table).astype(np.uint8, copy=False)

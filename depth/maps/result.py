@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import InputError
-from depth.family import DEPTH, DEPTH_KINDS, KINDS
+from depth.family import DEPTH, DEPTH_KINDS, KINDS, UNITS
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -45,6 +45,11 @@ class Map:
                 f"values are {self.values.dtype} {self.values.shape}: "
                 "expected a non-empty float32 [H,W]"
             )
+
+    @property
+    def unit(self) -> Optional[str]:
+        """`m`, or None for values without a unit."""
+        return UNITS.get(self.kind)
 
 
 @dataclass(frozen=True)

@@ -13,33 +13,48 @@ _ENDPOINT_URL = typer.Option(
 )
 
 
+IDENTITIES = typer.Option(
+    None,
+    "--identity",
+    help="The identity that the artifact must have: its first 12 digits or more, or the name of "
+    "the artifact's folder elsewhere. For several artifacts repeat it, in their order. The digits "
+    "in a folder's name are compared in any case.",
+)
+
+
 def push(
     artifacts: list[Path] = typer.Argument(help="Folders of artifacts, as `build` prints them."),
     store: str = _STORE,
+    identity: Optional[list[str]] = IDENTITIES,
     endpoint_url: Optional[str] = _ENDPOINT_URL,
 ) -> None:
     """Copy artifacts into a store: prints the identity of each.
 
     Files that the store has are not sent again, so an interrupted push can be repeated.
-    Push again to add the verified.json that was measured on the device.
+    Push again to add the verified.json that was measured on the device. --identity can also be an
+    alias in the store.
     """
-    from depth.artifact.manifest import folder_name, read_artifact
+    from depth.artifact.manifest import folder_name, read_artifacts
     from depth.console import transfer
-    from depth.store.names import program_files
+    from depth.store.catalogue import find
+    from depth.store.names import is_alias, program_files
     from depth.store.objects import open_store
     from depth.store.push import push as push_artifact
 
-    opened = [read_artifact(folder) for folder in artifacts]  # refuse a wrong path before sending
     with open_store(store, endpoint_url) as place:
-        for artifact in opened:
+        known = [find(place, each).identity if is_alias(each) else each for each in identity or ()]
+        for artifact in read_artifacts(artifacts, known):  # all of them, before sending
             name = folder_name(artifact.manifest, artifact.identity)
             size_bytes = sum(file.size_bytes for file in program_files(artifact.manifest))
             with transfer(name, size_bytes) as on_bytes:
                 done = push_artifact(place, artifact, on_bytes)
+            sent = (
+                f"sent {done.sent_bytes / 1e6:.1f} MB"
+                if done.sent_bytes
+                else "no new programs to send"
+            )
             typer.echo(
-                f"{name}: sent {done.sent_bytes / 1e6:.1f} MB, "
-                f"{done.kept_bytes / 1e6:.1f} MB were there already",
-                err=True,
+                f"{name}: {sent}, {done.kept_bytes / 1e6:.1f} MB were there already", err=True
             )
             typer.echo(artifact.identity)
 
@@ -92,7 +107,9 @@ def promote(
         None, help="Only if the alias has this identity now; its first 6 digits are enough."
     ),
     allow_unverified: bool = typer.Option(
-        False, help="Accept an artifact whose numbers were never measured on the device."
+        False,
+        "--allow-unverified",
+        help="Accept an artifact whose numbers were never measured on the device.",
     ),
     endpoint_url: Optional[str] = _ENDPOINT_URL,
 ) -> None:

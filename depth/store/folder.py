@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -11,11 +12,20 @@ from pathlib import Path
 from typing import BinaryIO, Optional
 
 from depth.errors import InputError, StoreError, TooLargeError
-from depth.files import locked, sha256_bytes, sha256_file
+from depth.files import (
+    NO_LINK,
+    has_bytes,
+    locked,
+    make_folders,
+    reading,
+    replacing,
+    sha256_bytes,
+    sha256_file,
+)
 from depth.store.objects import Listed, OnBytes, Versioned
 
 _CHUNK_BYTES = 1 << 20
-_HIDDEN = "."  # prefix of unfinished files; no part of a key begins with it
+_HIDDEN = "."  # prefix of temporary files; no part of a key begins with it
 
 
 class FolderStore:
@@ -34,7 +44,7 @@ class FolderStore:
     def read(self, key: str, max_bytes: int) -> Optional[Versioned]:
         with self._translated():
             try:
-                with (self._root / key).open("rb") as opened:
+                with self._opened(key) as opened:
                     data = opened.read(max_bytes + 1)
             except (FileNotFoundError, NotADirectoryError):
                 return None
@@ -43,28 +53,28 @@ class FolderStore:
         return Versioned(data, sha256_bytes(data))
 
     def write(self, key: str, data: bytes) -> None:
-        with self._translated(), self._replaced(key) as part:
-            part.write_bytes(data)
+        with self._translated(), self._replaced(key) as file:
+            file.write(data)
 
     def write_if(self, key: str, data: bytes, tag: Optional[str]) -> bool:
         with self._translated(), locked(self._root):
             path = self._root / key
-            found = sha256_bytes(path.read_bytes()) if path.is_file() else None
+            found = sha256_file(path, NO_LINK) if os.path.lexists(path) else None
             if found != tag:
                 return False
-            with self._replaced(key) as part:
-                part.write_bytes(data)
+            with self._replaced(key) as file:
+                file.write(data)
             return True
 
     def upload(self, key: str, data: mmap, sha256: str, on_bytes: OnBytes) -> int:
         path = self._root / key
         with self._translated():
-            if path.is_file() and sha256_file(path) == sha256:
+            if not path.is_symlink() and has_bytes(path, len(data), sha256):
                 on_bytes(len(data))
                 return 0
-            with self._replaced(key) as part, part.open("wb") as opened:
+            with self._replaced(key) as file:
                 for chunk in iter(lambda: data.read(_CHUNK_BYTES), b""):
-                    on_bytes(opened.write(chunk))
+                    on_bytes(file.write(chunk))
         return len(data)
 
     def download(self, key: str, file: BinaryIO, size_bytes: int, on_bytes: OnBytes) -> None:
@@ -76,8 +86,10 @@ class FolderStore:
         with self._translated():
             for path in sorted(top.rglob("*")):
                 key = path.relative_to(self._root).as_posix()
-                if key.startswith(prefix) and not path.name.startswith(_HIDDEN) and path.is_file():
-                    yield Listed(key, datetime.fromtimestamp(path.stat().st_mtime, timezone.utc))
+                facts = path.lstat()
+                hidden = path.name.startswith(_HIDDEN)
+                if key.startswith(prefix) and not hidden and stat.S_ISREG(facts.st_mode):
+                    yield Listed(key, datetime.fromtimestamp(facts.st_mtime, timezone.utc))
 
     def close(self) -> None:
         """A folder needs no closing."""
@@ -87,21 +99,21 @@ class FolderStore:
         with self._translated():
             if not path.is_file():
                 raise StoreError(f"{path}: missing; push the artifact again")
-            if path.stat().st_size == size_bytes:
-                with path.open("rb") as opened:
+            with self._opened(key) as opened:
+                if os.fstat(opened.fileno()).st_size == size_bytes:
                     yield from iter(lambda: opened.read(_CHUNK_BYTES), b"")
 
+    def _opened(self, key: str) -> BinaryIO:
+        """An object, open for reading. A link could lead to any file of this machine."""
+        return reading(self._root / key, NO_LINK)
+
     @contextmanager
-    def _replaced(self, key: str) -> Iterator[Path]:
-        """A path to write to; the file gets its name when the block ends."""
+    def _replaced(self, key: str) -> Iterator[BinaryIO]:
+        """A file to write to, which gets the key's name when the block ends."""
         path = self._root / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{_HIDDEN}{path.name}.{uuid.uuid4().hex}")
-        try:
-            yield part
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        make_folders(path.parent)
+        with replacing(path) as file:
+            yield file
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from importlib import import_module
 from mmap import mmap
 from typing import BinaryIO, Callable, Optional, Protocol
 
-from depth.errors import InputError, StoreError
+from depth.errors import InputError, StoreError, not_installed
 
 OnBytes = Callable[[int], None]  # gets the number of bytes since the last call; < 0 on a retry
 
@@ -79,8 +79,6 @@ def open_store(location: str, endpoint_url: Optional[str] = None) -> Iterator[Ob
     try:
         module = import_module(_MODULES[scheme])
     except ImportError as error:
-        raise StoreError(
-            f"{location}: needs a package that is not installed ({error}); run `make setup`"
-        ) from error
+        raise StoreError(f"{location}: needs {not_installed(error)}") from error
     with closing(module.open_location(rest, endpoint_url)) as store:
         yield store

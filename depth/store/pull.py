@@ -23,7 +23,7 @@ from depth.artifact.verification import (
     write_verification,
 )
 from depth.errors import ArtifactError, StoreError
-from depth.files import locked, sha256_file
+from depth.files import locked, make_folders, sha256_file, sync_folder, sync_tree
 from depth.store.catalogue import Entry
 from depth.store.names import (
     MAX_REPORT_BYTES,
@@ -44,14 +44,16 @@ def pull(store: ObjectStore, entry: Entry, out: Path, on_bytes: OnBytes = lambda
     final = out / entry.name
     staging = out / f".pulling-{entry.identity}"
     with _local_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+        make_folders(out)
         with locked(out):
             if final.exists():
                 _take_verification(entry, _whole(final, entry))
                 on_bytes(entry.size_bytes)
             else:
                 _fetch(store, entry, staging, on_bytes)
+                sync_tree(staging)
                 staging.rename(final)
+                sync_folder(out)
     return final
 
 

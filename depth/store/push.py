@@ -11,6 +11,7 @@ from mmap import mmap
 from pathlib import Path
 from typing import Optional, cast
 
+from depth.artifact.checks import inside
 from depth.artifact.manifest import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
@@ -28,7 +29,7 @@ from depth.artifact.verification import (
     write_verification,
 )
 from depth.errors import ArtifactError, StoreError
-from depth.files import sha256_bytes
+from depth.files import read_regular, sha256_bytes
 from depth.store.names import (
     MAX_REPORT_BYTES,
     check_names,
@@ -70,9 +71,9 @@ def push(store: ObjectStore, artifact: Artifact, on_bytes: OnBytes = lambda _: N
             sent_bytes += sent
             kept_bytes += file.size_bytes - sent
     for name in REPORTS:
-        path = artifact.folder / name
-        if companion_key(identity, name) not in there and path.is_file():
-            store.write(companion_key(identity, name), _report(path))
+        path = inside(artifact.folder, name)  # a link could lead to any file of this machine
+        if companion_key(identity, name) not in there and path.exists():
+            store.write(companion_key(identity, name), _bytes(path, MAX_REPORT_BYTES))
     refused = _write_verification(store, artifact, verification) if verification else None
     _write_manifest(store, artifact)
     if refused is not None:
@@ -80,15 +81,9 @@ def push(store: ObjectStore, artifact: Artifact, on_bytes: OnBytes = lambda _: N
     return Pushed(sent_bytes, kept_bytes)
 
 
-def _report(path: Path) -> bytes:
-    if path.stat().st_size > MAX_REPORT_BYTES:
-        raise StoreError(f"{path}: over {MAX_REPORT_BYTES} bytes; not a report")
-    return _bytes(path)
-
-
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, limit: int) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path, limit)
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -142,7 +137,7 @@ def _parsed(data: bytes, artifact: Artifact, where: str) -> Optional[Verificatio
 
 def _write_manifest(store: ObjectStore, artifact: Artifact) -> None:
     path = artifact.folder / MANIFEST
-    data = _bytes(path)
+    data = _bytes(path, MAX_MANIFEST_BYTES)
     if sha256_bytes(data) != artifact.manifest_sha256:
         raise StoreError(f"{path}: changed during the push; push again")
     key = manifest_key(artifact.identity)

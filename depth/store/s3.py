@@ -9,63 +9,33 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cached_property, partial
 from mmap import mmap
-from typing import Any, BinaryIO, Optional
+from typing import Any, BinaryIO, Callable, Optional
 
 from boto3.s3.transfer import TransferConfig
 from boto3.session import Session
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    IncompleteReadError,
-    LoginError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSOError,
-    TokenRetrievalError,
-)
-from botocore.exceptions import ConnectionError as NoConnection
-from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
+from botocore.exceptions import ClientError
+from s3transfer.exceptions import RetriesExceededError
 
-from depth.console import without_user
-from depth.errors import DepthAnythingError, InputError, StoreError, TooLargeError, first_line
+from depth.errors import DepthAnythingError, InputError, StoreError, TooLargeError
 from depth.files import sha256_bytes
 from depth.store.objects import Listed, OnBytes, Versioned
+from depth.store.s3_errors import FOREIGN, advice, code, one_line
+
+logger = logging.getLogger(__name__)
 
 PART_BYTES = 16 << 20  # larger objects travel in parts; S3 takes parts of 5 MiB to 5 GiB
 _BUSY_ATTEMPTS = 5
 _CONNECT_TIMEOUT_S = 10
+_ANSWER_TIMEOUT_S = 10  # of silence; boto3 asks five times, unless the AWS settings say otherwise
+_SENT_TIMEOUT_S = 60  # after the last byte of a part, which a slow line still carries
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
-_NO_CREDENTIALS = (
-    NoCredentialsError,
-    PartialCredentialsError,
-    CredentialRetrievalError,
-    ProfileNotFound,
-)
-_LOGIN = (LoginError, SSOError, TokenRetrievalError)
-_ADVICE = {
-    "NoSuchBucket": "there is no such bucket; create it, or correct --store",
-    "InvalidBucketName": "this is not a bucket's name; correct --store",
-    "InvalidAccessKeyId": "the access key is unknown; check AWS_PROFILE and AWS_ACCESS_KEY_ID",
-    "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
-    "ExpiredToken": "the credentials have expired; log in again",
-    "InvalidToken": "the session token is wrong; check AWS_SESSION_TOKEN or log in again",
-    "NoSuchUpload": "the upload was aborted from elsewhere; push again",
-    "PermanentRedirect": "the bucket is in another region; set AWS_REGION",
-    "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_REGION",
-    "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
-}
-_DENIED = {"AccessDenied", "403"}
-# Odd credentials raise the last three: a token's file that is missing, a key with a line feed.
-_FOREIGN = (BotoCoreError, ClientError, S3DownloadFailedError, OSError, ValueError, KeyError)
+_UNKNOWN_HEADER = {"InvalidArgument", "InvalidRequest", "NotImplemented", "400", "501"}
 _LISTING = {"Name", "KeyCount", "IsTruncated", "Contents"}  # every listing has some of them
 _NO_LISTING = "the answer is not a listing of S3, perhaps a web page; correct --endpoint-url"
-_SIGNED = re.compile(r"AWS4-HMAC.*|\S*(Signature|Credential)=.*")
 
 
 class S3Store:
@@ -86,8 +56,15 @@ class S3Store:
             multipart_chunksize=part_bytes,
             preferred_transfer_client="classic",
         )
+        self._endpoint_url = endpoint_url
+        self._takes_checksums = True  # until the server refuses their headers
         with self._translated():
-            self.client = _client(endpoint_url)
+            self.client = _client(endpoint_url, _ANSWER_TIMEOUT_S)
+
+    @cached_property
+    def sender(self) -> Any:
+        """The client that sends programs."""
+        return _client(self._endpoint_url, _SENT_TIMEOUT_S)
 
     def read(self, key: str, max_bytes: int) -> Optional[Versioned]:
         with self._translated():
@@ -113,9 +90,9 @@ class S3Store:
                     self._put(key, data, **condition)
                     return True
                 except ClientError as error:
-                    if _code(error) in ("PreconditionFailed", "NoSuchKey"):
+                    if code(error) in ("PreconditionFailed", "NoSuchKey"):
                         return False
-                    if _code(error) != "ConditionalRequestConflict":
+                    if code(error) != "ConditionalRequestConflict":
                         raise
             time.sleep(0.1 * 2**attempt)  # another write is under way: S3 asks for a retry
         raise StoreError(f"{self.name}/{key}: others keep writing it; try again later")
@@ -126,13 +103,7 @@ class S3Store:
             if self._has(key, size_bytes, sha256):
                 on_bytes(size_bytes)
                 return 0
-            self.client.upload_fileobj(
-                data,
-                **self._address(key),
-                ExtraArgs={"ChecksumAlgorithm": "SHA256"},  # of each request; AWS compares it
-                Callback=on_bytes,
-                Config=self._transfer,
-            )
+            self._send(partial(self._upload, key, data, on_bytes))
             if not self._has(key, size_bytes, sha256):
                 raise StoreError(f"{self.name}/{key}: is not what was sent; push again")
         return size_bytes
@@ -158,26 +129,68 @@ class S3Store:
                     yield Listed(found["Key"][len(self._prefix) :], found["LastModified"])
 
     def close(self) -> None:
-        self.client.close()
+        for name in ("client", "sender"):
+            if name in vars(self):
+                vars(self)[name].close()
 
     def _address(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
     def _put(self, key: str, data: bytes, **condition: str) -> None:
-        checksum = _base64(sha256_bytes(data))  # AWS refuses bytes with another checksum
-        self.client.put_object(
-            **self._address(key), Body=data, ChecksumSHA256=checksum, **condition
-        )
+        def put(with_checksum: bool) -> None:
+            # AWS refuses bytes with another checksum.
+            checksum = {"ChecksumSHA256": _base64(sha256_bytes(data))} if with_checksum else {}
+            self.client.put_object(**self._address(key), Body=data, **checksum, **condition)
+
+        self._send(put)
+
+    def _upload(self, key: str, data: mmap, on_bytes: OnBytes, with_checksum: bool) -> None:
+        seen = 0
+
+        def count(size_bytes: int) -> None:
+            nonlocal seen
+            seen += size_bytes
+            on_bytes(size_bytes)
+
+        data.seek(0)
+        try:
+            self.sender.upload_fileobj(
+                _Unclosed(data),
+                **self._address(key),
+                # Of each request; AWS compares it.
+                ExtraArgs={"ChecksumAlgorithm": "SHA256"} if with_checksum else None,
+                Callback=count,
+                Config=self._transfer,
+            )
+        except ClientError:
+            on_bytes(-seen)
+            raise
+
+    def _send(self, request: Callable[[bool], None]) -> None:
+        """Send a request with checksums, or without where the server refuses their headers.
+
+        The log says so once. A pull compares the hash of every file in any case.
+        """
+        if self._takes_checksums:
+            try:
+                request(True)
+                return
+            except ClientError as error:
+                if code(error) not in _UNKNOWN_HEADER:
+                    raise
+        request(False)
+        if self._takes_checksums:
+            self._takes_checksums = False
+            logger.warning("%s: the server takes no checksums; sent without them", self.name)
 
     def _head(self, key: str) -> Optional[dict[str, Any]]:
         """Size and checksum of an object, or None."""
         try:
-            head: dict[str, Any] = self.client.head_object(
-                **self._address(key), ChecksumMode="ENABLED"
-            )
+            mode = {"ChecksumMode": "ENABLED"} if self._takes_checksums else {}
+            head: dict[str, Any] = self.client.head_object(**self._address(key), **mode)
             return head
         except ClientError as error:
-            if _code(error) == "404":
+            if code(error) == "404":
                 return None
             raise
 
@@ -202,9 +215,19 @@ class S3Store:
         except local:
             raise
         except RetriesExceededError as error:
-            raise StoreError(f"{self.name}: {_advice(error.last_exception)}") from error
-        except _FOREIGN as error:
-            raise StoreError(f"{self.name}: {_advice(error)}") from error
+            raise StoreError(f"{self.name}: {advice(error.last_exception)}") from error
+        except FOREIGN as error:
+            raise StoreError(f"{self.name}: {advice(error)}") from error
+
+
+class _Unclosed:
+    """A mapped file that the client can read, and not close: it may have to be sent again."""
+
+    def __init__(self, data: mmap) -> None:
+        self.read, self.seek, self.tell = data.read, data.seek, data.tell
+
+    def close(self) -> None:
+        """Leave it open."""
 
 
 def open_location(location: str, endpoint_url: Optional[str]) -> S3Store:
@@ -215,14 +238,16 @@ def open_location(location: str, endpoint_url: Optional[str]) -> S3Store:
     return S3Store(bucket, prefix.strip("/"), endpoint_url)
 
 
-def _client(endpoint_url: Optional[str]) -> Any:
+def _client(endpoint_url: Optional[str], answer_timeout_s: float) -> Any:
     names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
     elsewhere = endpoint_url or any(map(os.environ.get, names))
-    logger = logging.getLogger("botocore")
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.CRITICAL)  # it logs tracebacks of what it raises as well
+    botocore = logging.getLogger("botocore")
+    if botocore.level == logging.NOTSET:
+        botocore.setLevel(logging.CRITICAL)  # it logs tracebacks of what it raises as well
     config = Config(
         connect_timeout=_CONNECT_TIMEOUT_S,
+        read_timeout=answer_timeout_s,
+        request_checksum_calculation="when_required",  # ours are SHA-256
         response_checksum_validation="when_required",  # every byte's hash is compared later
         # Few servers other than AWS have a host name per bucket.
         s3={"addressing_style": "path"} if elsewhere else None,
@@ -231,45 +256,7 @@ def _client(endpoint_url: Optional[str]) -> Any:
         # boto3.client() would warn that Python 3.9 is old; Session does not.
         return Session().client("s3", endpoint_url=endpoint_url, config=config)
     except ValueError as error:  # boto3's error for an endpoint that is not a URL
-        raise InputError(f"--endpoint-url: {_line(error)}") from error
-
-
-def _line(error: Exception) -> str:
-    """First line of an error of the client, without signatures and passwords."""
-    return _SIGNED.sub("...", without_user(first_line(error)))
-
-
-def _advice(error: Exception) -> str:
-    if "Invalid header value" in str(error):
-        return (
-            "the access key or the session token holds a line feed or other white space; correct "
-            "AWS_ACCESS_KEY_ID, AWS_SESSION_TOKEN or the credentials file"
-        )
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}; the AWS settings name this file"
-    if isinstance(error, _LOGIN):
-        return f"no credentials ({_line(error)}); log in again: aws sso login"
-    if isinstance(error, _NO_CREDENTIALS):
-        return (
-            f"no credentials ({_line(error)}); set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, or run where a role gives them"
-        )
-    if isinstance(error, NoConnection):
-        return f"cannot be reached ({_line(error)}); check --endpoint-url, AWS_REGION, network"
-    if isinstance(error, (HTTPClientError, IncompleteReadError)):
-        return f"the connection broke off ({_line(error)}); run the command again"
-    if isinstance(error, ClientError) and _code(error) in _DENIED:
-        return (
-            f"{error.operation_name} was denied; the role or user needs s3:ListBucket, "
-            "s3:GetObject, and to write s3:PutObject and s3:AbortMultipartUpload"
-        )
-    if isinstance(error, ClientError) and _code(error) in _ADVICE:
-        return _ADVICE[_code(error)]
-    return _line(error)
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+        raise InputError(f"--endpoint-url: {one_line(error)}") from error
 
 
 def _base64(sha256: str) -> str:

@@ -18,7 +18,9 @@ APACHE = "Apache-2.0"
 CC_BY_NC = "CC-BY-NC-4.0"  # not for commercial use
 
 CHECKPOINTS = Path("checkpoints")  # the default folder, in the working directory
-OWN_CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"  # the project's own
+_INSTALLED = Path(__file__).resolve().parent / "checkpoints"  # what a wheel brings
+# The project's own.
+OWN_CHECKPOINTS = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[2] / "checkpoints"
 
 MODEL, SPACE = "model", "space"  # what a repository of the hub is
 

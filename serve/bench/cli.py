@@ -11,6 +11,7 @@ import typer
 from depth.command import ends_on_sigterm
 from depth.errors import InputError
 from depth.sizes import parse_size
+from depth.store.cli import IDENTITIES
 from serve.errors import NoImagesError
 
 if TYPE_CHECKING:
@@ -39,20 +40,27 @@ def bench(
         "1, one and two for each core of a chip.",
     ),
     json: Optional[Path] = typer.Option(None, help="Write every sample to this file as well."),
+    identity: Optional[list[str]] = IDENTITIES,
     allow_failed_parity: bool = typer.Option(
-        False, help="Measure an artifact whose numbers are known to be wrong."
+        False,
+        "--allow-failed-parity",
+        help="Measure an artifact whose numbers are known to be wrong.",
     ),
     allow_unverified: bool = typer.Option(
-        False, help="Measure an artifact whose numbers were not yet measured on its device."
+        False,
+        "--allow-unverified",
+        help="Measure an artifact whose numbers were not yet measured on its device.",
     ),
 ) -> None:
-    """Cold start, latency, throughput, memory, and a folder of images from end to end.
+    """Measure how fast artifacts answer.
+
+    Cold start, latency, throughput, memory, and a folder of images from end to end.
 
     The network alone and the way from images to depth files are measured separately. Two artifacts
     take turns; their ratio is that of the medians, with the range of single rounds in brackets.
     """
     from depth.console import steps
-    from depth.images.read import list_images
+    from depth.images.listing import list_images
     from serve.bench.report import Settings
     from serve.bench.run import measure, steps_of
     from serve.bench.table import text
@@ -61,7 +69,7 @@ def bench(
         raise NoImagesError(f"{images}: no images in it to measure with; name others with --images")
     if json is not None and not json.parent.is_dir():
         raise InputError(f"{json.parent}: no such folder to write {json.name} to; make it first")
-    found = subjects(artifact, size, allow_failed_parity, allow_unverified)
+    found = subjects(artifact, identity, size, allow_failed_parity, allow_unverified)
     at_once = tuple(dict.fromkeys(streams or runs_at_once(found[0].artifact)))
     settings = Settings(rounds, warm_up, runs, starts, at_once, images)
     with ends_on_sigterm(), steps(steps_of(settings)) as step:  # not leaving a cold start behind
@@ -84,18 +92,19 @@ def runs_at_once(artifact: Artifact) -> list[int]:
 
 def subjects(
     folders: list[Path],
+    identities: Optional[list[str]],
     size: Optional[str],
     allow_failed_parity: bool,
     allow_unverified: bool,
 ) -> list[Subject]:
     """What is to be measured. Raises InputError for what does not go together."""
-    from depth.artifact.manifest import read_artifact
+    from depth.artifact.manifest import read_artifacts
     from serve.bench.run import Subject, common_size
     from serve.library import Library
 
     if len(folders) > 2:
         raise InputError(f"{len(folders)} artifacts: give one, or two to compare")
-    artifacts = [read_artifact(folder) for folder in folders]
+    artifacts = read_artifacts(folders, identities)
     wanted = parse_size(size, artifacts[0].manifest.size.check) if size else None
     chosen = common_size(artifacts, wanted)
     libraries = [Library([a], None, allow_failed_parity, allow_unverified) for a in artifacts]

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable
 
-from depth.images.read import ImageFile, SourceImage, list_images
+from depth.images.listing import list_images
+from depth.images.read import ImageFile, SourceImage
 from depth.maps.files import write_result
 from depth.maps.result import Result
 from serve.engine import Engine, Foreseen

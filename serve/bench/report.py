@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from depth.cpu import Cpu, read_cpu
 from serve.bench.cold import ColdStart
 from serve.bench.samples import Rounds
-from serve.machine import Cpu, Memory, installed, read_cpu, read_memory
+from serve.machine import Memory, installed, read_memory
 
 # Packages whose version changes how fast something is.
 _PACKAGES = (

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Optional
 
 from depth.chips import INF1, INF2, INFERENTIA, target_of
-from serve.machine import Cpu, Memory
+from depth.cpu import Cpu
+from serve.machine import Memory
 from serve.runtimes.neuron_cores import Device
 
 DAMAGED = "damaged"  # beside the states of depth/artifact/verification.py
@@ -55,6 +56,7 @@ class ArtifactFacts:
     state: str  # verified, built, failed or damaged
     reason: str  # why it is damaged
     size_bytes: int
+    identity: str = ""  # "" if it is damaged
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,9 @@ class Facts:
     artifacts: tuple[ArtifactFacts, ...]
     disk_free_bytes: int  # where artifacts are
     metadata: Metadata = Metadata()
+    absent: tuple[
+        str, ...
+    ] = ()  # first digits of identities that the user gave, and no artifact has
 
     def version(self, package: str) -> Optional[str]:
         """Of a Python package, or None."""

@@ -6,22 +6,34 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Callable
 
+from depth.artifact.anchor import identity_digits
 from depth.artifact.manifest import MANIFEST, read_artifact
 from depth.artifact.verification import state
+from depth.cpu import ROOT, read_cpu, text_of
 from depth.errors import ArtifactError
 from serve.doctor import neuron
 from serve.doctor.facts import DAMAGED, ArtifactFacts, Facts, Metadata
 from serve.jobs import spot
-from serve.machine import ROOT, installed, read_cpu, read_memory, text_of
+from serve.machine import installed, read_memory
 
 
-def gather(artifacts: Path, on_step: Callable[[str], None] = lambda _: None) -> Facts:
-    """Look at everything; `on_step` is called with what is looked at."""
+def gather(
+    artifacts: Path,
+    on_step: Callable[[str], None] = lambda _: None,
+    identities: Sequence[str] = (),
+) -> Facts:
+    """Look at everything; `on_step` is called with what is looked at.
+
+    identities  the artifacts' identities, as `identity_digits` takes them; () for any
+    Raises InputError for another text.
+    """
+    allowed = tuple(map(identity_digits, identities))
     on_step("machine")
+    found = tuple(_artifacts(artifacts, on_step, allowed))
     python = sys.version_info
     return Facts(
         system=f"{_distribution()}, kernel {platform.release()}",
@@ -32,7 +44,8 @@ def gather(artifacts: Path, on_step: Callable[[str], None] = lambda _: None) -> 
         packages=installed(),
         neuron=neuron.look(os.environ),
         artifacts_folder=str(artifacts),
-        artifacts=tuple(_artifacts(artifacts, on_step)),
+        artifacts=found,
+        absent=tuple(d for d in allowed if not any(a.identity.startswith(d) for a in found)),
         disk_free_bytes=shutil.disk_usage(_existing(artifacts)).free,
         metadata=_metadata(),
     )
@@ -43,7 +56,9 @@ def _metadata() -> Metadata:
     return Metadata(address, spot.trouble(address)) if address else Metadata()
 
 
-def _artifacts(folder: Path, on_step: Callable[[str], None]) -> Iterator[ArtifactFacts]:
+def _artifacts(
+    folder: Path, on_step: Callable[[str], None], allowed: tuple[str, ...]
+) -> Iterator[ArtifactFacts]:
     """Whatever was an artifact once; hidden folders are being made."""
     if not folder.is_dir():
         return
@@ -51,18 +66,29 @@ def _artifacts(folder: Path, on_step: Callable[[str], None]) -> Iterator[Artifac
         parts = (one / MANIFEST, one / "programs")
         if not one.name.startswith(".") and any(part.exists() for part in parts):
             on_step(one.name)
-            yield _artifact(one)
+            yield _artifact(one, allowed)
 
 
-def _artifact(folder: Path) -> ArtifactFacts:
+def _artifact(folder: Path, allowed: tuple[str, ...]) -> ArtifactFacts:
     try:
         artifact = read_artifact(folder)
+        if allowed and not artifact.identity.startswith(allowed):
+            raise ArtifactError(
+                f"its identity {artifact.identity[:12]}... is none of the given identities"
+            )
         files = [file for program in artifact.manifest.programs for file in program.files]
         for file in files:
             artifact.open_files([file])
         m = artifact.manifest
-        size_bytes = sum(file.size_bytes for file in files)
-        return ArtifactFacts(folder.name, m.target, m.precision, state(artifact), "", size_bytes)
+        return ArtifactFacts(
+            folder.name,
+            m.target,
+            m.precision,
+            state(artifact),
+            "",
+            sum(file.size_bytes for file in files),
+            artifact.identity,
+        )
     except ArtifactError as error:
         return ArtifactFacts(folder.name, "", "", DAMAGED, str(error), 0)
 

@@ -8,6 +8,7 @@ from typing import Optional
 
 from depth.artifact.verification import BUILT, FAILED
 from depth.chips import INF1, INF2
+from depth.errors import EXTRAS, how_to_install
 from serve.doctor.facts import DAMAGED, ArtifactFacts, Facts, Metadata
 from serve.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
 
@@ -99,6 +100,13 @@ def artifact_findings(facts: Facts) -> Iterator[Finding]:
             "artifacts",
             f"none in {facts.artifacts_folder}; `make compile` or `make inference` makes some",
         )
+    for digits in facts.absent:
+        yield Finding(
+            PROBLEM,
+            "artifacts",
+            f"none in {facts.artifacts_folder} has the identity {digits[:12]}...",
+            f"python -m serve pull {digits[:12]} --store s3://bucket/prefix",
+        )
     for artifact in facts.artifacts:
         remark = _remark(artifact, facts)
         text = f"{artifact.folder}: {artifact.state}, {artifact.size_bytes / 1e6:.0f} MB"
@@ -132,7 +140,8 @@ def _elsewhere(artifact: ArtifactFacts, facts: Facts) -> Optional[Remark]:
             "serve it with the version that made it",
         )
     if facts.version(package) is None:
-        return Remark(WARNING, f"{package} is not installed, which runs it", "run `make setup`")
+        remedy = how_to_install(package) if package in EXTRAS else "run `make setup`"
+        return Remark(WARNING, f"{package} is not installed, which runs it", remedy)
     return None
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Optional
 
 from depth.chips import INFERENTIA, target_of
+from depth.cpu import ROOT, text_of
 from serve.doctor.facts import Neuron
 from serve.errors import ProgramError
-from serve.machine import ROOT, text_of
 from serve.runtimes import neuron_cores as cores
 from serve.runtimes.neuron_cores import Device
 

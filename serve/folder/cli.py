@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import typer
 from depth.command import lost_output
 from depth.console import one_line
 from serve.engine import Engine
+from serve.folder.index import write_index
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
 from serve.folder.request import FolderJob
@@ -25,17 +27,38 @@ from serve.jobs.stop import Stop, stop_on_signals
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+logger = logging.getLogger(__name__)
+
 _LINE_EVERY_S = 30.0  # of progress, where there is no terminal
 
 
 def run(engine: Engine, job: FolderJob, stop: Stop) -> int:
-    """Run the job and print; returns the exit code. Raises what `run_folder` raises."""
-    report = shown(job.output, stop, lambda on_entry: run_folder(engine, job, on_entry, stop))
+    """Run the job and print; returns the exit code. Raises what `run_folder` raises.
+
+    With previews, index.html shows what is there, however the job ends.
+    """
+    page: Optional[Path] = None
+    try:
+        report = shown(job.output, stop, lambda on_entry: run_folder(engine, job, on_entry, stop))
+    finally:
+        if job.preview and not job.dry_run:
+            page = _index(job.output)
     if report.counts[FAILED] and not job.dry_run:
         typer.echo(f"reasons are in {one_line(str(job.output / MANIFEST))}", err=True)
     if report.left:
         typer.echo("run the same command again for the rest", err=True)
+    if page is not None:
+        typer.echo(f"to look: {one_line(str(page))}", err=True)
     return report.exit_code
+
+
+def _index(folder: Path) -> Optional[Path]:
+    """Write index.html; a failure is only said: the depth files are there without it."""
+    try:
+        return write_index(folder)
+    except Exception as error:  # a page for eyes must not fail a job
+        logger.warning("index.html is not written: %s", error)
+        return None
 
 
 def shown(output: Path, stop: Stop, work: Callable[[OnEntry], Report]) -> Report:
@@ -84,7 +107,7 @@ class _Screen:
         now_s = time.monotonic()
         if now_s - self._last_s >= _LINE_EVERY_S:
             self._last_s = now_s
-            typer.echo(f"{seen} of {total}, {pace or 'looking'}", err=True)
+            typer.echo(f"{seen} of {total}{f', {pace}' if pace else ''}", err=True)
 
 
 class _Terminal(_Screen):
@@ -162,4 +185,5 @@ def closing(report: Report, wall_s: float) -> str:
     parts = [f"{report.counts[key]} {name}" for key, name in names.items() if report.counts[key]]
     if report.left:
         parts.append(f"{report.left} left after {report.stopped}")
-    return f"{', '.join(parts) or '0 done'} in {wall_s:.1f} s"
+    others = f"; {report.others}" if report.others else ""
+    return f"{', '.join(parts) or '0 done'} in {wall_s:.1f} s{others}"

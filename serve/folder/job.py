@@ -12,18 +12,24 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Optional
 
+from depth.errors import InputError
 from depth.family import DEPTH
 from depth.files import remove_left_over
+from depth.images.listing import by_extension
 from depth.maps.files import output_names
 from serve.engine import Engine
-from serve.errors import ManifestError, NoImagesError
-from serve.folder.inputs import NamesFor, check_apart, images_in, unique_stems
+from serve.errors import ManifestError
+from serve.folder.inputs import NamesFor, check_apart, images_of, no_images, unique_stems
 from serve.folder.manifest import JobManifest, manifest_in
 from serve.folder.outputs import FolderOutputs
 from serve.folder.request import FolderJob
 from serve.jobs.batch import Batch
 from serve.jobs.entry import DONE, KEPT, Entry, OnEntry, Report, Task
+from serve.jobs.memory import Room
 from serve.jobs.stop import Stop
+from serve.jobs.under_way import under_way_in
+
+_MOST_GB = 1e9  # more than any machine has; not inf
 
 
 def run_folder(
@@ -34,25 +40,34 @@ def run_folder(
 ) -> Report:
     """Run the job. The manifest grows as images are finished, and `on_entry` gets every entry.
 
-    Raises NoImagesError if there is nothing to do, InputError if an image would be replaced,
-    ManifestError if the manifest cannot be opened, or not be kept to the end, and the library's
-    errors if it has no programs for the images. A failure of a single image is an entry. A manifest
-    that cannot be kept ends the job early, and so does a full disk: the report says so.
+    Raises NoImagesError if there is nothing to do, InputError if an image would be replaced or the
+    memory limit is no number over 0, ManifestError if the manifest cannot be opened, or not be kept
+    to the end, and the library's errors if it has no programs for the images. A failure of a single
+    image is an entry. A manifest that cannot be kept ends the job early, and so does a full disk:
+    the report says so.
     """
     stop = stop or Stop()
     job = replace(job, maps=tuple(job.maps) or _maps_of(engine))
     names_for = partial(output_names, formats=job.formats, preview=job.preview, maps=job.maps)
-    tasks = _tasks(job, names_for)
+    tasks, left_out = _tasks(job, names_for)
+    limit_bytes = None if job.memory_gb is None else _limit_bytes(job.memory_gb)
     refused: Optional[ManifestError] = None
-    with manifest_in(job.output, writable=not job.dry_run) as manifest:
-        if not job.dry_run:
+    writable, names = not job.dry_run, {task.name for task in tasks}
+    with (
+        manifest_in(job.output, writable) as manifest,
+        under_way_in(job.output, names, writable) as under_way,
+    ):
+        if writable:
             remove_left_over({task.stem.parent for task in tasks})
+            manifest.note_left_out(left_out)
         outputs = FolderOutputs(job, names_for, manifest.failed)
-        batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run)
+        room = Room(len(names_for("")) - 1, limit_bytes)  # less the .json
+        batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run, room, under_way)
+        batch.report.left_out = left_out
         with closing(batch.run()) as entries:
             for entry in entries:
                 try:
-                    if not job.dry_run:
+                    if writable:
                         _record(manifest, entry)
                 except ManifestError as error:  # a rerun records it
                     stop.request(str(error))
@@ -61,6 +76,12 @@ def run_folder(
     if refused and not batch.report.left:
         raise refused
     return batch.report
+
+
+def _limit_bytes(memory_gb: float) -> int:
+    if not 0 < memory_gb < _MOST_GB:
+        raise InputError(f"--memory-gb {memory_gb:g}: expected a number of GB over 0")
+    return int(memory_gb * 1e9)
 
 
 def _maps_of(engine: Engine) -> tuple[str, ...]:
@@ -83,13 +104,15 @@ def _said(entry: Entry) -> object:
     return entry.status, entry.sha256, entry.settings, entry.reason
 
 
-def _tasks(job: FolderJob, names_for: NamesFor) -> list[Task]:
-    images = images_in(job.input, job.output)
+def _tasks(job: FolderJob, names_for: NamesFor) -> tuple[list[Task], dict[str, int]]:
+    """The images, and how many other files of each extension are there."""
+    folder, found, beside = images_of(job.input, job.output)
+    images = found.images
     if not images:
-        raise NoImagesError(
-            f"{job.input}: no images in it; put some there, or name another --input"
-        )
-    paths = [image.relative_to(job.input) for image in images]
-    stems = [job.output / stem for stem in unique_stems(paths, names_for)]
+        raise no_images(job.input, found.others, "--input")
+    paths = [image.relative_to(folder) for image in images]
+    named = unique_stems([*paths, *beside], names_for)
+    stems = [job.output / stem for stem in named[: len(paths)]]
     check_apart(images, (stem.with_name(name) for stem in stems for name in names_for(stem.name)))
-    return [Task(image, path.as_posix(), stem) for image, path, stem in zip(images, paths, stems)]
+    tasks = [Task(image, path.as_posix(), stem) for image, path, stem in zip(images, paths, stems)]
+    return tasks, by_extension(found.others)

@@ -16,6 +16,9 @@ writer cuts it. Keys of a line, format 2:
     notes      what was left out of the image, such as "alpha ignored"
     timing_ms  of read, wait, network and write, where the image was worked on
     finished   UTC time, ISO 8601
+
+A line without `image` has `left_out`: how many files of each extension, "" for none, the last job
+left out because they are no images by their names. There is no such line if there were none.
 """
 
 from __future__ import annotations
@@ -25,14 +28,14 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Optional
 
 from depth.artifact.strict_json import decode, parse_object
-from depth.files import NO_LINK, lock_now, make_folders, open_regular, sync_folder
+from depth.files import NO_LINK, localised, lock_now, make_folders, open_regular, sync_folder
 from serve.errors import ManifestError
 from serve.jobs.entry import FAILED, Entry
 
@@ -59,8 +62,14 @@ class JobManifest:
         self._end = 0  # of the last whole line
         self._unsafe = 0  # lines that may not be on the disk yet
         self._synced_s = time.monotonic()
+        self._left_out: object = {}  # by the last line about it
         if descriptor is not None:
             self._index(descriptor)
+
+    @property
+    def images(self) -> list[str]:
+        """The images that have an entry."""
+        return list(self._where)
 
     def find(self, image: str) -> Optional[Entry]:
         """The last entry of an image; None if there is none of this format."""
@@ -68,25 +77,37 @@ class JobManifest:
             return None
         offset, length = self._where[image]
         try:
-            found = parse_object(os.pread(self._descriptor, length, offset))
+            found = localised(parse_object(os.pread(self._descriptor, length, offset)))
             return decode(Entry, found, further=True)
         except (OSError, ValueError):
             return None
 
     def append(self, entry: Entry) -> None:
         """Add an entry. Raises ManifestError if the disk refuses."""
+        start = self._end
+        self._where[entry.image] = (start, self._add(asdict(entry)))
+
+    def note_left_out(self, extensions: Mapping[str, int]) -> None:
+        """Add how many other files there are, unless the last such line says it.
+
+        Raises ManifestError as `append`.
+        """
+        if self._left_out != extensions:
+            self._add({"left_out": dict(extensions)})
+
+    def _add(self, content: Mapping[str, Any]) -> int:
         if self._descriptor is None:
             raise ManifestError(f"{self.path}: there is no such file to add to")
-        line = json.dumps({"format": FORMAT, **asdict(entry)}).encode() + b"\n"
+        line = json.dumps({"format": FORMAT, **content}).encode() + b"\n"
         with _explained(self.path):
             written = os.pwrite(self._descriptor, line, self._end)
         if written != len(line):
             raise ManifestError(f"{self.path}: the disk is full; make room, and run again")
-        self._where[entry.image] = (self._end, len(line))
         self._end += len(line)
         self._unsafe += 1
         if self._unsafe >= _SYNC_LINES or time.monotonic() - self._synced_s >= _SYNC_S:
             self.sync()
+        return len(line)
 
     def sync(self) -> None:
         """Wait until every line is on the disk. Raises ManifestError if the disk refuses."""
@@ -108,15 +129,17 @@ class JobManifest:
                 if not line.endswith(b"\n"):
                     self._check_torn(line)
                     break
-                image = _image_of(line)
-                if image is None:
-                    ignored += 1
+                found = _line_of(line)
+                if isinstance(found.get("image"), str):
+                    self._where[found["image"]] = (self._end, len(line))
+                elif "left_out" in found:
+                    self._left_out = found["left_out"]
                 else:
-                    self._where[image] = (self._end, len(line))
+                    ignored += 1
                 self._end += len(line)
-        for image, found in ((image, self.find(image)) for image in self._where):
-            if found is not None and found.status == FAILED:
-                self.failed[image] = found
+        for image, entry in ((image, self.find(image)) for image in self._where):
+            if entry is not None and entry.status == FAILED:
+                self.failed[image] = entry
         if ignored:
             logger.warning(
                 "%s: ignored %d lines that are not format %d", self.path, ignored, FORMAT
@@ -189,13 +212,11 @@ def _explained(path: Path) -> Iterator[None]:
         raise ManifestError(f"{path}: cannot be used: {error.strerror}; {remedy}") from error
 
 
-def _image_of(line: bytes) -> Optional[str]:
-    """The image that a line of this format is about."""
+def _line_of(line: bytes) -> dict[str, Any]:
+    """A line of this format; {} for any other."""
     try:
         found: Any = json.loads(line)
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        return None
-    image = found.get("image")
-    return image if isinstance(image, str) else None
+        return {}
+    ours = isinstance(found, dict) and found.get("format") == FORMAT
+    return localised(found) if ours else {}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, get_type_hints
 
 import typer
 
-from depth.command import path_option
+from depth.command import choice_option, path_option
 from depth.errors import InputError
 from depth.files import read_regular
 
@@ -34,12 +34,21 @@ _MAX_MATRIX_BYTES = 10_000
 class FolderOptions:
     """What a user asks of a folder job. The defaults are typer's: a command gives every value."""
 
-    input: Path = path_option(Path("input_images"), "Folder of images.")
-    output: Path = path_option(Path("output_depth"), "Folder that receives depth files.")
-    format: list[str] = typer.Option(
-        ["png"], help="png (16-bit), npy, npz, pfm, exr or tiff. Repeat it for several."
+    input: Path = path_option(
+        Path("input_images"), "An image, or a folder of images.", "--input", "-i"
     )
-    preview: bool = typer.Option(False, help="Also write a colour picture of each depth map.")
+    output: Path = path_option(
+        Path("output_depth"), "Folder that receives depth files.", "--output", "-o"
+    )
+    format: list[str] = choice_option(
+        ["png"], ("png", "npy", "npz", "pfm", "exr", "tiff"), "png: 16-bit. Repeat it for several."
+    )
+    preview: Optional[bool] = typer.Option(
+        None,
+        "--preview/--no-preview",
+        help="Also write a small picture of each depth map, with a legend, and index.html to look "
+        "at them. inference.py does it by default.",
+    )
     focal_px: Optional[float] = typer.Option(
         None,
         help="Focal length of the camera in px of its images. A model that needs it for metres "
@@ -52,14 +61,16 @@ class FolderOptions:
     intrinsics: Optional[Path] = path_option(
         None, "File with the camera's 3x3 matrix in px of its images: JSON, or three lines of text."
     )
-    preprocess: str = typer.Option(
+    preprocess: str = choice_option(
         "reference",
-        help="reference: upstream's numbers. fast: less work per image, for large photographs at a "
+        ("reference", "fast"),
+        "reference: upstream's numbers. fast: less work per image, for large photographs at a "
         "reduced JPEG size; its error is in docs/host-path.md.",
     )
-    output_size: str = typer.Option(
+    output_size: str = choice_option(
         "full",
-        help="full: a depth value for every pixel of the image. model: the network's own size; the "
+        ("full", "model"),
+        "full: a depth value for every pixel of the image. model: the network's own size; the "
         "JSON says how positions correspond.",
     )
     retry_failed: bool = typer.Option(
@@ -70,6 +81,12 @@ class FolderOptions:
     fail_fast: bool = typer.Option(False, "--fail-fast", help="Stop at the first failure.")
     dry_run: bool = typer.Option(
         False, "--dry-run", help="Only print what would be done, and why; write nothing."
+    )
+
+    memory_gb: Optional[float] = typer.Option(
+        None,
+        help="Memory in GB that images under way may take. By default 2, or a third of the memory "
+        "of the machine or control group if that is less.",
     )
 
     def focal(self) -> FocalAsked:
@@ -87,10 +104,11 @@ class FolderOptions:
             self.input,
             self.output,
             formats=self.format,
-            preview=self.preview,
+            preview=bool(self.preview),
             retry_failed=self.retry_failed,
             fail_fast=self.fail_fast,
             dry_run=self.dry_run,
+            memory_gb=self.memory_gb,
             **facts,
         )
 

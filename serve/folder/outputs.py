@@ -14,13 +14,20 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Optional, Union
 
-from depth.errors import DepthFileError
+from depth.errors import DepthAnythingError, DepthFileError
 from depth.family import DEPTH, FOCAL_NORMALISED
 from depth.files import is_full
-from depth.images.read import ImageFile, SourceImage
-from depth.maps.files import not_whole, read_sidecar, write_result
+from depth.images.header import ImageHeader
+from depth.images.read import ImageFile, SourceImage, decode
+from depth.maps.files import (
+    add_preview,
+    not_whole,
+    read_sidecar,
+    write_result,
+)
 from depth.maps.meta import Sidecar
 from depth.maps.result import Result
+from depth.maps.thumbnail import panel_px
 from depth.sizes import size_text
 from serve.engine import Foreseen
 from serve.errors import DiskFullError
@@ -43,6 +50,7 @@ class FolderOutputs:
         self._settings = Settings(formats, job.preview, job.remark, None, None)
         self._names_for = names_for
         self._failed = failed
+        self._drawing = Lock()
         self._warning = Lock()
         self._warned = False
 
@@ -50,6 +58,8 @@ class FolderOutputs:
         """The entry of an image that needs nothing, else why it has to be done."""
         job, settings = self._job, self.settings(foreseen)
         *names, name = self._names_for(task.stem.name)
+        if job.preview:
+            names.pop()  # which can be drawn again
         path = task.stem.with_name(name)
         sidecar: Optional[Sidecar] = None
         reason = "no result yet"
@@ -66,12 +76,14 @@ class FolderOutputs:
             return f"its program {size_text(foreseen.size)} is not made yet"
         if sidecar is not None:
             reason = _stale(file, sidecar, path, names, job.maps, settings)
+        if sidecar is not None and not reason and _lacks_preview(sidecar, path.parent, job.preview):
+            sidecar, reason = self._with_preview(file, path, sidecar)
         if sidecar is not None and not reason:
             kept = dict.fromkeys([*names, *sidecar.files, name])
             sizes_bytes = self._sizes_bytes(map(path.with_name, kept))
             return Entry(task.name, KEPT, file.sha256, settings, sizes_bytes)
         last = self._failed.get(task.name)
-        if last is None or last.settings != settings:
+        if last is None or not _same(last.settings, settings):
             return reason
         if job.retry_failed or last.sha256 != file.sha256:
             return f"failed before: {last.reason}"
@@ -83,13 +95,25 @@ class FolderOutputs:
         if result.maps[DEPTH].kind == FOCAL_NORMALISED:
             self._warn(task)
         with full_disk_ends():
-            written = write_result(result, task.stem, job.formats, facts, job.preview)
+            written = write_result(
+                result, task.stem, job.formats, facts, job.preview, source.pixels
+            )
         made = replace(self._settings, provenance=result.provenance, focal=result.focal)
         return self._sizes_bytes(written), made
 
     def settings(self, foreseen: Foreseen) -> Settings:
         """The settings that a result of this image depends on, besides the image's bytes."""
         return replace(self._settings, provenance=foreseen.provenance, focal=foreseen.focal)
+
+    def _with_preview(self, file: ImageFile, path: Path, sidecar: Sidecar) -> tuple[Sidecar, str]:
+        """The .json with a preview drawn from the stored depth, and why there is none, or ""."""
+        if self._job.dry_run:
+            return sidecar, "its preview is missing; its depth stays as it is"
+        try:
+            with self._drawing:  # a whole image and its depth are in memory: one at a time
+                return add_preview(path, decode(file, _panel_px).pixels), ""
+        except DepthAnythingError as error:
+            return sidecar, f"its preview cannot be drawn: {error}"
 
     def _warn(self, task: Task) -> None:
         with self._warning:
@@ -128,6 +152,22 @@ def full_disk_ends() -> Iterator[None]:
         raise
 
 
+def _panel_px(header: ImageHeader) -> tuple[int, int]:
+    return panel_px(header.height_px, header.width_px)
+
+
+def _lacks_preview(sidecar: Sidecar, folder: Path, wanted: bool) -> bool:
+    """Whether there is no whole preview where there should be: if `wanted`, or if it is listed."""
+    if sidecar.preview is None:
+        return wanted
+    return bool(not_whole(replace(sidecar, maps={}), folder, ()))
+
+
+def _same(last: Optional[Settings], settings: Settings) -> bool:
+    """Whether these are the settings of the last time. A failure does not depend on previews."""
+    return last is not None and replace(last, preview=settings.preview) == settings
+
+
 def _stale(
     file: ImageFile,
     sidecar: Sidecar,
@@ -139,9 +179,10 @@ def _stale(
     """Why the outputs of an image cannot stay, or "" if they can.
 
     path   of the .json, whose content is `sidecar`
-    names  of the other files that are asked for; there may be more
+    names  of the other files that are asked for, but the preview; there may be more
     maps   names of the maps of a result
     """
+    sidecar = replace(sidecar, preview=None)  # which is drawn again from the others
     reason = _other_settings(sidecar, maps, settings)
     if not reason and sidecar.source.get("sha256") != file.sha256:
         reason = "the image changed"
@@ -164,7 +205,7 @@ def _other_settings(sidecar: Sidecar, maps: Sequence[str], settings: Settings) -
     if set(sidecar.maps) != set(maps):
         return "made of other maps"
     lacking = any(set(settings.formats) - set(listed.files) for listed in sidecar.maps.values())
-    if lacking or (settings.preview and sidecar.preview is None):
+    if lacking:
         return "made in other formats"
     notes = sidecar.source.get("notes")
     if settings.remark and not (isinstance(notes, list) and settings.remark in notes):

@@ -16,20 +16,22 @@ import numpy.typing as npt
 
 from depth.errors import DepthFileError, InputError
 from depth.files import read_regular, remove_left_over, write_set
+from depth.images.listing import Listing, by_extension
 from depth.images.read import ImageFile, SourceImage
 from depth.maps import png
 from depth.maps.preview import WARM_LAST, upstream_levels
 from depth.maps.result import Result
 from serve.engine import Engine, Foreseen
-from serve.errors import NoImagesError
-from serve.folder.inputs import check_apart, images_in, unique_stems
+from serve.folder.inputs import check_apart, images_in, no_images, unique_stems
 from serve.folder.outputs import full_disk_ends
 from serve.jobs.batch import Batch
 from serve.jobs.entry import OnEntry, Report, Task, Written
+from serve.jobs.memory import Room
 from serve.jobs.stop import Stop
 
 _MAX_LIST_BYTES = 100_000_000
 _GAP_PX = 50  # white, between the photograph and its depth
+_FILES = 7  # of an image's size, that take as much memory as a picture while it is made
 
 
 @dataclass(frozen=True)
@@ -62,35 +64,39 @@ def run_pictures(
     name; upstream overwrites one with the other. Raises NoImagesError if there is nothing to do,
     InputError if a list of images cannot be read or a picture would replace one of them.
     """
-    tasks = _tasks(job)
+    tasks, left_out = _tasks(job)
     remove_left_over([job.outdir])
-    batch = Batch(engine, tasks, job, stop)
+    batch = Batch(engine, tasks, job, stop, room=Room(files=_FILES))
+    batch.report.left_out = left_out
     with closing(batch.run()) as entries:
         for entry in entries:
             on_entry(entry, batch.report.total)
     return batch.report
 
 
-def _tasks(job: PictureJob) -> list[Task]:
-    images = list(dict.fromkeys(_images(job)))
+def _tasks(job: PictureJob) -> tuple[list[Task], dict[str, int]]:
+    """The images, and how many other files of each extension are in the folder."""
+    found = _found(job)
+    images = list(dict.fromkeys(found.images))
     if not images:
-        raise NoImagesError(f"{job.img_path}: no images in it")
+        raise no_images(job.img_path, found.others, "--img-path")
     stems = [job.outdir / name for name in _flat_names(images, job.img_path)]
     check_apart(images, map(_picture_path, stems))
-    return [Task(image, str(image), stem) for image, stem in zip(images, stems)]
+    tasks = [Task(image, str(image), stem) for image, stem in zip(images, stems)]
+    return tasks, by_extension(found.others)
 
 
-def _images(job: PictureJob) -> list[Path]:
+def _found(job: PictureJob) -> Listing:
     if job.img_path.is_dir():
         return images_in(job.img_path, job.outdir)
     if job.img_path.suffix != ".txt":
-        return [job.img_path]
+        return Listing([job.img_path], [])
     try:
         text = read_regular(job.img_path, _MAX_LIST_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{job.img_path}: cannot be read as a list of images: {error}") from error
     lines = StringIO(text, newline=None)  # unlike str.splitlines, it takes only ends of lines
-    return [Path(line.strip()) for line in lines if line.strip()]
+    return Listing([Path(line.strip()) for line in lines if line.strip()], [])
 
 
 def _picture_path(stem: Path) -> Path:

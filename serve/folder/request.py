@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Optional
 
 
 @dataclass(frozen=True, init=False)
@@ -19,6 +20,7 @@ class FolderJob:
     retry_failed  try images again that failed before with the same bytes and settings
     fail_fast     stop at the first failure
     dry_run       only report what the job would do
+    memory_gb     limit of the memory of images under way, in GB; None for the default
     """
 
     input: Path
@@ -31,6 +33,7 @@ class FolderJob:
     retry_failed: bool
     fail_fast: bool
     dry_run: bool
+    memory_gb: Optional[float]
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class FolderJob:
         retry_failed: bool = True,
         fail_fast: bool = False,
         dry_run: bool = False,
+        memory_gb: Optional[float] = None,
     ) -> None:
         given = locals()
         for field in fields(self):

@@ -10,11 +10,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Callable, Optional, TypeVar, Union
+from typing import Optional, Union
 
 from depth.errors import DepthAnythingError
 from depth.images.read import MAX_FILE_BYTES, ImageFile, decode
@@ -22,12 +22,12 @@ from depth.sizes import Size
 from serve.engine import Engine, Foreseen
 from serve.errors import NoProgramError, OutOfServiceError, ServeError
 from serve.jobs.entry import DONE, FAILED, TODO, Entry, Outputs, Report, Settings, Task
+from serve.jobs.memory import Room
 from serve.jobs.stop import Stop
+from serve.jobs.threads import ahead, each
+from serve.jobs.under_way import UnderWay
 
 logger = logging.getLogger(__name__)
-
-Key = TypeVar("Key")
-Done = TypeVar("Done")
 
 CHUNK_BYTES = 64_000_000  # of image files
 _LOOKING = 2  # threads that read files and decide what to do with each
@@ -62,6 +62,9 @@ class _Chunk:
 class Batch:
     """One run over `tasks`; `run` yields each entry once and keeps none.
 
+    `room` bounds the memory of images under way. `under_way` names them in a file; images that an
+    earlier run was killed with come last, one at a time.
+
     Three things end a run early: `stop`, a device without a core in service, and with `fail_fast`
     the first failure. Images under way are finished; the others are left. A dry run only reports
     what it would do.
@@ -75,6 +78,8 @@ class Batch:
         stop: Optional[Stop] = None,
         fail_fast: bool = False,
         dry_run: bool = False,
+        room: Optional[Room] = None,
+        under_way: Optional[UnderWay] = None,
     ) -> None:
         self.report = Report(len(tasks))
         self._engine = engine
@@ -84,6 +89,8 @@ class Batch:
         self._stop = stop or Stop()
         self._fail_fast = fail_fast
         self._dry_run = dry_run
+        self._room = room or Room()
+        self._under_way = under_way or UnderWay()
         self._ready: set[Size] = set()  # sizes whose programs are made
         self._chunks: Iterator[_Chunk] = iter(())
         self._next: Optional[_Chunk] = None
@@ -161,8 +168,10 @@ class Batch:
         return ready
 
     def _looked(self) -> Iterator[_Chunk]:
-        left = len(self._tasks)
-        for tasks in _chunks(self._tasks):
+        left, suspects = len(self._tasks), self._under_way.suspects
+        last = [task for task in self._tasks if task.name in suspects]
+        first = [task for task in self._tasks if task.name not in suspects] if last else self._tasks
+        for tasks in chain(_chunks(first), _chunks(last)):
             left -= len(tasks)
             yield _Chunk(each(tasks, self._look, _LOOKING, self._ended), left)
 
@@ -171,17 +180,34 @@ class Batch:
 
     def _look(self, task: Task) -> Union[Entry, Todo]:
         started, sha256 = time.perf_counter(), ""
+        under_way = self._under_way
         try:
             file = ImageFile.read(task.image)
             read_ms, sha256 = (time.perf_counter() - started) * 1e3, file.sha256
             foreseen = self._engine.foreseen(file.header)
             found = self._outputs.look(task, file, foreseen)
+            if isinstance(found, str) and task.name in under_way.guilty:
+                size_px = file.header.width_px, file.header.height_px
+                reason = under_way.reason(size_px, self._room.needed_bytes(file.header))
+                settings = self._outputs.settings(foreseen)
+                return Entry(task.name, FAILED, sha256, settings, reason=reason)
         except Exception as error:  # an image must not stop the others
-            return _failure(task, error, sha256, None)
-        return found if isinstance(found, Entry) else Todo(task, file, foreseen, found, read_ms)
+            found = _failure(task, error, sha256, None)
+        if isinstance(found, str):
+            return Todo(task, file, foreseen, found, read_ms)
+        under_way.clear(task.name)
+        return found
 
     def _finished(self, item: Todo) -> Optional[Entry]:
         """Work on an image; None leaves it to the next run, if no core is in service."""
+        name, header = item.task.name, item.file.header
+        with self._room.taken(header, alone=name in self._under_way.suspects):
+            if self._ended():  # meanwhile
+                return None
+            with self._under_way.named(name):
+                return self._tried(item)
+
+    def _tried(self, item: Todo) -> Optional[Entry]:
         try:
             return self._one(item)
         except OutOfServiceError as error:
@@ -244,55 +270,3 @@ def _size_bytes(path: Path) -> int:
         found = path.stat().st_size
         return found if found <= MAX_FILE_BYTES else 0
     return 0
-
-
-def each(
-    keys: Iterable[Key],
-    work: Callable[[Key], Optional[Done]],
-    workers: int,
-    stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[Done]:
-    """Call `work` on every key in `workers` threads; yields results as they come, but no None.
-
-    At most two keys per worker are under way or wait to be yielded, so memory does not grow with
-    the number of keys. Once `stopped` is true no further work begins; work that runs is finished
-    and yielded. Closing the iterator drops work that has not begun and waits for the rest. Raises
-    what `work` raises.
-    """
-
-    def begin(key: Key) -> Optional[Done]:
-        return None if stopped() else work(key)
-
-    under_way: set[Future[Optional[Done]]] = set()
-    left, more = iter(keys), True
-    with ThreadPoolExecutor(workers, "image") as pool:
-        try:
-            while more or under_way:
-                while more and len(under_way) < 2 * workers:
-                    key = next(left, None)
-                    more = key is not None and not stopped()
-                    if key is not None and more:
-                        under_way.add(pool.submit(begin, key))
-                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in done:
-                    result = future.result()
-                    if result is not None:
-                        yield result
-        finally:
-            for future in under_way:
-                future.cancel()
-
-
-def ahead(items: Iterator[Key]) -> Generator[Key, None, None]:
-    """The same items; a thread makes the next item while the caller uses this one.
-
-    An exception of the thread is raised in place of its item. Closing waits for the thread.
-    """
-    with ThreadPoolExecutor(1, "ahead") as pool:
-        following = pool.submit(next, items, None)
-        while True:
-            item = following.result()
-            if item is None:
-                return
-            following = pool.submit(next, items, None)
-            yield item

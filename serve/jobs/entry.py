@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Optional, Protocol, Union
 
+from depth.images.listing import counted
 from depth.images.read import ImageFile, SourceImage
 from depth.maps.result import Focal, Provenance, Result
 from serve.engine import Foreseen
@@ -77,11 +78,19 @@ class Report:
     total: int
     counts: Counter[str] = field(default_factory=Counter)
     stopped: str = ""  # why the run ended early
+    left_out: Mapping[str, int] = field(default_factory=dict)  # files by extension, no images
 
     @property
     def left(self) -> int:
         """How many images the run did not reach."""
         return self.total - sum(self.counts.values())
+
+    @property
+    def others(self) -> str:
+        """Such as "3 other files left out: .ppm 2, no extension 1"; "" if there are none."""
+        count = sum(self.left_out.values())
+        files = "file" if count == 1 else "files"
+        return f"{count} other {files} left out: {counted(self.left_out)}" if count else ""
 
     @property
     def exit_code(self) -> int:

@@ -164,7 +164,7 @@ def walks(place: Path) -> list[tuple[str, Way, str]]:
     image = sorted((ROOT / SAMPLE).iterdir())[0]
     (place / "in").mkdir()
     shutil.copy(image, place / "in")
-    options = ["--model", "demo", "--input", "in", "--artifacts", "artifacts"]
+    options = ["--model", "demo", "--input", "in", "--artifacts", "artifacts", "--no-preview"]
     in_a_process("", [*options, "--output", "before"], place, walked=False)
     one = in_a_process("depth_anything.inference", [*options, "--output", "after"], place)
     build = ["build", "--model", "demo", "--target", "openvino", "--out", "built"]

@@ -130,7 +130,7 @@ def test_missing_sizes_are_built_in_a_process_of_their_own(
     assert found(replace(cache, weights=WEIGHTS)) == []
     out, err = capfd.readouterr()
     assert out == ""
-    assert "28x42-b1: specialise" in err
+    assert "preparing the network for images of 3:2, 28x42 px" in err
 
 
 def test_a_build_that_fails_is_an_error_and_leaves_nothing(

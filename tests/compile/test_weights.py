@@ -259,6 +259,27 @@ def test_the_bundled_model_and_fixed_seed_weights_need_no_word(
     assert not caplog.records
 
 
+def test_a_file_with_a_published_name_and_other_bytes_is_remarked(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "depth_anything_v2_vits.pth"
+    path.write_bytes(b"other")
+    for given in (None, path):
+        assert choose(VITS, given, folder).file == path
+        assert caplog.messages == [f"{path}: not the published file of this name"]
+        caplog.clear()
+    mine = folder / "mine.pth"
+    mine.write_bytes(b"other")
+    choose(VITS, mine)
+    right = replace(published_files()["vits"], size_bytes=5, sha256=sha256_file(path))
+    monkeypatch.setattr("compile.weights.known_files", lambda: (right,))
+    choose(VITS, path)
+    assert caplog.messages == []
+    path.write_bytes(b"OTHER")
+    choose(VITS, path)
+    assert caplog.messages == [f"{path}: not the published file of this name"], "of the right size"
+
+
 @pytest.mark.parametrize("own_name", [True, False])
 def test_weights_of_other_dimensions_are_refused_before_torch_is_needed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, own_name: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from depth.files import (
     NO_LINK,
     has_bytes,
     is_full,
+    localised,
     locked,
     make_folders,
     open_regular,
@@ -22,6 +24,7 @@ from depth.files import (
     remove_left_over,
     sha256_bytes,
     sha256_file,
+    sync_tree,
     turn,
     write_set,
     write_whole,
@@ -96,7 +99,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sync, replace = os.fsync, Path.replace
 
     def name(path: Path) -> str:
-        return "temporary" if path.suffix in (".tmp", ".part") else path.name
+        return "temporary" if path.suffix == ".tmp" else path.name
 
     def noted_sync(descriptor: int) -> None:
         found.append(f"sync {name((DESCRIPTORS / str(descriptor)).readlink())}")
@@ -129,12 +132,49 @@ def test_a_text_is_on_the_disk_before_it_gets_its_name(tmp_path: Path, events: l
     assert events == ["sync temporary", "name x.txt", f"sync {tmp_path.name}"]
 
 
-def test_a_text_does_not_go_through_a_link_that_lies_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["x.txt", "x.txt.part"])
+def test_a_text_does_not_go_through_a_link_that_lies_there(tmp_path: Path, name: str) -> None:
     (tmp_path / "precious").write_text("precious")
-    (tmp_path / "x.txt.part").symlink_to("precious")
-    with pytest.raises(OSError, match="a link, which is not followed"):
+    (tmp_path / name).symlink_to("precious")
+    write_whole(tmp_path / "x.txt", "new")
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert (tmp_path / "x.txt").read_text() == "new"
+    assert not (tmp_path / "x.txt").is_symlink()
+
+
+def test_a_link_that_has_the_temporary_name_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = uuid.uuid4()
+    monkeypatch.setattr(uuid, "uuid4", lambda: known)
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / f".depth-{known.hex}.tmp").symlink_to("precious")
+    with pytest.raises(FileExistsError):
         write_whole(tmp_path / "x.txt", "new")
     assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_a_file_that_could_not_be_written_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.txt").write_text("old")
+    monkeypatch.setattr(os, "fsync", failing(errno.ENOSPC))
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        write_whole(tmp_path / "x.txt", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
+    assert (tmp_path / "x.txt").read_text() == "old"
+
+
+def test_every_file_and_folder_of_a_tree_is_synced(tmp_path: Path, events: list[str]) -> None:
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs" / "a.bin").write_bytes(b"1")
+    (tmp_path / "manifest.json").write_bytes(b"2")
+    sync_tree(tmp_path)
+    expected = ["sync manifest.json", f"sync {tmp_path.name}", "sync a.bin", "sync programs"]
+    assert events == expected
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a regular file"):
+        sync_tree(tmp_path)
 
 
 def failing(number: int) -> Callable[..., Any]:
@@ -201,3 +241,10 @@ def test_locks_do_not_wait_on_a_pipe(tmp_path: Path) -> None:
         pass
     with turn(tmp_path / "pipe"):  # as on a file system without locks
         pass
+
+
+def test_names_in_json_are_as_this_locale_has_them() -> None:
+    surrogates = "a/\udcc3\udcbc.jpg"  # what the locale C makes of ü in UTF-8
+    assert localised({surrogates: [surrogates, 3, None]}) == {"a/ü.jpg": ["a/ü.jpg", 3, None]}
+    for name in ("a.jpg", "ü", "\udcff", "\ud800"):  # no UTF-8, and no byte at all
+        assert localised(name) == name

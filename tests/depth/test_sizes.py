@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from depth.errors import InputError
-from depth.sizes import LOWER, ONCE, TWICE, UPPER, SizeRule, parse_size, size_text
+from depth.sizes import LOWER, ONCE, TWICE, UPPER, SizeRule, parse_size, ratio_text, size_text
 
 V2 = SizeRule(LOWER, 518, 14, ONCE)
 DA3 = SizeRule(UPPER, 504, 14, TWICE)
@@ -99,3 +99,21 @@ def test_parse_size(text: str) -> None:
 def test_parse_size_refuses(text: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         parse_size(text, V2.check)
+
+
+@pytest.mark.parametrize(
+    ("size", "ratio"),
+    [
+        ((518, 686), "4:3"),
+        ((686, 518), "3:4"),
+        ((126, 168), "4:3"),
+        ((126, 196), "3:2"),
+        ((518, 518), "1:1"),
+        ((518, 924), "16:9"),
+        ((924, 518), "9:16"),
+        ((140, 1400), "10:1"),
+        ((518, 1218), "7:3"),
+    ],
+)
+def test_a_ratio_in_words(size: tuple[int, int], ratio: str) -> None:
+    assert ratio_text(size) == ratio

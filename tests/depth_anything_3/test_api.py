@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -189,7 +190,7 @@ def test_bad_input_is_refused(image: Any, method: str, error: Any, text: str) ->
         ("[]", "holds a list"),
         ('{"model_name": 3}', "model_name is 3, expected a text"),
         ("{", "not a readable config.json"),
-        (" " * (1 << 20) + "{}", "over 1048576 bytes"),
+        (" " * (1 << 20) + "{}", "at most 1048576 bytes"),
     ],
 )
 def test_a_config_is_untrusted_text(folder: Path, text: str, expected: str) -> None:
@@ -239,3 +240,25 @@ def test_a_failed_download_names_the_file(monkeypatch: pytest.MonkeyPatch) -> No
         DownloadError, match="no such folder, and the hub does not give config.json"
     ):
         hub.downloaded("nobody/nothing", ["config.json"], None, {})
+
+
+@pytest.mark.parametrize("kind", ["pipe", "/dev/zero"])
+def test_what_is_no_file_is_refused_without_waiting(folder: Path, kind: str) -> None:
+    config, image = folder / "config.json", folder / "image.png"
+    config.unlink(missing_ok=True)
+    for path in (config, image):
+        if kind == "pipe":
+            os.mkfifo(path)
+        else:
+            path.symlink_to(kind)
+    with pytest.raises(CheckpointError, match="not a readable config.json: .*not a regular file"):
+        DepthAnything3.from_pretrained(folder)
+    with pytest.raises(ImageError, match="image.png: cannot be read: .*not a regular file"):
+        network_inputs([image], 504, "upper_bound_resize")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_an_image_over_the_limit_of_pixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    Image.new("1", (20_000, 5_001)).save(tmp_path / "large.png")
+    with pytest.raises(ImageError, match="20000x5001 px, over 100000000 pixels"):
+        network_inputs([tmp_path / "large.png"], 504, "upper_bound_resize")

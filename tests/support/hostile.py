@@ -1,8 +1,10 @@
-"""Writes a folder of images that a batch job has to survive, some good and most of them not."""
+"""Images that a batch job has to survive: a folder of them, and files damaged at random."""
 
 from __future__ import annotations
 
 import io
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
@@ -11,6 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 HEIGHT_PX, WIDTH_PX = 70, 98
+_PNG = b"\x89PNG\r\n\x1a\n"
+_EXTREME = (0, 1, -1, -2, 1 << 15, 1 << 31, (1 << 31) - 1, (1 << 16) - 1, 20_000, 100_000)
 
 
 def picture(height_px: int = HEIGHT_PX, width_px: int = WIDTH_PX, seed: int = 0) -> Image.Image:
@@ -56,3 +60,59 @@ def write_hostile_folder(folder: Path) -> dict[str, Optional[str]]:
     for name, (data, _) in files.items():
         (folder / name).write_bytes(data)
     return {name: outcome for name, (_, outcome) in files.items()}
+
+
+def mutations(samples: Mapping[str, bytes], seed: int) -> Iterator[tuple[str, bytes]]:
+    """Damaged image files without end, each with the name of its sample; the same for a seed.
+
+    Bytes are altered, cut out, put in, doubled and taken from other files, mostly near the start,
+    where headers are. Numbers become extreme. Half of the PNG files get right checksums again.
+    """
+    generator = np.random.default_rng(seed)
+    names = sorted(samples)
+    while True:
+        name = names[generator.integers(len(names))]
+        data = bytearray(samples[name])
+        for _ in range(generator.integers(1, 5)):
+            other = samples[names[generator.integers(len(names))]]
+            _damage(data, other, generator)
+        if data.startswith(_PNG) and generator.random() < 0.5:
+            data = bytearray(_with_checksums(bytes(data)))
+        yield name, bytes(data)
+
+
+def _damage(data: bytearray, other: bytes, generator: np.random.Generator) -> None:
+    reach = min(len(data), 200 if generator.random() < 0.7 else len(data))
+    at = int(generator.integers(reach + 1))
+    length = int(generator.integers(1, 9 if generator.random() < 0.7 else 400))
+    kind = generator.integers(7)
+    if kind == 0:
+        data[at : at + 1] = generator.bytes(1)
+    elif kind == 1:
+        data[at : at + length] = generator.bytes(length)
+    elif kind == 2:
+        del data[at : at + length]
+    elif kind == 3:
+        data[at:at] = data[at : at + length]
+    elif kind == 4:
+        data[at : at + length] = other[at : at + length]
+    elif kind == 5:
+        number = _EXTREME[generator.integers(len(_EXTREME))]
+        order: Any = ("little", "big")[generator.integers(2)]
+        size = (2, 4, 8)[generator.integers(3)]
+        data[at : at + size] = (number % (1 << 8 * size)).to_bytes(size, order)
+    else:
+        del data[max(at, len(data) // 2) :]
+
+
+def _with_checksums(data: bytes) -> bytes:
+    """A PNG file with right checksums, as far as its chunks go."""
+    parts, position = [data[:8]], 8
+    while position + 12 <= len(data):
+        end = position + 8 + int.from_bytes(data[position : position + 4], "big")
+        if end + 4 > len(data):
+            break
+        body = data[position + 4 : end]
+        parts += [data[position : position + 4], body, zlib.crc32(body).to_bytes(4, "big")]
+        position = end + 4
+    return b"".join([*parts, data[position:]])

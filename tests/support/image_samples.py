@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Optional, Union
 import cv2
 import numpy as np
 import numpy.typing as npt
+import tifffile
 from PIL import Image
 
 from depth.images.header import ImageHeader
@@ -88,8 +90,32 @@ STORED: dict[str, tuple[bytes, str, str, Optional[str]]] = {
         encoded(RGB, "TIFF", save_all=True, append_images=[GRAY]), "TIFF", "RGB", "first page",
     ),
     "bigtiff": (encoded(RGB, "TIFF", big_tiff=True), "TIFF", "RGB", None),
+    "ppm": (encoded(RGB, "PPM"), "PNM", "RGB", None),
+    "pgm": (encoded(GRAY, "PPM"), "PNM", "L", None),
+    "ppm 16": (by_opencv(".ppm", WIDE_SAMPLES[..., :3]), "PNM", "RGB;16", SIXTEEN),
+    "pgm 16": (by_opencv(".pgm", WIDE_SAMPLES[..., 0]), "PNM", "L;16", SIXTEEN),
     "jpeg cmyk": (encoded(RGB.convert("CMYK"), "JPEG"), "JPEG", "CMYK", "CMYK"),
     "jpeg cmyk 4:2:0": (  # a sampling that the fast decoder does not know
         encoded(RGB.convert("CMYK"), "JPEG", subsampling=2), "JPEG", "CMYK", "subsampling",
     ),
 }  # fmt: skip
+
+
+def plain_tiles() -> bytes:
+    """An uncompressed TIFF in tiles of 48 px."""
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.asarray(RGB), photometric="rgb", tile=(48, 48))
+    return file.getvalue()
+
+
+# What to damage: files in every way of storing pixels, and some that a container allows.
+MUTABLE = {
+    **{name: data for name, (data, *_) in STORED.items()},
+    "jpeg": JPEG,
+    "jpeg progressive": encoded(RGB, "JPEG", progressive=True),
+    "jpeg turned": encoded(RGB, "JPEG", exif=exif(6)),
+    "png": PNG,
+    "tiff in plain tiles": plain_tiles(),
+    "tiff packbits": encoded(RGB, "TIFF", compression="packbits"),
+    "gif": encoded(RGB, "GIF"),
+}

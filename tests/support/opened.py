@@ -19,14 +19,17 @@ class _Opens:
     def __init__(self) -> None:
         # `open` with an opener, as pathlib has it, is two events: one with a mode, one without.
         self._by_mode: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+        self._by_us: Counter[str] = Counter()  # `open_regular`: one event, without a mode
 
-    def see(self, path: object, mode: object) -> None:
+    def see(self, path: object, mode: object, flags: object) -> None:
         if isinstance(path, (str, bytes, os.PathLike)):
-            self._by_mode[mode is None][str(Path(os.fsdecode(path)).absolute())] += 1
+            ours = isinstance(flags, int) and flags & os.O_NONBLOCK
+            counter = self._by_us if ours else self._by_mode[mode is None]
+            counter[str(Path(os.fsdecode(path)).absolute())] += 1
 
     def of(self, path: Path) -> int:
         name = str(path.absolute())
-        return max(counter[name] for counter in self._by_mode)
+        return max(counter[name] for counter in self._by_mode) + self._by_us[name]
 
 
 @contextmanager
@@ -47,4 +50,4 @@ def opens() -> Iterator[_Opens]:
 def _hook(event: str, arguments: tuple[object, ...]) -> None:
     if event == "open":
         for counter in _counters:
-            counter.see(arguments[0], arguments[1])
+            counter.see(*arguments)

@@ -39,8 +39,8 @@ def install(patch: pytest.MonkeyPatch, package: str = "numpy", limit: Limit = LI
     """Make int8 of openvino with it; `package` is what it says it needs."""
     calls.clear()
     row = TARGETS["openvino"]
-    calibrated = {"int8": Calibrated(__name__, package)}
-    limits = {**row.limits, "int8": limit}
+    calibrated = dict.fromkeys(row.calibrated, Calibrated(__name__, package))
+    limits = {**row.limits, **dict.fromkeys(row.calibrated, limit)}
     patch.setitem(TARGETS, "openvino", replace(row, calibrated=calibrated, limits=limits))
     return calls
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from compile.build.package import scratch_in
+from compile.build.package import package, scratch_in
+from tests.support.manifests import made_manifest, written
 from tests.support.places import ROOT
 
 _AT_WORK = """
 import sys
 from pathlib import Path
-from compile.build.package import scratch_in
+from compile.build.package import package, scratch_in
+from tests.support.manifests import made_manifest, written
 with scratch_in(Path(sys.argv[1])) as folder:
     (folder / "programs").mkdir()
     (folder / "programs/half").write_bytes(b"half")
@@ -97,3 +100,26 @@ def test_nothing_else_in_the_folder_is_touched(tmp_path: Path) -> None:
     with scratch_in(tmp_path):
         pass
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_artifact_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = written(tmp_path / "made", made_manifest())
+    events: list[str] = []
+    sync, rename = os.fsync, Path.rename
+
+    def noted_sync(descriptor: int) -> None:
+        events.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        sync(descriptor)
+
+    def noted_rename(path: Path, target: Path) -> Path:
+        events.append("renamed")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(Path, "rename", noted_rename)
+    package(artifact.folder, artifact.manifest, tmp_path)
+    files = [Path(file.path).name for file in artifact.manifest.programs[0].files]
+    assert {*files, "manifest.json", "programs", "made"} <= {*events[: events.index("renamed")]}
+    assert events[events.index("renamed") + 1 :] == [tmp_path.name]

@@ -167,7 +167,7 @@ def test_the_command_line(tmp_path: Path, calls: list[Call], images: Path) -> No
     (images / "f.png").write_bytes(b"no image")
     ended = command(*asked, "--float-layers", "decoder", "--float-layers", "encoder.blocks.0")
     assert ended.code == 0
-    assert "28x42-b1: build for openvino, calibrated on 2 images, 1 more could not" in ended.err
+    assert "images of 3:2 (once, about 5 s), calibrated on 2 images, 1 more could not" in ended.err
     assert calls[0].float_layers == ("decoder", "encoder.blocks.0")
     flags = read_artifact(Path(ended.out.strip())).manifest.flags
     assert "float_layers=decoder,encoder.blocks.0" in flags

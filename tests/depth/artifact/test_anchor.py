@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from depth.artifact.anchor import expected_digits
-from depth.artifact.manifest import Artifact, folder_name, read_artifact
+from depth.artifact.manifest import Artifact, folder_name, read_artifact, read_artifacts
 from depth.errors import ArtifactError, InputError
 from tests.support.manifests import made_manifest, written
 
@@ -39,6 +39,8 @@ def other(value: Any) -> Any:
     """Another value of the same type."""
     if value is None or isinstance(value, bool):
         return not value
+    if isinstance(value, float):
+        return value / 2
     return value + "x" if isinstance(value, str) else value * 2 + 1
 
 
@@ -125,6 +127,25 @@ def test_a_given_identity_is_compared_beside_the_name(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match="expected its first 12 digits or more"):
             read_artifact(artifact.folder, text)
+
+
+def test_an_identity_can_be_given_by_the_name_of_a_folder(tmp_path: Path) -> None:
+    artifact = named(tmp_path)
+    name = artifact.folder.name
+    plain = artifact.folder.rename(tmp_path / "plain")
+    assert read_artifact(plain, name).identity == artifact.identity
+    with pytest.raises(ArtifactError, match="the given identity says 000000000000"):
+        read_artifact(plain, "demo-openvino-fp32-000000000000")
+
+
+def test_several_artifacts_have_an_identity_each(tmp_path: Path) -> None:
+    one, other = named(tmp_path / "1"), named(tmp_path / "2")
+    folders = [one.folder, other.folder]
+    assert read_artifacts(folders) == read_artifacts(folders, [one.identity, other.identity])
+    with pytest.raises(InputError, match="--identity: 1 given for 2 artifacts; give one for each"):
+        read_artifacts(folders, [one.identity])
+    with pytest.raises(ArtifactError, match="2/.*: its manifest has the identity"):
+        read_artifacts(folders, [one.identity, "0" * 12])
 
 
 def test_a_link_counts_by_its_name_and_by_where_it_leads(

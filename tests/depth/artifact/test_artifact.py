@@ -162,7 +162,7 @@ def test_a_folder_without_a_manifest_says_how_to_make_one(tmp_path: Path) -> Non
 def test_an_enormous_manifest_is_not_read(tmp_path: Path) -> None:
     folder = written(tmp_path / "a")
     os.truncate(folder / "manifest.json", 5 << 20)
-    with pytest.raises(ArtifactError, match="over 4194304 bytes; not a manifest"):
+    with pytest.raises(ArtifactError, match="expected at most 4194304 bytes"):
         read_artifact(folder)
 
 
@@ -223,3 +223,33 @@ def test_a_manifest_with_nan_cannot_be_written() -> None:
     object.__setattr__(manifest.outputs[0], "largest", float("nan"))
     with pytest.raises(ValueError, match="not JSON compliant"):
         dump_manifest(manifest)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "/dev/zero"])
+def test_a_manifest_that_is_no_file_is_refused_without_waiting(tmp_path: Path, kind: str) -> None:
+    folder = written(tmp_path / "a")
+    path = folder / "manifest.json"
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(kind)
+    with pytest.raises(ArtifactError, match="no readable manifest.json; .*not a regular file"):
+        read_artifact(folder)
+
+
+def test_passed_is_refused_if_the_figures_beside_it_say_otherwise() -> None:
+    def figure(value: Any) -> Change:
+        return lambda m: m["programs"][0]["measured"]["depth"].update(max_rel=value)
+
+    for change, text in (
+        (figure(1.0), "depth max_rel is 1.0 .limit 0.0005"),
+        (figure(None), "depth max_rel is None"),
+        (lambda m: m["programs"][1].update(measured=None), "518x518-b4: depth max_rel is None"),
+        (lambda m: m["gate"]["limits"].pop("sky"), "sky has no limit"),
+        (lambda m: m["gate"]["limits"]["depth"].update(max_rel=1e-9), "max_rel is 3.1e-05 .limit"),
+    ):
+        with pytest.raises(ArtifactError, match=f"gate.passed is true, though .*{text}"):
+            parse_manifest(changed(change), "here")
+    failed = changed(lambda m: (figure(1.0)(m), m["gate"].update(passed=False)))
+    assert parse_manifest(failed, "here").gate.passed is False

@@ -177,17 +177,29 @@ def test_bytes_after_a_complete_picture_are_ignored(tail: bytes) -> None:
     check_same_as_opencv(PNG + tail)
 
 
-def test_stray_bytes_in_a_complete_jpeg_are_read_with_a_note() -> None:
+def test_stray_bytes_in_a_complete_jpeg_are_read_with_a_note(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     end_of_first = 4 + int.from_bytes(JPEG[4:6], "big")
     for at in (end_of_first, len(JPEG) - 2):
         data = JPEG[:at] + b"\1\2\3" + JPEG[at:]
         check_same_as_opencv(data)
+        assert "extraneous bytes" in capfd.readouterr().err, "OpenCV prints it"
         assert "extraneous bytes" in decode_image(data, "x").notes[0]
+        assert capfd.readouterr() == ("", "")
 
 
 def test_a_damaged_chunk_that_is_not_needed_is_skipped() -> None:
     broken = chunk(b"eXIf", exif(6).tobytes())[:-1] + b"?"
     assert decode_image(PNG[:33] + broken + PNG[33:], "x").header.orientation == 1
+
+
+def test_an_interlaced_png_is_read() -> None:
+    """A picture of one pixel is the same bytes with and without interlacing, but for the header."""
+    plain = encoded(picture(1, 1), "PNG")
+    data = plain[:8] + chunk(b"IHDR", plain[16:28] + b"\1") + plain[33:]
+    check_same_as_opencv(data)
+    np.testing.assert_array_equal(decode_image(data, "x").pixels, opencv(plain))
 
 
 def test_many_threads_read_the_same_pixels() -> None:

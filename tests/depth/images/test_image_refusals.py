@@ -6,6 +6,7 @@ import io
 import os
 import re
 import struct
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,18 @@ import tifffile
 from PIL import Image
 
 from depth.errors import ImageError, InputError
-from depth.images.read import MAX_FILE_BYTES, decode_image, list_images, read_image
+from depth.images.listing import list_images
+from depth.images.read import MAX_FILE_BYTES, decode_image, read_image
 from depth_anything_v2.config import SIZE
 from tests.support.hostile import encoded, write_hostile_folder
 from tests.support.image_samples import GRAY, JPEG, PNG, RGB, STORED, chunk, opencv, read_header
 
 
-def png_of_size(width: int, height: int) -> bytes:
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+def png_of_size(
+    width: int, height: int, bits: int = 8, colour: int = 2, compression: int = 0
+) -> bytes:
+    fields = (width, height, bits, colour, compression, 0, 0)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *fields))
     return PNG[:8] + header + PNG[33:]
 
 
@@ -83,12 +88,22 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "bigtiff far away": (b"II+\0\x08\0\0\0" + b"\xff" * 8, "part of its header is missing"),
     "turned tiles": (turned_tiles(), "tiled TIFF with orientation 6"),
     "bomb": (png_of_size(20_000, 20_000), "20000x20000 px is too large: .* 100 megapixels"),
+    "no PNG bits": (png_of_size(9, 9, bits=3), "a PNG of 3 bits, colour type 2"),
+    "no PNG colour": (png_of_size(9, 9, colour=5), "a PNG of 8 bits, colour type 5"),
+    "no PNG compression": (png_of_size(9, 9, compression=1), r"interlacing \[1, 0, 0\]"),
     "no size": (png_of_size(0, 5), "size of 0x5"),
     "endless chunks": (PNG[:33] + chunk(b"tEXt", b"") * 100_001, "end of the picture"),
     "wrong checksum": (PNG[:60] + bytes(4) + PNG[64:], "checksum"),
     "no pixels": (PNG[:33] + chunk(b"IEND", b""), "without header or pixels"),
     "jpeg without picture": (b"\xff\xd8\xff\xd9", "no picture"),
     "12-bit jpeg": (JPEG.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x0c"), "12 bits"),
+    "pbm": (encoded(RGB.convert("1"), "PPM"), "PBM, PAM, PFM and text PNM files are not read"),
+    "text pnm": (b"P3 1 1 255 1 2 3", "text PNM files are not read"),
+    "pgm of 10 bits": (b"P5 2 2 1023 " + bytes(8), "values up to 1023 is not read, only 255"),
+    "pgm without numbers": (b"P5 2 2 ", "part of its header is missing"),
+    "pgm without pixels": (b"P5 2 2 255 123", "1 bytes at its end is missing"),
+    "pgm without size": (b"P5 0 2 255 ", "size of 0x2"),
+    "pgm of many pixels": (b"P5 20000 20000 255 ", "too large"),
     "over the limit": (bytes(MAX_FILE_BYTES + 1), "limit of 200 MB"),
 }
 
@@ -100,6 +115,28 @@ def test_refused_before_decoding(name: str) -> None:
         read_header(data)
     with pytest.raises(ImageError, match=f"shot: .*{reason}"):
         decode_image(data, "shot")
+
+
+def test_a_file_that_becomes_a_pipe_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the pipe took the file's place after a look at it."""
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    before = (tmp_path / "a.jpg").stat()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: before)
+    reasons: list[str] = []
+
+    def read() -> None:
+        try:
+            read_image(tmp_path / "pipe.jpg")
+        except ImageError as error:
+            reasons.append(str(error))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(5)
+    assert "cannot be read (not a regular file)" in "".join(reasons)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -146,20 +183,6 @@ def test_any_name_and_links_to_files(tmp_path: Path) -> None:
         with pytest.raises(ImageError) as caught:
             read_image(tmp_path / name)
         str(caught.value).encode("utf-8")
-
-
-def test_list_images(tmp_path: Path) -> None:
-    wanted = ["B.JPG", "a/x.Tiff", "a/z.png", "a.webp", "broken.bmp", "clip.gif"]
-    for name in [*wanted[:4], "clip.gif", "notes.txt", "README.md", ".hidden.jpg", ".git/x.png"]:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "broken.bmp").symlink_to("nowhere")
-    (tmp_path / "a/loop").symlink_to(tmp_path)
-    (tmp_path / "folder.jpg").mkdir()
-    found = list_images(tmp_path)
-    assert found == sorted(tmp_path / name for name in wanted)
-    with pytest.raises(InputError, match="not a folder"):
-        list_images(tmp_path / "B.JPG")
 
 
 def test_hostile_folder(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
@@ -22,7 +21,10 @@ from depth.errors import DepthFileError, InputError
 from depth.family import DEPTH, FOCAL_NORMALISED, METRES, RELATIVE_INVERSE
 from depth.maps.files import (
     FORMATS,
+    PREVIEW_SUFFIX,
+    add_preview,
     encode_map,
+    not_whole,
     output_names,
     read_depth,
     read_sidecar,
@@ -51,7 +53,7 @@ def same(again: Result, found: Result, tolerance: float = 0.0) -> bool:
 
 
 def test_names_keep_dots_and_come_in_the_order_of_writing(tmp_path: Path) -> None:
-    names = ["x.jpg.png", "x.jpg.pfm", "x.jpg.preview.png", "x.jpg.json"]
+    names = ["x.jpg.png", "x.jpg.pfm", "x.jpg.preview.jpg", "x.jpg.json"]
     assert output_names("x.jpg", ["png", "pfm"], preview=True) == names
     written = write_result(result(ramp()), tmp_path / "x.jpg", ["png", "pfm"], SOURCE, True)
     assert written == [tmp_path / name for name in names]
@@ -119,7 +121,7 @@ def test_every_map_is_listed_and_comes_back(tmp_path: Path) -> None:
     found = several()
     written = write_result(found, tmp_path / "x", ["tiff", "png"], SOURCE, preview=True)
     names = ["x.tiff", "x.png", "x.confidence.tiff", "x.confidence.png", "x.sky.tiff", "x.sky.png"]
-    names += ["x.preview.png", "x.json"]
+    names += ["x.preview.jpg", "x.json"]
     assert [path.name for path in written] == names
     assert output_names("x", ["tiff", "png"], True, ["sky", DEPTH, "confidence"]) == names
     assert same(read_depth(written[-1]), found)
@@ -187,7 +189,32 @@ def test_every_file_is_listed_with_its_bytes(tmp_path: Path) -> None:
     for name, file in files.items():
         assert file.dtype == ("uint16" if name == "png" else "float32")
         assert ((file.scale, file.offset) == (1.0, 0.0)) == (name != "png")
-    assert cv2.imread(str(tmp_path / "x.jpg.preview.png")).shape == (5, 7, 3)
+
+
+def test_a_preview_is_added_and_nothing_else_changes(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9.jpg")
+    path = write_result(several(), tmp_path / odd, FORMATS, {"path": odd})[-1]
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    found = add_preview(path, np.zeros((5, 7, 3), np.uint8))
+    assert found == read_sidecar(path)
+    assert found.preview is not None
+    assert not_whole(found, tmp_path, [odd + PREVIEW_SUFFIX]) == ""
+    new, old = json.loads(path.read_bytes()), json.loads(before.pop(path.name))
+    assert {**new, "preview": None} == old
+    assert list(new) == list(old)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    once = write_result(several(), tmp_path / "once" / odd, FORMATS, {"path": odd}, True)[-1]
+    assert read_sidecar(once).files.keys() == found.files.keys()
+
+
+def test_no_preview_is_drawn_of_a_damaged_depth_file(tmp_path: Path) -> None:
+    depth, path = write_result(result(ramp()), tmp_path / "x", ["npy"], SOURCE)
+    depth.write_bytes(depth.read_bytes()[:-1])
+    before = path.read_bytes()
+    with pytest.raises(DepthFileError, match="other bytes than its .json says"):
+        add_preview(path)
+    assert path.read_bytes() == before
+    assert {each.name for each in tmp_path.iterdir()} == {"x.npy", "x.json"}
 
 
 def test_names_that_are_not_utf8_survive(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_push_promote_list_pull(where: list[str], artifact: Artifact, tmp_path: 
         f"{artifact.folder.name}: up to 0.0 MB",
         f"{artifact.folder.name}: sent 0.0 MB, 0.0 MB were there already",
         f"{other.folder.name}: up to 0.0 MB",
-        f"{other.folder.name}: sent 0.0 MB, 0.0 MB were there already",
+        f"{other.folder.name}: no new programs to send, 0.0 MB were there already",
     ]
     name = "vits/cpu/production"
     ended = command("promote", artifact.identity[:12], name, *where)
@@ -86,6 +86,25 @@ def test_push_promote_list_pull(where: list[str], artifact: Artifact, tmp_path: 
     assert folder.parent == tmp_path / "out"
     assert contents(folder) == contents(artifact.folder)
     assert read_artifact(folder).identity == artifact.identity
+
+
+@pytest.mark.parametrize("where", ["folder"], indirect=True)
+def test_push_compares_the_identity_with_the_given_one(where: list[str], tmp_path: Path) -> None:
+    one, other = make(tmp_path), make(tmp_path, target="onnx")
+    plain = one.folder.rename(tmp_path / "plain")
+    refused = command("push", plain, "--identity", other.folder.name, *where)
+    assert (refused.code, refused.out) == (1, "")
+    assert "the given identity says" in refused.error()
+    assert len(command("list", *where).out.splitlines()) == 1, "something was sent"
+    assert command("push", plain, "--identity", one.identity[:12], *where).code == 0
+    command("promote", one.identity, "vits/cpu/production", *where)
+    given = ("--identity", "vits/cpu/production")
+    assert command("push", plain, *given, *where).code == 0
+    refused = command("push", other.folder, *given, *where)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"the given identity says {one.identity[:12]}" in refused.error()
+    refused = command("push", plain, other.folder, *given, *where)
+    assert (refused.code, refused.out) == (2, "")
 
 
 @pytest.mark.parametrize("where", ["folder"], indirect=True)
@@ -247,7 +266,7 @@ def test_a_measurement_is_added_by_pushing_again(where: list[str], tmp_path: Pat
     command("push", artifact.folder, *where)
     verify(artifact)
     ended = command("push", artifact.folder, *where)
-    assert ended.err.splitlines()[1].endswith("sent 0.0 MB, 0.0 MB were there already")
+    assert ended.err.splitlines()[1].endswith("no new programs to send, 0.0 MB were there already")
     assert " verified " in command("list", *where).out
 
 

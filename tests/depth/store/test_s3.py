@@ -47,7 +47,8 @@ def requests(store: S3Store) -> list[str]:
     def note(model: Any, **_: Any) -> None:
         sent.append(model.name)
 
-    store.client.meta.events.register("before-call.s3", note)
+    for client in (store.client, store.sender):
+        client.meta.events.register("before-call.s3", note)
     return sent
 
 
@@ -81,12 +82,12 @@ from depth.store.s3 import S3Store
 from tests.depth.store.test_s3 import DATA, PART_BYTES, in_memory, sha256_bytes
 bucket, prefix, url = sys.argv[1:]
 store = S3Store(bucket, prefix, url, PART_BYTES)
-kept = store.client._make_api_call
+kept = store.sender._make_api_call
 def killed(name, arguments):
     if name == "CompleteMultipartUpload":
         os.kill(os.getpid(), signal.SIGKILL)
     return kept(name, arguments)
-store.client._make_api_call = killed
+store.sender._make_api_call = killed
 for key in ("first", "big"):
     data = DATA[:9] if key == "first" else DATA
     store.upload(key, in_memory(data), sha256_bytes(data), lambda _: None)
@@ -120,7 +121,7 @@ def test_an_upload_that_fails_leaves_no_parts(
             {"Error": {"Code": "NoSuchUpload"}}, "UploadPart"
         )
 
-    monkeypatch.setattr(store.client, "upload_part", aborted)
+    monkeypatch.setattr(store.sender, "upload_part", aborted)
     with pytest.raises(StoreError, match="the upload was aborted from elsewhere; push again"):
         upload(store)
     assert unfinished(store) == 0
@@ -135,7 +136,7 @@ def test_every_request_carries_its_sha256(store: S3Store) -> None:
         checksums.append(found if isinstance(found, str) else found.decode())
 
     for operation in ("PutObject", "UploadPart"):
-        store.client.meta.events.register(f"before-send.s3.{operation}", note)
+        store.sender.meta.events.register(f"before-send.s3.{operation}", note)
     upload(store, "small", SMALL)
     upload(store)
     parts = (SMALL, DATA[:PART_BYTES], DATA[PART_BYTES:])

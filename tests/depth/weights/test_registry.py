@@ -119,13 +119,19 @@ def test_list_shows_licence_and_state_of_every_file(
         file.truncate(published("vitb").size_bytes)  # sparse: list looks at the size only
     listed = command("list", "--folder", str(tmp_path))
     assert (listed.code, listed.err) == (0, "")
-    lines = {line.split()[0]: line for line in listed.out.splitlines()[1:]}
+    assert max(map(len, listed.out.splitlines())) <= 100
+    table, _, below = listed.out.partition("\n\n")
+    heading, *rows = table.splitlines()
+    assert heading.split() == ["MODEL", "SIZE", "HERE", "LICENCE", "FILE"]
+    lines = {line.split()[0]: line for line in rows}
     assert set(lines) == set(published_files())
-    assert all(row.local_name in lines[row.model] for row in ROWS)
-    assert all(lines[row.model].endswith(row.licence) for row in ROWS)
-    assert re.search(r"99\.2 MB +verified +wrong size +no ", lines["vits"])
-    assert re.search(r"390\.0 MB +verified +yes +yes ", lines["vitb"])
-    assert re.search(r"1,341\.4 MB +verified +no +yes ", lines["vitl"])
+    for row in ROWS:
+        assert lines[row.model].endswith(row.local_name)
+        assert (" * " in lines[row.model]) == row.needs_acceptance
+        assert row.licence in lines[row.model] + below
+    assert re.search(r" 99 MB +wrong size +Apache-2\.0  ", lines["vits"])
+    assert re.search(r" 390 MB +yes +CC-BY-NC-4\.0 \*  ", lines["vitb"])
+    assert re.search(r" 1341 MB +no +CC-BY-NC-4\.0 \*  ", lines["vitl"])
 
 
 @pytest.mark.parametrize(

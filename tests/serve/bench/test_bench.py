@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from depth.artifact.manifest import Artifact, Gate, read_artifact
 from depth.artifact.program import ProgramKey
-from depth.errors import InputError
+from depth.errors import ArtifactError, InputError
 from depth.maps.result import FloatArray
 from serve.arrays import Arrays
 from serve.bench.cli import bench
@@ -205,6 +205,11 @@ def test_what_cannot_be_measured_is_refused_before_it_begins(
 def test_an_empty_folder_is_refused_before_it_begins(artifact: Artifact, tmp_path: Path) -> None:
     with pytest.raises(NoImagesError, match="no images in it to measure with"):
         run(artifact.folder, "--images", tmp_path)
+
+
+def test_an_artifact_of_another_identity_is_not_measured(artifact: Artifact) -> None:
+    with pytest.raises(ArtifactError, match="the given identity says 000000000000"):
+        run(artifact.folder, "--identity", "0" * 12)
 
 
 def test_three_artifacts_are_too_many(artifact: Artifact) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from depth.cpu import Cpu
 from serve.doctor.diagnosis import as_json, diagnose, has_problem, table
 from serve.doctor.facts import ArtifactFacts, Facts, Neuron
 from serve.doctor.findings import LEVELS, NOTE, PROBLEM, WARNING, Finding
 from serve.doctor.packages import RULES
-from serve.machine import Cpu, Memory
+from serve.machine import Memory
 from serve.runtimes.neuron_cores import Device
 
 GIB = 1 << 30

@@ -11,11 +11,13 @@ import typer
 from typer.testing import CliRunner
 
 from depth.artifact.manifest import Artifact
+from depth.cpu import read_cpu
+from depth.errors import InputError
 from serve.doctor.cli import doctor
 from serve.doctor.facts import DAMAGED
 from serve.doctor.gather import gather
 from serve.doctor.neuron import look
-from serve.machine import installed, read_cpu, read_memory
+from serve.machine import installed, read_memory
 from tests.support import stored_artifacts
 from tests.support.neuron_machine import Machine, device, machine_fixture
 
@@ -175,3 +177,23 @@ def test_the_exit_code_is_1_if_there_is_a_problem(
     assert ended.exit_code == 1
     findings = json.loads(ended.stdout)["findings"]
     assert [f["topic"] for f in findings if f["level"] == "problem"] == ["artifact", "artifact"]
+
+
+def test_an_artifact_of_another_identity_is_a_problem(tmp_path: Path) -> None:
+    good, wrong = tmp_path / "good", tmp_path / "wrong"
+    identity = stored_artifacts.make(good, target="openvino").identity
+    stored_artifacts.make(wrong, target="onnx").folder.rename(wrong / "openvino")  # in its place
+
+    def topics(folder: Path, *identities: str) -> list[str]:
+        options = [word for each in identities for word in ("--identity", each)]
+        ended = CliRunner().invoke(app, ["--artifacts", str(folder), "--json", *options])
+        found = json.loads(ended.stdout)["findings"]
+        return [f["text"] for f in found if f["level"] == "problem"]
+
+    assert topics(good, identity) == []
+    assert topics(wrong) == []
+    absent, strange = topics(wrong, identity[:12])
+    assert absent == f"none in {wrong} has the identity {identity[:12]}..."
+    assert "is none of the given identities" in strange
+    with pytest.raises(InputError, match="expected its first 12 digits or more"):
+        gather(good, identities=["x"])

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 import pytest
 
 from depth.errors import InputError
-from depth.images.read import list_images
+from depth.images.listing import list_images
 from serve.engine import Engine
+from serve.errors import NoImagesError
+from serve.folder.cli import closing
 from serve.folder.inputs import check_apart, images_in
 from serve.folder.job import run_folder
+from serve.folder.manifest import MANIFEST
 from serve.folder.pictures import PictureJob, run_pictures
 from serve.folder.request import FolderJob
 from serve.jobs.entry import Entry
 from serve.library import Library
-from tests.support.folder_jobs import write_images
+from tests.support.folder_jobs import close_engines, make_engine, write_images
 
 Job = Union[FolderJob, PictureJob]
 
@@ -110,4 +114,88 @@ def test_links_to_the_same_place_count_as_that_place(tmp_path: Path) -> None:
     check_apart([image], [tmp_path / "elsewhere" / image.name])
     circle = tmp_path / "circle"
     circle.symlink_to(circle)
-    assert images_in(tmp_path / "in", circle) == [image]
+    assert images_in(tmp_path / "in", circle).images == [image]
+
+
+OTHERS = "3 other files left out: .dng 1, .mp4 1 (video), no extension 1"
+
+
+def with_others(folder: Path, output: Path) -> None:
+    for name in ("a.dng", "0/film.mp4", "noext", ".hidden"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    (output / "0").mkdir(parents=True)
+    (output / "0" / "earlier.json").touch()
+
+
+@pytest.mark.parametrize("make", [FolderJob, pictures])
+def test_other_files_are_counted_without_those_of_the_output(
+    tmp_path: Path, make: type[FolderJob]
+) -> None:
+    images = tmp_path / "in"
+    write_images(images, 1)
+    with_others(images, images / "out")
+    with Engine(Library([]), policy="buckets") as engine:
+        job: Any = make(images, images / "out")
+        run_job: Any = run_folder if make is FolderJob else run_pictures
+        report = run_job(engine, job, lambda *_: None)
+    assert report.left_out == {".dng": 1, ".mp4": 1, "": 1}
+    assert closing(report, 2.0) == f"1 failed in 2.0 s; {OTHERS}"
+    report.left_out = {".mp4": 1}
+    assert closing(report, 2.0).endswith("; 1 other file left out: .mp4 1 (video)")
+    report.left_out = {}
+    assert closing(report, 2.0) == "1 failed in 2.0 s"
+
+
+@pytest.mark.parametrize("make", [FolderJob, pictures])
+def test_no_images_in_it_names_what_is_there(tmp_path: Path, make: type[FolderJob]) -> None:
+    images = tmp_path / "in"
+    with_others(images, tmp_path / "out")
+    there = r"no images in it, but \.dng 1, \.mp4 1 \(video\), no extension 1; put some there"
+    with pytest.raises(NoImagesError, match=there):
+        run(make(images, tmp_path / "out"))
+
+
+def test_the_report_has_what_was_left_out(tmp_path: Path) -> None:
+    write_images(tmp_path / "in", 1)
+    with_others(tmp_path / "in", tmp_path / "out")
+    run(FolderJob(tmp_path / "in", tmp_path / "out"))
+    run(FolderJob(tmp_path / "in", tmp_path / "out", dry_run=True))
+    lines = [json.loads(text) for text in (tmp_path / "out" / MANIFEST).read_text().splitlines()]
+    assert [line["left_out"] for line in lines if "image" not in line] == [
+        {".dng": 1, ".mp4": 1, "": 1}
+    ]
+
+
+@pytest.mark.parametrize("beside", [(), ("b.jpg",), ("a.jpg",), ("a.PNG", "a.txt")])
+def test_a_single_image_gives_what_its_folder_gives(
+    tmp_path: Path, beside: tuple[str, ...]
+) -> None:
+    write_images(tmp_path / "in", 1)
+    image = (tmp_path / "in/0/0000.png").rename(tmp_path / "in/0/a.png")
+    for name in beside:
+        image.with_name(name).write_bytes(image.read_bytes())
+    engine = make_engine()
+    found: list[Entry] = []
+    run_folder(engine, FolderJob(image.parent, tmp_path / "all"))
+    run_folder(engine, FolderJob(image, tmp_path / "one"), lambda entry, _: found.append(entry))
+    close_engines()
+    stem = "a.png" if len(beside) == 2 or "a.jpg" in beside else "a"
+    assert [(entry.image, list(entry.outputs)) for entry in found] == [
+        ("a.png", [f"{stem}.png", f"{stem}.json"])
+    ]
+    one, whole = bytes_in(tmp_path / "one"), bytes_in(tmp_path / "all")
+    del one["depth-report.jsonl"]
+    assert one.items() <= whole.items()
+
+
+def test_a_single_image_may_have_any_name_and_is_never_replaced(tmp_path: Path) -> None:
+    write_images(tmp_path, 1)
+    image = (tmp_path / "0/0000.png").rename(tmp_path / "0/scan.0001")
+    with make_engine() as engine:
+        run_folder(engine, FolderJob(image, tmp_path / "out"))
+        assert set(bytes_in(tmp_path / "out")) == {"scan.png", "scan.json", "depth-report.jsonl"}
+        own = image.rename(image.with_name("own.png"))
+        with pytest.raises(InputError, match="is an image of the input"):
+            run_folder(engine, FolderJob(own, own.parent))
+    assert set(bytes_in(own.parent)) == {"own.png"}

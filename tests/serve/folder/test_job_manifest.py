@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import logging
 import os
 from pathlib import Path
@@ -127,3 +128,14 @@ def test_without_locks_the_job_goes_on_and_says_so(
         manifest.append(entry("a"))
         assert manifest.find("a") == entry("a")
     assert "has no locks (No locks available)" in caplog.text
+
+
+def test_what_is_left_out_is_a_line_if_it_changes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for extensions in ({}, {".ppm": 1, "": 2}, {".ppm": 1, "": 2}, {".ppm": 1}, {}, {}):
+        with manifest_in(tmp_path, writable=True) as manifest:
+            manifest.note_left_out(extensions)
+    lines = [json.loads(line) for line in (tmp_path / MANIFEST).read_text().splitlines()]
+    assert [line["left_out"] for line in lines] == [{".ppm": 1, "": 2}, {".ppm": 1}, {}]
+    assert caplog.text == "", "such a line is one of this format"

@@ -112,7 +112,6 @@ def test_one_that_changed_is_made_again_and_the_dry_run_says_why(
     [
         ({"formats": ("npy",)}, "made in other formats"),
         ({"formats": ("png", "npy")}, "made in other formats"),
-        ({"preview": True}, "made in other formats"),
         ({"remark": "random weights"}, "made with another remark"),
     ],
 )

@@ -21,6 +21,7 @@ from serve.folder.pictures import PictureJob, run_pictures
 from serve.folder.request import FolderJob
 from serve.jobs import batch
 from serve.jobs.entry import DONE, FAILED, KEPT, TODO, Entry
+from serve.jobs.threads import ahead
 from serve.library import Library
 from tests.support.engines import Programs
 from tests.support.folder_jobs import make_engine, write_images
@@ -238,7 +239,7 @@ def test_the_next_item_is_made_while_one_is_in_use() -> None:
             yield number
         raise ValueError("the end")
 
-    found = batch.ahead(items())
+    found = ahead(items())
     assert next(found) == 1
     assert second.wait(10)
     assert next(found) == 2

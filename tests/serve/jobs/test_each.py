@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from serve.jobs.batch import each
+from serve.jobs.threads import each
 
 
 def test_results_come_but_no_none() -> None:

@@ -1,0 +1,1 @@
+"""Precision `auto` on a CPU: the fastest precision within its limits, measured and kept."""

@@ -1,0 +1,155 @@
+"""Remove what folder jobs wrote into an output folder, by the job's report, and nothing else.
+
+A file goes if the report lists it with its size, and the .json of its image with its sha256. What
+another program wrote or somebody changed stays, and so do links and what lies behind them. Folders
+that held results go if they are empty.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Optional
+
+from depth.errors import DepthFileError, InputError
+from depth.files import remove_left_over
+from depth.maps.files import SIDECAR_SUFFIX
+from depth.maps.meta import MAX_JSON_BYTES, Sidecar, parse_sidecar
+from serve.folder.index import pages_of
+from serve.folder.manifest import MANIFEST, JobManifest, manifest_in
+
+_CHUNK_BYTES = 1 << 20
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CHANGED = "it is not as the report and its .json say"
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a file."""
+
+    name: str  # inside the output folder
+    left: str = ""  # why it is still there; "" if it was removed
+
+
+def clean(folder: Path, dry_run: bool = False) -> Iterator[Fate]:
+    """Remove the results, the pages and the report of an output folder.
+
+    dry_run  only say what would become of each file
+
+    The report stays as long as a file that it lists is left. Raises InputError for a folder that is
+    a link or is not there, ManifestError if a job is writing into it.
+    """
+    if folder.is_symlink():
+        raise InputError(f"{folder}: a link, which is not followed here; name the folder itself")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not a folder; name an output folder")
+    if os.path.lexists(folder / MANIFEST):
+        with manifest_in(folder, writable=not dry_run) as report:
+            yield from _Cleaning(folder, dry_run).cleaned(report)
+
+
+class _Cleaning:
+    def __init__(self, folder: Path, dry_run: bool) -> None:
+        self._folder = folder
+        self._dry_run = dry_run
+        self._emptied: set[PurePosixPath] = set()  # folders inside the output folder
+        self._left = 0
+
+    def cleaned(self, report: JobManifest) -> Iterator[Fate]:
+        for image in report.images:
+            entry = report.find(image)
+            for fate in self._result(entry.outputs) if entry else ():
+                self._left += bool(fate.left)
+                yield fate
+        own = [page.name for page in pages_of(self._folder)]
+        own += [MANIFEST] if report.images and not self._left else []
+        for name in own:
+            yield Fate(name)
+        if not self._dry_run:
+            for name in own:
+                (self._folder / name).unlink()
+            self._remove_folders()
+
+    def _result(self, outputs: Mapping[str, int]) -> Iterator[Fate]:
+        """Of the files of an image; the .json goes last, since it says what the others hold."""
+        beside = next((name for name in outputs if name.endswith(SIDECAR_SUFFIX)), None)
+        digests: dict[str, str] = {}
+        if beside is not None:
+            with suppress(OSError, ValueError, DepthFileError):
+                sidecar, digests[beside] = self._sidecar(beside)
+                folder = PurePosixPath(beside).parent
+                for name, file in sidecar.files.items():
+                    digests[str(folder / PurePosixPath(name).name)] = file.sha256
+        for name in sorted(outputs, key=lambda name: name == beside):
+            try:
+                if self._is_removed(name, outputs[name], digests.get(name)):
+                    yield Fate(name)
+            except (OSError, ValueError) as error:
+                yield Fate(name, getattr(error, "strerror", None) or str(error))
+
+    def _sidecar(self, name: str) -> tuple[Sidecar, str]:
+        """The content of a .json, and its sha256."""
+        with _opened(self._folder, name) as (_, descriptor):
+            data = os.read(descriptor, MAX_JSON_BYTES)
+        return parse_sidecar(data), hashlib.sha256(data).hexdigest()
+
+    def _is_removed(self, name: str, size_bytes: int, sha256: Optional[str]) -> bool:
+        """Remove a file with these bytes; False if there is no such file.
+
+        Raises ValueError for a file with other bytes, OSError for what is not a file.
+        """
+        try:
+            with _opened(self._folder, name) as (parent, descriptor):
+                same = sha256 and os.fstat(descriptor).st_size == size_bytes
+                if not same or _digest(descriptor) != sha256:
+                    raise ValueError(_CHANGED)
+                if not self._dry_run:
+                    os.unlink(PurePosixPath(name).name, dir_fd=parent)
+        except FileNotFoundError:
+            return False
+        self._emptied.add(PurePosixPath(name).parent)
+        return True
+
+    def _remove_folders(self) -> None:
+        """Remove left-over files of a killed job, then the folders that are empty, inner first."""
+        remove_left_over(self._folder / folder for folder in self._emptied)
+        folders = {folder for inner in self._emptied for folder in (inner, *inner.parents)}
+        for folder in sorted(folders - {PurePosixPath()}, key=str, reverse=True):
+            with suppress(OSError):  # not empty
+                (self._folder / folder).rmdir()
+
+
+@contextmanager
+def _opened(root: Path, name: str) -> Iterator[tuple[int, int]]:
+    """Descriptors of the folder of a file inside `root`, and of the file.
+
+    Raises ValueError for a name that leaves `root`, OSError if a part of it is a link, or if it is
+    not a regular file.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.name:
+        raise ValueError("it is outside the output folder")
+    with ExitStack() as stack:
+        parent = os.open(root, _FOLDER)
+        stack.callback(os.close, parent)
+        for part in path.parts[:-1]:
+            parent = os.open(part, _FOLDER, dir_fd=parent)
+            stack.callback(os.close, parent)
+        descriptor = os.open(path.name, _FILE, dir_fd=parent)
+        stack.callback(os.close, descriptor)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is not a regular file")
+        yield parent, descriptor
+
+
+def _digest(descriptor: int) -> str:
+    digest = hashlib.sha256()
+    for data in iter(lambda: os.read(descriptor, _CHUNK_BYTES), b""):
+        digest.update(data)
+    return digest.hexdigest()

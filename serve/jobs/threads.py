@@ -1,0 +1,62 @@
+"""Work in threads: some keys at a time, and the next item of an iterator ahead of its use."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Callable, Optional, TypeVar
+
+Key = TypeVar("Key")
+Done = TypeVar("Done")
+
+
+def each(
+    keys: Iterable[Key],
+    work: Callable[[Key], Optional[Done]],
+    workers: int,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Done]:
+    """Call `work` on every key in `workers` threads; yields results as they come, but no None.
+
+    At most two keys per worker are under way or wait to be yielded, so memory does not grow with
+    the number of keys. Once `stopped` is true no further work begins; work that runs is finished
+    and yielded. Closing the iterator drops work that has not begun and waits for the rest. Raises
+    what `work` raises.
+    """
+
+    def begin(key: Key) -> Optional[Done]:
+        return None if stopped() else work(key)
+
+    under_way: set[Future[Optional[Done]]] = set()
+    left, more = iter(keys), True
+    with ThreadPoolExecutor(workers, "image") as pool:
+        try:
+            while more or under_way:
+                while more and len(under_way) < 2 * workers:
+                    key = next(left, None)
+                    more = key is not None and not stopped()
+                    if key is not None and more:
+                        under_way.add(pool.submit(begin, key))
+                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in done:
+                    result = future.result()
+                    if result is not None:
+                        yield result
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def ahead(items: Iterator[Key]) -> Generator[Key, None, None]:
+    """The same items; a thread makes the next item while the caller uses this one.
+
+    An exception of the thread is raised in place of its item. Closing waits for the thread.
+    """
+    with ThreadPoolExecutor(1, "ahead") as pool:
+        following = pool.submit(next, items, None)
+        while True:
+            item = following.result()
+            if item is None:
+                return
+            following = pool.submit(next, items, None)
+            yield item

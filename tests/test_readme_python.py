@@ -1,0 +1,141 @@
+"""Every Python block of the pages runs as it stands, or the page says that it is not run here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from depth.artifact.program import ProgramKey
+from depth.maps.result import Map, Result
+from depth_anything_v2.dpt import DepthAnythingV2
+from serve.engine import Engine
+from serve.folder.job import run_folder
+from serve.folder.request import FolderJob
+from serve.library import Library
+from serve.shapes import BUCKETS
+from tests.support.hostile import encoded, picture
+from tests.support.places import ROOT
+from tests.support.programs import make_artifact
+from tests.support.simulated import Device, Model
+
+NOT_RUN = "Not run here"
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "*/*.md", "*/*/*.md")
+    for path in ROOT.glob(pattern)
+    if not any(part.startswith((".", "input_", "output_")) for part in path.relative_to(ROOT).parts)
+)
+_BLOCK = re.compile(r"(?:^(?P<before>[^\n]+)\n\n)?^```python\n(?P<code>.*?)^```$", re.M | re.S)
+
+Names = dict[str, Any]
+
+
+def blocks() -> list[Any]:
+    """Page, the line before, and code of every Python block."""
+    return [
+        pytest.param(
+            path.relative_to(ROOT).as_posix(),
+            found["before"] or "",
+            found["code"],
+            id=f"{path.relative_to(ROOT)}-{index}",
+        )
+        for path in PAGES
+        for index, found in enumerate(_BLOCK.finditer(path.read_text(encoding="utf-8")))
+    ]
+
+
+def an_artifact() -> Names:
+    """artifacts/NAME and a photograph."""
+    make_artifact(Path("artifacts")).folder.rename("artifacts/NAME")
+    Path("a.jpg").write_bytes(encoded(picture(56, 70), "JPEG"))
+    return {}
+
+
+def a_result() -> Names:
+    """What a folder job leaves in output_depth/."""
+    Path("in/a").mkdir(parents=True)
+    Path("in/a/b.jpg").write_bytes(encoded(picture(56, 70), "JPEG"))
+    library = Library([make_artifact(Path("artifacts"))])
+    with Engine(library, BUCKETS) as engine:
+        run_folder(engine, FolderJob(Path("in"), Path("output_depth")))
+    return {}
+
+
+def cores() -> Names:
+    """Cores that are simulated, with a program of the example's shape."""
+    device = Device(Model(lambda _program, _core: 1.0))
+    program = ProgramKey(518, 686, 1)
+    return {
+        "workers": [device.worker(0)],
+        "programs": [program],
+        "reopen": device.worker,
+        "tensor": np.zeros((3, 518, 686), np.float32),
+    }
+
+
+def weights() -> Names:
+    """Random weights where the page has published ones, and a photograph."""
+    Path("checkpoints").mkdir()
+    model = DepthAnythingV2(encoder="vits", features=64, out_channels=[48, 96, 192, 384])
+    torch.save(model.state_dict(), "checkpoints/depth_anything_v2_vits.pth")
+    Path("photo.jpg").write_bytes(encoded(picture(56, 70), "JPEG"))
+    return {}
+
+
+def is_result(names: Names) -> None:
+    result: Result = names["result"]
+    assert (result.depth.values.dtype, result.depth.values.shape) == (np.float32, (56, 70))
+    assert (result.depth.kind, result.depth.unit) == ("relative_inverse", None)
+
+
+def is_answer(names: Names) -> None:
+    assert {name: a.shape for name, a in names["outputs"].items()} == {"depth": (518, 686)}
+
+
+def is_depth(names: Names) -> None:
+    assert (names["depth"].dtype, names["depth"].shape) == (np.float32, (56, 70))
+
+
+# By a line of the block: what it needs, and what its comments promise.
+RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
+    "with Engine(Library([read_artifact": (an_artifact, is_result),
+    'read_depth("output_depth/a/b.json")': (a_result, is_result),
+    "with Scheduler(workers, programs, reopen)": (cores, is_answer),
+    'DepthAnythingV2(encoder="vits"': (weights, is_depth),
+}
+
+
+@pytest.mark.parametrize(("page", "before", "code"), blocks())
+def test_a_python_block_runs_or_is_marked(
+    page: str, before: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if NOT_RUN in before:
+        compile(code, page, "exec")
+        return
+    known = [how for line, how in RUN.items() if line in code]
+    assert known, f"{page}: say in RUN how to run this block, or write '{NOT_RUN}' above it"
+    needs, promise = known[0]
+    monkeypatch.chdir(tmp_path)
+    names = needs()
+    exec(compile(code, page, "exec"), names)
+    promise(names)
+
+
+def test_the_test_sees_every_block_and_runs_most_of_them() -> None:
+    fences = sum(path.read_text(encoding="utf-8").count("```python\n") for path in PAGES)
+    found = [block.values for block in blocks()]
+    assert len(found) == fences > 4
+    for line in RUN:
+        assert any(line in code for _page, _before, code in found), f"no page has {line} any more"
+    assert sum(NOT_RUN in before for _page, before, _code in found) <= 2
+
+
+def test_only_metres_have_a_unit() -> None:
+    values = np.ones((1, 1), np.float32)
+    assert (Map(values, "metres").unit, Map(values, "relative_depth").unit) == ("m", None)
