@@ -148,11 +148,6 @@ def read_artifact(folder: Path, identity: Optional[str] = None) -> Artifact:
     try:
         data = read_regular(path, MAX_MANIFEST_BYTES)
     except OSError as error:
-        if folder.parts[:1] == ("s3:",):
-            raise ArtifactError(
-                f"s3://{'/'.join(folder.parts[1:])}: expected a folder of this machine; pull it "
-                "first: python -m serve pull NAME --store s3://bucket/prefix"
-            ) from None
         raise ArtifactError(
             f"{folder}: no readable {MANIFEST}; make an artifact with `python -m compile build` "
             f"({error.strerror})"

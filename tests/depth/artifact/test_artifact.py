@@ -160,7 +160,7 @@ def test_a_folder_without_a_manifest_says_how_to_make_one(tmp_path: Path) -> Non
 
 
 def test_an_address_in_s3_is_to_be_pulled_first() -> None:
-    with pytest.raises(ArtifactError, match="^s3://bucket/models/a: .*; pull it first: python -m"):
+    with pytest.raises(ArtifactError, match="^s3://bucket/models/a: .*; pull the artifact first"):
         read_artifact(Path("s3://bucket/models/a"))
 
 
