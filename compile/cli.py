@@ -30,7 +30,7 @@ _IDENTITY = typer.Option(
 )
 
 
-@app.callback(context_settings={"help_option_names": ["-h", "--help"]})
+@app.callback()
 def compile_(context: typer.Context) -> None:
     """Turn a checkpoint into an artifact: programs at fixed sizes, proven against the original.
 

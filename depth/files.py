@@ -59,6 +59,14 @@ def read_regular(path: Path, limit_bytes: int) -> bytes:
     return data
 
 
+def read_text(path: Path, limit_bytes: int) -> str:
+    """A text that a user wrote: UTF-8, with or without a byte order mark, as editors of Windows.
+
+    Raises UnicodeDecodeError too.
+    """
+    return read_regular(path, limit_bytes).decode("utf-8-sig")
+
+
 def reading(path: Path, flags: int = 0) -> BufferedReader:
     """A regular file, open for reading. `flags`: NO_LINK, or none."""
     return os.fdopen(open_regular(path, os.O_RDONLY | flags), "rb")

@@ -10,7 +10,7 @@ import typer
 
 from compile.build.request import Request, requested
 from compile.targets.table import AUTO, TARGETS, target_named
-from depth.choices import OneOf
+from depth.command import choice_option
 from depth.errors import InputError
 from depth.family import models
 
@@ -19,7 +19,8 @@ IMAGES = typer.Option(
     help="Folder of photographs: parity uses up to 3 beside its own test images, and int8 is "
     "calibrated on up to 32 others.",
 )
-_MODELS, _TARGETS = OneOf(models()), OneOf(TARGETS)
+MODELS_HELP = f"One of {', '.join(models())}."
+_TARGET = choice_option("openvino", TARGETS, "inf1, inf2: on a machine with its compiler.")
 _VARIANTS = typer.Option(
     [],
     help="A lowering pass beside those of the target, or a variant of a pass: resize=conv1x1, "
@@ -38,10 +39,8 @@ FLOAT_LAYERS_HELP = (
 
 
 def build(
-    model: str = typer.Option("vits", click_type=_MODELS, metavar="NAME", help=f"{_MODELS}."),
-    target: str = typer.Option(
-        "openvino", click_type=_TARGETS, help="inf1, inf2: on a machine with its compiler."
-    ),
+    model: str = typer.Option("vits", metavar="NAME", help=MODELS_HELP),
+    target: str = _TARGET,
     precision: Optional[str] = _PRECISION,
     size: list[str] = typer.Option(
         ["518x518"], help="HEIGHTxWIDTH in px, multiples of 14. Repeat it for several programs."

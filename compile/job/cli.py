@@ -7,26 +7,23 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
+from compile.build.cli import MODELS_HELP
 from compile.targets.table import TARGETS
 from depth.chips import INSTANCES
-from depth.choices import OneOf
-from depth.family import models
+from depth.command import choice_option
 
 if TYPE_CHECKING:
     from compile.job.run import Outcome
     from compile.job.spec import JobSpec
 
-_MODELS, _TARGETS, _INSTANCES = OneOf(models()), OneOf(TARGETS), OneOf(INSTANCES)
+_TARGET = choice_option(None, TARGETS, "By default openvino.")
+_INSTANCE = choice_option(None, INSTANCES, "What the plan is made for.")
 
 
 def job(
     file: Optional[Path] = typer.Argument(None, help="Job file, TOML; options go before it."),
-    model: Optional[str] = typer.Option(
-        None, click_type=_MODELS, metavar="NAME", help=f"{_MODELS}."
-    ),
-    target: Optional[str] = typer.Option(
-        None, click_type=_TARGETS, help="Like `build`; by default openvino."
-    ),
+    model: Optional[str] = typer.Option(None, metavar="NAME", help=MODELS_HELP),
+    target: Optional[str] = _TARGET,
     sizes: Optional[list[str]] = typer.Option(
         None, "--size", help="HEIGHTxWIDTH in px. Repeatable."
     ),
@@ -51,9 +48,7 @@ def job(
     out: Optional[str] = typer.Option(None, help="Folder that receives artifact and report."),
     store: Optional[str] = typer.Option(None, help="s3://bucket/prefix, or a folder, to push to."),
     endpoint_url: Optional[str] = typer.Option(None, help="S3 server other than AWS."),
-    instance: Optional[str] = typer.Option(
-        None, click_type=_INSTANCES, metavar="TYPE", help=f"{_INSTANCES}: for the plan."
-    ),
+    instance: Optional[str] = _INSTANCE,
     timeout_s: Optional[float] = typer.Option(None, min=1, help="Of one compiler run."),
 ) -> None:
     """Run every step from the weights to the store.

@@ -10,7 +10,6 @@ from typing import Optional
 
 from compile.job.ledger import Entry, keep
 from compile.job.spec import JobSpec
-from compile.parity.measure import figures, limits_text
 from depth.artifact.manifest import Artifact
 from depth.artifact.verification import BUILT, FAILED, VERIFIED
 from depth.console import markdown
@@ -115,6 +114,8 @@ def _precision(spec: JobSpec, sections: Sequence[Section], made: Optional[Made])
     forecast = next((s.entry.headline for s in sections if s.entry.headline), None)
     if forecast or made is None:
         return forecast or f"`{spec.precision}`, not forecast yet"
+    from compile.parity.measure import figures, limits_text  # loads torch
+
     m = made.artifact.manifest
     errors = [program.measured[DEPTH] for program in m.programs if program.measured]
     worst = {name: max(error[name] or 0 for error in errors) for name in m.gate.limits[DEPTH]}

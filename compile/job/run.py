@@ -14,9 +14,10 @@ from compile.errors import JobError
 from compile.job import steps
 from compile.job.ledger import Entry, Ledger, inputs_hash, ledger_in
 from compile.job.report import REPORT, Failure, Made, Section, write_report
-from compile.job.spec import AUTO, JobSpec
+from compile.job.spec import JobSpec
 from compile.job.steps import Done, Say
 from compile.targets.table import (
+    AUTO,
     builder,
     calibration_versions,
     default_precision,

@@ -11,15 +11,14 @@ from typing import Any, Optional
 
 import tomli
 
-from compile.targets.table import target_named
+from compile.targets.table import AUTO, target_named
 from depth.artifact.strict_json import decode
 from depth.chips import instance_named
 from depth.errors import InputError
 from depth.family import model_named
-from depth.files import read_regular, sha256_bytes
+from depth.files import read_text, sha256_bytes
 from depth.sizes import parse_size
 
-AUTO = "auto"  # precision: the fastest mode that the forecast finds within the limit
 _INSTANCES = {"inf1": "inf1.xlarge", "inf2": "inf2.xlarge"}  # by target: the smallest
 _ELSEWHERE = {"accept_licence", "endpoint_url", "out", "store"}
 _MAX_BYTES = 1 << 20
@@ -75,8 +74,7 @@ class JobSpec:
 def read_spec(path: Path) -> dict[str, Any]:
     """The fields of a job file, not checked yet. Raises InputError that says what is wrong."""
     try:
-        # utf-8-sig: editors of Windows begin a file with a byte order mark
-        return tomli.loads(read_regular(path, _MAX_BYTES).decode("utf-8-sig"))
+        return tomli.loads(read_text(path, _MAX_BYTES))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:  # TOML or UTF-8

@@ -15,7 +15,7 @@ from compile.build.request import MAX_PHOTOGRAPHS, requested
 from compile.errors import PreflightError
 from compile.int8.layers import pictures_for
 from compile.job.ledger import inputs_hash
-from compile.job.spec import AUTO, JobSpec
+from compile.job.spec import JobSpec
 from compile.lowering.passes import with_variants
 from compile.parity.device import read_reports
 from compile.parity.inputs import photographs
@@ -26,7 +26,7 @@ from compile.preflight.programs import lane_remark, network_for, preflight_all
 from compile.preflight.report import all_together, problems_of
 from compile.specialise import specialise
 from compile.targets.modes import mode_named, modes_of
-from compile.targets.table import default_precision, target_named
+from compile.targets.table import AUTO, default_precision, target_named
 from compile.weights import find, read
 from depth.artifact.manifest import Artifact
 from depth.console import transfer

@@ -6,27 +6,25 @@ from typing import Optional
 
 import typer
 
+from compile.build.cli import MODELS_HELP
 from compile.plan.estimate import DECODE_MS, Layout
 from depth.chips import INSTANCES
-from depth.choices import OneOf
+from depth.command import choice_option
 from depth.errors import InputError
-from depth.family import model_named, models
+from depth.family import model_named
 from depth.sizes import parse_size
 
-_MODELS, _INSTANCES = OneOf(models()), OneOf(INSTANCES)
+_INSTANCE = choice_option(["inf1.xlarge"], INSTANCES, "What to rent.")
 
 
 def plan(
     model: list[str] = typer.Option(
         ["vits"],
-        click_type=_MODELS,
         metavar="NAME",
-        help=f"{_MODELS}. Repeat it, or --size or --instance, to compare.",
+        help=f"{MODELS_HELP} Repeat it, or --size or --instance, to compare.",
     ),
     size: list[str] = typer.Option(["518x518"], help="HEIGHTxWIDTH in px."),
-    instance: list[str] = typer.Option(
-        ["inf1.xlarge"], click_type=_INSTANCES, metavar="TYPE", help=f"{_INSTANCES}."
-    ),
+    instance: list[str] = _INSTANCE,
     batch: int = typer.Option(1, help="Images per run."),
     split: bool = typer.Option(
         False, "--split/--fused", help="The model's stages as programs of their own, or all as one."

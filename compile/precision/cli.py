@@ -10,29 +10,26 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
+from compile.build.cli import MODELS_HELP
 from compile.build.request import MAX_PHOTOGRAPHS
 from compile.targets.modes import modes_of
 from depth.chips import CHIPS
-from depth.choices import OneOf
+from depth.command import choice_option
 from depth.errors import InputError
-from depth.family import Model, model_named, models
+from depth.family import Model, model_named
 from depth.files import write_whole
 from depth.sizes import Size, parse_size, size_text
 
 if TYPE_CHECKING:
     from compile.precision.report import PrecisionReport
 
-_MODELS, _TARGETS = OneOf(models()), OneOf(CHIPS)
+_MODEL = typer.Option(["vits"], metavar="NAME", help=f"{MODELS_HELP} Repeat it for several.")
+_TARGET = choice_option(["inf1"], CHIPS, "Repeat it for several.")
 
 
 def precision(
-    model: list[str] = typer.Option(
-        ["vits"],
-        click_type=_MODELS,
-        metavar="NAME",
-        help=f"{_MODELS}. Repeat it for several.",
-    ),
-    target: list[str] = typer.Option(["inf1"], click_type=_TARGETS, help="Repeat it for several."),
+    model: list[str] = _MODEL,
+    target: list[str] = _TARGET,
     size: Optional[list[str]] = typer.Option(
         None,
         help="HEIGHTxWIDTH in px; by default the model's own for a picture of 3:4. Repeat it for "
@@ -87,10 +84,14 @@ def precision(
             )
     typer.echo("\n".join(report.markdown() for report in reports), nl=False)
     if out is not None:
-        words = sys.argv[sys.argv.index("precision") :]
-        write_whole(out, document(reports, shlex.join(["python", "-m", "compile", *words])))
+        write_whole(out, document(reports, _this_command()))
     for report in reports:
         report.choose()  # raises PrecisionError if no mode is within the limit
+
+
+def _this_command() -> str:
+    words = sys.argv[sys.argv.index("precision") :]
+    return shlex.join(["python", "-m", "compile", *words])
 
 
 def _jobs(

@@ -18,7 +18,7 @@ import typer
 
 from depth.command import choice_option, path_option
 from depth.errors import InputError
-from depth.files import read_regular
+from depth.files import read_text
 
 if TYPE_CHECKING:
     from depth.sizes import Size, SizeRule
@@ -151,7 +151,7 @@ def takes_folder_options(command: Callable[..., None]) -> Callable[..., None]:
 def _matrix(path: Path) -> list[list[float]]:
     """A 3x3 matrix in a file: a JSON list of three lists, or three lines of three numbers."""
     try:
-        text = read_regular(path, _MAX_MATRIX_BYTES).decode("utf-8-sig")
+        text = read_text(path, _MAX_MATRIX_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as intrinsics: {error}") from error
     try:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import DepthFileError, InputError
-from depth.files import read_regular, remove_left_over, write_set
+from depth.files import read_text, remove_left_over, write_set
 from depth.images.listing import Listing, by_extension
 from depth.images.read import ImageFile, SourceImage
 from depth.maps import png
@@ -92,7 +92,7 @@ def _found(job: PictureJob) -> Listing:
     if job.img_path.suffix != ".txt":
         return Listing([job.img_path], [])
     try:
-        text = read_regular(job.img_path, _MAX_LIST_BYTES).decode("utf-8-sig")
+        text = read_text(job.img_path, _MAX_LIST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{job.img_path}: cannot be read as a list of images: {error}") from error
     lines = StringIO(text, newline=None)  # unlike str.splitlines, it takes only ends of lines

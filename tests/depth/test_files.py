@@ -21,6 +21,7 @@ from depth.files import (
     make_folders,
     open_regular,
     read_regular,
+    read_text,
     remove_left_over,
     sha256_bytes,
     sha256_file,
@@ -248,3 +249,14 @@ def test_names_in_json_are_as_this_locale_has_them() -> None:
     assert localised({surrogates: [surrogates, 3, None]}) == {"a/ü.jpg": ["a/ü.jpg", 3, None]}
     for name in ("a.jpg", "ü", "\udcff", "\ud800"):  # no UTF-8, and no byte at all
         assert localised(name) == name
+
+
+def test_a_users_text_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"\xef\xbb\xbf\xc3\xa4\n")
+    assert read_text(path, 6) == "ä\n"
+    with pytest.raises(OSError, match="expected at most 5 bytes"):
+        read_text(path, 5)
+    path.write_bytes(b"\xe4")
+    with pytest.raises(UnicodeDecodeError):
+        read_text(path, 5)

@@ -40,7 +40,6 @@ def test_a_metric_model_has_the_plan_of_its_size() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("--instance", "c5.xlarge"), "no instance 'c5.xlarge'; choose from inf1.xlarge"),
         (("--model", "vitx"), "no model 'vitx'; choose from demo"),
         (("--size", "518"), "expected HEIGHTxWIDTH"),
         (

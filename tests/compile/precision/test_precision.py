@@ -267,7 +267,6 @@ def test_the_command_fails_if_no_mode_is_within_the_limit_but_shows_the_table(
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("--target", "onnx"), "target 'onnx' has no precision modes; inf1, inf2 have"),
         (("--model", "vit"), "no model 'vit'"),
         (("--size", "28x40"), "width 40 px: must be a multiple of 14"),
         (("--checkpoint", "untrained", "--checkpoint", "untrained"), "2 checkpoints for 1 models"),

@@ -70,7 +70,6 @@ def test_preflight_takes_passes_and_mode_by_name() -> None:
     [
         (("--passes", "position", "--no-lowering"), "--passes and --no-lowering exclude"),
         (("--passes", "magic"), "no lowering pass 'magic'; choose from position"),
-        (("--target", "openvino"), "'openvino' is not one of Neuron's; choose from inf1, inf2"),
         (("--precision", "fp7"), "target 'inf1' has no precision 'fp7'; choose from "),
         (("--size", "57x70"), "height 57 px: must be a multiple of 14"),
         (("--model", "vitx"), "no model 'vitx'"),

@@ -63,6 +63,20 @@ def test_everything_that_the_job_wrote_goes(out: Path) -> None:
     assert cleaned(out) == (set(), {}), "without a report there is nothing to go by"
 
 
+def test_the_names_that_a_killed_job_left_go_with_the_report(out: Path) -> None:
+    (out / UNDER_WAY).write_text("{}\n")
+    removed, left = cleaned(out)
+    assert {UNDER_WAY, MANIFEST} <= removed
+    assert not left
+    assert [path.name for path in out.iterdir()] == [".gitkeep"]
+
+
+def test_a_link_in_the_place_of_the_names_stays(out: Path) -> None:
+    (out / UNDER_WAY).symlink_to("elsewhere")
+    assert UNDER_WAY not in cleaned(out)[0]
+    assert (out / UNDER_WAY).is_symlink()
+
+
 def change(name: str) -> Callable[[Path], None]:
     def flipped(out: Path) -> None:
         data = bytearray((out / name).read_bytes())
