@@ -20,8 +20,8 @@ app.command()(inference)
 app.command()(run)
 app.command()(clean)
 app.add_typer(checkpoints_app, name="checkpoints")
-app.add_typer(compile_app, name="compile")
-app.add_typer(serve_app, name="serve")
+app.add_typer(compile_app, name="compile", short_help="Turn a checkpoint into an artifact.")
+app.add_typer(serve_app, name="serve", short_help="Answer with a compiled artifact.")
 
 
 def _print_version(wanted: bool) -> None:

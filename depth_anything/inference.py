@@ -75,7 +75,7 @@ def inference(
     choose: bool = _CHOOSE,
     no_stand_in: bool = _NO_STAND_IN,
 ) -> None:
-    """Estimate the depth of an image, or of every image in a folder.
+    """Depth maps of an image, or of every image in a folder.
 
     For input_images/a/b.jpg: output_depth/a/b.png, 16 bits, and b.json, which says what its values
     mean. Programs are compiled when first needed, checked against the original network, and kept.

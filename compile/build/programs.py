@@ -45,7 +45,7 @@ from depth.network.base import Network
 from depth.preprocess import unnormalised
 from depth.sizes import Size, ratio_text
 
-# Measured: demo and vits. Larger networks: in proportion.
+# For demo and vits from the figures of the README; for larger networks in proportion, not measured.
 _DURATIONS = ((1e7, "about 5 s"), (5e7, "about 20 s"), (2e8, "about a minute"), (inf, "minutes"))
 
 Step = Callable[[str], None]  # called with what begins now, in words
