@@ -278,32 +278,3 @@ def test_a_file_with_a_published_name_and_other_bytes_is_remarked(
     path.write_bytes(b"OTHER")
     choose(VITS, path)
     assert caplog.messages == [f"{path}: not the published file of this name"], "of the right size"
-
-
-@pytest.mark.parametrize("own_name", [True, False])
-def test_weights_of_other_dimensions_are_refused_before_torch_is_needed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, own_name: bool
-) -> None:
-    path = folder / ("vits.safetensors" if own_name else "mine.safetensors")
-    save_file(untrained_checkpoint(DEMO).state, path)
-    monkeypatch.setattr("depth.weights.checkpoint.read_checkpoint", None)
-    text = "weights of 6 blocks of width 192, vits has 12 of 384; give --model demo"
-    with pytest.raises(CheckpointError, match=f"{path.name}: {text}$"):
-        choose(VITS, None if own_name else path, folder)
-    with pytest.raises(CheckpointError, match=f"{path.name}: {text}$"):
-        read(VITS, str(path))
-
-
-def test_every_model_of_the_files_dimensions_is_named(folder: Path) -> None:
-    path = folder / "mine.safetensors"
-    save_file(untrained_checkpoint(VITS).state, path)
-    names = "vits, or vits-metric-indoor, vits-metric-outdoor, v1-vits"
-    with pytest.raises(CheckpointError, match=f"demo has 6 of 192; give --model {names}$"):
-        choose(DEMO, path)
-
-
-def test_dimensions_of_no_model_are_refused_without_advice(folder: Path) -> None:
-    path = folder / "mine.safetensors"
-    save_file(untrained_checkpoint(model_row("tiny", TINY)).state, path)
-    with pytest.raises(CheckpointError, match=r"demo has 6 of 192$"):
-        choose(DEMO, path)
