@@ -76,6 +76,6 @@ app.command("bench")(bench)
 app.command("doctor")(doctor)
 
 
-def main() -> None:
-    """Run the command line."""
-    guarded(app, "python -m serve", ServeError)
+def main(name: str = "python -m serve") -> None:
+    """Run the command line. `name` stands in its help and messages."""
+    guarded(app, name, ServeError)

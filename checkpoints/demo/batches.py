@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Callable
+from typing import Any, Callable
 
 import cv2
 import numpy as np
@@ -54,7 +54,7 @@ def ahead(drawn: Callable[[int], Batch], steps: range, workers: int) -> Iterator
     return iter(DataLoader(dataset, None, sampler=steps, num_workers=workers, collate_fn=_as_it_is))
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:
     return batch
 
 

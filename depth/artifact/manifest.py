@@ -148,6 +148,11 @@ def read_artifact(folder: Path, identity: Optional[str] = None) -> Artifact:
     try:
         data = read_regular(path, MAX_MANIFEST_BYTES)
     except OSError as error:
+        if folder.parts[:1] == ("s3:",):
+            raise ArtifactError(
+                f"s3://{'/'.join(folder.parts[1:])}: expected a folder of this machine; pull it "
+                "first: python -m serve pull NAME --store s3://bucket/prefix"
+            ) from None
         raise ArtifactError(
             f"{folder}: no readable {MANIFEST}; make an artifact with `python -m compile build` "
             f"({error.strerror})"
@@ -169,7 +174,8 @@ def read_artifacts(
         raise InputError(
             f"--identity: {len(identities)} given for {len(folders)} artifacts; give one for each"
         )
-    return list(map(read_artifact, folders, identities or [None] * len(folders)))
+    expected: Sequence[Optional[str]] = identities or [None] * len(folders)
+    return list(map(read_artifact, folders, expected))
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:

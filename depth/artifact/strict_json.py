@@ -41,7 +41,7 @@ def decode(cls: type[T], data: Any, where: str = "", further: bool = False) -> T
     """
     if not isinstance(data, dict):
         raise ValueError(f"{where or 'top level'} is {data!r}, expected an object")
-    hints = _hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]
     names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     unknown = set() if further else set(data) - names
     for problem, keys in (("unknown", unknown), ("missing", names - set(data))):

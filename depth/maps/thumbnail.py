@@ -25,6 +25,12 @@ def panel_px(height_px: int, width_px: int) -> tuple[int, int]:
     return max(1, round(height_px * scale)), max(1, round(width_px * scale))
 
 
+def reduced(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """uint8 [H,W,3] at the size of `panel_px`."""
+    small = _resized(image, *panel_px(*image.shape[:2]))
+    return small.astype(np.uint8, copy=False)
+
+
 def thumbnail(depth: Map, image: npt.NDArray[np.uint8] | None = None) -> bytes:
     """A JPEG file: `image` at the left if it is given, depth at the right, the legend below.
 
@@ -66,8 +72,9 @@ def _depth(depth: Map, height_px: int, width_px: int) -> Levels:
 
 
 def _resized(pixels: FloatArray | Levels, height_px: int, width_px: int) -> npt.NDArray[np.generic]:
-    smaller = height_px < pixels.shape[0]
-    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    if pixels.shape[0] > 2 * height_px:  # an average of exactly 2x2 is many times faster
+        pixels = cv2.resize(pixels, (2 * width_px, 2 * height_px), interpolation=cv2.INTER_LINEAR)
+    how = cv2.INTER_AREA if height_px < pixels.shape[0] else cv2.INTER_LINEAR
     return cv2.resize(pixels, (width_px, height_px), interpolation=how)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from depth.command import ends_on_sigterm
 from depth.errors import InputError
+from depth.files import write_whole
 from depth.sizes import parse_size
 from depth.store.cli import IDENTITIES
 from serve.errors import NoImagesError
@@ -75,7 +76,7 @@ def bench(
     with ends_on_sigterm(), steps(steps_of(settings)) as step:  # not leaving a cold start behind
         report = measure(found, settings, step)
     if json is not None:
-        json.write_text(report.json(), encoding="utf-8")
+        write_whole(json, report.json())
     typer.echo(text(report))
 
 

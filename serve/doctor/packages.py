@@ -93,6 +93,9 @@ def _built_for(facts: Facts) -> Iterator[Finding]:
             )
 
 
+_SERVING = ((3, 11), (3, 12))  # Pythons that served 1,000 images, with the depth files of 3.9
+
+
 def _python(facts: Facts) -> Iterator[Finding]:
     text = "Python " + ".".join(map(str, facts.python))
     if facts.python[:2] == (3, 9):
@@ -104,6 +107,8 @@ def _python(facts: Facts) -> Iterator[Finding]:
             f"{text}: torch-neuron is made for 3.9 and 3.10",
             "make the environment with python3.9",
         )
+    elif facts.python[:2] in _SERVING and not facts.version("torch"):
+        yield Finding(NOTE, "python", f"{text}: for serving; compiling needs 3.9", "")
     else:
         yield Finding(
             WARNING,

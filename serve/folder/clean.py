@@ -8,6 +8,7 @@ that held results go if they are empty.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -17,13 +18,15 @@ from pathlib import Path, PurePosixPath
 from typing import Optional
 
 from depth.errors import DepthFileError, InputError
-from depth.files import remove_left_over
+from depth.files import read_regular, remove_left_over
 from depth.maps.files import SIDECAR_SUFFIX
 from depth.maps.meta import MAX_JSON_BYTES, Sidecar, parse_sidecar
 from serve.folder.index import pages_of
 from serve.folder.manifest import MANIFEST, JobManifest, manifest_in
+from serve.jobs.under_way import UNDER_WAY
 
 _CHUNK_BYTES = 1 << 20
+_MAX_BYTES = 10_000_000  # of the names of images under way
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHANGED = "it is not as the report and its .json say"
@@ -68,6 +71,7 @@ class _Cleaning:
                 self._left += bool(fate.left)
                 yield fate
         own = [page.name for page in pages_of(self._folder)]
+        own += [UNDER_WAY] if _names_images(self._folder / UNDER_WAY) else []
         own += [MANIFEST] if report.images and not self._left else []
         for name in own:
             yield Fate(name)
@@ -123,6 +127,15 @@ class _Cleaning:
         for folder in sorted(folders - {PurePosixPath()}, key=str, reverse=True):
             with suppress(OSError):  # not empty
                 (self._folder / folder).rmdir()
+
+
+def _names_images(path: Path) -> bool:
+    """Whether a file is the list of images that a killed job left."""
+    with suppress(OSError, ValueError, RecursionError):
+        if not path.is_symlink():
+            found = json.loads(read_regular(path, _MAX_BYTES).partition(b"\n")[0])
+            return isinstance(found, dict) and "under_way" in found
+    return False
 
 
 @contextmanager

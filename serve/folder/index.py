@@ -112,7 +112,7 @@ class _Facts:
 
 
 def _page(report: JobManifest, folder: Path, images: Sequence[str], number: int, pages: int) -> str:
-    figures = []
+    figures: list[str] = []
     failed = 0
     for image in images:
         entry = report.find(image)

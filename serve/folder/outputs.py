@@ -27,7 +27,7 @@ from depth.maps.files import (
 )
 from depth.maps.meta import Sidecar
 from depth.maps.result import Result
-from depth.maps.thumbnail import panel_px
+from depth.maps.thumbnail import panel_px, reduced
 from depth.sizes import size_text
 from serve.engine import Foreseen
 from serve.errors import DiskFullError
@@ -110,8 +110,8 @@ class FolderOutputs:
         if self._job.dry_run:
             return sidecar, "its preview is missing; its depth stays as it is"
         try:
-            with self._drawing:  # a whole image and its depth are in memory: one at a time
-                return add_preview(path, decode(file, _panel_px).pixels), ""
+            with self._drawing:  # a whole depth map is in memory: one at a time
+                return add_preview(path, reduced(decode(file, _panel_px).pixels)), ""
         except DepthAnythingError as error:
             return sidecar, f"its preview cannot be drawn: {error}"
 

@@ -58,20 +58,25 @@ def main(
         False, "--every", help="Also int8 on a CPU that multiplies 8-bit numbers no faster."
     ),
 ) -> None:
-    """Print a table for each count of threads. The file is written after each of them."""
+    """Print a table for each count of threads. The file is written after each step."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         found = prepare(model, checkpoint, size, images, every, Path(scratch))
         found["build_s"] = round(time.perf_counter() - started, 1)
+        _write(json_file, found)
         for line in heading(found):
             typer.echo(line)
         for count in threads:
             result = in_a_process(Path(scratch), count, rounds)
             found["measured"][str(count)] = result
-            if json_file is not None:
-                json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            _write(json_file, found)
             for line in table(found, result, upstream_s):
                 typer.echo(line)
+
+
+def _write(path: Optional[Path], found: Mapping[str, Any]) -> None:
+    if path is not None:
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def prepare(

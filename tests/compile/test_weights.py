@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -18,8 +17,8 @@ from depth.errors import CheckpointError, InputError
 from depth.family import model_named
 from depth.files import sha256_file
 from depth.weights.registry import published_files
-from depth_anything_v2.config import MODELS, model_row
-from tests.support.models import DEMO, TINY
+from depth_anything_v2.config import MODELS
+from tests.support.models import DEMO
 
 VITS, METRIC = MODELS["vits"], MODELS["vits-metric-indoor"]
 
@@ -210,71 +209,3 @@ def test_the_bundled_weights_are_read_and_read_again(folder: Path) -> None:
     found = read(DEMO, None, folder)
     assert (found.name, found.licence) == ("demo.safetensors", "Apache-2.0")
     assert read_again("demo", "demo.safetensors", found.sha256, folder).sha256 == found.sha256
-
-
-def test_weights_that_are_published_as_another_model_s_are_refused(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = folder / "mine.safetensors"
-    save_file(untrained_checkpoint(DEMO, seed=4).state, file)
-    row = replace(published_files()["vits"], model="demo", sha256=sha256_file(file))
-    known = {sha256_file(file): row}
-    monkeypatch.setattr("compile.weights.by_sha256", known.get)
-    assert read(DEMO, str(file)).name == "mine.safetensors"
-    with pytest.raises(CheckpointError, match="is published as demo, not as vits-metric-indoor"):
-        read(METRIC, str(file))
-
-
-def test_a_file_of_any_family_is_known_by_its_bytes(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = folder / "model.safetensors"
-    save_file(untrained_checkpoint(DEMO, seed=4).state, file)
-    for row in (published_files()["v1-vits"], published_files()["da3mono-large"]):
-        monkeypatch.setattr("compile.weights.by_sha256", lambda _, row=row: row)
-        with pytest.raises(CheckpointError, match=f"is published as {row.model}, not as vits"):
-            read(VITS, str(file))
-
-
-def test_an_unknown_file_that_fits_several_models_is_used_as_the_named_one(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    named, other = model_row("tiny", TINY), model_row("tiny-metric", TINY, 20.0)
-    monkeypatch.setitem(MODELS, "tiny", named)
-    monkeypatch.setitem(MODELS, "tiny-metric", other)
-    path = folder / "mine.safetensors"
-    save_file(untrained_checkpoint(named).state, path)
-    read(named, str(path))
-    (record,) = caplog.records
-    assert record.message == (
-        f"{path} is no published file; it is used as tiny, and would fit tiny-metric as well"
-    )
-
-
-def test_the_bundled_model_and_fixed_seed_weights_need_no_word(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    read(DEMO, None, folder)
-    read(DEMO, "untrained", folder)
-    assert not caplog.records
-
-
-def test_a_file_with_a_published_name_and_other_bytes_is_remarked(
-    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = folder / "depth_anything_v2_vits.pth"
-    path.write_bytes(b"other")
-    for given in (None, path):
-        assert choose(VITS, given, folder).file == path
-        assert caplog.messages == [f"{path}: not the published file of this name"]
-        caplog.clear()
-    mine = folder / "mine.pth"
-    mine.write_bytes(b"other")
-    choose(VITS, mine)
-    right = replace(published_files()["vits"], size_bytes=5, sha256=sha256_file(path))
-    monkeypatch.setattr("compile.weights.known_files", lambda: (right,))
-    choose(VITS, path)
-    assert caplog.messages == []
-    path.write_bytes(b"OTHER")
-    choose(VITS, path)
-    assert caplog.messages == [f"{path}: not the published file of this name"], "of the right size"

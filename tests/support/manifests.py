@@ -108,12 +108,11 @@ def made_program(
 
 
 def made_split(key: ProgramKey, tokens: int = 6, width: int = 96) -> tuple[Program, Program]:
-    """Encoder and decoder, joined by `features` [B,tokens,width]."""
+    """Encoder and decoder, joined by `features` [B,tokens,width]; both have the chain's figures."""
     letters = {"N": tokens, "C": width}
-    return (
-        made_program(key._replace(stage="encoder"), (IMAGES,), (FEATURES,), letters),
-        made_program(key._replace(stage="decoder"), (FEATURES,), (DEPTH,), letters),
-    )
+    decoder = made_program(key._replace(stage="decoder"), (FEATURES,), (DEPTH,), letters)
+    encoder = made_program(key._replace(stage="encoder"), (IMAGES,), (FEATURES,), letters)
+    return replace(encoder, measured=decoder.measured), decoder
 
 
 def made_manifest(

@@ -41,6 +41,7 @@ def install(patch: pytest.MonkeyPatch, package: str = "numpy", limit: Limit = LI
     row = TARGETS["openvino"]
     calibrated = dict.fromkeys(row.calibrated, Calibrated(__name__, package))
     limits = {**row.limits, **dict.fromkeys(row.calibrated, limit)}
+    patch.setattr("compile.int8.choice.MAX_GROUPS", 2)  # trials: encoder and decoder
     patch.setitem(TARGETS, "openvino", replace(row, calibrated=calibrated, limits=limits))
     return calls
 

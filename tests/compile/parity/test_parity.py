@@ -276,3 +276,5 @@ def test_photographs_takes_readable_images_up_to_the_limit(tmp_path: Path) -> No
     assert [found.name for found in photographs(tmp_path, 2)] == ["b.png", "c.png"]
     assert [found.name for found in photographs(tmp_path, 9)] == ["b.png", "c.png", "d.png"]
     assert photographs(tmp_path / "nothing", 2) == []
+    assert [found.name for found in photographs(tmp_path / "d.png", 2)] == ["d.png"]
+    assert photographs(tmp_path / "a.png", 2) == []

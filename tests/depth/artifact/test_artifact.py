@@ -159,6 +159,11 @@ def test_a_folder_without_a_manifest_says_how_to_make_one(tmp_path: Path) -> Non
             read_artifact(folder)
 
 
+def test_an_address_in_s3_is_to_be_pulled_first() -> None:
+    with pytest.raises(ArtifactError, match="^s3://bucket/models/a: .*; pull it first: python -m"):
+        read_artifact(Path("s3://bucket/models/a"))
+
+
 def test_an_enormous_manifest_is_not_read(tmp_path: Path) -> None:
     folder = written(tmp_path / "a")
     os.truncate(folder / "manifest.json", 5 << 20)

@@ -21,10 +21,7 @@ from depth.errors import DepthFileError, InputError
 from depth.family import DEPTH, FOCAL_NORMALISED, METRES, RELATIVE_INVERSE
 from depth.maps.files import (
     FORMATS,
-    PREVIEW_SUFFIX,
-    add_preview,
     encode_map,
-    not_whole,
     output_names,
     read_depth,
     read_sidecar,
@@ -189,32 +186,6 @@ def test_every_file_is_listed_with_its_bytes(tmp_path: Path) -> None:
     for name, file in files.items():
         assert file.dtype == ("uint16" if name == "png" else "float32")
         assert ((file.scale, file.offset) == (1.0, 0.0)) == (name != "png")
-
-
-def test_a_preview_is_added_and_nothing_else_changes(tmp_path: Path) -> None:
-    odd = os.fsdecode(b"caf\xe9.jpg")
-    path = write_result(several(), tmp_path / odd, FORMATS, {"path": odd})[-1]
-    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
-    found = add_preview(path, np.zeros((5, 7, 3), np.uint8))
-    assert found == read_sidecar(path)
-    assert found.preview is not None
-    assert not_whole(found, tmp_path, [odd + PREVIEW_SUFFIX]) == ""
-    new, old = json.loads(path.read_bytes()), json.loads(before.pop(path.name))
-    assert {**new, "preview": None} == old
-    assert list(new) == list(old)
-    assert {name: (tmp_path / name).read_bytes() for name in before} == before
-    once = write_result(several(), tmp_path / "once" / odd, FORMATS, {"path": odd}, True)[-1]
-    assert read_sidecar(once).files.keys() == found.files.keys()
-
-
-def test_no_preview_is_drawn_of_a_damaged_depth_file(tmp_path: Path) -> None:
-    depth, path = write_result(result(ramp()), tmp_path / "x", ["npy"], SOURCE)
-    depth.write_bytes(depth.read_bytes()[:-1])
-    before = path.read_bytes()
-    with pytest.raises(DepthFileError, match="other bytes than its .json says"):
-        add_preview(path)
-    assert path.read_bytes() == before
-    assert {each.name for each in tmp_path.iterdir()} == {"x.npy", "x.json"}
 
 
 def test_names_that_are_not_utf8_survive(tmp_path: Path) -> None:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
-from depth.errors import InputError
+from depth.errors import DepthFileError, InputError
 from depth.family import FOCAL_NORMALISED, METRES, RELATIVE_DEPTH, RELATIVE_INVERSE
+from depth.maps.files import (
+    FORMATS,
+    PREVIEW_SUFFIX,
+    add_preview,
+    not_whole,
+    read_sidecar,
+    write_result,
+)
 from depth.maps.preview import colour_preview
 from depth.maps.result import Map
 from depth.maps.thumbnail import SIDE_PX, legend, panel_px, thumbnail
-from tests.support.depth_samples import KINDS, depth_of, ramp
+from tests.support.depth_samples import KINDS, SOURCE, depth_of, ramp, result, several
 
 BELOW_PX = 8 + 10 + 20  # a gap, the bar, the text
 
@@ -82,3 +94,29 @@ def test_values_that_are_not_finite_are_refused() -> None:
     values[2, 2] = np.nan
     with pytest.raises(InputError, match="expected finite numbers"):
         thumbnail(Map(values, RELATIVE_INVERSE))
+
+
+def test_a_preview_is_added_and_nothing_else_changes(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9.jpg")
+    path = write_result(several(), tmp_path / odd, FORMATS, {"path": odd})[-1]
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    found = add_preview(path, np.zeros((5, 7, 3), np.uint8))
+    assert found == read_sidecar(path)
+    assert found.preview is not None
+    assert not_whole(found, tmp_path, [odd + PREVIEW_SUFFIX]) == ""
+    new, old = json.loads(path.read_bytes()), json.loads(before.pop(path.name))
+    assert {**new, "preview": None} == old
+    assert list(new) == list(old)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    once = write_result(several(), tmp_path / "once" / odd, FORMATS, {"path": odd}, True)[-1]
+    assert read_sidecar(once).files.keys() == found.files.keys()
+
+
+def test_no_preview_is_drawn_of_a_damaged_depth_file(tmp_path: Path) -> None:
+    depth, path = write_result(result(ramp()), tmp_path / "x", ["npy"], SOURCE)
+    depth.write_bytes(depth.read_bytes()[:-1])
+    before = path.read_bytes()
+    with pytest.raises(DepthFileError, match="other bytes than its .json says"):
+        add_preview(path)
+    assert path.read_bytes() == before
+    assert {each.name for each in tmp_path.iterdir()} == {"x.npy", "x.json"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,13 @@ from depth.artifact.manifest import Artifact
 from depth.cpu import read_cpu
 from depth.errors import InputError
 from serve.doctor.cli import doctor
+from serve.doctor.diagnosis import diagnose
 from serve.doctor.facts import DAMAGED
+from serve.doctor.findings import NOTE, WARNING
 from serve.doctor.gather import gather
 from serve.doctor.neuron import look
 from serve.machine import installed, read_memory
+from tests.serve.doctor.test_doctor import CPU, packages
 from tests.support import stored_artifacts
 from tests.support.neuron_machine import Machine, device, machine_fixture
 
@@ -197,3 +201,10 @@ def test_an_artifact_of_another_identity_is_a_problem(tmp_path: Path) -> None:
     assert "is none of the given identities" in strange
     with pytest.raises(InputError, match="expected its first 12 digits or more"):
         gather(good, identities=["x"])
+
+
+def test_a_later_python_is_no_fault_where_only_serving_is_installed() -> None:
+    for torch, level in ((None, NOTE), ("2.8.0", WARNING)):
+        facts = replace(packages(CPU, torch=torch), python=(3, 12, 1))
+        found = [finding.level for finding in diagnose(facts) if finding.topic == "python"]
+        assert found == [level]

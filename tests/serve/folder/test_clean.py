@@ -21,6 +21,7 @@ from serve.folder.manifest import MANIFEST, manifest_in
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, Entry
 from serve.jobs.stop import Stop
+from serve.jobs.under_way import UNDER_WAY
 from tests.support.commands import ended
 from tests.support.depth_samples import ramp, result
 from tests.support.folder_jobs import make_engine, write_images
@@ -60,6 +61,20 @@ def test_everything_that_the_job_wrote_goes(out: Path) -> None:
     assert cleaned(out) == (before, {})
     assert [path.name for path in out.iterdir()] == [".gitkeep"], "folders that are empty go too"
     assert cleaned(out) == (set(), {}), "without a report there is nothing to go by"
+
+
+def test_the_names_that_a_killed_job_left_go_with_the_report(out: Path) -> None:
+    (out / UNDER_WAY).write_text("{}\n")
+    removed, left = cleaned(out)
+    assert {UNDER_WAY, MANIFEST} <= removed
+    assert not left
+    assert [path.name for path in out.iterdir()] == [".gitkeep"]
+
+
+def test_a_link_in_the_place_of_the_names_stays(out: Path) -> None:
+    (out / UNDER_WAY).symlink_to("elsewhere")
+    assert UNDER_WAY not in cleaned(out)[0]
+    assert (out / UNDER_WAY).is_symlink()
 
 
 def change(name: str) -> Callable[[Path], None]:
@@ -196,6 +211,14 @@ def test_a_file_of_another_folder_is_not_taken_for_a_listed_one(out: Path) -> No
     _, left = cleaned(out)
     assert left == {"../away.png": "it is outside the output folder"}
     assert away.exists()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_names_that_a_killed_job_left_go(out: Path, own: bool) -> None:
+    path = out / UNDER_WAY
+    path.write_text('{"format": 1, "under_way": ["a.jpg"], "suspects": []}\n' if own else "mine")
+    removed, _ = cleaned(out)
+    assert (UNDER_WAY in removed, path.exists()) == (own, not own)
 
 
 def test_a_job_that_runs_is_not_disturbed(out: Path) -> None:
