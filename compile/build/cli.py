@@ -19,7 +19,6 @@ IMAGES = typer.Option(
     help="Folder of photographs: parity uses up to 3 beside its own test images, and int8 is "
     "calibrated on up to 32 others.",
 )
-MODELS_HELP = f"One of {', '.join(models())}."
 _TARGET = choice_option("openvino", TARGETS, "inf1, inf2: on a machine with its compiler.")
 _VARIANTS = typer.Option(
     [],
@@ -39,7 +38,7 @@ FLOAT_LAYERS_HELP = (
 
 
 def build(
-    model: str = typer.Option("vits", metavar="NAME", help=MODELS_HELP),
+    model: str = typer.Option("vits", metavar="NAME", help=f"One of {', '.join(models())}."),
     target: str = _TARGET,
     precision: Optional[str] = _PRECISION,
     size: list[str] = typer.Option(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from compile.build.cli import MODELS_HELP
 from compile.targets.table import TARGETS
 from depth.chips import INSTANCES
 from depth.command import choice_option
+from depth.family import models
 
 if TYPE_CHECKING:
     from compile.job.run import Outcome
@@ -22,7 +22,9 @@ _INSTANCE = choice_option(None, INSTANCES, "What the plan is made for.")
 
 def job(
     file: Optional[Path] = typer.Argument(None, help="Job file, TOML; options go before it."),
-    model: Optional[str] = typer.Option(None, metavar="NAME", help=MODELS_HELP),
+    model: Optional[str] = typer.Option(
+        None, metavar="NAME", help=f"One of {', '.join(models())}."
+    ),
     target: Optional[str] = _TARGET,
     sizes: Optional[list[str]] = typer.Option(
         None, "--size", help="HEIGHTxWIDTH in px. Repeatable."

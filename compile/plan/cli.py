@@ -6,14 +6,14 @@ from typing import Optional
 
 import typer
 
-from compile.build.cli import MODELS_HELP
 from compile.plan.estimate import DECODE_MS, Layout
 from depth.chips import INSTANCES
 from depth.command import choice_option
 from depth.errors import InputError
-from depth.family import model_named
+from depth.family import model_named, models
 from depth.sizes import parse_size
 
+_MODELS = ", ".join(models())
 _INSTANCE = choice_option(["inf1.xlarge"], INSTANCES, "What to rent.")
 
 
@@ -21,7 +21,7 @@ def plan(
     model: list[str] = typer.Option(
         ["vits"],
         metavar="NAME",
-        help=f"{MODELS_HELP} Repeat it, or --size or --instance, to compare.",
+        help=f"One of {_MODELS}. Repeat it, or --size or --instance, to compare.",
     ),
     size: list[str] = typer.Option(["518x518"], help="HEIGHTxWIDTH in px."),
     instance: list[str] = _INSTANCE,

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from compile.build.cli import MODELS_HELP
 from compile.build.request import MAX_PHOTOGRAPHS
 from compile.targets.modes import modes_of
 from depth.chips import CHIPS
 from depth.command import choice_option
 from depth.errors import InputError
-from depth.family import Model, model_named
+from depth.family import Model, model_named, models
 from depth.files import write_whole
 from depth.sizes import Size, parse_size, size_text
 
 if TYPE_CHECKING:
     from compile.precision.report import PrecisionReport
 
-_MODEL = typer.Option(["vits"], metavar="NAME", help=f"{MODELS_HELP} Repeat it for several.")
+_MODEL = typer.Option(
+    ["vits"], metavar="NAME", help=f"One of {', '.join(models())}. Repeat it for several."
+)
 _TARGET = choice_option(["inf1"], CHIPS, "Repeat it for several.")
 
 

@@ -6,20 +6,19 @@ from typing import Optional
 
 import typer
 
-from compile.build.cli import MODELS_HELP
 from compile.errors import PreflightError
 from compile.targets.modes import mode_named
 from depth.chips import CHIPS
 from depth.command import choice_option
 from depth.errors import InputError
-from depth.family import model_named
+from depth.family import model_named, models
 from depth.sizes import parse_size
 
 _TARGET = choice_option("inf1", CHIPS, "What it would run on.")
 
 
 def preflight(
-    model: str = typer.Option("vits", metavar="NAME", help=MODELS_HELP),
+    model: str = typer.Option("vits", metavar="NAME", help=f"One of {', '.join(models())}."),
     target: str = _TARGET,
     size: list[str] = typer.Option(
         ["518x518"], help="HEIGHTxWIDTH in px. Repeat it for several programs."
