@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from mmap import mmap
 from queue import SimpleQueue
+from typing import cast
 
 import numpy as np
 
@@ -33,7 +35,7 @@ class OpenVino(CheckedProgram):
         try:
             core = ov.Core()
             # Our private copy of the file, shared with OpenVINO, which wants it writable.
-            shared = np.frombuffer(weights.obj, np.uint8)
+            shared = np.frombuffer(cast("mmap", weights.obj), np.uint8)
             model = core.read_model(bytes(graph), ov.Tensor(shared, shared_memory=True))
             settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "NUM_STREAMS": streams}
             compiled = core.compile_model(model, "CPU", settings)

@@ -270,8 +270,8 @@ def test_int8_of_a_job_is_what_this_cpu_runs(
 
 def test_the_command_line_of_auto(tmp_path: Path) -> None:
     images = pictures(tmp_path / "images", ("a.png", "b.png", "c.png"))
-    asked = ("build", "--model", "demo", "--checkpoint", "untrained", "--precision", "auto")
-    asked += ("--size", "28x42", "--images", str(images), "--out", str(tmp_path / "out"))
+    asked = ["build", "--model", "demo", "--checkpoint", "untrained", "--precision", "auto"]
+    asked += ["--size", "28x42", "--images", str(images), "--out", str(tmp_path / "out")]
     ended = command(*asked, "--float-layers", "decoder")
     assert ended.code == 2
     assert "--float-layers: only int8 has such layers; auto chooses its own" in ended.error()

@@ -123,6 +123,7 @@ def test_layers_are_chosen_and_the_others_are_float_again(
 ) -> None:
     """Convolutions that save next to nothing are float, whatever the errors of the others are."""
     monkeypatch.setattr("compile.int8.choice.MAX_GROUPS", 8)
+    monkeypatch.setattr("compile.int8.choice._LEAST_SHARE", 0.05)
     monkeypatch.setattr("compile.int8.choice.MARGIN", 100.0)
     gate, calibration = choose(SAMPLES, 2)
     artifact = build_demo(
@@ -135,6 +136,7 @@ def test_layers_are_chosen_and_the_others_are_float_again(
     )
     (layers,) = (flag for flag in artifact.manifest.flags if flag.startswith("float_layers="))
     floats = layers.partition("=")[2].split(",")
+    assert "encoder.patch_embed" in floats
     file = artifact.folder / artifact.manifest.programs[0].files[0].path
     graph = ov.Core().read_model(file)
     for node in with_weights(graph):
