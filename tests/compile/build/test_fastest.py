@@ -247,11 +247,8 @@ def test_jobs_take_what_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (built,) = cache.build([SMALL])
     assert built.manifest.precision == "int8-bf16"
     assert [artifact.folder for artifact in cache.artifacts()] == [built.folder]
-    key = Key.here(
-        "depth_anything_v2", "demo", built.manifest.checkpoint.sha256, built.manifest.target
-    )
-    chosen = find(out, key)
-    assert isinstance(chosen, Chosen)
+    key = Key.here("depth_anything_v2", "demo", built.manifest.checkpoint.sha256, "openvino")
+    assert isinstance(find(out, key), Chosen)
 
 
 def test_int8_of_a_job_is_what_this_cpu_runs(
@@ -297,6 +294,6 @@ def test_the_ratio_is_that_of_paired_rounds() -> None:
 
 
 def test_a_slow_phase_of_the_machine_decides_nothing() -> None:
-    """bf16 has the smaller median, and was slower than fp32 in two rounds of three."""
+    """bf16 has the smaller median, and was slower in two rounds of three."""
     samples = {"fp32": [80.0, 200.0, 200.0], "bf16": [90.0, 150.0, 210.0]}
     assert fastest(samples).name == "fp32"
