@@ -76,7 +76,7 @@ class Cache:
         family = model_named(self.weights.model).family
         digest = sha256_file(self.weights.file)
         chosen = find(self.folder, Key.here(family, self.weights.model, digest, self.target))
-        return chosen and chosen.precision
+        return chosen.precision if chosen else None
 
     def build(self, sizes: Sequence[Size]) -> Iterable[Artifact]:
         """Compile programs for these sizes, a few at a time; progress goes to stderr.

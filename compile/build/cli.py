@@ -32,7 +32,7 @@ _PRECISION = typer.Option(
     "-m compile precision`. By default the target's first.",
 )
 FLOAT_LAYERS_HELP = (
-    "int8: parts of the network that stay float, in place of decoder and encoder.patch_embed. "
+    "int8: parts of the network that stay float, in place of those chosen by measured error. "
     "Name modules, like decoder.reduce or encoder.blocks.0. Repeatable."
 )
 

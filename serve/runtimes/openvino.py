@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from mmap import mmap
 from queue import SimpleQueue
+from typing import cast
 
 import numpy as np
 
@@ -32,9 +34,9 @@ class OpenVino(CheckedProgram):
         precision = artifact.manifest.precision
         try:
             core = ov.Core()
-            # The tensor is a copy. Shared, it would save 80 ms for vits, but the bytes would have
-            # to outlive the model.
-            model = core.read_model(bytes(graph), ov.Tensor(np.frombuffer(weights, np.uint8)))
+            # Our private copy of the file, shared with OpenVINO, which wants it writable.
+            shared = np.frombuffer(cast("mmap", weights.obj), np.uint8)
+            model = core.read_model(bytes(graph), ov.Tensor(shared, shared_memory=True))
             settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "NUM_STREAMS": streams}
             compiled = core.compile_model(model, "CPU", settings)
             used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
@@ -49,6 +51,7 @@ class OpenVino(CheckedProgram):
         self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
         for _ in range(streams):
             self._idle.put(compiled.create_infer_request())
+        self._weights = shared  # last, so that they outlive the requests
 
     def infer(self, given: dict[str, FloatArray]) -> list[FloatArray]:
         """As `CheckedProgram.infer`."""

@@ -138,7 +138,8 @@ def in_a_process(folder: Path, threads: int, rounds: int) -> dict[str, Any]:
 def cpus() -> list[int]:
     """The CPUs of this process, one of each core first."""
     seen: set[str] = set()
-    first, second = [], []
+    first: list[int] = []
+    second: list[int] = []
     for cpu in sorted(os.sched_getaffinity(0)):
         try:
             topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
@@ -172,9 +173,9 @@ def _take_newer_packages() -> None:
     import torch
 
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
-        torch.onnx.export = functools.partial(torch.onnx.export, dynamo=False)  # type: ignore[assignment]
+        torch.onnx.export = functools.partial(torch.onnx.export, dynamo=False)
     if get_origin(numpy.typing.NDArray[Any]) is not np.ndarray:
-        numpy.typing.NDArray = _Arrays  # type: ignore[misc]
+        numpy.typing.NDArray = _Arrays  # type: ignore[assignment]
 
 
 def _examples(request: Request) -> list[Any]:

@@ -37,14 +37,16 @@ def images(tmp_path: Path) -> Path:
     return pictures(tmp_path / "images", NAMES)
 
 
-def built(out: Path, images: Path, **changes: object) -> Artifact:
+def built(
+    out: Path, images: Path, layers: tuple[str, ...] = FLOAT_LAYERS, **changes: object
+) -> Artifact:
     gate, calibration = choose(images, 2)
     asked = request(
         target="openvino",
         precision="int8",
         sizes=[SMALL],
         photographs=gate,
-        quantisation=Quantisation(calibration),
+        quantisation=Quantisation(calibration, layers),
     )
     return read_artifact(build(replace(asked, **changes), out))  # type: ignore[arg-type]
 
@@ -81,6 +83,47 @@ def test_the_reports_tell_the_images(tmp_path: Path, images: Path) -> None:
         in (folder / "report.md").read_text()
     )
     assert str(images) not in (folder / "report.json").read_text()
+
+
+def test_layers_are_chosen_where_none_is_named(
+    tmp_path: Path, calls: list[Call], images: Path
+) -> None:
+    """The stand-in makes no error, so that everything is in int8."""
+    artifact = built(tmp_path / "out", images, layers=())
+    (call,) = calls  # the graph of the trials is the program's own
+    assert call.float_layers == ()
+    assert "float_layers=" in artifact.manifest.flags
+    layers = json.loads((artifact.folder / "report.json").read_text())["layers"]
+    assert layers["float"] == []
+    assert [trial["name"] for trial in layers["choice"]["trials"]] == ["decoder", "encoder"]
+    text = (artifact.folder / "report.md").read_text()
+    assert "Float layers: none. Chosen by measurement: 100 % of the multiply-accumulates" in text
+
+
+def test_layers_are_chosen_once_for_all_programs(
+    tmp_path: Path, calls: list[Call], images: Path
+) -> None:
+    built(tmp_path / "out", images, layers=(), sizes=[SMALL, (42, 28)], batches=[1, 2])
+    shapes = [call.inputs[0]["images"].shape for call in calls]
+    assert shapes == [(1, 3, 28, 42), (2, 3, 28, 42), (1, 3, 42, 28), (2, 3, 42, 28)]
+
+
+def test_stages_on_their_own_have_fixed_layers(
+    tmp_path: Path, calls: list[Call], images: Path
+) -> None:
+    artifact = built(tmp_path / "out", images, layers=(), split=True)
+    assert [call.float_layers for call in calls] == [FLOAT_LAYERS] * 2
+    assert f"float_layers={','.join(FLOAT_LAYERS)}" in artifact.manifest.flags
+
+
+@pytest.mark.usefixtures("calls")
+def test_where_no_layer_stays_within_the_limit_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: Path
+) -> None:
+    monkeypatch.setattr("compile.int8.choice.MARGIN", -1.0)
+    with pytest.raises(BuildError, match="no part of the network stays within the limit in int8"):
+        built(tmp_path / "out", images, layers=())
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_flags_change_with_images_and_layers(images: Path) -> None:

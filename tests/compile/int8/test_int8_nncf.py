@@ -8,16 +8,24 @@ from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
+import openvino as ov
 import pytest
 
 from compile.errors import BuildError
+from compile.int8.graph import layers_of, module_of, products, restored, with_weights
+from compile.int8.images import choose
+from compile.int8.layers import FLOAT_LAYERS, Quantisation, is_part
+from compile.parts import parts
+from compile.specialise import specialise
+from compile.targets import openvino
 from compile.targets.protocols import Ports
 from compile.targets.table import builder, target_named
 from compile.weights import BUNDLED
 from depth.artifact.manifest import Artifact
+from depth.weights.checkpoint import read_checkpoint
 from tests.support.compile_command import in_two_processes
 from tests.support.fresh_python import run_python
-from tests.support.networks import DEMO, SIZE
+from tests.support.networks import DEMO, SIZE, build_demo
 from tests.support.places import ROOT
 
 SAMPLES = ROOT / "input_images"
@@ -49,6 +57,7 @@ def built_twice(out: Path) -> list[Artifact]:
     """In two processes at once: what is in this one already would count."""
     words = ["build", "--model", "demo", "--precision", "int8", "--size", "56x70"]
     words += ["--images", str(SAMPLES), "--checkpoint", str(BUNDLED)]
+    words += [word for layer in FLOAT_LAYERS for word in ("--float-layers", layer)]
     ((one,), err), ((other,), other_err) = in_two_processes(
         ["-m", "compile", *words], [out / "one", out / "other"]
     )
@@ -86,6 +95,7 @@ import sys
 for name in ("nncf", "torch", "compile"):
     sys.modules[name] = None
 import numpy as np
+import openvino as ov
 from pathlib import Path
 from depth.artifact.manifest import read_artifact
 from serve.backend import open_runtime
@@ -106,6 +116,56 @@ def check_serving_without_nncf_and_torch(artifact: Artifact, scratch: Path) -> N
     ports = Ports.of(artifact.manifest.programs[0])
     run = builder(target_named("openvino")).load(files, ports, "int8")
     np.testing.assert_allclose(np.load(out), run({"images": images})["depth"], rtol=1e-4)
+
+
+def test_layers_are_chosen_and_the_others_are_float_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Convolutions that save next to nothing are float, whatever the errors of the others are."""
+    monkeypatch.setattr("compile.int8.choice.MAX_GROUPS", 8)
+    monkeypatch.setattr("compile.int8.choice._LEAST_SHARE", 0.05)
+    monkeypatch.setattr("compile.int8.choice.MARGIN", 100.0)
+    gate, calibration = choose(SAMPLES, 2)
+    artifact = build_demo(
+        tmp_path,
+        precision="int8",
+        checkpoint=read_checkpoint(BUNDLED),
+        photographs=gate,
+        quantisation=Quantisation(calibration),
+        force=True,
+    )
+    (layers,) = (flag for flag in artifact.manifest.flags if flag.startswith("float_layers="))
+    floats = layers.partition("=")[2].split(",")
+    assert "encoder.patch_embed" in floats
+    file = artifact.folder / artifact.manifest.programs[0].files[0].path
+    graph = ov.Core().read_model(file)
+    in_float = [module_of(node) for node in with_weights(graph)]
+    assert in_float
+    assert all(is_part(name, floats) for name in in_float)
+    # In int8 a multiply brings the weights back to their size.
+    in_int8 = [
+        module_of(node)
+        for node in products(graph)
+        if node.input_value(1).get_node().get_type_name() == "Multiply"
+    ]
+    assert "encoder.blocks.0.mlp.fc1" in in_int8
+    assert not any(is_part(name, floats) for name in in_int8)
+
+
+def test_a_graph_whose_layers_are_all_restored_gives_the_same_numbers() -> None:
+    size = (28, 42)
+    (part,) = parts(specialise(DEMO, read_checkpoint(BUNDLED), size), 1)
+    images = np.random.default_rng(0).standard_normal((1, 3, *size), dtype=np.float32)
+    quantised = import_module("compile.int8.nncf").quantised
+    with openvino.converted(part) as graph:
+        changed = quantised(graph, lambda: [{"images": images}], ())
+        back = restored(changed, graph, [layer.name for layer in layers_of(graph)])
+        before, lossy, after = (
+            openvino.load_graph(one, part.ports, "fp32")({"images": images})["depth"]
+            for one in (graph, changed, back)
+        )
+    assert np.array_equal(before, after)
+    assert not np.allclose(before, lossy, rtol=1e-4)
 
 
 class OneLayer:
