@@ -18,6 +18,7 @@ MODULES = sources(*PACKAGES)
 HEAVY = (
     "compile/build/build.py",
     "compile/build/describe.py",
+    "compile/build/fastest/build.py",
     "compile/build/programs.py",
     "compile/build/report.py",
     "compile/graph.py",
