@@ -2,7 +2,7 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-int8 inference compile parity test test-inf1-lane check fix bench checkpoints demo-model picture clean clean-artifacts
+.PHONY: help setup setup-int8 inference compile parity test test-inf1-lane check fix bench checkpoints freeze demo-model picture clean clean-artifacts
 
 PYTHON := .venv/bin/python
 PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
@@ -84,7 +84,10 @@ bench: .venv/.ready ## time this against a checkout of upstream  UPSTREAM=path [
 	$(call need,UPSTREAM,UPSTREAM=../Depth-Anything-V2)
 	@set -x; $(PYTHON) -m "$$IN_BENCH" --upstream="$$IN_UPSTREAM" $(ARGS)
 
-demo-model: .venv/.ready ## train the bundled demo model from nothing; resumable  [ARGS=...]
+freeze: ## make a program of serving that needs no Python, in dist/depth-serve  [ARGS=FOLDER]
+	@bash infra/freeze.sh $(ARGS)
+
+demo-model: .venv/.ready ## train the bundled demo model from nothing, on a CUDA device if there is one; resumable  [ARGS=...]
 	$(PYTHON) -m checkpoints.demo.train $(ARGS)
 
 picture: .venv/.ready ## draw docs/demo.jpg again: input, depth and preview of the demo model
