@@ -2,7 +2,7 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-int8 inference compile parity test test-inf1-lane check fix bench checkpoints freeze demo-model picture clean clean-artifacts
+.PHONY: help setup setup-int8 inference compile parity test test-int8 test-inf1-lane check fix bench checkpoints freeze demo-model picture clean clean-artifacts
 
 PYTHON := .venv/bin/python
 PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
@@ -67,6 +67,9 @@ checkpoints: .venv/.ready ## fetch published weights  MODEL=vits [ACCEPT_LICENCE
 
 test: .venv/.ready ## the tests in the CPU lane  [ARGS=...]
 	$(call PYTEST,.venv)
+
+test-int8: setup-int8 ## the tests that take NNCF itself, with what `make setup-int8` adds  [ARGS=...]
+	$(call PYTEST,.venv) -m nncf tests/compile/int8
 
 test-inf1-lane: .venv-inf1/.ready ## the same tests in the Inf1 lane (torch 1.13)  [ARGS=...]
 	$(call PYTEST,.venv-inf1)

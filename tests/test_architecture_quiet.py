@@ -24,6 +24,7 @@ HEAVY = (
     "compile/graph.py",
     "compile/int8/layers.py",
     "compile/int8/nncf.py",
+    "compile/int8/trials.py",
     "compile/job/run.py",
     "compile/job/steps.py",
     "compile/lowering",

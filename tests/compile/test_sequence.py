@@ -31,10 +31,7 @@ def test_every_line_belongs_to_a_numbered_step_on_a_machine() -> None:
     assert set(re.findall(r"(\w+)=", VALUES)) == {*DRY, "STORE"}
 
 
-@pytest.mark.parametrize("store", ["folder", "s3"])
-def test_the_lines_run_on_a_cpu_target(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
-) -> None:
+def test_the_lines_run_on_a_cpu_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     s3_server.settings(monkeypatch)
     python = tmp_path / "bin/python"
     python.parent.mkdir()
@@ -42,14 +39,13 @@ def test_the_lines_run_on_a_cpu_target(
     python.chmod(0o755)
     for machine in MACHINES:
         (tmp_path / machine / "input_images").mkdir(parents=True)
-    (tmp_path / "store").mkdir()
     images = tmp_path / "serving instance/input_images"
     (images / "a.png").write_bytes(encoded(picture(126, 168), "PNG"))
     environment = {
         **os.environ,
         **DRY,
-        "STORE": s3_server.location() if store == "s3" else str(tmp_path / "store"),
-        "AWS_ENDPOINT_URL": s3_server.running().url if store == "s3" else "",
+        "STORE": s3_server.location(),
+        "AWS_ENDPOINT_URL": s3_server.running().url,
         "PATH": f"{python.parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
     }

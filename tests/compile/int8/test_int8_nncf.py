@@ -22,13 +22,15 @@ from compile.targets.protocols import Ports
 from compile.targets.table import builder, target_named
 from compile.weights import BUNDLED
 from depth.artifact.manifest import Artifact
+from depth.sizes import size_text
 from depth.weights.checkpoint import read_checkpoint
 from tests.support.compile_command import in_two_processes
 from tests.support.fresh_python import run_python
-from tests.support.networks import DEMO, SIZE, build_demo
+from tests.support.networks import DEMO, build_demo
 from tests.support.places import ROOT
 
 SAMPLES = ROOT / "input_images"
+SIZE = (84, 112)  # px; at half of it, the demo model misses its limit
 
 
 def _installed() -> bool:
@@ -38,9 +40,12 @@ def _installed() -> bool:
         return False
 
 
-pytestmark = pytest.mark.skipif(
-    not _installed(), reason="NNCF is not installed: `make setup-int8` adds it in the CPU lane"
-)
+pytestmark = [
+    pytest.mark.nncf,
+    pytest.mark.skipif(
+        not _installed(), reason="NNCF is not installed: `make setup-int8` adds it in the CPU lane"
+    ),
+]
 
 
 def test_an_artifact_in_int8(tmp_path: Path) -> None:
@@ -55,7 +60,7 @@ def test_an_artifact_in_int8(tmp_path: Path) -> None:
 
 def built_twice(out: Path) -> list[Artifact]:
     """In two processes at once: what is in this one already would count."""
-    words = ["build", "--model", "demo", "--precision", "int8", "--size", "56x70"]
+    words = ["build", "--model", "demo", "--precision", "int8", "--size", size_text(SIZE)]
     words += ["--images", str(SAMPLES), "--checkpoint", str(BUNDLED)]
     words += [word for layer in FLOAT_LAYERS for word in ("--float-layers", layer)]
     ((one,), err), ((other,), other_err) = in_two_processes(

@@ -77,7 +77,7 @@ def test_without_a_login_the_line_says_how_to_log_in(tmp_path: Path) -> None:
 
 
 def test_a_server_s_password_is_not_shown(tmp_path: Path) -> None:
-    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_MAX_ATTEMPTS": "1"}
     line = listing_fails(tmp_path, AWS_ENDPOINT_URL="http://me:secret@127.0.0.1:9", **keys)
     assert "cannot be reached" in line
     assert "secret" not in line
@@ -128,6 +128,6 @@ def page() -> Iterator[str]:
 
 
 def test_a_web_page_is_no_empty_store(page: str, tmp_path: Path) -> None:
-    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_MAX_ATTEMPTS": "1"}
     line = listing_fails(tmp_path, AWS_ENDPOINT_URL=page, AWS_REGION="eu-west-1", **keys)
     assert "the answer is not a listing of S3, perhaps a web page; correct --endpoint-url" in line
