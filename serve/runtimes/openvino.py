@@ -6,7 +6,7 @@ import logging
 import sys
 from mmap import mmap
 from queue import SimpleQueue
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,7 +19,26 @@ from serve.runtimes.program import CheckedProgram, label
 
 # Else the import alone forks a process that reports to the makers' analytics, on every run.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+# A third of the import is the converter, which no program needs: it is imported when it is called.
+_CONVERTER = "openvino.tools.ovc"
+_without = _CONVERTER not in sys.modules
+if _without:
+    sys.modules[_CONVERTER] = None  # type: ignore[assignment]
 import openvino as ov  # noqa: E402
+
+if _without:
+    del sys.modules[_CONVERTER]
+
+
+def _convert_model(*arguments: Any, **named: Any) -> Any:
+    from openvino.tools.ovc import convert_model
+
+    ov.convert_model = convert_model
+    return convert_model(*arguments, **named)
+
+
+if not hasattr(ov, "convert_model"):  # for others in this process
+    ov.convert_model = _convert_model
 
 logger = logging.getLogger(__name__)
 # int8: of the layers that stay float, as they were measured.

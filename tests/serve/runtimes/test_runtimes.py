@@ -20,6 +20,7 @@ from depth.errors import ArtifactError
 from depth.maps.result import FloatArray
 from serve.backend import open_runtime
 from serve.errors import ProgramError
+from tests.support.fresh_python import run_python
 from tests.support.places import ROOT
 from tests.support.programs import DEMO, make_artifact
 
@@ -117,3 +118,22 @@ def test_torch_is_never_imported(target: str, tmp_path: Path) -> None:
         "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+_CONVERTER = """
+import sys
+import serve.runtimes.openvino
+import openvino
+assert "openvino.tools.ovc" not in sys.modules
+try:
+    openvino.convert_model("nothing.onnx")
+except Exception as error:
+    print(type(error).__name__)
+assert openvino.convert_model is sys.modules["openvino.tools.ovc"].convert_model
+"""
+
+
+def test_openvino_s_converter_is_imported_when_it_is_called() -> None:
+    done = run_python("-c", _CONVERTER)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() != ""
