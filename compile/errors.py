@@ -3,6 +3,7 @@
 CompileError
 ├── BuildError      a target could not build or load its program
 │   ├── CompilerError  the target's compiler crashed, or ran out of memory or time
+│   ├── FloatLayersError  the float layers of int8 alone are over the limit
 │   └── HostError      this machine lacks what the target's compiler needs
 ├── JobError        a compile job cannot be run, or is run already
 ├── ParityError     the saved program does not give the reference's numbers
@@ -26,6 +27,10 @@ class CompilerError(BuildError):
     def __init__(self, cause: str, message: str) -> None:
         super().__init__(message)
         self.cause = cause  # "memory", "time" or "crash"
+
+
+class FloatLayersError(BuildError):
+    """The float layers of int8 alone are over the limit, in the arithmetic of this CPU."""
 
 
 class HostError(BuildError):

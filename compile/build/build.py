@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
 
 from compile.build.describe import describe, described
 from compile.build.package import package, scratch_in
-from compile.build.programs import Proven, Step, images_of, programs_for
+from compile.build.programs import Programs, Proven, Step, images_of, programs_for
 from compile.build.report import ProgramReport, write_reports
 from compile.build.request import Request
 from compile.errors import BuildError, ParityError
@@ -107,23 +106,39 @@ def _check(request: Request, target: Target) -> None:
 def _build_programs(
     request: Request, target: Target, maker: Builder, folder: Path, on_step: Step
 ) -> _Built:
-    built = _Built(request)
-    programs = programs_for(request, target, maker, folder / "programs")
-    network: Optional[Network] = None
-    limits = target.limits[request.precision].of(request.model.outputs)
-    for size, batch in request.shapes():
-        on_step(f"preparing the network for {images_of(size, batch)}, {size_text(size)} px")
-        if network is None:
-            network = specialise(request.model, request.checkpoint, size)
-            programs = programs.with_layers(network, on_step)
-        else:
-            network.fix_size(*size)
-        proven = programs.make(network, batch, on_step)
-        _add(built, size, proven, limits)
-    built.request = programs.request
-    if not built.programs:
+    """Every program; with fewer layers in int8 as long as the gate refuses what was chosen."""
+    if not list(request.shapes()):
         raise BuildError("no size to build: give at least one --size HEIGHTxWIDTH")
+    programs = programs_for(request, target, maker, folder / "programs")
+    size, batch = next(request.shapes())
+    on_step(_preparing(size, batch))
+    network = specialise(request.model, request.checkpoint, size)
+    programs = programs.with_layers(network, on_step)
+    while True:
+        built = _every_program(programs, network, on_step)
+        fewer = programs.with_fewer_layers() if built.failures else None
+        if fewer is None:
+            return built
+        on_step(f"int8: over the limit ({built.failures[0]}): again with fewer layers in int8")
+        for file in programs.folder.iterdir():
+            file.unlink()
+        programs = fewer
+
+
+def _every_program(programs: Programs, network: Network, on_step: Step) -> _Built:
+    request = programs.request
+    built = _Built(request)
+    limits = programs.target.limits[request.precision].of(request.model.outputs)
+    for number, (size, batch) in enumerate(request.shapes()):
+        if number:
+            on_step(_preparing(size, batch))
+        network.fix_size(*size)
+        _add(built, size, programs.make(network, batch, on_step), limits)
     return built
+
+
+def _preparing(size: Size, batch: int) -> str:
+    return f"preparing the network for {images_of(size, batch)}, {size_text(size)} px"
 
 
 def _add(

@@ -12,11 +12,11 @@ from typing import Any, Callable, Optional, Union, cast
 import torch
 
 from compile.build.request import Request
-from compile.errors import PreflightError
+from compile.errors import BuildError, PreflightError
 from compile.int8.graph import layers_of, restored
 from compile.int8.images import batches
 from compile.int8.layers import FLOAT_LAYERS, Quantisation, check_float_layers, is_part
-from compile.int8.trials import Judge, choose_layers, with_photographs
+from compile.int8.trials import Chooser, Judge, chooser, with_photographs
 from compile.lowering.passes import lower, with_variants
 from compile.parity.chain import chained, normalise_of
 from compile.parity.inputs import parity_inputs
@@ -83,8 +83,8 @@ class CpuPrograms(_Programs):
     """Makes programs that run on the machine that builds them, and measures them."""
 
     maker: HostBuilder
-    # Size and batch, and that program's graph with every layer in int8.
-    calibrated: Optional[tuple[tuple[Size, int], Any]] = None
+    # Size and batch, and what chooses the layers of that program.
+    chooser: Optional[tuple[tuple[Size, int], Chooser]] = None
 
     def make(self, network: Network, batch: int, on_step: Step) -> Proven:
         """Lower, build and measure at the network's size.
@@ -121,7 +121,7 @@ class CpuPrograms(_Programs):
         whole = parts(lowered, 1, self.request.split)
         if len(whole) > 1:  # the error of a stage alone says little
             return self._with(replace(quantisation, float_layers=FLOAT_LAYERS))
-        choice, graph = choose_layers(
+        found = chooser(
             whole[0],
             cast(QuantisingBuilder, self.maker),
             cast(Quantiser, quantiser(self.target, self.request.precision)),
@@ -130,8 +130,23 @@ class CpuPrograms(_Programs):
             self._judge(network, whole[0], quantisation),
             on_step,
         )
-        chosen = self._with(replace(quantisation, float_layers=choice.float_layers, choice=choice))
-        return replace(chosen, calibrated=((network.fixed_size, 1), graph))
+        chosen = replace(self, chooser=((network.fixed_size, 1), found)).with_fewer_layers()
+        if chosen is None:
+            raise BuildError(
+                "no part of the network stays within the limit in int8; use another --precision"
+            )
+        return chosen
+
+    def with_fewer_layers(self) -> Optional[CpuPrograms]:
+        """With the next choice of layers, by a smaller margin; None if there is none.
+
+        Layers that the request names stay as they are.
+        """
+        quantisation = self.request.quantisation
+        choice = self.chooser[1].choose() if self.chooser else None
+        if quantisation is None or choice is None:
+            return None
+        return self._with(replace(quantisation, float_layers=choice.float_layers, choice=choice))
 
     def _with(self, quantisation: Quantisation) -> CpuPrograms:
         return replace(self, request=replace(self.request, quantisation=quantisation))
@@ -168,13 +183,13 @@ class CpuPrograms(_Programs):
             return self.maker.build(part, stem, self.request.precision)
 
         def quantised(graph: Any) -> Any:
-            if self.calibrated and self.calibrated[0] == (
+            if self.chooser and self.chooser[0] == (
                 (part.letters["H"], part.letters["W"]),
                 part.batch,
             ):
                 floats = quantisation.float_layers
                 names = [layer.name for layer in layers_of(graph) if is_part(layer.name, floats)]
-                return restored(self.calibrated[1], graph, names)
+                return restored(self.chooser[1].quantised, graph, names)
             return found.quantised(graph, inputs, quantisation.float_layers)
 
         return cast(QuantisingBuilder, self.maker).build_quantised(part, stem, quantised)
@@ -214,6 +229,9 @@ class DevicePrograms(_Programs):
         """As it is: nothing is in int8."""
         return self
 
+    def with_fewer_layers(self) -> None:
+        """None: there is no other choice of layers."""
+
     def make(self, network: Network, batch: int, on_step: Step) -> Proven:
         """Lower, check and compile at the network's size. Raises PreflightError or BuildError."""
         size, images = network.fixed_size, images_of(network.fixed_size, batch)
@@ -236,9 +254,10 @@ class DevicePrograms(_Programs):
         return Proven(tuple(programs), (), preflight=report)
 
 
-def programs_for(
-    request: Request, target: Target, maker: Builder, folder: Path
-) -> Union[CpuPrograms, DevicePrograms]:
+Programs = Union[CpuPrograms, DevicePrograms]
+
+
+def programs_for(request: Request, target: Target, maker: Builder, folder: Path) -> Programs:
     """What makes the programs of a request into files in `folder`."""
     if target.device:
         return DevicePrograms(request, target, folder, cast(DeviceBuilder, maker))

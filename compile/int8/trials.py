@@ -6,12 +6,12 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import numpy as np
 
 from compile.errors import ParityError
-from compile.int8.choice import Choice, choose
+from compile.int8.choice import MARGINS, Choice, Ranking, ranking
 from compile.int8.graph import layers_of, restored
 from compile.parity.inputs import ParityInput
 from compile.parity.measure import compare
@@ -33,7 +33,29 @@ class Judge:
     chain: Callable[[Run], Run]  # from the program's run to the network's
 
 
-def choose_layers(
+@dataclass
+class Chooser:
+    """The choice of layers for one program, by trials that were made once."""
+
+    ranking: Ranking
+    quantised: Any  # the graph with every layer in int8
+    tried: int = 0  # margins
+    choice: Optional[Choice] = None
+
+    def choose(self) -> Optional[Choice]:
+        """The layers within the next smaller margin with another choice; None if there is none."""
+        for margin in MARGINS[self.tried :]:
+            self.tried += 1
+            found = self.ranking.within(margin)
+            if found is None:
+                return None
+            if found != self.choice:
+                self.choice = found
+                return found
+        return None
+
+
+def chooser(
     part: Part,
     builder: QuantisingBuilder,
     quantiser: Quantiser,
@@ -41,10 +63,10 @@ def choose_layers(
     inputs: Inputs,
     judge: Judge,
     say: Callable[[str], None],
-) -> tuple[Choice, Any]:
-    """Which layers of a whole network stay float, and the graph with every layer in int8.
+) -> Chooser:
+    """Calibrate a whole network once, with every layer in int8, and try its layers.
 
-    Raises BuildError if all layers would stay float.
+    Raises FloatLayersError if the float layers alone are over the limit.
     """
     with builder.converted(part) as graph:
         say("int8: calibrate with every layer in int8")
@@ -59,7 +81,7 @@ def choose_layers(
 
         trials = _Trials(judge, references, run)
         trials.find_worst(names)
-        return choose(layers_of(graph), trials.error, say), quantised
+        return Chooser(ranking(layers_of(graph), trials.error, say), quantised)
 
 
 def with_photographs(

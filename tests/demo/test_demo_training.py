@@ -22,6 +22,10 @@ from checkpoints.demo.training import (
 )
 
 CPU = torch.device("cpu")
+reads_states = pytest.mark.skipif(
+    torch.__version__.startswith("1."),
+    reason="torch 1.13 does not read a state back with weights_only; training takes a newer torch",
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +68,7 @@ def test_crops_arrive_normalised(pool: Pool) -> None:
     torch.testing.assert_close(images[0, 0, 5, 7], red)
 
 
+@reads_states
 def test_resumed_run_takes_the_step_that_an_uninterrupted_one_takes(
     pool: Pool, tmp_path: Path
 ) -> None:
@@ -80,6 +85,7 @@ def test_resumed_run_takes_the_step_that_an_uninterrupted_one_takes(
     )
 
 
+@reads_states
 def test_state_of_another_seed_is_not_taken(tmp_path: Path) -> None:
     save_state(new_state(0, CPU), tmp_path / "state.pt", steps=10)
     taken = load_state(tmp_path / "state.pt", 1, 10, CPU)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Callable, Optional
@@ -16,7 +16,7 @@ from compile.build.fastest.measure import fastest, in_turns
 from compile.build.fastest.record import FILE, Candidate, Chosen, Key, find, keep, source_of
 from compile.build.package import package, scratch_in
 from compile.build.request import Request
-from compile.errors import BuildError, ParityError
+from compile.errors import BuildError, FloatLayersError, ParityError
 from compile.int8.layers import FLOAT_LAYERS_FLAG
 from compile.lowering.passes import with_variants
 from compile.parity.chain import chained, normalise_of
@@ -44,7 +44,7 @@ def build_fastest(ask: Ask, target_name: str, out: Path, say: Say) -> Path:
     known = find(out, key)
     if known is not None:
         say(f"auto: {known.precision}, chosen before on this CPU; {out / FILE} has the figures")
-        return build(ask(known.precision, known.float_layers), out, say)
+        return build(_asked(ask, known.precision, known.float_layers), out, say)
     out.mkdir(parents=True, exist_ok=True)
     with scratch_in(out) as scratch:
         # A folder of its own: the other one is locked.
@@ -61,6 +61,7 @@ class Attempt:
     precision: str
     artifact: Optional[Artifact]
     left_out: str = ""
+    float_over: bool = False  # float arithmetic alone is over the limit
 
 
 def attempts(
@@ -68,9 +69,31 @@ def attempts(
 ) -> list[Attempt]:
     """An artifact in `out` for each precision of `candidates`, if it passes.
 
-    Raises what `build` raises for the first precision.
+    Where bf16 alone is over the limit, int8 has float32 beside it. Raises what `build` raises for
+    the first precision.
     """
-    return [_attempt(ask, plain, *row, out, say) for row in rows]
+    in_float32 = next(iter(target_named(plain.target).calibrated), None)
+    found: list[Attempt] = []
+    for precision, left_out in rows:
+        mixed = _is_mixed(plain, precision) and not left_out
+        if mixed and any(one.float_over for one in found):
+            reason = "its float layers alone are over the limit"
+            found.append(Attempt(precision, None, reason, float_over=True))
+        else:
+            found.append(_attempt(ask, plain, precision, left_out, out, say))
+        if mixed and in_float32 and found[-1].float_over:
+            found.append(_attempt(ask, plain, in_float32, "", out, say))
+    return found
+
+
+def _is_mixed(plain: Request, precision: str) -> bool:
+    """Whether it is int8 with float layers in another arithmetic than float32."""
+    return precision in list(target_named(plain.target).calibrated)[1:]
+
+
+def _asked(ask: Ask, precision: str, float_layers: Sequence[str] = ()) -> Request:
+    """In exactly this precision: a command takes int8 for int8-bf16 where the CPU has that."""
+    return replace(ask(precision, float_layers), precision=precision)
 
 
 def _attempt(
@@ -80,16 +103,18 @@ def _attempt(
     if left_out:
         return Attempt(precision, None, left_out)
     is_plain = precision == plain.precision
-    request = plain if is_plain else ask(precision, ())
+    request = plain if is_plain else _asked(ask, precision)
+    over = request.quantisation is None
     say(f"auto: build {precision}")
     try:
         artifact = read_artifact(build(request, scratch, say))
     except (BuildError, ParityError) as error:
         if is_plain:
             raise
-        return Attempt(precision, None, first_line(error))
+        over = isinstance(error, FloatLayersError) or (over and isinstance(error, ParityError))
+        return Attempt(precision, None, first_line(error), over)
     if not (artifact.manifest.gate.passed or is_plain):
-        return Attempt(precision, None, "missed its limit")  # and was forced
+        return Attempt(precision, None, "missed its limit", over)  # and was forced
     return Attempt(precision, artifact)
 
 

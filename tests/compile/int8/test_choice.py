@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from typing import Optional
 
 import pytest
 
-from compile.errors import BuildError
-from compile.int8.choice import MARGIN, MAX_GROUPS, Choice, choose, covering, groups_of
+from compile.errors import FloatLayersError
+from compile.int8.choice import (
+    MARGINS,
+    MAX_GROUPS,
+    Choice,
+    Error,
+    Ranking,
+    covering,
+    groups_of,
+    ranking,
+)
 from compile.int8.graph import Layer
 
 LAYERS = [
@@ -38,8 +48,14 @@ def prefixes(names: Collection[str]) -> set[str]:
     return {name[:end] for name in names for end in range(len(name) + 1)}
 
 
+def ranked(errors: Error, said: Optional[list[str]] = None) -> Ranking:
+    return ranking(LAYERS, errors, (said if said is not None else []).append)
+
+
 def chosen(errors: Errors) -> Choice:
-    return choose(LAYERS, errors, lambda _: None)
+    choice = ranked(errors).within(MARGINS[0])
+    assert choice is not None
+    return choice
 
 
 def in_int8(choice: Choice) -> list[str]:
@@ -89,7 +105,7 @@ def test_the_error_per_work_decides_who_goes_first() -> None:
     choice = chosen(errors)
     assert [trial.name for trial in choice.trials][-1] == "decoder.reduce"
     assert in_int8(choice) == ["encoder.blocks.0.attn"]
-    assert choice.error <= MARGIN
+    assert choice.error <= MARGINS[0]
     assert choice.float_layers == ("decoder", "encoder.blocks.0.mlp")
 
 
@@ -115,12 +131,31 @@ def test_the_error_of_float_layers_is_no_layers_own() -> None:
 
 
 @pytest.mark.parametrize("error", [0.61, math.inf, math.nan])
-def test_if_no_group_stays_within_the_limit_it_says_so(error: float) -> None:
-    def error_of(in_int8: Collection[str], _: bool) -> float:
-        return error if in_int8 else 0.0
+def test_if_no_group_stays_within_the_limit_there_is_no_choice(error: float) -> None:
+    assert ranked(lambda in_int8, _: error if in_int8 else 0.0).within(MARGINS[0]) is None
 
-    with pytest.raises(BuildError, match="no part of the network stays within the limit in int8"):
-        choose(LAYERS, error_of, lambda _: None)
+
+@pytest.mark.parametrize("base", [0.61, math.inf, math.nan])
+def test_float_layers_that_are_over_the_limit_alone_end_the_trials(base: float) -> None:
+    said: list[str] = []
+    with pytest.raises(FloatLayersError, match="too near to the limit by themselves"):
+        ranked(lambda *_: base, said)
+    assert said == []
+
+
+def test_a_smaller_margin_needs_no_new_trials_of_single_groups() -> None:
+    errors = Errors(encoder_blocks_0_attn=0.1, encoder_blocks_0_mlp=0.2, decoder_reduce=0.5)
+    said: list[str] = []
+    found = ranked(errors, said)
+    first, second, third = (found.within(margin) for margin in (0.6, 0.3, 0.15))
+    assert first
+    assert second
+    assert third
+    assert [len(in_int8(choice)) for choice in (first, second, third)] == [3, 2, 1]
+    assert len([text for text in said if "layers 1 of 3" in text]) == 1
+    # Sets of groups are measured once, whatever the margin.
+    together = [text for text in said if "together" in text]
+    assert len(together) == len(set(together))
 
 
 def test_names_of_what_stays_float_are_as_short_as_can_be() -> None:

@@ -120,7 +120,7 @@ def test_stages_on_their_own_have_fixed_layers(
 def test_where_no_layer_stays_within_the_limit_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: Path
 ) -> None:
-    monkeypatch.setattr("compile.int8.choice.MARGIN", -1.0)
+    monkeypatch.setattr("compile.int8.trials.MARGINS", (-1.0,))
     with pytest.raises(BuildError, match="no part of the network stays within the limit in int8"):
         built(tmp_path / "out", images, layers=())
     assert list((tmp_path / "out").iterdir()) == []

@@ -129,7 +129,8 @@ def test_layers_are_chosen_and_the_others_are_float_again(
     """Convolutions that save next to nothing are float, whatever the errors of the others are."""
     monkeypatch.setattr("compile.int8.choice.MAX_GROUPS", 8)
     monkeypatch.setattr("compile.int8.choice._LEAST_SHARE", 0.05)
-    monkeypatch.setattr("compile.int8.choice.MARGIN", 100.0)
+    monkeypatch.setattr("compile.int8.choice.MARGINS", (100.0,))
+    monkeypatch.setattr("compile.int8.trials.MARGINS", (100.0,))
     gate, calibration = choose(SAMPLES, 2)
     artifact = build_demo(
         tmp_path,
