@@ -112,13 +112,14 @@ def rows(found: dict[str, Any]) -> Iterator[Row]:
 
 
 def upstream_rows(sides: dict[str, Any]) -> Iterator[Row]:
+    """The ratio to upstream differs between kinds of CPU, so it is a figure without an aim."""
     fp32, bf16 = sides["ours fp32"], sides.get("ours bf16")
-    yield at_least("end to end, fp32, against upstream", fp32["steady_ratio"], 5.0, "x")
+    yield Row("end to end, fp32, against upstream", "", f"{fp32['steady_ratio']:.2f}x", None)
     yield at_most("its max_rel", fp32["max_rel"], 1e-3, "")
     if bf16 is None:
-        yield Row("end to end, bf16, against upstream", ">= 8.5x", "no bf16 in this CPU", None)
+        yield Row("end to end, bf16, against upstream", "", "no bf16 in this CPU", None)
         return
-    yield at_least("end to end, bf16, against upstream", bf16["steady_ratio"], 8.5, "x")
+    yield Row("end to end, bf16, against upstream", "", f"{bf16['steady_ratio']:.2f}x", None)
     yield at_most("its mean_rel", bf16["mean_rel"], 0.01, "")
 
 
@@ -144,9 +145,7 @@ def pipeline_rows(found: dict[str, Any]) -> Iterator[Row]:
 def network_row(result: dict[str, Any]) -> Row:
     what = f"network against matrix products, {result['precision']}"
     network, products = gflops(result["gmacs"], result["latency_ms"]), result["gemm_gflops"]
-    share = 100 * network / middle(products)
-    row = at_least(what, share, 75.0, " %")
-    return row if result["precision"] == "bf16" else Row(what, "(of bf16)", row.found, None)
+    return at_least(what, 100 * network / middle(products), 75.0, " %")
 
 
 def host_rows(photographs: list[dict[str, Any]]) -> Iterator[Row]:
