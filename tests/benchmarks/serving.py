@@ -179,7 +179,7 @@ def at_most(what: str, value: float, aim: float, unit: str) -> Row:
 
 def table(rows: list[Row]) -> str:
     lines = ["| what | aim | found | |", "|---|--:|--:|---|"]
-    words = {True: "met", False: "not met", None: "not measurable here"}
+    words = {True: "met", False: "not met", None: ""}  # a figure without an aim
     lines += [f"| {row.what} | {row.aim} | {row.found} | {words[row.met]} |" for row in rows]
     return "\n".join(lines)
 
