@@ -2,7 +2,7 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-int8 inference compile parity test test-int8 test-inf1-lane check fix bench checkpoints freeze demo-model picture clean clean-artifacts
+.PHONY: help setup setup-int8 inference compile parity test test-long test-int8 test-inf1-lane check fix bench checkpoints freeze demo-model picture clean clean-artifacts
 
 PYTHON := .venv/bin/python
 PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
@@ -68,11 +68,14 @@ checkpoints: .venv/.ready ## fetch published weights  MODEL=vits [ACCEPT_LICENCE
 test: .venv/.ready ## the tests in the CPU lane  [ARGS=...]
 	$(call PYTEST,.venv)
 
+test-long: .venv/.ready ## the tests of whole jobs that take 5 s and more  [ARGS=...]
+	$(call PYTEST,.venv) -m long
+
 test-int8: setup-int8 ## the tests that take NNCF itself, with what `make setup-int8` adds  [ARGS=...]
 	$(call PYTEST,.venv) -m nncf tests/compile/int8
 
 test-inf1-lane: .venv-inf1/.ready ## the same tests in the Inf1 lane (torch 1.13)  [ARGS=...]
-	$(call PYTEST,.venv-inf1)
+	$(call PYTEST,.venv-inf1) -m "not nncf"
 
 check: .venv/.ready ## format, lint and types; writes nothing
 	.venv/bin/ruff format --check .

@@ -112,6 +112,7 @@ RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
 
 
 @pytest.mark.parametrize(("page", "before", "code"), blocks())
+@pytest.mark.long
 def test_a_python_block_runs_or_is_marked(
     page: str, before: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_wheel_has_exactly_these_files(site: Path, tmp_path: Path) -> None:
     assert scripts == ["[console_scripts]\ndepth = depth_anything.cli:main\n"]
 
 
+@pytest.mark.long
 def test_the_installed_command_runs_the_bundled_model(site: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     shutil.copy(SAMPLE, tmp_path / "in")

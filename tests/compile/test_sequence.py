@@ -31,6 +31,7 @@ def test_every_line_belongs_to_a_numbered_step_on_a_machine() -> None:
     assert set(re.findall(r"(\w+)=", VALUES)) == {*DRY, "STORE"}
 
 
+@pytest.mark.long
 def test_the_lines_run_on_a_cpu_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     s3_server.settings(monkeypatch)
     python = tmp_path / "bin/python"

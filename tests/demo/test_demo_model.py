@@ -49,6 +49,7 @@ def test_training_saves_the_networks_parameter_names(tmp_path: Path) -> None:
         torch.testing.assert_close(network(images), expected, rtol=0.02, atol=0.01)
 
 
+@pytest.mark.long
 def test_knows_more_than_the_vertical_gradient() -> None:
     """The mean error over a few scenes of every kind; the card has the figures for 500."""
     network = evaluate.load()

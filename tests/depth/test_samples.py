@@ -28,6 +28,7 @@ DEMO = MODELS["demo"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.long
 def test_depth_files_of_the_samples_against_exact_depth(tmp_path: Path, precision: str) -> None:
     """Not forced: the bundled weights pass the parity gate at both precisions."""
     needs_arithmetic(precision)

@@ -122,6 +122,7 @@ for target in {targets}:
 """
 
 
+@pytest.mark.long
 def test_the_same_command_gives_the_same_identity(tmp_path: Path) -> None:
     words = ["-c", EACH_TARGET.format(targets=ON_CPU), "build", "--model", "demo"]
     words += ["--size", "56x70", "--checkpoint", "untrained", "--images", str(tmp_path / "none")]

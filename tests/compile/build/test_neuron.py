@@ -39,6 +39,7 @@ def names(found: Sequence[Program]) -> list[str]:
     return [one.name for one in found]
 
 
+@pytest.mark.long
 def test_sizes_and_batches_in_one_artifact_that_is_not_measured_yet(
     made: Made, device: Standin
 ) -> None:

@@ -103,6 +103,7 @@ def megabytes(artifact: Artifact) -> list[float]:
 
 
 @pytest.mark.parametrize("name", PLACES)
+@pytest.mark.long
 def test_a_killed_job_goes_on_and_ends_whole(name: str, built: Path) -> None:
     if name.startswith("push"):  # saves the time to come that far
         shutil.copytree(built, ".", dirs_exist_ok=True)

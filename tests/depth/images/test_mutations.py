@@ -53,6 +53,7 @@ typer.run(script.main)
 """
 
 
+@pytest.mark.long
 def test_the_toll_counts_crashes_hangs_and_foreign_exceptions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_request_that_is_refused_for_another_reason_is_an_error(
     assert "takes no checksums" not in caplog.text
 
 
+@pytest.mark.long
 def test_a_server_that_never_answers_is_given_up_in_a_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

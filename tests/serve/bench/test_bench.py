@@ -162,6 +162,7 @@ def test_artifacts_without_a_common_size_are_refused() -> None:
         common_size([sizes(Path("a"), (56, 70)), sizes(Path("b"), (70, 56))])
 
 
+@pytest.mark.long
 def test_two_artifacts_in_one_run(artifact: Artifact, images: Path, tmp_path: Path) -> None:
     other = read_artifact(shutil.copytree(artifact.folder, tmp_path / "other"))
     file = tmp_path / "samples.json"

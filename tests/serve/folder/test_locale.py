@@ -62,6 +62,7 @@ def test_a_result_is_kept_in_another_locale(
     assert stored.depth.values.shape == (56, 70)
 
 
+@pytest.mark.long
 def test_an_artifact_is_built_in_a_folder_that_the_locale_cannot_decode(
     run: Run, tmp_path: Path
 ) -> None:

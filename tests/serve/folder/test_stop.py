@@ -61,6 +61,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     assert job.returncode == -signal.SIGTERM
 
 
+@pytest.mark.long
 def test_sigkill_at_random_moments_loses_nothing(tmp_path: Path) -> None:
     job = start(tmp_path, "-m", "tests.support.folder_kills", tmp_path, 100, 10)
     assert job.wait(timeout=300) == 0, (tmp_path / "stderr").read_text()
