@@ -47,7 +47,7 @@ class UnderWay:
         self.guilty = killed & suspects & set(images)
         kills = before.get("kernel_kills")
         self._starved = isinstance(kills, int) and 0 <= kills < self._kills
-        if before:  # who is guilty now is a suspect in the next run
+        if before:  # an image that is guilty now is a suspect in the next run
             self._write()
 
     @contextmanager

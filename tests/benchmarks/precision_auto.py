@@ -120,7 +120,7 @@ def prepare(
 
 
 def in_a_process(folder: Path, threads: int, rounds: int) -> dict[str, Any]:
-    """`measured` on so many CPUs, of different cores where the machine tells."""
+    """Run the turns in a process bound to `threads` CPUs, one of each core first; 0 is all CPUs."""
     chosen = cpus()[: threads or None]
     command = [sys.executable, "-m", "tests.benchmarks.precision_turns", str(folder), str(rounds)]
     _say(f"measure on {len(chosen)} CPUs")

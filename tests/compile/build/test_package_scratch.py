@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from compile.build.package import package, scratch_in
 from tests.support.manifests import made_manifest, written
 from tests.support.places import ROOT
+from tests.support.syncs import syncs_and_renames
 
 _AT_WORK = """
 import sys
@@ -106,19 +106,7 @@ def test_an_artifact_is_on_the_disk_before_it_gets_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifact = written(tmp_path / "made", made_manifest())
-    events: list[str] = []
-    sync, rename = os.fsync, Path.rename
-
-    def noted_sync(descriptor: int) -> None:
-        events.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
-        sync(descriptor)
-
-    def noted_rename(path: Path, target: Path) -> Path:
-        events.append("renamed")
-        return rename(path, target)
-
-    monkeypatch.setattr(os, "fsync", noted_sync)
-    monkeypatch.setattr(Path, "rename", noted_rename)
+    events = syncs_and_renames(monkeypatch)
     package(artifact.folder, artifact.manifest, tmp_path)
     files = [Path(file.path).name for file in artifact.manifest.programs[0].files]
     assert {*files, "manifest.json", "programs", "made"} <= {*events[: events.index("renamed")]}

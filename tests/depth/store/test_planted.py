@@ -17,6 +17,7 @@ from depth.store.objects import ObjectStore
 from depth.store.pull import pull
 from depth.store.push import push
 from tests.support.stored_artifacts import FILES, contents, in_a_folder, make, verify
+from tests.support.syncs import syncs_and_renames
 
 
 def plant(path: Path, target: Path, kind: str) -> None:
@@ -151,19 +152,7 @@ def test_a_measurement_planted_in_the_hidden_folder_is_not_taken(
 def test_a_pull_is_on_the_disk_before_it_gets_its_name(
     store: ObjectStore, pushed: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    events: list[str] = []
-    sync, rename = os.fsync, Path.rename
-
-    def noted_sync(descriptor: int) -> None:
-        events.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
-        sync(descriptor)
-
-    def noted_rename(path: Path, target: Path) -> Path:
-        events.append("renamed")
-        return rename(path, target)
-
-    monkeypatch.setattr(os, "fsync", noted_sync)
-    monkeypatch.setattr(Path, "rename", noted_rename)
+    events = syncs_and_renames(monkeypatch)
     pull(store, find(store, pushed.identity), tmp_path / "out")
     before, after = events[: events.index("renamed")], events[events.index("renamed") + 1 :]
     names = ("programs", f".pulling-{pushed.identity}")
