@@ -31,8 +31,10 @@ AWKWARD = [
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The Makefile and the set-up scripts, in a folder whose name is awkward too."""
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # of the make that runs these tests
+        monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "a $5 folder"
     shutil.copytree(ROOT / "infra", folder / "infra")
     shutil.copy(ROOT / "Makefile", folder)
@@ -45,11 +47,9 @@ def made(checkout: Path, *arguments: str) -> list[str]:
     python.parent.mkdir(parents=True)
     python.write_text(RECORDER)
     python.chmod(0o755)
-    outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
-    environment = {name: text for name, text in os.environ.items() if name not in outer}
     command = ["make", "-o", ".venv/.ready", "-o", "stand-in/.ready", *arguments]
     command += ["PYTHON=stand-in/bin/python", "LANE=stand-in"]
-    environment["ARGUMENTS"] = str(checkout / "arguments.json")
+    environment = {**os.environ, "ARGUMENTS": str(checkout / "arguments.json")}
     subprocess.run(command, cwd=checkout, env=environment, check=True, capture_output=True)
     assert not (checkout / "made").exists()
     return json.loads((checkout / "arguments.json").read_text())  # type: ignore[no-any-return]

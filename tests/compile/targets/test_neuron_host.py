@@ -41,6 +41,7 @@ def made_by_uv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(host, "find_spec", lambda _: None)
     monkeypatch.setattr(host, "which", lambda _: None)
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(host, "_ROOT", tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("UV", raising=False)
 
@@ -138,6 +139,7 @@ def test_another_python_needs_an_environment_before_packages(
 
 def test_the_lane_for_cpus_stays_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pretend_installed(monkeypatch, tmp_path, {"torch": "2.8.0"})
+    monkeypatch.setattr(host, "_ROOT", ROOT)
     monkeypatch.setattr(sys, "prefix", str(ROOT / ".venv"))
     *_, then, command = refusal()
     assert then == f"Run this, then try again with {ROOT}/.venv-inf1/bin/python:"
