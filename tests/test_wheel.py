@@ -93,6 +93,7 @@ def test_the_installed_command_runs_the_bundled_model(site: Path, tmp_path: Path
     np.testing.assert_array_equal(*found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("package", "words"),
     [

@@ -114,6 +114,7 @@ def test_an_artifact_with_an_edited_manifest_is_ignored_with_a_warning(
     assert "the manifest was altered, or this is another artifact" in caplog.text
 
 
+@pytest.mark.long
 def test_missing_sizes_are_built_in_a_process_of_their_own(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,6 +159,7 @@ def test_several_sizes_and_batches_in_one_artifact(tmp_path: Path) -> None:
     assert {name: array.shape for name, array in found.items()} == {"depth": (3, 42, 28)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", ["openvino", "onnx"])
 def test_batch_2(tmp_path: Path, target: str) -> None:
     request_ = request(target=target, sizes=[(28, 42)], batches=[2])

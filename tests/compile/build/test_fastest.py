@@ -239,6 +239,7 @@ def test_a_damaged_file_is_no_choice(
 
 
 @pytest.mark.long
+@pytest.mark.long
 def test_jobs_take_what_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compile_in_this_process(monkeypatch)
     images = pictures(tmp_path / "images", ("a.png", "b.png", "c.png"))

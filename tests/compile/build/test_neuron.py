@@ -64,6 +64,7 @@ def check_the_folder(artifact: Artifact) -> None:
     assert found == {*named, MANIFEST, "report.json", "report.md"}
 
 
+@pytest.mark.long
 def test_encoder_and_decoder_of_each_size_and_batch(made: Made) -> None:
     artifact = made(sizes=[SMALL, TALL], batches=[2], split=True)
     m = artifact.manifest
@@ -128,6 +129,7 @@ def test_a_build_with_fewer_optimisations_says_so(made: Made, device: Standin) -
     assert told.startswith("28x42-b1: fewer optimisations (")
 
 
+@pytest.mark.long
 def test_a_batch_that_does_not_compile_leaves_the_smaller_one_once(
     made: Made, device: Standin
 ) -> None:

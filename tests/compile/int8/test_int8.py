@@ -71,6 +71,7 @@ def test_the_manifest_tells_what_made_it(tmp_path: Path, calls: list[Call], imag
     ] * 4  # a plain one beside them
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("calls")
 def test_the_reports_tell_the_images(tmp_path: Path, images: Path) -> None:
     (images / "f.png").write_bytes(b"no image")
@@ -100,6 +101,7 @@ def test_layers_are_chosen_where_none_is_named(
     assert "Float layers: none. Chosen by measurement: 100 % of the multiply-accumulates" in text
 
 
+@pytest.mark.long
 def test_layers_are_chosen_once_for_all_programs(
     tmp_path: Path, calls: list[Call], images: Path
 ) -> None:

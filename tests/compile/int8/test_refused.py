@@ -63,6 +63,7 @@ def refused(out: Path, images: Path, layers: tuple[str, ...], **changes: object)
 AGAIN = "int8: over the limit (28x42-b1: depth max_rel 0.125 (limit 0.1)): again with fewer"
 
 
+@pytest.mark.long
 def test_chosen_layers_that_the_gate_refuses_are_chosen_again(
     tmp_path: Path, calls: list[Call], monkeypatch: pytest.MonkeyPatch, images: Path
 ) -> None:
@@ -80,6 +81,7 @@ def test_chosen_layers_that_the_gate_refuses_are_chosen_again(
     assert artifact.manifest.gate.passed
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("calls")
 def test_after_the_smallest_margin_the_gate_decides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: Path

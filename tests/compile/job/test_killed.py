@@ -130,6 +130,7 @@ def test_a_killed_job_goes_on_and_ends_whole(name: str, built: Path) -> None:
     assert objects == {path: path.stat().st_mtime_ns for path in objects}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kill", "objects"),
     [
