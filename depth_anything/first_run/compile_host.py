@@ -11,7 +11,7 @@ from pathlib import Path
 
 from depth_anything.first_run.extent import Extent
 from depth_anything.first_run.places import Places
-from depth_anything.first_run.trial import ARTIFACT, COMPILE, Trial
+from depth_anything.first_run.trial import ARTIFACT, COMPILE, Trial, Words
 
 TARGET = "inf1"
 MODEL = "vits"
@@ -86,7 +86,8 @@ def _built(
     name: str, about: str, extent: Extent, places: Places, model: str, size: str, *words: str
 ) -> Trial:
     """An artifact, pushed as soon as it is built."""
-    build = ("-m", "compile", "build", "--model", model, "--target", TARGET, "--size", size)
+    build: Words = ("-m", "compile", "build", "--model", model)
+    build += ("--target", TARGET, "--size", size)
     build += ("--out", str(places.artifacts), "--images", str(places.images))
     build += ("--timeout-s", str(extent.compile_limit_s), *_weights(model, places), *words)
     push = ("-m", "compile", "push", ARTIFACT, "--store", places.store)

@@ -23,7 +23,7 @@ from depth_anything.first_run.drills import DRILLS
 from depth_anything.first_run.extent import Extent
 from depth_anything.first_run.places import Places
 from depth_anything.first_run.reading import BENCH
-from depth_anything.first_run.trial import FOLDER, Trial
+from depth_anything.first_run.trial import FOLDER, Trial, Words
 
 CORES = "NEURON_RT_NUM_CORES"
 EVERY_CORE, SOAK = "every-core", "soak"
@@ -80,7 +80,7 @@ def _transfers(extent: Extent, places: Places) -> Iterator[Trial]:
 
 
 def _parity(name: str, artifact: Path, extent: Extent, places: Places) -> Trial:
-    measure = ("-m", "compile", "parity", str(artifact), "--on-device")
+    measure: Words = ("-m", "compile", "parity", str(artifact), "--on-device")
     measure += ("--images", str(places.images))
     if places.checkpoint and name != DEMO and places.checkpoint != "untrained":
         measure += ("--checkpoint", places.checkpoint)
@@ -97,7 +97,7 @@ def _parity(name: str, artifact: Path, extent: Extent, places: Places) -> Trial:
 
 def _bench(name: str, artifact: Path, cores: int, extent: Extent, places: Places) -> Trial:
     """Throughput with one and with two runs in flight on each core."""
-    words = ("-m", "serve", "bench", str(artifact), "--images", str(places.images))
+    words: Words = ("-m", "serve", "bench", str(artifact), "--images", str(places.images))
     words += ("--rounds", str(extent.rounds), "--runs", str(extent.runs), "--starts", "1")
     words += ("--streams", str(cores), "--streams", str(2 * cores))
     words += ("--allow-unverified", "--allow-failed-parity")

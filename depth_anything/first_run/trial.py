@@ -15,6 +15,7 @@ PASSED, FAILED, TIMED_OUT, STOPPED = "passed", "failed", "timed out", "stopped"
 # In a command: the folder that the command before printed last; the trial's own folder.
 ARTIFACT, FOLDER = "{artifact}", "{folder}"
 COMPILE, SERVE = "compile", "serve"  # roles: the compile host, and the instance
+Words = tuple[str, ...]  # of a command, after `python`
 _RESULT = "result.json"
 _MAX_RESULT_BYTES = 1 << 22
 
@@ -35,7 +36,7 @@ class Trial:
     name: str
     about: str
     limit_s: float
-    commands: tuple[tuple[str, ...], ...]
+    commands: tuple[Words, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     monitored: bool = False
     keep: tuple[str, ...] = ()
@@ -49,7 +50,7 @@ class Tried:
     role: str
     about: str
     state: str  # PASSED, FAILED, TIMED_OUT or STOPPED
-    commands: tuple[tuple[str, ...], ...]
+    commands: tuple[Words, ...]
     duration_s: float
     why: str  # the last line that a failed command wrote; "" if it passed
     artifact: Optional[str]  # name of the folder that was built

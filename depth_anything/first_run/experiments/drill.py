@@ -32,7 +32,7 @@ class Loader:
         self.copies = copies
         self.path = artifact.folder
         program = artifact.manifest.programs[0]
-        self.data = artifact.open_files(program.files[:1])[0]
+        self.data = bytes(artifact.open_files(program.files[:1])[0])
         arrays = probe_inputs(artifact.manifest, program)
         self.inputs = [torch.from_numpy(array) for array in arrays.values()]
 

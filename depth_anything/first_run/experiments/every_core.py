@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Optional
 
 from depth.artifact.manifest import Artifact, read_artifact
 from depth.errors import first_line
@@ -12,7 +11,6 @@ from depth_anything.first_run.experiments.report import end
 from serve.backend import core_count, open_on_core
 from serve.bench.network import key_of, noise
 from serve.errors import ProgramError
-from serve.runtimes.program import Runtime
 
 
 def main() -> None:
@@ -36,7 +34,6 @@ def main() -> None:
 def _answer(artifact: Artifact, core: int) -> bytes:
     """The bits of depth of one noise image. Loading compares the answers to the fixed probe."""
     size = artifact.manifest.programs[0].size
-    runtime: Optional[Runtime] = None
     runtime = open_on_core(artifact, artifact.manifest.stages(key_of(artifact, size)), core)
     found = runtime.run(noise(artifact, size))
     return b"".join(array.tobytes() for array in found.values())

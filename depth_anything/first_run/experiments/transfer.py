@@ -69,7 +69,7 @@ def _made(path: Path, dtype: str, size: str) -> str:
                 fallback=False,
                 single_fusion_ratio_threshold=1.0,
             )
-        torch.jit.save(program, str(path))
+        torch.jit.save(program, str(path))  # type: ignore[no-untyped-call]
     except Exception as error:  # the SDK raises a dozen kinds, some of them documented
         return f"{type(error).__name__}: {first_line(error)}"
     return ""
