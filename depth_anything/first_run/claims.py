@@ -14,7 +14,9 @@ from depth.family import model_named
 from depth.sizes import parse_size
 from depth_anything.first_run.compile_host import (
     APART,
+    DECODER,
     DEMO,
+    ENCODER,
     FUSED,
     MODEL,
 )
@@ -153,6 +155,19 @@ def _stage(name: str) -> Callable[[Results], Verdict]:
     return judge
 
 
+def _larger(results: Results) -> Verdict:
+    """A size with more pixels than the one that everything is compared at was compiled."""
+    if FUSED not in results:
+        return Verdict(OPEN, "not tried")
+    height, width = _size(results[FUSED])
+    sized = [row for row in results.values() if row.name.startswith(MODEL) and _has_size(row)]
+    larger = [row for row in sized if _size(row)[0] * _size(row)[1] > height * width]
+    compiled = [row.name for row in larger if row.artifact]
+    if compiled or not larger:
+        return Verdict(HOLDS if compiled else OPEN, ", ".join(compiled) or "not tried")
+    return Verdict(WRONG, f"{larger[0].name}: {larger[0].why}")
+
+
 def _untried(_results: Results) -> Verdict:
     return Verdict(OPEN, "no trial is about it")
 
@@ -170,6 +185,12 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("precision", _precision),
     Claim("speed of `vits`, 518×518, inf1.xlarge", _speed),
     Claim("numbers of a program on the device", _numbers),
+    # What others have compiled, and what nobody is known to have compiled.
+    Claim("encoder of `vits`, 518×518, batch 1", _stage(ENCODER)),
+    Claim("decoder, all of it on the chip", _stage(DECODER)),
+    Claim("`vitb`, `vitl`", _untried),
+    Claim("sizes above 518×518", _larger),
+    Claim("batches above 1", _untried),
 )
 
 
@@ -184,6 +205,10 @@ def _rate(results: Results, cores: int) -> Optional[float]:
     rates = tried.facts.get("bench", {}).get("images_per_s", {}) if tried else {}
     found: Optional[float] = rates.get(str(2 * cores))
     return found
+
+
+def _has_size(tried: Tried) -> bool:
+    return "--size" in tried.commands[0]
 
 
 def _size(tried: Tried) -> tuple[int, int]:

@@ -119,7 +119,8 @@ def _built(program: dict[str, object]) -> str:
     asked = program["fallback"] == "as asked"
     how = "" if asked else f", with {program['fallback']}, because {_attempts(program)}"
     spills = ", too large for the chip's memory: slow" if program["gave_up_optimising"] else ""
-    return f"{program['name']} in {program['build_s']} s{how}{spills}"
+    counts = f"{program['compiled']} of {program['operators']} operators"
+    return f"{program['name']} in {program['build_s']} s, {counts}{how}{spills}"
 
 
 def _attempts(program: dict[str, object]) -> str:
