@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from depth.chips import INFERENTIA
 from depth.family import model_named
-from depth.sizes import parse_size
+from depth.sizes import Size, parse_size
 from depth_anything.first_run.compile_host import (
     APART,
     DECODER,
@@ -28,6 +29,9 @@ from depth_anything.first_run.instance import (
     parity_name,
 )
 from depth_anything.first_run.trial import Tried
+
+if TYPE_CHECKING:
+    from compile.plan.plan import Plan
 
 HOLDS, WRONG, OPEN, ELSEWHERE = "holds", "wrong", "not measured", "not about the device"
 Results = Mapping[str, Tried]
@@ -67,10 +71,7 @@ def _price(results: Results) -> Verdict:
     counted = sum(row["macs"] for row in programs or ())
     if not counted:
         return Verdict(OPEN, "the compiler left no count of multiply-accumulates")
-    from compile.plan.work import work_of
-
-    size = _size(results[FUSED])
-    ours = sum(p.macs for work in work_of(model_named(MODEL), size) for p in work.products)
+    ours = sum(product.macs for product in _planned(_size(results[FUSED])).work.products)
     text = f"{counted / 1e9:.4g} GMAC by the compiler, {ours / 1e9:.4g} here"
     return Verdict(HOLDS if abs(counted / ours - 1) <= _MACS else WRONG, text)
 
@@ -129,12 +130,7 @@ def _speed(results: Results) -> Verdict:
     found = results.get(bench_name(name))
     if found is None or "bench" not in found.facts or name == DEMO:
         return Verdict(OPEN, _why_not(results, bench_name(name)))
-    from compile.plan.estimate import Layout
-    from compile.plan.plan import plan_for
-
-    layout = Layout(split=name == APART)
-    size = _size(results[name])
-    expected = plan_for(model_named(MODEL), size, _ONE_CHIP, layout).chosen.latency_ms
+    expected = _planned(_size(results[name]), name == APART).chosen.latency_ms
     measured = found.facts["bench"]["latency_ms"]
     inside = expected.low <= measured <= expected.high
     return Verdict(
@@ -207,11 +203,20 @@ def _rate(results: Results, cores: int) -> Optional[float]:
     return found
 
 
+@lru_cache
+def _planned(size: Size, split: bool = False) -> Plan:
+    """What the plan expects of the model on one chip, all its cores at work."""
+    from compile.plan.estimate import Layout
+    from compile.plan.plan import plan_for
+
+    return plan_for(model_named(MODEL), size, _ONE_CHIP, Layout(split=split))
+
+
 def _has_size(tried: Tried) -> bool:
     return "--size" in tried.commands[0]
 
 
-def _size(tried: Tried) -> tuple[int, int]:
+def _size(tried: Tried) -> Size:
     words = tried.commands[0]
     return parse_size(words[words.index("--size") + 1], lambda _size: None)
 

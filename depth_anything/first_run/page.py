@@ -18,11 +18,12 @@ _CELL_CHARACTERS = 300
 def write_page(results: Path) -> Path:
     """Make the page from everything that was tried so far, on either machine."""
     path = results / PAGE
-    write_whole(path, "\n".join(_lines(read_all(results))) + "\n")
+    write_whole(path, "\n".join(page_lines(read_all(results))) + "\n")
     return path
 
 
-def _lines(tried: Sequence[Tried]) -> list[str]:
+def page_lines(tried: Sequence[Tried]) -> list[str]:
+    """The page about these results, in Markdown."""
     results = by_name(tried)
     claims = [
         (claim.row, f"**{verdict.state}**", _cell(verdict.text))

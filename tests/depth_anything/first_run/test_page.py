@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
@@ -15,7 +14,7 @@ from depth_anything.first_run.claims import CLAIMS, HOLDS, OPEN, WRONG, judged
 from depth_anything.first_run.compile_host import compile_trials
 from depth_anything.first_run.extent import FULL
 from depth_anything.first_run.instance import serve_trials
-from depth_anything.first_run.page import write_page
+from depth_anything.first_run.page import page_lines, write_page
 from depth_anything.first_run.places import Places
 from depth_anything.first_run.trial import FAILED, PASSED, Tried, by_name, read_all, write_tried
 from tests.support.places import ROOT
@@ -67,16 +66,6 @@ def _facts(name: str, builds: bool) -> dict[str, Any]:
         "vits-decoder": {"compile_s": 900.0, "compiled": 80},
         "vits-encoder": {"compile_s": 900.0, "compiled": 305},
     }.get(name, {})
-
-
-def keep(tried: Sequence[Tried], folder: Path) -> list[str]:
-    """The lines of the page about these results."""
-    for number, row in enumerate(tried):
-        path = folder / row.role / f"{number:02}-{row.name}"
-        path.mkdir(parents=True)
-        write_tried(path, row)
-    assert read_all(folder) == list(tried)
-    return write_page(folder).read_text().splitlines()
 
 
 def readme_rows() -> list[str]:
@@ -131,11 +120,11 @@ DIED = "the compiler was ended with signal 9, as the kernel does when memory run
     ],
 )
 def test_a_fault_changes_exactly_its_line(
-    tmp_path: Path, trial: str, changed: dict[str, Any], claim: Optional[str]
+    trial: str, changed: dict[str, Any], claim: Optional[str]
 ) -> None:
     before = clean()
     after = [replace(row, **changed) if row.name == trial else row for row in before]
-    pages = keep(before, tmp_path / "before"), keep(after, tmp_path / "after")
+    pages = page_lines(before), page_lines(after)
     assert len(pages[0]) == len(pages[1])
     lines = [new for old, new in zip(*pages) if old != new]
     expected = [f"| {claim} | **wrong** |"] if claim else []
@@ -144,42 +133,47 @@ def test_a_fault_changes_exactly_its_line(
     assert len(lines) == len(expected), lines
 
 
-def test_a_fallback_stands_on_the_line_of_its_trial(tmp_path: Path) -> None:
+def test_a_fallback_stands_on_the_line_of_its_trial() -> None:
     tried = [["as asked", "memory"], ["stages apart", "crash"]]
     facts = {"built": [{**BUILT, "fallback": "-O 0", "attempts": tried}]}
     rows = [replace(row, facts=facts) if row.name == "vits-fused" else row for row in clean()]
-    (line,) = [x for x in keep(rows, tmp_path) if x.startswith("| vits-fused |")]
+    (line,) = [x for x in page_lines(rows) if x.startswith("| vits-fused |")]
     assert "with -O 0, because as asked failed (memory), stages apart failed (crash)" in line
 
 
-def test_without_a_driver_no_figure_is_a_measurement(tmp_path: Path) -> None:
+def test_without_a_driver_no_figure_is_a_measurement() -> None:
     none = {"facts": {"neuron": {"driver": None, "instance_type": None}}}
     rows = [replace(row, facts=none) if row.name == "doctor" else row for row in clean()]
-    text = "\n".join(keep(rows, tmp_path / "none"))
+    text = "\n".join(page_lines(rows))
     assert "no figure below is a measurement of a chip" in text
-    assert "driver 2.24.13.0, inf1.xlarge" in "\n".join(keep(clean(), tmp_path / "one"))
+    assert "driver 2.24.13.0, inf1.xlarge" in "\n".join(page_lines(clean()))
 
 
-def test_a_text_of_the_runtime_cannot_break_the_table(tmp_path: Path) -> None:
+def test_a_text_of_the_runtime_cannot_break_the_table() -> None:
     why = "a | b\x1b[2J\n# heading " + "x" * 1000
     rows = [replace(row, state=FAILED, why=why) if row.name == "soak" else row for row in clean()]
-    lines = keep(rows, tmp_path)
+    lines = page_lines(rows)
     (line,) = [line for line in lines if line.startswith("| soak |")]
     assert len(re.findall(r"(?<!\\)\|", line)) == 6
     assert "\x1b" not in line
     assert len(line) < 600
 
 
-def test_only_one_machine_is_said(tmp_path: Path) -> None:
+def test_only_one_machine_is_said() -> None:
     rows = [row for row in clean() if row.role == "compile"]
-    lines = keep(rows, tmp_path)
+    lines = page_lines(rows)
     assert "- serve: no results of this machine in this folder" in lines
 
 
-def test_results_are_json_that_others_can_read(tmp_path: Path) -> None:
-    keep(clean()[:1], tmp_path)
-    (path,) = tmp_path.glob("compile/*/result.json")
-    assert json.loads(path.read_text())["name"] == "facts"
+def test_the_page_is_made_of_what_the_folder_holds(tmp_path: Path) -> None:
+    rows = clean()[:3]
+    for number, row in enumerate(rows):
+        folder = tmp_path / row.role / f"{number:02}-{row.name}"
+        folder.mkdir(parents=True)
+        write_tried(folder, row)
+        assert json.loads((folder / "result.json").read_text())["name"] == row.name
+    assert read_all(tmp_path) == rows
+    assert write_page(tmp_path).read_text().splitlines() == page_lines(rows)
 
 
 def test_the_states_are_those_of_the_page() -> None:
