@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from compile.plan.calibration import CALIBRATIONS, factors
-from compile.plan.estimate import DECODING, Layout, Range, two_digits
+from compile.plan.estimate import DECODING, Layout, Range
 from compile.plan.plan import Plan, plan_for
 from compile.plan.roofline import (
     BEST,
@@ -26,12 +26,11 @@ from compile.plan.roofline import (
 )
 from compile.plan.tables import overview_table, plan_table
 from compile.plan.work import Work, work_of
-from compile.products import CONV, RESIZE, Product
+from compile.products import CONV, Product
 from depth.chips import INFERENTIA, INFERENTIA2, INSTANCES, instance_named
 from depth.errors import InputError
 from depth.family import model_named
 from tests.benchmarks.published import BERT
-from tests.support.places import ROOT
 
 VITS = model_named("vits")
 FIT = CALIBRATIONS[INFERENTIA]
@@ -252,34 +251,3 @@ def test_the_chips_of_an_instance_make_its_cores() -> None:
     assert cores["inf1.xlarge"] == cores["inf1.2xlarge"] == 4
     assert (cores["inf1.6xlarge"], cores["inf1.24xlarge"]) == (16, 64)
     assert (cores["inf2.48xlarge"], cores["trn1.32xlarge"]) == (24, 32)
-
-
-def test_the_page_counts_the_convolutions_that_the_public_port_left_on_the_host() -> None:
-    """Those behind the first resize: they wait for the partition that is not compiled."""
-    maps = [37, 74, 148, 296, 518]  # sides, px, after each of the five resizes
-    after_resizes = [64 * 64 * side**2 for side in maps[:4]]
-    of_fusions = [9 * 64 * 64 * side**2 for side in maps[:3] for _ in range(2)]
-    of_head = [9 * 64 * 32 * 296**2, 9 * 32 * 32 * 518**2, 32 * 518**2]
-    behind = [*after_resizes, *of_fusions, *of_head]
-
-    _, decoder = work_of(VITS, SIZE)
-    kinds = [product.kind for product in decoder.products]
-    later = [p.macs for p in decoder.products[kinds.index(RESIZE) :] if p.kind == CONV]
-    # Three fusions also convolve what comes from the encoder, which waits for no resize.
-    assert sorted(later) == sorted([*behind, *of_fusions])
-
-    page = " ".join((ROOT / "docs/plan.md").read_text(encoding="utf-8").split())
-    section = page.partition("## Beside the one public port")[2].partition("## ")[0]
-    assert f"{len(behind)} convolutions" in section
-    assert f"about {sum(behind) / 1e9:.1f} GMAC of convolutions" in section
-    assert section.count(" ms ") == 2  # the port's own figure: the plan has none for it
-
-
-def test_the_readme_has_the_latencies_of_today() -> None:
-    whole, sliced = (
-        planned(attention_blocks=blocks).chosen.latency_ms.map(two_digits) for blocks in (1, 8)
-    )
-    assert (
-        f"| {whole.low:g} to {whole.high:g} ms per image and core; with attention in slices "
-        f"{sliced.low:g} to {sliced.high:g} ms |"
-    ) in (ROOT / "README.md").read_text(encoding="utf-8")
