@@ -48,13 +48,12 @@ class Lane:
     cores: int  # of one chip
     packages: dict[str, str]
     instance: str
-    elsewhere: str
 
 
 LANE = (
-    Lane("inf1", "torch_neuron", 4, GOOD_INF1, "Inf1", "wrong numbers")
+    Lane("inf1", "torch_neuron", 4, GOOD_INF1, "Inf1")
     if IS_1_13
-    else Lane("inf2", "torch_neuronx", 2, GOOD_INF2, "Inf2", "do not run")
+    else Lane("inf2", "torch_neuronx", 2, GOOD_INF2, "Inf2")
 )
 
 
