@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from depth.artifact.manifest import Artifact
-from depth.artifact.probe import answers, probe_inputs
 from depth.artifact.program import ProgramKey
 from depth.artifact.verification import (
     VERIFIED_FILE,
-    ProgramVerification,
-    Verification,
-    write_verification,
 )
 from depth.errors import ArtifactError
 from serve.backend import open_on_core
 from serve.engine import Engine
 from serve.errors import Action, OutOfServiceError, ProgramError
 from serve.library import Library
-from serve.runtimes.program import Chain
 from serve.shapes import BUCKETS
 from tests.support.engines import image_of
 from tests.support.neuron_machine import machine_fixture
-from tests.support.neuron_served import LANE, SIZE, Chip, built, chip_fixture, served_fixture
+from tests.support.neuron_served import (
+    LANE,
+    SIZE,
+    Chip,
+    built,
+    chip_fixture,
+    served_fixture,
+    verified,
+)
 
 __all__ = ["chip_fixture", "machine_fixture", "served_fixture"]
 KEY = ProgramKey(*SIZE, 1)
-NUMBERS = {name: {"max_rel": 0.01} for name in ("depth", "sky")}
 LAST = LANE.cores - 1
-
-
-def verified(artifact: Artifact, folder: Path) -> Artifact:
-    """A copy, with the answers that its programs give on this chip."""
-    copy = replace(artifact, folder=Path(shutil.copytree(artifact.folder, folder)))
-    stages = copy.manifest.stages(KEY)
-    rows = []
-    for program in stages:
-        opened = open_on_core(copy, [program], 0)
-        stage = opened.stages[0] if isinstance(opened, Chain) else opened
-        found = stage.run(probe_inputs(copy.manifest, program))
-        rows.append(ProgramVerification(program.name, NUMBERS, answers(found)))
-    made, gate = "2026-01-01T00:00:00+00:00", replace(copy.manifest.gate, passed=True)
-    write_verification(copy, Verification(copy.identity, 1, made, {}, gate, tuple(rows)))
-    return copy
 
 
 @pytest.fixture(name="known")
