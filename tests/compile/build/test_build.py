@@ -159,7 +159,6 @@ def test_several_sizes_and_batches_in_one_artifact(tmp_path: Path) -> None:
     assert {name: array.shape for name, array in found.items()} == {"depth": (3, 42, 28)}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("target", ["openvino", "onnx"])
 def test_batch_2(tmp_path: Path, target: str) -> None:
     request_ = request(target=target, sizes=[(28, 42)], batches=[2])
@@ -174,6 +173,7 @@ def test_batch_2(tmp_path: Path, target: str) -> None:
     )
 
 
+@pytest.mark.long
 def test_the_same_artifact_again_is_kept_and_a_damaged_one_replaced(tmp_path: Path) -> None:
     # torch numbers what it traces within a process, so a second torchscript build would differ.
     same = request(target="onnx")

@@ -239,7 +239,6 @@ def test_a_damaged_file_is_no_choice(
 
 
 @pytest.mark.long
-@pytest.mark.long
 def test_jobs_take_what_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compile_in_this_process(monkeypatch)
     images = pictures(tmp_path / "images", ("a.png", "b.png", "c.png"))
@@ -253,6 +252,7 @@ def test_jobs_take_what_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert isinstance(find(out, key), Chosen)
 
 
+@pytest.mark.long
 def test_int8_of_a_job_is_what_this_cpu_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

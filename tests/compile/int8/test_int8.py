@@ -71,7 +71,6 @@ def test_the_manifest_tells_what_made_it(tmp_path: Path, calls: list[Call], imag
     ] * 4  # a plain one beside them
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("calls")
 def test_the_reports_tell_the_images(tmp_path: Path, images: Path) -> None:
     (images / "f.png").write_bytes(b"no image")
@@ -86,6 +85,7 @@ def test_the_reports_tell_the_images(tmp_path: Path, images: Path) -> None:
     assert str(images) not in (folder / "report.json").read_text()
 
 
+@pytest.mark.long
 def test_layers_are_chosen_where_none_is_named(
     tmp_path: Path, calls: list[Call], images: Path
 ) -> None:
