@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,7 @@ import pytest
 
 from depth.artifact.manifest import Artifact
 from depth.artifact.program import ProgramKey
-from depth.artifact.verification import (
-    VERIFIED_FILE,
-)
+from depth.artifact.verification import VERIFIED_FILE
 from depth.errors import ArtifactError
 from serve.backend import open_on_core
 from serve.engine import Engine
@@ -19,6 +18,7 @@ from serve.errors import Action, OutOfServiceError, ProgramError
 from serve.library import Library
 from serve.shapes import BUCKETS
 from tests.support.engines import image_of
+from tests.support.neuron_jobs import two_sizes_fixture
 from tests.support.neuron_machine import machine_fixture
 from tests.support.neuron_served import (
     LANE,
@@ -30,7 +30,7 @@ from tests.support.neuron_served import (
     verified,
 )
 
-__all__ = ["chip_fixture", "machine_fixture", "served_fixture"]
+__all__ = ["chip_fixture", "machine_fixture", "served_fixture", "two_sizes_fixture"]
 KEY = ProgramKey(*SIZE, 1)
 LAST = LANE.cores - 1
 
@@ -79,6 +79,20 @@ def test_each_output_of_each_stage_is_compared(chip: Chip, tmp_path: Path) -> No
     chip.instead(lambda x: x * 2 if x.shape[-1] == 4 else x)
     with pytest.raises(ProgramError, match="b1-encoder: .*wrong numbers: features is off by"):
         open_on_core(apart, apart.manifest.stages(KEY), 0)
+
+
+def test_a_measurement_of_some_programs_is_none_of_the_artifact(
+    chip: Chip, two_sizes: Artifact, tmp_path: Path
+) -> None:
+    known = verified(two_sizes, tmp_path / "known")
+    assert chip.placed
+    assert len(Library([known]).sizes) == 2
+    path = known.folder / VERIFIED_FILE
+    content = json.loads(path.read_text())
+    del content["programs"][0]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ArtifactError, match="measures the programs .*; measure again"):
+        Library([known])
 
 
 def test_a_core_that_computes_wrong_is_taken_out_and_the_others_serve(

@@ -6,8 +6,10 @@ import logging
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -42,6 +44,20 @@ def test_a_run_that_hangs_ends_before_the_scheduler_gives_the_core_up(
     opened(served)
     assert chip.events("start") == [user or str(EXEC_TIMEOUT_S)]
     assert CHIP_LIMITS.run_timeout_s > EXEC_TIMEOUT_S
+
+
+def test_a_run_that_hangs_costs_no_core(chip: Chip, served: Artifact) -> None:
+    chip.monkeypatch.setenv(EXEC_TIMEOUT, "0.2")
+    chip.script("faults", "run 0 2 hang")
+    with Engine(Library([served], allow_unverified=True), BUCKETS) as engine:
+        engine.make_ready([SIZE])
+        with ThreadPoolExecutor(4) as pool:
+            many = [image_of(engine, SIZE, seed) for seed in range(12)]
+            assert all(
+                np.isfinite(raw.outputs["depth"]).all() for raw in pool.map(engine.run, many)
+            )
+        now = engine._opened.scheduler.snapshot()
+        assert (now.cores_in_service, now.retries) == (LANE.cores, 1)
 
 
 @pytest.mark.usefixtures("chip")
