@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,10 +22,18 @@ import torch
 from torch import Tensor, nn
 
 from depth.artifact.manifest import MANIFEST, Artifact, Gate, Manifest, dump_manifest, read_artifact
+from depth.artifact.probe import answers, probe_inputs
 from depth.artifact.program import Program, ProgramFile, ProgramKey
+from depth.artifact.verification import (
+    ProgramVerification,
+    Verification,
+    write_verification,
+)
 from depth.files import sha256_bytes
 from depth.maps.result import FloatArray
 from depth.sizes import Size
+from serve.backend import open_on_core
+from serve.runtimes.program import Chain
 from tests.support.manifests import (
     DEPTH,
     FOLDED_STEPS,
@@ -39,6 +48,7 @@ from tests.support.neuron_standin import GOOD_INF1, GOOD_INF2, IS_1_13, pretend
 
 SIZE = (28, 42)  # (height, width) px
 _WIDTH = 4  # of the features
+NUMBERS = {name: {"max_rel": 0.01} for name in ("depth", "sky")}
 
 
 @dataclass(frozen=True)
@@ -48,13 +58,12 @@ class Lane:
     cores: int  # of one chip
     packages: dict[str, str]
     instance: str
-    elsewhere: str
 
 
 LANE = (
-    Lane("inf1", "torch_neuron", 4, GOOD_INF1, "Inf1", "wrong numbers")
+    Lane("inf1", "torch_neuron", 4, GOOD_INF1, "Inf1")
     if IS_1_13
-    else Lane("inf2", "torch_neuronx", 2, GOOD_INF2, "Inf2", "do not run")
+    else Lane("inf2", "torch_neuronx", 2, GOOD_INF2, "Inf2")
 )
 
 
@@ -181,55 +190,85 @@ def served_fixture(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return built(tmp_path_factory.mktemp("served") / "build")
 
 
+def verified(artifact: Artifact, folder: Path) -> Artifact:
+    """A copy, with the answers that its programs give on this chip."""
+    copy = replace(artifact, folder=Path(shutil.copytree(artifact.folder, folder)))
+    rows = []
+    for program in copy.manifest.programs:
+        opened = open_on_core(copy, [program], 0)
+        stage = opened.stages[0] if isinstance(opened, Chain) else opened
+        found = stage.run(probe_inputs(copy.manifest, program))
+        rows.append(ProgramVerification(program.name, NUMBERS, answers(found)))
+    made, gate = "2026-01-01T00:00:00+00:00", replace(copy.manifest.gate, passed=True)
+    write_verification(copy, Verification(copy.identity, 1, made, {}, gate, tuple(rows)))
+    return copy
+
+
 @dataclass
 class Chip:
     """One chip, with the SDK installed, and what was asked of both."""
 
     sdk: Any
+    control: Path  # see tests/standins/neuron_base/device.py
     monkeypatch: pytest.MonkeyPatch
     placed: list[tuple[int, int]]  # first core and number of cores of every placement
-    runs: list[int]  # the core that a program ran on first, or -1 after it was loaded
-    placing: int = -1  # the core that a program is loaded on now
+
+    def script(self, name: str, *lines: object) -> None:
+        """How the chip fails from now on: a file of the stand-in."""
+        (self.control / name).write_text("".join(f"{line}\n" for line in lines))
+
+    def events(self, what: str) -> list[str]:
+        """What the chip noted: of `run` and others, the words after it."""
+        lines = (self.control / "events").read_text().splitlines()
+        found = (line.partition(" ") for line in lines)
+        return [rest for name, _, rest in found if name == what]
+
+    @property
+    def runs(self) -> list[int]:
+        """The core of each run."""
+        return [int(text.split()[0]) for text in self.events("run")]
 
     def on_run(self, do: Callable[[], None]) -> None:
         """Before every run of a program on a core, `do`, which may raise."""
-        runtime = importlib.import_module("neuron_base.runtime")
-        original = runtime._run
+        model = importlib.import_module("neuron_base.runtime").Model
+        original = model._run
 
         def run(*arguments: Any) -> Any:
             do()
             return original(*arguments)
 
-        self.monkeypatch.setattr(runtime, "_run", run)
+        self.monkeypatch.setattr(model, "_run", run)
 
     def instead(self, give: Callable[[Any], Any]) -> None:
         """From now on programs give this, made of what they would have given."""
         runtime = importlib.import_module("neuron_base.runtime")
-        original = runtime._run
+        original = runtime.computed
         self.monkeypatch.setattr(
-            runtime, "_run", lambda *arguments: [give(x) for x in original(*arguments)]
+            runtime, "computed", lambda *arguments: [give(x) for x in original(*arguments)]
         )
 
 
 @pytest.fixture(name="chip")
-def chip_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine) -> Chip:
+def chip_fixture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine
+) -> Iterator[Chip]:
     """A machine with one chip."""
     machine.says(device(0, LANE.cores))
     monkeypatch.setenv("NEURON_PLATFORM_TARGET_OVERRIDE", "inf2")
-    pretend(tmp_path, monkeypatch, LANE.packages).plug_in()
+    standin = pretend(tmp_path, monkeypatch, LANE.packages)
+    standin.plug_in()
     sdk = importlib.import_module(LANE.sdk)
-    chip = Chip(sdk, monkeypatch, [], [])
+    chip = Chip(sdk, standin.control, monkeypatch, [])
     home = sdk.experimental if IS_1_13 else sdk
     original = home.neuron_cores_context
 
     @contextmanager
     def placing(start_nc: int = -1, nc_count: int = -1) -> Iterator[None]:
         chip.placed.append((start_nc, nc_count))
-        chip.placing = start_nc
         with original(start_nc, nc_count):
             yield
-        chip.placing = -1
 
     monkeypatch.setattr(home, "neuron_cores_context", placing)
-    chip.on_run(lambda: chip.runs.append(chip.placing))
-    return chip
+    threads = torch.get_num_threads()
+    yield chip
+    torch.set_num_threads(threads)

@@ -18,6 +18,7 @@ from compile.preflight.costs import Costs
 from compile.untrained import untrained_checkpoint
 from depth.artifact.manifest import Artifact, read_artifact
 from depth.artifact.verification import VERIFIED, answers_of, state
+from depth.neuron_runtime import EXEC_TIMEOUT_S
 from depth_anything_v2.config import MODELS, model_row
 from serve.engine import Engine
 from serve.errors import RefusedError
@@ -62,12 +63,13 @@ def test_cores_that_repeat_the_probes_serve_a_verified_artifact(
         Library([built])
     chip.monkeypatch.setitem(MODELS, MODEL.name, MODEL)
     keep(built, reparity(built, None, [], lambda _: None, probe=True))
+    assert chip.events("start") == [str(EXEC_TIMEOUT_S)]
     # The command takes one core, and serving is another process.
     chip.monkeypatch.delenv("NEURON_RT_NUM_CORES", raising=False)
     assert state(built) == VERIFIED
     assert all(answers_of(built, program.name) for program in built.manifest.programs)
     last = LANE.cores - 1
-    chip.instead(lambda values: values * 1.1 if chip.placing == last else values)
+    chip.script("wrong_cores", f"{last} 1.1")
     with Engine(Library([built]), BUCKETS) as engine:
         assert engine.make_ready([SIZE])
         assert engine._opened.scheduler.snapshot().cores_in_service == LANE.cores - 1
