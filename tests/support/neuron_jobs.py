@@ -6,7 +6,6 @@ A test module that imports `machine_fixture`, `chip_fixture`, `cores_fixture` an
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import threading
 import weakref
@@ -33,7 +32,6 @@ from serve.shapes import BUCKETS
 from tests.support.hostile import encoded, picture
 from tests.support.neuron_machine import TRACEBACK
 from tests.support.neuron_served import LANE, SIZE, Chip, built
-from tests.support.neuron_standin import IS_1_13
 
 LYING, STANDING = SIZE, (SIZE[1], SIZE[0])
 LOAD, RUN, UNLOAD = "load", "run", "unload"
@@ -114,7 +112,7 @@ class _Watched:
     """A program that was loaded, with its events."""
 
     def __init__(self, program: Any, size: Size, cores: Cores) -> None:
-        self._program, self._size, self._cores = _in_python(program), size, cores
+        self._program, self._size, self._cores = program, size, cores
         self._next = LOAD
         given_back = Event(UNLOAD, _this_core(), size)
         weakref.finalize(self, cores.events.append, given_back).atexit = False
@@ -123,20 +121,6 @@ class _Watched:
         what, self._next = self._next, RUN
         self._cores.happens(Event(what, _this_core(), self._size))
         return self._program(*tensors)
-
-
-def _in_python(program: Any) -> Callable[..., Any]:
-    """The same numbers without TorchScript around the stand-in's operator, where that is unsafe.
-
-    In an operator that is written in Python torch 1.13 hides which Python object belongs to a
-    tensor. Jobs that drop programs in one thread while others run them then crash.
-    """
-    if not IS_1_13:
-        return program  # type: ignore[no-any-return]
-    forward = importlib.import_module("torch_neuron.runtime").forward
-    (node,) = program.graph.findAllNodes("neuron::forward_v2_1")
-    neff = list(node.inputs())[1].toIValue()
-    return lambda *tensors: forward(list(tensors), neff)[0]
 
 
 def _this_core() -> int:

@@ -186,50 +186,66 @@ class Chip:
     """One chip, with the SDK installed, and what was asked of both."""
 
     sdk: Any
+    control: Path  # see tests/standins/neuron_base/device.py
     monkeypatch: pytest.MonkeyPatch
     placed: list[tuple[int, int]]  # first core and number of cores of every placement
-    runs: list[int]  # the core that a program ran on first, or -1 after it was loaded
-    placing: int = -1  # the core that a program is loaded on now
+
+    def script(self, name: str, *lines: object) -> None:
+        """How the chip fails from now on: a file of the stand-in."""
+        (self.control / name).write_text("".join(f"{line}\n" for line in lines))
+
+    def events(self, what: str) -> list[str]:
+        """What the chip noted: of `run` and others, the words after it."""
+        lines = (self.control / "events").read_text().splitlines()
+        found = (line.partition(" ") for line in lines)
+        return [rest for name, _, rest in found if name == what]
+
+    @property
+    def runs(self) -> list[int]:
+        """The core of each run."""
+        return [int(text.split()[0]) for text in self.events("run")]
 
     def on_run(self, do: Callable[[], None]) -> None:
         """Before every run of a program on a core, `do`, which may raise."""
-        runtime = importlib.import_module("neuron_base.runtime")
-        original = runtime._run
+        model = importlib.import_module("neuron_base.runtime").Model
+        original = model._run
 
         def run(*arguments: Any) -> Any:
             do()
             return original(*arguments)
 
-        self.monkeypatch.setattr(runtime, "_run", run)
+        self.monkeypatch.setattr(model, "_run", run)
 
     def instead(self, give: Callable[[Any], Any]) -> None:
         """From now on programs give this, made of what they would have given."""
         runtime = importlib.import_module("neuron_base.runtime")
-        original = runtime._run
+        original = runtime.computed
         self.monkeypatch.setattr(
-            runtime, "_run", lambda *arguments: [give(x) for x in original(*arguments)]
+            runtime, "computed", lambda *arguments: [give(x) for x in original(*arguments)]
         )
 
 
 @pytest.fixture(name="chip")
-def chip_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine) -> Chip:
+def chip_fixture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine
+) -> Iterator[Chip]:
     """A machine with one chip."""
     machine.says(device(0, LANE.cores))
     monkeypatch.setenv("NEURON_PLATFORM_TARGET_OVERRIDE", "inf2")
-    pretend(tmp_path, monkeypatch, LANE.packages).plug_in()
+    standin = pretend(tmp_path, monkeypatch, LANE.packages)
+    standin.plug_in()
     sdk = importlib.import_module(LANE.sdk)
-    chip = Chip(sdk, monkeypatch, [], [])
+    chip = Chip(sdk, standin.control, monkeypatch, [])
     home = sdk.experimental if IS_1_13 else sdk
     original = home.neuron_cores_context
 
     @contextmanager
     def placing(start_nc: int = -1, nc_count: int = -1) -> Iterator[None]:
         chip.placed.append((start_nc, nc_count))
-        chip.placing = start_nc
         with original(start_nc, nc_count):
             yield
-        chip.placing = -1
 
     monkeypatch.setattr(home, "neuron_cores_context", placing)
-    chip.on_run(lambda: chip.runs.append(chip.placing))
-    return chip
+    threads = torch.get_num_threads()
+    yield chip
+    torch.set_num_threads(threads)

@@ -106,13 +106,13 @@ def test_float16_in_and_out_is_cast_at_the_door(chip: Chip, tmp_path: Path) -> N
     half = built(tmp_path / "half", "matmult-fp16-io16")
     given: list[Any] = []
     runtime = importlib.import_module("neuron_base.runtime")
-    original = runtime._run
+    original = runtime.computed
 
     def run(header: Any, function: Any, inputs: Any) -> Any:
         given.extend(str(x.dtype) for x in inputs)
         return original(header, function, inputs)
 
-    chip.monkeypatch.setattr(runtime, "_run", run)
+    chip.monkeypatch.setattr(runtime, "computed", run)
     found = opened(half).run(pictures())
     assert set(given) == {"torch.float16"}
     assert 0 < error(found) < 0.02

@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Optional
 
 import numpy as np
 import pytest
-import torch
 
 from depth.artifact.manifest import Artifact
 from depth.artifact.program import ProgramKey
@@ -23,7 +22,7 @@ from serve.runtimes import neuron_cores as cores
 from serve.runtimes import neuron_program
 from serve.runtimes.program import Runtime
 from tests.support.manifests import rewritten
-from tests.support.neuron_machine import TRACEBACK, Machine, device, forked, machine_fixture
+from tests.support.neuron_machine import Machine, device, forked, machine_fixture
 from tests.support.neuron_served import LANE, SIZE, Chip, chip_fixture, served_fixture
 from tests.support.neuron_standin import IS_1_13
 
@@ -113,62 +112,27 @@ def test_another_shape_is_the_requests_fault(served: Artifact, shape: tuple[int,
     assert got.value.action is Action.REQUEST_FAULT
 
 
-@pytest.fixture(name="failing")
-def failing_fixture(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """While there is a text in it, programs fail with it as in the SDK's own code.
-
-    Not in the stand-in's operator: torch 1.13 drops what an operator written in Python says.
-    """
-    texts: list[str] = []
-    load = torch.jit.load
-
-    def loaded(*arguments: Any) -> Any:
-        program = load(*arguments)  # type: ignore[no-untyped-call]
-
-        def run(images: torch.Tensor) -> torch.Tensor:
-            if texts:
-                raise RuntimeError(TRACEBACK.format(texts[0]))
-            return program(images)
-
-        return run
-
-    monkeypatch.setattr(torch.jit, "load", loaded)
-    return texts
-
-
 @pytest.mark.parametrize(
     ("text", "action"),
     [
-        ("Could not load the model status=4 message=Allocation Failure", Action.UNLOAD),
+        ("status=4 message=Allocation Failure", Action.UNLOAD),
+        ("status=10 message=version", Action.ARTIFACT_FAULT),
         ("NeuronCore(s) not available - Requested:nc1-nc1 Available:0", Action.REPLACE),
-        ("Could not load the model status=10 message=version", Action.ARTIFACT_FAULT),
         ("something new", None),
     ],
 )
+@pytest.mark.parametrize("event", ["load", "run"])
 def test_a_failure_on_the_way_to_a_core_says_what_helps(
-    chip: Chip,
-    served: Artifact,
-    failing: list[str],
-    text: str,
-    action: Action,
+    chip: Chip, served: Artifact, event: str, text: str, action: Optional[Action]
 ) -> None:
-    failing.append(text)  # in the first run, that loading may be left to
-    with pytest.raises(ProgramError, match=r"28x42-b1: .*failed: ") as got:
+    chip.script("faults", f"{event} 0 1+ {text} | NMGR:dlr_start the cause")
+    what = "could not be loaded on core 0" if event == "load" else "failed"
+    with pytest.raises(ProgramError, match=f"28x42-b1: {what}: ") as got:
         opened(served)
     assert text in str(got.value)
-    assert got.value.action is action
-    assert chip.placed == [(0, 1)]
-
-
-@pytest.mark.usefixtures("chip")
-def test_a_failed_load_says_what_helps(served: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(_data: Any) -> None:
-        raise RuntimeError("Could not load the model status=4 message=Allocation Failure")
-
-    monkeypatch.setattr(torch.jit, "load", load)
-    with pytest.raises(ProgramError, match="could not be loaded on core 0: .*fewer") as got:
-        opened(served)
-    assert got.value.action is Action.UNLOAD
+    assert "the cause" not in str(got.value)  # it is on the console
+    assert got.value.action is (action or (Action.ARTIFACT_FAULT if event == "load" else None))
+    assert set(chip.placed) == {(0, 1)}
 
 
 def test_a_load_that_hangs_takes_no_other_core_with_it(
@@ -177,7 +141,7 @@ def test_a_load_that_hangs_takes_no_other_core_with_it(
     monkeypatch.setattr(neuron_program, "_HANGS_S", 0.0)
     monkeypatch.setattr(neuron_program, "_LOOK_EVERY_S", 0.001)
 
-    def load() -> Any:
+    def load() -> Runtime:
         return opened(served, 1)
 
     with ThreadPoolExecutor(1) as pool, neuron_program._loads.turn("a load that hangs"):
@@ -201,18 +165,16 @@ def test_a_load_waits_for_one_that_may_still_end(
         assert finite(second.result(20))
 
 
-@pytest.mark.usefixtures("chip")
 def test_a_failed_run_says_what_helps_and_leaves_the_core_usable(
-    served: Artifact, failing: list[str]
+    chip: Chip, served: Artifact
 ) -> None:
     runtime = opened(served)
-    failing.append("nrt_execute status=1004 message=...")
+    chip.script("faults", *(f"run 0 {nth} status=1004 message=..." for nth in (2, 3)))
     for _ in range(2):
         with pytest.raises(ProgramError, match="NRT_EXEC_COMPLETED_WITH_ERR") as got:
             runtime.run(BLACK)
         assert got.value.action is Action.RETRY
         assert len(str(got.value).splitlines()) == 1
-    failing.clear()
     assert finite(runtime)
 
 

@@ -50,15 +50,6 @@ def verified(artifact: Artifact, folder: Path) -> Artifact:
     return copy
 
 
-def wrong_on(chip: Chip, core: int, factor: float = 1.5) -> None:
-    """From now on this core gives other numbers."""
-
-    def give(depth: object) -> object:
-        return depth * factor if chip.placing == core else depth
-
-    chip.instead(give)
-
-
 @pytest.fixture(name="known")
 def known_fixture(chip: Chip, served: Artifact, tmp_path: Path) -> Artifact:
     known = verified(served, tmp_path / "known")
@@ -75,7 +66,7 @@ def test_a_core_that_answers_as_before_is_taken(chip: Chip, known: Artifact) -> 
 def test_a_core_with_other_numbers_is_to_be_replaced_and_figures_say_why(
     chip: Chip, known: Artifact
 ) -> None:
-    wrong_on(chip, LAST)
+    chip.script("wrong_cores", LAST)
     says = f"core {LAST} computes wrong numbers: depth is off by 0.5 of the largest value"
     with pytest.raises(ProgramError, match=says) as got:
         open_on_core(known, known.manifest.stages(KEY), LAST)
@@ -87,7 +78,7 @@ def test_a_core_with_other_numbers_is_to_be_replaced_and_figures_say_why(
 def test_small_differences_and_numbers_that_are_none_count_too(
     chip: Chip, known: Artifact, factor: float
 ) -> None:
-    wrong_on(chip, 0, factor)
+    chip.script("wrong_cores", f"0 {factor}")
     with pytest.raises(ProgramError, match="computes wrong numbers") as got:
         open_on_core(known, known.manifest.stages(KEY), 0)
     assert got.value.action is Action.REPLACE
@@ -108,7 +99,7 @@ def test_each_output_of_each_stage_is_compared(chip: Chip, tmp_path: Path) -> No
 def test_a_core_that_computes_wrong_is_taken_out_and_the_others_serve(
     chip: Chip, known: Artifact
 ) -> None:
-    wrong_on(chip, LAST)
+    chip.script("wrong_cores", LAST)
     with Engine(Library([known]), BUCKETS) as engine:
         assert engine.make_ready([SIZE])
         scheduler = engine._opened.scheduler
@@ -130,7 +121,7 @@ def test_where_every_core_computes_wrong_nothing_is_served(chip: Chip, known: Ar
 def test_a_batch_without_answers_is_warmed_up_without_them(
     chip: Chip, known: Artifact, served: Artifact
 ) -> None:
-    wrong_on(chip, 0)
+    chip.script("wrong_cores", 0)
     open_on_core(served, served.manifest.stages(KEY), 0)  # never verified: nothing to compare with
     (known.folder / VERIFIED_FILE).write_text("nonsense")
     with pytest.raises(ArtifactError, match="measure again on the device"):

@@ -1,38 +1,57 @@
-"""Placement on cores, as far as a machine without cores can keep the contract."""
+"""Placement on cores: a program goes to the core of the context in which it is loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import torch
 from torch import Tensor
 
+from neuron_base.device import Device, device_of, need_device
+
+ANY = -1  # core: that with the most free memory
+
 
 class Cores:
-    """The cores of a chip, which `need_device` asks for."""
+    """The cores of a chip. As the real ones, contexts of several threads disturb each other."""
 
-    def __init__(self, count: int, need_device: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, count: int, core_bytes: int) -> None:
         self.count = count
-        self.need_device = need_device
+        self.core_bytes = core_bytes
+        self.placing = ANY  # the core of the context that is open
+
+    @property
+    def device(self) -> Device:
+        return device_of(self)
 
     def check(self, start_nc: int, nc_count: int) -> None:
-        self.need_device()
+        need_device()
         if nc_count == 0 or nc_count < -1 or max(start_nc, 0) + max(nc_count, 1) > self.count:
             raise ValueError(
                 f"cannot use {nc_count} cores from {start_nc} on: there are {self.count}"
             )
 
     @contextmanager
-    def neuron_cores_context(self, start_nc: int = -1, nc_count: int = -1) -> Iterator[None]:
+    def neuron_cores_context(self, start_nc: int = ANY, nc_count: int = -1) -> Iterator[None]:
         self.check(start_nc, nc_count)
-        yield
+        self.placing = start_nc
+        try:
+            yield
+        finally:
+            self.placing = ANY
 
     @contextmanager
     def multicore_context(self) -> Iterator[None]:
-        self.need_device()
+        need_device()
         yield
+
+    def set_neuron_cores(self, trace: Any, start_nc: int = ANY, nc_count: int = -1) -> None:  # noqa: ARG002
+        self.check(start_nc, nc_count)
+
+    def set_multicore(self, trace: Any) -> None:  # noqa: ARG002
+        need_device()
 
 
 class DataParallel:

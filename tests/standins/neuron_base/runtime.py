@@ -1,10 +1,11 @@
-"""Programs: how they are kept, and what a core makes of an image."""
+"""Programs: how they are kept, the copies on cores, and what a core makes of an image."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, Callable
@@ -12,11 +13,15 @@ from typing import Any, Callable
 import torch
 from torch import Tensor
 
+from neuron_base.cores import ANY, Cores
+from neuron_base.device import gives_real_numbers, need_device
+
 _MAGIC = b"NEFF"
 _LENGTH_BYTES = 8
 _TF32_DROPPED_BITS = 13  # of the 23 of a float32's fraction
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _LIBRARY = torch.library.Library("neuron", "DEF")
+_tracing = False  # then nothing runs, and outputs are placeholders
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,15 @@ def define(schema: str, function: Callable[..., Any]) -> None:
     _LIBRARY.impl(schema.partition("(")[0], function, "CPU")
 
 
-def gives_real_numbers() -> bool:
-    return os.environ.get("NEURON_STANDIN_DEVICE") == "1"
+@contextmanager
+def placeholders() -> Iterator[None]:
+    """Let programs be traced on a machine that cannot run them."""
+    global _tracing
+    _tracing = True
+    try:
+        yield
+    finally:
+        _tracing = False
 
 
 def pack(header: Header, body: bytes) -> bytes:
@@ -76,25 +88,68 @@ def rounded(tensor: Tensor, cast: str) -> Tensor:
     return tensor.to(_DTYPES[cast]).to(tensor.dtype)
 
 
-def run(inputs: list[Tensor], neff: Tensor, dynamic_batch: bool) -> list[Tensor]:
-    """A program's outputs; with `dynamic_batch` for as many images as there are."""
-    header, function = opened(neff)
-    if not dynamic_batch:
-        return _run(header, function, inputs)
-    count, batch = inputs[0].shape[0], header.inputs[0][0]
-    padded = [torch.cat([x, x.new_zeros(-count % batch, *x.shape[1:])]) for x in inputs]
-    pieces = [
-        _run(header, function, list(chunk)) for chunk in zip(*(x.split(batch) for x in padded))
-    ]
-    return [torch.cat(parts)[:count] for parts in zip(*pieces)]
+class Model:
+    """A copy of a program on a core, as the real class `neuron.Model`. Its memory goes with it."""
+
+    def __init__(self, neff: Tensor, cores: Cores, lazy: bool = False) -> None:
+        """On the core of the open placement context; if `lazy`, at the first run.
+
+        Raises RuntimeError without a chip, and if the core has no memory left.
+        """
+        self._neff = neff
+        self._cores = cores
+        self._core = cores.placing
+        self._loaded = False
+        if not lazy:
+            self._load()
+
+    def _load(self) -> None:
+        need_device()
+        opened(self._neff)
+        device = self._cores.device
+        self._core = device.least_used() if self._core == ANY else self._core
+        device.take(self, self._core, self._neff.numel())
+        self._loaded = True
+
+    def run(self, inputs: list[Tensor], dynamic_batch: bool) -> list[Tensor]:
+        """Inputs to outputs; with `dynamic_batch` for as many images as there are."""
+        need_device()
+        if not self._loaded:
+            self._load()
+        header, _ = opened(self._neff)
+        if not dynamic_batch:
+            return self._run(inputs)
+        if any(list(x.shape[1:]) != shape[1:] for x, shape in zip(inputs, header.inputs)):
+            raise ValueError("dynamic batching: a dimension other than 0 differs from compile time")
+        count, batch = inputs[0].shape[0], header.inputs[0][0]
+        padded = [torch.cat([x, x.new_zeros(-count % batch, *x.shape[1:])]) for x in inputs]
+        chunks = zip(*(x.split(batch) for x in padded))
+        return [torch.cat(parts)[:count] for parts in zip(*(self._run(list(c)) for c in chunks))]
+
+    def _run(self, inputs: list[Tensor]) -> list[Tensor]:
+        header, function = opened(self._neff)
+        shapes = [list(x.shape) for x in inputs]
+        if shapes != header.inputs:
+            raise RuntimeError(
+                f"Incorrect tensor shape at input tensor: {shapes}, expected {header.inputs}"
+            )
+        device = self._cores.device
+        with device.lock(self._core):
+            device.begin(self._core)
+            found = computed(header, function, inputs)
+        factor = device.factor(self._core, header.inputs[0][0])
+        return found if factor == 1 else [x * factor for x in found]
 
 
-def _run(header: Header, function: Any, inputs: list[Tensor]) -> list[Tensor]:
-    shapes = [list(x.shape) for x in inputs]
-    if shapes != header.inputs:
-        raise RuntimeError(
-            f"Incorrect tensor shape at input tensor: {shapes}, expected {header.inputs}"
-        )
+def forward(inputs: list[Tensor], neff: Tensor, dynamic_batch: bool, cores: Cores) -> list[Tensor]:
+    """What the operator in a program does that was traced and not saved: loaded for this run."""
+    if _tracing:
+        return [torch.zeros(shape) for shape in opened(neff)[0].outputs]
+    return Model(neff, cores).run(inputs, dynamic_batch)
+
+
+def computed(header: Header, function: Any, inputs: list[Tensor]) -> list[Tensor]:
+    """The numbers of a core that works, or nonsense if the chip is to be `wrong`."""
     if gives_real_numbers():
         if header.half_io:
             inputs = [_half(x, header).float() if x.is_floating_point() else x for x in inputs]

@@ -2,11 +2,9 @@
 
 It keeps the documented contract (AWS Neuron SDK documentation, torch-neuron archive) with its
 traps: operators that are left on the CPU without a word, compiler failures that are swallowed,
-shapes that are fixed, files that do not load without the import, numbers that are wrong off the
-chip. Two environment variables steer it:
-
-NEURON_STANDIN         a folder; see neuron_base/compiler.py for what its files make the compiler do
-NEURON_STANDIN_DEVICE  set to 1, programs give real numbers, rounded as the compiler was told
+shapes that are fixed, files that load with the import and on the chip only. Two environment
+variables steer it: NEURON_STANDIN and NEURON_STANDIN_DEVICE. neuron_base/compiler.py says what they
+make the compiler do, and neuron_base/device.py the chip.
 """
 
 from __future__ import annotations
@@ -18,15 +16,16 @@ if torch.__version__.split("+")[0] != "1.13.1":
         f"Invalid dependency version torch=={torch.__version__}, expected torch==1.13.1.*"
     )
 
-from neuron_base import cores  # noqa: E402
+from neuron_base import cores, loading  # noqa: E402
 
-from torch_neuron import experimental  # noqa: E402
+from torch_neuron import experimental, tracing  # noqa: E402
 from torch_neuron.operators import SUPPORTED  # noqa: E402
-from torch_neuron.runtime import is_available  # noqa: E402
-from torch_neuron.tracing import Optimization, analyze_model, trace  # noqa: E402
+from torch_neuron.runtime import CORES, is_available  # noqa: E402
+from torch_neuron.tracing import Optimization, analyze_model  # noqa: E402
 
 __version__ = "1.13.1.2.11.13.0"
 __all__ = ["DataParallel", "Optimization", "analyze_model", "experimental", "is_available", "trace"]
+trace = loading.traces(tracing.trace)
 
 
 def get_supported_operations() -> list[str]:
@@ -34,7 +33,7 @@ def get_supported_operations() -> list[str]:
 
 
 class DataParallel(cores.DataParallel):
-    cores = experimental.CORES
+    cores = CORES
 
 
 torch.neuron = __import__(__name__)  # type: ignore[attr-defined]

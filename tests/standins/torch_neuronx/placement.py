@@ -7,20 +7,12 @@ from typing import Any, Optional
 from neuron_base import cores
 
 from torch_neuronx.program import dynamic_batch
-from torch_neuronx.runtime import need_device
+from torch_neuronx.runtime import CORES
 
-CORES = cores.Cores(2, need_device)
 neuron_cores_context = CORES.neuron_cores_context
 multicore_context = CORES.multicore_context
-
-
-def set_neuron_cores(trace: Any, start_nc: int = -1, nc_count: int = -1) -> None:
-    CORES.check(start_nc, nc_count)
-    trace.model.core = max(start_nc, 0)
-
-
-def set_multicore(trace: Any) -> None:
-    set_neuron_cores(trace, 0, CORES.count)
+set_neuron_cores = CORES.set_neuron_cores
+set_multicore = CORES.set_multicore
 
 
 class DataParallel(cores.DataParallel):

@@ -1,8 +1,4 @@
-"""A traced program, and what may be changed about it between `trace` and `save`.
-
-The real one holds a `neuron::Model`, a class written in C++ that goes to a core when it is read
-from a file. Here a scripted module does the same: reading it back runs the operator `neuron::load`.
-"""
+"""A traced program, and what may be changed about it between `trace` and `save`."""
 
 from __future__ import annotations
 
@@ -11,33 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torch_neuronx.runtime import placeholders
-
 
 class Model(nn.Module):
+    """What the program knows of the copy that a core gets: see neuron_base/loading.py."""
+
     def __init__(self, neff: Tensor) -> None:
         super().__init__()
         self.neff = neff
         self.dynamic_batch = False
         self.lazy = False
         self.asynchronous = False
-        self.core = -1
 
     def forward(self, inputs: list[Tensor]) -> list[Tensor]:
         return torch.ops.neuron.forward_v2(inputs, self.neff, self.dynamic_batch)
-
-    @torch.jit.export
-    def __getstate__(self) -> tuple[Tensor, bool, bool, bool, bool]:
-        return self.neff, self.dynamic_batch, self.lazy, self.asynchronous, self.training
-
-    @torch.jit.export
-    def __setstate__(self, state: tuple[Tensor, bool, bool, bool, bool]) -> None:
-        self.neff = state[0]
-        self.dynamic_batch = state[1]
-        self.lazy = state[2]
-        self.asynchronous = state[3]
-        self.training = state[4]
-        self.core = torch.ops.neuron.load(self.neff, self.lazy)
 
 
 class NeuronModule(nn.Module):
@@ -52,7 +34,7 @@ class NeuronModule(nn.Module):
 
 def assembled(neff: bytes, examples: tuple[Tensor, ...]) -> torch.jit.ScriptModule:
     model = torch.jit.script(Model(torch.frombuffer(bytearray(neff), dtype=torch.uint8)))
-    with placeholders(), torch.no_grad():
+    with torch.no_grad():
         return torch.jit.trace(NeuronModule(model), examples, strict=False, check_trace=False)
 
 
