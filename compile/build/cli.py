@@ -63,7 +63,10 @@ def build(
     variant: list[str] = _VARIANTS,
     float_layers: list[str] = typer.Option([], help=FLOAT_LAYERS_HELP),
     timeout_s: Optional[float] = typer.Option(
-        None, min=1, help="inf1 and inf2: end a compiler run after this long; by default 2 hours."
+        None,
+        min=1,
+        help="inf1 and inf2: end a compiler run after this long; by default 2 hours. A try with an "
+        "easier try behind it has half of this.",
     ),
 ) -> None:
     """Build an artifact and prove it: prints its folder.

@@ -28,15 +28,15 @@ __all__ = ["device_fixture", "made_fixture", "neuronx_fixture", "standin_fixture
 
 @pytest.fixture(name="built")
 def built_fixture(made: Made, device: Standin, monkeypatch: pytest.MonkeyPatch) -> Artifact:
-    """An artifact with batch sizes 1, 2 and 3, on a machine with a chip."""
+    """An artifact with batch sizes 1 and 2, on a machine with a chip."""
     monkeypatch.setitem(MODELS, TINY_MODEL.name, TINY_MODEL)
-    artifact = made(batches=[1, 2, 3])
+    artifact = made(batches=[1, 2])
     device.plug_in()
     return artifact
 
 
 def measured(artifact: Artifact) -> Reparity:
-    return reparity(artifact, None, [], lambda _: None)
+    return reparity(artifact, None, [], lambda _: None, probe=True)
 
 
 def failed(found: Reparity) -> list[str]:
@@ -45,7 +45,7 @@ def failed(found: Reparity) -> list[str]:
 
 def test_every_program_is_measured_and_in_verified_json(built: Artifact) -> None:
     found = measured(built)
-    assert [chain.key.name for chain in found.chains] == ["28x42-b1", "28x42-b2", "28x42-b3"]
+    assert [chain.key.name for chain in found.chains] == ["28x42-b1", "28x42-b2"]
     assert failed(found) == []
     keep(built, found)
     assert state(built) == "verified"
@@ -67,19 +67,17 @@ def test_a_program_that_is_wrong_at_two_images_only_fails(built: Artifact, devic
 
 @pytest.mark.parametrize(
     "spoil",
-    [lambda x: x[:1].expand_as(x), lambda x: x.flip(0), lambda x: x * 1.5 if len(x) > 2 else x],
-    ids=["the first image for all", "in another order", "three images"],
+    [lambda x: x[:1].expand_as(x), lambda x: x.flip(0)],
+    ids=["the first image for all", "in another order"],
 )
 def test_each_image_of_a_batch_is_compared_with_its_own_reference(
     built: Artifact, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Tensor], Tensor]
 ) -> None:
-    runtime = importlib.import_module("neuron_base.runtime")
-    original = runtime._run
+    model = importlib.import_module("neuron_base.runtime").Model
+    original = model.run
 
     def run(*arguments: Any) -> list[Tensor]:
         return [spoil(x) for x in original(*arguments)]
 
-    monkeypatch.setattr(runtime, "_run", run)
-    found = failed(measured(built))
-    assert found[-1] == "28x42-b3"
-    assert "28x42-b1" not in found
+    monkeypatch.setattr(model, "run", run)
+    assert failed(measured(built)) == ["28x42-b2"]
