@@ -77,7 +77,8 @@ def explained(run: Evidence) -> BuildError:
 def _compiler_error(
     run: Evidence, cause: str, text: str, left: Optional[str] = None
 ) -> CompilerError:
-    message = compiler_message(run.work) or (last_words(run.work) if cause == "crash" else None)
+    ended = cause in ("memory", "time")  # the compiler itself may know of no error then
+    message = compiler_message(run.work) if ended else _message(run)
     said = ": ".join(filter(None, [text, message]))
     return CompilerError(cause, "; ".join(filter(None, [said, left, _files(run)])))
 
@@ -136,13 +137,13 @@ def _crashed(run: Evidence) -> Diagnosis:
         how = f"failed: {first_line(run.error)}"
     else:
         return None
-    return _cause(compiler_message(run.work) or ""), f"the compiler {how}"
+    message = _message(run) or ""
+    cause = LAYOUT if _IS_LAYOUT.search(message) else "crash"
+    return TOO_LARGE if _IS_TOO_LARGE.search(message) else cause, f"the compiler {how}"
 
 
-def _cause(message: str) -> str:
-    if _IS_TOO_LARGE.search(message):
-        return TOO_LARGE
-    return LAYOUT if _IS_LAYOUT.search(message) else "crash"
+def _message(run: Evidence) -> Optional[str]:
+    return compiler_message(run.work) or last_words(run.work)
 
 
 def _unknown(run: Evidence) -> str:

@@ -23,7 +23,8 @@ _MESSAGES = tuple(
         re.compile,
         (
             r"Reason: +(\S.*)",
-            r"(\[[A-Z]{3}_?[A-Z]*\d{3}\] .+|Unsupported CustomCall target: .+|Too many instr.+)",
+            r"(\[(?:NCC_E[A-Z]*|[A-Z]{3})\d{3}\] .+"
+            r"|Unsupported CustomCall target: .+|Too many instructions .+)",
             r"Error message: +(\S.*)",
             r"Error class: +(\S.*)",
         ),
