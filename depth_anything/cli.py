@@ -10,6 +10,7 @@ from depth.command import command_line, guarded
 from depth_anything import __version__
 from depth_anything.checkpoints_cli import app as checkpoints_app
 from depth_anything.cleaning import clean
+from depth_anything.first_run.cli import first_run
 from depth_anything.inference import inference
 from depth_anything.pictures import run
 from serve.cli import app as serve_app
@@ -19,6 +20,7 @@ app = command_line(no_args_is_help=True)
 app.command()(inference)
 app.command()(run)
 app.command()(clean)
+app.command()(first_run)
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(compile_app, name="compile", short_help="Turn a checkpoint into an artifact.")
 app.add_typer(serve_app, name="serve", short_help="Answer with a compiled artifact.")

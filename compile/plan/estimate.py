@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import exp, log, sqrt
 from typing import Callable, Optional
 
-from compile.plan.calibration import CALIBRATIONS, factor
+from compile.plan.calibration import calibration_of, factors
 from compile.plan.roofline import (
     BEST,
     CALL,
@@ -103,12 +103,10 @@ def estimate(
     """All cores of the instance at work on the same kind of image."""
     cores = layout.cores_per_program
     times = [_times(stages, instance, layout, case) for case in (MIDDLE, BEST, WORST)]
-    spread = factor(instance.chip)
-    latency_ms = _range([_total_ms(found) for found in times], spread)
-    per_core = _range(
-        [layout.batch / cores * calls_per_s(found, cores, _IN_FLIGHT * cores) for found in times],
-        spread,
-    )
+    doubt = factors(instance.chip)
+    latency_ms = _range([_total_ms(found) for found in times], doubt)
+    call_s = _range([1 / calls_per_s(found, cores, _IN_FLIGHT * cores) for found in times], doubt)
+    per_core = call_s.map(lambda value: layout.batch / cores / value)
     images_per_s = device = per_core.map(lambda value: value * instance.cores)
     decoding = host.images_per_s(instance)
     bound = _bound(times[0], cores)
@@ -127,20 +125,24 @@ def two_digits(value: float) -> float:
 def _times(stages: Sequence[Work], instance: Instance, layout: Layout, case: Case) -> list[Time]:
     chip = instance.chip
     load = Load(layout.batch, chip.cores, layout.cores_per_program, layout.attention_blocks)
-    return [time_of(work, chip, CALIBRATIONS[chip], load, case) for work in stages]
+    return [time_of(work, chip, calibration_of(chip, case), load, case) for work in stages]
 
 
 def _total_ms(times: Sequence[Time]) -> float:
     return sum(time.total_ms for time in times)
 
 
-def _range(values: Sequence[float], spread: float) -> Range:
-    """Two independent doubts, of the fit and of what it cannot tell: added as squares of logs."""
-    middle = values[0]
-    doubts = [
-        exp(sqrt(log(spread) ** 2 + log(end / middle) ** 2)) for end in (min(values), max(values))
-    ]
-    return Range(middle / doubts[0], middle, middle * doubts[1])
+def _range(times: Sequence[float], doubt: tuple[float, float]) -> Range:
+    """Two independent doubts, of the fit and of what it cannot tell: added as squares of logs.
+
+    times: in the middle case, then in the others
+    doubt: how far a time may be off by published rows, lowest and highest factor
+    """
+    middle, ends = times[0], (min(times), max(times))
+    low, high = (
+        exp(sqrt(log(factor) ** 2 + log(end / middle) ** 2)) for factor, end in zip(doubt, ends)
+    )
+    return Range(middle / low, middle, middle * high)
 
 
 def _bound(times: Sequence[Time], cores: int) -> str:

@@ -35,7 +35,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Case:
-    """What no published row can tell, because none has long sequences or narrow maps."""
+    """What no published row can tell: none has more than 512 tokens, or maps of few channels."""
 
     trips_fitting: int  # of attention scores to device memory and back, if they fit into a core
     trips_spilling: int  # and if they do not

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compile.plan.calibration import factor
+from compile.plan.calibration import AWS, BEST_CALIBRATIONS, CALIBRATIONS, OTHERS, factors
 from compile.plan.estimate import Estimate, Range, two_digits
 from compile.plan.plan import Plan
 from compile.plan.work import VALUE_BYTES
@@ -74,11 +74,18 @@ def _instance_line(instance: Instance, decode_ms: float, dollars_per_hour: float
 
 
 def _range_line(chip: Chip) -> str:
+    whole, aws, others = map(_factors, (factors(chip), AWS[chip].factors, OTHERS[chip].factors))
+    call = "" if BEST_CALIBRATIONS[chip] == CALIBRATIONS[chip] else ", what a call costs the host"
     return (
-        f"- in brackets the range, {chip.name}: a factor of {factor(chip):.2f} from the fit to "
-        "published rows, and what no row tells: whether attention scores stay in a core, what "
-        "narrow layers waste, whether engines work side by side"
+        f"- in brackets the range, {chip.name}: a time is {whole} times the estimate by published "
+        f"rows (AWS's own {aws}, those of others {others}); besides, no row tells whether "
+        "attention scores stay in a core, what narrow layers waste, whether engines work side by "
+        f"side{call}"
     )
+
+
+def _factors(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:.2f} to {ends[1]:.2f}"
 
 
 def _cells(found: Estimate) -> tuple[str, ...]:

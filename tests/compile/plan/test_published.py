@@ -8,8 +8,8 @@ from typing import Callable
 import pytest
 
 from compile.plan.work import Work
-from depth.chips import Chip
-from tests.benchmarks.published import BERT, OPENPOSE, ROWS, UNET, VIT_BASE, Row
+from depth.chips import INFERENTIA, INFERENTIA2, Chip
+from tests.benchmarks.published import BERT, OPENPOSE, ROWS, UNET, VIT_BASE, Kind, Row
 
 Convolution = tuple[int, int, int, int]  # inputs, outputs, taps, pixels
 
@@ -38,7 +38,7 @@ def test_throughput_and_latency_agree_with_the_calls_in_flight(chip: Chip, row: 
 def test_the_check_refuses_the_rows_that_were_corrected_or_left_aside(
     batch: int, programs: int, threads: int, images_per_s: float, latency_ms: float
 ) -> None:
-    row = Row("as printed", BERT, batch, programs, threads, images_per_s, latency_ms, False)
+    row = Row("as printed", BERT, batch, programs, threads, images_per_s, latency_ms, Kind.FITTED)
     assert in_flight(row) != pytest.approx(threads, rel=0.14)
 
 
@@ -95,6 +95,35 @@ def test_transformers_have_the_well_known_counts() -> None:
 
 def test_rows_check_the_fit_that_did_not_make_it() -> None:
     for rows in ROWS.values():
-        assert sum(row.calibrates for row in rows) >= 7
-        assert sum(not row.calibrates for row in rows) >= 7
+        kinds = [row.kind for row in rows]
+        assert kinds.count(Kind.FITTED) >= 7
+        assert kinds.count(Kind.HELD_OUT) >= 7
+        assert kinds.count(Kind.OTHERS) >= 35
         assert len({row.name for row in rows}) == len(rows)
+
+
+def named(chip: Chip, name: str) -> Row:
+    return next(row for row in ROWS[chip] if row.name == name)
+
+
+def test_a_longer_sequence_has_its_own_work() -> None:
+    short, long = (named(INFERENTIA, f"BERT base, {n} tokens").work for n in (128, 512))
+    assert short == BERT
+    assert long.macs["linear"] == 4 * short.macs["linear"]
+    assert long.macs["attention"] == 16 * short.macs["attention"]
+    assert (long.scores, long.layers) == (12 * 512**2, 12)
+    assert long.input_bytes == 4 * 512 * 768
+    assert long.weights == short.weights
+    assert named(INFERENTIA2, "BERT base, 512 tokens").work.input_bytes == 4 * 512 * 2
+
+
+def test_layers_that_share_their_weights_work_as_often() -> None:
+    shared, apart = (named(INFERENTIA, f"{name}, 256 tokens") for name in ("ALBERT", "BERT base"))
+    assert shared.work.products == apart.work.products
+    assert 12 * shared.work.weights == apart.work.weights
+
+
+def test_a_row_of_others_is_one_call_at_a_time() -> None:
+    row = named(INFERENTIA, "ViT-B/16")
+    assert (row.batch, row.programs, row.in_flight, row.call_ms) == (1, 1, 1, 9.39)
+    assert row.images_per_s == pytest.approx(106.5, abs=0.05)
