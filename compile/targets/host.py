@@ -54,7 +54,7 @@ def check_host(target: str) -> None:
 
 
 def has_device() -> bool:
-    """Whether a Neuron chip's driver is there. Anywhere else a program computes wrong numbers."""
+    """Whether a Neuron chip's driver is there. Without the driver a program does not load."""
     return any(DEVICES.glob("neuron[0-9]*"))
 
 
