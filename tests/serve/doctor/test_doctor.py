@@ -150,18 +150,8 @@ CASES: Mapping[str, tuple[Facts, str, str, str]] = {
     "both SDKs": (packages(INF1, torch_neuronx="1.13.1"), PROBLEM, "for each", COMPILE),
     "setuptools": (packages(INF1, setuptools="80.0"), WARNING, "setuptools", COMPILE),
     "setuptools 82": (packages(INF1, setuptools="82.0.1"), PROBLEM, "pkg_resources", COMPILE),
-    "torch on a serving machine": (
-        packages(INF1, torch="2.8.0", neuron_cc=None, setuptools=None),
-        PROBLEM,
-        r"h 2\.8\.0 beside torch-n",
-        SERVE,
-    ),
-    "python 3.12 on inf2": (
-        replace(INF2, python=(3, 12, 1)),
-        PROBLEM,
-        r"torch-neuronx is made for 3\.9 and 3\.10 and 3\.11",
-        r"python3\.9",
-    ),
+    "torch 2, serving": (packages(INF1, torch="2", neuron_cc=None), PROBLEM, "h 2 beside", SERVE),
+    "python, inf2": (replace(INF2, python=(3, 12, 1)), PROBLEM, r"nx is made for", r"python3\.9"),
     "python 3.12": (replace(INF1, python=(3, 12, 1)), PROBLEM, "made for 3.9", r"python3\.9"),
     "python 3.10, tested nowhere": (
         replace(CPU, python=(3, 10, 1)),
@@ -173,12 +163,7 @@ CASES: Mapping[str, tuple[Facts, str, str, str]] = {
     "torch of another neuronx": (packages(INF2, torch="2.8.0"), PROBLEM, "for torch 2.7", r"2\.7"),
     "old neuron": (packages(INF1, torch_neuron="1.12.1.2"), PROBLEM, "torch-neuron 1.12", COMPILE),
     "old compiler": (packages(INF1, neuron_cc="1.12.0"), PROBLEM, "neuron-cc 1.12", COMPILE),
-    "torch too new": (
-        packages(INF2, torch="2.10", torch_neuronx="2.10"),
-        PROBLEM,
-        "^torch 2",
-        "2.7",
-    ),
+    "new torch": (packages(INF2, torch="2.10", torch_neuronx="2.10"), PROBLEM, "^torch 2", "2.7"),
     "opencv": (packages(CPU, opencv_python_headless="4.12.0.88"), WARNING, "differently", "11.0"),
     "two opencvs": (packages(CPU, opencv_python="4.11.0.86"), WARNING, "overwrite", "uninstall"),
     "boto3": (packages(CPU, boto3="1.42.97"), WARNING, "Python 3.9", r"below 1\.43"),
@@ -213,12 +198,7 @@ CASES: Mapping[str, tuple[Facts, str, str, str]] = {
         "install aws-neuronx-runtime-lib",
     ),
     "no torch-neuron": (packages(INF1, torch_neuron=None), PROBLEM, "cannot be loaded", SERVE),
-    "no torch-neuronx": (
-        packages(INF2, torch_neuronx=None),
-        PROBLEM,
-        "no torch-neuronx",
-        "pip inst",
-    ),
+    "no neuronx": (packages(INF2, torch_neuronx=None), PROBLEM, "no torch-neuronx", "pip inst"),
     "no tools": (neuron(INF1, tools={}), WARNING, "no neuron-ls and no neuron-monitor", r"2\.\*"),
     "no monitor": (
         neuron(INF1, tools={"neuron-ls": "/usr/bin/neuron-ls"}),
