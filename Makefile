@@ -2,7 +2,7 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-int8 inference compile parity test test-long test-int8 test-inf1-lane check fix bench checkpoints freeze demo-model picture clean clean-artifacts
+.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane check fix bench checkpoints freeze demo-model picture clean clean-artifacts
 
 PYTHON := .venv/bin/python
 PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
@@ -17,12 +17,13 @@ PRECISION = auto
 ARTIFACT =
 UPSTREAM =
 BENCH = tests.benchmarks.upstream
+ROLE =
 ACCEPT_LICENCE =
 ARGS =
 
 # Recipes read these values from the environment, as they were typed: neither make nor the shell expands a
 # $, a quote or a backquote in them. ARGS is meant for the shell, which expands it.
-VALUES := MODEL TARGET INPUT OUTPUT SIZE BATCH PRECISION ARTIFACT UPSTREAM BENCH ACCEPT_LICENCE
+VALUES := MODEL TARGET INPUT OUTPUT SIZE BATCH PRECISION ARTIFACT UPSTREAM BENCH ROLE ACCEPT_LICENCE
 unexport $(VALUES)
 $(foreach name,$(VALUES),$(eval export IN_$(name) := $$(value $(name))))
 # Packages of elsewhere, such as those of ROS, must not stand in for the locked ones.
@@ -45,6 +46,10 @@ setup: ## make the CPU environment, .venv, exactly as locked
 
 setup-int8: ## add to it what precision int8 is made with (NNCF, 70 MB to download, 300 MB on disk)
 	@bash infra/int8.sh
+
+setup-neuron: ## add AWS's packages to .venv-inf1, on a compile host or an Inf1 instance  ROLE=compile|serve
+	$(call need,ROLE,ROLE=compile)
+	@bash infra/neuron.sh "$$IN_ROLE"
 
 inference: .venv/.ready ## depth of an image or a folder of images  [MODEL=vits TARGET=openvino INPUT=path OUTPUT=dir ARGS=...]
 	@set -x; $(PYTHON) inference.py $${IN_MODEL:+--model="$$IN_MODEL"} --target="$$IN_TARGET" \
