@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from serve.errors import Action
+from serve.runtimes.neuron_seen import SEEN
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ TEXTS: tuple[Text, ...] = (  # the first that matches counts
         Action.REQUEST_FAULT,
         "a program takes one shape only",
     ),
+    *(Text(pattern, Action(action), advice) for pattern, action, advice in SEEN),
 )
 
 _STATUS = re.compile(r"status(?:[ _]code)?[= ](\d+)")
