@@ -104,6 +104,7 @@ class Text:
 
 
 TEXTS: tuple[Text, ...] = (  # the first that matches counts
+    *(Text(pattern, Action(action), advice) for pattern, action, advice in SEEN),
     Text(
         r"NEURON_HW_ERR=|action=TERMINATE_INSTANCE",
         Action.REPLACE,
@@ -154,7 +155,6 @@ TEXTS: tuple[Text, ...] = (  # the first that matches counts
         Action.REQUEST_FAULT,
         "a program takes one shape only",
     ),
-    *(Text(pattern, Action(action), advice) for pattern, action, advice in SEEN),
 )
 
 _STATUS = re.compile(r"status(?:[ _]code)?[= ](\d+)")
