@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,7 @@ def test_a_compile_host_gets_the_compiler_and_only_aws_packages(machine: Machine
     )
     found = machine.versions()
     assert found["dmlc-tvm"] == "1.19.6.0+0", "of AWS's index, which is asked first"
+    assert found["islpy"] == "2021.1", "the registry has a newer one"
     assert found["tensorflow"] == "1.15.5.post1"
     assert found["scipy"] == "1.10.1", "of the registry: AWS's index has none"
     assert {name: found[name] for name in KEPT} == KEPT
@@ -64,6 +66,21 @@ def test_a_serving_machine_gets_no_compiler(machine: Machine) -> None:
     found = machine.versions()
     assert not {"neuron-cc", "tensorflow", "tensorflow-cpu", "torch-neuronx"} & set(found)
     assert found["torch-neuron"] == TORCH_NEURON
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("setting", ["UV_INDEX", "UV_EXTRA_INDEX_URL", "uv.toml"])
+def test_no_other_index_puts_a_package_in_the_place_of_aws(
+    machine: Machine, tmp_path: Path, setting: str
+) -> None:
+    wheel(machine.registry, "torch-neuron", TORCH_NEURON, {"torch_neuron.py": WRONG})
+    other = f"{machine.address}/registry"
+    (tmp_path / "uv").mkdir()
+    if setting == "uv.toml":
+        (tmp_path / "uv/uv.toml").write_text(f'[[index]]\nurl = "{other}"\n')
+    run(machine, "compile", XDG_CONFIG_HOME=str(tmp_path), **{setting: other})
+    assert (machine.site / "torch_neuron.py").read_text() == "import torch\n"
+    assert machine.versions()["dmlc-tvm"] == "1.19.6.0+0"
 
 
 @pytest.mark.long

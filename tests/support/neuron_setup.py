@@ -108,13 +108,14 @@ def fill(machine: Machine) -> None:
     tool = {"neuron_cc.py": "def main():\n    print('usage')\n"}
     extra = 'tensorflow==1.15.5.post1; extra == "tensorflow"'
     wheel(aws, "torch-neuron", TORCH_NEURON, {"torch_neuron.py": "import torch\n"}, "torch==1.13.1")
-    needs = (extra, "dmlc-tvm==1.19.6.0", "scipy<=1.10.1", "setuptools")
+    needs = (extra, "dmlc-tvm==1.19.6.0", "islpy", "scipy<=1.10.1", "setuptools")
     wheel(aws, "neuron-cc", NEURON_CC, tool, *needs, tool="neuron-cc")
     wheel(aws, "dmlc-tvm", "1.19.6.0+0", {"tvm.py": ""})
     wheel(aws, "tensorflow", "1.15.5.post1", {"tensorflow.py": ""}, "numpy<2")
     wheel(aws, "numpy", "1.21.0", {"numpy.py": ""})  # another release than the lock's
-    for name in ("torch-neuron", "neuron-cc", "dmlc-tvm", "tensorflow"):  # placeholders, newer
-        wheel(registry, name, "99", {f"{name.replace('-', '_')}.py": WRONG})
+    wheel(aws, "islpy", "2021.1", {"islpy.py": ""})
+    for name in ("torch-neuron", "neuron-cc", "dmlc-tvm", "islpy", "tensorflow"):  # placeholders
+        wheel(registry, name, "9999", {f"{name.replace('-', '_')}.py": WRONG})
     wheel(registry, "dmlc-tvm", "1.19.6.0", {"tvm.py": WRONG})
     wheel(registry, "scipy", "1.10.1", {"scipy.py": ""})
     wheel(registry, "setuptools", "69.5.1", {"setuptools.py": ""})
