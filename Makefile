@@ -13,7 +13,7 @@ INPUT = input_images
 OUTPUT = output_depth
 SIZE =
 BATCH = 1
-PRECISION = auto
+PRECISION =
 ARTIFACT =
 UPSTREAM =
 BENCH = tests.benchmarks.upstream
@@ -60,7 +60,7 @@ compile: $(LANE)/.ready ## compile job: fetch, check, build, push  MODEL=vits SI
 	$(call need,SIZE,MODEL=$(IN_MODEL) SIZE=518x686)
 	@set -f; for size in $$IN_SIZE; do set -- "$$@" --size="$$size"; done; set +f; set -x; \
 	$(LANE)/bin/python -m compile job --model="$$IN_MODEL" --target="$$IN_TARGET" "$$@" \
-	  --batch="$$IN_BATCH" --precision="$$IN_PRECISION" --out artifacts $(ARGS)
+	  --batch="$$IN_BATCH" $${IN_PRECISION:+--precision="$$IN_PRECISION"} --out artifacts $(ARGS)
 
 parity: .venv/.ready ## measure an artifact against eager fp32 again  ARTIFACT=artifacts/NAME [ARGS=...]
 	$(call need,ARTIFACT,ARTIFACT=artifacts/NAME)

@@ -70,6 +70,12 @@ def test_each_size_becomes_an_option(checkout: Path) -> None:
     assert [word for word in got if "size" in word] == ["--size=518x686", "--size=252x336"]
 
 
+@pytest.mark.parametrize("value", ["", "auto"])
+def test_a_job_gets_a_precision_only_if_it_is_given(checkout: Path, value: str) -> None:
+    got = made(checkout, "compile", "MODEL=vits", "SIZE=28x42", f"PRECISION={value}")
+    assert [word for word in got if "precision" in word] == ["--precision=auto"] * bool(value)
+
+
 @pytest.mark.parametrize(("value", "accepts"), [("1", True), ("0", False), ("no", False)])
 def test_only_a_yes_accepts_a_licence(checkout: Path, value: str, accepts: bool) -> None:
     got = made(checkout, "checkpoints", "MODEL=vitb", f"ACCEPT_LICENCE={value}")

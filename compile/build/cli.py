@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Optional
 
 import typer
 
+from compile.build.asked import build_asked
 from compile.build.request import Request, requested
-from compile.targets.table import AUTO, TARGETS, target_named
+from compile.targets.table import TARGETS
 from depth.command import choice_option
-from depth.errors import InputError
 from depth.family import models
 
 IMAGES = typer.Option(
@@ -98,25 +98,5 @@ def build(
                 variants=variant,
             )
 
-        folder = _made(ask, target, precision, float_layers, out, step)
+        folder = build_asked(ask, target, precision, float_layers, out, step)
     typer.echo(folder)
-
-
-def _made(
-    ask: Callable[[Optional[str], Sequence[str]], Request],
-    target: str,
-    precision: Optional[str],
-    float_layers: Sequence[str],
-    out: Path,
-    step: Callable[[str], None],
-) -> Path:
-    if precision != AUTO or target_named(target).device:
-        request = ask(precision, float_layers)
-        from compile.build.build import build as build_artifact
-
-        return build_artifact(request, out, step)
-    if float_layers:
-        raise InputError("--float-layers: only int8 has such layers; auto chooses its own")
-    from compile.build.fastest.build import build_fastest
-
-    return build_fastest(ask, target, out, step)

@@ -33,7 +33,9 @@ def job(
         None, "--batch", help="Images per run. Repeatable."
     ),
     precision: Optional[str] = typer.Option(
-        None, help="Like `build`, or auto: the fastest mode that is forecast within the limit."
+        None,
+        help="Like `build`. On inf1 and inf2, auto is the fastest mode that is forecast within the "
+        "limit, and the default.",
     ),
     checkpoint: Optional[str] = typer.Option(None, help="Weights file, or untrained."),
     accept_licence: Optional[bool] = typer.Option(

@@ -10,6 +10,7 @@ from typing import Optional
 
 from compile.job.ledger import Entry, keep
 from compile.job.spec import JobSpec
+from compile.targets.table import target_named
 from depth.artifact.manifest import Artifact
 from depth.artifact.verification import BUILT, FAILED, VERIFIED
 from depth.console import markdown
@@ -111,19 +112,23 @@ def _licence(made: Made) -> str:
 
 
 def _precision(spec: JobSpec, sections: Sequence[Section], made: Optional[Made]) -> str:
-    forecast = next((s.entry.headline for s in sections if s.entry.headline), None)
-    if forecast or made is None:
-        return forecast or f"`{spec.precision}`, not forecast yet"
+    headline = next((s.entry.headline for s in sections if s.entry.headline), "")
+    device = target_named(spec.target).device
+    if made is None or (device and headline):
+        return headline or f"`{spec.precision}`, not {'forecast' if device else 'measured'} yet"
     from compile.parity.measure import figures, limits_text  # loads torch
 
     m = made.artifact.manifest
-    errors = [program.measured[DEPTH] for program in m.programs if program.measured]
-    worst = {name: max(error[name] or 0 for error in errors) for name in m.gate.limits[DEPTH]}
+    found = [program.measured[DEPTH] for program in m.programs if program.measured]
+    worst = {name: max(error[name] or 0 for error in found) for name in m.gate.limits[DEPTH]}
     limits = limits_text({DEPTH: m.gate.limits[DEPTH]})
-    return f"`{m.precision}`, measured error of depth: {figures(worst)} (limits: {limits})"
+    errors = f"`{m.precision}`, measured error of depth: {figures(worst)} (limits: {limits})"
+    return f"{errors}. {headline}" if headline else errors
 
 
 def _not_measured(spec: JobSpec, made: Made) -> str:
+    if spec.chosen_by_measurement:
+        return "memory, and the speed of programs other than those that `auto` measured"
     if made.state != BUILT:
         return "speed and memory"
     sizes = list(dict.fromkeys(spec.sizes))[1:]

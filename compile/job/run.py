@@ -11,7 +11,7 @@ from typing import Callable, Optional
 
 from compile.build.package import is_whole, provenance_versions
 from compile.errors import JobError
-from compile.job import steps
+from compile.job import fastest, steps
 from compile.job.ledger import Entry, Ledger, inputs_hash, ledger_in
 from compile.job.report import REPORT, Failure, Made, Section, write_report
 from compile.job.spec import JobSpec
@@ -19,7 +19,6 @@ from compile.job.steps import Done, Say
 from compile.targets.table import (
     AUTO,
     builder,
-    calibration_versions,
     default_precision,
     ready,
     target_named,
@@ -56,7 +55,7 @@ class Job:
         versions = {
             **provenance_versions(target.name, made_with, family),  # with a hash of our own code
             **builder(target).versions(),
-            **calibration_versions(target, self.spec.precision),
+            **fastest.machine_facts(self.spec),
         }
         self._versions = json.dumps(versions, sort_keys=True)
 
@@ -75,7 +74,9 @@ class Job:
             "build",
             (*given, precision),
             lambda: steps.build_artifact(spec, weights, precision, self.say),
-            still_good=lambda result: is_whole(out / result),
+            still_good=lambda result: (
+                is_whole(out / result) and fastest.is_still_chosen(spec, out / result)
+            ),
         )
         artifact = read_artifact(out / name)
         self.made = Made(artifact, state(artifact))

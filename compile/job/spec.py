@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Optional
 
 import tomli
 
-from compile.targets.table import AUTO, target_named
+from compile.targets.table import AUTO, chosen_by_measurement, default_precision, target_named
 from depth.artifact.strict_json import decode
 from depth.chips import instance_named
 from depth.errors import InputError
@@ -32,7 +32,7 @@ class JobSpec:
     target: str = "openvino"
     sizes: tuple[str, ...] = ("518x518",)
     batches: tuple[int, ...] = (1,)
-    precision: str = AUTO
+    precision: str = ""  # empty: the target's first on a CPU, AUTO on inf1 and inf2
     checkpoint: Optional[str] = None  # weights file; by default the model's own, or downloaded
     accept_licence: bool = False  # of a published checkpoint that asks for it
     split: bool = False  # encoder and decoder as programs of their own
@@ -55,6 +55,11 @@ class JobSpec:
     @property
     def plan_instance(self) -> Optional[str]:
         return self.instance or _INSTANCES.get(self.target)
+
+    @property
+    def chosen_by_measurement(self) -> bool:
+        """Whether the build measures the precisions of this CPU and takes the fastest."""
+        return chosen_by_measurement(self.target, self.precision)
 
     def digest(self) -> str:
         """The same for the same artifact: where it goes afterwards does not count."""
@@ -93,8 +98,15 @@ def make_spec(found: Mapping[str, Any], where: str) -> JobSpec:
     except ValueError as error:
         raise InputError(f"{where}: {error}") from error
     model_named(spec.model)
+    if not spec.precision:
+        spec = replace(spec, precision=_default_precision(spec.target))
     _check(spec, where)
     return spec
+
+
+def _default_precision(target: str) -> str:
+    """`auto` on a device, where a forecast decides; on a CPU the target's first."""
+    return AUTO if target_named(target).device else default_precision(target)
 
 
 def _check_names(found: Mapping[str, Any], where: str) -> None:
@@ -116,4 +128,7 @@ def _check(spec: JobSpec, where: str) -> None:
         raise InputError(f"{where}: timeout_s {spec.timeout_s:g}: must be at least 1")
     if spec.plan_instance is not None:
         instance_named(spec.plan_instance)
-    target_named(spec.target, None if spec.precision == AUTO else spec.precision)
+    target = target_named(spec.target, None if spec.precision == AUTO else spec.precision)
+    if spec.float_layers and spec.precision not in target.calibrated:
+        hint = "; auto chooses its own" if spec.chosen_by_measurement else ""
+        raise InputError(f"{where}: float_layers: only int8 has such layers{hint}")

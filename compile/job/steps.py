@@ -5,15 +5,17 @@ A result is text, so that it can be kept and compared; a section is Markdown for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
-from compile.build.build import build
+from compile.build.asked import build_asked
 from compile.build.report import PREFLIGHT
-from compile.build.request import MAX_PHOTOGRAPHS, requested
+from compile.build.request import MAX_PHOTOGRAPHS, Request, requested
 from compile.errors import PreflightError
 from compile.int8.layers import pictures_for
+from compile.job import fastest
 from compile.job.ledger import inputs_hash
 from compile.job.spec import JobSpec
 from compile.lowering.passes import with_variants
@@ -26,9 +28,9 @@ from compile.preflight.programs import lane_remark, network_for, preflight_all
 from compile.preflight.report import all_together, problems_of
 from compile.specialise import specialise
 from compile.targets.modes import mode_named, modes_of
-from compile.targets.table import AUTO, default_precision, target_named
+from compile.targets.table import AUTO, target_named
 from compile.weights import find, read
-from depth.artifact.manifest import Artifact
+from depth.artifact.manifest import Artifact, read_artifact
 from depth.console import transfer
 from depth.errors import CheckpointError
 from depth.family import UNTRAINED, model_named
@@ -73,7 +75,7 @@ def photographs_hash(spec: JobSpec) -> str:
 
     Raises InputError if there are none where some are needed.
     """
-    calibrated = spec.precision in target_named(spec.target).calibrated
+    calibrated = fastest.is_calibrated(spec)
     found, quantisation = pictures_for(
         Path(spec.images), MAX_PHOTOGRAPHS, calibrated, spec.float_layers
     )
@@ -109,8 +111,10 @@ def choose_precision(spec: JobSpec, weights: str, say: Say) -> Done:
     """
     target = target_named(spec.target)
     if not target.device:
-        chosen = default_precision(spec.target) if spec.precision == AUTO else spec.precision
-        return Done(chosen, f"`{chosen}`; parity measures what it costs, below.")
+        measured = "parity measures what it costs, below."
+        if spec.chosen_by_measurement:
+            measured = "the build measures the precisions of this CPU, below."
+        return Done(spec.precision, f"`{spec.precision}`; {measured}")
     model = model_named(spec.model)
     checkpoint = read(model, weights)
     every = modes_of(spec.target)
@@ -136,25 +140,32 @@ def estimate_plan(spec: JobSpec) -> Optional[str]:
 
 def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Done:
     """Build, prove and package. Result: the folder's name in `out`. Raises what `build` raises."""
-    request = requested(
-        spec.model,
-        spec.target,
-        precision,
-        spec.sizes,
-        spec.batches,
-        weights,
-        Path(spec.images),
-        say,
-        spec.float_layers,
-        spec.timeout_s,
-        split=spec.split,
-        variants=spec.variants,
-    )
-    folder = build(request, Path(spec.out), say)
-    plan = estimate_plan(spec)
+
+    def ask(chosen: Optional[str], floats: Sequence[str]) -> Request:
+        return requested(
+            spec.model,
+            spec.target,
+            chosen,
+            spec.sizes,
+            spec.batches,
+            weights,
+            Path(spec.images),
+            say,
+            floats,
+            spec.timeout_s,
+            split=spec.split,
+            variants=spec.variants,
+        )
+
+    folder = build_asked(ask, spec.target, precision, spec.float_layers, Path(spec.out), say)
     _, report = read_reports(folder)
     own, _, _ = report.partition(PREFLIGHT)  # a section of its own in the job's report
-    return Done(folder.name, own + (f"\n## Plan, estimated\n\n{plan}\n" if plan else ""))
+    parts = [own]
+    chosen = fastest.choice_behind(spec, read_artifact(folder))
+    parts += [fastest.section(chosen) + "\n"] if chosen else []
+    plan = estimate_plan(spec)
+    parts += [f"## Plan, estimated\n\n{plan}\n"] if plan else []
+    return Done(folder.name, "\n".join(parts), fastest.headline(chosen) if chosen else "")
 
 
 def check_store(spec: JobSpec) -> None:

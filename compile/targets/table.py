@@ -113,6 +113,14 @@ def target_named(name: str, precision: Optional[str] = None) -> Target:
     return target
 
 
+def chosen_by_measurement(target: str, precision: Optional[str]) -> bool:
+    """Whether the build measures the precisions of this CPU and takes the fastest.
+
+    On a device `auto` goes by a forecast. Raises TargetError as `target_named`.
+    """
+    return precision == AUTO and not target_named(target).device
+
+
 def neuron_target(name: str) -> Target:
     """The row of a device target. Raises TargetError that lists them."""
     found = {row.name: row for row in TARGETS.values() if row.device}

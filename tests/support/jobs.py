@@ -73,7 +73,7 @@ def done_before() -> list[str]:
 
 def only_artifact() -> Artifact:
     """The artifact in the current folder: there is exactly one, whole, and nothing half made."""
-    (folder,) = (path for path in Path("out").iterdir() if path.name != "jobs")
+    (folder,) = (path for path in Path("out").iterdir() if path.is_dir() and path.name != "jobs")
     assert is_whole(folder)
     assert not list(Path("out/jobs").rglob("*.part"))
     return read_artifact(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,46 +13,23 @@ import pytest
 
 from compile.build.build import build
 from compile.build.fastest import build as fastest_build
-from compile.build.fastest import candidates as fastest_candidates
 from compile.build.fastest import record
 from compile.build.fastest.build import build_fastest
-from compile.build.fastest.measure import in_turns
 from compile.build.fastest.record import FILE, Chosen, Key, find
 from compile.build.request import Request
 from compile.errors import BuildError, ParityError
 from compile.int8.images import choose
 from compile.int8.layers import Quantisation
 from compile.on_demand import Cache
-from compile.targets import openvino
 from compile.weights import BUNDLED, Weights
 from depth.artifact.manifest import read_artifact
-from depth.cpu import Cpu
+from tests.support.fastest import NEW_CPU, OLD_CPU, TIMES, given_cpu, given_times
 from tests.support.jobs import command
 from tests.support.networks import request
 from tests.support.on_demand import compile_in_this_process
 from tests.support.quantiser_standin import install, pictures
 
 SMALL = (28, 42)
-NEW_CPU = Cpu("of tomorrow", 2, ("avx2", "avx512f", "avx512_vnni", "avx512_bf16"))
-OLD_CPU = Cpu("old", 2, ("avx2",))
-TIMES = {"fp32": 100.0, "bf16": 50.0, "int8-bf16": 40.0}
-
-
-def given_cpu(patch: pytest.MonkeyPatch, cpu: Cpu) -> None:
-    for module in (fastest_candidates, record):
-        patch.setattr(module, "read_cpu", lambda: cpu)
-    has_bf16 = "avx512_bf16" in cpu.features
-    patch.setattr(openvino, "runs_natively", lambda name: has_bf16 or "bf16" not in name)
-
-
-def given_times(patch: pytest.MonkeyPatch, times: Mapping[str, float]) -> None:
-    """The latencies that are measured, in ms; the programs run once all the same."""
-
-    def measured(runs: Mapping[str, object]) -> dict[str, list[float]]:
-        found = in_turns(runs, 1)  # type: ignore[arg-type]
-        return {name: [times[name]] * 3 for name in found}
-
-    patch.setattr(fastest_build, "in_turns", measured)
 
 
 @pytest.fixture(autouse=True)

@@ -186,7 +186,7 @@ def test_a_time_limit_and_every_shape_reach_the_build(monkeypatch: pytest.Monkey
         asked.append(request)
         raise BuildError("not today")
 
-    monkeypatch.setattr("compile.job.steps.build", build)
+    monkeypatch.setattr("compile.build.build.build", build)
     more = ("--size", "56x70", "--batch", "2", "--batch", "1", "--split", "--timeout-s", "90")
     assert command(*WITH_STORE, *more).code == 1
     (request,) = asked

@@ -122,10 +122,12 @@ def test_the_error_that_parity_measured_stands_in_for_a_forecast(
 
 
 def test_before_the_build_the_top_claims_nothing(tmp_path: Path) -> None:
-    text = lines(tmp_path, JobSpec("demo"), None)
+    text = lines(tmp_path, JobSpec("demo", precision="auto"), None)
     assert "\n- Model: `demo`, licence not read yet\n" in text
-    assert "\n- Precision: `auto`, not forecast yet\n" in text
+    assert "\n- Precision: `auto`, not measured yet\n" in text
     assert "\n- Not measured: everything: no program was built\n" in text
+    text = lines(tmp_path, JobSpec("demo", "inf1", precision="auto"), None)
+    assert "\n- Precision: `auto`, not forecast yet\n" in text
 
 
 def test_headings_in_a_section_go_below_the_sections_own(tmp_path: Path) -> None:
@@ -136,9 +138,10 @@ def test_headings_in_a_section_go_below_the_sections_own(tmp_path: Path) -> None
 
 
 SPECS = [
-    JobSpec("demo"),
+    JobSpec("demo", precision="auto"),
     JobSpec(
         "demo",
+        precision="fp32",
         sizes=("28x42", "56x70"),
         batches=(1, 2),
         accept_licence=True,

@@ -98,8 +98,27 @@ def test_options_go_before_the_file(asked: list[JobSpec], file: Path) -> None:
 
 def test_a_model_is_enough(asked: list[JobSpec]) -> None:
     command("job", "--model", "vits")
-    assert asked == [JobSpec("vits")]
+    assert asked == [JobSpec("vits", precision="fp32")]
     assert asked[0].shapes == [((518, 518), 1)]
+
+
+@pytest.mark.parametrize("given", [{}, {"precision": ""}])
+@pytest.mark.parametrize(
+    ("target", "precision"),
+    {"openvino": "fp32", "torchscript": "fp32", "inf1": "auto", "inf2": "auto"}.items(),
+)
+def test_without_a_precision_a_cpu_takes_the_first_and_a_device_the_forecast(
+    target: str, precision: str, given: dict[str, str]
+) -> None:
+    spec = make_spec({"model": "vits", "target": target, **given}, "here")
+    assert spec.precision == precision
+    assert not spec.chosen_by_measurement
+
+
+@pytest.mark.parametrize(("target", "measures"), [("openvino", True), ("inf1", False)])
+def test_auto_is_measured_on_a_cpu(target: str, measures: bool) -> None:
+    spec = make_spec({"model": "vits", "target": target, "precision": "auto"}, "here")
+    assert spec.chosen_by_measurement is measures
 
 
 def test_a_job_has_every_size_with_every_batch_once() -> None:
@@ -130,6 +149,14 @@ def test_a_job_has_every_size_with_every_batch_once() -> None:
         (
             "model = 'vits'\ntarget = 'inf1'\nprecision = 'int4'",
             "target 'inf1' has no precision 'int4'; choose from ",
+        ),
+        (
+            "model = 'vits'\nprecision = 'auto'\nfloat_layers = ['decoder']",
+            "job.toml: float_layers: only int8 has such layers; auto chooses its own\n",
+        ),
+        (
+            "model = 'vits'\nfloat_layers = ['decoder']",
+            "job.toml: float_layers: only int8 has such layers\n",
         ),
         ("model =", "job.toml: not a TOML file: "),
         ("model = 'a'\nmodel = 'b'", "job.toml: not a TOML file: "),
