@@ -102,8 +102,9 @@ def command_of(app: typer.Typer) -> click.Command:
 def guarded(app: typer.Typer, name: str, *errors: type[Exception]) -> None:
     """Run a typer app called `name`; its `errors` become one line on stderr and an exit code.
 
-    The code is 2, as for an unknown option, if a value that the user gave is wrong; else 1. It is 1
-    also if stdout did not take the result, unless the command asked for `lost_output` itself.
+    The code is the error's `exit_code` if it has one. Else it is 2, as for an unknown option, if a
+    value that the user gave is wrong, and 1 for any other error. It is 1 also if stdout did not
+    take the result, unless the command asked for `lost_output` itself.
     """
     _open_streams()
     _log_to_stderr()
@@ -112,7 +113,8 @@ def guarded(app: typer.Typer, name: str, *errors: type[Exception]) -> None:
         command_of(app)(prog_name=name, help_option_names=["-h", "--help"])
     except ours as error:
         typer.echo(f"{name}: {printable(str(error))}", err=True)
-        sys.exit(USAGE if isinstance(error, ValueError) else FAILED)
+        code = USAGE if isinstance(error, ValueError) else FAILED
+        sys.exit(getattr(error, "exit_code", code))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRAS:
             raise

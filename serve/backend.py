@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 CPU_STREAMS = 2  # runs of the network that share the CPU; more only take more memory
 _CPU_PROGRAMS = 4  # loaded at once; those of vits at 518 px take about 0.5 GB each
 # The SDKs load one program at a time; waiting for others is no part of loading.
-CHIP_LIMITS = Limits(loads_at_once=1, runs_per_core=RUNS_PER_CORE)
+# Their runtime is a part of the process: what two reopenings did not cure needs a new process.
+CHIP_LIMITS = Limits(loads_at_once=1, runs_per_core=RUNS_PER_CORE, reopenings=2)
 # Nothing on a CPU hangs: a large network on a busy machine is only slow.
 _CPU_LIMITS = Limits(run_timeout_s=float("inf"), load_timeout_s=float("inf"))
 

@@ -10,13 +10,17 @@ ServeError
 ├── OutOfServiceError  no core is left that works
 ├── ProgramError       a runtime could not load or run a program
 ├── QueueFullError     too many requests wait already
-└── RefusedError       an artifact must not be served as it is
+├── RefusedError       an artifact must not be served as it is
+└── RestartError       only a new process can use the cores again; also an OutOfServiceError
 """
 
 from __future__ import annotations
 
 from enum import Enum
 from typing import Optional
+
+# Of a process that has to be started again, which then finishes its work: EX_TEMPFAIL of sysexits.
+RESTART = 75
 
 
 class Action(Enum):
@@ -57,6 +61,12 @@ class NoProgramError(ServeError):
 
 class OutOfServiceError(ServeError):
     """No further image can be worked on: every core failed and was taken out of service."""
+
+
+class RestartError(OutOfServiceError):
+    """A core could not be opened again in this process: start the process again."""
+
+    exit_code = RESTART  # of a command that ends with this error
 
 
 class DiskFullError(OutOfServiceError):

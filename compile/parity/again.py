@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from depth.artifact.probe import Answer, answers, probe_inputs
 from depth.artifact.program import Program, ProgramKey
 from depth.artifact.steps import Do, Normalise
 from depth.family import model_named
+from depth.neuron_runtime import limit_runs
 from depth.weights.registry import CHECKPOINTS
 
 
@@ -109,7 +111,10 @@ def reparity(
         (checkpoint.name, checkpoint.parent) if checkpoint else (m.checkpoint.file, CHECKPOINTS)
     )
     weights = read_again(m.model, file, m.checkpoint.sha256, folder)
-    maker = builder(target_named(m.target, m.precision))
+    target = target_named(m.target, m.precision)
+    if target.device:
+        limit_runs(os.environ)
+    maker = builder(target)
     model = model_named(m.model)
     network = specialise(model, weights, m.programs[0].size)
     found = []

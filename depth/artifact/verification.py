@@ -1,7 +1,7 @@
 """Whether an artifact is verified. For device targets, a file made on the device says so.
 
-A program for a NeuronCore gives wrong numbers anywhere else, so its manifest holds no parity. On
-the device `python -m compile parity ARTIFACT --on-device` measures it and writes `verified.json`
+A program for a NeuronCore cannot be loaded anywhere else, so its manifest holds no parity. On the
+device `python -m compile parity ARTIFACT --on-device` measures it and writes `verified.json`
 beside the manifest, with each program's answers to a fixed probe. The manifest, and with it the
 artifact's identity, stays as it was.
 """
@@ -136,8 +136,13 @@ def dump_verification(verification: Verification) -> str:
 
 
 def write_verification(artifact: Artifact, verification: Verification) -> Path:
-    """Write `verified.json` through a temporary file; returns its path."""
+    """Write `verified.json` through a temporary file; returns its path.
+
+    Raises ArtifactError for a measurement that `parse_verification` would refuse.
+    """
     path: Path = artifact.folder / VERIFIED_FILE
+    for problem in _problems(verification, artifact.manifest):
+        raise ArtifactError(f"{path}: not written: {problem}; measure again on the device")
     write_whole(path, dump_verification(verification))
     return path
 

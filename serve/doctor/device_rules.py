@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from depth.chips import INF1, INF2, parsed
+from depth.chips import INF1, INF2, SDKS, install_command, parsed
+from depth.neuron_runtime import EXEC_TIMEOUT, EXEC_TIMEOUT_S, limit_in_force
 from serve.doctor.facts import Facts, Neuron
 from serve.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding, outside
+from serve.scheduling.worker import Limits
 
 _RUNTIME, _TOOLS = "aws-neuronx-runtime-lib", "aws-neuronx-tools"
 _PIN_DRIVER = "sudo apt-get install aws-neuronx-dkms=2.24.*, and hold it there"
-_SDK = {INF1: "torch-neuron", INF2: "torch-neuronx"}
 
 
 def device_findings(facts: Facts) -> Iterator[Finding]:
@@ -117,15 +118,17 @@ def _runtime(facts: Facts) -> Iterator[Finding]:
             f"no {_RUNTIME}: torch-neuronx cannot start without it",
             f"sudo apt-get install {_RUNTIME} aws-neuronx-collectives",
         )
-    sdk = _SDK[neuron.chip] if neuron.chip else ""
-    if sdk and facts.version(sdk) is None:
+    if neuron.chip is None:
+        return
+    sdk = SDKS[neuron.chip].package
+    if facts.version(sdk) is None:
         yield Finding(
             PROBLEM,
             "runtime",
             f"no {sdk} in this environment: programs of {neuron.chip} cannot be loaded",
-            f"pip install --extra-index-url https://pip.repos.neuron.amazonaws.com {sdk}",
+            install_command(neuron.chip, "serve"),
         )
-    elif sdk:
+    else:
         yield Finding(OK, "runtime", f"{sdk} {facts.version(sdk)}")
 
 
@@ -161,6 +164,7 @@ def _environment(neuron: Neuron) -> Iterator[Finding]:
             "NEURONCORE_GROUP_SIZES is set: the runtime does not use it any more",
             "use NEURON_RT_NUM_CORES or NEURON_RT_VISIBLE_CORES",
         )
+    yield _time_limit(neuron)
     dump = neuron.environment.get("NEURON_RT_DBG_DUMP_INPUTS_ON_ERR", "0")
     if dump != "0":
         yield Finding(
@@ -170,3 +174,24 @@ def _environment(neuron: Neuron) -> Iterator[Finding]:
             "input_dump_* in the current folder",
             "unset it unless these files are wanted",
         )
+
+
+def _time_limit(neuron: Neuron) -> Finding:
+    limit_s, ours = limit_in_force(neuron.environment), Limits.run_timeout_s
+    if EXEC_TIMEOUT not in neuron.environment:
+        return Finding(
+            OK,
+            "environment",
+            f"the runtime ends a run after {limit_s:g} s: serving sets {EXEC_TIMEOUT}, since the "
+            "environment does not",
+        )
+    text = f"{EXEC_TIMEOUT}={neuron.environment[EXEC_TIMEOUT]} is set in the environment"
+    if 0 < limit_s < ours:
+        return Finding(OK, "environment", f"the runtime ends a run after {limit_s:g} s: {text}")
+    return Finding(
+        WARNING,
+        "environment",
+        f"{text}: not a time below {ours:g} s, after which serving takes a core that hangs out of "
+        "service",
+        f"unset it, which means {EXEC_TIMEOUT_S} s, or set fewer than {ours:g} s",
+    )

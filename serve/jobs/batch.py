@@ -20,7 +20,7 @@ from depth.errors import DepthAnythingError
 from depth.images.read import MAX_FILE_BYTES, ImageFile, decode
 from depth.sizes import Size
 from serve.engine import Engine, Foreseen
-from serve.errors import NoProgramError, OutOfServiceError, ServeError
+from serve.errors import NoProgramError, OutOfServiceError, RestartError, ServeError
 from serve.jobs.entry import DONE, FAILED, TODO, Entry, Outputs, Report, Settings, Task
 from serve.jobs.memory import Room
 from serve.jobs.stop import Stop
@@ -211,6 +211,7 @@ class Batch:
         try:
             return self._one(item)
         except OutOfServiceError as error:
+            self.report.restart |= isinstance(error, RestartError)
             self._stop.request(str(error))
             return None
         except Exception as error:  # as above

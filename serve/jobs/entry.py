@@ -12,6 +12,7 @@ from depth.images.listing import counted
 from depth.images.read import ImageFile, SourceImage
 from depth.maps.result import Focal, Provenance, Result
 from serve.engine import Foreseen
+from serve.errors import RESTART
 
 DONE, KEPT, FAILED = "done", "kept", "failed"
 TODO = "todo"  # in a dry run
@@ -78,6 +79,7 @@ class Report:
     total: int
     counts: Counter[str] = field(default_factory=Counter)
     stopped: str = ""  # why the run ended early
+    restart: bool = False  # a new process can go on where this one had to stop
     left_out: Mapping[str, int] = field(default_factory=dict)  # files by extension, no images
 
     @property
@@ -94,6 +96,8 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0: all done. 1: all failed. 3: some failed or left."""
+        """0: all done. 1: all failed. 3: some failed or left. RESTART: left to a new process."""
         failed = self.counts[FAILED]
+        if self.restart and failed + self.left:
+            return RESTART
         return 0 if not failed + self.left else 1 if failed == self.total else 3

@@ -23,7 +23,6 @@ def _placed_on(core: int) -> AbstractContextManager[None]:
 
 CHIP = Chip(
     "an Inf1 instance",
-    "give wrong numbers",
     INFERENTIA.cores,
     placed_on=_placed_on,
 )

@@ -6,12 +6,14 @@ Source: AWS Neuron SDK documentation, core placement of torch-neuron and of torc
 from __future__ import annotations
 
 import io
+import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import Callable, Optional
 
@@ -23,12 +25,15 @@ from depth.artifact.probe import Answer, differs, probe_inputs
 from depth.artifact.program import Program
 from depth.artifact.verification import answers_of
 from depth.maps.result import FloatArray
+from depth.neuron_runtime import limit_runs
 from serve.arrays import Arrays
 from serve.errors import Action, ProgramError
 from serve.runtimes.neuron_cores import check_same_process, own
 from serve.runtimes.neuron_status import diagnose
 from serve.runtimes.program import CheckedProgram, label
 from serve.scheduling.worker import Limits
+
+logger = logging.getLogger(__name__)
 
 _HALF = "-io16"  # how the names of precisions with float16 in and out end
 _FOREIGN = (RuntimeError, ValueError, torch.jit.Error)  # torch.jit.Error is not a RuntimeError
@@ -120,7 +125,6 @@ class Chip:
     """A kind of chip with its SDK: loads programs on its cores."""
 
     instance: str  # where programs run
-    elsewhere: str  # what they do on any other machine
     cores_per_device: int
     # What is loaded inside goes to this core. Imports the SDK; raises ProgramError without it.
     placed_on: Callable[[int], AbstractContextManager[None]]
@@ -135,6 +139,7 @@ class Chip:
             raise ProgramError(
                 f"{artifact.folder}: no core {core}: this process has {count}, counted from 0"
             )
+        _prepare_process()
         return self._load(artifact, program, core)
 
     def core_count(self, artifact: Artifact) -> int:
@@ -142,16 +147,35 @@ class Chip:
         count = own(self.cores_per_device).count
         if count == 0:
             raise ProgramError(
-                f"{artifact.folder}: no Neuron device here, and without one its programs "
-                f"{self.elsewhere}; serve it on {self.instance}",
+                f"{artifact.folder}: no Neuron device here, and without one its programs cannot "
+                f"be loaded; serve it on {self.instance}",
                 Action.REPLACE,
             )
         return count
 
     def _load(self, artifact: Artifact, program: Program, core: int) -> OnCore:
-        name = label(artifact, program)
+        """As `open_on_core`. Where memory runs out, once more without the artifact's cached files.
+
+        Status 4 at a load also means that the page cache fills the host's memory.
+        """
         # Loading runs what the file says: hash first.
         data = artifact.open_files(program.files[:1])[0]
+        try:
+            return self._loaded(artifact, program, core, data)
+        except ProgramError as error:
+            if error.action is not Action.UNLOAD:
+                raise
+            logger.warning(
+                "%s; cached files may fill the host's memory: the artifact's are dropped from the "
+                "cache, and the program is loaded once more",
+                error,
+            )
+        files = (file.path for each in artifact.manifest.programs for file in each.files)
+        _drop_cached(artifact.folder / path for path in files)
+        return self._loaded(artifact, program, core, data)
+
+    def _loaded(self, artifact: Artifact, program: Program, core: int, data: memoryview) -> OnCore:
+        name = label(artifact, program)
         probe = probe_inputs(artifact.manifest, program)
         answers = answers_of(artifact, program.name)
         try:
@@ -164,6 +188,23 @@ class Chip:
         except _FOREIGN as error:
             what = f"could not be loaded on core {core}"
             raise _failure(name, what, error, Action.ARTIFACT_FAULT) from error
+
+
+def _prepare_process() -> None:
+    """Before the SDK is imported: a limit for its runs, and one thread for torch.
+
+    On a chip torch only copies tensors, and more threads make that far slower. Threads that used
+    torch before keep their number.
+    """
+    limit_runs(os.environ)
+    torch.set_num_threads(1)
+
+
+def _drop_cached(paths: Iterable[Path]) -> None:
+    """Let the kernel free the memory that holds these files as they were read."""
+    for path in paths:
+        with suppress(OSError), path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _failure(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from serve.errors import Action
+from serve.runtimes.neuron_seen import SEEN
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,12 @@ STATUSES: dict[int, Status] = {
         Status(2, "INVALID", Action.ARTIFACT_FAULT, "compile the artifact again"),
         Status(3, "INVALID_HANDLE", Action.RECYCLE, "start the worker again"),
         Status(4, "RESOURCE", Action.UNLOAD, "memory ran out: load fewer programs"),
-        Status(5, "TIMEOUT", Action.RECYCLE, "if it happens again, replace the instance"),
+        Status(
+            5,
+            "TIMEOUT",
+            Action.RECYCLE,
+            "the runtime printed the cause on stderr; if it happens again, replace the instance",
+        ),
         Status(6, "HW_ERROR", Action.REPLACE, "replace the instance"),
         Status(7, "QUEUE_FULL", Action.BACK_PRESSURE, "send fewer requests at once"),
         Status(
@@ -98,10 +104,16 @@ class Text:
 
 
 TEXTS: tuple[Text, ...] = (  # the first that matches counts
+    *(Text(pattern, Action(action), advice) for pattern, action, advice in SEEN),
     Text(
         r"NEURON_HW_ERR=|action=TERMINATE_INSTANCE",
         Action.REPLACE,
         "the hardware failed: replace the instance",
+    ),
+    Text(
+        r"Unknown type name .*neuron|Unknown builtin op: neuron",
+        Action.REPLACE,
+        "the SDK was not imported before the program was loaded: start the process again",
     ),
     Text(
         r"NRT_STATE_CHILD",

@@ -29,7 +29,6 @@ def _placed_on(core: int) -> AbstractContextManager[None]:
 
 CHIP = Chip(
     "an Inf2 or Trn1 instance",
-    "do not run",
     INFERENTIA2.cores,
     placed_on=_placed_on,
 )

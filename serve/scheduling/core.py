@@ -65,6 +65,7 @@ class CoreState:
     rests_until_s: float = 0.0
     last_used_s: float = 0.0
     failures: int = 0  # since the last success
+    reopenings: int = 0  # since a program was loaded or run with success
     ran_until_s: float = 0.0  # when the last run ended on the device
 
     def start_next(self) -> Optional[Run]:

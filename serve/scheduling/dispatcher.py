@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from typing import Callable, Optional, TypeVar
 
 from depth.artifact.program import ProgramKey, Shape
-from serve.errors import ClosedError, OutOfServiceError
+from serve.errors import ClosedError, OutOfServiceError, RestartError
 from serve.scheduling.core import CoreState, Run, RunResult, Snapshot
 from serve.scheduling.faults import (
     NO_FAULT_OF_CORE,
@@ -49,7 +49,7 @@ class Dispatcher:
         self.placement = Placement(self.cores, limits, shared)
         self.warming = Warming(self.cores)
         self.closing = False
-        self.outage: Optional[OutOfServiceError] = None  # set when the last core is removed
+        self.outage: Optional[OutOfServiceError] = None  # why no request is taken any more
         self.alarm_s = math.inf  # when to call `expire` even if nothing happens
         self.answered: list[Request] = []  # their answers are given once the lock is free
         self._retries = 0
@@ -83,7 +83,7 @@ class Dispatcher:
         if self.closing:
             raise ClosedError("the scheduler is closed and takes no more work")
         if self.outage is not None:
-            raise OutOfServiceError(str(self.outage))
+            raise type(self.outage)(str(self.outage))
 
     def turn(self, event: Event[Result], now_s: float) -> tuple[Result, list[CoreState]]:
         """Handle an event of this moment, then dispatch; returns what both return."""
@@ -141,6 +141,7 @@ class Dispatcher:
         if run.program is None or run not in run.core.runs:  # the second: it was overdue
             return
         run.loads = False
+        run.core.reopenings = 0
         run.core.loaded[run.program] = None
         if not self._shared:
             self.placement.measured.add_load(run.program, load_s)
@@ -234,7 +235,10 @@ class Dispatcher:
         response = on_core(core, error)
         if response is OnCore.REST:
             core.rests_until_s = now_s + REST_S
+        elif response is OnCore.REOPEN and core.reopenings >= self.limits.reopenings:
+            self._end(core, error)
         elif response is OnCore.REOPEN and self._reopens:
+            core.reopenings += 1
             self._requeue_unstarted(core)
             core.to_warm.extendleft(core.loaded)  # what was used last is loaded first
             self._assign(core, None, [], now_s)
@@ -274,14 +278,23 @@ class Dispatcher:
         self._changed.append(core)
         logger.error("core %d: out of service: %s", core.index, str(error))
         self._requeue_unstarted(core)
-        if not any(other.in_service for other in self.cores):
+        if self.outage is None and not any(other.in_service for other in self.cores):
             reason = f"every core is out of service, the last one because: {error}"
             advice = "start the service again, or replace the machine"
             self.outage = OutOfServiceError(f"{reason}; {advice}")
+        if self.outage is not None:
             self._answer_outage(self.outage)
+
+    def _end(self, core: CoreState, error: Exception) -> None:
+        """Take no more requests: the core's runtime works again in a new process only."""
+        self.outage = RestartError(
+            f"core {core.index}, opened {core.reopenings} times again: {error}; restart the process"
+        )
+        self.warming.stop()
+        self._remove(core, error)
 
     def _answer_outage(self, outage: OutOfServiceError) -> None:
         for request in [each for queue in self.queues.values() for each in queue.drain()]:
             if request.claim():
-                request.error = OutOfServiceError(str(outage))
+                request.error = type(outage)(str(outage))
                 self.answered.append(request)

@@ -44,6 +44,7 @@ class Limits:
     run_timeout_s: float = 30.0  # a core that runs longer hangs
     load_timeout_s: float = 600.0  # the same for loading a program or opening a core
     loads_at_once: float = math.inf  # on all cores together
+    reopenings: float = math.inf  # of a core that fails after each; then the process has to end
 
 
 def action_of(error: Exception) -> Optional[Action]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,10 +22,18 @@ import torch
 from torch import Tensor, nn
 
 from depth.artifact.manifest import MANIFEST, Artifact, Gate, Manifest, dump_manifest, read_artifact
+from depth.artifact.probe import answers, probe_inputs
 from depth.artifact.program import Program, ProgramFile, ProgramKey
+from depth.artifact.verification import (
+    ProgramVerification,
+    Verification,
+    write_verification,
+)
 from depth.files import sha256_bytes
 from depth.maps.result import FloatArray
 from depth.sizes import Size
+from serve.backend import open_on_core
+from serve.runtimes.program import Chain
 from tests.support.manifests import (
     DEPTH,
     FOLDED_STEPS,
@@ -39,6 +48,7 @@ from tests.support.neuron_standin import GOOD_INF1, GOOD_INF2, IS_1_13, pretend
 
 SIZE = (28, 42)  # (height, width) px
 _WIDTH = 4  # of the features
+NUMBERS = {name: {"max_rel": 0.01} for name in ("depth", "sky")}
 
 
 @dataclass(frozen=True)
@@ -48,13 +58,12 @@ class Lane:
     cores: int  # of one chip
     packages: dict[str, str]
     instance: str
-    elsewhere: str
 
 
 LANE = (
-    Lane("inf1", "torch_neuron", 4, GOOD_INF1, "Inf1", "wrong numbers")
+    Lane("inf1", "torch_neuron", 4, GOOD_INF1, "Inf1")
     if IS_1_13
-    else Lane("inf2", "torch_neuronx", 2, GOOD_INF2, "Inf2", "do not run")
+    else Lane("inf2", "torch_neuronx", 2, GOOD_INF2, "Inf2")
 )
 
 
@@ -179,6 +188,20 @@ def _trace(module: nn.Module, example: Tensor, precision: str) -> Any:
 @pytest.fixture(name="served", scope="module")
 def served_fixture(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return built(tmp_path_factory.mktemp("served") / "build")
+
+
+def verified(artifact: Artifact, folder: Path) -> Artifact:
+    """A copy, with the answers that its programs give on this chip."""
+    copy = replace(artifact, folder=Path(shutil.copytree(artifact.folder, folder)))
+    rows = []
+    for program in copy.manifest.programs:
+        opened = open_on_core(copy, [program], 0)
+        stage = opened.stages[0] if isinstance(opened, Chain) else opened
+        found = stage.run(probe_inputs(copy.manifest, program))
+        rows.append(ProgramVerification(program.name, NUMBERS, answers(found)))
+    made, gate = "2026-01-01T00:00:00+00:00", replace(copy.manifest.gate, passed=True)
+    write_verification(copy, Verification(copy.identity, 1, made, {}, gate, tuple(rows)))
+    return copy
 
 
 @dataclass

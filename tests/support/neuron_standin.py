@@ -22,6 +22,7 @@ from compile.targets.protocols import Part, Settings
 from compile.targets.table import NEURON_PASSES
 from depth.family import IMAGES, Port, Stage
 from depth.network.base import Network
+from depth.neuron_runtime import EXEC_TIMEOUT
 from tests.support.networks import TINY, network
 from tests.support.places import STANDINS
 
@@ -33,6 +34,7 @@ GOOD_INF1 = {
     "numpy": "1.22.2",
     "protobuf": "3.19.5",
     "tensorflow": "1.15.5.post1",
+    "setuptools": "69.5.1",
 }
 GOOD_INF2 = {
     "torch": "2.7.0",
@@ -104,8 +106,9 @@ def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packages: dict[str,
     control.mkdir()
     monkeypatch.setenv("NEURON_STANDIN", str(control))
     monkeypatch.delenv("NEURON_STANDIN_DEVICE", raising=False)
-    monkeypatch.setenv("NEURON_RT_NUM_CORES", "")  # loading sets it: so it is restored afterwards
-    monkeypatch.delenv("NEURON_RT_NUM_CORES")
+    for name in ("NEURON_RT_NUM_CORES", EXEC_TIMEOUT):
+        monkeypatch.setenv(name, "")  # loading sets it: so it is restored afterwards
+        monkeypatch.delenv(name)
     monkeypatch.setattr(host, "DEVICES", tmp_path / "no devices")
     monkeypatch.syspath_prepend(str(STANDINS))
     pretend_installed(monkeypatch, tmp_path / "packages", packages)

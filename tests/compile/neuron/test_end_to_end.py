@@ -18,6 +18,7 @@ from compile.preflight.costs import Costs
 from compile.untrained import untrained_checkpoint
 from depth.artifact.manifest import Artifact, read_artifact
 from depth.artifact.verification import VERIFIED, answers_of, state
+from depth.neuron_runtime import EXEC_TIMEOUT_S
 from depth_anything_v2.config import MODELS, model_row
 from serve.engine import Engine
 from serve.errors import RefusedError
@@ -62,6 +63,7 @@ def test_cores_that_repeat_the_probes_serve_a_verified_artifact(
         Library([built])
     chip.monkeypatch.setitem(MODELS, MODEL.name, MODEL)
     keep(built, reparity(built, None, [], lambda _: None, probe=True))
+    assert chip.events("start") == [str(EXEC_TIMEOUT_S)]
     # The command takes one core, and serving is another process.
     chip.monkeypatch.delenv("NEURON_RT_NUM_CORES", raising=False)
     assert state(built) == VERIFIED

@@ -16,6 +16,7 @@ from depth.artifact.verification import (
     ProgramVerification,
     Verification,
     answers_of,
+    dump_verification,
     next_counter,
     outranks,
     read_verification,
@@ -136,9 +137,29 @@ def test_a_failed_measurement_that_says_passed_is_refused(built: Artifact) -> No
 
 def test_nothing_passes_a_manifest_without_limits(tmp_path: Path) -> None:
     made = written(tmp_path / "a", made_manifest([KEY], gate=Gate({}, None)))
-    write_verification(made, replace(measured(made, passed=True), gate=Gate({}, True)))
-    with pytest.raises(ArtifactError, match="gate.passed is True, though depth has no limit"):
+    nothing = replace(measured(made, passed=True), gate=Gate({}, True))
+    says = "gate.passed is True, though depth has no limit"
+    with pytest.raises(ArtifactError, match=f"not written: .*{says}"):
+        write_verification(made, nothing)
+    (made.folder / VERIFIED_FILE).write_text(dump_verification(nothing))
+    with pytest.raises(ArtifactError, match=says):
         state(made)
+
+
+def test_every_batch_size_is_measured_or_nothing_counts(tmp_path: Path) -> None:
+    keys = [ProgramKey(28, 42, batch) for batch in (1, 2, 4)]
+    made = written(tmp_path / "a", made_manifest(keys, gate=Gate(LIMITS, None)))
+    whole = measured(made, passed=True)
+    for left_out in range(3):
+        programs = tuple(p for i, p in enumerate(whole.programs) if i != left_out)
+        part = replace(whole, programs=programs)
+        with pytest.raises(ArtifactError, match="not written: measures the programs .*28x42-b2"):
+            write_verification(made, part)
+        (made.folder / VERIFIED_FILE).write_text(dump_verification(part))
+        with pytest.raises(ArtifactError, match="measures the programs"):
+            read_verification(made)
+    write_verification(made, whole)
+    assert state(made) == "verified"
 
 
 def test_the_counter_goes_up_whatever_the_clock_says(built: Artifact) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Optional
 
 import pytest
 import typer
@@ -17,7 +18,7 @@ from depth.errors import InputError
 from serve.doctor.cli import doctor
 from serve.doctor.diagnosis import diagnose
 from serve.doctor.facts import DAMAGED
-from serve.doctor.findings import NOTE, WARNING
+from serve.doctor.findings import NOTE, OK, WARNING
 from serve.doctor.gather import gather
 from serve.doctor.neuron import look
 from serve.machine import installed, read_memory
@@ -208,3 +209,23 @@ def test_a_later_python_is_no_fault_where_only_serving_is_installed() -> None:
         facts = replace(packages(CPU, torch=torch), python=(3, 12, 1))
         found = [finding.level for finding in diagnose(facts) if finding.topic == "python"]
         assert found == [level]
+
+
+@pytest.mark.parametrize(
+    ("value", "level", "text"),
+    [
+        (None, OK, "the runtime ends a run after 20 s: serving sets NEURON_RT_EXEC_TIMEOUT"),
+        ("7", OK, "after 7 s: NEURON_RT_EXEC_TIMEOUT=7 is set in the environment"),
+        ("30", WARNING, "NEURON_RT_EXEC_TIMEOUT=30 is set in the environment: not a time below 30"),
+        ("soon", WARNING, "=soon is set in the environment: not a time below 30 s"),
+        ("0", WARNING, "=0 is set in the environment: not a time below 30 s"),
+    ],
+)
+def test_the_time_limit_of_a_run_is_told_with_where_it_is_from(
+    value: Optional[str], level: str, text: str, machine: Machine, tmp_path: Path
+) -> None:
+    machine.says(device(0))
+    neuron = look({} if value is None else {"NEURON_RT_EXEC_TIMEOUT": value}, tmp_path)
+    found = [f for f in diagnose(replace(CPU, neuron=neuron)) if "NEURON_RT_EXEC_TIMEOUT" in f.text]
+    assert [finding.level for finding in found] == [level]
+    assert text in found[0].text

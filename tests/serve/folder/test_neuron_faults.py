@@ -12,7 +12,7 @@ import pytest
 
 from depth.artifact.manifest import Artifact
 from serve.backend import Backend, open_backend
-from serve.errors import Action, OutOfServiceError, ProgramError
+from serve.errors import RESTART, Action, OutOfServiceError, ProgramError
 from serve.jobs.entry import DONE, FAILED, KEPT, Entry
 from serve.library import Library
 from serve.runtimes.neuron_status import STATUSES, Status
@@ -200,6 +200,28 @@ def test_without_a_core_left_the_job_stops_and_a_rerun_finishes_it(
     assert "every core is out of service, the last one because: " in report.stopped
     assert "NRT_HW_ERROR); replace the instance" in report.stopped
     assert 3 * LANE.cores <= cores.count(RUN) <= 4 * LANE.cores  # one or two at once were its last
+    cores.before = lambda _event, _count: None
+    report, more = cores.job(two_sizes, tmp_path)
+    assert report.counts == {KEPT: done, DONE: 40 - done}
+    assert (report.exit_code, everyone_once(more, 40)) == (0, True)
+
+
+def test_where_every_run_of_the_process_fails_a_new_process_does_the_rest(
+    cores: Cores, two_sizes: Artifact, tmp_path: Path
+) -> None:
+    write_images(tmp_path, 40, LYING)
+
+    def before(_event: Event, _count: int) -> None:
+        if cores.count(RUN) > 20:
+            raise RuntimeError("nrt_execute status=5 message=Timeout Exceeded")
+
+    cores.before = before
+    report, _ = cores.job(two_sizes, tmp_path)
+    assert (report.exit_code, report.restart) == (RESTART, True)
+    assert report.left > 0
+    says = "core ., opened 2 times again: .*NRT_TIMEOUT.*; restart the process"
+    assert re.fullmatch(says, report.stopped)
+    done = report.counts[DONE]
     cores.before = lambda _event, _count: None
     report, more = cores.job(two_sizes, tmp_path)
     assert report.counts == {KEPT: done, DONE: 40 - done}

@@ -41,7 +41,7 @@ def finite(runtime: Runtime) -> bool:
 
 @pytest.mark.usefixtures("machine")
 def test_without_a_device_nothing_is_opened(served: Artifact) -> None:
-    says = f"no Neuron device here.*{LANE.elsewhere}; serve it on an {LANE.instance}"
+    says = f"no Neuron device here.*cannot be loaded; serve it on an {LANE.instance}"
     with pytest.raises(ProgramError, match=says) as got:
         opened(served)
     assert got.value.action is Action.REPLACE

@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import replace
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from depth.artifact.manifest import Artifact
-from depth.artifact.probe import answers, probe_inputs
 from depth.artifact.program import ProgramKey
-from depth.artifact.verification import (
-    VERIFIED_FILE,
-    ProgramVerification,
-    Verification,
-    write_verification,
-)
+from depth.artifact.verification import VERIFIED_FILE
 from depth.errors import ArtifactError
 from serve.backend import open_on_core
 from serve.engine import Engine
 from serve.errors import Action, OutOfServiceError, ProgramError
 from serve.library import Library
-from serve.runtimes.program import Chain
 from serve.shapes import BUCKETS
 from tests.support.engines import image_of
+from tests.support.neuron_jobs import two_sizes_fixture
 from tests.support.neuron_machine import machine_fixture
-from tests.support.neuron_served import LANE, SIZE, Chip, built, chip_fixture, served_fixture
+from tests.support.neuron_served import (
+    LANE,
+    SIZE,
+    Chip,
+    built,
+    chip_fixture,
+    served_fixture,
+    verified,
+)
 
-__all__ = ["chip_fixture", "machine_fixture", "served_fixture"]
+__all__ = ["chip_fixture", "machine_fixture", "served_fixture", "two_sizes_fixture"]
 KEY = ProgramKey(*SIZE, 1)
-NUMBERS = {name: {"max_rel": 0.01} for name in ("depth", "sky")}
 LAST = LANE.cores - 1
-
-
-def verified(artifact: Artifact, folder: Path) -> Artifact:
-    """A copy, with the answers that its programs give on this chip."""
-    copy = replace(artifact, folder=Path(shutil.copytree(artifact.folder, folder)))
-    stages = copy.manifest.stages(KEY)
-    rows = []
-    for program in stages:
-        opened = open_on_core(copy, [program], 0)
-        stage = opened.stages[0] if isinstance(opened, Chain) else opened
-        found = stage.run(probe_inputs(copy.manifest, program))
-        rows.append(ProgramVerification(program.name, NUMBERS, answers(found)))
-    made, gate = "2026-01-01T00:00:00+00:00", replace(copy.manifest.gate, passed=True)
-    write_verification(copy, Verification(copy.identity, 1, made, {}, gate, tuple(rows)))
-    return copy
 
 
 @pytest.fixture(name="known")
@@ -94,6 +79,20 @@ def test_each_output_of_each_stage_is_compared(chip: Chip, tmp_path: Path) -> No
     chip.instead(lambda x: x * 2 if x.shape[-1] == 4 else x)
     with pytest.raises(ProgramError, match="b1-encoder: .*wrong numbers: features is off by"):
         open_on_core(apart, apart.manifest.stages(KEY), 0)
+
+
+def test_a_measurement_of_some_programs_is_none_of_the_artifact(
+    chip: Chip, two_sizes: Artifact, tmp_path: Path
+) -> None:
+    known = verified(two_sizes, tmp_path / "known")
+    assert chip.placed
+    assert len(Library([known]).sizes) == 2
+    path = known.folder / VERIFIED_FILE
+    content = json.loads(path.read_text())
+    del content["programs"][0]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ArtifactError, match="measures the programs .*; measure again"):
+        Library([known])
 
 
 def test_a_core_that_computes_wrong_is_taken_out_and_the_others_serve(

@@ -71,6 +71,7 @@ QUOTES = [
     ("Unable to determine Neuron Driver version", Action.REPLACE),
     ("This runtime requires Neuron Driver version 2.8 or later", Action.REPLACE),
     ("Could not open the nd1", Action.REPLACE),
+    ("Unknown type name '__torch__.torch.classes.neuron.Model':", Action.REPLACE),
     ("nrt_execute Incompatible runtime state: NRT_STATE_CHILD", Action.RECYCLE),
     ("NEURON_HW_ERR=NC_PARITY instance-id=i-0 action=TERMINATE_INSTANCE", Action.REPLACE),
     ("Error notifications on nd0 nc0; action=INFER_ERROR_SUBTYPE_NUMERICAL", Action.REQUEST_FAULT),
