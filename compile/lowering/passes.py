@@ -61,6 +61,13 @@ PASSES: dict[str, Pass] = {
             rewrites.fold_layer_scale,
         ),
         Pass(
+            "class_token",
+            "the class token is behind the patch tokens; the position embedding is a constant",
+            "patch tokens behind it begin at row 1 of a tile of 128 rows, and each feature map "
+            "moves all rows by one",
+            rewrites.move_class_token,
+        ),
+        Pass(
             "resize",
             "bilinear resizing with aligned corners is two constant matrix products",
             "torch-neuron refuses align_corners=True",

@@ -15,12 +15,22 @@ from compile.lowering.attention import AttendInBlocks
 from compile.lowering.calls import arguments_of
 from compile.lowering.patches import PatchMatmul
 from compile.lowering.resize import ConvolutionResize, MatmulResize, ProductResize
+from compile.lowering.tokens import ClassTokenLast, FirstTokens, first_row_last
 from depth.artifact.steps import Normalise
 from depth.errors import InputError
 from depth.network.base import Network
 from depth.network.dpt import Interpolate
 from depth.network.position import FixedPosition, ResampledPosition
-from depth.network.vit import Attend, Attention, Block, LayerScale, PatchConvolution, Scale
+from depth.network.vit import (
+    Attend,
+    Attention,
+    Block,
+    ClassTokenFirst,
+    Encoder,
+    LayerScale,
+    PatchConvolution,
+    Scale,
+)
 
 RESIZES: dict[str, type[ProductResize]] = {"matmul": MatmulResize, "conv1x1": ConvolutionResize}
 
@@ -68,6 +78,23 @@ def fold_layer_scale(network: Network, _variant: str) -> None:
     for block in _parts(network, Block):
         block.scale1 = _folded(block.scale1, block.attn.proj)
         block.scale2 = _folded(block.scale2, block.mlp.last)
+
+
+def move_class_token(network: Network, _variant: str) -> None:
+    """Fixes the position embedding too, because its rows change their places."""
+    encoders = [
+        encoder
+        for encoder in _parts(network, Encoder)
+        if isinstance(encoder.with_class_token, ClassTokenFirst)
+    ]
+    if encoders:
+        fix_position(network, "")
+    for encoder in encoders:
+        position = encoder.position
+        if isinstance(position, FixedPosition):
+            encoder.position = FixedPosition(first_row_last(position.constant))
+            encoder.with_class_token = ClassTokenLast()
+            encoder.patch_tokens = FirstTokens()
 
 
 def multiply_resizes(network: Network, variant: str) -> None:
