@@ -17,7 +17,7 @@ from compile.int8.graph import layers_of, restored
 from compile.int8.images import batches
 from compile.int8.layers import FLOAT_LAYERS, Quantisation, check_float_layers, is_part
 from compile.int8.trials import Chooser, Judge, chooser, with_photographs
-from compile.lowering.passes import lower, with_variants
+from compile.lowering.passes import lower
 from compile.parity.chain import chained, normalise_of
 from compile.parity.inputs import parity_inputs
 from compile.parity.measure import InputErrors, measure
@@ -71,8 +71,7 @@ class _Programs:
 
     @property
     def passes(self) -> tuple[str, ...]:
-        """The lowering passes: the target's, and those of the request."""
-        return with_variants(self.target.passes, self.request.variants)
+        return self.request.passes
 
     def lowered(self, network: Network) -> Network:
         return lower(network, self.passes) if self.passes else network

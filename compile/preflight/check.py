@@ -46,6 +46,7 @@ def preflight(
     neuron_target(target)
     if lowered is None:
         lowered = stock(network) if passes is None else lower(network, passes)
+    example = example.to(getattr(torch, lowered.image_dtype))
     work = Work(count_macs(lowered, example[:1]), costs(network, passes or ()))
     program = f"{size_text(network.fixed_size)}-b{len(example)}"
     return check(lowered, example, target, program, mode, work)
