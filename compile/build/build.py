@@ -123,7 +123,7 @@ def _build_programs(
     """Every program; with fewer layers in int8 as long as the gate refuses what was chosen."""
     if not list(request.shapes()):
         raise BuildError("no size to build: give at least one --size HEIGHTxWIDTH")
-    programs = programs_for(request, target, maker, folder / "programs")
+    programs = programs_for(request, target, maker, folder / "programs").checked(on_step)
     size, batch = next(request.shapes())
     on_step(_preparing(size, batch))
     network = specialise(request.model, request.checkpoint, size)
