@@ -52,6 +52,7 @@ class Hosts:
             "NEURON_STANDIN": str(self.control),
             "NEURON_STANDIN_MACHINE": str(machine),
             "FIRST_RUN_PYTHON": sys.executable,
+            "OMP_NUM_THREADS": "1",  # several threads wait for each other on a busy machine
         }
         return {**found, "NEURON_STANDIN_DEVICE": "1"} if role == "serve" else found
 
