@@ -2,7 +2,7 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-int8 inference compile parity test test-long test-int8 test-inf1-lane check fix bench checkpoints freeze demo-model picture clean clean-artifacts
+.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-first-run check fix bench checkpoints freeze demo-model picture clean clean-artifacts
 
 PYTHON := .venv/bin/python
 PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
@@ -17,12 +17,13 @@ PRECISION = auto
 ARTIFACT =
 UPSTREAM =
 BENCH = tests.benchmarks.upstream
+ROLE =
 ACCEPT_LICENCE =
 ARGS =
 
 # Recipes read these values from the environment, as they were typed: neither make nor the shell expands a
 # $, a quote or a backquote in them. ARGS is meant for the shell, which expands it.
-VALUES := MODEL TARGET INPUT OUTPUT SIZE BATCH PRECISION ARTIFACT UPSTREAM BENCH ACCEPT_LICENCE
+VALUES := MODEL TARGET INPUT OUTPUT SIZE BATCH PRECISION ARTIFACT UPSTREAM BENCH ROLE ACCEPT_LICENCE
 unexport $(VALUES)
 $(foreach name,$(VALUES),$(eval export IN_$(name) := $$(value $(name))))
 # Packages of elsewhere, such as those of ROS, must not stand in for the locked ones.
@@ -45,6 +46,10 @@ setup: ## make the CPU environment, .venv, exactly as locked
 
 setup-int8: ## add to it what precision int8 is made with (NNCF, 70 MB to download, 300 MB on disk)
 	@bash infra/int8.sh
+
+setup-neuron: ## add AWS's packages to .venv-inf1, on a compile host or an Inf1 instance  ROLE=compile|serve
+	$(call need,ROLE,ROLE=compile)
+	@bash infra/neuron.sh "$$IN_ROLE"
 
 inference: .venv/.ready ## depth of an image or a folder of images  [MODEL=vits TARGET=openvino INPUT=path OUTPUT=dir ARGS=...]
 	@set -x; $(PYTHON) inference.py $${IN_MODEL:+--model="$$IN_MODEL"} --target="$$IN_TARGET" \
@@ -75,7 +80,10 @@ test-int8: setup-int8 ## the tests that take NNCF itself, with what `make setup-
 	$(call PYTEST,.venv) -m nncf tests/compile/int8
 
 test-inf1-lane: .venv-inf1/.ready ## the same tests in the Inf1 lane (torch 1.13)  [ARGS=...]
-	$(call PYTEST,.venv-inf1) -m "not nncf"
+	$(call PYTEST,.venv-inf1) -m "not nncf and not first_run"
+
+test-first-run: .venv-inf1/.ready ## a whole first run on stand-ins of AWS's packages, with faults planted  [ARGS=...]
+	$(call PYTEST,.venv-inf1) -m first_run tests/depth_anything/first_run
 
 check: .venv/.ready ## format, lint and types; writes nothing
 	.venv/bin/ruff format --check .

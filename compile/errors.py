@@ -26,7 +26,7 @@ class CompilerError(BuildError):
 
     def __init__(self, cause: str, message: str) -> None:
         super().__init__(message)
-        self.cause = cause  # "memory", "time" or "crash"
+        self.cause = cause  # "memory", "time", "size", "layout" or "crash"
 
 
 class FloatLayersError(BuildError):

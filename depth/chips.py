@@ -9,7 +9,9 @@ to 2023), and reports of users in AWS's public repositories.
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Optional
 
 from packaging.specifiers import SpecifierSet
@@ -17,6 +19,7 @@ from packaging.version import InvalidVersion, Version
 
 from depth.errors import InputError
 
+_ROOT = Path(__file__).resolve().parents[1]
 INF1, INF2 = "inf1", "inf2"  # targets; Trn1 runs programs of inf2
 
 
@@ -121,7 +124,7 @@ class Requirement:
     low: str  # "" for any
     high: str  # "" for any; NEVER: the two do not go together
     why: str
-    fix: str
+    fix: str = ""  # "": `install_command` of its SDK
     to_compile: bool = False  # where programs are compiled its absence is wrong too
     to_run: bool = False  # where programs run, too
     breaks: bool = True  # False: another version is a risk, no certain failure
@@ -139,10 +142,6 @@ class Requirement:
 
 
 NEVER = "0.dev0"  # no version is below this one
-INDEX = "--extra-index-url https://pip.repos.neuron.amazonaws.com"
-_TORCH_NEURON = f"pip install {INDEX} torch-neuron==1.13.1.2.11.13.0"
-_NEURON_CC = f"pip install {INDEX} 'neuron-cc[tensorflow]==1.24.0.0'"
-_TORCH_NEURONX = f"pip install {INDEX} 'torch-neuronx==2.7.0.2.10.*' 'neuronx-cc==2.21.*'"
 
 
 @dataclass(frozen=True)
@@ -151,6 +150,7 @@ class Sdk:
 
     package: str  # traces and runs; the others are judged if this one is installed
     pythons: tuple[tuple[int, int], ...]
+    install: str  # the command that brings all packages: see `install_command`
     requirements: tuple[Requirement, ...]
     built_for: Optional[str] = None  # the package whose release it shares, major and minor
 
@@ -159,6 +159,7 @@ SDKS: dict[str, Sdk] = {  # by target
     INF1: Sdk(
         "torch-neuron",
         ((3, 9), (3, 10)),
+        "make -C {root} setup-neuron ROLE={role}",
         (
             Requirement(
                 "torch",
@@ -166,7 +167,6 @@ SDKS: dict[str, Sdk] = {  # by target
                 "1.13.1",
                 "1.13.2",
                 "torch-neuron refuses any other when it is imported",
-                "pip install torch==1.13.1",
                 to_compile=True,
                 to_run=True,
             ),
@@ -176,12 +176,9 @@ SDKS: dict[str, Sdk] = {  # by target
                 "1.13.1",
                 "1.13.2",
                 "it traces and runs",
-                _TORCH_NEURON,
                 to_compile=True,
             ),
-            Requirement(
-                "neuron-cc", "neuron-cc", "1.13", "2", "it compiles", _NEURON_CC, to_compile=True
-            ),
+            Requirement("neuron-cc", "neuron-cc", "1.13", "2", "it compiles", to_compile=True),
             Requirement(
                 "numpy",
                 "torch-neuron",
@@ -189,7 +186,6 @@ SDKS: dict[str, Sdk] = {  # by target
                 "1.24",
                 'others fail with "module compiled against API version" or are too new for the '
                 "compiler; 1.22.2 is in every stated range",
-                "pip install numpy==1.22.2",
                 to_compile=True,
                 to_run=True,
             ),
@@ -199,7 +195,6 @@ SDKS: dict[str, Sdk] = {  # by target
                 "3.19.5",
                 "3.21",
                 "later ones refuse the generated code of torch-neuron and of the compiler",
-                "pip install protobuf==3.19.5",
                 to_compile=True,
             ),
             Requirement(
@@ -208,24 +203,18 @@ SDKS: dict[str, Sdk] = {  # by target
                 "1.15",
                 "1.16",
                 "the compiler reads graphs of TensorFlow 1; TensorFlow 2 breaks torch-neuron",
-                f"pip uninstall -y tensorflow; {_NEURON_CC}",
                 to_compile=True,
             ),
             Requirement(
-                "tensorflow-cpu",
-                "torch-neuron",
-                "1.15",
-                "1.16",
-                "TensorFlow 2 breaks torch-neuron",
-                "pip uninstall -y tensorflow-cpu",
+                "tensorflow-cpu", "torch-neuron", "1.15", "1.16", "TensorFlow 2 breaks torch-neuron"
             ),
             Requirement(
                 "torch-neuronx",
                 "torch-neuron",
                 "",
                 NEVER,
-                "the stacks of Inf1 and Inf2 need different releases of protobuf",
-                "make one environment for each",
+                "the stacks of Inf1 and Inf2 need different releases of protobuf: make one "
+                "environment for each",
             ),
             Requirement(
                 "torchvision",
@@ -233,17 +222,22 @@ SDKS: dict[str, Sdk] = {  # by target
                 "0.14",
                 "0.15",
                 "only 0.14 goes with torch 1.13",
-                "pip install --no-deps torchvision==0.14.1",
                 breaks=False,
             ),
             Requirement(
                 "setuptools",
                 "neuron-cc",
                 "",
+                "82",
+                "torch.utils.cpp_extension of torch 1.13 imports pkg_resources, which 82 lacks",
+                to_compile=True,
+            ),
+            Requirement(
+                "setuptools",
+                "neuron-cc",
+                "",
                 "70",
-                "the compiler's own packages were last seen working with 69.5; 82 has no "
-                "pkg_resources",
-                "pip install 'setuptools<70'",
+                "the compiler's own packages were last seen working with 69.5",
                 breaks=False,
             ),
         ),
@@ -251,6 +245,8 @@ SDKS: dict[str, Sdk] = {  # by target
     INF2: Sdk(
         "torch-neuronx",
         ((3, 9), (3, 10), (3, 11)),
+        "pip install --extra-index-url https://pip.repos.neuron.amazonaws.com "
+        "'torch-neuronx==2.7.0.2.10.*' 'neuronx-cc==2.21.*' 'torch==2.7.*' 'protobuf>=3.20'",
         (
             Requirement(
                 "torch",
@@ -258,7 +254,6 @@ SDKS: dict[str, Sdk] = {  # by target
                 "2.5",
                 "2.10",
                 "the torch that torch-neuronx has",
-                _TORCH_NEURONX,
                 to_compile=True,
                 to_run=True,
             ),
@@ -268,19 +263,15 @@ SDKS: dict[str, Sdk] = {  # by target
                 "2.5.1.2.7",
                 "2.10",
                 "it traces and runs; older ones need a chip for tracing",
-                _TORCH_NEURONX,
                 to_compile=True,
             ),
-            Requirement(
-                "neuronx-cc", "neuronx-cc", "2", "3", "it compiles", _TORCH_NEURONX, to_compile=True
-            ),
+            Requirement("neuronx-cc", "neuronx-cc", "2", "3", "it compiles", to_compile=True),
             Requirement(
                 "protobuf",
                 "torch-neuronx",
                 "3.20",
                 "",
                 "torch-neuronx needs 3.20 or later",
-                "pip install 'protobuf>=3.20'",
                 to_compile=True,
             ),
         ),
@@ -295,3 +286,14 @@ def mismatch(sdk: Sdk, library: Optional[str], package: Optional[str]) -> Option
         return None
     wanted = parsed(package).release[:2]
     return None if parsed(library).release[:2] == wanted else ".".join(map(str, wanted))
+
+
+def install_command(target: str, role: str) -> str:
+    """The command that brings the packages of a target's SDK, from any folder.
+
+    role: "compile" or "serve"; a command for Inf1 differs between them.
+    """
+    command = SDKS[target].install
+    if not (_ROOT / "Makefile").is_file():  # installed from a wheel
+        command = command.replace("-C {root}", "-C CHECKOUT")
+    return command.format(root=shlex.quote(str(_ROOT)), role=role)

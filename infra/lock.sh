@@ -41,6 +41,8 @@ mv "$work/rest" "$work/new/cpu.txt"
 cat "$work"/new/{cpu,torch-default}.txt >"$work/have"
 awk 'NR == FNR { have[$1]; next } /^[^ ]/ { more = !($1 in have) } more' "$work/have" "$work/int8.txt" >"$work/new/int8.txt"
 echo 'uv>=0.9,<1' | compile uv
+# What AWS's packages for Inf1 need in other versions than the lane has.
+printf 'numpy==1.22.2\nprotobuf==3.19.5\n' | compile neuron
 { sed -n 's/^requires = \["\(.*\)"\].*/\1/p' pyproject.toml | sed 's/", *"/\n/g'; echo editables; } | compile build
 
 cp infra/locks/torch-cpu.txt "$work/new"

@@ -68,6 +68,11 @@ print(f"Python {platform.python_version()}, torch {torch.__version__}, numpy {nu
 versions=$(cd / && "$OLDPWD/$venv/bin/python" -c "$code") ||
   die "$venv is installed but does not import; see above. Delete $venv and run this again. If that does
 not help, another Python 3.9 may: PYTHON39=/path/to/python3.9 make setup"
+if [ -f "$venv/.neuron" ]; then # of neuron.sh: its first word is the role
+  read -r role _ <"$venv/.neuron"
+  rm "$venv/.neuron"
+  say "$venv has been renewed without AWS's packages. They come back with: make setup-neuron ROLE=$role"
+fi
 printf '%s\n' "$wanted" >"$stamp.part"
 mv "$stamp.part" "$stamp"
 echo "ready: $venv, $versions (${SECONDS} s)"

@@ -67,6 +67,7 @@ HEAVY = (
     "serve/runtimes/neuron.py",
     "serve/runtimes/neuron_program.py",
     "serve/runtimes/neuronx.py",
+    "depth_anything/first_run/experiments",
     "serve/runtimes/torchscript.py",
 )
 # Of a family, what must load without torch.

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
+from importlib.metadata import version as installed
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.support.places import ROOT
+from tests.support.wheels import indexes
 
 LOCKS = sorted((ROOT / "infra" / "locks").glob("*.txt"))
 SCRIPTS = [*sorted((ROOT / "infra").glob("*.sh")), ROOT / ".ci" / "run"]
@@ -86,21 +86,13 @@ def test_the_cpu_build_and_the_default_build_have_one_version(name: str) -> None
     assert version(name, "torch-cpu.txt") == version(name, "torch-default.txt") + "+cpu"
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[str]:
     """A package index on a free loopback port that serves a page for torch."""
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "index.html").write_text("<a href='x.whl'>x.whl</a>")
-    handler = functools.partial(QuietHandler, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with indexes(tmp_path) as address:
+        yield address
 
 
 def index_answers(url: str) -> bool:
@@ -114,3 +106,28 @@ def test_set_up_uses_an_index_only_if_it_serves_torch(index: str) -> None:
     assert index_answers(index)
     assert not index_answers(f"{index}/elsewhere")
     assert not index_answers("http://127.0.0.1:1")
+
+
+def fresh(code: str) -> str:
+    """The last line of what a Python of this lane says to some code; "" if it runs."""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stderr.splitlines()[-1] if done.returncode else ""
+
+
+in_the_inf1_lane = pytest.mark.skipif(
+    not installed("torch").startswith("1.13.1"), reason="about the lane with torch 1.13.1"
+)
+
+
+@in_the_inf1_lane
+def test_the_inf1_lane_has_the_setuptools_that_its_torch_imports() -> None:
+    assert fresh("import pkg_resources, torch.utils.cpp_extension") == ""
+    as_in_82 = "import sys; sys.modules['pkg_resources'] = None; import torch.utils.cpp_extension"
+    assert "pkg_resources" in fresh(as_in_82)
+
+
+@in_the_inf1_lane
+@pytest.mark.skipif(find_spec("tensorboard") is None, reason="AWS's compiler brings tensorboard")
+def test_torch_draws_graphs_with_the_tensorboard_of_the_compiler() -> None:
+    assert fresh("import torch.utils.tensorboard._pytorch_graph") == ""

@@ -35,6 +35,12 @@ FLOAT_LAYERS_HELP = (
     "int8: parts of the network that stay float, in place of those chosen by measured error. "
     "Name modules, like decoder.reduce or encoder.blocks.0. Repeatable."
 )
+_TIMEOUT = typer.Option(
+    None,
+    min=1,
+    help="inf1 and inf2: end a compiler run after this long; by default 2 hours. A try with an "
+    "easier try behind it has half of this.",
+)
 
 
 def build(
@@ -62,9 +68,7 @@ def build(
     ),
     variant: list[str] = _VARIANTS,
     float_layers: list[str] = typer.Option([], help=FLOAT_LAYERS_HELP),
-    timeout_s: Optional[float] = typer.Option(
-        None, min=1, help="inf1 and inf2: end a compiler run after this long; by default 2 hours."
-    ),
+    timeout_s: Optional[float] = _TIMEOUT,
 ) -> None:
     """Build an artifact and prove it: prints its folder.
 

@@ -221,7 +221,7 @@ class CpuPrograms(_Programs):
 
 @dataclass(frozen=True)
 class DevicePrograms(_Programs):
-    """Makes programs that give right numbers on their device only: checked, but not measured."""
+    """Makes programs that load on their device only: checked, but not measured."""
 
     maker: DeviceBuilder
 

@@ -51,7 +51,7 @@ def job(
     store: Optional[str] = typer.Option(None, help="s3://bucket/prefix, or a folder, to push to."),
     endpoint_url: Optional[str] = typer.Option(None, help="S3 server other than AWS."),
     instance: Optional[str] = _INSTANCE,
-    timeout_s: Optional[float] = typer.Option(None, min=1, help="Of one compiler run."),
+    timeout_s: Optional[float] = typer.Option(None, min=1, help="One compiler run, like `build`."),
 ) -> None:
     """Run every step from the weights to the store.
 

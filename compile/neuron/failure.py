@@ -11,7 +11,7 @@ from typing import Callable, Optional
 
 from compile.errors import BuildError, CompilerError
 from compile.neuron.log import CompilerLog
-from compile.neuron.metrics import compiler_message
+from compile.neuron.metrics import compiler_message, last_words
 from compile.neuron.watchdog import Watch
 from depth.errors import first_line
 
@@ -19,8 +19,22 @@ _GB = 1e9
 _FAILED_WITH = re.compile(r"neuronx-cc failed with (-?\d+)")
 # neuronx-cc says with such a code that the program, not the compiler, is at fault.
 _REFUSAL = re.compile(r"\[NCC_E|Unsupported CustomCall target")
-# Of these, the codes that call the program too large: a smaller program may compile.
-_TOO_LARGE = re.compile(r"NCC_(EOOM001|EOOM002|EVRF007|EVRF009|EBVF030|EXTP004)")
+# Causes of a CompilerError that a certain step cures, see compile/neuron/fallbacks.py.
+TOO_LARGE, LAYOUT = "size", "layout"
+# As issues of aws-neuron/aws-neuron-sdk word them: limits on instructions (#495, #739, #801, #987),
+# and an access pattern in a graph whose parts compile (#709). Then codes of neuronx-cc.
+_IS_TOO_LARGE = re.compile(
+    r"too many instructions|Number of instructions .*over the threshold|"
+    r"Access pattern out of bound|"
+    r"NCC_(EOOM001|EOOM002|EVRF007|EVRF009|EBVF030|EXTP004)",
+    re.IGNORECASE,
+)
+_IS_LAYOUT = re.compile("list index out of range")  # #394, with exact transposes
+# What AWS advises for compile hosts, and where the kernel ended compilers of others (#439, #1064).
+_MORE_MEMORY = (
+    "compile on a machine with more memory: AWS names c5.4xlarge, which has 32 GB; 16 GB were too "
+    "small for others, and a model larger than vits may need more than 32 GB"
+)
 
 
 @dataclass
@@ -44,19 +58,33 @@ class Evidence:
 Diagnosis = Optional[tuple[str, str]]
 
 
-def died(run: Evidence) -> Diagnosis:
-    """Why the compiler's process died, if it did, as far as log and watchdog know."""
-    return _first((_out_of_time, _out_of_memory, _crashed), run)
+def died(run: Evidence, left: Optional[str]) -> Optional[CompilerError]:
+    """Why the compiler's process died, if it did, as far as log and watchdog know.
+
+    left  what the compile log says is left for the CPU
+    """
+    found = _first((_out_of_time, _out_of_memory, _crashed), run)
+    return _compiler_error(run, *found, left) if found else None
 
 
 def explained(run: Evidence) -> BuildError:
+    """The SDK's exception in words, with what the compiler said."""
     order = (_out_of_time, _out_of_memory, _unsupported, _refused, _crashed)
     cause, text = _first(order, run) or ("", _unknown(run))
-    files = f"the compiler's files are in {run.work}"
-    if not cause:
-        return BuildError(f"{text}; {files}")
-    message = compiler_message(run.work)
-    return CompilerError(cause, f"{text}{f': {message}' if message else ''}; {files}")
+    return _compiler_error(run, cause, text) if cause else BuildError(f"{text}; {_files(run)}")
+
+
+def _compiler_error(
+    run: Evidence, cause: str, text: str, left: Optional[str] = None
+) -> CompilerError:
+    ended = cause in ("memory", "time")  # the compiler itself may know of no error then
+    message = compiler_message(run.work) if ended else _message(run)
+    said = ": ".join(filter(None, [text, message]))
+    return CompilerError(cause, "; ".join(filter(None, [said, left, _files(run)])))
+
+
+def _files(run: Evidence) -> str:
+    return f"the compiler's files are in {run.work}"
 
 
 def _first(order: tuple[Callable[[Evidence], Diagnosis], ...], run: Evidence) -> Diagnosis:
@@ -81,7 +109,7 @@ def _out_of_memory(run: Evidence) -> Diagnosis:
         how = "with signal 9, as the kernel does when memory runs out"
     else:
         return None
-    return "memory", f"the compiler was ended {how}; compile on a machine with more memory"
+    return "memory", f"the compiler was ended {how}; {_MORE_MEMORY}"
 
 
 def _unsupported(run: Evidence) -> Diagnosis:
@@ -94,7 +122,7 @@ def _unsupported(run: Evidence) -> Diagnosis:
 
 def _refused(run: Evidence) -> Diagnosis:
     message = compiler_message(run.work) or ""
-    if not _REFUSAL.search(message) or _TOO_LARGE.search(message):
+    if not _REFUSAL.search(message) or _IS_TOO_LARGE.search(message):
         return None
     return "", f"the compiler refuses the program: {message}"
 
@@ -102,12 +130,20 @@ def _refused(run: Evidence) -> Diagnosis:
 def _crashed(run: Evidence) -> Diagnosis:
     codes = [code for code in run.return_codes if code]
     if run.log.aborted:
-        return "crash", "the compiler aborted"
-    if codes:
-        return "crash", f"the compiler ended with code {codes[-1]}"
-    if isinstance(run.error, subprocess.SubprocessError):
-        return "crash", f"the compiler failed: {first_line(run.error)}"
-    return None
+        how = "aborted"
+    elif codes:
+        how = f"ended with code {codes[-1]}"
+    elif isinstance(run.error, subprocess.SubprocessError):
+        how = f"failed: {first_line(run.error)}"
+    else:
+        return None
+    message = _message(run) or ""
+    cause = LAYOUT if _IS_LAYOUT.search(message) else "crash"
+    return TOO_LARGE if _IS_TOO_LARGE.search(message) else cause, f"the compiler {how}"
+
+
+def _message(run: Evidence) -> Optional[str]:
+    return compiler_message(run.work) or last_words(run.work)
 
 
 def _unknown(run: Evidence) -> str:

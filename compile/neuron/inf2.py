@@ -79,5 +79,4 @@ BUILDER = NeuronBuilder(
     packages=("torch-neuronx", "neuronx-cc"),
     fewer=_FEWER_OPTIMISATIONS,
     instance="Inf2 or Trn1",
-    elsewhere="does not run",
 )

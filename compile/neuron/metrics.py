@@ -15,9 +15,20 @@ from typing import Optional
 
 METRICS = "all_metrics.csv"
 _LOGS = ("graph_def.neuron-cc.log", "log-neuron-cc.txt", "log-neuron-cc.log")
-OUTPUT = "compiler.out"  # what the compiler printed
-_MESSAGE = re.compile(
-    r"Error message: +(.+)|\[ERROR\] (\[NCC_\w+\] .+)|(Unsupported CustomCall target: .+)"
+OUTPUT, ERRORS = "compiler.out", "compiler.err"  # what the compiler printed on stdout and stderr
+# What names a cause, the most telling first. Below a reason, an "Error message" is often no more
+# than "Non-zero exit status (134)" of a part of the compiler.
+_MESSAGES = tuple(
+    map(
+        re.compile,
+        (
+            r"Reason: +(\S.*)",
+            r"(\[(?:NCC_E[A-Z]*|[A-Z]{3})\d{3}\] .+"
+            r"|Unsupported CustomCall target: .+|Too many instructions .+)",
+            r"Error message: +(\S.*)",
+            r"Error class: +(\S.*)",
+        ),
+    )
 )
 _SPILLS = "too many spills required"
 
@@ -53,10 +64,17 @@ def read_metrics(work: Path) -> tuple[SubgraphMetrics, ...]:
 
 
 def compiler_message(work: Path) -> Optional[str]:
-    """The message of the compiler's last error, if its logs or its output hold one."""
-    texts = [_text(path) for name in (OUTPUT, *_LOGS) for path in sorted(work.rglob(name))]
-    found = [match for text in texts for match in _MESSAGE.finditer(text)]
-    return found[-1][found[-1].lastindex or 0].strip() if found else None
+    """What the compiler said about its last error, if its output or its logs name a cause."""
+    names = (OUTPUT, ERRORS, *_LOGS)
+    text = "\n".join(_text(path) for name in names for path in sorted(work.rglob(name)))
+    found = (pattern.findall(text) for pattern in _MESSAGES)
+    return next((messages[-1].strip() for messages in found if messages), None)
+
+
+def last_words(work: Path) -> Optional[str]:
+    """The last line that the compiler printed on stderr, such as the end of a traceback."""
+    lines = [line.strip() for line in _text(work / ERRORS).splitlines()]
+    return next(filter(None, reversed(lines)), None)
 
 
 def _is_subgraph(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -12,17 +13,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, TextIO
 
 import torch
 from torch import nn
 
-from compile.errors import BuildError, CompilerError
+from compile.errors import BuildError
 from compile.neuron.cache import CacheKey, ProgramCache, default_folder, digest_of
 from compile.neuron.failure import Evidence, died, explained
 from compile.neuron.graph import check_on_chip
 from compile.neuron.log import logged_to, not_on_chip, read_log
-from compile.neuron.metrics import OUTPUT, read_metrics
+from compile.neuron.metrics import ERRORS, OUTPUT, read_metrics
 from compile.neuron.record import BuildRecord
 from compile.neuron.watchdog import Watch, free_memory_bytes, watched
 from compile.targets.host import check_host, version
@@ -63,7 +64,6 @@ class Toolchain:
     packages: tuple[str, ...]  # the SDK's, which make the program beside torch
     fewer: tuple[tuple[str, ...], ...]  # arguments for fewer optimisations, in the order to try
     instance: str  # "Inf1": where a program runs
-    elsewhere: str  # what a program does on any other machine
 
     def versions(self) -> dict[str, str]:
         """Name and version of what makes a program and is installed."""
@@ -152,10 +152,10 @@ class CompileRun(Evidence):
     def save(self, path: Path) -> None:
         """Trace, compile, inspect and save. Raises CompilerError or BuildError."""
         program = self._compiled()
-        swallowed, left = died(self), not_on_chip(self.log)
-        if swallowed is not None:  # by the SDK: what died would run on the CPU
-            cause, text = swallowed
-            raise CompilerError(cause, "; ".join(filter(None, [text, left, f"see {self.work}"])))
+        left = not_on_chip(self.log)
+        swallowed = died(self, left)
+        if swallowed:  # by the SDK: what died would run on the CPU
+            raise swallowed
         check_on_chip(program, self._traced, left)
         saved = self.work / _PROGRAM
         program.save(str(saved))
@@ -167,7 +167,7 @@ class CompileRun(Evidence):
         try:
             with ExitStack() as stack:
                 stack.enter_context(logged_to(log, toolchain.logger_name))
-                stack.enter_context(_stdout_to(self.work / OUTPUT))
+                stack.enter_context(_children_print_to(self.work))
                 stack.enter_context(torch.no_grad())
                 stack.enter_context(watched(self.watch, timeout_s))
                 program = toolchain.trace(self._order)
@@ -212,15 +212,42 @@ def _empty(work: Path) -> None:
 
 
 @contextmanager
-def _stdout_to(path: Path) -> Iterator[None]:
-    """Send what child processes print on stdout to a file: our own stdout is for results."""
+def _children_print_to(work: Path) -> Iterator[None]:
+    """Send stdout and stderr of child processes to files: some causes are on stderr only.
+
+    Our own stdout is for results. Our own stderr, with the progress bar, stays where it was.
+    """
     sys.stdout.flush()
-    kept = os.dup(1)
+    stderr = sys.stderr
+    stderr.flush()
+    sys.stderr = _own_stderr()
+    try:
+        with _to_file(1, work / OUTPUT), _to_file(2, work / ERRORS):
+            try:
+                yield
+            finally:
+                sys.stdout.flush()
+    finally:
+        sys.stderr = stderr
+
+
+@contextmanager
+def _to_file(stream: int, path: Path) -> Iterator[None]:
+    kept = os.dup(stream)
     with path.open("wb") as file:
-        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), stream)
     try:
         yield
     finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
+        os.dup2(kept, stream)
         os.close(kept)
+
+
+@functools.cache
+def _own_stderr() -> TextIO:
+    """This process's stderr under another number, for as long as the process lives.
+
+    It is never closed: the thread of a progress bar may be writing to it.
+    """
+    number = os.dup(2)
+    return open(number, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)

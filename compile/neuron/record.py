@@ -15,7 +15,7 @@ class Attempt:
     """A fallback with which the compiler died."""
 
     fallback: str
-    cause: str  # "memory", "time" or "crash"
+    cause: str  # as CompilerError has it
     error: str
     duration_s: float
 

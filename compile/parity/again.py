@@ -89,8 +89,8 @@ def check_where(artifact: Artifact, on_device: bool) -> None:
         )
     if target.device and not on_device:
         raise TargetError(
-            f"{artifact.folder}: programs of {m.target} give wrong numbers anywhere but on their "
-            "device; run this there, with --on-device"
+            f"{artifact.folder}: programs of {m.target} load on their device only; run this "
+            "there, with --on-device"
         )
 
 

@@ -132,6 +132,15 @@ def _all_modes() -> tuple[Mode, ...]:
 MODES: dict[str, Mode] = {mode.key: mode for mode in _all_modes()}  # by "target:name"
 
 
+def with_fast_relayout(mode: Mode) -> Optional[Mode]:
+    """The same mode with fast transposes in place of exact ones; None if it has no such choice."""
+    if "no-fast-relayout" not in mode.compiler_args:
+        return None
+    wanted = tuple(word.replace("no-fast-", "fast-") for word in mode.compiler_args)
+    alike = (m for m in MODES.values() if (m.target, m.io) == (mode.target, mode.io))
+    return next(m for m in alike if m.compiler_args == wanted)
+
+
 def modes_of(target: str) -> tuple[Mode, ...]:
     """A target's modes, the fastest first. Raises TargetError that lists the targets there are."""
     found = [mode for mode in MODES.values() if mode.target == target]

@@ -34,7 +34,7 @@ class Target:
     limits: Mapping[str, Limit]  # by precision; the first one is the default
     summary: str
     passes: tuple[str, ...] = ()  # lowering passes that it needs, see compile/lowering
-    device: bool = False  # its programs give right numbers on its device only
+    device: bool = False  # its programs load on its device only
     calibrated: Mapping[str, Calibrated] = field(default_factory=dict)  # by precision
 
 

@@ -28,7 +28,7 @@ from depth_anything.first_run.instance import (
     main_artifact,
     parity_name,
 )
-from depth_anything.first_run.trial import Tried
+from depth_anything.first_run.trial import COMPILE, Tried
 
 if TYPE_CHECKING:
     from compile.plan.plan import Plan
@@ -192,7 +192,7 @@ CLAIMS: tuple[Claim, ...] = (
 
 def _built(results: Results) -> list[str]:
     """The trials that built an artifact."""
-    return [name for name, tried in results.items() if tried.artifact]
+    return [name for name, tried in results.items() if tried.artifact and tried.role == COMPILE]
 
 
 def _rate(results: Results, cores: int) -> Optional[float]:

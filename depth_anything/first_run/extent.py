@@ -17,6 +17,7 @@ class Extent:
     transfer_size: str
     runs: int  # of a program, in each round
     rounds: int
+    warm_up: int  # rounds before them, which do not count
     soak_s: int
     copies: int  # of a program that are loaded at most to fill the memory of a core
 
@@ -31,6 +32,7 @@ FULL = Extent(
     transfer_size="518x518",
     runs=50,
     rounds=5,
+    warm_up=1,
     soak_s=1800,
     copies=400,
 )
@@ -44,6 +46,7 @@ SMALL = Extent(
     transfer_size="56x56",
     runs=2,
     rounds=1,
+    warm_up=0,
     soak_s=3,
     copies=40,
 )

@@ -98,7 +98,8 @@ def _parity(name: str, artifact: Path, extent: Extent, places: Places) -> Trial:
 def _bench(name: str, artifact: Path, cores: int, extent: Extent, places: Places) -> Trial:
     """Throughput with one and with two runs in flight on each core."""
     words: Words = ("-m", "serve", "bench", str(artifact), "--images", str(places.images))
-    words += ("--rounds", str(extent.rounds), "--runs", str(extent.runs), "--starts", "1")
+    words += ("--rounds", str(extent.rounds), "--warm-up", str(extent.warm_up))
+    words += ("--runs", str(extent.runs), "--starts", "1")
     words += ("--streams", str(cores), "--streams", str(2 * cores))
     words += ("--allow-unverified", "--allow-failed-parity")
     words += ("--json", f"{FOLDER}/{BENCH}")

@@ -35,6 +35,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _GRACE_S = 15.0  # for commands to remove their files after SIGTERM
 _END_BYTES = 200_000  # of what a command wrote
 _MAX_KEPT_BYTES = 4 << 20  # of one file of the compiler
+_BUILD = "build"  # the command that prints the folder of an artifact
 _OF_COMPILER = ("*.out", "*.err", "*.log", "log-neuron-cc.txt", "all_metrics.csv")
 
 
@@ -81,7 +82,7 @@ def _tried(trial: Trial, role: str, folder: Path) -> Tried:
             printed = _last_line(folder / f"command-{number + 1}.out") or printed
             if state != PASSED:
                 break
-    artifact = _artifact(folder)
+    artifact = _artifact(folder) if _BUILD in trial.commands[0] else None
     reports = [artifact / name for name in (MANIFEST, *REPORTS)] if artifact else []
     for path in (*reports, *map(Path, trial.keep)):
         with suppress(OSError):
@@ -159,7 +160,7 @@ def _filled(word: str, names: Mapping[str, str]) -> str:
 
 
 def _artifact(folder: Path) -> Optional[Path]:
-    """The artifact whose folder the first command printed, if it did."""
+    """The artifact that the first command built and whose folder it printed, if it did."""
     found = Path(_last_line(folder / "command-1.out") or "nothing printed")
     with suppress(OSError):  # a line that is no path may be too long for one
         return found if (found / MANIFEST).is_file() else None
@@ -182,6 +183,8 @@ def _keep_logs(folder: Path, since: float) -> None:
 def _why(folder: Path, state: str, limit_s: float) -> str:
     if state == TIMED_OUT:
         return f"not done after {limit_s:g} s"
+    if state == STOPPED:
+        return "ended by a signal"
     last = max(folder.glob("command-*.err"), key=lambda path: path.name)
     said = _last_line(last) or _last_line(last.with_suffix(".out"))
     return said or "it said nothing"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from depth.chips import INF1, INF2, parsed
+from depth.chips import INF1, INF2, SDKS, install_command, parsed
 from depth.neuron_runtime import EXEC_TIMEOUT, EXEC_TIMEOUT_S, limit_in_force
 from serve.doctor.facts import Facts, Neuron
 from serve.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding, outside
@@ -16,7 +16,6 @@ from serve.scheduling.worker import Limits
 
 _RUNTIME, _TOOLS = "aws-neuronx-runtime-lib", "aws-neuronx-tools"
 _PIN_DRIVER = "sudo apt-get install aws-neuronx-dkms=2.24.*, and hold it there"
-_SDK = {INF1: "torch-neuron", INF2: "torch-neuronx"}
 
 
 def device_findings(facts: Facts) -> Iterator[Finding]:
@@ -119,15 +118,17 @@ def _runtime(facts: Facts) -> Iterator[Finding]:
             f"no {_RUNTIME}: torch-neuronx cannot start without it",
             f"sudo apt-get install {_RUNTIME} aws-neuronx-collectives",
         )
-    sdk = _SDK[neuron.chip] if neuron.chip else ""
-    if sdk and facts.version(sdk) is None:
+    if neuron.chip is None:
+        return
+    sdk = SDKS[neuron.chip].package
+    if facts.version(sdk) is None:
         yield Finding(
             PROBLEM,
             "runtime",
             f"no {sdk} in this environment: programs of {neuron.chip} cannot be loaded",
-            f"pip install --extra-index-url https://pip.repos.neuron.amazonaws.com {sdk}",
+            install_command(neuron.chip, "serve"),
         )
-    elif sdk:
+    else:
         yield Finding(OK, "runtime", f"{sdk} {facts.version(sdk)}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from depth.chips import INF1, NEVER, SDKS, Requirement, mismatch
+from depth.chips import NEVER, SDKS, Requirement, install_command, mismatch
 from serve.doctor.facts import Facts
 from serve.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
 
@@ -57,7 +57,8 @@ def package_findings(facts: Facts) -> Iterator[Finding]:
     yield Finding(OK if not broken else NOTE, "packages", ", ".join(versions) or "none we know")
     for rule in broken:
         level = PROBLEM if rule.breaks else WARNING
-        yield Finding(level, "packages", f"{_said(rule, facts)}: {rule.why}", rule.fix)
+        fix = rule.fix or install_command(_target(rule), _role(facts))
+        yield Finding(level, "packages", f"{_said(rule, facts)}: {rule.why}", fix)
     yield from _built_for(facts)
     yield from _python(facts)
     yield from _boto3(facts)
@@ -71,6 +72,16 @@ def _broken(rule: Requirement, facts: Facts) -> bool:
     return rule.to_run if found is None else rule.refuses(found)
 
 
+def _target(rule: Requirement) -> str:
+    return next(target for target, sdk in SDKS.items() if rule in sdk.requirements)
+
+
+def _role(facts: Facts) -> str:
+    """What an environment for Neuron is for: "compile" where there is a compiler, else "serve"."""
+    compilers = ("neuron-cc", "neuronx-cc")
+    return "compile" if any(map(facts.version, compilers)) else "serve"
+
+
 def _said(rule: Requirement, facts: Facts) -> str:
     found = facts.version(rule.package)
     name = f"no {rule.package}" if found is None else f"{rule.package} {found}"
@@ -80,7 +91,7 @@ def _said(rule: Requirement, facts: Facts) -> str:
 
 
 def _built_for(facts: Facts) -> Iterator[Finding]:
-    for sdk in SDKS.values():
+    for target, sdk in SDKS.items():
         library, package = facts.version(sdk.built_for or ""), facts.version(sdk.package)
         release = mismatch(sdk, library, package)
         if release:
@@ -89,7 +100,7 @@ def _built_for(facts: Facts) -> Iterator[Finding]:
                 "packages",
                 f"{sdk.built_for} {library} beside {sdk.package} {package}, which is made for "
                 f"{sdk.built_for} {release}",
-                f"pip install '{sdk.built_for}=={release}.*'",
+                install_command(target, _role(facts)),
             )
 
 
@@ -98,13 +109,16 @@ _SERVING = ((3, 11), (3, 12))  # Pythons that served 1,000 images, with the dept
 
 def _python(facts: Facts) -> Iterator[Finding]:
     text = "Python " + ".".join(map(str, facts.python))
+    installed = [sdk for sdk in SDKS.values() if facts.version(sdk.package)]
+    wrong = [sdk for sdk in installed if facts.python[:2] not in sdk.pythons]
     if facts.python[:2] == (3, 9):
         yield Finding(OK, "python", text)
-    elif facts.version("torch-neuron") and facts.python[:2] not in SDKS[INF1].pythons:
+    elif wrong:
+        pythons = " and ".join(f"{major}.{minor}" for major, minor in wrong[0].pythons)
         yield Finding(
             PROBLEM,
             "python",
-            f"{text}: torch-neuron is made for 3.9 and 3.10",
+            f"{text}: {wrong[0].package} is made for {pythons}",
             "make the environment with python3.9",
         )
     elif facts.python[:2] in _SERVING and not facts.version("torch"):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from serve.errors import Action
+from serve.runtimes.neuron_seen import SEEN
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class Text:
 
 
 TEXTS: tuple[Text, ...] = (  # the first that matches counts
+    *(Text(pattern, Action(action), advice) for pattern, action, advice in SEEN),
     Text(
         r"NEURON_HW_ERR=|action=TERMINATE_INSTANCE",
         Action.REPLACE,

@@ -23,6 +23,7 @@ from compile.plan.calibration import AWS, CALIBRATIONS, OTHERS, Errors, factors
 from compile.plan.roofline import Calibration, Load, calls_per_s, time_of
 from depth.chips import Chip
 from depth.console import markdown
+from tests.benchmarks.measured import kept_rows
 from tests.benchmarks.published import ROWS, Kind, Row
 
 Vector = npt.NDArray[np.float64]
@@ -37,6 +38,7 @@ _ROW_SPREAD = 0.25  # the same for a row: what a roofline of six numbers can be 
 
 _STEP, _SETTLED, _MAX_STEPS = 1e-4, 1e-9, 500
 
+_IN_THE_FIT = (Kind.FITTED, Kind.MEASURED)
 _FIGURES = ("published ms per call", "predicted", "published / predicted")
 
 
@@ -79,7 +81,7 @@ def checks(chip: Chip, calibration: Calibration, kind: Kind) -> list[Check]:
 
 def leave_one_out(chip: Chip) -> list[Check]:
     """Each row of the fit, predicted by a fit to the others."""
-    rows = _rows(chip, Kind.FITTED)
+    rows = fitted_rows(chip)
     return [
         Check(row, predict(chip, row, fit(chip, [other for other in rows if other is not row])))
         for row in rows
@@ -114,17 +116,13 @@ def evidence_tables(chip: Chip) -> str:
         f"{found.sharing:.2f} times slower when all cores of a chip work, "
         f"{found.input_gb_s:.2f} GB/s from the host per program, {found.call_ms:.2f} ms per call.",
         "",
-        *markdown(
-            (Kind.FITTED.value, *_FIGURES, "the same if left out"),
-            [
-                (*_cells(check), f"{left_out[check.row].ratio:.2f}")
-                for check in checks(chip, found, Kind.FITTED)
-            ],
-            right=range(1, 5),
-        ),
-        "",
-        f"Range of AWS's rows: {_text(aws)}, two standard deviations of the last column.",
     ]
+    for kind in _IN_THE_FIT:
+        seen = checks(chip, found, kind)
+        rows = [(*_cells(check), f"{left_out[check.row].ratio:.2f}") for check in seen]
+        heading = (kind.value, *_FIGURES, "the same if left out")
+        lines += [*markdown(heading, rows, right=range(1, 5)), ""] if rows else []
+    lines.append(f"Range of AWS's rows: {_text(aws)}, two standard deviations of the last column.")
     for kind in (Kind.HELD_OUT, Kind.OTHERS, Kind.OPERATOR):
         seen = checks(chip, found, kind)
         lines += _unseen_table(kind, seen, outside(seen, aws)) if seen else []
@@ -142,7 +140,14 @@ def _unseen_table(kind: Kind, found: Sequence[Check], missed: Sequence[Check]) -
     return ["", *markdown((kind.value, *_FIGURES, "in the range of AWS"), rows, right=range(1, 4))]
 
 
+def fitted_rows(chip: Chip) -> list[Row]:
+    """All rows that the calibration is fitted to."""
+    return [row for kind in _IN_THE_FIT for row in _rows(chip, kind)]
+
+
 def _rows(chip: Chip, kind: Kind) -> list[Row]:
+    if kind is Kind.MEASURED:
+        return kept_rows(chip)
     return [row for row in ROWS[chip] if row.kind is kind]
 
 

@@ -27,7 +27,8 @@ from depth_anything.first_run.compile_host import MODEL
 from depth_anything.first_run.drills import DRILLS
 from depth_anything.first_run.trial import Tried, by_name, read_all
 from tests.benchmarks.calibrate import fit
-from tests.benchmarks.published import MEASURED, ROWS, Kind, measured_rows
+from tests.benchmarks.measured import MEASURED, measured_rows
+from tests.benchmarks.published import ROWS, Kind
 from tests.support.places import ROOT
 
 CALIBRATION = Path("compile/plan/calibration.py")

@@ -98,6 +98,7 @@ class Kind(Enum):
     """What a row is used for; the value heads its table."""
 
     FITTED = "row of AWS, fitted"
+    MEASURED = "row of a first run, fitted"  # see tests/benchmarks/measured.py
     HELD_OUT = "row of AWS, held out"
     OTHERS = "row of others, unseen"  # the range takes it into account, the fit does not
     OPERATOR = "convolution of others, unseen"  # nearly all of it is the host's part of a call

@@ -34,6 +34,7 @@ GOOD_INF1 = {
     "numpy": "1.22.2",
     "protobuf": "3.19.5",
     "tensorflow": "1.15.5.post1",
+    "setuptools": "69.5.1",
 }
 GOOD_INF2 = {
     "torch": "2.7.0",

@@ -43,6 +43,8 @@ class Facts:
     """What is different about a device target."""
 
     builder: NeuronBuilder
+    sdk: str  # its module
+    cores: int  # of one chip
     needs: pytest.MarkDecorator
     packages: dict[str, str]  # on a machine that can compile for it
     versions: tuple[str, ...]  # the packages that a program's numbers depend on
@@ -53,13 +55,15 @@ class Facts:
     left: set[str]  # in the work folder
     other_precision: str
     other_flags: tuple[str, ...]  # for that precision
-    fewer: tuple[str, ...]  # arguments for fewer optimisations, in the order of the tries
+    easier: tuple[str, ...]  # the tries for a network without stages, after "as asked"
     no_device: str  # pattern of the message when a program is loaded without a chip
 
 
 FACTS = {
     "inf1": Facts(
         inf1.BUILDER,
+        "torch_neuron",
+        4,
         needs_torch_1_13,
         GOOD_INF1,
         ("torch", "torch-neuron", "neuron-cc"),
@@ -67,7 +71,7 @@ FACTS = {
         ("--fast-math", "fp32-cast-matmult-fp16", "no-fast-relayout"),
         log="",
         log_numbers=(100.0, 1, 1),
-        left={"0", "compiler.out", "trace.log"},
+        left={"0", "compiler.err", "compiler.out", "trace.log"},
         other_precision="matmult-fp16-io16",
         other_flags=(
             "--fast-math",
@@ -77,11 +81,17 @@ FACTS = {
             "single_fusion_ratio_threshold=1.0",
             "fallback=False",
         ),
-        fewer=("-O 0", "-O legacy"),
-        no_device="no Neuron device here.*gives wrong numbers; load it on an Inf1 instance",
+        easier=(
+            "precision matmult-fp16-relayout",
+            "precision matmult-fp16-relayout, fewer optimisations (-O 0)",
+            "precision matmult-fp16-relayout, fewer optimisations (-O legacy)",
+        ),
+        no_device="no Neuron device here.*does not load; load it on an Inf1 instance",
     ),
     "inf2": Facts(
         inf2.BUILDER,
+        "torch_neuronx",
+        2,
         needs_torch_2,
         GOOD_INF2,
         ("torch", "torch-neuronx", "neuronx-cc"),
@@ -91,6 +101,7 @@ FACTS = {
         log_numbers=(None, None, None),  # torch-neuronx logs nothing of the kind
         left={
             "command.txt",
+            "compiler.err",
             "compiler.out",
             "graph.neff",
             "log-neuron-cc.txt",
@@ -99,8 +110,8 @@ FACTS = {
         },
         other_precision="none",
         other_flags=("--target", "inf2", "--auto-cast", "none"),
-        fewer=("--optlevel 1",),
-        no_device="no Neuron device here.*does not run; load it on an Inf2 or Trn1 instance",
+        easier=("fewer optimisations (--optlevel 1)",),
+        no_device="no Neuron device here.*does not load; load it on an Inf2 or Trn1 instance",
     ),
 }
 

@@ -18,7 +18,7 @@ from depth.artifact.manifest import Artifact, read_artifact
 from depth.artifact.probe import probe_inputs
 from depth_anything.first_run.drills import DRILLS
 from depth_anything.first_run.experiments.report import end
-from serve.runtimes.neuron import CHIP
+from depth_anything.first_run.experiments.sdk import chip
 from serve.runtimes.neuron_status import diagnose
 
 _CHILD_S = 60.0
@@ -37,7 +37,7 @@ class Loader:
         self.inputs = [torch.from_numpy(array) for array in arrays.values()]
 
     def load(self, core: int = 0, data: bytes = b"") -> Any:
-        with CHIP.placed_on(core):
+        with chip().placed_on(core):
             return torch.jit.load(io.BytesIO(data or self.data))  # type: ignore[no-untyped-call]
 
     def run(self, program: Any) -> None:

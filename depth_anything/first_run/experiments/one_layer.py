@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from compile.errors import CompileError
-from compile.neuron.inf1 import BUILDER
 from compile.neuron.program import compile_program
 from compile.targets.modes import Mode, modes_of
 from compile.targets.protocols import Part, Settings
@@ -20,6 +19,7 @@ from depth.errors import first_line
 from depth.family import IMAGES, Port, Stage
 from depth_anything.first_run.compile_host import TARGET
 from depth_anything.first_run.experiments.report import end
+from depth_anything.first_run.experiments.sdk import toolchain
 
 SIZE = (64, 64)  # px
 
@@ -57,7 +57,7 @@ def _compiled(mode: Mode, part: Part, settings: Settings) -> dict[str, Any]:
     started = time.perf_counter()
     path = (settings.folder or Path()) / f"{mode.name}.pt"
     try:
-        compile_program(BUILDER, part, path, mode.name, (), settings)
+        compile_program(toolchain(), part, path, mode.name, (), settings)
         why = ""
     except CompileError as error:
         why = first_line(error)

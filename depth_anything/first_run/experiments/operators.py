@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from compile.neuron.inf1 import BUILDER
 from compile.preflight.inf1 import inf1_operators
 from depth_anything.first_run.experiments.report import end
+from depth_anything.first_run.experiments.sdk import toolchain
 
 
 def main() -> None:
-    theirs = sorted(set(BUILDER.sdk().get_supported_operations()))
+    theirs = sorted(set(toolchain().sdk().get_supported_operations()))
     known = inf1_operators()
     ours = known.supported | known.conditional
     end(

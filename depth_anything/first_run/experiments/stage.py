@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 
 from compile.build.request import requested
 from compile.lowering.passes import lower
-from compile.neuron.inf1 import BUILDER
 from compile.neuron.program import compile_program
 from compile.parts import parts
 from compile.specialise import specialise
@@ -16,6 +15,7 @@ from compile.targets.table import target_named
 from depth.console import say
 from depth_anything.first_run.compile_host import TARGET
 from depth_anything.first_run.experiments.report import end
+from depth_anything.first_run.experiments.sdk import toolchain
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     part = next(part for part in parts(lowered, 1, True) if part.stage.name == given.stage)
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / f"{given.stage}.pt"
-        record = compile_program(BUILDER, part, path, request.precision, (), request.settings)
+        record = compile_program(toolchain(), part, path, request.precision, (), request.settings)
     end(
         {
             "compile_s": record.build_s,

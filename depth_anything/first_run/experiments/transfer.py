@@ -14,12 +14,11 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
-from compile.neuron.inf1 import BUILDER
 from depth.errors import first_line
 from depth.sizes import parse_size
 from depth_anything.first_run.compile_host import TRANSFERS
 from depth_anything.first_run.experiments.report import end
-from serve.runtimes.neuron import CHIP
+from depth_anything.first_run.experiments.sdk import chip, toolchain
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "uint8": torch.uint8}
 _WARM_UP = 3
@@ -62,12 +61,16 @@ def _made(path: Path, dtype: str, size: str) -> str:
     """Why a program could not be compiled, or ""."""
     try:
         with TemporaryDirectory() as work:
-            program = BUILDER.sdk().trace(
-                HandOver().eval(),
-                (_image(dtype, size),),
-                compiler_workdir=work,
-                fallback=False,
-                single_fusion_ratio_threshold=1.0,
+            program = (
+                toolchain()
+                .sdk()
+                .trace(
+                    HandOver().eval(),
+                    (_image(dtype, size),),
+                    compiler_workdir=work,
+                    fallback=False,
+                    single_fusion_ratio_threshold=1.0,
+                )
             )
         torch.jit.save(program, str(path))  # type: ignore[no-untyped-call]
     except Exception as error:  # the SDK raises a dozen kinds, some of them documented
@@ -77,7 +80,7 @@ def _made(path: Path, dtype: str, size: str) -> str:
 
 def _measure(path: Path, dtype: str, size: str, runs: int) -> None:
     image = _image(dtype, size)
-    with CHIP.placed_on(0):
+    with chip().placed_on(0):
         program = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
     found = []
     with torch.no_grad():

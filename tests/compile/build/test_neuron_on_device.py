@@ -156,6 +156,7 @@ def test_without_a_device_nothing_is_measured(built: Artifact) -> None:
     assert "no Neuron device here" in ended.error()
     ended = command("parity", built.folder, "--images", "none")
     assert ended.code == 2
+    assert f"programs of {TARGET} load on their device only" in ended.error()
     assert "--on-device" in ended.error()
     assert state(built) == "built"
 

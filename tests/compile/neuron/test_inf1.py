@@ -47,10 +47,11 @@ def test_an_operator_left_behind_without_a_word_fails_the_build(
 
 def test_a_swallowed_compiler_failure_fails_the_build(target: Target) -> None:
     target.swallow()
-    target.behave("ok", "error", "ok", "error", "ok", "error")
+    target.behave(*["ok", "error"] * 4)
     with pytest.raises(CompilerError, match=r"_NeuronGraph\$\d+ fell back to the CPU") as caught:
         target.build(Resized("bicubic"))
     assert caught.value.cause == "crash"
+    assert "with code 1: should not have any PF conflict; sub-graphs" in str(caught.value)
 
 
 def test_spills_are_a_warning_of_the_record(target: Target) -> None:

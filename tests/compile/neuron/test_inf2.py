@@ -50,7 +50,7 @@ def test_a_refusal_that_no_rule_foresees_is_told_in_the_compilers_words(target: 
 
 
 def test_encoder_and_decoder_apart_come_next(target: Target) -> None:
-    target.behave("large", "large")
+    target.behave("large")
     built = target.build_programs(lowered())
     assert [one.stage.name for one in built] == ["encoder", "decoder"]
     assert {record_of(one).fallback for one in built} == {"stages apart"}

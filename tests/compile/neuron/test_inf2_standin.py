@@ -1,4 +1,4 @@
-"""The stand-in for torch-neuronx keeps the documented contract, its traps included."""
+"""What only the stand-in for torch-neuronx has: the whole graph or an exception."""
 
 from __future__ import annotations
 
@@ -55,13 +55,6 @@ def test_the_whole_graph_becomes_one_operator(trace: Trace, neuronx: Standin) ->
     assert call[-4:-2] == ["--target", "inf2"]
 
 
-def test_options_are_keywords(sdk: Any) -> None:
-    with pytest.raises(DeprecationWarning, match="Received 3 positional arguments but expected 2"):
-        sdk.trace(small(), example(), {})
-    with pytest.raises(TypeError, match="fallback"):
-        sdk.trace(small(), example(), fallback=False)
-
-
 def test_without_a_chip_the_standin_needs_the_platform(
     sdk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,23 +101,6 @@ def test_the_compiler_takes_only_its_own_arguments(
     assert f"neuronx-cc: error: {says}" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("word", "code", "says"), [("kill", -9, "SIG_KILL"), ("abort", -6, "SIG_ABORT")]
-)
-def test_how_the_compiler_died_is_in_the_exception_and_a_warning(
-    trace: Trace,
-    neuronx: Standin,
-    caplog: pytest.LogCaptureFixture,
-    word: str,
-    code: int,
-    says: str,
-) -> None:
-    neuronx.behave(word)
-    with pytest.raises(RuntimeError, match=f"^neuronx-cc failed with {code}$"):
-        trace(small(), example())
-    assert says in caplog.text
-
-
 def test_the_log_lies_in_the_current_folder_unless_told(
     sdk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,19 +135,6 @@ def test_a_program_neither_runs_nor_loads_without_a_chip(
     assert not torch.allclose(lazy(pictures()), small()(pictures()), rtol=0.1)
 
 
-def test_a_program_has_one_shape_unless_its_batch_is_made_dynamic(
-    sdk: Any, trace: Trace, neuronx: Standin
-) -> None:
-    program = trace(small(), example(2))
-    neuronx.plug_in()
-    with pytest.raises(RuntimeError, match="Incorrect tensor shape"):
-        program(pictures(3))
-    assert sdk.dynamic_batch(program) is program
-    assert torch.allclose(program(pictures(3)), small()(pictures(3)), rtol=0.05, atol=1.0)
-    with pytest.raises((RuntimeError, ValueError), match="a dimension other than 0 differs"):
-        program(pictures(2, (42, 28)))
-
-
 def test_the_standin_rounds_numbers_as_its_arguments_ask(trace: Trace, neuronx: Standin) -> None:
     def error(*arguments: str) -> float:
         program = trace(small(), example(), *arguments)
@@ -185,7 +148,7 @@ def test_the_standin_rounds_numbers_as_its_arguments_ask(trace: Trace, neuronx: 
     assert error() == error("--auto-cast", "matmult", "--auto-cast-type", "bf16")
 
 
-def test_data_parallel_splits_the_batch_over_the_cores(
+def test_data_parallel_needs_a_chip_and_makes_the_batch_dynamic(
     sdk: Any, trace: Trace, neuronx: Standin
 ) -> None:
     program = trace(small(), example())
@@ -197,8 +160,3 @@ def test_data_parallel_splits_the_batch_over_the_cores(
     parallel.disable_dynamic_batching()
     with pytest.raises(RuntimeError, match="Incorrect tensor shape"):
         parallel(pictures(5))
-    with sdk.neuron_cores_context(start_nc=0, nc_count=1), sdk.multicore_context():
-        pass
-    sdk.set_multicore(program)
-    with pytest.raises(ValueError, match="there are 2"):
-        sdk.set_neuron_cores(program, start_nc=1, nc_count=2)

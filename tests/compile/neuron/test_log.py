@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
 from compile.neuron.log import CompilerLog, NotCompiled, logged_to, not_on_chip, read_log
-from compile.neuron.metrics import compiler_message, read_metrics
+from compile.neuron.metrics import compiler_message, last_words, read_metrics
 
 # As a published log of torch-neuron 1.13.1 words it, doubled by a second handler.
 PARTLY = """
@@ -132,8 +133,39 @@ def test_metrics_leave_out_a_number_that_is_none(tmp_path: Path) -> None:
     assert (only.compile_s, only.matmul_ops) == (None, 5000)
 
 
-def test_compiler_message_finds_the_last_error_in_the_logs(tmp_path: Path) -> None:
-    assert compiler_message(tmp_path) is None
-    text = "ERROR 58870 [neuron-cc]: Error message:  should not have any PF conflict\n"
-    write(tmp_path / "0", "graph_def.neuron-cc.log", "Error message: an earlier one\n" + text)
-    assert compiler_message(tmp_path) == "should not have any PF conflict"
+LAST = "ERROR 58870 [neuron-cc]: Error message:  should not have any PF conflict\n"
+PART = "Error message:  Non-zero exit status (134) for command: walrus_driver --optlevel 2\n"
+
+
+@pytest.mark.parametrize(
+    ("out", "err", "log", "said"),
+    [
+        ("", "", "", None),
+        ("", "", f"Error message: an earlier one\n{LAST}", "should not have any PF conflict"),
+        (
+            "",
+            "what(): === BIR error ===\nReason: Access pattern out\nOpcode: 1",
+            PART,
+            "Access pat",
+        ),
+        ("", "2024Z [XTP003] Number of instructions (6) is over\n", LAST, "[XTP003] Number of"),
+        ("Unsupported CustomCall target: Resize\n", "", LAST, "Unsupported CustomCall target: R"),
+        ("", "Error message:  \nError class:    AssertionError\n", "", "AssertionError"),
+        ("", "[NCC_WXYZ001] only a warning\n", LAST, "should not have any PF conflict"),
+    ],
+)
+def test_compiler_message_is_what_names_a_cause_wherever_it_stands(
+    tmp_path: Path, out: str, err: str, log: str, said: Optional[str]
+) -> None:
+    write(tmp_path, "compiler.out", out)
+    write(tmp_path, "compiler.err", err)
+    write(tmp_path / "0", "graph_def.neuron-cc.log", log)
+    found = compiler_message(tmp_path)
+    assert (found or "").startswith(said or "")
+    assert bool(found) == bool(said)
+
+
+def test_last_words_are_the_last_line_on_stderr(tmp_path: Path) -> None:
+    assert last_words(tmp_path) is None
+    write(tmp_path, "compiler.err", "Traceback:\nIndexError: list index out of range\n\n")
+    assert last_words(tmp_path) == "IndexError: list index out of range"

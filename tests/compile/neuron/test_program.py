@@ -46,7 +46,6 @@ def toolchain(trace: Any, **changes: Any) -> Toolchain:
         "packages": (),
         "fewer": (),
         "instance": "Inf2",
-        "elsewhere": "does not run",
     }
     return Toolchain(**{**facts, **changes})
 
@@ -72,6 +71,29 @@ def test_the_watchdog_keeps_the_time_for_an_sdk_that_does_not(tmp_path: Path) ->
     ) as told:
         compiled(tmp_path, trace)
     assert told.value.cause == "time"
+
+
+def test_our_own_stderr_stays_on_the_terminal_while_the_compiler_runs(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The progress bar writes to it from a thread."""
+    script = "import sys; print('of the child'); print('its error', file=sys.stderr)"
+
+    def trace(order: CompileOrder) -> Any:
+        subprocess.run([sys.executable, "-c", script], check=True)
+        sys.stderr.write("our bar\n")
+        works.append(order.work)
+        raise IndexError
+
+    works: list[Path] = []
+    program._own_stderr.cache_clear()  # pytest has another stderr for each test
+    before = sys.stderr
+    with pytest.raises(BuildError):
+        compiled(tmp_path, trace)
+    assert sys.stderr is before
+    assert capfd.readouterr() == ("", "our bar\n")
+    assert (works[0] / "compiler.out").read_text() == "of the child\n"
+    assert (works[0] / "compiler.err").read_text() == "its error\n"
 
 
 def test_an_sdk_that_compiles_nothing_fails_the_build(tmp_path: Path) -> None:

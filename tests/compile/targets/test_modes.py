@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from compile.errors import TargetError
-from compile.targets.modes import BF16, FP16, FP32, MODES, TF32, mode_named, modes_of
+from compile.targets.modes import (
+    BF16,
+    FP16,
+    FP32,
+    MODES,
+    TF32,
+    mode_named,
+    modes_of,
+    with_fast_relayout,
+)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +86,20 @@ def test_modes_come_in_the_documented_order_of_speed() -> None:
         ranks = [mode.speed_rank for mode in modes_of(target)]
         assert ranks == sorted(ranks)
         assert ranks[0] == 1
+
+
+def test_fast_relayout_is_the_same_mode_with_fast_transposes() -> None:
+    fast = with_fast_relayout(mode_named("inf1", "matmult-fp16"))
+    assert fast is mode_named("inf1", "matmult-fp16-relayout")
+    half = with_fast_relayout(mode_named("inf1", "all-io16"))
+    assert half is mode_named("inf1", "all-relayout-io16")
+    exact = [mode for mode in MODES.values() if mode.target == "inf1" and mode.relayout is None]
+    for mode in exact:
+        found = with_fast_relayout(mode)
+        assert found is not None
+        assert (found.matmul, found.everything, found.io) == (mode.matmul, mode.everything, mode.io)
+        assert with_fast_relayout(found) is None
+    assert not any(map(with_fast_relayout, modes_of("inf2")))
 
 
 def test_an_unknown_mode_or_target_lists_what_there_is() -> None:

@@ -5,7 +5,6 @@ holds one word for each call, in order; after the last one every call is `ok`. E
 arguments as a line to the file `calls`. A compiler has words of its own, and these:
 
 ok      the program is compiled
-error   an internal compiler error, as the compiler words it
 kill    ended by signal 9, as the kernel does when memory is short
 abort   ended by SIGABRT
 slow    takes a minute
@@ -20,13 +19,25 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 _STANDINS = Path(__file__).parents[1]
 _SIGNALS = {"kill": signal.SIGKILL, "abort": signal.SIGABRT}
 _GROW = "import time; held = bytearray(300 << 20); time.sleep(60)"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a compiler fails: in the words of a published issue, or as its documentation has them."""
+
+    text: str
+    on_stderr: bool = True
+    in_log: bool = False
+    code: int = 1
+    aborts: bool = False
 
 
 def call(command: Sequence[str], timeout_s: Optional[float] = None) -> int:
@@ -52,3 +63,17 @@ def begin(arguments: list[str]) -> str:
     if word == "grow":
         subprocess.run([sys.executable, "-c", _GROW], check=False)
     return word
+
+
+def fails(word: str, failures: Mapping[str, Failure], log: Path) -> int:
+    """Fail as the word says, with the compiler's log at `log`: the exit code, 0 if it goes on."""
+    failure = failures.get(word)
+    if failure is None:
+        return 0
+    if failure.on_stderr:
+        sys.stderr.write(failure.text)
+        sys.stderr.flush()
+    log.write_text(failure.text if failure.in_log else "")
+    if failure.aborts:
+        os.kill(os.getpid(), signal.SIGABRT)
+    return failure.code

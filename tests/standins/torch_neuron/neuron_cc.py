@@ -2,7 +2,14 @@
 
 Its words beside those of neuron_base/compiler.py:
 
-spills  the sub-graph is compiled, with the compiler's remark that it had to give up optimisations
+spills        the sub-graph is compiled, with the remark that the compiler gave up optimisations
+error         an internal error, without a published cure; in the log only
+index         an internal error with exact transposes, #394
+instructions  the sub-graph is too large, #495
+bound         an access pattern out of bound, on stderr only, #709
+partition     an access pattern at a wrong partition, on stderr only, #600
+
+Numbers are issues of aws-neuron/aws-neuron-sdk, whose words these are.
 """
 
 from __future__ import annotations
@@ -12,6 +19,7 @@ import sys
 from pathlib import Path
 
 from neuron_base import compiler
+from neuron_base.compiler import Failure, fails
 
 _METRICS = """timestamp,run_id,name,subgraph,scope,sub_scope,value,unit,
 ,0,gelu,sg00,Tensorizer,RecognizeOpIdiom,4,Count
@@ -24,10 +32,45 @@ _METRICS = """timestamp,run_id,name,subgraph,scope,sub_scope,value,unit,
 ,0,CompilationTime,all,compile,0,6696.436694145203,Seconds
 ,0,EstimatedLowerBoundLatency,None,KELP,None,0,Milliseconds
 """
-_BUG = """10/12/2024 01:37:50 PM ERROR 58870 [neuron-cc]:  An Internal Compiler Error has occurred
-10/12/2024 01:37:50 PM ERROR 58870 [neuron-cc]: Error message:  should not have any PF conflict
-10/12/2024 01:37:50 PM ERROR 58870 [neuron-cc]: Error class:    AssertionError
-"""
+_ERROR = "10/12/2024 01:37:50 PM ERROR 58870 [neuron-cc]: "
+
+
+def _internal_error(message: str) -> str:
+    return (
+        f"{_ERROR} An Internal Compiler Error has occurred\n"
+        f"{_ERROR}Error message:  {message}\n{_ERROR}\nCompiler status ERROR\n"
+    )
+
+
+def _thrown(head: str, reason: str) -> str:
+    """What C++ prints as it aborts, on stderr."""
+    return (
+        f"terminate called after throwing an instance of 'std::runtime_error'\n  what():  {head}\n"
+        f"Reason: {reason}\nInstruction: I-2943-0\nOpcode: TensorCopy\nOutput index: 0\n"
+    )
+
+
+_FAILURES = {
+    "error": Failure(
+        _internal_error("should not have any PF conflict"), on_stderr=False, in_log=True
+    ),
+    "index": Failure(_internal_error("list index out of range"), in_log=True),
+    "instructions": Failure(
+        _internal_error(
+            "Compiler generated too many instructions, this may due to a failure in parallelism "
+            "extraction"
+        ),
+        in_log=True,
+    ),
+    "bound": Failure(_thrown("=== BIR error ===", "Access pattern out of bound."), aborts=True),
+    "partition": Failure(
+        _thrown(
+            "=== BIR verification failed ===",
+            "Access pattern did not start at parition 0 or 64. Starts at partition 48",
+        ),
+        aborts=True,
+    ),
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -37,9 +80,9 @@ def main(arguments: list[str]) -> int:
         return 2
     word = compiler.begin(arguments)
     log = source.with_name("graph_def.neuron-cc.log")
-    if word == "error":
-        log.write_text(_BUG + "\nCompiler status ERROR\n")
-        return 1
+    code = fails(word, _FAILURES, log)
+    if code:
+        return code
     remark = "Warning: too many spills required, turning optimizations off\n"
     log.write_text((remark if word == "spills" else "") + "\nCompiler status PASS\n")
     source.with_name("all_metrics.csv").write_text(_METRICS)

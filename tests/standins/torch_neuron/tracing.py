@@ -59,6 +59,9 @@ def trace(
         _refuse_unsupported(graph)
     found = segments(graph, minimum_segment_size, single_fusion_ratio_threshold)
     _say_what_is_fused("pre-compilation", "fused", found, [s for s in found if s.chosen])
+    if not any(segment.chosen for segment in found):  # no exception (#827)
+        logger.warning("No operator is placed on Neuron runtime; returning a CPU trace")
+        return _assembled(graph, [_Outcome(segment, None) for segment in found], examples)
     compiler = Compiler(compiler_args or (), compiler_timeout, compiler_workdir)
     compiler.half_io = Optimization.FLOAT32_TO_FLOAT16 in optimizations
     compiler.dynamic_batch = dynamic_batch_size

@@ -2,8 +2,14 @@
 
 Its words beside those of neuron_base/compiler.py:
 
-large    the program needs more memory than the chip has
-refuse   an operator is not supported
+error         an internal error, without a published cure; in the log only
+large         the program needs more memory than the chip has; in the log only
+refuse        an operator is not supported; in the log only
+instructions  the program is too large, on stderr only, #987
+unroll        the program is too large, on stderr only, #739
+bound         an access pattern out of bound, on stderr only, #1122
+
+Numbers are issues of aws-neuron/aws-neuron-sdk, whose words these are.
 """
 
 from __future__ import annotations
@@ -13,6 +19,7 @@ import sys
 from pathlib import Path
 
 from neuron_base import compiler
+from neuron_base.compiler import Failure, fails
 
 _VALUES = {
     "--framework": {"XLA"},
@@ -26,13 +33,33 @@ _VALUES = {
 _FREE = {"--output", "--logfile", "--verbose"}
 _USAGE, _FAILED = 2, 70  # exit codes
 _STAMP = "2025-09-15T12:11:12Z ERROR 85724 [neuronx-cc]: "
-_BUG = f"""{_STAMP}An Internal Compiler Error has occurred
-{_STAMP}Error message:  Too many partitions
-"""
-_LARGE = (
-    "[ERROR] [NCC_EOOM001] Maximum peak HBM usage of 32.00GB exceeds HBM limit of 16.00GB for Inf2"
-)
-_REFUSED = "[ERROR] [NCC_EVRF029] Operation sort is not supported on inf2"
+_BUG = f"{_STAMP}An Internal Compiler Error has occurred\n"
+
+
+def _logged(text: str) -> Failure:
+    return Failure(text, on_stderr=False, in_log=True, code=_FAILED)
+
+
+_FAILURES = {
+    "error": _logged(f"{_BUG}{_STAMP}Error message:  Too many partitions\n"),
+    "large": _logged(
+        "[ERROR] [NCC_EOOM001] Maximum peak HBM usage of 32.00GB exceeds HBM limit of 16.00GB for "
+        "Inf2\n"
+    ),
+    "refuse": _logged("[ERROR] [NCC_EVRF029] Operation sort is not supported on inf2\n"),
+    "instructions": Failure(
+        "[XTP002] Number of instructions (8658944) is over the threshold (5000000). Tiling could "
+        "potentially do a better job. - Please open a support ticket at "
+        "https://github.com/aws-neuron/aws-neuron-sdk/issues/new.\n",
+        code=_FAILED,
+    ),
+    "unroll": Failure("2023-09-12T20:56:19Z Too many instructions after unroll!\n", code=_FAILED),
+    "bound": Failure(
+        f"{_BUG}[NLA001]  Unhandled exception with message: === BIR error ===\n"
+        "Reason: Access pattern out of bound.\nInstruction: I-6012-337\nOpcode: Memset\n",
+        code=_FAILED,
+    ),
+}
 _UNKNOWN_CALL = (
     "loc(\"_custom-call.64\"): error: 'mhlo.custom_call' op Error: Unsupported CustomCall target: "
 )
@@ -50,10 +77,10 @@ def main(arguments: list[str]) -> int:
     if calls:
         sys.stdout.write(f"{_UNKNOWN_CALL}{calls[0]}\n")
         return _FAILED
-    said = {"error": _BUG, "large": _LARGE, "refuse": _REFUSED}.get(word, "")
-    log.write_text(said + "\n")
-    if said:
-        return _FAILED
+    code = fails(word, _FAILURES, log)
+    if code:
+        return code
+    log.write_text("\n")
     sys.stdout.write("Compiler status PASS\n")
     Path(given["--output"]).write_bytes((model / "graph.hlo").read_bytes())
     return 0

@@ -44,7 +44,11 @@ def trace(
     partitioner_config: Any = None,
     inline_weights_to_neff: bool = True,
     cpu_backend: bool = False,
+    **unknown: Any,
 ) -> torch.jit.ScriptModule:
+    """It goes on after a keyword that it does not know, with a warning (#806)."""
+    if unknown:
+        warnings.warn(f"Unexpected keyword arguments: {sorted(unknown)}", stacklevel=2)
     if args:
         warnings.warn(
             f"Received {2 + len(args)} positional arguments but expected 2. Use of positional "
