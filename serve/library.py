@@ -16,8 +16,8 @@ from serve.recipe import Recipe
 
 Build = Callable[[Sequence[Size]], Iterable[Artifact]]  # makes artifacts for missing sizes
 
-_OUTPUT_DTYPES = (FLOAT32,)
-_INPUT_DTYPES = (FLOAT32, FLOAT16)
+_OUTPUT_DTYPES: tuple[str, ...] = (FLOAT32,)
+_INPUT_DTYPES: tuple[str, ...] = (FLOAT32, FLOAT16)
 _MAX_BATCH = 1 << 16  # far over what any device holds; a larger number is no batch
 # What artifacts that are served together have in common: of one shape either could answer.
 _COMMON = (

@@ -24,7 +24,7 @@ Pair = Union[int, Sequence[int]]
 @contextmanager
 def shapes_traceable() -> Iterator[None]:
     """Inside, `torch.jit.trace` takes modules and examples that are on the device `meta`."""
-    with _Named(), _Computed():
+    with _Named(), _Computed():  # type: ignore[no-untyped-call]
         yield
 
 
