@@ -112,7 +112,8 @@ def _runtime(facts: Facts) -> Iterator[Finding]:
             PROBLEM,
             "runtime",
             f"{_RUNTIME} {library} on Inf1: Inf1 was removed from it in 2.23",
-            f"sudo apt-get remove {_RUNTIME}, or sudo yum remove {_RUNTIME}; torch-neuron brings its own",
+            f"sudo apt-get remove {_RUNTIME}, or sudo yum remove {_RUNTIME}; torch-neuron brings "
+            "its own",
         )
     if neuron.chip == INF2 and neuron.system_packages and library is None:
         yield Finding(
