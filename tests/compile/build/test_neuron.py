@@ -158,14 +158,16 @@ def test_a_compiler_that_always_dies_leaves_nothing(
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_compiled(
-    made: Made, device: Standin, monkeypatch: pytest.MonkeyPatch
+    made: Made, device: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     need = preflighted(made(sizes=[SMALL]))
     assert len(device.calls()) == 1
     chip = replace(CHIPS[TARGET], core_bytes=need)
     monkeypatch.setitem(CHIPS, TARGET, chip)
+    # The first program fits, and no cache has it.
+    settings = replace(device.settings, folder=tmp_path / "another cache")
     with pytest.raises(PreflightError) as refused:
-        made(sizes=[SMALL], batches=[1, 2])
+        made(sizes=[SMALL], batches=[1, 2], settings=settings)
     text = str(refused.value)
     assert "28x42-b2: about 0.00 GB of device memory, a core has 0.00 GB" in text
     assert "28x42-b1" not in text
