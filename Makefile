@@ -83,7 +83,7 @@ test-inf1-lane: .venv-inf1/.ready ## the same tests in the Inf1 lane (torch 1.13
 	$(call PYTEST,.venv-inf1) -m "not nncf and not first_run"
 
 test-first-run: .venv-inf1/.ready ## a whole first run on stand-ins of AWS's packages, with faults planted  [ARGS=...]
-	$(call PYTEST,.venv-inf1) -m first_run tests/depth_anything/first_run
+	$(call PYTEST,.venv-inf1) -n 0 -m first_run tests/depth_anything/first_run
 
 check: .venv/.ready ## format, lint and types; writes nothing
 	.venv/bin/ruff format --check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,10 @@ def parts(network: Network, batch: int, split: bool = False) -> list[Part]:
                 given = without_values(module)(*inputs)
             shapes.update(named([port.name for port in stage.outputs], given))
             own = _letters(stage, shapes, letters)
-        examples = tuple(torch.zeros(tuple(tensor.shape)) for tensor in inputs)
+        examples = tuple(
+            torch.zeros(tuple(tensor.shape), dtype=getattr(torch, port.dtype))
+            for tensor, port in zip(inputs, stage.inputs)
+        )
         found.append(Part(stage, module, examples, own))
     return found
 
@@ -46,9 +50,16 @@ def stages_of(network: Network, split: bool) -> Sequence[tuple[Stage, nn.Module]
     of the stages' ports.
     """
     model = network.model
+    found: list[tuple[Stage, nn.Module]] = [(model.fused, network)]
     if split and model.split:
-        return [(stage, network.stage(stage.name).eval()) for stage in model.split]
-    return [(model.fused, network)]
+        found = [(stage, network.stage(stage.name).eval()) for stage in model.split]
+    return [(_taking(stage, network.image_dtype), module) for stage, module in found]
+
+
+def _taking(stage: Stage, dtype: str) -> Stage:
+    """The stage with images in this dtype."""
+    images = replace(IMAGES, dtype=dtype)
+    return replace(stage, inputs=tuple(images if p == IMAGES else p for p in stage.inputs))
 
 
 def _axes(stage: Stage) -> set[str]:

@@ -44,6 +44,7 @@ UNITS = {METRES: "m"}  # by kind; the others have none
 UNTRAINED = "untrained"  # the name of fixed-seed weights, in commands and in results
 DEPTH = "depth"  # the name of the output that every model of this project has
 FUSED = "fused"  # the stage that is the whole network
+FLOAT16, FLOAT32 = "float16", "float32"  # dtypes of a program's inputs
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Port:
 
     name: str
     axes: str
+    dtype: str = FLOAT32
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,15 @@ from depth.artifact.manifest import Artifact, Manifest
 from depth.artifact.program import Program, ProgramKey, Shape, Tensor
 from depth.artifact.verification import BUILT, FAILED, state
 from depth.errors import InputError
-from depth.family import DEPTH, DEPTH_KINDS, FUSED, IMAGES, KINDS
+from depth.family import DEPTH, DEPTH_KINDS, FLOAT16, FLOAT32, FUSED, IMAGES, KINDS
 from depth.sizes import BOUNDS, ROUNDINGS, Size, SizeRule, size_text
 from serve.errors import NoProgramError, RefusedError
 from serve.recipe import Recipe
 
 Build = Callable[[Sequence[Size]], Iterable[Artifact]]  # makes artifacts for missing sizes
 
-_DTYPE = "float32"
+_OUTPUT_DTYPES: tuple[str, ...] = (FLOAT32,)
+_INPUT_DTYPES: tuple[str, ...] = (FLOAT32, FLOAT16)
 _MAX_BATCH = 1 << 16  # far over what any device holds; a larger number is no batch
 # What artifacts that are served together have in common: of one shape either could answer.
 _COMMON = (
@@ -208,10 +209,13 @@ def _unusable_program(m: Manifest, program: Program) -> Iterator[str]:
         m.size.check(program.size)
     except InputError as error:
         yield f"a program has {error}"
-    for tensor in (*program.inputs, *program.outputs):
-        if tensor.dtype != _DTYPE:
+    tensors = [(tensor, _INPUT_DTYPES) for tensor in program.inputs]
+    tensors += [(tensor, _OUTPUT_DTYPES) for tensor in program.outputs]
+    for tensor, known in tensors:
+        if tensor.dtype not in known:
             yield (
-                f"{tensor.name} of program {program.name} is {tensor.dtype!r}, expected {_DTYPE!r}"
+                f"{tensor.name} of program {program.name} is {tensor.dtype!r}, expected "
+                + " or ".join(map(repr, known))
             )
 
 

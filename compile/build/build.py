@@ -17,6 +17,7 @@ from compile.errors import BuildError, ParityError
 from compile.int8.layers import ADVICE
 from compile.parity.measure import failure, worst
 from compile.specialise import specialise
+from compile.targets.modes import FP16, mode_named
 from compile.targets.protocols import Builder
 from compile.targets.table import Target, builder, ready, target_named
 from depth.artifact.program import Program, program_name
@@ -101,6 +102,19 @@ def _check(request: Request, target: Target) -> None:
         raise InputError(f"precision {request.precision!r} needs images to calibrate on; name some")
     if not calibrated and request.quantisation is not None:
         raise InputError(f"precision {request.precision!r} is not calibrated, and takes no images")
+    request.passes  # noqa: B018 - raises
+    if request.takes_half:
+        _check_half(request.precision, target)
+
+
+def _check_half(precision: str, target: Target) -> None:
+    if precision in target.calibrated:
+        raise InputError(f"precision {precision!r} is calibrated on float32: leave out input=fp16")
+    if target.device and mode_named(target.name, precision).io == FP16:
+        raise InputError(
+            f"precision {precision!r} has float16 in and out already: leave out input=fp16, or "
+            "take the mode without -io16"
+        )
 
 
 def _build_programs(
@@ -109,7 +123,7 @@ def _build_programs(
     """Every program; with fewer layers in int8 as long as the gate refuses what was chosen."""
     if not list(request.shapes()):
         raise BuildError("no size to build: give at least one --size HEIGHTxWIDTH")
-    programs = programs_for(request, target, maker, folder / "programs")
+    programs = programs_for(request, target, maker, folder / "programs").checked(on_step)
     size, batch = next(request.shapes())
     on_step(_preparing(size, batch))
     network = specialise(request.model, request.checkpoint, size)

@@ -23,7 +23,7 @@ _TARGET = choice_option("openvino", TARGETS, "inf1, inf2: on a machine with its 
 _VARIANTS = typer.Option(
     [],
     help="A lowering pass beside those of the target, or a variant of a pass: resize=conv1x1, "
-    "attention_blocks=4. See compile/lowering/README.md. Repeatable.",
+    "attention_blocks=4, input=fp16. See compile/lowering/README.md. Repeatable.",
 )
 _PRECISION = typer.Option(
     None,

@@ -8,7 +8,6 @@ from typing import Optional
 from compile.build.package import provenance_versions
 from compile.build.report import ProgramReport
 from compile.build.request import Request
-from compile.lowering.passes import with_variants
 from compile.parity.chain import normalise_of
 from compile.parity.measure import Measured
 from compile.targets.protocols import Builder, Compiled
@@ -19,8 +18,6 @@ from depth.artifact.steps import Do, RunStage, Step
 from depth.family import FUSED, UNITS, Model, Output, Port
 from depth.files import sha256_file
 from depth.sizes import Size
-
-_DTYPE = "float32"  # of every program's inputs and outputs
 
 
 def described(compiled: Compiled, size: Size, measured: Optional[Measured]) -> Program:
@@ -50,7 +47,7 @@ def describe(
 ) -> Manifest:
     """The whole manifest. `passed`: the verdict of the parity gate, None if the device gives it."""
     model, checkpoint = request.model, request.checkpoint
-    passes = with_variants(target.passes, request.variants)
+    passes = request.passes
     lowering = (f"lowering={','.join(passes)}",) if passes else ()
     return Manifest(
         format=FORMAT,
@@ -87,7 +84,7 @@ def steps_of(model: Model, passes: Sequence[str]) -> tuple[Step, ...]:
 
 
 def _tensors(ports: Sequence[Port]) -> tuple[Tensor, ...]:
-    return tuple(Tensor(port.name, port.axes, _DTYPE) for port in ports)
+    return tuple(Tensor(port.name, port.axes, port.dtype) for port in ports)
 
 
 def _facts(output: Output) -> OutputFacts:

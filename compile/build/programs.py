@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from typing import Any, Callable, Optional, Union, cast
@@ -17,13 +18,13 @@ from compile.int8.graph import layers_of, restored
 from compile.int8.images import batches
 from compile.int8.layers import FLOAT_LAYERS, Quantisation, check_float_layers, is_part
 from compile.int8.trials import Chooser, Judge, chooser, with_photographs
-from compile.lowering.passes import lower, with_variants
+from compile.lowering.passes import lower
 from compile.parity.chain import chained, normalise_of
 from compile.parity.inputs import parity_inputs
 from compile.parity.measure import InputErrors, measure
 from compile.parts import parts
-from compile.preflight.check import preflight
-from compile.preflight.report import PreflightReport
+from compile.preflight.programs import network_for, preflight_all
+from compile.preflight.report import PreflightReport, all_together, problems_alone
 from compile.targets.modes import mode_named
 from compile.targets.protocols import (
     Arrays,
@@ -39,11 +40,13 @@ from compile.targets.protocols import (
 )
 from compile.targets.table import Target, quantiser
 from depth.artifact.program import program_name
-from depth.family import IMAGES
+from depth.family import FUSED, IMAGES
 from depth.maps.result import FloatArray
 from depth.network.base import Network
 from depth.preprocess import unnormalised
 from depth.sizes import Size, ratio_text
+
+logger = logging.getLogger(__name__)
 
 # For demo and vits from the figures of the README; for larger networks in proportion, not measured.
 _DURATIONS = ((1e7, "about 5 s"), (5e7, "about 20 s"), (2e8, "about a minute"), (inf, "minutes"))
@@ -69,13 +72,9 @@ class _Programs:
     target: Target
     folder: Path  # that the programs are written to
 
-    @property
-    def passes(self) -> tuple[str, ...]:
-        """The lowering passes: the target's, and those of the request."""
-        return with_variants(self.target.passes, self.request.variants)
-
     def lowered(self, network: Network) -> Network:
-        return lower(network, self.passes) if self.passes else network
+        passes = self.request.passes
+        return lower(network, passes) if passes else network
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,10 @@ class CpuPrograms(_Programs):
     maker: HostBuilder
     # Size and batch, and what chooses the layers of that program.
     chooser: Optional[tuple[tuple[Size, int], Chooser]] = None
+
+    def checked(self, _on_step: Step) -> CpuPrograms:
+        """As it is: a CPU runs every operator."""
+        return self
 
     def make(self, network: Network, batch: int, on_step: Step) -> Proven:
         """Lower, build and measure at the network's size.
@@ -100,7 +103,7 @@ class CpuPrograms(_Programs):
             (program.ports, self.maker.load(program.files, program.ports, self.request.precision))
             for program in programs
         ]
-        run = chained(links, normalise_of(network.model, self.passes))
+        run = chained(links, normalise_of(network.model, self.request.passes))
         tests = parity_inputs(network.model, network.fixed_size, self.request.photographs)
         results = measure(network, run, tests, batch)
         return Proven(programs, results, time.perf_counter() - started)
@@ -153,7 +156,7 @@ class CpuPrograms(_Programs):
 
     def _judge(self, network: Network, part: Part, quantisation: Quantisation) -> Judge:
         model, size = network.model, network.fixed_size
-        normalise = normalise_of(model, self.passes)
+        normalise = normalise_of(model, self.request.passes)
         calibrated = list(quantisation.calibration.inputs(model, size))
         return Judge(
             model.outputs,
@@ -202,7 +205,7 @@ class CpuPrograms(_Programs):
             return []
         calibration = self.request.quantisation.calibration
         images = list(calibration.inputs(network.model, network.fixed_size))
-        normalise = normalise_of(network.model, self.passes)
+        normalise = normalise_of(network.model, self.request.passes)
         found = []
         for group in batches(images, batch):
             arrays = {IMAGES.name: unnormalised(group, normalise) if normalise else group}
@@ -224,6 +227,25 @@ class DevicePrograms(_Programs):
     """Makes programs that load on their device only: checked, but not measured."""
 
     maker: DeviceBuilder
+    reports: Mapping[str, PreflightReport] = field(default_factory=dict)  # by program
+
+    def checked(self, on_step: Step) -> DevicePrograms:
+        """With the preflight of every program. Raises PreflightError if one would not run."""
+        reports = preflight_all(
+            network_for(self.request.model, None),
+            self.target.name,
+            list(self.request.shapes()),
+            self.request.passes,
+            mode_named(self.target.name, self.request.precision),
+            lambda text: on_step(f"checking that {self.target.name} can run it: {text}"),
+        )
+        problems = problems_alone(reports)
+        if problems:
+            raise PreflightError("; ".join(problems))
+        together = all_together(reports)
+        if not together.passed:  # a core can hold some of them at a time
+            logger.warning("%s", together.text())
+        return replace(self, reports={one.program: one for one in reports})
 
     def with_layers(self, _network: Network, _on_step: Step) -> DevicePrograms:
         """As it is: nothing is in int8."""
@@ -233,16 +255,10 @@ class DevicePrograms(_Programs):
         """None: there is no other choice of layers."""
 
     def make(self, network: Network, batch: int, on_step: Step) -> Proven:
-        """Lower, check and compile at the network's size. Raises PreflightError or BuildError."""
+        """Lower and compile at the network's size. Raises BuildError."""
         size, images = network.fixed_size, images_of(network.fixed_size, batch)
-        on_step(f"checking that {self.target.name} can run it for {images}")
-        lowered = self.lowered(network)
-        example = torch.zeros(batch, 3, *size)
-        mode = mode_named(self.target.name, self.request.precision)
-        report = preflight(network, example, self.target.name, self.passes, mode, lowered)
-        if not report.passed:
-            raise PreflightError(f"{report.program}: {'; '.join(report.problems())}")
         on_step(f"compiling for {images} on {self.target.name} (once)")
+        lowered = self.lowered(network)
         programs = self.maker.build_programs(
             lambda count, split: parts(lowered, count, split),
             batch,
@@ -251,7 +267,7 @@ class DevicePrograms(_Programs):
             self.request.precision,
             self.request.settings,
         )
-        return Proven(tuple(programs), (), preflight=report)
+        return Proven(tuple(programs), (), preflight=self.reports[program_name(FUSED, size, batch)])
 
 
 Programs = Union[CpuPrograms, DevicePrograms]

@@ -37,6 +37,21 @@ class Request:
     variants: Sequence[str] = ()  # of lowering passes, beside or in place of the target's
     quantisation: Optional[Quantisation] = None  # of a precision that is calibrated
 
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """The lowering passes: the target's, and those of `variants`. Loads torch.
+
+        Raises InputError for passes that do not exist or do not go together.
+        """
+        from compile.lowering.passes import with_variants
+
+        return with_variants(target_named(self.target).passes, self.variants)
+
+    @property
+    def takes_half(self) -> bool:
+        """Whether images are handed over in float16: the variant input=fp16."""
+        return any(text.partition("=")[0] == "input" for text in self.variants)
+
     def shapes(self) -> Iterator[tuple[Size, int]]:
         for size in dict.fromkeys(self.sizes):
             for batch in dict.fromkeys(self.batches):

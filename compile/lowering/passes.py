@@ -6,7 +6,7 @@ A pass is asked for by its name, or as name=variant where it has variants.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Callable
 
@@ -25,6 +25,8 @@ class Pass:
     why: str  # what is known of NeuronCore v1, or expected of it
     apply: Callable[[Network, str], None]
     variants: tuple[str, ...] = ()  # the first one is the default
+    needs: str = ""  # a pass that must be applied before
+    why_needs: str = ""
 
 
 PASSES: dict[str, Pass] = {
@@ -61,6 +63,13 @@ PASSES: dict[str, Pass] = {
             rewrites.fold_layer_scale,
         ),
         Pass(
+            "class_token",
+            "the class token is behind the patch tokens; the position embedding is a constant",
+            "patch tokens behind it begin at row 1 of a tile of 128 rows, and each feature map "
+            "moves all rows by one",
+            rewrites.move_class_token,
+        ),
+        Pass(
             "resize",
             "bilinear resizing with aligned corners is two constant matrix products",
             "torch-neuron refuses align_corners=True",
@@ -74,6 +83,15 @@ PASSES: dict[str, Pass] = {
             rewrites.slice_attention,
             ("4", "2", "8", "16"),
         ),
+        Pass(
+            "input",
+            "images are float16, and the first operator makes them float32",
+            "half as many bytes go to the device",
+            rewrites.take_half,
+            ("fp16",),
+            needs="normalisation",
+            why_needs="float16 holds the levels 0..255 exactly, and normalised values not",
+        ),
     )
 }
 
@@ -81,10 +99,12 @@ PASSES: dict[str, Pass] = {
 def with_variants(passes: Sequence[str], variants: Sequence[str]) -> tuple[str, ...]:
     """The passes, some in another variant or with others beside them: "attention_blocks=4".
 
-    Raises InputError as `asked` does.
+    Raises InputError as `asked` does, and if a pass is missing that another one needs.
     """
     asked(variants)
     chosen = {text.partition("=")[0]: text for text in (*passes, *variants)}
+    for name in chosen:
+        _check_needs(PASSES[name], chosen)
     return tuple(chosen.values())
 
 
@@ -92,8 +112,9 @@ def lower(network: Network, passes: Sequence[str]) -> Network:
     """A rewritten copy of the network at its fixed size, in eval mode and without gradients.
 
     The passes are applied in the order of `PASSES`, however they are listed. With `normalisation`
-    the input is RGB 0..255 in float32. Raises InputError if the network has no size, or a pass or
-    a variant does not exist, is asked for twice or was applied before.
+    the input is RGB 0..255 in float32, and with `input` in float16. Raises InputError if the
+    network has no size, or a pass or a variant does not exist, is asked for twice, was applied
+    before or needs another pass.
     """
     chosen = asked(passes)
     lowered = copied(network)
@@ -119,12 +140,25 @@ def copied(network: Network) -> Network:
 
 
 def apply(lowered: Network, row: Pass, variant: str) -> None:
-    """One pass, in place. Raises InputError if it was applied before."""
-    if row.name in {done.partition("=")[0] for done in lowered.passes}:
+    """One pass, in place.
+
+    Raises InputError if it was applied before, or needs a pass that was not.
+    """
+    done = {text.partition("=")[0] for text in lowered.passes}
+    if row.name in done:
         raise InputError(f"lowering pass {row.name!r} was applied to this network before")
+    _check_needs(row, done)
     with torch.no_grad():
         row.apply(lowered, variant)
     lowered.passes = (*lowered.passes, label(row, variant))
+
+
+def _check_needs(row: Pass, names: Collection[str]) -> None:
+    if row.needs and row.needs not in names:
+        raise InputError(
+            f"lowering pass {row.name!r} needs the pass {row.needs!r}: {row.why_needs}; "
+            "ask for both"
+        )
 
 
 def label(row: Pass, variant: str) -> str:

@@ -13,14 +13,25 @@ from torch import Tensor, nn
 
 from compile.lowering.attention import AttendInBlocks
 from compile.lowering.calls import arguments_of
-from compile.lowering.patches import PatchMatmul
+from compile.lowering.patches import FromHalf, PatchMatmul
 from compile.lowering.resize import ConvolutionResize, MatmulResize, ProductResize
+from compile.lowering.tokens import ClassTokenLast, FirstTokens, first_row_last
 from depth.artifact.steps import Normalise
 from depth.errors import InputError
+from depth.family import FLOAT16
 from depth.network.base import Network
 from depth.network.dpt import Interpolate
 from depth.network.position import FixedPosition, ResampledPosition
-from depth.network.vit import Attend, Attention, Block, LayerScale, PatchConvolution, Scale
+from depth.network.vit import (
+    Attend,
+    Attention,
+    Block,
+    ClassTokenFirst,
+    Encoder,
+    LayerScale,
+    PatchConvolution,
+    Scale,
+)
 
 RESIZES: dict[str, type[ProductResize]] = {"matmul": MatmulResize, "conv1x1": ConvolutionResize}
 
@@ -39,14 +50,20 @@ def fix_position(network: Network, _variant: str) -> None:
 
 def fold_normalisation(network: Network, _variant: str) -> None:
     step = next((s for s in network.model.before if isinstance(s, Normalise)), None)
-    embeds: list[Patches] = [*_parts(network, PatchConvolution), *_parts(network, PatchMatmul)]
+    embeds = _embeds(network)
     if step is None or not embeds:
         raise InputError(
             f"lowering pass 'normalisation': {network.model.name} has no patches that a "
             "normalisation could become part of"
         )
-    for embed in embeds:
+    for _, embed in embeds:
         _fold_into(embed, step)
+
+
+def take_half(network: Network, _variant: str) -> None:
+    for path, embed in _embeds(network):
+        _replace(network, path, FromHalf(embed))
+    network.image_dtype = FLOAT16
 
 
 def multiply_patches(network: Network, _variant: str) -> None:
@@ -70,6 +87,23 @@ def fold_layer_scale(network: Network, _variant: str) -> None:
         block.scale2 = _folded(block.scale2, block.mlp.last)
 
 
+def move_class_token(network: Network, _variant: str) -> None:
+    """Fixes the position embedding too, because its rows change their places."""
+    encoders = [
+        encoder
+        for encoder in _parts(network, Encoder)
+        if isinstance(encoder.with_class_token, ClassTokenFirst)
+    ]
+    if encoders:
+        fix_position(network, "")
+    for encoder in encoders:
+        position = encoder.position
+        if isinstance(position, FixedPosition):
+            encoder.position = FixedPosition(first_row_last(position.constant))
+            encoder.with_class_token = ClassTokenLast()
+            encoder.patch_tokens = FirstTokens()
+
+
 def multiply_resizes(network: Network, variant: str) -> None:
     arguments = arguments_of(network)
     for path, _ in _found(network, Interpolate):
@@ -84,6 +118,10 @@ def slice_attention(network: Network, variant: str) -> None:
         if count > tokens:
             raise InputError(f"attention_blocks={count}: there are {tokens} tokens only")
         _replace(network, path, AttendInBlocks(tokens, count))
+
+
+def _embeds(network: Network) -> list[tuple[str, Patches]]:
+    return [*_found(network, PatchConvolution), *_found(network, PatchMatmul)]
 
 
 def _found(network: Network, kind: type[Kind]) -> list[tuple[str, Kind]]:

@@ -78,7 +78,7 @@ class NeuronBuilder(Toolchain):
         half = mode_named(self.target, precision).io == FP16
 
         def run(arrays: Arrays) -> dict[str, FloatArray]:
-            given = [torch.from_numpy(arrays[name]) for name in ports.inputs]
+            given = map(torch.from_numpy, ports.given(arrays).values())
             with torch.no_grad():
                 found = program(*(tensor.half() if half else tensor for tensor in given))
             return {

@@ -86,11 +86,11 @@ def compile_program(
     """
     check_host(toolchain.target)
     toolchain.sdk()
-    for example in part.examples:
-        if example.dtype != torch.float32:
+    for port, example in zip(part.stage.inputs, part.examples):
+        if str(example.dtype) != f"torch.{port.dtype}":
             raise BuildError(
                 f"the example is {str(example.dtype).replace('torch.', '')}; Neuron programs take "
-                "float32 here: convert it"
+                f"{port.dtype} here: convert it"
             )
     started = time.perf_counter()
     traced = trace(part.module, part.examples)

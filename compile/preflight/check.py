@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Optional
 
 import torch
@@ -17,6 +18,8 @@ from compile.preflight.costs import costs
 from compile.preflight.findings import Finding
 from compile.preflight.memory import footprint, widest_mode
 from compile.preflight.report import PreflightReport, Row, Work
+from compile.preflight.shapes import shapes_traceable
+from compile.shapes_only import without_values
 from compile.targets.modes import Mode
 from compile.targets.table import NEURON_PASSES, neuron_target
 from compile.trace import trace
@@ -35,18 +38,22 @@ def preflight(
     target: str,
     passes: Optional[Sequence[str]] = NEURON_PASSES,
     mode: Optional[Mode] = None,
-    lowered: Optional[Network] = None,
+    counted: bool = True,
 ) -> PreflightReport:
     """Would a network lowered by these passes compile whole, and fit? The network is not changed.
 
     `example` is [B,3,H,W] at the network's size. `passes=None` takes the network as published.
-    `lowered`: the network after these passes, if the caller has it already. Raises TargetError,
-    InputError (a pass that does not exist) or BuildError (not traceable).
+    `counted=False` leaves the multiply-accumulates out. A network without values gives the same
+    report. Raises TargetError, InputError (a pass that does not exist) or BuildError (not
+    traceable).
     """
     neuron_target(target)
-    if lowered is None:
-        lowered = stock(network) if passes is None else lower(network, passes)
-    work = Work(count_macs(lowered, example[:1]), costs(network, passes or ()))
+    lowered = stock(network) if passes is None else lower(network, passes)
+    example = example.to(getattr(torch, lowered.image_dtype))
+    if any(weights.is_meta for weights in network.parameters()):
+        lowered = without_values(lowered)  # what the passes have made too
+        example = torch.empty_like(example, device="meta")
+    work = Work(count_macs(lowered, example[:1]), costs(network, passes or ())) if counted else None
     program = f"{size_text(network.fixed_size)}-b{len(example)}"
     return check(lowered, example, target, program, mode, work)
 
@@ -64,7 +71,9 @@ def check(
     Without a mode, memory is estimated for the target's widest. Raises TargetError or BuildError.
     """
     neuron_target(target)
-    graph = read_graph(trace(module, (example,)))
+    with shapes_traceable() if example.is_meta else nullcontext():
+        traced = trace(module, (example,))
+    graph = read_graph(traced)
     sizes = [(constant.name, constant.size_bytes) for constant in graph.constants]
     return PreflightReport(
         program,

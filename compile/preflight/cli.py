@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Optional
 
 import typer
 
 from compile.errors import PreflightError
-from compile.targets.modes import mode_named
+from compile.targets.modes import Mode, mode_named
 from depth.chips import CHIPS
 from depth.command import choice_option
 from depth.errors import InputError
-from depth.family import model_named, models
-from depth.sizes import parse_size
+from depth.family import Model, model_named, models
+from depth.sizes import Size, parse_size
 
+_MODEL, _SIZE = "vits", "518x518"
 _TARGET = choice_option("inf1", CHIPS, "What it would run on.")
 
 
 def preflight(
-    model: str = typer.Option("vits", metavar="NAME", help=f"One of {', '.join(models())}."),
+    model: Optional[str] = typer.Option(
+        None, metavar="NAME", help=f"One of {', '.join(models())}.", show_default="vits"
+    ),
+    all_models: bool = typer.Option(
+        False,
+        "--all-models",
+        help="A table of every model in place of one model's report; by default at the size of the "
+        "checkpoints' patch grid and at one of the model's size rule. The exit code is 1 only if "
+        "an operator would be left for the CPU; the table says what would not fit.",
+    ),
     target: str = _TARGET,
     size: list[str] = typer.Option(
-        ["518x518"], help="HEIGHTxWIDTH in px. Repeat it for several programs."
+        [], help="HEIGHTxWIDTH in px. Repeat it for several programs.", show_default="518x518"
     ),
     batch: list[int] = typer.Option([1], help="Images per run. Repeat it for several programs."),
     passes: Optional[str] = typer.Option(
@@ -52,19 +63,32 @@ def preflight(
     needed = neuron_target(target).passes
     chosen = needed if passes is None else [name for name in passes.split(",") if name]
     mode = None if precision is None else mode_named(target, precision)
-    row = model_named(model)
-    sizes = dict.fromkeys(parse_size(text, row.size.check) for text in size)
-    shapes = [(pair, count) for pair in sizes for count in dict.fromkeys(batch)]
+    if all_models:
+        if model or checkpoint or no_lowering or batch != [1]:
+            raise InputError("--all-models goes with --target, --size, --passes and --precision")
+        _all_models(target, size, chosen, mode)
+    else:
+        row = model_named(model or _MODEL)
+        sizes = dict.fromkeys(parse_size(text, row.size.check) for text in size or [_SIZE])
+        shapes = [(pair, count) for pair in sizes for count in dict.fromkeys(batch)]
+        _one_model(row, checkpoint, target, shapes, None if no_lowering else chosen, mode)
 
+
+def _one_model(
+    row: Model,
+    checkpoint: Optional[str],
+    target: str,
+    shapes: Sequence[tuple[Size, int]],
+    passes: Optional[Sequence[str]],
+    mode: Optional[Mode],
+) -> None:
     from compile.preflight.programs import lane_remark, network_for, preflight_all
     from compile.preflight.report import all_together, problems_of
     from depth.console import steps
 
     network = network_for(row, checkpoint)
     with steps(total=len(shapes)) as step:
-        reports = preflight_all(
-            network, target, shapes, None if no_lowering else chosen, mode, step
-        )
+        reports = preflight_all(network, target, shapes, passes, mode, step)
     remark = lane_remark(target)
     if remark:
         typer.echo(remark, err=True)
@@ -73,3 +97,28 @@ def preflight(
     problems = problems_of(reports)
     if problems:
         raise PreflightError("; ".join(problems))
+
+
+def _usable(text: str, every: Sequence[Model]) -> set[Size]:
+    """The size that a text says. Raises InputError unless every model can have it."""
+    return {parse_size(text, row.size.check) for row in every}
+
+
+def _all_models(
+    target: str, size: Sequence[str], passes: Sequence[str], mode: Optional[Mode]
+) -> None:
+    from compile.preflight.programs import lane_remark
+    from compile.preflight.table import rows_of, table_text
+    from depth.console import steps
+
+    every = list(models().values())
+    sizes = [pair for text in dict.fromkeys(size) for pair in _usable(text, every)]
+    with steps(total=len(every) * (len(sizes) or 2)) as step:
+        rows = rows_of(every, target, sizes, passes, mode, step)
+    remark = lane_remark(target)
+    if remark:
+        typer.echo(remark, err=True)
+    typer.echo(table_text(rows))
+    left = [row.name for row in rows if row.left_for_cpu]
+    if left:
+        raise PreflightError(f"operators would be left for the CPU: {', '.join(left)}")

@@ -11,6 +11,7 @@ from compile.graph import Node
 from compile.preflight.findings import CONTROL_FLOW, FINE, Finding, doubtful, has_dtype, refused
 
 _RESIZE = "a custom call that neuronx-cc refuses: {} does it as constant matrix products"
+_SPLIT = "attention by split has given wrong numbers without a message: take slices"
 _DATA = "the result's shape depends on the data, and every shape must be fixed: do it on the host"
 _REFUSED = {
     "aten::upsample_bilinear2d": _RESIZE.format("pass `resize`"),
@@ -26,15 +27,19 @@ _REFUSED = {
     **CONTROL_FLOW,
 }
 
+_SPLITS = {"aten::chunk", "aten::split", "aten::split_with_sizes"}
+
 
 def judge(node: Node) -> Finding:
-    """Refuses operators by name, data-dependent shapes and float64; passes everything else."""
+    """Refuses operators by name, data-dependent shapes, splits and float64; passes all others."""
     if node.kind in _REFUSED:
         return refused(_REFUSED[node.kind])
     if (node.kind == "aten::where" and len(node.inputs) < 3) or _masks(node):
         return refused(_DATA)
     if node.kind == "prim::PythonOp":
         return doubtful("what it does is not in the graph: write it with operators")
+    if node.kind in _SPLITS:
+        return doubtful(_SPLIT)
     if has_dtype(node, "float64"):
         return refused("the device has no float64: make it float32")
     return FINE

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Callable, Optional
 
 import torch
 
 from compile.preflight.check import preflight, torch_version
+from compile.preflight.fitting import what_fits
 from compile.preflight.report import PreflightReport
+from compile.shapes_only import build_without_values
 from compile.targets.modes import Mode
 from compile.weights import read
 from depth.errors import InputError
@@ -16,16 +19,22 @@ from depth.family import Model, build, load_weights
 from depth.network.base import Network
 from depth.sizes import size_text
 
+_SMALL = 1e7  # weights: with values such a network is traced faster
 INF1_TORCH = "1.13.1"  # the only one that torch-neuron for Inf1 takes
 
 
 def network_for(model: Model, checkpoint: Optional[str]) -> Network:
-    """A network to trace. Raises CheckpointError if a checkpoint is named and does not fit."""
-    network = build(model)
+    """A network to trace. Raises CheckpointError if a checkpoint is named and does not fit.
+
+    A large network has no values, and takes no memory.
+    """
     if checkpoint is not None:
         weights = read(model, checkpoint)
-        load_weights(network, weights.state, weights.name)
-    return network.eval().requires_grad_(False)
+        load_weights(build(model), weights.state, weights.name)
+    shapes = build_without_values(model)
+    if sum(weights.numel() for weights in shapes.parameters()) > _SMALL:
+        return shapes
+    return build(model).eval().requires_grad_(False)
 
 
 def preflight_all(
@@ -36,14 +45,21 @@ def preflight_all(
     mode: Optional[Mode],
     on_step: Callable[[str], None],
 ) -> list[PreflightReport]:
-    """One report per shape; the network is left at the last size. Raises what `preflight` does."""
+    """One report per shape; the network is left at the last size. Raises what `preflight` does.
+
+    The report of a program that does not fit says what would.
+    """
     reports = []
     for size, batch in shapes:
         if batch < 1:
             raise InputError(f"batch {batch}: must be at least 1")
         on_step(f"{size_text(size)}-b{batch}: lower and trace")
         network.fix_size(*size)
-        reports.append(preflight(network, torch.zeros(batch, 3, *size), target, passes, mode))
+        report = preflight(network, torch.zeros(batch, 3, *size), target, passes, mode)
+        if not report.fits:
+            advice = what_fits(network.model, report, (size, batch), passes, mode)
+            report = replace(report, advice=advice)
+        reports.append(report)
     return reports
 
 

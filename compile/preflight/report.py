@@ -61,6 +61,7 @@ class PreflightReport:
     largest_constants: Sequence[tuple[str, int]]  # name and bytes
     footprint: Footprint
     work: Optional[Work] = None  # of a whole network; not counted for a part of it
+    advice: str = ""  # what would fit a core in place of it, in words
 
     @property
     def passed(self) -> bool:
@@ -70,6 +71,17 @@ class PreflightReport:
     def left_for_cpu(self) -> int:
         return sum(row.count for row in self.rows if not row.passed)
 
+    @property
+    def constants_fit(self) -> bool:
+        """Whether the compiler reads as many constants."""
+        limit = CHIPS[self.target].constants_bytes
+        return limit is None or self.constants_bytes <= limit
+
+    @property
+    def fits(self) -> bool:
+        """Whether a core holds the program, and the compiler reads its constants."""
+        return self.constants_fit and self.footprint.total_bytes <= CHIPS[self.target].core_bytes
+
     def problems(self) -> list[str]:
         """What keeps the program from the chip, one line each; empty if nothing does."""
         chip = CHIPS[self.target]
@@ -77,10 +89,10 @@ class PreflightReport:
         if self.left_for_cpu:
             kinds = ", ".join(dict.fromkeys(row.operator for row in self.rows if not row.passed))
             found.append(f"{self.left_for_cpu} operators would not run on the chip: {kinds}")
-        if chip.constants_bytes is not None and self.constants_bytes > chip.constants_bytes:
+        if not self.constants_fit:
             found.append(
                 f"constants of {_gb(self.constants_bytes)}, the compiler reads "
-                f"{_gb(chip.constants_bytes)} at most: take a smaller model, or split it into "
+                f"{_gb(chip.constants_bytes or 0)} at most: take a smaller model, or split it into "
                 "its stages"
             )
         if self.footprint.total_bytes > chip.core_bytes:
@@ -88,6 +100,8 @@ class PreflightReport:
                 f"about {_gb(self.footprint.total_bytes)} of device memory, a core has "
                 f"{_gb(chip.core_bytes)}: take a smaller size, batch or model"
             )
+        if self.advice:
+            found[-1] += f" (by the same estimate this fits: {self.advice})"
         return found
 
     def text(self) -> str:
@@ -164,9 +178,14 @@ class DeviceMemory:
         )
 
 
+def problems_alone(reports: Sequence[PreflightReport]) -> list[str]:
+    """What keeps each program from the chip, a line each."""
+    return [f"{report.program}: {text}" for report in reports for text in report.problems()]
+
+
 def problems_of(reports: Sequence[PreflightReport]) -> list[str]:
     """What keeps the programs from the chip, alone and all together, a line each."""
-    found = [f"{report.program}: {text}" for report in reports for text in report.problems()]
+    found = problems_alone(reports)
     if len(reports) > 1 and not all_together(reports).passed:
         found.append("the programs do not fit into device memory together; make fewer")
     return found

@@ -30,7 +30,7 @@ def load(files: Sequence[Path], ports: Ports, precision: str) -> Run:  # noqa: A
         raise BuildError(f"ONNX Runtime could not load {files[0]}: {first_line(error)}") from error
 
     def run(arrays: Arrays) -> dict[str, FloatArray]:
-        return named(ports.outputs, session.run(list(ports.outputs), dict(arrays)))
+        return named(ports.outputs, session.run(list(ports.outputs), ports.given(arrays)))
 
     return run
 

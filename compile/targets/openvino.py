@@ -90,7 +90,7 @@ def load_graph(graph: Any, ports: Ports, precision: str) -> Run:
     )
 
     def run(arrays: Arrays) -> dict[str, FloatArray]:
-        found = compiled(dict(arrays))
+        found = compiled(ports.given(arrays))
         return {name: found[compiled.output(name)].copy() for name in ports.outputs}
 
     return run

@@ -31,11 +31,23 @@ class Ports:
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    dtypes: tuple[str, ...]  # of the inputs: "float32", "float16"
 
     @staticmethod
     def of(stage: Union[Stage, Program]) -> Ports:
         inputs, outputs = stage.inputs, stage.outputs
-        return Ports(tuple(port.name for port in inputs), tuple(port.name for port in outputs))
+        return Ports(
+            tuple(port.name for port in inputs),
+            tuple(port.name for port in outputs),
+            tuple(port.dtype for port in inputs),
+        )
+
+    def given(self, arrays: Arrays) -> dict[str, Any]:
+        """The inputs of a program in its order, each in the dtype that the program takes."""
+        return {
+            name: arrays[name].astype(dtype, copy=False)
+            for name, dtype in zip(self.inputs, self.dtypes)
+        }
 
 
 def named(names: Sequence[str], found: Any) -> dict[str, Any]:

@@ -46,6 +46,7 @@ NEURON_PASSES = (
     "patch_embed",
     "attention_scale",
     "layer_scale",
+    "class_token",
     "resize",
 )
 

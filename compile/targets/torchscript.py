@@ -36,7 +36,7 @@ def load(files: Sequence[Path], ports: Ports, precision: str) -> Run:  # noqa: A
 
     def run(arrays: Arrays) -> dict[str, FloatArray]:
         with torch.no_grad():
-            found = program(*(torch.from_numpy(arrays[name]) for name in ports.inputs))
+            found = program(*map(torch.from_numpy, ports.given(arrays).values()))
         return {name: tensor.numpy() for name, tensor in named(ports.outputs, found).items()}
 
     return run

@@ -7,7 +7,7 @@ from typing import Optional
 from torch import nn
 
 from depth.errors import InputError
-from depth.family import Model
+from depth.family import FLOAT32, Model
 from depth.sizes import Size
 
 
@@ -17,6 +17,7 @@ class Network(nn.Module):
     model   the row of the network
     size    the fixed (height, width) px; None: each call follows the size of its images
     passes  lowering passes that rewrote the network: "position", "resize=matmul"
+    image_dtype  that images have where the network is compiled: "float32", or "float16"
 
     Build a network from the blocks of depth/network: a lowering pass replaces modules by type.
     """
@@ -26,6 +27,7 @@ class Network(nn.Module):
         self.model = model
         self.size: Optional[Size] = None
         self.passes: tuple[str, ...] = ()
+        self.image_dtype = FLOAT32
 
     def fix_size(self, height_px: int, width_px: int) -> None:
         """Compute all values that depend on the size, so that a trace has constants.

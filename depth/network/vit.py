@@ -143,6 +143,23 @@ class PatchConvolution(nn.Conv2d):
         return super().forward(images).flatten(2).transpose(1, 2)
 
 
+class ClassTokenFirst(nn.Module):
+    """Put the class token in front of the patch tokens.
+
+    A zero row becomes the class token when the position is added: no batch arithmetic.
+    """
+
+    def forward(self, patches: Tensor, position: Tensor) -> Tensor:  # [B,h*w,D], [1,N,D] -> [B,N,D]
+        return torch.constant_pad_nd(patches, (0, 0, 1, 0)) + position
+
+
+class PatchTokens(nn.Module):
+    """Drop the class token, which is the first token."""
+
+    def forward(self, x: Tensor, tokens: int) -> Tensor:  # noqa: ARG002 - [B,N,D] -> [B,h*w,D]
+        return x[:, 1:]
+
+
 class Encoder(nn.Module):
     """Image to token maps.
 
@@ -164,18 +181,18 @@ class Encoder(nn.Module):
         self.taps, self.patch_px = tuple(taps), patch_px
         self.patch_embed: nn.Module = PatchConvolution(dim, patch_px)
         self.position: nn.Module = ResampledPosition(dim)
+        self.with_class_token: nn.Module = ClassTokenFirst()
+        self.patch_tokens: nn.Module = PatchTokens()
         self.blocks = nn.ModuleList([Block(dim, num_heads, swiglu) for _ in range(depth)])
         self.norm = nn.LayerNorm(dim, eps=norm_eps)
 
     def forward(self, images: Tensor, h: int, w: int) -> list[Tensor]:
         """[B,3,H,W] -> as many as there are taps x [B,h*w,D]."""
-        patches = self.patch_embed(images, h, w)
-        # A zero row in front becomes the class token when the position is added: no batch
-        # arithmetic.
-        x = torch.constant_pad_nd(patches, (0, 0, 1, 0)) + self.position(h, w)  # [B,N,D]
+        tokens = 1 + h * w
+        x = self.with_class_token(self.patch_embed(images, h, w), self.position(h, w))  # [B,N,D]
         features = []
         for index, block in enumerate(self.blocks):
-            x = block(x, 1 + h * w)
+            x = block(x, tokens)
             if index in self.taps:
-                features.append(self.norm(x)[:, 1:])
+                features.append(self.patch_tokens(self.norm(x), tokens))
         return features

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Optional
 
 from serve.errors import Action
 
@@ -14,6 +15,8 @@ class Drill:
     # What the text of the runtime may be understood as; (): no failure is expected.
     expected: tuple[Action, ...]
     advice: str  # for an operator who meets this text
+    # What serving does where the text says nothing that is known, as it does for any failed load.
+    otherwise: Optional[Action] = None
 
 
 DRILLS: dict[str, Drill] = {
@@ -36,12 +39,14 @@ DRILLS: dict[str, Drill] = {
             "a program that is loaded before the SDK is imported",
             (Action.ARTIFACT_FAULT, Action.REPLACE),
             "import the SDK first",
+            Action.ARTIFACT_FAULT,
         ),
         Drill(
             "damaged-program",
             "a program with other bytes than it was compiled with",
             (Action.ARTIFACT_FAULT,),
             "compile the artifact again",
+            Action.ARTIFACT_FAULT,
         ),
         Drill(
             "memory-full",

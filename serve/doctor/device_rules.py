@@ -15,7 +15,10 @@ from serve.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding, outside
 from serve.scheduling.worker import Limits
 
 _RUNTIME, _TOOLS = "aws-neuronx-runtime-lib", "aws-neuronx-tools"
-_PIN_DRIVER = "sudo apt-get install aws-neuronx-dkms=2.24.*, and hold it there"
+_PIN_DRIVER = (
+    "sudo apt-get install aws-neuronx-dkms=2.24.*, or sudo yum install aws-neuronx-dkms-2.24.*; "
+    "and hold it there"
+)
 
 
 def device_findings(facts: Facts) -> Iterator[Finding]:
@@ -109,7 +112,8 @@ def _runtime(facts: Facts) -> Iterator[Finding]:
             PROBLEM,
             "runtime",
             f"{_RUNTIME} {library} on Inf1: Inf1 was removed from it in 2.23",
-            f"sudo apt-get remove {_RUNTIME}; torch-neuron brings its own",
+            f"sudo apt-get remove {_RUNTIME}, or sudo yum remove {_RUNTIME}; torch-neuron brings "
+            "its own",
         )
     if neuron.chip == INF2 and neuron.system_packages and library is None:
         yield Finding(

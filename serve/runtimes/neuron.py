@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from depth.chips import INFERENTIA
+from depth.chips import INF1, INFERENTIA, install_command
 from depth.errors import first_line
 from serve.errors import ProgramError
 from serve.runtimes.neuron_program import Chip
@@ -15,8 +15,8 @@ def _placed_on(core: int) -> AbstractContextManager[None]:
         import torch_neuron  # on use: on an unfit machine the import itself fails
     except (ImportError, RuntimeError) as error:
         raise ProgramError(
-            f"torch_neuron cannot be imported: {first_line(error)}; install torch-neuron "
-            "1.13.1.2.11.13.0 from AWS's package index, with torch 1.13.1"
+            f"torch_neuron cannot be imported: {first_line(error)}; run "
+            f"`{install_command(INF1, 'serve')}`"
         ) from error
     return torch_neuron.experimental.neuron_cores_context(start_nc=core, nc_count=1)
 

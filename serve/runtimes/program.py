@@ -48,10 +48,14 @@ class CheckedProgram(ABC):
             self._check_names(program, *names)
         self.inputs = program.shapes(program.inputs)
         self.outputs = program.shapes(program.outputs)
+        self._dtypes = {tensor.name: tensor.dtype for tensor in program.inputs}
 
     @abstractmethod
     def infer(self, given: dict[str, FloatArray]) -> Sequence[FloatArray]:
-        """Inputs to outputs, both in the program's order. Raises ProgramError."""
+        """Inputs to outputs, both in the program's order. Raises ProgramError.
+
+        Inputs have the dtypes that the manifest says, float32 or float16.
+        """
 
     def run(self, arrays: Arrays) -> dict[str, FloatArray]:
         """As `Runtime.run`: float32 in exactly the program's shapes, or ProgramError."""
@@ -62,13 +66,14 @@ class CheckedProgram(ABC):
                     f"{self.label}: needs input {name}, given were {', '.join(arrays) or 'none'}",
                     Action.REQUEST_FAULT,
                 )
-            array = given[name] = arrays[name]
+            array = arrays[name]
             if array.shape != shape or array.dtype != np.float32:
                 raise ProgramError(
                     f"{self.label}: takes {name} as float32 {list(shape)}, not {array.dtype} "
                     f"{list(array.shape)}",
                     Action.REQUEST_FAULT,
                 )
+            given[name] = array.astype(self._dtypes[name], copy=False)
         values = self.infer(given)
         if len(values) != len(self.outputs):
             raise self._damaged(f"gave {len(values)} outputs, expected {len(self.outputs)}")

@@ -24,7 +24,8 @@ from depth.network.base import Network
 from depth.sizes import parse_size
 
 SAMPLES = Path("input_images/samples")
-FORMS = ([name] for name in (*PASSES, "resize=conv1x1"))
+FORMS = [[name for name in (row.needs, row.name) if name] for row in PASSES.values()]
+FORMS.append(["resize=conv1x1"])
 
 
 def main(
@@ -36,7 +37,7 @@ def main(
     row = model_named(model)
     network = specialise(row, read(row, checkpoint), parse_size(size, row.size.check))
     for passes in (*FORMS, list(NEURON_PASSES)):
-        name = passes[0] if len(passes) == 1 else "all of inf1 and inf2"
+        name = "all of inf1 and inf2" if passes == list(NEURON_PASSES) else "+".join(passes)
         typer.echo(f"{name:22} {largest_error(network, passes):.1e}")
 
 

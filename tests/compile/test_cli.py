@@ -104,6 +104,13 @@ def test_help_lists_the_targets(name: str, targets: str) -> None:
     assert f"  --target {targets} " in " ".join(ended.out.split("\n"))
 
 
+def test_help_says_how_long_a_compiler_may_run() -> None:
+    text = " ".join(command("build", "-h").out.split())
+    assert (
+        "after this long; by default 2 hours. A try with an easier try behind it has half" in text
+    )
+
+
 WRONG_WORDS = [
     *(
         [name, *model, option, value]

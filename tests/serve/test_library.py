@@ -177,7 +177,7 @@ UNSERVABLE: dict[str, dict[str, Any]] = {
     "width": changed_program(shape={"W": 57}),
     "absurd width": changed_program(shape={"W": ABSURD}),
     "absurd height": changed_program(shape={"H": ABSURD}),
-    "input dtype": changed_program(inputs=(replace(IMAGES, dtype="float16"),)),
+    "input dtype": changed_program(inputs=(replace(IMAGES, dtype="uint8"),)),
     "output dtype": changed_program(outputs=(replace(DEPTH, dtype="float16"),)),
     "input name": changed_program(inputs=(replace(IMAGES, name="image"),)),
     "input axes": changed_program(inputs=(replace(IMAGES, axes="BHW3"),)),

@@ -13,6 +13,7 @@ from tests.support.neuron_machine import device
 from tests.support.neuron_standin import GOOD_INF1
 from tests.support.places import ROOT, STANDINS
 
+_CORE_BYTES = 300_000_000  # room for two programs of vits
 _MONITOR = """#!/bin/sh
 while :; do echo '{"neuron_runtime_data": []}'; sleep 1; done
 """
@@ -52,6 +53,7 @@ class Hosts:
             "NEURON_STANDIN": str(self.control),
             "NEURON_STANDIN_MACHINE": str(machine),
             "FIRST_RUN_PYTHON": sys.executable,
+            "OMP_NUM_THREADS": "1",  # several threads wait for each other on a busy machine
         }
         return {**found, "NEURON_STANDIN_DEVICE": "1"} if role == "serve" else found
 
@@ -64,6 +66,8 @@ def made_hosts(folder: Path) -> Hosts:
         info = folder / "packages" / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (hosts.control / "one_owner").touch()
+    (hosts.control / "core_bytes").write_text(str(_CORE_BYTES))
     instance = folder / "serve machine"
     (instance / "dev/neuron0").touch()
     answer = instance / "devices.json"

@@ -14,6 +14,7 @@ from compile.build.build import build
 from compile.build.request import Request
 from compile.neuron import program
 from compile.preflight import check
+from compile.preflight import programs as preflights
 from compile.preflight.costs import Costs
 from compile.untrained import untrained_checkpoint
 from depth.artifact.manifest import Artifact, read_artifact
@@ -75,7 +76,7 @@ def remember(monkeypatch: pytest.MonkeyPatch) -> None:
 
     once(programs, "lower", lambda network, passes: (*network_key(network), passes))
     once(
-        programs,
+        preflights,
         "preflight",
         lambda network, example, _target, passes, *_: (*network_key(network), len(example), passes),
     )

@@ -18,13 +18,12 @@ from compile.build.package import package, scratch_in
 from compile.build.request import Request
 from compile.errors import BuildError, FloatLayersError, ParityError
 from compile.int8.layers import FLOAT_LAYERS_FLAG
-from compile.lowering.passes import with_variants
 from compile.parity.chain import chained, normalise_of
 from compile.parity.inputs import parity_inputs
 from compile.targets.protocols import Ports, Run
 from compile.targets.table import Target, builder, default_precision, target_named
 from depth.artifact.manifest import Artifact, read_artifact
-from depth.errors import first_line
+from depth.errors import InputError, first_line
 from depth.family import DEPTH, IMAGES
 from depth.maps.result import FloatArray
 
@@ -39,6 +38,8 @@ def build_fastest(ask: Ask, target_name: str, out: Path, say: Say) -> Path:
     """
     target = target_named(target_name)
     plain = ask(default_precision(target.name), ())
+    if plain.takes_half:
+        raise InputError("precision 'auto' tries int8 too, which takes no input=fp16: name another")
     model, checkpoint = plain.model, plain.checkpoint
     key = Key.here(model.family, model.name, checkpoint.sha256, target.name)
     known = find(out, key)
@@ -169,9 +170,7 @@ def _run(request: Request, target: Target, artifact: Artifact) -> Run:
         files = [artifact.folder / file.path for file in program.files]
         ports = Ports.of(program)
         links.append((ports, maker.load(files, ports, manifest.precision)))
-    return chained(
-        links, normalise_of(request.model, with_variants(target.passes, request.variants))
-    )
+    return chained(links, normalise_of(request.model, request.passes))
 
 
 def _once(number: int, run: Run, images: Sequence[FloatArray]) -> object:

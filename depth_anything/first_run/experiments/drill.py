@@ -153,8 +153,8 @@ def main() -> None:
         signal.pause()
     text = _text_of(lambda: _DO[given.drill](loader))
     expected = [action.value for action in DRILLS[given.drill].expected]
-    found = diagnose(text) if text else None
-    action = found.action.value if found and found.action else None
+    found = (diagnose(text).action or DRILLS[given.drill].otherwise) if text else None
+    action = found.value if found else None
     facts = {"text": text, "understood_as": action, "expected": expected}
     if bool(text) != bool(expected):
         end(facts, f"it failed: {text}" if text else "nothing failed, though it should")

@@ -32,7 +32,7 @@ from tests.support.places import ROOT
 from tests.support.programs import needs_arithmetic
 
 ON_CPU = [name for name, target in TARGETS.items() if not target.device]
-PORTS = Ports(("images",), ("depth",))
+PORTS = Ports(("images",), ("depth",), ("float32",))
 KINDS = [  # int8 has tests of its own
     (name, precision)
     for name in ON_CPU

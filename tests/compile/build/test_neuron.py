@@ -18,6 +18,7 @@ from depth.artifact.manifest import MANIFEST, Artifact
 from depth.artifact.program import Program, ProgramKey
 from depth.artifact.steps import Do, Normalise
 from depth.artifact.verification import state
+from depth.chips import CHIPS
 from tests.support.neuron_builds import (
     EASIER,
     PRECISION,
@@ -154,3 +155,28 @@ def test_a_compiler_that_always_dies_leaves_nothing(
     with pytest.raises(CompilerError, match="the compiler died on every attempt"):
         made()
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_compiled(
+    made: Made, device: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need = preflighted(made(sizes=[SMALL]))
+    assert len(device.calls()) == 1
+    chip = replace(CHIPS[TARGET], core_bytes=need)
+    monkeypatch.setitem(CHIPS, TARGET, chip)
+    # The first program fits, and no cache has it.
+    settings = replace(device.settings, folder=tmp_path / "another cache")
+    with pytest.raises(PreflightError) as refused:
+        made(sizes=[SMALL], batches=[1, 2], settings=settings)
+    text = str(refused.value)
+    assert "28x42-b2: about 0.00 GB of device memory, a core has 0.00 GB" in text
+    assert "28x42-b1" not in text
+    assert "(by the same estimate this fits: batch 1" in text
+    assert len(device.calls()) == 1
+
+
+def preflighted(artifact: Artifact) -> int:
+    """The device memory of the only program, as the report of the build has it."""
+    data = json.loads((artifact.folder / "report.json").read_text())
+    found = data["programs"][0]["preflight"]["footprint"]
+    return int(found["weights_bytes"]) + int(found["activations_bytes"])

@@ -34,7 +34,7 @@ class Shifted:
     def load(self, files: Sequence[Path], ports: Ports, precision: str) -> Run:
         assert precision == "fp32"
         assert files[0].is_file()
-        assert ports == Ports(("images",), ("depth",))
+        assert ports == Ports(("images",), ("depth",), ("float32",))
         return self.run
 
     def run(self, arrays: Arrays) -> dict[str, FloatArray]:

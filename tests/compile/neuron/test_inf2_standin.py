@@ -1,4 +1,4 @@
-"""The stand-in for torch-neuronx keeps the documented contract, its traps included."""
+"""What only the stand-in for torch-neuronx has: the whole graph or an exception."""
 
 from __future__ import annotations
 

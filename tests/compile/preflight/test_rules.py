@@ -174,6 +174,9 @@ INF2: list[tuple[Function, str, str, str]] = [
     (Own.apply, "prim::PythonOp", DOUBTFUL, "not in the graph"),
     (lambda x: (x.double() * 2).float(), "aten::mul", REFUSED, "no float64"),
     (lambda x: x.double(), "program output", REFUSED, "cast to float32 outside"),
+    (lambda x: torch.cat(x.chunk(2, -1)), "aten::chunk", DOUBTFUL, "take slices"),
+    (lambda x: torch.cat(x.split(2, -1)), "aten::split", DOUBTFUL, "take slices"),
+    (lambda x: torch.cat(x.split([3, 5], -1), -1), "aten::split_with_sizes", DOUBTFUL, "slices"),
     (lambda x: x.var(-1), "aten::var", ON_CHIP, ""),
     (lambda x: x.reshape(x.shape[0], -1), "aten::size", ON_CHIP, ""),
 ]

@@ -29,7 +29,9 @@ def test_bf16_is_not_built_where_it_cannot_be_proven(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_no_bf16")
 def test_bf16_is_not_proven_again_there_either(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="has no bf16"):
-        openvino.load([tmp_path / "program.xml"], Ports(("images",), ("depth",)), "bf16")
+        openvino.load(
+            [tmp_path / "program.xml"], Ports(("images",), ("depth",), ("float32",)), "bf16"
+        )
 
 
 def test_float32_is_in_every_cpu() -> None:

@@ -74,7 +74,15 @@ def _without_figures(tried: list[Tried]) -> list[Tried]:
 
 @pytest.mark.parametrize(
     ("word", "said"),
-    [("error", "ended with code"), ("kill", "signal 9"), ("abort", "aborted")],
+    [
+        ("error", "PF conflict"),
+        ("index", "list index out of range"),
+        ("instructions", "too many instructions"),
+        ("bound", "out of bound"),
+        ("partition", "partition"),
+        ("kill", "signal 9"),
+        ("abort", "aborted"),
+    ],
 )
 def test_a_compiler_that_dies_is_on_the_line_of_its_trial(
     hosts: Hosts, tmp_path: Path, word: str, said: str

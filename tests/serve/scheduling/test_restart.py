@@ -6,7 +6,16 @@ from contextlib import suppress
 
 import pytest
 
-from serve.errors import Action, OutOfServiceError, ProgramError, RestartError
+from depth.command import command_line, guarded
+from serve.errors import (
+    RESTART,
+    Action,
+    OutOfServiceError,
+    ProgramError,
+    RestartError,
+    ServeError,
+)
+from tests.support.commands import ended
 from tests.support.schedules import (
     LYING,
     STANDING,
@@ -78,6 +87,20 @@ def test_warming_up_ends_with_it_too() -> None:
         with pytest.raises(RestartError, match=SAYS):
             served.scheduler.warm_up()
         assert in_service(served) == 1
+
+
+@pytest.mark.parametrize(("error", "code"), [(RestartError, RESTART), (OutOfServiceError, 1)])
+def test_a_command_that_ends_with_it_has_an_exit_code_of_its_own(
+    error: type[Exception], code: int
+) -> None:
+    app = command_line()
+
+    @app.command()
+    def job() -> None:
+        raise error("core 0")
+
+    done = ended(lambda: guarded(app, "job", ServeError), "job")
+    assert (done.code, done.line()) == (code, "core 0\n")
 
 
 def test_a_core_to_replace_is_no_reason_to_start_again() -> None:

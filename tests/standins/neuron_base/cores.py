@@ -28,6 +28,8 @@ class Cores:
 
     def check(self, start_nc: int, nc_count: int) -> None:
         need_device()
+        if start_nc >= self.count:  # of a device that is not there
+            raise RuntimeError(f"TDRV:tdrv_init Could not open the nd{start_nc // self.count}")
         if nc_count == 0 or nc_count < -1 or max(start_nc, 0) + max(nc_count, 1) > self.count:
             raise ValueError(
                 f"cannot use {nc_count} cores from {start_nc} on: there are {self.count}"

@@ -14,14 +14,17 @@ spreads        if it exists, every run of the process after a failed run fails i
 core_bytes     device memory of each core; a copy of a program takes the size of its NEFF
 wrong_cores    cores that compute wrong numbers, one a line: CORE [FACTOR]
 wrong_batches  batch sizes whose programs compute wrong numbers, one a line
+one_owner      if it exists, a core belongs to one process until that ends
 events         written here: `start LIMIT_S` once for each process, then `load CORE`, `free CORE`
                and `run CORE THREADS`, with the number of threads that torch uses there
 
+No program runs in a process that was forked from the one that loaded it.
 A run that hangs ends after NEURON_RT_EXEC_TIMEOUT seconds with status 5, a load never.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time
@@ -72,6 +75,8 @@ class Device:
         self._noting = threading.RLock()  # a program may be freed while its thread notes something
         self._counts: Counter[tuple[str, str]] = Counter()
         self._failed: Optional[str] = None  # what the first failed run raised
+        self._pid = os.getpid()
+        self._owned = _allocated(folder, cores) if (folder / "one_owner").exists() else []
         self._note(f"start {self._limit_s:g}")
 
     def least_used(self) -> int:
@@ -87,6 +92,7 @@ class Device:
 
     def take(self, owner: object, core: int, size_bytes: int) -> None:
         """Memory of a core for a program, given back with the last reference to `owner`."""
+        self._check_process()
         self._fail("load", core, "Could not load the model")
         with self._noting:
             if self._used_bytes[core] + size_bytes > self._core_bytes:
@@ -102,6 +108,7 @@ class Device:
 
     def begin(self, core: int) -> None:
         """A run begins on a core. Raises as the real runtime, if the run is to fail."""
+        self._check_process()
         self._note(f"run {core} {torch.get_num_threads()}")
         if self._failed is not None and (self._folder / "spreads").exists():
             raise RuntimeError(self._failed)
@@ -110,6 +117,10 @@ class Device:
         except RuntimeError as error:
             self._failed = str(error)
             raise
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise RuntimeError("Runtime is in state NRT_STATE_CHILD: it does not survive a fork")
 
     def _free(self, core: int, size_bytes: int) -> None:
         with self._noting:
@@ -144,6 +155,29 @@ class Device:
     def _note(self, line: str) -> None:
         with self._noting, (self._folder / "events").open("a") as file:
             file.write(f"{line}\n")
+
+
+def _allocated(folder: Path, cores: int) -> list[int]:
+    """Open, locked files, one for each core that this process has until it ends.
+
+    As many as NEURON_RT_NUM_CORES says, or all. Raises RuntimeError if others have too many.
+    """
+    wanted = int(os.environ.get("NEURON_RT_NUM_CORES") or 0) or cores
+    found = []
+    for core in range(cores):
+        file = os.open(folder / f"core-{core}", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found.append(file)
+        except OSError:
+            os.close(file)
+        if len(found) == wanted:
+            return found
+    for file in found:
+        os.close(file)
+    text = f"NeuronCore(s) not available - Requested:{wanted} Available:{len(found)}"
+    _console(f"NRT:nrt_allocate_neuron_cores {text}")
+    raise RuntimeError(text)
 
 
 def _console(text: str) -> None:

@@ -105,7 +105,7 @@ class Model:
 
     def _load(self) -> None:
         need_device()
-        opened(self._neff)
+        self._header, self._function = opened(self._neff)
         device = self._cores.device
         self._core = device.least_used() if self._core == ANY else self._core
         device.take(self, self._core, self._neff.numel())
@@ -116,7 +116,7 @@ class Model:
         need_device()
         if not self._loaded:
             self._load()
-        header, _ = opened(self._neff)
+        header = self._header
         if not dynamic_batch:
             return self._run(inputs)
         if any(list(x.shape[1:]) != shape[1:] for x, shape in zip(inputs, header.inputs)):
@@ -127,7 +127,7 @@ class Model:
         return [torch.cat(parts)[:count] for parts in zip(*(self._run(list(c)) for c in chunks))]
 
     def _run(self, inputs: list[Tensor]) -> list[Tensor]:
-        header, function = opened(self._neff)
+        header = self._header
         shapes = [list(x.shape) for x in inputs]
         if shapes != header.inputs:
             raise RuntimeError(
@@ -136,7 +136,7 @@ class Model:
         device = self._cores.device
         with device.lock(self._core):
             device.begin(self._core)
-            found = computed(header, function, inputs)
+            found = computed(header, self._function, inputs)
         factor = device.factor(self._core, header.inputs[0][0])
         return found if factor == 1 else [x * factor for x in found]
 
@@ -153,7 +153,8 @@ def computed(header: Header, function: Any, inputs: list[Tensor]) -> list[Tensor
     if gives_real_numbers():
         if header.half_io:
             inputs = [_half(x, header).float() if x.is_floating_point() else x for x in inputs]
-        with torch.no_grad():
+        # Without the optimiser of TorchScript, which takes seconds at the first runs.
+        with torch.no_grad(), torch.jit.optimized_execution(False):  # type: ignore[no-untyped-call]
             given = function(*[rounded(x, header.cast) for x in inputs])
         found = [given] if isinstance(given, Tensor) else list(given)
         found = [rounded(x, header.cast) for x in found] if header.everything else found

@@ -1,4 +1,4 @@
-"""The stand-in for torch-neuron keeps the documented contract, its traps included."""
+"""What only the stand-in for torch-neuron has: a fallback to the CPU, and its log."""
 
 from __future__ import annotations
 
