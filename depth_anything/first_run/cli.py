@@ -50,9 +50,9 @@ def first_run(
         help="The same trials at small sizes with few repeats: minutes, not hours.",
     ),
 ) -> None:
-    """Try on real machines what nobody has measured, and compare it with the README.
+    """Try on real machines what nobody has measured.
 
-    The compile host comes first (hours), then the Inf1 instance (an hour or two). Trials run in the
+    Ends with a page that compares the results with the README. The compile host comes first (hours), then the Inf1 instance (an hour or two). Trials run in the
     order of what they cost, each with a limit. A trial that fails does not stop the next. The same
     command again repeats only what has not passed.
 
