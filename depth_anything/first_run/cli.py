@@ -52,10 +52,10 @@ def first_run(
 ) -> None:
     """Try on real machines what nobody has measured.
 
-    Ends with a page that compares the results with the README. The compile host comes first (hours),
-    then the Inf1 instance (an hour or two). Trials run in the order of what they cost, each with a
-    limit. A trial that fails does not stop the next. The same command again repeats only what has
-    not passed.
+    Ends with a page that compares the results with the README. The compile host comes first
+    (hours), then the Inf1 instance (an hour or two). Trials run in the order of what they cost,
+    each with a limit. A trial that fails does not stop the next. The same command again repeats
+    only what has not passed.
 
     Prints the page and the packed results, which hold neither images nor weights. On the instance,
     unpack the results of the compile host first:
