@@ -65,7 +65,6 @@ def first_run(
     tar xzf first-run-compile.tar.gz; bash infra/first-run.sh serve --store s3://BUCKET/depth
     """
     from depth_anything.first_run.extent import FULL, SMALL
-    from depth_anything.first_run.page import write_page
     from depth_anything.first_run.places import Places
 
     if not store.startswith("s3://"):
@@ -74,14 +73,20 @@ def first_run(
         checkpoint = str(Path(checkpoint).resolve())
     places = Places(out.resolve(), artifacts.resolve(), store, images.resolve(), checkpoint)
     failed = _run(role, SMALL if small else FULL, places, only) if role != "page" else 0
-    if not places.results.is_dir():
-        raise InputError(f"{out}: no results here; name the folder with --out")
-    typer.echo(write_page(places.results))
-    if role != "page":
-        from depth_anything.first_run.pack import pack
-
-        typer.echo(pack(places.results, role))
+    _finish(role, places.results)
     raise typer.Exit(3 if failed else 0)
+
+
+def _finish(role: str, results: Path) -> None:
+    """Make the page, pack the results, and print both paths."""
+    from depth_anything.first_run.pack import pack
+    from depth_anything.first_run.page import write_page
+
+    if not results.is_dir():
+        raise InputError(f"{results}: no results here; name the folder with --out")
+    typer.echo(write_page(results))
+    if role != "page":
+        typer.echo(pack(results, role))
 
 
 def _run(role: str, extent: Extent, places: Places, only: Sequence[str]) -> int:

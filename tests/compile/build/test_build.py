@@ -137,6 +137,7 @@ def test_the_same_command_gives_the_same_identity(tmp_path: Path) -> None:
     assert "checking it against the original" in err
 
 
+@pytest.mark.long
 def test_several_sizes_and_batches_in_one_artifact(tmp_path: Path) -> None:
     steps: list[str] = []
     made = request(sizes=[(28, 42), (42, 28), (28, 42)], batches=[1, 3])

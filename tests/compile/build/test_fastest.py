@@ -98,6 +98,7 @@ def kept(out: Path) -> dict[str, object]:
     return dict(chosen)
 
 
+@pytest.mark.long
 def test_the_fastest_is_taken_and_the_others_are_not_kept(tmp_path: Path, asked: Asked) -> None:
     out = tmp_path / "out"
     assert asked.build(out) == "int8-bf16"
@@ -126,6 +127,7 @@ def test_a_rerun_makes_no_new_choice(
     assert (out / FILE).read_bytes() == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("other", ["cpu", "weights", "code"])
 def test_another_cpu_other_weights_or_other_code_need_a_choice_of_their_own(
     tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch, other: str

@@ -109,6 +109,7 @@ def test_parity_shows_the_rounding_of_a_photograph_that_is_resized(tmp_path: Pat
     assert 2e-5 < half < 5e-4
 
 
+@pytest.mark.long
 def test_a_device_target_takes_float16_and_is_verified(
     made: Made, device: Standin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

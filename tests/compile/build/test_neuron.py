@@ -119,6 +119,7 @@ def test_a_preflight_failure_stops_the_build_before_the_compiler_runs(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_build_that_took_something_easier_says_so(made: Made, device: Standin) -> None:
     device.behave("error", "error")
     artifact = made()

@@ -118,6 +118,7 @@ def test_stages_on_their_own_have_fixed_layers(
     assert f"float_layers={','.join(FLOAT_LAYERS)}" in artifact.manifest.flags
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("calls")
 def test_where_no_layer_stays_within_the_limit_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: Path

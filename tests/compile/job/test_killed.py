@@ -194,6 +194,7 @@ def hub_fixture(
     thread.join()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_job_continues_a_killed_download(hub: tuple[hub_mirror.Hub, str], when: str) -> None:
     server, known = hub

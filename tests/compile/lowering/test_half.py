@@ -69,6 +69,7 @@ def test_the_programs_say_what_they_take_and_cast_first(split: bool) -> None:
     assert [node.kind() for node in operators].count("aten::to") == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", ["inf1", "inf2"])
 def test_preflight_counts_one_operator_more_and_half_the_bytes(target: str) -> None:
     example = torch.zeros(1, 3, *SIZE)

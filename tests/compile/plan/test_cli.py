@@ -53,6 +53,7 @@ def test_a_wrong_value_is_an_error_of_ours(arguments: tuple[str, ...], text: str
         printed(*arguments)
 
 
+@pytest.mark.long
 def test_the_page_has_what_its_commands_print() -> None:
     """Every command on the page is followed by its output."""
     page = (ROOT / "docs/plan.md").read_text(encoding="utf-8")

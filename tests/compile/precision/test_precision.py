@@ -236,6 +236,7 @@ def test_a_report_without_a_usable_mode_says_why() -> None:
 DEMO = ("precision", "--model", "demo", "--size", "28x42", "--images", "no-such-folder")
 
 
+@pytest.mark.long
 def test_the_command_prints_a_table_for_each_size_and_target(
     tmp_path: Path,
 ) -> None:

@@ -21,6 +21,7 @@ __all__ = ["costs_once"]
 DEMO = ("preflight", "--model", "demo", "--size", "28x42")
 
 
+@pytest.mark.long
 def test_the_command_prints_a_table_per_program_and_the_memory_of_all() -> None:
     ended = command(*DEMO, "--size", "56x70", "--batch", 2, "--batch", 2)
     assert ended.code == 0
