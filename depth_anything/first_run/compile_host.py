@@ -50,9 +50,7 @@ def compile_trials(extent: Extent, places: Places) -> Iterator[Trial]:
         *("make", str(transfer_folder(places.results)), extent.transfer_size),
     )
     yield _built(DEMO, "the demo model, whole", extent, places, DEMO, extent.demo_size)
-    if places.checkpoint is None:
-        fetch = ("-m", "depth_anything", "checkpoints", "fetch", MODEL)
-        yield Trial("weights", f"the published weights of {MODEL}", limit_s, (fetch,))
+    yield from weights_trials(extent, places)
     yield _stage(DECODER, "decoder", extent, places)
     yield _stage(ENCODER, "encoder", extent, places)
     size = extent.size
@@ -62,6 +60,14 @@ def compile_trials(extent: Extent, places: Places) -> Iterator[Trial]:
         yield _built(name, about, extent, places, MODEL, size, *words)
     for grid in extent.grids:
         yield _built(grid_name(grid), f"the size {grid}", extent, places, MODEL, grid)
+
+
+def weights_trials(extent: Extent, places: Places) -> Iterator[Trial]:
+    """Fetches the published weights, unless others are given."""
+    if places.checkpoint is None:
+        fetch = ("-m", "depth_anything", "checkpoints", "fetch", MODEL)
+        about = f"the published weights of {MODEL}"
+        yield Trial("weights", about, extent.other_limit_s, (fetch,))
 
 
 def transfer_folder(results: Path) -> Path:

@@ -18,6 +18,7 @@ from depth_anything.first_run.compile_host import (
     MODEL,
     TRANSFERS,
     transfer_folder,
+    weights_trials,
 )
 from depth_anything.first_run.drills import DRILLS
 from depth_anything.first_run.extent import Extent
@@ -61,6 +62,7 @@ def serve_trials(extent: Extent, places: Places, built: Mapping[str, str]) -> It
         command = (*pull, "--out", str(places.artifacts))
         yield Trial(f"pull-{name}", f"{artifact} out of the store", limit_s, (command,))
     yield from _transfers(extent, places)
+    yield from weights_trials(extent, places)  # parity compares with the network itself
     for name, artifact in built.items():
         yield _parity(name, places.artifacts / artifact, extent, places)
     for name, artifact in built.items():

@@ -59,11 +59,11 @@ def run_trials(
         done = before is not None and before.passed and before.commands == trial.commands
         if trial.name in only or not (only or done):
             on_trial(f"{trial.name}: {trial.about}")
-            before = _tried(trial, role, folder)
-        if before is not None:
-            found.append(before)
-            if before.state == STOPPED:
+            found.append(_tried(trial, role, folder))
+            if found[-1].state == STOPPED:
                 break
+        elif before is not None:
+            found.append(before)
     return found
 
 

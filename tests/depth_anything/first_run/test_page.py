@@ -87,6 +87,13 @@ def test_a_run_as_the_readme_says_has_nothing_wrong() -> None:
     assert untried == ["the same at 504×504", "`vitb`, `vitl`", "batches above 1"]
 
 
+def test_published_weights_are_fetched_on_both_machines_unless_others_are_given() -> None:
+    given = replace(PLACES, checkpoint="untrained")
+    for places, count in ((PLACES, 2), (given, 0)):
+        trials = [*compile_trials(FULL, places), *serve_trials(FULL, places, {"demo": "x"})]
+        assert sum(row.name == "weights" for row in trials) == count
+
+
 def test_without_results_nothing_is_measured() -> None:
     states = {verdict.state for _, verdict in judged({})}
     assert states == {OPEN, "not about the device"}

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from depth_anything.first_run.trial import (
     Trial,
     Tried,
     read_all,
+    write_tried,
 )
 
 
@@ -129,6 +131,14 @@ def test_a_signal_ends_the_run_and_keeps_what_there_is(tmp_path: Path) -> None:
         thread.join()
     assert [(row.name, row.state) for row in found] == [("long", STOPPED)]
     assert read_all(tmp_path) == found
+
+
+def test_a_trial_that_was_stopped_before_is_no_end(tmp_path: Path) -> None:
+    rows = [trial("first", "pass"), trial("second", "pass")]
+    (first,) = run(rows[:1], tmp_path)
+    write_tried(tmp_path / "compile/01-first", replace(first, state=STOPPED))
+    assert [row.state for row in run(rows, tmp_path, ["second"])] == [STOPPED, PASSED]
+    assert [row.state for row in run(rows, tmp_path)] == [PASSED, PASSED]
 
 
 def test_words_in_braces_are_filled_in(tmp_path: Path) -> None:
