@@ -2,7 +2,7 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-first-run check fix bench checkpoints freeze demo-model picture clean clean-artifacts
+.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-first-run check fix bench checkpoints freeze demo-model picture clean clean-artifacts
 
 PYTHON := .venv/bin/python
 PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
@@ -79,8 +79,11 @@ test-long: .venv/.ready ## the tests of whole jobs that take 5 s and more  [ARGS
 test-int8: setup-int8 ## the tests that take NNCF itself, with what `make setup-int8` adds  [ARGS=...]
 	$(call PYTEST,.venv) -m nncf tests/compile/int8
 
-test-inf1-lane: .venv-inf1/.ready ## the same tests in the Inf1 lane (torch 1.13)  [ARGS=...]
-	$(call PYTEST,.venv-inf1) -m "not nncf and not first_run"
+test-inf1-lane: .venv-inf1/.ready ## the same tests as `make test` in the Inf1 lane (torch 1.13)  [ARGS=...]
+	$(call PYTEST,.venv-inf1)
+
+test-inf1-long: .venv-inf1/.ready ## the same tests as `make test-long` in the Inf1 lane  [ARGS=...]
+	$(call PYTEST,.venv-inf1) -m long
 
 test-first-run: .venv-inf1/.ready ## a whole first run on stand-ins of AWS's packages, with faults planted  [ARGS=...]
 	$(call PYTEST,.venv-inf1) -n 0 -m first_run tests/depth_anything/first_run
