@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
+import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -204,6 +205,7 @@ def test_an_array_may_change_once_the_stream_has_taken_it() -> None:
             frame[:] = value
             yield frame
 
+    assert not np.shares_memory(hold(frame, "bgr").open().pixels, frame)
     with Slow(held=False).pipeline as pipeline:
         found = [each.depth.values.copy() for each in pipeline.stream(camera())]
         for value, values in enumerate(found):
@@ -253,17 +255,35 @@ def test_a_deadline_that_passes_before_a_core_is_free(slow: Slow) -> None:
     assert not isinstance(slow.pipeline(second, deadline_s=60.0), Exception)
 
 
-def test_closing_a_stream_drops_what_has_not_begun(slow: Slow) -> None:
-    many = images(40)
-    results = slow.pipeline.stream(iter(many))
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(next, results)
-        slow.begun()
-        slow.device.release()
-        first.result(WAIT_S)
+def test_closing_a_stream_drops_what_has_not_begun(
+    slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many, all_taken, gate = images(1) * 8, threading.Event(), threading.Event()
+    begun: list[Any] = []
+
+    def one(held: Any, *_: Any) -> None:
+        begun.append(held)
+        assert (all_taken if len(begun) == 1 else gate).wait(WAIT_S)
+
+    def taken() -> Iterator[bytes]:
+        yield from many
+        raise AssertionError("more than twice the workers are taken")
+
+    def last_taken(image: Any, *_: Any) -> Any:
+        left.pop()
+        if not left:
+            all_taken.set()
+        return image
+
+    left = [*many]
+    monkeypatch.setattr(slow.pipeline, "_one", one)
+    monkeypatch.setattr(slow.pipeline, "_hold", last_taken)
+    results = slow.pipeline.stream(taken())
+    assert next(results) is None
+    threading.Timer(0.3, gate.set).start()
     results.close()
-    assert slow.device.calls[RUN, None] < 15
-    assert next(results, None) is None
+    assert len(begun) < len(many)
+    assert next(results, "nothing") == "nothing"
 
 
 def test_a_closed_pipeline_takes_no_more(slow: Slow) -> None:
@@ -366,6 +386,9 @@ def test_a_forked_child_is_refused() -> None:
     with Slow(held=False).pipeline as pipeline:
         pipeline(one)
         assert "forked" in forked(lambda: pipeline(one))
+        pipeline._ready.clear()
+        with pipeline._making:  # a thread of the owner is making a program; its lock stays held
+            assert "forked" in forked(lambda: (signal.alarm(10), pipeline(one)))
 
 
 def test_warm_up_makes_and_runs_the_programs() -> None:
