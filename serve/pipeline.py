@@ -29,9 +29,10 @@ from depth.preprocess import REFERENCE
 from depth.sizes import Size, SizeRule
 from depth.steps.focal import FocalAsked, Matrix
 from serve.backend import CPU_STREAMS, OpenBackend, open_backend
-from serve.engine import Engine
+from serve.engine import MANY, Engine
 from serve.errors import ClosedError, ExpiredError, OutOfServiceError
 from serve.jobs.memory import Room
+from serve.jobs.threads import each_async
 from serve.library import Build
 from serve.runtimes.neuron_cores import check_same_process
 from serve.shapes import EXACT
@@ -71,6 +72,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
     remark         added to the notes of every result
     focal_px, fov_deg, intrinsics   the camera of every image; see depth/steps/focal.py
     allow_unverified                serve what was never measured on its device
+    one_at_a_time                   a CPU gives all its cores to one image; streams are slower
 
     The other options are those of `Engine`. A source that builds needs `size_rule` or `sizes`. An
     image is a path, bytes of a file, a PIL image or a uint8 array [H,W,3]. Options of calls:
@@ -101,6 +103,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         colour_order: str = RGB,
         remark: str = "",
         allow_unverified: bool = False,
+        one_at_a_time: bool = False,
         backend: OpenBackend = open_backend,
     ) -> None:
         check_choice("colour order", colour_order, COLOUR_ORDERS)
@@ -108,6 +111,8 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         library = library_of(source, alias, Path(folder), endpoint_url, allow_unverified)
         engine = Engine(library, policy, size_rule, sizes, preprocess, output_size, focal, backend)
         self._engine = engine
+        self._sizes = list(sizes)
+        self._streams = 1 if one_at_a_time else CPU_STREAMS
         self._colour_order = colour_order
         self._remark = remark
         self._room = Room()
@@ -179,7 +184,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         window: deque[asyncio.Future[Outcome]] = deque()
         pool = ThreadPoolExecutor(workers, "pipeline")
         try:
-            async for image in _each(images):
+            async for image in each_async(images):
                 begun_s = time.monotonic()
                 held = await asyncio.to_thread(self._hold, image)
                 window.append(run(pool, work, held, begun_s))
@@ -195,9 +200,12 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
     def warm_up(self, sizes: Iterable[Size] = ()) -> None:
         """Make, load and run once the programs for images of these (height, width) px.
 
-        By default every program that there is. Raises as `Engine.make_ready` and `Engine.run`.
+        By default the pipeline's `sizes`, or every program that there is. Raises InputError if
+        there is none, and as `Engine.make_ready` and `Engine.run`.
         """
-        wanted = list(sizes) or self._engine.library.sizes
+        wanted = list(sizes) or self._sizes or self._engine.library.sizes
+        if not wanted:
+            raise InputError("no program is made yet: name the (height, width) px of your images")
         self._make_ready({self._engine.size_for(*size) for size in wanted})
         for size in wanted:
             self._one(hold(np.zeros((*size, 3), np.uint8)), None, 0.0)
@@ -254,7 +262,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         if not sizes <= self._ready:
             with self._making:
                 self._pid = os.getpid()
-                self._engine.make_ready(sizes - self._ready)
+                self._engine.make_ready(sizes - self._ready, 1 if self._streams == 1 else MANY)
                 self._ready |= sizes
 
     def _check_usable(self) -> None:
@@ -266,7 +274,9 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
     def _images_at_once(self) -> int:
         """How many images under way keep cores and host busy; what is built runs on a CPU."""
         self._check_usable()
-        return self._engine.images_at_once if self._engine.library.sizes else 2 * CPU_STREAMS
+        if self._streams == 1 or not self._engine.library.sizes:
+            return 2 * self._streams
+        return self._engine.images_at_once
 
 
 def _left_s(deadline_s: Optional[float], begun_s: float) -> Optional[float]:
@@ -280,19 +290,3 @@ def _left_s(deadline_s: Optional[float], begun_s: float) -> Optional[float]:
             "making its program, took too long; call `warm_up` first, or allow more time"
         )
     return deadline_s - waited_s
-
-
-async def _each(
-    images: Union[Iterable[Given], AsyncIterable[Given]],
-) -> AsyncGenerator[Given, None]:
-    if isinstance(images, AsyncIterable):
-        async for image in images:
-            yield image
-        return
-    left, end = iter(images), object()
-
-    def following() -> Any:
-        return next(left, end)
-
-    while (image := await asyncio.to_thread(following)) is not end:
-        yield image

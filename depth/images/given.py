@@ -56,11 +56,10 @@ def hold(image: Given, colour_order: str = RGB) -> Held:
 
 def _held(image: Given, colour_order: str) -> Held:
     if isinstance(image, (str, os.PathLike)):
-        path = Path(image)
-        name = printable(path)
-        if "\0" in name or "://" in os.fspath(image):
-            raise ImageError(f"{os.fspath(image)!r}: expected a path; fetch what a URL names first")
-        return Held(name, partial(ImageFile.read, path))
+        text = os.fsdecode(image)
+        if "\0" in text or "://" in text:
+            raise ImageError(f"{text!r}: expected a path; fetch what a URL names first")
+        return Held(printable(Path(text)), partial(ImageFile.read, Path(text)))
     if isinstance(image, (bytes, bytearray, memoryview)):
         return Held("", partial(ImageFile, bytes(image), "the given bytes"))
     if isinstance(image, Image.Image):

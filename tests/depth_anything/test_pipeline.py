@@ -65,6 +65,8 @@ def test_without_a_name_the_bundled_model_stands_in_and_says_so(
     assert pipeline._remark in caplog.messages
     with DepthPipeline("demo") as named:
         assert named._remark == ""
+        with pytest.raises(InputError, match="no program is made yet: name the"):
+            named.warm_up()
 
 
 def test_options_of_a_model_are_refused_with_an_artifact(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from depth.store.catalogue import find
 from depth.store.folder import open_location
 from depth.store.promote import promote
 from depth.store.push import push
+from serve import backend
 from serve.engine import Engine
 from serve.errors import NoProgramError
 from serve.folder.job import run_folder
@@ -28,6 +29,7 @@ from serve.folder.request import FolderJob
 from serve.library import Library
 from serve.pipeline import RETURN, DepthPipeline
 from serve.shapes import BUCKETS
+from tests.support.engines import Programs
 from tests.support.fresh_python import run_python
 from tests.support.hostile import encoded, picture
 from tests.support.programs import make_artifact
@@ -96,10 +98,16 @@ def test_pil_images_are_turned_upright_and_keep_their_focal_length(
     assert hold(opened).open().header.focal_px == focal_px
 
 
+class BytesPath:
+    def __fspath__(self) -> bytes:
+        return b"/nowhere/b.jpg"
+
+
 HOSTILE: dict[str, tuple[Any, str]] = {
     "no file": ("/nowhere/a.jpg", r"/nowhere/a.jpg: cannot be read \(No such file"),
     "a folder": ("/", "a folder"),
     "a URL": ("https://example.com/a.jpg", "expected a path; fetch what a URL names first"),
+    "a path of bytes": (BytesPath(), "/nowhere/b.jpg: cannot be read"),
     "a zero byte": ("a\0.jpg", "expected a path"),
     "no image": (b"hello", "the given bytes: "),
     "nothing": (b"", r"empty \(0 bytes\)"),
@@ -179,6 +187,17 @@ def test_options_are_those_of_the_engine(folder: Path) -> None:
     made = result.provenance
     assert (made.preprocess_mode, made.output_size, made.shape_policy) == ("fast", "model", BUCKETS)
     assert result.source["notes"] == ["decoded at 1/2 of its size", "mine"]
+
+
+def test_an_image_at_a_time_has_the_whole_cpu(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for options, streams in (({}, 2), ({"one_at_a_time": True}, 1)):
+        programs = Programs()
+        monkeypatch.setattr(backend, "open_runtime", programs)
+        with DepthPipeline(folder, policy=BUCKETS, **options) as pipeline:
+            assert len(pipeline([PNG, PNG])) == 2
+        assert programs.streams == streams
 
 
 def test_an_alias_names_the_artifact_of_a_store(folder: Path, tmp_path: Path) -> None:

@@ -251,9 +251,7 @@ def test_warm_up_makes_and_runs_the_programs() -> None:
     slow = Slow(held=False)
     with slow.pipeline as pipeline:
         pipeline.warm_up()
-        assert slow.device.calls[RUN, None] == 0  # there is nothing yet
-        pipeline.warm_up([LYING])
         runs = slow.device.calls[RUN, None]
         assert runs > 0
-        pipeline.warm_up()
+        pipeline.warm_up([LYING])
         assert slow.device.calls[RUN, None] == runs + 1
