@@ -72,7 +72,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
     remark         added to the notes of every result
     focal_px, fov_deg, intrinsics   the camera of every image; see depth/steps/focal.py
     allow_unverified                serve what was never measured on its device
-    one_at_a_time                   a CPU gives all its cores to one image; streams are slower
+    one_at_a_time                   a CPU gives all its cores to one image, not to two
 
     The other options are those of `Engine`. A source that builds needs `size_rule` or `sizes`. An
     image is a path, bytes of a file, a PIL image or a uint8 array [H,W,3]. Options of calls:
