@@ -38,7 +38,10 @@ def _options(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
 ) -> None:
-    """Compile, verify and serve Depth Anything networks on AWS Inferentia and CPUs."""
+    """Compile, verify and serve Depth Anything networks on AWS Inferentia and CPUs.
+
+    From Python: `from depth_anything import DepthPipeline`.
+    """
 
 
 def main(name: str = "depth") -> None:

@@ -61,7 +61,7 @@ SERVE_FLOORS = (
     ("errors", "arrays", "machine"),
     ("shapes", "recipe", "scheduling"),
     ("runtimes", "library"),
-    ("backend",),
+    ("backend", "sources"),
     ("engine",),
     ("jobs",),
     FRONT_ENDS,

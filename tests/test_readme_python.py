@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from compile.untrained import untrained_checkpoint
 from depth.artifact.program import ProgramKey
+from depth.errors import ImageError
+from depth.family import model_named
 from depth.maps.result import Map, Result
-from depth_anything_v2.dpt import DepthAnythingV2
 from serve.engine import Engine
 from serve.folder.job import run_folder
 from serve.folder.request import FolderJob
@@ -82,8 +84,8 @@ def cores() -> Names:
 def weights() -> Names:
     """Random weights where the page has published ones, and a photograph."""
     Path("checkpoints").mkdir()
-    model = DepthAnythingV2(encoder="vits", features=64, out_channels=[48, 96, 192, 384])
-    torch.save(model.state_dict(), "checkpoints/depth_anything_v2_vits.pth")
+    state = untrained_checkpoint(model_named("vits")).state
+    torch.save(state, "checkpoints/depth_anything_v2_vits.pth")
     Path("photo.jpg").write_bytes(encoded(picture(56, 70), "JPEG"))
     return {}
 
@@ -92,6 +94,26 @@ def is_result(names: Names) -> None:
     result: Result = names["result"]
     assert (result.depth.values.dtype, result.depth.values.shape) == (np.float32, (56, 70))
     assert (result.depth.kind, result.depth.unit) == ("relative_inverse", None)
+
+
+def a_named_model() -> Names:
+    """Random weights of vits, and a photograph."""
+    weights()
+    Path("photo.jpg").rename("a.jpg")
+    return {}
+
+
+def is_saved(names: Names) -> None:
+    is_result(names)
+    assert Path("a.depth.png").is_file()
+    assert Path("a.depth.json").is_file()
+
+
+def is_pipeline(names: Names) -> None:
+    is_result(names)
+    refused = names["several"][1]
+    assert isinstance(refused, ImageError)
+    assert np.array_equal(np.load("out/a.npy"), names["result"].depth.values)
 
 
 def is_answer(names: Names) -> None:
@@ -104,6 +126,8 @@ def is_depth(names: Names) -> None:
 
 # By a line of the block: what it needs, and what its comments promise.
 RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
+    'DepthPipeline("vits")("a.jpg")': (a_named_model, is_saved),
+    'with DepthPipeline("artifacts/NAME"': (an_artifact, is_pipeline),
     "with Engine(Library([read_artifact": (an_artifact, is_result),
     'read_depth("output_depth/a/b.json")': (a_result, is_result),
     "with Scheduler(workers, programs, reopen)": (cores, is_answer),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Callable, Optional, TypeVar
+from typing import Any, Callable, Optional, TypeVar, Union
 
 Key = TypeVar("Key")
 Done = TypeVar("Done")
@@ -60,3 +61,20 @@ def ahead(items: Iterator[Key]) -> Generator[Key, None, None]:
                 return
             following = pool.submit(next, items, None)
             yield item
+
+
+async def each_async(
+    items: Union[Iterable[Key], AsyncIterable[Key]],
+) -> AsyncGenerator[Key, None]:
+    """The same items; an iterable that is not asynchronous makes each in a thread."""
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+        return
+    left, end = iter(items), object()
+
+    def following() -> Any:
+        return next(left, end)
+
+    while (item := await asyncio.to_thread(following)) is not end:
+        yield item
