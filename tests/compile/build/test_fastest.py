@@ -29,6 +29,8 @@ from tests.support.networks import request
 from tests.support.on_demand import compile_in_this_process
 from tests.support.quantiser_standin import install, pictures
 
+pytestmark = pytest.mark.long
+
 SMALL = (28, 42)
 
 
@@ -98,7 +100,6 @@ def kept(out: Path) -> dict[str, object]:
     return dict(chosen)
 
 
-@pytest.mark.long
 def test_the_fastest_is_taken_and_the_others_are_not_kept(tmp_path: Path, asked: Asked) -> None:
     out = tmp_path / "out"
     assert asked.build(out) == "int8-bf16"
@@ -127,7 +128,6 @@ def test_a_rerun_makes_no_new_choice(
     assert (out / FILE).read_bytes() == before
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("other", ["cpu", "weights", "code"])
 def test_another_cpu_other_weights_or_other_code_need_a_choice_of_their_own(
     tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch, other: str
@@ -217,7 +217,6 @@ def test_a_damaged_file_is_no_choice(
     assert kept(out)["precision"] == "int8-bf16"
 
 
-@pytest.mark.long
 def test_jobs_take_what_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compile_in_this_process(monkeypatch)
     images = pictures(tmp_path / "images", ("a.png", "b.png", "c.png"))
@@ -231,7 +230,6 @@ def test_jobs_take_what_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert isinstance(find(out, key), Chosen)
 
 
-@pytest.mark.long
 def test_int8_of_a_job_is_what_this_cpu_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,8 @@ from tests.support.neuron_machine import device as one_device
 from tests.support.neuron_served import LANE
 from tests.support.neuron_standin import SMALL, Standin
 
+pytestmark = pytest.mark.long
+
 __all__ = [
     "device_fixture",
     "machine_fixture",
@@ -109,7 +111,6 @@ def test_parity_shows_the_rounding_of_a_photograph_that_is_resized(tmp_path: Pat
     assert 2e-5 < half < 5e-4
 
 
-@pytest.mark.long
 def test_a_device_target_takes_float16_and_is_verified(
     made: Made, device: Standin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,8 @@ from depth.network.vit import Attention
 from tests.support import da3
 from tests.support.models import SIZE, TINY, network
 
+pytestmark = pytest.mark.long
+
 TILED = (224, 224)  # 257 tokens: two tiles and the class token
 SPLITS = {"aten::chunk", "aten::split", "aten::split_with_sizes", "aten::unbind"}
 SPLITS |= {"aten::tensor_split", "prim::ListUnpack"}

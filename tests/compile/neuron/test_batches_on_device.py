@@ -23,6 +23,8 @@ from tests.support.neuron_builds import (
 )
 from tests.support.neuron_standin import Standin
 
+pytestmark = pytest.mark.long
+
 __all__ = ["device_fixture", "made_fixture", "neuronx_fixture", "standin_fixture"]
 
 

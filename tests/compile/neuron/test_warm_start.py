@@ -6,6 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import pytest
 from torch import nn
 
 from compile.lowering.passes import lower
@@ -13,6 +14,8 @@ from compile.targets.table import NEURON_PASSES
 from tests.support.networks import TINY, network
 from tests.support.neuron_standin import SMALL, example, lowered, pretend_installed, small
 from tests.support.neuron_targets import Target, record_of, target_fixture
+
+pytestmark = pytest.mark.long
 
 __all__ = ["target_fixture"]
 

@@ -26,6 +26,8 @@ from tests.support import da3
 from tests.support.compile_command import command
 from tests.support.models import SIZE, TINY, TINY_GIANT, network
 
+pytestmark = pytest.mark.long
+
 SMALLER = replace(TINY, name="smaller", embed_dim=12, num_heads=1)
 ROWS = {row.name: row for row in (model_row("tiny", TINY), model_row("smaller", SMALLER))}
 ROWS["tiny-mono"] = da3.TINY_MONO
@@ -66,7 +68,6 @@ def test_a_network_without_values_gives_the_same_report(
     assert (shapes.left_for_cpu > 0) == (passes is None)
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("_few")
 def test_the_table_has_a_row_for_every_model() -> None:
     ended = command("preflight", "--all-models", "--size", "28x42", "--size", "56x70")
@@ -83,7 +84,6 @@ def test_the_table_has_a_row_for_every_model() -> None:
         assert (row[8].endswith(" of 2 GB"), row[9]) == (True, "yes")
 
 
-@pytest.mark.long
 def test_the_table_says_what_does_not_fit_and_fails_for_operators_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -139,7 +139,6 @@ def report_of(batch: int) -> PreflightReport:
     return report
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("_few", "costs_once")
 def test_the_report_of_what_does_not_fit_says_what_does(monkeypatch: pytest.MonkeyPatch) -> None:
     def with_core(size_bytes: int, batch: int) -> PreflightReport:
@@ -163,7 +162,6 @@ def every_fixture() -> list[ModelRow]:
     return rows_of(rows, "inf1", [], NEURON_PASSES, None, lambda _: None)
 
 
-@pytest.mark.long
 def test_every_model_runs_whole_on_the_chip_and_all_but_the_giant_fit(
     every: list[ModelRow],
 ) -> None:
