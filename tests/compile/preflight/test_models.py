@@ -26,7 +26,7 @@ from tests.support import da3
 from tests.support.compile_command import command
 from tests.support.models import SIZE, TINY, TINY_GIANT, network
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # a minute or two; more on a busy machine
 
 SMALLER = replace(TINY, name="smaller", embed_dim=12, num_heads=1)
 ROWS = {row.name: row for row in (model_row("tiny", TINY), model_row("smaller", SMALLER))}
