@@ -196,7 +196,7 @@ def _built(results: Results) -> list[str]:
 
 
 def _rate(results: Results, cores: int) -> Optional[float]:
-    """Images per second with two runs in flight on each of so many cores."""
+    """Images per second on this number of cores, with two runs in flight on each core."""
     tried = results.get(cores_name(cores))
     rates = tried.facts.get("bench", {}).get("images_per_s", {}) if tried else {}
     found: Optional[float] = rates.get(str(2 * cores))

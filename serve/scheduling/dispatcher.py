@@ -180,7 +180,7 @@ class Dispatcher:
         """After a pause of the process: no core could be heard, so each gets all its time again."""
         for core in self.cores:
             if core.runs:
-                core.runs[0].until_s = now_s + self._limit_s(core.runs[0])
+                core.runs[0].until_s = now_s + self.limits.timeout_s(core.runs[0].loads)
 
     def close(self, cancel: bool) -> list[Request]:
         """Take no more requests. With `cancel`, empty the queues.
@@ -211,10 +211,7 @@ class Dispatcher:
 
     def _begin(self, run: Run, now_s: float) -> None:
         """The run is the first of its core: the time-out of the runs behind it has not begun."""
-        run.began_s, run.until_s = now_s, now_s + self._limit_s(run)
-
-    def _limit_s(self, run: Run) -> float:
-        return self.limits.load_timeout_s if run.loads else self.limits.run_timeout_s
+        run.began_s, run.until_s = now_s, now_s + self.limits.timeout_s(run.loads)
 
     def _failed(self, run: Run, error: Exception, now_s: float) -> None:
         core = run.core
@@ -246,7 +243,7 @@ class Dispatcher:
             self._remove(core, error)
 
     def _hung(self, core: CoreState) -> None:
-        limit_s = self._limit_s(core.runs[0])
+        limit_s = self.limits.timeout_s(core.runs[0].loads)
         # The device may have got a later run first, whose arrays were stacked sooner.
         first = min(core.runs, key=lambda run: run.at_device_s)
         behind = [run for run in core.runs if run is not first]

@@ -46,6 +46,10 @@ class Limits:
     loads_at_once: float = math.inf  # on all cores together
     reopenings: float = math.inf  # of a core that fails after each; then the process has to end
 
+    def timeout_s(self, loads: bool) -> float:
+        """Of a run, or of a load before it."""
+        return self.load_timeout_s if loads else self.run_timeout_s
+
 
 def action_of(error: Exception) -> Optional[Action]:
     """What the error says to do; None if it says nothing."""
