@@ -57,6 +57,9 @@ def _operators(results: Results) -> Verdict:
     programs = [row for name in _built(results) for row in results[name].facts.get("built", ())]
     if not programs:
         return Verdict(OPEN, _why_not(results, FUSED))
+    unknown = [row for row in programs if row["operators"] is None]
+    if unknown:
+        return Verdict(OPEN, f"{unknown[0]['name']}: the SDK's log has no count of operators")
     left = [row for row in programs if row["operators"] != row["compiled"]]
     if left:
         worst = left[0]

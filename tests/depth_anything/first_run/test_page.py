@@ -94,6 +94,13 @@ def test_published_weights_are_fetched_on_both_machines_unless_others_are_given(
         assert sum(row.name == "weights" for row in trials) == count
 
 
+def test_a_log_without_a_count_of_operators_proves_nothing() -> None:
+    silent = {"built": [{**BUILT, "operators": None, "compiled": None}]}
+    rows = [replace(row, facts=silent) if row.name == "vits-fused" else row for row in clean()]
+    states = {claim.row: verdict.state for claim, verdict in judged(by_name(rows))}
+    assert states["operators on the chip, 518×518 to 518×924"] == OPEN
+
+
 def test_without_results_nothing_is_measured() -> None:
     states = {verdict.state for _, verdict in judged({})}
     assert states == {OPEN, "not about the device"}
