@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import product
 from threading import Lock
 from typing import Callable, NamedTuple, Optional
 
@@ -23,6 +24,7 @@ from serve.arrays import Arrays
 from serve.backend import Backend, OpenBackend, open_backend
 from serve.errors import ClosedError, ProgramError
 from serve.library import Library, Served
+from serve.provenance import provenance_of
 from serve.runtimes.neuron_cores import check_same_process
 from serve.scheduling.queues import Pending
 from serve.scheduling.scheduler import Scheduler
@@ -125,7 +127,8 @@ class Engine(AbstractContextManager["Engine"]):
         self._open_backend = backend
         self._opening = Lock()
         self._opened: Optional[_Opened] = None
-        self._provenances: dict[tuple[Size, bool], Provenance] = {}  # True: with a focal length
+        # By network size, output size, and whether a focal length is known.
+        self._provenances: dict[tuple[Size, str, bool], Provenance] = {}
         self._learn()
         self._closed = False
 
@@ -219,19 +222,24 @@ class Engine(AbstractContextManager["Engine"]):
     def __exit__(self, *_raised: object) -> None:
         self.close()
 
-    def finish(self, raw: Raw) -> Result:
+    def finish(self, raw: Raw, output_size: Optional[str] = None) -> Result:
         """The result, its maps at the image's own size unless the network's is wanted.
 
-        Raises ProgramError for numbers that are not finite.
+        output_size  instead of the engine's
+
+        Raises InputError for an unknown output size, ProgramError for numbers that are not finite.
         """
+        size = output_size or self.output_size
+        if size not in OUTPUT_SIZES:
+            raise InputError(f"no output size {size!r}; choose from {', '.join(OUTPUT_SIZES)}")
         prepared, served = raw.prepared, raw.prepared.served
         header = prepared.source.header
         maps = {
             each.name: Map(_finite(each.name, raw.outputs[each.name]), each.kind, each.largest)
             for each in served.artifact.manifest.outputs
         }
-        full = (header.height_px, header.width_px) if self.output_size == FULL else None
-        provenance = self._provenances[prepared.size, prepared.focal is not None]
+        full = (header.height_px, header.width_px) if size == FULL else None
+        provenance = self._provenances[prepared.size, size, prepared.focal is not None]
         return Result(served.recipe.after(maps, full, prepared.focal), provenance, prepared.focal)
 
     def foreseen(self, header: ImageHeader) -> Foreseen:
@@ -241,7 +249,8 @@ class Engine(AbstractContextManager["Engine"]):
         if served is None:
             return Foreseen(size, None, None)
         focal = self._focal_of(served, header, self.focal) if served.recipe.needs_focal else None
-        return Foreseen(size, self._provenances[size, focal is not None], focal)
+        made = self._provenances[size, self.output_size, focal is not None]
+        return Foreseen(size, made, focal)
 
     def _focal_of(self, served: Served, header: ImageHeader, asked: FocalAsked) -> Optional[Focal]:
         """The focal length of an image in px of the network's input."""
@@ -251,21 +260,9 @@ class Engine(AbstractContextManager["Engine"]):
     def _learn(self) -> None:
         """Note what the results of each program are made with."""
         for size, served in self.library.single.items():
-            m = served.artifact.manifest
-            for has_focal in (False, True):
-                self._provenances[size, has_focal] = Provenance(
-                    model=m.model,
-                    weights=m.checkpoint.file,
-                    weights_sha256=m.checkpoint.sha256,
-                    artifact=served.artifact.identity,
-                    target=m.target,
-                    precision=m.precision,
-                    preprocess_mode=self.preprocess,
-                    shape_policy=self.policy,
-                    model_height_px=served.shape.height_px,
-                    model_width_px=served.shape.width_px,
-                    output_size=self.output_size,
-                    steps=served.recipe.names[self.output_size == FULL, has_focal],
+            for output_size, has_focal in product(OUTPUT_SIZES, (False, True)):
+                self._provenances[size, output_size, has_focal] = provenance_of(
+                    served, self.preprocess, self.policy, output_size, has_focal
                 )
 
     def result(self, source: SourceImage, focal: Optional[FocalAsked] = None) -> Result:

@@ -7,54 +7,31 @@ with DepthPipeline("artifacts/NAME") as pipeline:
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Collection, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from typing import Any, Callable, Optional, Union, overload
-
-import numpy as np
 
 from depth.errors import InputError
 from depth.images.given import COLOUR_ORDERS, RGB, Given, Held, hold
-from depth.images.read import ImageFile, decode
-from depth.maps.files import write_result
-from depth.maps.result import FULL, Result
+from depth.maps.result import FULL
 from depth.preprocess import REFERENCE
 from depth.sizes import Size, SizeRule
 from depth.steps.focal import FocalAsked, Matrix
-from serve.backend import CPU_STREAMS, OpenBackend, open_backend
-from serve.engine import MANY, Engine
-from serve.errors import ClosedError, ExpiredError, OutOfServiceError
-from serve.jobs.memory import Room
+from serve.backend import OpenBackend, open_backend
+from serve.engine import Engine
+from serve.errors import ClosedError, OutOfServiceError
+from serve.jobs.stage import Asked, ImageResult, Stage
 from serve.jobs.threads import each_async
 from serve.library import Build
-from serve.runtimes.neuron_cores import check_same_process
 from serve.shapes import EXACT
 from serve.sources import Place, check_choice, library_of
 
 RAISE, RETURN = "raise", "return"
 ON_ERROR = (RAISE, RETURN)
-
-
-@dataclass(frozen=True)
-class ImageResult(Result):
-    """A result that knows its image. `source` stands in the .json: path, size, sha256, notes."""
-
-    source: dict[str, Any] = field(default_factory=dict)
-
-    def save(self, stem: Place, formats: Sequence[str] = ("png",)) -> list[Path]:
-        """Write `<stem>.<format>` and `<stem>.json`; returns their paths. Raises as `write_result`.
-
-        formats  of depth/maps/formats.py: png, npy, npz, pfm, exr, tiff
-        """
-        return write_result(self, Path(stem), formats, self.source)
-
 
 Outcome = Union[ImageResult, Exception]  # an exception with errors="return" only
 _Many = Union[list[Any], tuple[Any, ...]]
@@ -110,16 +87,8 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         focal = FocalAsked(focal_px, fov_deg, intrinsics)
         library = library_of(source, alias, Path(folder), endpoint_url, allow_unverified)
         engine = Engine(library, policy, size_rule, sizes, preprocess, output_size, focal, backend)
-        self._engine = engine
-        self._sizes = list(sizes)
-        self._streams = 1 if one_at_a_time else CPU_STREAMS
+        self.stage = Stage(engine, sizes, remark, one_at_a_time)
         self._colour_order = colour_order
-        self._remark = remark
-        self._room = Room()
-        self._ready: set[Size] = set()  # sizes whose programs are made
-        self._making = Lock()
-        self._pid: Optional[int] = None  # of the process that has used the engine
-        self._closed = False
 
     @overload
     def __call__(self, images: Given, *, deadline_s: Optional[float] = None) -> ImageResult: ...
@@ -150,7 +119,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         return self._streamed(images, self._work(errors, deadline_s))
 
     def _streamed(self, images: Iterable[Given], work: _Work) -> Generator[Outcome, None, None]:
-        workers = self._images_at_once()
+        workers = self.stage.images_at_once()
         window: deque[Future[Outcome]] = deque()
         with ThreadPoolExecutor(workers, "pipeline") as pool:
             try:
@@ -180,7 +149,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
     ) -> AsyncGenerator[Outcome, None]:
         """As `stream`, of an iterable, which is called in a thread, or an asynchronous iterable."""
         work, run = self._work(errors, deadline_s), asyncio.get_running_loop().run_in_executor
-        workers = await asyncio.to_thread(self._images_at_once)
+        workers = await asyncio.to_thread(self.stage.images_at_once)
         window: deque[asyncio.Future[Outcome]] = deque()
         pool = ThreadPoolExecutor(workers, "pipeline")
         try:
@@ -203,17 +172,11 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         By default the pipeline's `sizes`, or every program that there is. Raises InputError if
         there is none, and as `Engine.make_ready` and `Engine.run`.
         """
-        wanted = list(sizes) or self._sizes or self._engine.library.sizes
-        if not wanted:
-            raise InputError("no program is made yet: name the (height, width) px of your images")
-        self._make_ready({self._engine.size_for(*size) for size in wanted})
-        for size in wanted:
-            self._one(hold(np.zeros((*size, 3), np.uint8)), None, 0.0)
+        self.stage.warm_up(sizes)
 
     def close(self) -> None:
         """Take no more work, finish what there is, and give the cores back."""
-        self._closed = True
-        self._engine.close()
+        self.stage.close()
 
     def __exit__(self, *_raised: object) -> None:
         self.close()
@@ -229,7 +192,8 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
 
         def work(held: Held, begun_s: float) -> Outcome:
             try:
-                return self._one(held, deadline_s, begun_s)
+                asked = Asked(deadline_s=deadline_s, begun_s=begun_s)
+                return self.stage.result(held, asked)
             except (ClosedError, OutOfServiceError):
                 raise
             except Exception as error:
@@ -238,55 +202,3 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
                 return error
 
         return work
-
-    def _one(self, held: Held, deadline_s: Optional[float], begun_s: float) -> ImageResult:
-        self._check_usable()
-        engine, opened = self._engine, held.open()
-        header = opened.header
-        size = engine.size_for(header.height_px, header.width_px)
-        self._make_ready({size})
-        with self._room.taken(header):
-            source = decode(opened, engine.needed) if isinstance(opened, ImageFile) else opened
-            prepared = engine.prepare(source, size=size)
-            result = engine.finish(engine.run(prepared, _left_s(deadline_s, begun_s)))
-        facts = {
-            "path": held.path,
-            "sha256": source.sha256 or None,
-            "width_px": header.width_px,
-            "height_px": header.height_px,
-            "notes": [*source.notes, *([self._remark] if self._remark else [])],
-        }
-        return ImageResult(result.maps, result.provenance, result.focal, facts)
-
-    def _make_ready(self, sizes: set[Size]) -> None:
-        if not sizes <= self._ready:
-            with self._making:
-                self._pid = os.getpid()
-                self._engine.make_ready(sizes - self._ready, 1 if self._streams == 1 else MANY)
-                self._ready |= sizes
-
-    def _check_usable(self) -> None:
-        if self._closed:
-            raise ClosedError("the pipeline is closed and takes no more work")
-        if self._pid is not None:
-            check_same_process(self._pid)  # before a lock that the owner may have held
-
-    def _images_at_once(self) -> int:
-        """How many images under way keep cores and host busy; what is built runs on a CPU."""
-        self._check_usable()
-        if self._streams == 1 or not self._engine.library.sizes:
-            return 2 * self._streams
-        return self._engine.images_at_once
-
-
-def _left_s(deadline_s: Optional[float], begun_s: float) -> Optional[float]:
-    """What is left of a deadline. Raises ExpiredError if nothing is."""
-    if deadline_s is None:
-        return None
-    waited_s = time.monotonic() - begun_s
-    if waited_s >= deadline_s:
-        raise ExpiredError(
-            f"waited {waited_s:.3f} s, its deadline was {deadline_s:.3f} s: reading the image, or "
-            "making its program, took too long; call `warm_up` first, or allow more time"
-        )
-    return deadline_s - waited_s

@@ -37,9 +37,13 @@ OPTIONAL = {
     "torch_neuron": {"compile/neuron/inf1.py", "serve/runtimes/neuron.py"},
     "torch_neuronx": {"compile/neuron/inf2.py", "serve/runtimes/neuronx.py"},
 }
+# Packages of an HTTP service: the folder that may know them.
+OF_FOLDER = {
+    name: "serve/service/"
+    for name in ("fastapi", "google", "grpc", "prometheus_client", "starlette", "uvicorn")
+}
 # Others: at most one file of each package.
-OTHER_OPTIONAL = ("av", "fastapi", "gradio", "matplotlib", "onnx", "ray", "starlette")
-OTHER_OPTIONAL = (*OTHER_OPTIONAL, "torchvision", "transformers", "uvicorn")
+OTHER_OPTIONAL = ("av", "gradio", "matplotlib", "onnx", "ray", "torchvision", "transformers")
 
 
 def absolute_imports(file: Source) -> Iterator[str]:
@@ -168,6 +172,9 @@ def users_of_optional(files: list[Source]) -> dict[str, set[str]]:
 
 def knows_too_many(users: dict[str, set[str]]) -> list[str]:
     wrong = [f"{n}: {users[n]}" for n, ok in OPTIONAL.items() if not users.get(n, set()) <= ok]
+    for name, folder in OF_FOLDER.items():
+        outside = sorted(path for path in users.get(name, ()) if not path.startswith(folder))
+        wrong += [f"{name}: {outside}"] * bool(outside)
     for name in OTHER_OPTIONAL:
         tops = Counter(path.split("/")[0] for path in users.get(name, ()))
         wrong += [f"{name}: {users[name]}" for count in tops.values() if count > 1][:1]
@@ -179,6 +186,8 @@ def test_an_optional_package_is_known_to_one_module_of_each_package() -> None:
     assert knows_too_many(users) == []
     assert [name for name in OPTIONAL if not users[name]] == [], "no longer used"
     assert knows_too_many({"openvino": {"serve/engine.py"}})
+    assert knows_too_many({"fastapi": {"serve/service/app.py", "serve/engine.py"}})
+    assert not knows_too_many({"fastapi": {"serve/service/app.py", "serve/service/routes.py"}})
     assert knows_too_many({"ray": {"serve/ray/job.py", "serve/ray/cli.py"}})
     assert not knows_too_many({"onnx": {"serve/a.py", "compile/a.py"}})
 

@@ -84,6 +84,10 @@ NOT_EVERYWHERE = (
     "botocore",
     "ray",
     "fastapi",
+    "google",
+    "grpc",
+    "prometheus_client",
+    "starlette",
     "uvicorn",
 )
 # Variables that a module of ours may read when it is imported. None today.

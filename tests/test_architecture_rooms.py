@@ -39,7 +39,7 @@ NEVER_IN_SERVE = ("depth.network", "depth.weights.checkpoint", "torch")
 TORCH_IN_SERVE = ("serve/runtimes/neuron.py", "serve/runtimes/neuron_program.py")
 TORCH_IN_SERVE = (*TORCH_IN_SERVE, "serve/runtimes/neuronx.py", "serve/runtimes/torchscript.py")
 FAMILY_NAMES = re.compile(r"depth_?anything_?(v\d|\d)|\bda3|dino_?v\d", re.IGNORECASE)
-FRONT_ENDS = ("bench", "doctor", "folder", "http", "pipeline", "ray", "s3", "scenes", "sidecar")
+FRONT_ENDS = ("bench", "doctor", "folder", "pipeline", "ray", "s3", "scenes", "service", "sidecar")
 
 # Lowest first; an arrow leads down, or stays on its floor in the same room.
 COMPILE_FLOORS = (
@@ -61,7 +61,7 @@ SERVE_FLOORS = (
     ("errors", "arrays", "machine"),
     ("shapes", "recipe", "scheduling"),
     ("runtimes", "library"),
-    ("backend", "sources"),
+    ("backend", "provenance", "sources"),
     ("engine",),
     ("jobs",),
     FRONT_ENDS,
@@ -201,7 +201,7 @@ BREAKS = [
         "from depth_anything.cli import x\nif __name__ == '__main__':\n    x()\n    x()",
     ),
     (front_ends_are_strangers, "serve/bench/a.py", "from serve.folder.job import run"),
-    (front_ends_are_strangers, "serve/http/a.py", "def f():\n    import serve.pipeline"),
+    (front_ends_are_strangers, "serve/service/a.py", "def f():\n    import serve.pipeline"),
     (front_ends_are_strangers, "serve/pipeline.py", "from serve import folder"),
     (compile_leads_down, "compile/targets/table.py", "from compile.neuron.program import x"),
     (compile_leads_down, "compile/lowering/passes.py", "from compile.preflight.costs import x"),
@@ -217,7 +217,7 @@ FINE = [
     (f"{V2}/a.py", f"from {V2} import config\nfrom depth.network import vit"),
     ("compile/build/build.py", "from compile.targets import table\nfrom depth.network import vit"),
     ("compile/targets/table.py", "from compile.targets import modes"),
-    ("serve/http/app.py", "from serve.engine import Engine\nfrom serve.jobs import stop"),
+    ("serve/service/app.py", "from serve.engine import Engine\nfrom serve.jobs import stop"),
     ("serve/runtimes/torchscript.py", "import torch"),
     ("serve/folder/cli.py", "from serve.folder import job"),
     ("depth_anything/cli.py", "from compile.cli import app\nfrom serve.cli import app as other"),

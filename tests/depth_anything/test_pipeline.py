@@ -61,10 +61,10 @@ def test_without_a_name_the_bundled_model_stands_in_and_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING), DepthPipeline() as pipeline:
-        assert "the bundled demo model runs instead" in pipeline._remark
-    assert pipeline._remark in caplog.messages
+        assert "the bundled demo model runs instead" in pipeline.stage.remark
+    assert pipeline.stage.remark in caplog.messages
     with DepthPipeline("demo") as named:
-        assert named._remark == ""
+        assert named.stage.remark == ""
         with pytest.raises(InputError, match="no program is made yet: name the"):
             named.warm_up()
 
@@ -106,5 +106,5 @@ def test_a_program_is_made_when_first_needed_and_found_again(builds: list[list[s
 def test_a_stand_in_says_so_in_every_result(builds: list[list[str]]) -> None:
     with DepthPipeline(input_size=56) as pipeline:
         (note,) = pipeline(PNG).source["notes"]
-    assert note == pipeline._remark
+    assert note == pipeline.stage.remark
     assert len(builds) == 1

@@ -182,7 +182,7 @@ def test_options_are_those_of_the_engine(folder: Path) -> None:
     large = encoded(picture(224, 280), "JPEG", quality=95)
     with DepthPipeline(folder, focal_px=100.0, remark="mine", **options) as pipeline:
         result = pipeline(large)
-        assert pipeline._engine.focal == FocalAsked(100.0)
+        assert pipeline.stage.engine.focal == FocalAsked(100.0)
     assert result.depth.values.shape == (56, 70)
     made = result.provenance
     assert (made.preprocess_mode, made.output_size, made.shape_policy) == ("fast", "model", BUCKETS)

@@ -132,7 +132,7 @@ def test_closing_a_stream_drops_what_has_not_begun(
         return image
 
     left = [*many]
-    monkeypatch.setattr(slow.pipeline, "_one", one)
+    monkeypatch.setattr(slow.pipeline.stage, "result", one)
     monkeypatch.setattr(slow.pipeline, "_hold", last_taken)
     results = slow.pipeline.stream(taken())
     assert next(results) is None
@@ -166,7 +166,7 @@ def test_a_device_without_cores_ends_a_stream_even_if_errors_are_values() -> Non
         def gone(*_: Any) -> Any:
             raise OutOfServiceError("no core is left")
 
-        pipeline._engine.run = gone
+        pipeline.stage.engine.run = gone
         with pytest.raises(OutOfServiceError):
             list(pipeline.stream(itertools.repeat(one), errors=RETURN))
 
@@ -242,8 +242,10 @@ def test_a_forked_child_is_refused() -> None:
     with Slow(held=False).pipeline as pipeline:
         pipeline(one)
         assert "forked" in forked(lambda: pipeline(one))
-        pipeline._ready.clear()
-        with pipeline._making:  # a thread of the owner is making a program; its lock stays held
+        pipeline.stage._ready.clear()
+        with (
+            pipeline.stage._making
+        ):  # a thread of the owner is making a program; its lock stays held
             assert "forked" in forked(lambda: (signal.alarm(10), pipeline(one)))
 
 

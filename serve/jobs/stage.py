@@ -1,0 +1,161 @@
+"""One image at a time from its file to its result: what every front end does with an engine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from depth.errors import InputError
+from depth.images.given import Held, hold
+from depth.images.read import ImageFile, decode
+from depth.maps.files import write_result
+from depth.maps.result import Result
+from depth.sizes import Size
+from depth.steps.focal import FocalAsked
+from serve.backend import CPU_STREAMS
+from serve.engine import MANY, Engine
+from serve.errors import ClosedError, ExpiredError
+from serve.jobs.memory import Room
+from serve.runtimes.neuron_cores import check_same_process
+
+
+@dataclass(frozen=True)
+class ImageResult(Result):
+    """A result that knows its image. `source` stands in the .json: path, size, sha256, notes."""
+
+    source: dict[str, Any] = field(default_factory=dict)
+
+    def save(
+        self, stem: Union[str, os.PathLike[str]], formats: Sequence[str] = ("png",)
+    ) -> list[Path]:
+        """Write `<stem>.<format>` and `<stem>.json`; returns their paths. Raises as `write_result`.
+
+        formats  of depth/maps/formats.py: png, npy, npz, pfm, exr, tiff
+        """
+        return write_result(self, Path(stem), formats, self.source)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a caller asks for one image. None leaves it to the engine.
+
+    focal        the camera of the image
+    output_size  `full` or `model`
+    deadline_s   the network has to begin by then, counted from `begun_s`
+    begun_s      a time of time.monotonic(); by default the present
+    """
+
+    focal: Optional[FocalAsked] = None
+    output_size: Optional[str] = None
+    deadline_s: Optional[float] = None
+    begun_s: float = field(default_factory=time.monotonic)
+
+
+class Stage:
+    """Images through an engine, within the memory that images may take. Safe in any thread.
+
+    sizes          (height, width) px of images to warm up for; by default every program
+    remark         added to the notes of every result
+    one_at_a_time  a CPU gives all its cores to one image, not to two
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        sizes: Iterable[Size] = (),
+        remark: str = "",
+        one_at_a_time: bool = False,
+    ) -> None:
+        self.engine = engine
+        self._sizes = list(sizes)
+        self._streams = 1 if one_at_a_time else CPU_STREAMS
+        self.remark = remark
+        self._room = Room()
+        self._ready: set[Size] = set()  # sizes whose programs are made
+        self._making = Lock()
+        self._pid: Optional[int] = None  # of the process that has used the engine
+        self._closed = False
+
+    def result(self, held: Held, asked: Asked) -> ImageResult:
+        """The result of an image. A program that is missing is built if the library can.
+
+        Raises ImageError or InputError for the image, NoProgramError, ProgramError, ExpiredError,
+        OutOfServiceError, or ClosedError.
+        """
+        self.check_usable()
+        engine, opened = self.engine, held.open()
+        header = opened.header
+        size = engine.size_for(header.height_px, header.width_px)
+        self._make_ready({size})
+        with self._room.taken(header):
+            source = decode(opened, engine.needed) if isinstance(opened, ImageFile) else opened
+            prepared = engine.prepare(source, asked.focal, size)
+            raw = engine.run(prepared, _left_s(asked))
+            result = engine.finish(raw, asked.output_size)
+        facts = {
+            "path": held.path,
+            "sha256": source.sha256 or None,
+            "width_px": header.width_px,
+            "height_px": header.height_px,
+            "notes": [*source.notes, *([self.remark] if self.remark else [])],
+        }
+        return ImageResult(result.maps, result.provenance, result.focal, facts)
+
+    def warm_up(self, sizes: Iterable[Size] = ()) -> None:
+        """Make, load and run once the programs for images of these (height, width) px.
+
+        By default the stage's `sizes`, or every program that there is. Raises InputError if there
+        is none, and as `Engine.make_ready` and `Engine.run`.
+        """
+        wanted = list(sizes) or self._sizes or self.engine.library.sizes
+        if not wanted:
+            raise InputError("no program is made yet: name the (height, width) px of your images")
+        self._make_ready({self.engine.size_for(*size) for size in wanted})
+        for size in wanted:
+            self.result(hold(np.zeros((*size, 3), np.uint8)), Asked())
+
+    def close(self) -> None:
+        """Take no more work, finish what there is, and give the cores back."""
+        self._closed = True
+        self.engine.close()
+
+    def check_usable(self) -> None:
+        """Raises ClosedError once closed, and in a child of the process that used the engine."""
+        if self._closed:
+            raise ClosedError("the pipeline is closed and takes no more work")
+        if self._pid is not None:
+            check_same_process(self._pid)  # before a lock that the owner may have held
+
+    def images_at_once(self) -> int:
+        """How many images under way keep cores and host busy; what is built runs on a CPU."""
+        self.check_usable()
+        if self._streams == 1 or not self.engine.library.sizes:
+            return 2 * self._streams
+        return self.engine.images_at_once
+
+    def _make_ready(self, sizes: set[Size]) -> None:
+        if not sizes <= self._ready:
+            with self._making:
+                self._pid = os.getpid()
+                self.engine.make_ready(sizes - self._ready, 1 if self._streams == 1 else MANY)
+                self._ready |= sizes
+
+
+def _left_s(asked: Asked) -> Optional[float]:
+    """What is left of a deadline. Raises ExpiredError if nothing is."""
+    if asked.deadline_s is None:
+        return None
+    waited_s = time.monotonic() - asked.begun_s
+    if waited_s >= asked.deadline_s:
+        raise ExpiredError(
+            f"waited {waited_s:.3f} s, its deadline was {asked.deadline_s:.3f} s: reading the "
+            "image, or making its program, took too long; call `warm_up` first, or allow more time"
+        )
+    return asked.deadline_s - waited_s
