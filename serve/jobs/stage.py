@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, TypeVar, Union
 
 import numpy as np
+import numpy.typing as npt
 
 from depth.errors import InputError
 from depth.images.given import Held, hold
@@ -25,12 +26,20 @@ from serve.errors import ClosedError, ExpiredError
 from serve.jobs.memory import Room
 from serve.runtimes.neuron_cores import check_same_process
 
+Pixels = npt.NDArray[np.uint8]
+Used = TypeVar("Used")
+
 
 @dataclass(frozen=True)
 class ImageResult(Result):
-    """A result that knows its image. `source` stands in the .json: path, size, sha256, notes."""
+    """A result that knows its image.
+
+    source     stands in the .json: path, size, sha256, notes
+    timing_ms  of read, wait (for a core) and network
+    """
 
     source: dict[str, Any] = field(default_factory=dict)
+    timing_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def save(
         self, stem: Union[str, os.PathLike[str]], formats: Sequence[str] = ("png",)
@@ -89,7 +98,15 @@ class Stage:
         Raises ImageError or InputError for the image, NoProgramError, ProgramError, ExpiredError,
         OutOfServiceError, or ClosedError.
         """
+        return self.through(held, asked, lambda result, _pixels: result)
+
+    def through(self, held: Held, asked: Asked, use: Callable[[ImageResult, Pixels], Used]) -> Used:
+        """What `use` makes of the result and the image's pixels, uint8 [H,W,3] BGR.
+
+        `use` runs while the image has its share of the memory. Raises as `result`.
+        """
         self.check_usable()
+        begun_s = time.monotonic()
         engine, opened = self.engine, held.open()
         header = opened.header
         size = engine.size_for(header.height_px, header.width_px)
@@ -97,16 +114,19 @@ class Stage:
         with self._room.taken(header):
             source = decode(opened, engine.needed) if isinstance(opened, ImageFile) else opened
             prepared = engine.prepare(source, asked.focal, size)
+            read_ms = (time.monotonic() - begun_s) * 1e3
             raw = engine.run(prepared, _left_s(asked))
-            result = engine.finish(raw, asked.output_size)
-        facts = {
-            "path": held.path,
-            "sha256": source.sha256 or None,
-            "width_px": header.width_px,
-            "height_px": header.height_px,
-            "notes": [*source.notes, *([self.remark] if self.remark else [])],
-        }
-        return ImageResult(result.maps, result.provenance, result.focal, facts)
+            made = engine.finish(raw, asked.output_size)
+            facts = {
+                "path": held.path,
+                "sha256": source.sha256 or None,
+                "width_px": header.width_px,
+                "height_px": header.height_px,
+                "notes": [*source.notes, *([self.remark] if self.remark else [])],
+            }
+            timing_ms = {"read": read_ms, "wait": raw.wait_ms, "network": raw.network_ms}
+            result = ImageResult(made.maps, made.provenance, made.focal, facts, timing_ms)
+            return use(result, source.pixels)
 
     def warm_up(self, sizes: Iterable[Size] = ()) -> None:
         """Make, load and run once the programs for images of these (height, width) px.
