@@ -14,6 +14,7 @@ from serve.bench.cli import bench
 from serve.doctor.cli import doctor
 from serve.errors import ServeError
 from serve.folder.options import FolderOptions, takes_folder_options
+from serve.service.cli import http
 from serve.shapes import POLICIES
 
 app = command_line(no_args_is_help=True)
@@ -70,6 +71,7 @@ def folder(
         raise typer.Exit(run(engine, options.job(), Stop()))
 
 
+app.command("http")(http)
 app.command("pull")(pull)
 app.command("list")(list_)
 app.command("bench")(bench)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
@@ -125,15 +126,25 @@ def _refused(stem: Path, error: OSError) -> DepthFileError:
     )
 
 
-def encode_map(result: Result, kind: str, source: Mapping[str, Any], name: str = DEPTH) -> bytes:
-    """The bytes of one file, of the map `name` in format `kind`, for callers without a disk.
+@dataclass(frozen=True)
+class MapFile:
+    """One file of a map for callers without a disk.
 
-    NPY and PFM have no place for a description. Raises InputError as `write_result` does.
+    text  the description that stands inside the file, one line of ASCII; NPY and PFM have no
+          place for it
     """
+
+    data: bytes
+    encoding: Encoding
+    text: str
+
+
+def encode_map(result: Result, kind: str, source: Mapping[str, Any], name: str = DEPTH) -> MapFile:
+    """The file of the map `name` in format `kind`. Raises InputError as `write_result` does."""
     _check_formats([kind])
     encoding, pixels = _stored(result, name, kind)
-    description = Description(result, source, {(name, kind): encoding})
-    return CODECS[kind].encode(pixels, description.inside[name, kind])
+    text = Description(result, source, {(name, kind): encoding}).inside[name, kind]
+    return MapFile(CODECS[kind].encode(pixels, text), encoding, text)
 
 
 def read_depth(path: str | Path) -> Result:

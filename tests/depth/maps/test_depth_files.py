@@ -80,14 +80,14 @@ def test_values_and_meaning_come_back(name: str, kind: str, tmp_path: Path) -> N
 def test_some_files_need_no_sidecar(name: str, tmp_path: Path) -> None:
     depth = result(ramp(), METRES)
     path = tmp_path / f"x.{name}"
-    path.write_bytes(encode_map(depth, name, SOURCE))
+    path.write_bytes(encode_map(depth, name, SOURCE).data)
     assert same(read_depth(path), depth, tolerance=0.0006)
 
 
 @pytest.mark.parametrize("name", ["npy", "pfm", "exr", "tiff"])
 def test_others_say_which_file_is_missing(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"x.jpg.{name}"
-    path.write_bytes(encode_map(result(ramp()), name, SOURCE))
+    path.write_bytes(encode_map(result(ramp()), name, SOURCE).data)
     with pytest.raises(DepthFileError, match=r"sha256 are in x\.jpg\.json, and that is not"):
         read_depth(path)
 
