@@ -10,10 +10,12 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
+from inspect import Parameter, Signature, signature
 from io import BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import Any, Optional, TextIO
+from typing import Any, Callable, Optional, TextIO, get_type_hints
 
 import click
 import typer
@@ -55,6 +57,32 @@ def choice_option(default: Any, choices: Iterable[str], text: str, *names: str) 
         metavar="NAME" if many else None,
         help=f"{text} One of {', '.join(found)}." if many else text,
     )
+
+
+def takes_options(kind: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Show typer the fields of a dataclass in place of a command's parameter `options`.
+
+    kind  its defaults are typer's options
+    """
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        names = [field.name for field in fields(kind)]
+
+        def run(**given: Any) -> None:
+            options = kind(**{name: given.pop(name) for name in names})
+            command(options=options, **given)
+
+        own = [p for p in signature(command).parameters.values() if p.name != "options"]
+        shown = [
+            *(Parameter(f.name, Parameter.KEYWORD_ONLY, default=f.default) for f in fields(kind)),
+            *(parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own),
+        ]
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__annotations__ = {**get_type_hints(kind), **get_type_hints(command)}
+        setattr(run, "__signature__", Signature(shown))  # noqa: B010 - a function's type lacks it
+        return run
+
+    return decorated
 
 
 def _path(text: object) -> Path:

@@ -22,6 +22,12 @@ EXTRAS = {  # package -> the extra of this project that has it: see pyproject.to
     "onnx": "onnx",
     "boto3": "s3",
     "botocore": "s3",
+    "fastapi": "http",
+    "uvicorn": "http",
+    "starlette": "http",
+    "prometheus_client": "http",
+    "python_multipart": "http",
+    "grpc": "grpc",
 }
 
 

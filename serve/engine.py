@@ -26,6 +26,7 @@ from serve.errors import ClosedError, ProgramError
 from serve.library import Library, Served
 from serve.provenance import provenance_of
 from serve.runtimes.neuron_cores import check_same_process
+from serve.scheduling.core import Snapshot
 from serve.scheduling.queues import Pending
 from serve.scheduling.scheduler import Scheduler
 from serve.shapes import EXACT, POLICIES, nearest_size
@@ -110,13 +111,9 @@ class Engine(AbstractContextManager["Engine"]):
         focal: FocalAsked = NOTHING_ASKED,
         backend: OpenBackend = open_backend,
     ) -> None:
-        for what, given, known in (
-            ("shape policy", policy, POLICIES),
-            ("pre-processing", preprocess, MODES),
-            ("output size", output_size, OUTPUT_SIZES),
-        ):
-            if given not in known:
-                raise InputError(f"no {what} {given!r}; choose from {', '.join(known)}")
+        _check("shape policy", policy, POLICIES)
+        _check("pre-processing", preprocess, MODES)
+        _check("output size", output_size, OUTPUT_SIZES)
         self.library = library
         self.policy = policy
         self.preprocess = preprocess
@@ -207,14 +204,18 @@ class Engine(AbstractContextManager["Engine"]):
         self, prepared: Prepared, deadline_s: Optional[float] = None, wait: bool = True
     ) -> Pending:
         """As `run`, to be waited for or cancelled; see `Scheduler.submit`."""
-        scheduler = self._open().scheduler
-        return scheduler.submit(prepared.arrays, prepared.served.shape, deadline_s, wait)
+        shape = prepared.served.shape
+        return self._open().scheduler.submit(prepared.arrays, shape, deadline_s, wait)
+
+    def snapshot(self) -> Optional[Snapshot]:
+        """How its scheduler is doing; None before the first run and after `close`."""
+        opened = self._opened
+        return None if opened is None else opened.scheduler.snapshot()
 
     def close(self) -> None:
         """Take no more work, finish what there is, and give the cores back."""
         with self._opening:
-            self._closed = True
-            opened = self._opened
+            self._closed, opened = True, self._opened
         if opened is not None and opened.pid == os.getpid():
             opened.scheduler.close()
         self._opened = None
@@ -230,8 +231,7 @@ class Engine(AbstractContextManager["Engine"]):
         Raises InputError for an unknown output size, ProgramError for numbers that are not finite.
         """
         size = output_size or self.output_size
-        if size not in OUTPUT_SIZES:
-            raise InputError(f"no output size {size!r}; choose from {', '.join(OUTPUT_SIZES)}")
+        _check("output size", size, OUTPUT_SIZES)
         prepared, served = raw.prepared, raw.prepared.served
         header = prepared.source.header
         maps = {
@@ -245,8 +245,7 @@ class Engine(AbstractContextManager["Engine"]):
     def foreseen(self, header: ImageHeader) -> Foreseen:
         """What a result of an image will be made with. Raises as `size_for`."""
         size = self.size_for(header.height_px, header.width_px)
-        served = self.library.single.get(size)
-        if served is None:
+        if (served := self.library.single.get(size)) is None:
             return Foreseen(size, None, None)
         focal = self._focal_of(served, header, self.focal) if served.recipe.needs_focal else None
         made = self._provenances[size, self.output_size, focal is not None]
@@ -254,8 +253,8 @@ class Engine(AbstractContextManager["Engine"]):
 
     def _focal_of(self, served: Served, header: ImageHeader, asked: FocalAsked) -> Optional[Focal]:
         """The focal length of an image in px of the network's input."""
-        image = header.height_px, header.width_px
-        return focal_for(asked, header.focal_px, image, served.shape[:2])
+        size = header.height_px, header.width_px
+        return focal_for(asked, header.focal_px, size, served.shape[:2])
 
     def _learn(self) -> None:
         """Note what the results of each program are made with."""
@@ -293,3 +292,8 @@ def _finite(name: str, values: FloatArray) -> FloatArray:
     if not (np.isfinite(values.min()) and np.isfinite(values.max())):
         raise ProgramError(f"the network's {name} is not finite: its numbers overflow")
     return values
+
+
+def _check(what: str, given: str, known: Collection[str]) -> None:
+    if given not in known:
+        raise InputError(f"no {what} {given!r}; choose from {', '.join(known)}")

@@ -85,7 +85,14 @@ class ProgramError(ServeError):
 
 
 class QueueFullError(ServeError):
-    """So many requests wait that another one is not taken; send it again later."""
+    """So many requests wait that another one is not taken; send it again later.
+
+    `retry_after_s` is when there should be room, where that can be told.
+    """
+
+    def __init__(self, message: str, retry_after_s: Optional[int] = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class RefusedError(ServeError):

@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, fields
-from inspect import Parameter, Signature, signature
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Optional, get_type_hints
+from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
-from depth.command import choice_option, path_option
+from depth.command import choice_option, path_option, takes_options
 from depth.errors import InputError
 from depth.files import read_text
 
@@ -126,26 +125,7 @@ class FolderOptions:
         return Engine(library, policy, size_rule, sizes, self.preprocess, self.output_size, focal)
 
 
-def takes_folder_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Show typer the fields of FolderOptions in place of the command's parameter `options`."""
-    names = [field.name for field in fields(FolderOptions)]
-
-    def run(**given: Any) -> None:
-        options = FolderOptions(**{name: given.pop(name) for name in names})
-        command(options=options, **given)
-
-    own = [p for p in signature(command).parameters.values() if p.name != "options"]
-    shown = [
-        *(
-            Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default)
-            for field in fields(FolderOptions)
-        ),
-        *(parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own),
-    ]
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__annotations__ = {**get_type_hints(FolderOptions), **get_type_hints(command)}
-    setattr(run, "__signature__", Signature(shown))  # noqa: B010 - a function's type lacks it
-    return run
+takes_folder_options = takes_options(FolderOptions)
 
 
 def _matrix(path: Path) -> list[list[float]]:

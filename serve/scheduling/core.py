@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Condition, Lock
 from typing import Callable, Optional, TypeVar
@@ -67,6 +67,8 @@ class CoreState:
     failures: int = 0  # since the last success
     reopenings: int = 0  # since a program was loaded or run with success
     ran_until_s: float = 0.0  # when the last run ended on the device
+    busy_s: float = 0.0  # in runs that gave outputs
+    batches: Counter[int] = field(default_factory=Counter)  # such runs by their requests
 
     def start_next(self) -> Optional[Run]:
         """The run that a thread of the core does next: loads and reopening wait for other runs."""
@@ -102,6 +104,8 @@ class Snapshot:
     cores: int
     cores_in_service: int
     retries: int  # requests that were requeued after a failure, since the start
+    batches: Mapping[int, int] = field(default_factory=dict, compare=False)  # runs by requests
+    busy_s: Sequence[float] = field(default=(), compare=False)  # of each core in runs
 
 
 class CoreThread:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Callable, Optional, TypeVar
 
@@ -70,6 +71,8 @@ class Dispatcher:
             len(self.cores),
             sum(core.in_service for core in self.cores),
             self._retries,
+            sum((core.batches for core in self.cores), Counter()),
+            [core.busy_s for core in self.cores],
         )
 
     def offer(self, programs: Iterable[ProgramKey]) -> None:

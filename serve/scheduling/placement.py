@@ -133,6 +133,8 @@ class Placement:
     ) -> float:
         """As `Measured.add_run`. `waiting`: whether requests wait for the program's holders."""
         ran_s = self.measured.add_run(core, program, result, now_s)
+        core.batches[len(result.answers)] += 1
+        core.busy_s += ran_s
         if waiting and any(idle(other, now_s) and not has(other, program) for other in self._cores):
             self.measured.starved_s[program] += ran_s
         return ran_s

@@ -7,16 +7,24 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Callable
+from typing import Callable, Optional
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
-from depth.family import DEPTH
+from depth.family import DEPTH, RELATIVE_INVERSE
 from depth.maps.files import MapFile, encode_map
 from depth.maps.formats import NPZ_TEXT
-from depth.maps.thumbnail import thumbnail
+from depth.maps.preview import upstream_levels
+from depth.maps.result import FloatArray
+from depth.maps.thumbnail import panel_px, thumbnail
 from serve.jobs.stage import ImageResult, Pixels
 from serve.service.failures import RequestError
+
+_FEWEST_DIGITS, _MOST_DIGITS = 6, 9  # that tell two float32 apart
+_ROWS_AT_ONCE = 64
+_MAX_JSON_PX = 25_000_000
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class Answer:
     data: bytes
     media_type: str
     headers: Mapping[str, str]
+    timing_ms: Mapping[str, float]  # of the stages read, wait, network and encode
 
 
 @dataclass(frozen=True)
@@ -41,26 +50,39 @@ class Form:
     encode: Callable[[ImageResult, Pixels, MapFile, str], bytes]
 
 
-def answer_of(result: ImageResult, pixels: Pixels, form: str, name: str = DEPTH) -> Answer:
-    """The map `name` of a result in one of FORMS. Raises RequestError for a map that it lacks."""
+def answer_of(
+    result: ImageResult,
+    pixels: Pixels,
+    form: str,
+    name: str = DEPTH,
+    palette: Optional[str] = None,
+) -> Answer:
+    """The map `name` of a result in one of FORMS; `palette` is of PALETTES, for previews.
+
+    Raises RequestError for a map that the result lacks (404), or one too large for JSON (400).
+    """
     if name not in result.maps:
-        raise RequestError(400, f"no map {name!r}: this model has {', '.join(result.maps)}")
+        raise RequestError(404, f"no map {name!r}: this model has {', '.join(result.maps)}")
     begun_s = time.monotonic()
     found, made = result.maps[name], FORMS[form]
     file = encode_map(result, made.stored_as, result.source, name)
-    data = made.encode(result, pixels, file, name)
+    if form == PREVIEW and palette is not None and palette != SPECTRAL:
+        data = _coloured(result, palette)
+    else:
+        data = made.encode(result, pixels, file, name)
     timing_ms = {**result.timing_ms, "encode": (time.monotonic() - begun_s) * 1e3}
     headers = {
         "Depth-Kind": found.kind,
         "Depth-Unit": found.unit or "",
         "Depth-Scale": repr(file.encoding.scale),
         "Depth-Offset": repr(file.encoding.offset),
+        "Depth-Valid-Range": f"{float(found.values.min())!r} {float(found.values.max())!r}",
         "Depth-Model": result.provenance.model,
         "Depth-Artifact": result.provenance.artifact,
         "Depth-Description": file.text,
         "Server-Timing": ", ".join(f"{what};dur={ms:.2f}" for what, ms in timing_ms.items()),
     }
-    return Answer(data, made.media_type, headers)
+    return Answer(data, made.media_type, headers, timing_ms)
 
 
 def _file(_result: ImageResult, _pixels: Pixels, file: MapFile, _name: str) -> bytes:
@@ -76,14 +98,66 @@ def _all_maps(result: ImageResult, _pixels: Pixels, file: MapFile, _name: str) -
 
 
 def _json(result: ImageResult, _pixels: Pixels, file: MapFile, name: str) -> bytes:
-    whole = {"description": json.loads(file.text), "values": result.maps[name].values.tolist()}
-    return json.dumps(whole, separators=(",", ":")).encode()
+    """The description and the rows of the map.
+
+    Row by row: Python's encoder keeps every other thread waiting as long as a call takes.
+    """
+    values = result.maps[name].values
+    if values.size > _MAX_JSON_PX:
+        raise RequestError(
+            400,
+            f"a map of {values.shape[1]}x{values.shape[0]} px is too large for JSON; ask for "
+            "format=npy, or output_size=model",
+        )
+    rows = []
+    for start in range(0, len(values), _ROWS_AT_ONCE):
+        block = short(values[start : start + _ROWS_AT_ONCE])
+        rows += [json.dumps(row.tolist(), separators=(",", ":")) for row in block]
+    return f'{{"description":{file.text},"{name}":[{",".join(rows)}]}}'.encode()
+
+
+def short(values: FloatArray) -> npt.NDArray[np.float64]:
+    """float32 values as float64, of which Python prints as few digits as a float32 needs."""
+    exact = values.astype(np.float64)
+    with np.errstate(divide="ignore"):
+        exponents = np.floor(np.log10(np.abs(exact)))
+    exponents = np.where(np.isfinite(exponents), exponents, 0.0)
+    rounded = exact
+    for digits in range(_MOST_DIGITS, _FEWEST_DIGITS - 1, -1):
+        scale = 10.0 ** (digits - 1 - exponents)
+        shorter = np.rint(exact * scale) / scale
+        rounded = np.where(shorter.astype(np.float32) == values, shorter, rounded)
+    return rounded
 
 
 def _preview(result: ImageResult, pixels: Pixels, _file: MapFile, _name: str) -> bytes:
     return thumbnail(result.depth, pixels)
 
 
+def _coloured(result: ImageResult, palette: str) -> bytes:
+    """JPEG: depth alone in a palette of OpenCV's, near is its bright end."""
+    height_px, width_px = panel_px(*result.depth.values.shape)
+    small = cv2.resize(
+        result.depth.values, (width_px, height_px), interpolation=cv2.INTER_AREA
+    ).astype(np.float32, copy=False)
+    levels = upstream_levels(small)
+    near = levels if result.depth.kind == RELATIVE_INVERSE else 255 - levels
+    table = PALETTES[palette]
+    picture = near if table is None else cv2.applyColorMap(near, table)
+    return cv2.imencode(".jpg", picture)[1].tobytes()
+
+
+# Of previews; spectral is the picture beside depth files, with the image and a legend.
+SPECTRAL = "spectral"
+PALETTES: dict[str, Optional[int]] = {
+    SPECTRAL: None,
+    "gray": None,
+    "inferno": cv2.COLORMAP_INFERNO,
+    "magma": cv2.COLORMAP_MAGMA,
+    "turbo": cv2.COLORMAP_TURBO,
+    "viridis": cv2.COLORMAP_VIRIDIS,
+}
+PREVIEW = "preview"
 FORMS: dict[str, Form] = {
     "png": Form("image/png", "png", _file),
     "npy": Form("application/x-npy", "npy", _file),
@@ -92,37 +166,6 @@ FORMS: dict[str, Form] = {
     "tiff": Form("image/tiff", "tiff", _file),
     "pfm": Form("image/x-portable-floatmap", "pfm", _file),
     "json": Form("application/json", "npy", _json),
-    "preview": Form("image/jpeg", "npy", _preview),
+    PREVIEW: Form("image/jpeg", "npy", _preview),
 }
-
-
-def chosen(accept: str) -> str:
-    """The form that an `Accept` header prefers (RFC 9110, 12.5.1). Raises RequestError: 406."""
-    if not accept.strip():
-        return "png"
-    for media_range, quality in sorted(_ranges(accept), key=lambda each: -each[1]):
-        for name, form in FORMS.items():
-            if quality > 0 and _fits(form.media_type, media_range):
-                return name
-    have = ", ".join(form.media_type for form in FORMS.values())
-    raise RequestError(406, f"Accept: {accept[:200]!r} takes none of {have}")
-
-
-def _ranges(accept: str) -> list[tuple[str, float]]:
-    found = []
-    for part in accept.split(","):
-        media_range, *parameters = (word.strip() for word in part.split(";"))
-        quality = 1.0
-        for parameter in parameters:
-            if parameter.lower().startswith("q="):
-                try:
-                    quality = float(parameter[2:])
-                except ValueError:
-                    quality = 0.0
-        found.append((media_range.lower(), quality))
-    return found
-
-
-def _fits(media_type: str, media_range: str) -> bool:
-    kind, _, rest = media_range.partition("/")
-    return media_range in ("*/*", media_type) or (rest == "*" and media_type.startswith(f"{kind}/"))
+MEDIA_TYPES = {name: form.media_type for name, form in FORMS.items()}

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from serve.service.asgi.guard import Guard
+from serve.service.asgi.record import Record
 from serve.service.routes.depth import depth_routes
+from serve.service.routes.documented import complete
 from serve.service.routes.errors import add_error_answers
 from serve.service.routes.health import health_routes
 from serve.service.routes.page import add_page
 from serve.service.service import Service
 
+OPENAPI_VERSION = "1"  # of the interface
+
 
 def application(service: Service) -> FastAPI:
     """The application of a service; its lifetime is the caller's business."""
-    app = FastAPI(title="depth", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="depth",
+        version=OPENAPI_VERSION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.include_router(depth_routes(service))
     app.include_router(health_routes(service))
     add_page(app)
     add_error_answers(app)
+    complete(app)
+    app.add_middleware(Guard, settings=service.settings)
+    app.add_middleware(Record, metrics=service.metrics)  # the last is the outermost
     return app

@@ -1,10 +1,11 @@
-"""Bodies of requests: read in full within limits of size, time and memory."""
+"""Bodies of requests: read within limits of size, time and memory."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Optional
 
 from starlette.requests import Request
 
@@ -14,7 +15,7 @@ from serve.service.settings import Settings
 
 
 class Bodies:
-    """Reads bodies. All of them together take at most `Settings.held_bytes`.
+    """Reads bodies. All bodies and answers in memory together take at most `held_bytes`.
 
     For one event loop only.
     """
@@ -27,41 +28,91 @@ class Bodies:
     async def read(self, request: Request) -> AsyncIterator[bytes]:
         """The whole body; inside `with` it counts as held.
 
-        Raises RequestError for a body that is too large (413) or too slow (408), QueueFullError if
-        too many bytes are held, ClientDisconnect if the caller is gone.
+        Raises as `chunks`, and QueueFullError if too many bytes are held.
         """
-        limit, parts, size = self._settings.max_body_bytes, [], 0
-        declared = request.headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > limit:
-            raise _too_large(limit)
-        try:
-            deadline_s = asyncio.get_running_loop().time() + self._settings.body_timeout_s
-            chunks = request.stream().__aiter__()
-            while True:
-                left_s = deadline_s - asyncio.get_running_loop().time()
-                chunk = await asyncio.wait_for(_next(chunks), left_s)
-                if chunk is None:
-                    break
-                size += len(chunk)
-                self.held_bytes += len(chunk)
-                if size > limit:
-                    raise _too_large(limit)
-                if self.held_bytes > self._settings.held_bytes:
-                    raise QueueFullError("too many large requests are under way; try again soon")
+        with self.holding() as hold:
+            parts = []
+            async for chunk in self.chunks(request):
+                hold.add(len(chunk))
                 parts.append(chunk)
             yield b"".join(parts)
-        except asyncio.TimeoutError:
-            said = f"the body did not arrive within {self._settings.body_timeout_s:g} s"
-            raise RequestError(408, said) from None
+
+    @contextmanager
+    def holding(self) -> Iterator[Hold]:
+        """Counts bytes in memory until the end of `with`."""
+        hold = Hold(self, self._settings.held_bytes)
+        try:
+            yield hold
         finally:
-            self.held_bytes -= size
+            self.held_bytes -= hold.size_bytes
+
+    async def chunks(
+        self,
+        request: Request,
+        limit_bytes: Optional[int] = None,
+        timeout_s: Optional[float] = None,
+    ) -> AsyncGenerator[bytes, None]:
+        """The chunks of a body, within limits; by default those of the settings.
+
+        Raises RequestError for a body that is too large (413) or too slow (408), and
+        ClientDisconnect if the caller is gone.
+        """
+        limit_bytes = limit_bytes or self._settings.max_body_bytes
+        timeout_s = timeout_s or self._settings.body_timeout_s
+        check_length(request, limit_bytes)
+        loop, received = asyncio.get_running_loop(), 0
+        deadline_s = loop.time() + timeout_s
+        stream = request.stream().__aiter__()
+        while True:
+            try:
+                chunk = await asyncio.wait_for(stream.__anext__(), deadline_s - loop.time())
+            except StopAsyncIteration:
+                return
+            except asyncio.TimeoutError:
+                said = f"the body did not arrive within {timeout_s:g} s; send it faster"
+                raise RequestError(408, said) from None
+            received += len(chunk)
+            if received > limit_bytes:
+                raise _too_large(limit_bytes)
+            yield chunk
 
 
-async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
-    try:
-        return await chunks.__anext__()
-    except StopAsyncIteration:
-        return None
+class Hold:
+    """Bytes that a request has in memory."""
+
+    def __init__(self, bodies: Bodies, limit_bytes: int) -> None:
+        self.size_bytes = 0
+        self._bodies = bodies
+        self._limit_bytes = limit_bytes
+
+    def add(self, size_bytes: int) -> None:
+        """Count more. Raises QueueFullError if all requests together hold too much."""
+        self.keep(size_bytes)
+        if self._bodies.held_bytes > self._limit_bytes:
+            raise QueueFullError("too many large requests are under way; try again soon")
+
+    def keep(self, size_bytes: int) -> None:
+        """Count what is there already, such as an answer."""
+        self.size_bytes += size_bytes
+        self._bodies.held_bytes += size_bytes
+
+
+def check_length(request: Request, limit_bytes: int) -> None:
+    """Refuse a body by its header. Raises RequestError: 413."""
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared[:20]) > limit_bytes:
+        raise _too_large(limit_bytes)
+
+
+def check_not_packed(request: Request) -> None:
+    """Refuse a compressed body: images are compressed already. Raises RequestError: 415."""
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("", "identity"):
+        raise RequestError(
+            415,
+            f"Content-Encoding: {coding[:50]!r}: send the image as it is; it is compressed already",
+            {"Accept-Encoding": "identity"},
+        )
 
 
 def _too_large(limit_bytes: int) -> RequestError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Optional
 
 from depth.errors import DepthAnythingError, ImageError, InputError
@@ -19,11 +20,14 @@ from serve.service.models import NotReadyError, UnknownModelError
 
 
 class RequestError(ServeError):
-    """A request that HTTP itself refuses, with its status."""
+    """A request that HTTP itself refuses, with its status and further headers of the answer."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(
+        self, status: int, message: str, headers: Optional[Mapping[str, str]] = None
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.headers = headers or {}
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Failure:
     kind           class name of the error
     message        says what to do
     retry_after_s  when trying again may help; None if it will not
+    headers        of HTTP, besides Retry-After
     """
 
     status: int
@@ -42,6 +47,7 @@ class Failure:
     kind: str
     message: str
     retry_after_s: Optional[int] = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 # The first that fits: HTTP status, gRPC status, seconds until trying again may help.
@@ -66,18 +72,18 @@ _BY_STATUS = {
 }
 
 
-def failure_of(error: BaseException, retry_after_s: Optional[int] = None) -> Failure:
-    """How a caller gets an error. `retry_after_s` is used instead of the table's, where it has one.
+def failure_of(error: BaseException) -> Failure:
+    """How a caller gets an error. Its own `retry_after_s` goes before the table's.
 
     The text of an error that is not ours stays in the log: it may say what no caller may know.
     """
     kind = type(error).__name__
     if isinstance(error, RequestError):
         grpc = _BY_STATUS.get(error.status, "INVALID_ARGUMENT")
-        return Failure(error.status, grpc, kind, str(error))
+        return Failure(error.status, grpc, kind, str(error), headers=error.headers)
     for known, status, grpc, after_s in _TABLE:
         if isinstance(error, known):
-            after_s = after_s and (retry_after_s or after_s)
+            after_s = getattr(error, "retry_after_s", None) or after_s
             return Failure(status, grpc, kind, str(error), after_s)
     if isinstance(error, (DepthAnythingError, ServeError)):
         return Failure(500, "INTERNAL", kind, str(error))

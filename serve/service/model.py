@@ -7,11 +7,12 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
-from typing import Callable, TypeVar
+from typing import Callable, Optional, TypeVar
 
 from depth.artifact.manifest import Manifest
 from serve.errors import ClosedError, QueueFullError
 from serve.jobs.stage import Stage
+from serve.scheduling.core import Snapshot
 
 Done = TypeVar("Done")
 
@@ -71,17 +72,33 @@ class Model:
         Raises QueueFullError if too many wait, ClosedError.
         """
         with self._lock:
-            if not self.ready:
-                raise ClosedError(f"model {self.name} is {self.state} and takes no more work")
-            if self.waiting + self.running >= self._threads + self._queue:
-                raise QueueFullError(
-                    f"{self.waiting} requests wait for model {self.name}; send this one again "
-                    f"in {self.retry_after_s} s"
-                )
+            self.check_room()
             self.waiting += 1
             future = self._pool.submit(self._run, work)
         future.add_done_callback(self._dropped)
         return future
+
+    def check_room(self) -> None:
+        """Raises QueueFullError if too many wait, ClosedError if the model is not ready."""
+        if not self.ready:
+            raise ClosedError(f"model {self.name} is {self.state} and takes no more work")
+        if self.waiting + self.running >= self._threads + self._queue:
+            after_s = self.retry_after_s
+            raise QueueFullError(
+                f"{self.waiting} requests wait for model {self.name}; send this one again in "
+                f"{after_s} s",
+                after_s,
+            )
+
+    @property
+    def works(self) -> bool:
+        """Whether a core is left in service."""
+        seen = self.snapshot()
+        return seen is None or seen.cores_in_service > 0
+
+    def snapshot(self) -> Optional[Snapshot]:
+        """How its cores are doing; None if none was opened yet."""
+        return self.stage.engine.snapshot()
 
     @property
     def retry_after_s(self) -> int:

@@ -47,6 +47,11 @@ class Models:
         with self._changed:
             return self._found(name)
 
+    def usable(self, name: Optional[str] = None) -> Model:
+        """The same, if it is ready. Raises UnknownModelError or NotReadyError."""
+        with self._changed:
+            return self._usable(name)
+
     @contextmanager
     def use(self, name: Optional[str] = None) -> Iterator[Model]:
         """A model that stays open inside `with`, even if another takes its name meanwhile.
@@ -54,9 +59,7 @@ class Models:
         Raises UnknownModelError or NotReadyError.
         """
         with self._changed:
-            model = self._found(name)
-            if not model.ready:
-                raise NotReadyError(f"model {model.name} is {model.state}: try again soon")
+            model = self._usable(name)
             self._users[model] = self._users.get(model, 0) + 1
         try:
             yield model
@@ -97,6 +100,12 @@ class Models:
             have = ", ".join(self._live) or "none"
             raise UnknownModelError(f"unknown model {name!r}; there are: {have}")
         return self._live[name]
+
+    def _usable(self, name: Optional[str]) -> Model:
+        model = self._found(name)
+        if not model.ready:
+            raise NotReadyError(f"model {model.name} is {model.state}: try again soon")
+        return model
 
     def _retire(self, model: Model) -> None:
         with self._changed:

@@ -15,11 +15,15 @@ import uvicorn
 
 from depth.errors import InputError
 from serve.service.app import application
+from serve.service.asgi.connections import limited
 from serve.service.model import Model
 from serve.service.service import Service
 from serve.service.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+_BACKLOG = 1024
+_KEEP_ALIVE_S = 20
 
 OnReady = Callable[[str], None]  # called in a thread, with the URL, once every model is ready
 
@@ -59,9 +63,15 @@ def _config(service: Service) -> uvicorn.Config:
     settings = service.settings
     return uvicorn.Config(
         application(service),
+        http=limited(settings.body_timeout_s, settings.max_connections),
+        ws="none",
+        lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=round(settings.drain_s),
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,

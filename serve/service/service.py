@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any, Optional, TypeVar
 
 from depth.family import DEPTH
 from depth.images.given import Held
-from serve.jobs.stage import Asked
+from serve.jobs.stage import Asked, ImageResult, Pixels
 from serve.service.answers import Answer, answer_of
+from serve.service.asgi.metrics import Metrics
 from serve.service.bodies import Bodies
 from serve.service.models import Models
 from serve.service.settings import Settings
@@ -25,12 +27,14 @@ class Wanted:
     model  by name; None is the default
     form   one of serve.service.answers.FORMS
     map    depth, sky, confidence
+    palette  of a preview
     """
 
     model: Optional[str] = None
     form: str = "png"
     map: str = DEPTH
     asked: Asked = field(default_factory=Asked)
+    palette: Optional[str] = None
 
 
 class Service:
@@ -41,10 +45,16 @@ class Service:
         self.settings = settings
         self.bodies = Bodies(settings)
         self.draining = False
+        self.metrics = Metrics(lambda: models.all, lambda: self.bodies.held_bytes)
 
     @property
-    def ready(self) -> bool:
-        return self.models.ready and not self.draining
+    def status(self) -> str:
+        """`ready`, or why it is not: `draining`, `loading`, `out of service`."""
+        if self.draining:
+            return "draining"
+        if not self.models.ready:
+            return "loading"
+        return "ready" if all(model.works for model in self.models.all) else "out of service"
 
     async def answer(self, held: Held, wanted: Wanted, gone: Awaitable[object]) -> Answer:
         """The answer for an image. Work that has not begun is dropped once `gone` is done.
@@ -52,15 +62,20 @@ class Service:
         Raises what the table in failures.py names.
         """
         with self.models.use(wanted.model) as model:
+            submitted_s, begun_s = time.monotonic(), 0.0
 
             def work() -> Answer:
-                return model.stage.through(
-                    held,
-                    wanted.asked,
-                    lambda result, pixels: answer_of(result, pixels, wanted.form, wanted.map),
-                )
+                nonlocal begun_s
+                begun_s = time.monotonic()
+                return model.stage.through(held, wanted.asked, answered)
 
-            return await unless(gone, asyncio.wrap_future(model.submit(work)))
+            def answered(result: ImageResult, pixels: Pixels) -> Answer:
+                return answer_of(result, pixels, wanted.form, wanted.map, wanted.palette)
+
+            answer = await unless(gone, asyncio.wrap_future(model.submit(work)))
+            queue_ms = (begun_s - submitted_s) * 1e3
+            self.metrics.stages(model.name, {"queue": queue_ms, **answer.timing_ms})
+            return answer
 
 
 class GoneError(Exception):

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ipaddress
+import resource
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
 from depth.errors import InputError
 from depth.images.read import MAX_FILE_BYTES
+
+MIN_TOKEN = 16  # characters
+_MOST_CONNECTIONS = 1000
+
+
+def _connections() -> int:
+    """Half of the open files that the process may have."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(_MOST_CONNECTIONS, files // 2))
 
 
 @dataclass(frozen=True)
@@ -22,8 +33,13 @@ class Settings:
     deadline_s        of a request that names none: the network has to begin by then
     drain_s           for accepted requests to finish after SIGTERM
     token             that requests have to carry; None: no request needs a token
+    no_token          the operator wants a service without a token in a network
+    allow_hosts       host names that callers may use; besides them this machine's own
+    max_connections   at a time; by default as many as the limit on open files allows, at most 1000
+    tls_certificate, tls_key  PEM files; both or none
+    jobs              folder that keeps batch jobs; None: the service takes none
 
-    Raises InputError for numbers that no service can have.
+    Raises InputError for what no service can have, or none should.
     """
 
     host: str = "127.0.0.1"
@@ -37,6 +53,10 @@ class Settings:
     token: Optional[str] = None
     tls_certificate: Optional[Path] = None
     tls_key: Optional[Path] = None
+    no_token: bool = False
+    allow_hosts: tuple[str, ...] = ()
+    max_connections: int = field(default_factory=_connections)
+    jobs: Optional[Path] = None
 
     def __post_init__(self) -> None:
         for name in ("body_timeout_s", "deadline_s", "drain_s", "max_body_bytes", "held_bytes"):
@@ -46,3 +66,32 @@ class Settings:
             raise InputError(f"queue is {self.queue}: must be 0 or more")
         if not 0 <= self.port < 1 << 16:
             raise InputError(f"port is {self.port}: expected 0 to 65535")
+        if self.token is not None and len(self.token) < MIN_TOKEN:
+            raise InputError(
+                f"the token has {len(self.token)} characters: expected {MIN_TOKEN} or more; make "
+                "one with `openssl rand -hex 32`"
+            )
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise InputError("the token has characters that no header can carry: use ASCII")
+        if not (self.on_loopback or self.token or self.no_token):
+            raise InputError(
+                f"{self.host} can be reached from other machines: set a token, or say --no-token "
+                "if the network itself keeps strangers out"
+            )
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise InputError("TLS needs a certificate and its key: give both files")
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return is_loopback(self.host)
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -2,51 +2,191 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Optional
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
+from pydantic import BaseModel, Field
 
-from depth.errors import InputError
-from depth.family import DEPTH
+from depth.family import CONFIDENCE, DEPTH, SKY
 from depth.images.given import hold
 from depth.maps.result import OUTPUT_SIZES
 from depth.steps.focal import FocalAsked
 from serve.jobs.stage import Asked
-from serve.service.answers import FORMS, chosen
+from serve.service.accept import chosen
+from serve.service.answers import MEDIA_TYPES, PALETTES
+from serve.service.asgi.noted import noted_of
+from serve.service.bodies import Bodies, check_not_packed
+from serve.service.routes.documented import errors
+from serve.service.routes.query import strict_query
+from serve.service.routes.sending import Whole
 from serve.service.service import Service, Wanted
+from serve.service.uploads import check_is_image, in_memory, is_form, read_form
+
+FIELD = "image"
+MAPS = (DEPTH, SKY, CONFIDENCE)
+_PX = r"[1-9]\d{0,5}(\.\d{1,6})?"
+_INTRINSICS = rf"^{_PX}(,{_PX}){{3}}$"
+_LEAST_DEADLINE_S, _MOST_DEADLINE_S = 0.1, 3600
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_IMAGES = ("image/jpeg", "image/png", "image/webp", "image/tiff", "image/bmp")
+_BODY = {
+    "required": True,
+    "description": "An image: JPEG, PNG, WebP, BMP, TIFF, PGM or PPM.",
+    "content": {
+        **dict.fromkeys((*_IMAGES, "application/octet-stream"), _BINARY),
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": [FIELD],
+                "properties": {FIELD: _BINARY["schema"]},
+            }
+        },
+    },
+}
+_TEXT = {"schema": {"type": "string"}}
+_NUMBER = {"schema": {"type": "string", "pattern": r"^-?\d[\d.e+-]*$"}}
+_HEADERS = {
+    "Depth-Kind": {"description": "what the numbers are", **_TEXT},
+    "Depth-Unit": {"description": "m, or empty", **_TEXT},
+    "Depth-Scale": {"description": "value = stored * scale + offset", **_NUMBER},
+    "Depth-Offset": _NUMBER,
+    "Depth-Valid-Range": {"description": "lowest and highest value", **_TEXT},
+    "Depth-Model": _TEXT,
+    "Depth-Artifact": {"description": "identity of the artifact", **_TEXT},
+    "Depth-Description": {"description": "the description as JSON on a line", **_TEXT},
+    "Server-Timing": {"description": "milliseconds of read, wait, network, encode", **_TEXT},
+}
+_JSON = {
+    "schema": {
+        "type": "object",
+        "required": ["description"],
+        "properties": {
+            "description": {"type": "object"},
+            **{name: {"type": "array", "items": {"type": "array"}} for name in MAPS},
+        },
+    }
+}
+_ANSWER: dict[str, Any] = {
+    "description": "The map, in the format that was asked for.",
+    "headers": _HEADERS,
+    "content": {
+        media_type: _JSON if media_type == "application/json" else _BINARY
+        for media_type in MEDIA_TYPES.values()
+    },
+}
+
+
+_QUERY: Any = Query()
+
+
+def _one_of(names: Iterable[str], default: Optional[str], description: str) -> Any:
+    return Field(
+        default,
+        description=description,
+        pattern=f"^({'|'.join(names)})$",
+        json_schema_extra={"enum": list(names)},
+    )
+
+
+class DepthQuery(BaseModel):
+    """The options of a request for depth."""
+
+    model: Optional[str] = Field(None, description="Name of a model; by default the first.")
+    format: Optional[str] = _one_of(MEDIA_TYPES, None, "Wins over the header Accept.")
+    map: str = _one_of(MAPS, DEPTH, "A map that the model has; NPZ has all.")
+    output_size: Optional[str] = _one_of(
+        OUTPUT_SIZES, None, "full: the image's size. model: the network's."
+    )
+    palette: Optional[str] = _one_of(PALETTES, None, "Colours of a preview.")
+    focal_px: Optional[float] = Field(
+        None, ge=1e-3, le=1e6, description="Focal length in px of the image."
+    )
+    fov_deg: Optional[float] = Field(
+        None, ge=0.01, le=179.99, description="Horizontal angle of view in degrees."
+    )
+    intrinsics: Optional[str] = Field(
+        None, pattern=_INTRINSICS, description="fx,fy,cx,cy of the camera in px of the image."
+    )
+    deadline_s: Optional[float] = Field(
+        None,
+        ge=_LEAST_DEADLINE_S,
+        le=_MOST_DEADLINE_S,
+        description="The network has to begin by then; at most the service's own limit.",
+    )
+
+    def asked(self, limit_s: float) -> Asked:
+        """The same for a stage; no deadline is later than `limit_s`. Raises InputError."""
+        focal = focal_asked(self.focal_px, self.fov_deg, self.intrinsics)
+        return Asked(focal, self.output_size, min(self.deadline_s or limit_s, limit_s))
 
 
 def depth_routes(service: Service) -> APIRouter:
-    """The route that makes depth of an image, and the list of models."""
-    router = APIRouter(tags=["depth"])
+    """The route that makes depth of an image."""
+    router = APIRouter(tags=["depth"], dependencies=[Depends(strict_query)])
 
-    @router.post("/v1/depth")
-    async def depth(
-        request: Request,
-        model: Optional[str] = Query(None, description="Name of a model; by default the first."),
-        format: Optional[str] = Query(  # noqa: A002
-            None, description="png, npy, …; wins over the header Accept.", enum=list(FORMS)
-        ),
-        map: str = Query(DEPTH, description="depth, or sky or confidence."),  # noqa: A002
-        output_size: Optional[str] = Query(None, enum=list(OUTPUT_SIZES)),
-        focal_px: Optional[float] = Query(None, description="Focal length in px of the image."),
-        fov_deg: Optional[float] = Query(None, description="Horizontal angle of view in degrees."),
-        deadline_s: Optional[float] = Query(None, gt=0, le=3600),
-    ) -> Response:
-        """Depth of the image in the body."""
-        form = format or chosen(request.headers.get("accept", ""))
-        if form not in FORMS:
-            raise InputError(f"format {form[:100]!r}: expected one of {', '.join(FORMS)}")
-        focal = None if focal_px is None and fov_deg is None else FocalAsked(focal_px, fov_deg)
-        limit_s = service.settings.deadline_s
-        asked = Asked(focal, output_size, min(deadline_s or limit_s, limit_s))
-        async with service.bodies.read(request) as body:
-            wanted = Wanted(model, form, map, asked)
-            answer = await service.answer(hold(body), wanted, until_gone(request))
-        return Response(answer.data, media_type=answer.media_type, headers=dict(answer.headers))
+    @router.post(
+        "/v1/depth",
+        response_class=Response,
+        openapi_extra={"requestBody": _BODY},
+        responses={200: _ANSWER, **errors(404, 406, 408, 413, 415, 429, 503, 504)},
+    )
+    async def depth(request: Request, options: DepthQuery = _QUERY) -> Response:
+        """Depth of the image in the body: the file itself, or a form with the file as `image`."""
+        accept = ", ".join(request.headers.getlist("accept"))
+        form = options.format or chosen(accept, MEDIA_TYPES)
+        asked = options.asked(service.settings.deadline_s)
+        model = service.models.usable(options.model)
+        noted_of(request.scope).model = model.name
+        model.check_room()  # before a large body is read for nothing
+        async with image_in(request, service.bodies) as data:
+            wanted = Wanted(model.name, form, options.map, asked, options.palette)
+            answer = await service.answer(hold(data), wanted, until_gone(request))
+        return Whole(answer.data, answer.media_type, answer.headers, service.bodies)
 
     return router
+
+
+@asynccontextmanager
+async def image_in(request: Request, bodies: Bodies) -> AsyncIterator[bytes]:
+    """The bytes of the image in a body; inside `with` they count as held.
+
+    Raises as `Bodies.read`, and RequestError for another media type (415) or a bad form (400).
+    """
+    check_not_packed(request)
+    if not is_form(request):
+        check_is_image(request)
+        async with bodies.read(request) as data:
+            yield data
+        return
+    with bodies.holding() as hold:
+
+        async def counted() -> Any:
+            async for chunk in bodies.chunks(request):
+                hold.add(len(chunk))
+                yield chunk
+
+        (upload,) = await read_form(request, counted(), FIELD, 1, in_memory)
+        try:
+            data = await upload.read()
+        finally:
+            await upload.close()
+        yield data
+
+
+def focal_asked(
+    focal_px: Optional[float], fov_deg: Optional[float], intrinsics: Optional[str]
+) -> Optional[FocalAsked]:
+    """What a query says of the camera; None if it says nothing. Raises InputError."""
+    if focal_px is None and fov_deg is None and intrinsics is None:
+        return None
+    matrix = None
+    if intrinsics is not None:
+        fx, fy, cx, cy = map(float, intrinsics.split(","))
+        matrix = [[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]
+    return FocalAsked(focal_px, fov_deg, matrix)
 
 
 async def until_gone(request: Request) -> None:

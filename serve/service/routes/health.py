@@ -1,37 +1,75 @@
-"""Whether the service lives, whether it is ready, and what it serves."""
+"""Whether the service lives, whether it is ready, what it serves, and its metrics."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 
+from depth.family import UNITS
 from serve.service.model import Model
+from serve.service.routes.documented import answer, errors, schema
+from serve.service.routes.query import strict_query
 from serve.service.service import Service
+
+_STATUS = schema(status={"type": "string"})
+_MAP = schema(name={"type": "string"}, kind={"type": "string"}, unit={"type": ["string", "null"]})
+_SIZE = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
+_ABOUT: dict[str, Any] = {
+    "type": "object",
+    "required": ["name", "state"],
+    "properties": {
+        **{
+            name: {"type": "string"}
+            for name in ("name", "state", "model", "artifact", "target", "precision", "policy")
+        },
+        "sizes": {"type": "array", "items": _SIZE},
+        "maps": {"type": "array", "items": _MAP},
+        "licence": {"type": ["string", "null"]},
+    },
+}
+_MODELS = schema(models={"type": "array", "items": _ABOUT})
+_METRICS = {
+    "description": "Metrics in Prometheus' text format.",
+    "content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}},
+}
 
 
 def health_routes(service: Service) -> APIRouter:
-    """The routes for load balancers, and the list of models."""
-    router = APIRouter(tags=["service"])
+    """The routes for load balancers and Prometheus, and the list of models."""
+    router = APIRouter(tags=["service"], dependencies=[Depends(strict_query)])
 
-    @router.get("/healthz")
+    @router.get("/healthz", responses={200: answer("The process lives.", _STATUS), **errors()})
     async def healthz() -> Response:
         """200 while the process lives."""
         return JSONResponse({"status": "alive"})
 
-    @router.get("/readyz")
+    @router.get(
+        "/readyz",
+        responses={
+            200: answer("Every model answers.", _STATUS),
+            **errors(),
+            503: answer("It is loading, draining or out of service.", _STATUS, retry=True),
+        },
+    )
     async def readyz() -> Response:
         """200 once every model has run on every core; 503 before that, and while it drains."""
-        if service.ready:
-            return JSONResponse({"status": "ready"})
-        status = "draining" if service.draining else "loading"
+        status = service.status
+        if status == "ready":
+            return JSONResponse({"status": status})
         return JSONResponse({"status": status}, 503, {"Retry-After": "5"})
 
-    @router.get("/v1/models")
-    async def models() -> dict[str, list[dict[str, Any]]]:
+    @router.get("/v1/models", responses={200: answer("The models.", _MODELS), **errors()})
+    async def models() -> Response:
         """The models, the default first."""
-        return {"models": [about(model) for model in service.models.all]}
+        return JSONResponse({"models": [about(model) for model in service.models.all]})
+
+    @router.get("/metrics", response_class=Response, responses={200: _METRICS, **errors()})
+    async def metrics() -> Response:
+        """Queues, batches, cores, latencies and errors."""
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 
@@ -50,6 +88,9 @@ def about(model: Model) -> dict[str, Any]:
         "precision": m.precision,
         "policy": engine.policy,
         "sizes": [list(size) for size in engine.library.sizes],
-        "maps": [{"name": output.name, "kind": output.kind} for output in m.outputs],
+        "maps": [
+            {"name": output.name, "kind": output.kind, "unit": UNITS.get(output.kind)}
+            for output in m.outputs
+        ],
         "licence": m.checkpoint.licence,
     }

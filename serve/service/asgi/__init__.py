@@ -1,0 +1,1 @@
+"""What every request passes around its route: connection, record, guard."""
