@@ -11,7 +11,10 @@ from serve.service.routes.documented import complete
 from serve.service.routes.errors import add_error_answers
 from serve.service.routes.health import health_routes
 from serve.service.routes.page import add_page
+from serve.service.routes.sagemaker import sagemaker_routes
 from serve.service.service import Service
+from serve.service.v2.http import v2_routes
+from serve.service.v2.protocol import Protocol
 
 OPENAPI_VERSION = "1"  # of the interface
 
@@ -27,6 +30,8 @@ def application(service: Service) -> FastAPI:
     )
     app.include_router(depth_routes(service))
     app.include_router(health_routes(service))
+    app.include_router(v2_routes(Protocol(service)))
+    app.include_router(sagemaker_routes(service))
     add_page(app)
     add_error_answers(app)
     complete(app)

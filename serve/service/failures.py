@@ -17,6 +17,7 @@ from serve.errors import (
     ServeError,
 )
 from serve.service.models import NotReadyError, UnknownModelError
+from serve.service.v2.repository import LoadError
 
 
 class RequestError(ServeError):
@@ -55,6 +56,7 @@ _TABLE: tuple[tuple[type[Exception], int, str, Optional[int]], ...] = (
     (QueueFullError, 429, "RESOURCE_EXHAUSTED", 1),
     (UnknownModelError, 404, "NOT_FOUND", None),
     (NotReadyError, 503, "UNAVAILABLE", 5),
+    (LoadError, 503, "UNAVAILABLE", 30),
     (ClosedError, 503, "UNAVAILABLE", 5),
     (OutOfServiceError, 503, "UNAVAILABLE", 30),
     (ExpiredError, 504, "DEADLINE_EXCEEDED", None),
@@ -65,6 +67,7 @@ _TABLE: tuple[tuple[type[Exception], int, str, Optional[int]], ...] = (
 )
 _BY_STATUS = {
     401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
     408: "DEADLINE_EXCEEDED",
     413: "RESOURCE_EXHAUSTED",

@@ -56,15 +56,22 @@ class Model:
         return self.stage.engine.library.any_artifact().identity
 
     def warm_up(self) -> None:
-        """Run every program once on every core; then the model is ready. Raises as `Stage`."""
+        """Run every program once on every core; then the model is ready.
+
+        Raises as `Stage`, and ClosedError if it was closed meanwhile.
+        """
         try:
             self.stage.warm_up()
             self._threads = self.stage.images_at_once()
         except BaseException:
-            self.state = FAILED
+            with self._lock:
+                self.state = CLOSED if self.state == CLOSED else FAILED
             raise
-        self._pool = ThreadPoolExecutor(self._threads, f"model-{self.name}")
-        self.state = READY
+        with self._lock:
+            if self.state == CLOSED:
+                raise ClosedError(f"model {self.name} was closed while it was loaded")
+            self._pool = ThreadPoolExecutor(self._threads, f"model-{self.name}")
+            self.state = READY
 
     def submit(self, work: Callable[[], Done]) -> Future[Done]:
         """Have `work` done in a thread of the model; cancelling works until it begins.
@@ -82,7 +89,7 @@ class Model:
         """Raises QueueFullError if too many wait, ClosedError if the model is not ready."""
         if not self.ready:
             raise ClosedError(f"model {self.name} is {self.state} and takes no more work")
-        if self.waiting + self.running >= self._threads + self._queue:
+        if self.waiting + self.running >= self.most:
             after_s = self.retry_after_s
             raise QueueFullError(
                 f"{self.waiting} requests wait for model {self.name}; send this one again in "
@@ -99,6 +106,11 @@ class Model:
     def snapshot(self) -> Optional[Snapshot]:
         """How its cores are doing; None if none was opened yet."""
         return self.stage.engine.snapshot()
+
+    @property
+    def most(self) -> int:
+        """How many requests it can hold at once."""
+        return self._threads + self._queue
 
     @property
     def retry_after_s(self) -> int:

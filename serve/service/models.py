@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Condition
+from threading import Condition, Thread
 from typing import Optional
 
 from depth.errors import InputError
-from serve.errors import ServeError
+from serve.errors import ClosedError, ServeError
 from serve.service.model import Model
 
 MAX_MODELS = 64
@@ -29,6 +29,8 @@ class Models:
         self._live: dict[str, Model] = {}
         self._changed = Condition()
         self._users: dict[Model, int] = {}
+        self._retiring: list[Thread] = []
+        self._closed = False
 
     @property
     def all(self) -> list[Model]:
@@ -71,27 +73,38 @@ class Models:
     def put(self, model: Model) -> None:
         """Give a model its name. An earlier model of the name finishes its requests and closes.
 
-        Raises InputError if there are MAX_MODELS others.
+        That takes its time in a thread. Raises InputError if there are MAX_MODELS others,
+        ClosedError after `close`.
         """
         with self._changed:
+            if self._closed:
+                raise ClosedError("the service is closed and takes no more models")
             if model.name not in self._live and len(self._live) >= MAX_MODELS:
                 raise InputError(f"{MAX_MODELS} models are loaded: unload a model first")
             earlier = self._live.get(model.name)
             self._live[model.name] = model
-        if earlier is not None:
-            self._retire(earlier)
+            if earlier is not None and earlier is not model:
+                self._retire(earlier)
 
     def remove(self, name: str) -> None:
-        """Take a model out: it finishes its requests and closes. Raises UnknownModelError."""
+        """Take a model out: it finishes its requests and closes, in a thread.
+
+        Raises UnknownModelError.
+        """
         with self._changed:
-            model = self._found(name)
+            self._retire(self._found(name))
             del self._live[name]
-        self._retire(model)
 
     def close(self) -> None:
-        """Take all models out."""
-        for model in self.all:
-            self.remove(model.name)
+        """Take all models out, and wait until each has finished its requests and is closed."""
+        with self._changed:
+            self._closed = True
+            for model in self._live.values():
+                self._retire(model)
+            self._live.clear()
+            retiring = list(self._retiring)
+        for thread in retiring:
+            thread.join()
 
     def _found(self, name: Optional[str]) -> Model:
         if name is None and self._live:
@@ -108,6 +121,12 @@ class Models:
         return model
 
     def _retire(self, model: Model) -> None:
+        """Begin to close a model that gets no more users."""
+        thread = Thread(target=self._drain, args=[model], name=f"retire-{model.name}")
+        self._retiring = [each for each in self._retiring if each.is_alive()] + [thread]
+        thread.start()
+
+    def _drain(self, model: Model) -> None:
         with self._changed:
             self._changed.wait_for(lambda: not self._users.get(model))
             self._users.pop(model, None)

@@ -16,6 +16,8 @@ from serve.service.asgi.metrics import Metrics
 from serve.service.bodies import Bodies
 from serve.service.models import Models
 from serve.service.settings import Settings
+from serve.service.v2.repository import Repository
+from serve.service.v2.statistics import Statistics
 
 Done = TypeVar("Done")
 
@@ -40,9 +42,13 @@ class Wanted:
 class Service:
     """What every door of the service shares."""
 
-    def __init__(self, models: Models, settings: Settings) -> None:
+    def __init__(
+        self, models: Models, settings: Settings, repository: Optional[Repository] = None
+    ) -> None:
         self.models = models
         self.settings = settings
+        self.repository = repository or Repository(models)
+        self.statistics = Statistics()
         self.bodies = Bodies(settings)
         self.draining = False
         self.metrics = Metrics(lambda: models.all, lambda: self.bodies.held_bytes)
@@ -52,7 +58,7 @@ class Service:
         """`ready`, or why it is not: `draining`, `loading`, `out of service`."""
         if self.draining:
             return "draining"
-        if not self.models.ready:
+        if self.repository.starting or not self.models.ready:
             return "loading"
         return "ready" if all(model.works for model in self.models.all) else "out of service"
 

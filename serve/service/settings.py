@@ -50,6 +50,9 @@ class Settings:
     body_timeout_s: float = 30.0
     deadline_s: float = 60.0
     drain_s: float = 60.0
+    model_control: bool = False
+    grpc_port: Optional[int] = None
+    grpc_message_bytes: int = 64_000_000
     token: Optional[str] = None
     tls_certificate: Optional[Path] = None
     tls_key: Optional[Path] = None
@@ -64,8 +67,9 @@ class Settings:
                 raise InputError(f"{name} is {getattr(self, name)}: must be above 0")
         if self.queue < 0:
             raise InputError(f"queue is {self.queue}: must be 0 or more")
-        if not 0 <= self.port < 1 << 16:
-            raise InputError(f"port is {self.port}: expected 0 to 65535")
+        for port in (self.port, self.grpc_port or 0):
+            if not 0 <= port < 1 << 16:
+                raise InputError(f"port is {port}: expected 0 to 65535")
         if self.token is not None and len(self.token) < MIN_TOKEN:
             raise InputError(
                 f"the token has {len(self.token)} characters: expected {MIN_TOKEN} or more; make "
