@@ -15,8 +15,10 @@ from depth.errors import InputError
 from serve.shapes import POLICIES
 
 if TYPE_CHECKING:
+    from serve.library import Library
     from serve.service.model import Model
     from serve.service.settings import Settings
+    from serve.service.sources import Source
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,27 @@ class HttpOptions:
     """What an operator says of a service. The defaults are typer's: a command gives every value."""
 
     model: Optional[list[str]] = typer.Option(
-        None, metavar="NAME=FOLDER", help="A further model. Repeat it; the first is the default."
+        None,
+        metavar="NAME=PLACE",
+        help="A further model: NAME=FOLDER or NAME=STORE#ALIAS. Repeat it; the first is the "
+        "default.",
+    )
+    poll_s: float = typer.Option(
+        30.0, help="Seconds between looks at aliases: a model follows its alias. 0 never looks."
+    )
+    pulled_to: Path = path_option(Path("artifacts"), "Folder for artifacts of stores.")
+    endpoint_url: Optional[str] = typer.Option(
+        None, help="S3 server other than AWS; by default what the AWS settings say."
+    )
+    model_control: bool = typer.Option(
+        False, "--model-control", help="Let callers load and unload these models."
     )
     host: str = typer.Option("127.0.0.1", help="Address to answer on; 0.0.0.0 for every network.")
     port: int = typer.Option(8000, help="Port to answer on; 0 takes a free port.")
+    grpc_port: Optional[int] = typer.Option(
+        None, help="Port for gRPC, at the same address; 0 takes a free port. By default none."
+    )
+    grpc_message_mb: float = typer.Option(64.0, help="Largest gRPC message of a caller.")
     policy: str = typer.Option(
         "buckets",
         click_type=click.Choice(POLICIES),
@@ -88,20 +107,46 @@ class HttpOptions:
             tls_certificate=self.tls_certificate,
             tls_key=self.tls_key,
             jobs=self.jobs,
+            model_control=self.model_control,
+            grpc_port=self.grpc_port,
+            grpc_message_bytes=round(self.grpc_message_mb * 1e6),
         )
 
-    def opened(self, name: Optional[str], folders: list[Path]) -> Model:
-        """A model over artifacts; its name is theirs by default. Raises as `library_of`."""
+    def sources(self, artifacts: list[Path]) -> list[Source]:
+        """Where the models come from, the default first.
+
+        Raises InputError for none, for a name given twice and for a text of another form, and
+        ArtifactError for a folder of `artifacts`, whose model's name is the name.
+        """
+        from depth.artifact.manifest import read_artifact
+        from serve.service.sources import Source, source_of
+
+        found = []
+        if artifacts:
+            name = read_artifact(artifacts[0]).manifest.model
+            places = tuple(map(str, artifacts))
+            found.append(Source(name, places, allow_unverified=self.allow_unverified))
+        for text in self.model or []:
+            keep, url = self.pulled_to, self.endpoint_url
+            found.append(source_of(text, keep, url, self.allow_unverified))
+        names = [source.name for source in found]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"--model {name}: the name is given twice")
+        if not found:
+            raise InputError("no model: give a folder of an artifact, or --model NAME=FOLDER")
+        return found
+
+    def model_of(self, name: str, library: Library) -> Model:
+        """A model over artifacts, not warmed up."""
         from serve.engine import Engine
         from serve.jobs.stage import Stage
         from serve.service.model import Model
-        from serve.sources import library_of
 
-        library = library_of(folders, None, Path("artifacts"), None, self.allow_unverified)
         engine = Engine(
             library, self.policy, preprocess=self.preprocess, output_size=self.output_size
         )
-        return Model(name or library.any_artifact().manifest.model, Stage(engine), self.queue)
+        return Model(name, Stage(engine), self.queue)
 
 
 @takes_options(HttpOptions)
@@ -122,24 +167,11 @@ def http(
     from serve.service.models import Models
     from serve.service.server import run
     from serve.service.service import Service
+    from serve.service.v2.repository import Repository
 
-    service = Service(Models(), options.settings())
-    given = named(artifact or [], options.model or [])
-    models = [options.opened(name, folders) for name, folders in given]
+    models = Models()
+    sources = options.sources(artifact or [])
+    repository = Repository(models, sources, options.model_of, options.poll_s)
     log_to_stderr(options.log)
-    run(service, models, lambda url: say_ready(url, options.log))
-
-
-def named(artifacts: list[Path], models: list[str]) -> list[tuple[Optional[str], list[Path]]]:
-    """Names and folders of the models. Raises InputError for none, and for a name given twice."""
-    found: list[tuple[Optional[str], list[Path]]] = [(None, artifacts)] if artifacts else []
-    for text in models:
-        name, equals, folder = text.partition("=")
-        if not (name and equals and folder):
-            raise InputError(f"--model {text}: expected NAME=FOLDER, as in street=artifacts/vits")
-        if name in dict(found):
-            raise InputError(f"--model {text}: the name {name} is given twice")
-        found.append((name, [Path(folder).expanduser()]))
-    if not found:
-        raise InputError("no model: give a folder of an artifact, or --model NAME=FOLDER")
-    return found
+    service = Service(models, options.settings(), repository)
+    run(service, [], lambda url: say_ready(url, options.log))

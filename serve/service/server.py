@@ -19,6 +19,7 @@ from serve.service.asgi.connections import limited
 from serve.service.model import Model
 from serve.service.service import Service
 from serve.service.settings import Settings
+from serve.service.v2.door import GrpcDoor
 
 logger = logging.getLogger(__name__)
 
@@ -49,11 +50,14 @@ async def _serve(service: Service, models: Sequence[Model], on_ready: OnReady) -
     with _listening(settings) as listener:
         port = listener.getsockname()[1]
         server = _Server(_config(service))
-        stop_on_signals(service, server)
+        calls = GrpcDoor(service)
+        stop_on_signals(service, server, calls)
         loading = _Loading(service, models, server)
         scheme = "http" if settings.tls_certificate is None else "https"
         loading.start(lambda: on_ready(f"{scheme}://{_printed(settings.host)}:{port}"))
         await server.serve([listener])
+    await asyncio.to_thread(calls.close)
+    await asyncio.to_thread(service.repository.close)
     await asyncio.to_thread(service.models.close)
     if loading.failed is not None:
         raise loading.failed
@@ -78,11 +82,12 @@ def _config(service: Service) -> uvicorn.Config:
     )
 
 
-def stop_on_signals(service: Service, server: uvicorn.Server) -> None:
+def stop_on_signals(service: Service, server: uvicorn.Server, calls: GrpcDoor) -> None:
     """SIGTERM and SIGINT drain; a second signal ends at once."""
 
     def stop() -> None:
         server.force_exit = service.draining
+        calls.begin_stop(0.0 if service.draining else service.settings.drain_s)
         service.draining = server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -104,6 +109,7 @@ class _Loading:
             for model in self._models:
                 self._service.models.put(model)
                 model.warm_up()
+            self._service.repository.load_all()
             on_ready()
         except Exception as error:  # raised again by the main thread
             self.failed = error

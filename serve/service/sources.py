@@ -1,4 +1,4 @@
-"""Where the artifact of a model comes from, as the operator says: folders, or an alias in a store."""
+"""Where the artifact of a model comes from: folders, or an alias in a store."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ _ABOUT: dict[str, Any] = {
             name: {"type": "string"}
             for name in ("name", "state", "model", "artifact", "target", "precision", "policy")
         },
+        "reason": {"type": "string", "description": "why it is not there, or not newer"},
         "sizes": {"type": "array", "items": _SIZE},
         "maps": {"type": "array", "items": _MAP},
         "licence": {"type": ["string", "null"]},
@@ -64,7 +65,7 @@ def health_routes(service: Service) -> APIRouter:
     @router.get("/v1/models", responses={200: answer("The models.", _MODELS), **errors()})
     async def models() -> Response:
         """The models, the default first."""
-        return JSONResponse({"models": [about(model) for model in service.models.all]})
+        return JSONResponse({"models": _listed(service)})
 
     @router.get("/metrics", response_class=Response, responses={200: _METRICS, **errors()})
     async def metrics() -> Response:
@@ -72,6 +73,16 @@ def health_routes(service: Service) -> APIRouter:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return router
+
+
+def _listed(service: Service) -> list[dict[str, Any]]:
+    """Models that answer, with what went wrong since; then models that could not be loaded."""
+    repository, rows = service.repository, {m.name: about(m) for m in service.models.all}
+    for name in repository.names:
+        state, reason = repository.state(name)
+        row = rows.setdefault(name, {"name": name, "state": state.lower()})
+        row.update({"reason": reason} if reason else {})
+    return list(rows.values())
 
 
 def about(model: Model) -> dict[str, Any]:

@@ -7,56 +7,55 @@ Source: Amazon SageMaker developer guide, "Custom Inference Code with Hosting Se
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from depth.images.given import hold
 from serve.jobs.stage import Asked
-from serve.service.answers import chosen
-from serve.service.failures import RequestError
-from serve.service.routes.depth import until_gone
+from serve.service.accept import chosen
+from serve.service.answers import MEDIA_TYPES
+from serve.service.asgi.noted import noted_of
+from serve.service.models import NotReadyError
+from serve.service.routes.depth import image_in, until_gone
+from serve.service.routes.documented import errors
+from serve.service.routes.sending import Whole
 from serve.service.service import Service, Wanted
-from serve.service.v2.documented import EMPTY, answers
+from serve.service.v2.described import EMPTY
 
-_NO_IMAGE = ("application/json", "application/jsonlines", "text/csv", "multipart/form-data")
-_IMAGE_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/x-image": {"schema": {"type": "string", "format": "binary"}},
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
-        },
-    }
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+_BODY = {
+    "requestBody": {"required": True, "content": {"application/x-image": _FILE, "image/*": _FILE}}
 }
-_DEPTH = {200: {"description": "Depth in the format of Accept.", "content": {"*/*": {}}}}
+_DEPTH = {
+    "description": "Depth in the format of Accept; headers say what its numbers are.",
+    "content": {media_type: {} for media_type in MEDIA_TYPES.values()},
+}
 
 
 def sagemaker_routes(service: Service) -> APIRouter:
     """/ping and /invocations."""
     router = APIRouter(tags=["SageMaker"])
 
-    @router.get("/ping", responses={**EMPTY, **answers(503)})
+    @router.get("/ping", responses={200: EMPTY, **errors(503)})
     async def ping() -> Response:
         """200 once every model has run on every core, 503 before that and while it drains."""
-        if service.ready:
-            return Response()
-        return JSONResponse({"error": "not ready"}, 503, {"Retry-After": "5"})
+        if service.status != "ready":
+            raise NotReadyError(f"the service is {service.status}: try again soon")
+        return Response()
 
     @router.post(
         "/invocations",
-        responses={**_DEPTH, **answers(400, 406, 408, 413, 415, 429, 500, 503, 504)},
-        openapi_extra=_IMAGE_BODY,
+        responses={200: _DEPTH, **errors(404, 406, 408, 413, 415, 429, 503, 504)},
+        openapi_extra=_BODY,
     )
     async def invocations(request: Request) -> Response:
         """Depth of the image in the body, by the default model."""
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type in _NO_IMAGE:
-            raise RequestError(
-                415, f"Content-Type {media_type}: the body has to be an image file itself"
-            )
-        form = chosen(request.headers.get("accept", ""))
-        wanted = Wanted(form=form, asked=Asked(deadline_s=service.settings.deadline_s))
-        async with service.bodies.read(request) as body:
-            answer = await service.answer(hold(body), wanted, until_gone(request))
-        return Response(answer.data, media_type=answer.media_type, headers=dict(answer.headers))
+        form = chosen(", ".join(request.headers.getlist("accept")), MEDIA_TYPES)
+        model = service.models.usable(None)
+        noted_of(request.scope).model = model.name
+        model.check_room()
+        wanted = Wanted(model.name, form, asked=Asked(deadline_s=service.settings.deadline_s))
+        async with image_in(request, service.bodies) as data:
+            answer = await service.answer(hold(data), wanted, until_gone(request))
+        return Whole(answer.data, answer.media_type, answer.headers, service.bodies)
 
     return router

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ class InferAnswer:
 
     parameters  of the whole answer: artifact, model, target, precision
     meanings    of each output: kind, unit and what else says what its numbers are
-    timing_ms   of read, wait and network, over all images together
+    timing_ms   of read, wait and network, over all images together, and of output
     """
 
     request: InferRequest
@@ -72,6 +73,7 @@ class Plan:
 
     def answer(self, results: Sequence[ImageResult]) -> InferAnswer:
         """The answer of one result per image, in their order."""
+        begun_s = time.monotonic()
         first = results[0].provenance
         parameters = {
             "artifact": first.artifact,
@@ -85,6 +87,7 @@ class Plan:
             what: sum(result.timing_ms[what] for result in results)
             for what in ("read", "wait", "network")
         }
+        timing_ms["output"] = (time.monotonic() - begun_s) * 1e3
         return InferAnswer(self.request, parameters, outputs, meanings, timing_ms)
 
     def _work(self, model: Model, image: Held) -> Callable[[], ImageResult]:

@@ -36,13 +36,16 @@ class Protocol:
         """Metadata of the server."""
         return {"name": "depth", "version": _version(), "extensions": list(EXTENSIONS)}
 
-    def model_ready(self, name: str, model_version: str = "") -> bool:
-        """Whether a model answers. Raises UnknownModelError."""
-        return self._known(name, model_version).ready
+    def check_ready(self, name: str, model_version: str = "") -> Model:
+        """The model, which answers. Raises UnknownModelError or NotReadyError."""
+        model = self._known(name, model_version)
+        if not model.ready:
+            raise NotReadyError(f"model {name} is {model.state}: try again soon")
+        return model
 
     def metadata(self, name: str, model_version: str = "") -> dict[str, Any]:
         """Metadata of a model. Raises UnknownModelError or NotReadyError."""
-        model = self._ready(name, model_version)
+        model = self.check_ready(name, model_version)
         return {
             "name": name,
             "versions": [VERSION],
@@ -59,7 +62,7 @@ class Protocol:
 
     def config(self, name: str, model_version: str = "") -> dict[str, Any]:
         """The configuration of a model. Raises as `metadata`."""
-        model = self._ready(name, model_version)
+        model = self.check_ready(name, model_version)
         kinds = {"UINT8": "TYPE_UINT8", "BYTES": "TYPE_STRING"}
         return {
             "name": name,
@@ -122,12 +125,6 @@ class Protocol:
     def _known(self, name: str, model_version: str) -> Model:
         model = self.service.models.find(name)
         check_version(name, model_version)
-        return model
-
-    def _ready(self, name: str, model_version: str) -> Model:
-        model = self._known(name, model_version)
-        if not model.ready:
-            raise NotReadyError(f"model {name} is {model.state}: try again soon")
         return model
 
 

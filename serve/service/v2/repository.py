@@ -45,12 +45,20 @@ class _Entry:
 class Repository:
     """Models by the names that the operator gave them. Safe in any thread.
 
-    make  a model of a name and its artifacts, not warmed up yet; needed if there are `sources`
+    make    a model of a name and its artifacts, not warmed up yet; needed if there are `sources`
+    poll_s  between looks at aliases once all models are loaded; 0: nobody looks
     """
 
     def __init__(
-        self, models: Models, sources: Sequence[Source] = (), make: Optional[Make] = None
+        self,
+        models: Models,
+        sources: Sequence[Source] = (),
+        make: Optional[Make] = None,
+        poll_s: float = 0.0,
     ) -> None:
+        if not 0 <= poll_s <= 86_400:
+            raise InputError(f"poll_s is {poll_s}: expected 0 to 86400 seconds")
+        self._poll_s = poll_s
         self._models = models
         if sources and make is None:
             raise InputError("sources without what makes a model of one")
@@ -79,10 +87,16 @@ class Repository:
         return (LOADING if entry.loading else UNAVAILABLE), entry.reason
 
     def load_all(self) -> None:
-        """Load every model in turn. Raises what the first that fails raises."""
+        """Load every model in turn, then watch the aliases.
+
+        Raises what the first load that fails raises.
+        """
         for entry in self._entries.values():
             with entry.busy:
                 self._load(entry)
+        if self._poll_s and any(e.source.alias for e in self._entries.values()):
+            self._watcher = Thread(target=self._watch, name="aliases", daemon=True)
+            self._watcher.start()
 
     def load(self, name: str) -> None:
         """Load what the source of a model names now; nothing happens if that is loaded already.
@@ -110,24 +124,14 @@ class Repository:
                 entry.live, entry.stamp, entry.reason = None, "", "unloaded"
                 logger.info("%s: unloaded", name)
 
-    def watch(self, poll_s: float) -> None:
-        """Look every `poll_s` seconds, in a thread, whether an alias has moved."""
-
-        def run() -> None:
-            while not self._stopped.wait(poll_s):
-                self.poll(poll_s)
-
-        self._watcher = Thread(target=run, name="aliases", daemon=True)
-        self._watcher.start()
-
-    def poll(self, poll_s: float = 0.0) -> None:
+    def poll(self) -> None:
         """Load what aliases have moved to. A failure is logged once and noted, never raised."""
         for entry in self._entries.values():
             if entry.source.alias is None:
                 continue
             with entry.busy:
                 if entry.wanted and not self._stopped.is_set():
-                    self._poll(entry, poll_s)
+                    self._poll(entry)
 
     def close(self) -> None:
         """End the watch. A load that is under way is finished."""
@@ -135,7 +139,11 @@ class Repository:
         if self._watcher is not None:
             self._watcher.join()
 
-    def _poll(self, entry: _Entry, poll_s: float) -> None:
+    def _watch(self) -> None:
+        while not self._stopped.wait(self._poll_s):
+            self.poll()
+
+    def _poll(self, entry: _Entry) -> None:
         try:
             stamp = entry.source.stamp()
             if stamp == entry.stamp:
@@ -147,7 +155,7 @@ class Repository:
                 logger.error("%s: unexpected error", entry.source.name, exc_info=error)
             _note(entry, error)
             entry.failures += 1
-            pause_s = min(poll_s * 2.0 ** min(entry.failures, 20), _LONGEST_PAUSE_S)
+            pause_s = min(self._poll_s * 2.0 ** min(entry.failures, 20), _LONGEST_PAUSE_S)
             entry.again_s = time.monotonic() + pause_s
 
     def _load(self, entry: _Entry) -> None:

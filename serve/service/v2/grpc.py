@@ -1,0 +1,166 @@
+"""The protocol over gRPC: the same answers as over HTTP, from the same service."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any, Callable
+
+import grpc
+
+from depth.errors import InputError
+from depth.files import read_regular
+from serve.service.v2.calls import Calls, Context, failed
+from serve.service.v2.messages import SERVICE, message
+from serve.service.v2.protocol import Protocol
+
+_THREADS = 32
+_WAITING = 256  # calls that have no thread yet, and those that have
+_OPEN = (f"/{SERVICE}/ServerLive", f"/{SERVICE}/ServerReady")  # to callers without the token
+
+
+class GrpcServer:
+    """Answers gRPC. `port` is the port that it has; TLS and token are those of the settings.
+
+    Raises InputError if the address cannot be had or the files of TLS cannot be read.
+    """
+
+    def __init__(self, protocol: Protocol) -> None:
+        settings = protocol.service.settings
+        size = settings.grpc_message_bytes
+        self._pool = ThreadPoolExecutor(_THREADS, "grpc")
+        self._calls = Calls(protocol)
+        self._server = grpc.server(
+            self._pool,
+            handlers=[_handlers(self._calls)],
+            interceptors=[_Token(settings.token)] if settings.token is not None else [],
+            options=[
+                ("grpc.max_receive_message_length", size),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),
+            ],
+            maximum_concurrent_rpcs=_WAITING,
+        )
+        address = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self.port = self._bound(f"{address}:{settings.grpc_port}", _credentials(protocol))
+
+    def start(self) -> None:
+        """Answer calls from now on."""
+        self._server.start()
+
+    def stop(self, grace_s: float) -> Event:
+        """Take no more calls; the event is set once those under way are done, or after `grace_s`.
+
+        Streams that are idle end at once.
+        """
+        stopped: Event = self._server.stop(grace_s)
+        self._calls.end_streams()
+        return stopped
+
+    def _bound(self, address: str, credentials: Any) -> int:
+        try:
+            if credentials is None:
+                return int(self._server.add_insecure_port(address))
+            return int(self._server.add_secure_port(address, credentials))
+        except RuntimeError as error:
+            raise InputError(
+                f"{address} cannot be listened on for gRPC; name another port with --grpc-port"
+            ) from error
+
+
+def _credentials(protocol: Protocol) -> Any:
+    settings = protocol.service.settings
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    try:
+        key, certificate = (
+            read_regular(path, 1 << 20) for path in (settings.tls_key, settings.tls_certificate)
+        )
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    return grpc.ssl_server_credentials([(key, certificate)])
+
+
+class _Token(grpc.ServerInterceptor):  # type: ignore[misc]
+    """Refuses calls whose metadata do not have the token."""
+
+    def __init__(self, token: str) -> None:
+        self._digest = _digest(token)
+
+    def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
+        metadata = dict(details.invocation_metadata)
+        scheme, _, given = str(metadata.get("authorization", "")).partition(" ")
+        right = hmac.compare_digest(_digest(given.strip()), self._digest)
+        if details.method in _OPEN or (scheme.lower() == "bearer" and right):
+            return continuation(details)
+        return grpc.stream_stream_rpc_method_handler(_refuse)  # which waits for no message
+
+
+def _refuse(_requests: Any, context: Context) -> None:
+    context.abort(
+        grpc.StatusCode.UNAUTHENTICATED, "send the service's token: authorization: Bearer TOKEN"
+    )
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _handlers(calls: Calls) -> Any:
+    handlers = {}
+    for method, call in (
+        ("ServerLive", calls.server_live),
+        ("ServerReady", calls.server_ready),
+        ("ModelReady", calls.model_ready),
+        ("ServerMetadata", calls.server_metadata),
+        ("ModelMetadata", calls.model_metadata),
+        ("ModelConfig", calls.model_config),
+        ("ModelStatistics", calls.model_statistics),
+        ("ModelInfer", calls.model_infer),
+        ("RepositoryIndex", calls.repository_index),
+        ("RepositoryModelLoad", calls.repository_model_load),
+        ("RepositoryModelUnload", calls.repository_model_unload),
+    ):
+        handlers[method] = grpc.unary_unary_rpc_method_handler(
+            _answering(call), message(f"{method}Request").FromString, _serialised
+        )
+    handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
+        _streaming(calls.model_stream_infer), message("ModelInferRequest").FromString, _serialised
+    )
+    return grpc.method_handlers_generic_handler(SERVICE, handlers)
+
+
+def _serialised(made: Any) -> bytes:
+    data: bytes = made.SerializeToString()
+    return data
+
+
+def _answering(call: Callable[[Any, Context], Any]) -> Callable[[Any, Context], Any]:
+    def answer(request: Any, context: Context) -> Any:
+        try:
+            return call(request, context)
+        except Exception as error:
+            _abort(error, context)
+
+    return answer
+
+
+def _streaming(call: Callable[[Any, Context], Iterator[Any]]) -> Callable[[Any, Context], Any]:
+    def answers(requests: Any, context: Context) -> Iterator[Any]:
+        try:
+            yield from call(requests, context)
+        except Exception as error:
+            if context.is_active():
+                _abort(error, context)
+
+    return answers
+
+
+def _abort(error: Exception, context: Context) -> None:
+    failure = failed(error)
+    if failure.retry_after_s is not None:
+        context.set_trailing_metadata((("retry-after", str(failure.retry_after_s)),))
+    context.abort(getattr(grpc.StatusCode, failure.grpc), failure.message)
