@@ -1,0 +1,85 @@
+"""The front doors in an environment that only serves: made anew, without torch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from depth.maps.files import read_depth
+from serve.pipeline import DepthPipeline
+from serve.shapes import BUCKETS
+from tests.support.hostile import encoded, picture
+from tests.support.places import ROOT
+from tests.support.processes import wait_for
+from tests.support.programs import make_artifact
+
+EXTRAS = "serve-openvino,http,grpc"
+PNG = encoded(picture(56, 70), "PNG")
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(name="python", scope="module")
+def python_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with the locked versions of what EXTRAS needs."""
+    own = ROOT / ".tools" / "uv" / "bin" / "uv"
+    uv = str(own) if own.is_file() else shutil.which("uv")
+    if uv is None:
+        pytest.skip("there is no uv to make an environment with")
+    folder = tmp_path_factory.mktemp("lean")
+    locked = folder / "locked.txt"
+    lock = (ROOT / "infra" / "locks" / "cpu.txt").read_text()
+    locked.write_text("\n".join(x.rstrip(" \\") for x in lock.splitlines() if x[:1].isalpha()))
+    python = folder / "venv" / "bin" / "python"
+    for words in (
+        ("venv", "-q", "-p", sys.executable, str(folder / "venv")),
+        ("pip", "install", "-q", "-p", str(python), "-c", str(locked), f"{ROOT}[{EXTRAS}]"),
+    ):
+        done = subprocess.run([uv, *words], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no environment could be made: {done.stderr.strip()[-300:]}")
+    return python
+
+
+def started(python: Path, place: Path, *words: object) -> subprocess.Popen[bytes]:
+    """The installed command `depth serve`, whose stderr is in a file of `place`."""
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
+    with (place / "stderr").open("w") as stderr:
+        return subprocess.Popen(
+            [str(python.with_name("depth")), "serve", *map(str, words)],
+            cwd=place,
+            env=clean,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
+
+
+def test_the_environment_has_no_torch(python: Path) -> None:
+    code = "import serve.service.server, serve.pipeline, importlib.util as u; print(u.find_spec('torch'))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False, cwd="/")
+    assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
+
+
+def test_http_answers_with_the_numbers_of_the_pipeline(python: Path, tmp_path: Path) -> None:
+    artifact = make_artifact(tmp_path).folder
+    with DepthPipeline(artifact, policy=BUCKETS) as pipeline:
+        wanted = pipeline(PNG).depth.values
+    service = started(python, tmp_path, "http", artifact, "--port", "0")
+    try:
+        said = wait_for(service, tmp_path / "stderr", "ready: ")
+        url = said.partition("ready: ")[2].split()[0]
+        request = urllib.request.Request(f"{url}/v1/depth?format=npz", PNG)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            (tmp_path / "a.npz").write_bytes(answer.read())
+    finally:
+        service.terminate()
+        assert service.wait(60) == 0
+    np.testing.assert_array_equal(read_depth(tmp_path / "a.npz").depth.values, wanted)
