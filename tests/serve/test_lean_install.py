@@ -63,8 +63,12 @@ def started(python: Path, place: Path, *words: object) -> subprocess.Popen[bytes
 
 
 def test_the_environment_has_no_torch(python: Path) -> None:
-    code = "import serve.service.server, serve.pipeline, importlib.util as u; print(u.find_spec('torch'))"
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False, cwd="/")
+    code = (
+        "import importlib.util, serve.service.server, serve.pipeline\n"
+        "print(importlib.util.find_spec('torch'))"
+    )
+    words = [str(python), "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd="/")
     assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
 
 
