@@ -13,6 +13,7 @@ from depth_anything.cleaning import clean
 from depth_anything.first_run.cli import first_run
 from depth_anything.inference import inference
 from depth_anything.pictures import run
+from depth_anything.schema import schema
 from serve.cli import app as serve_app
 from serve.errors import ServeError
 
@@ -20,6 +21,7 @@ app = command_line(no_args_is_help=True)
 app.command()(inference)
 app.command()(run)
 app.command()(clean)
+app.command()(schema)
 app.command()(first_run)
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(compile_app, name="compile", short_help="Turn a checkpoint into an artifact.")
