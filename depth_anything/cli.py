@@ -42,7 +42,10 @@ def _options(
 ) -> None:
     """Compile, verify and serve Depth Anything networks on AWS Inferentia and CPUs.
 
-    From Python: `from depth_anything import DepthPipeline`.
+    \b
+    from depth_anything import DepthPipeline
+    result = DepthPipeline("vits")("a.jpg")  # result.depth.values: float32 [H,W]
+    result.save("a.depth", ["png"])  # a.depth.png, 16 bits, and a.depth.json
     """
 
 
