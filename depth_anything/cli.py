@@ -13,6 +13,7 @@ from depth_anything.cleaning import clean
 from depth_anything.first_run.cli import first_run
 from depth_anything.inference import inference
 from depth_anything.pictures import run
+from depth_anything.schema import schema
 from serve.cli import app as serve_app
 from serve.errors import ServeError
 
@@ -20,6 +21,7 @@ app = command_line(no_args_is_help=True)
 app.command()(inference)
 app.command()(run)
 app.command()(clean)
+app.command()(schema)
 app.command()(first_run)
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(compile_app, name="compile", short_help="Turn a checkpoint into an artifact.")
@@ -40,7 +42,10 @@ def _options(
 ) -> None:
     """Compile, verify and serve Depth Anything networks on AWS Inferentia and CPUs.
 
-    From Python: `from depth_anything import DepthPipeline`.
+    \b
+    from depth_anything import DepthPipeline
+    result = DepthPipeline("vits")("a.jpg")  # result.depth.values: float32 [H,W]
+    result.save("a.depth", ["png"])  # a.depth.png, 16 bits, and a.depth.json
     """
 
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Collection, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Callable, Optional, Union, overload
+from typing import Any, Callable, Literal, Optional, Union, overload
 
 from depth.errors import InputError
 from depth.images.given import COLOUR_ORDERS, RGB, Given, Held, hold
@@ -30,12 +30,19 @@ from serve.library import Build
 from serve.shapes import EXACT
 from serve.sources import Place, check_choice, library_of
 
-RAISE, RETURN = "raise", "return"
+__all__ = ["ON_ERROR", "RAISE", "RETURN", "DepthPipeline", "FocalAsked", "ImageResult", "Outcome"]
+
+RAISE: Literal["raise"] = "raise"
+RETURN: Literal["return"] = "return"
 ON_ERROR = (RAISE, RETURN)
 
 Outcome = Union[ImageResult, Exception]  # an exception with errors="return" only
 _Many = Union[list[Any], tuple[Any, ...]]
 _Work = Callable[[Held, float], Outcome]
+_Stream = Union[Iterable[Given], AsyncIterable[Given]]
+_Raise = Literal["raise"]
+_Time = Optional[float]
+_Focal = Optional[FocalAsked]
 
 
 class DepthPipeline(AbstractContextManager["DepthPipeline"]):
@@ -47,7 +54,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
     folder         where artifacts of a store are kept
     colour_order   of arrays: `rgb` or `bgr`
     remark         added to the notes of every result
-    focal_px, fov_deg, intrinsics   the camera of every image; see depth/steps/focal.py
+    focal_px, fov_deg, intrinsics   the camera, unless a call names it; see depth/steps/focal.py
     allow_unverified                serve what was never measured on its device
     one_at_a_time                   a CPU gives all its cores to one image, not to two
 
@@ -57,6 +64,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
     errors      `raise`, or `return` to get the exception of an image in place of its result
     deadline_s  the network has to begin by then, counted from the call, or of a stream from when
                 its image is taken; else ExpiredError
+    focal       the camera of these images, a FocalAsked
 
     ClosedError and OutOfServiceError are always raised: no further image can be done. Raises
     InputError for unknown options, and what reading artifacts and stores raises.
@@ -91,32 +99,61 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         self._colour_order = colour_order
 
     @overload
-    def __call__(self, images: Given, *, deadline_s: Optional[float] = None) -> ImageResult: ...
+    def __call__(
+        self, images: _Many, *, errors: _Raise = ..., deadline_s: _Time = ..., focal: _Focal = ...
+    ) -> list[ImageResult]: ...
     @overload
     def __call__(
-        self, images: Given, *, errors: str, deadline_s: Optional[float] = None
-    ) -> Outcome: ...
-    @overload
-    def __call__(
-        self, images: _Many, *, errors: str = RAISE, deadline_s: Optional[float] = None
+        self, images: _Many, *, errors: str, deadline_s: _Time = ..., focal: _Focal = ...
     ) -> list[Outcome]: ...
+    @overload
     def __call__(
-        self, images: Any, *, errors: str = RAISE, deadline_s: Optional[float] = None
-    ) -> Union[Outcome, list[Outcome]]:
+        self, images: Given, *, errors: _Raise = ..., deadline_s: _Time = ..., focal: _Focal = ...
+    ) -> ImageResult: ...
+    @overload
+    def __call__(
+        self, images: Given, *, errors: str, deadline_s: _Time = ..., focal: _Focal = ...
+    ) -> Outcome: ...
+    def __call__(
+        self,
+        images: Any,
+        *,
+        errors: str = RAISE,
+        deadline_s: Optional[float] = None,
+        focal: Optional[FocalAsked] = None,
+    ) -> Union[Outcome, Sequence[Outcome]]:
         """The result of an image, or of a list of images in the list's order."""
         if isinstance(images, (list, tuple)):
-            return list(self.stream(images, errors=errors, deadline_s=deadline_s))
-        return self._work(errors, deadline_s)(self._hold(images), time.monotonic())
+            return list(self.stream(images, errors=errors, deadline_s=deadline_s, focal=focal))
+        return self._work(errors, deadline_s, focal)(self._hold(images), time.monotonic())
 
+    @overload
     def stream(
-        self, images: Iterable[Given], *, errors: str = RAISE, deadline_s: Optional[float] = None
-    ) -> Generator[Outcome, None, None]:
+        self,
+        images: Iterable[Given],
+        *,
+        errors: _Raise = ...,
+        deadline_s: _Time = ...,
+        focal: _Focal = ...,
+    ) -> Generator[ImageResult, None, None]: ...
+    @overload
+    def stream(
+        self, images: Iterable[Given], *, errors: str, deadline_s: _Time = ..., focal: _Focal = ...
+    ) -> Generator[Outcome, None, None]: ...
+    def stream(
+        self,
+        images: Iterable[Given],
+        *,
+        errors: str = RAISE,
+        deadline_s: Optional[float] = None,
+        focal: Optional[FocalAsked] = None,
+    ) -> Generator[Any, None, None]:
         """Results in the order of the images. Takes a bounded number of images ahead.
 
         Closing the generator drops images that have not begun, and waits for the others. Raises
         what `images` raises.
         """
-        return self._streamed(images, self._work(errors, deadline_s))
+        return self._streamed(images, self._work(errors, deadline_s, focal))
 
     def _streamed(self, images: Iterable[Given], work: _Work) -> Generator[Outcome, None, None]:
         workers = self.stage.images_at_once()
@@ -133,22 +170,45 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
                 for future in window:
                     future.cancel()
 
+    @overload
     async def async_run(
-        self, image: Given, *, errors: str = RAISE, deadline_s: Optional[float] = None
-    ) -> Outcome:
-        """As a call with one image. Cancelling drops an image that has not begun."""
-        work, begun_s = self._work(errors, deadline_s), time.monotonic()
-        return await asyncio.to_thread(lambda: work(self._hold(image), begun_s))
-
-    async def async_stream(
+        self, image: Given, *, errors: _Raise = ..., deadline_s: _Time = ..., focal: _Focal = ...
+    ) -> ImageResult: ...
+    @overload
+    async def async_run(
+        self, image: Given, *, errors: str, deadline_s: _Time = ..., focal: _Focal = ...
+    ) -> Outcome: ...
+    async def async_run(
         self,
-        images: Union[Iterable[Given], AsyncIterable[Given]],
+        image: Given,
         *,
         errors: str = RAISE,
         deadline_s: Optional[float] = None,
-    ) -> AsyncGenerator[Outcome, None]:
+        focal: Optional[FocalAsked] = None,
+    ) -> Outcome:
+        """As a call with one image. Cancelling drops an image that has not begun."""
+        work, begun_s = self._work(errors, deadline_s, focal), time.monotonic()
+        return await asyncio.to_thread(lambda: work(self._hold(image), begun_s))
+
+    @overload
+    def async_stream(
+        self, images: _Stream, *, errors: _Raise = ..., deadline_s: _Time = ..., focal: _Focal = ...
+    ) -> AsyncGenerator[ImageResult, None]: ...
+    @overload
+    def async_stream(
+        self, images: _Stream, *, errors: str, deadline_s: _Time = ..., focal: _Focal = ...
+    ) -> AsyncGenerator[Outcome, None]: ...
+    async def async_stream(
+        self,
+        images: _Stream,
+        *,
+        errors: str = RAISE,
+        deadline_s: Optional[float] = None,
+        focal: Optional[FocalAsked] = None,
+    ) -> AsyncGenerator[Any, None]:
         """As `stream`, of an iterable, which is called in a thread, or an asynchronous iterable."""
-        work, run = self._work(errors, deadline_s), asyncio.get_running_loop().run_in_executor
+        work = self._work(errors, deadline_s, focal)
+        run = asyncio.get_running_loop().run_in_executor
         workers = await asyncio.to_thread(self.stage.images_at_once)
         window: deque[asyncio.Future[Outcome]] = deque()
         pool = ThreadPoolExecutor(workers, "pipeline")
@@ -178,13 +238,23 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         """Take no more work, finish what there is, and give the cores back."""
         self.stage.close()
 
+    async def aclose(self) -> None:
+        """As `close`; the loop goes on. Leaving `async with` does this too."""
+        await asyncio.to_thread(self.close)
+
     def __exit__(self, *_raised: object) -> None:
         self.close()
+
+    async def __aenter__(self) -> DepthPipeline:
+        return self
+
+    async def __aexit__(self, *_raised: object) -> None:
+        await self.aclose()
 
     def _hold(self, image: Given) -> Held:
         return hold(image, self._colour_order)
 
-    def _work(self, errors: str, deadline_s: Optional[float]) -> _Work:
+    def _work(self, errors: str, deadline_s: _Time, focal: _Focal) -> _Work:
         """What makes a result of an image that was taken at a time of time.monotonic()."""
         check_choice("errors", errors, ON_ERROR)
         if deadline_s is not None and not deadline_s > 0:
@@ -192,7 +262,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
 
         def work(held: Held, begun_s: float) -> Outcome:
             try:
-                asked = Asked(deadline_s=deadline_s, begun_s=begun_s)
+                asked = Asked(focal, deadline_s=deadline_s, begun_s=begun_s)
                 return self.stage.result(held, asked)
             except (ClosedError, OutOfServiceError):
                 raise

@@ -8,11 +8,12 @@ import re
 import pytest
 
 from tests.support.fresh_python import run_python
+from tests.support.places import ROOT
 
 HELPS = {
     ("inference.py",): ["--policy", "--dry-run", "--keep-failed", "--focal-px", "vits"],
     ("run.py",): ["--img-path", "--encoder", "--pred-only", "--grayscale", "--outdir"],
-    ("main.py",): ["inference", "run", "checkpoints", "compile", "serve"],
+    ("main.py",): ["inference", "run", "checkpoints", "compile", "serve", "schema", "import"],
     ("main.py", "inference"): ["--preprocess", "--output-size", "--fov-deg", "--intrinsics"],
     ("main.py", "compile", "build"): ["--size", "--batch"],
     ("-m", "compile"): ["job", "build", "preflight", "precision", "plan", "inspect", "promote"],
@@ -75,3 +76,17 @@ def test_help_is_quick_and_names_the_options(
 ) -> None:
     for words in HELPS[arguments]:
         assert re.search(rf"(?<![\w-]){words}(?![\w-])", printed[arguments]), words
+
+
+def test_the_help_and_the_readme_begin_with_the_same_lines_of_python(
+    printed: dict[tuple[str, ...], str],
+) -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = page.partition("```python\n")[2].partition("```")[0]
+    lines = [line.partition("  #")[0].rstrip() for line in code.splitlines() if line]
+    assert len(lines) == 3
+    helped = printed["main.py",]
+    assert helped.index(lines[0]) < helped.index("Commands:")
+    wanted = [line.strip().partition("  #")[0].rstrip() for line in helped.splitlines()]
+    first = wanted.index(lines[0])
+    assert wanted[first : first + 3] == lines

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-import math
 import os
 from importlib.util import find_spec
 from typing import Any, Optional
@@ -19,6 +18,7 @@ from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.layouts import load_weights, to_ours
 from depth_anything_v2.network import DepthAnything
 from tests.support.models import TINY, TINY_GIANT, untrained
+from tests.support.transformers_network import SIZE_PX, theirs
 
 # Imported where it is used: it takes seconds, in every worker of a test run.
 pytestmark = pytest.mark.skipif(
@@ -28,51 +28,6 @@ pytestmark = pytest.mark.skipif(
 
 logger = logging.getLogger(__name__)
 EVERY_SIZE = "DEPTH_TEST_EVERY_SIZE"  # a variable of the environment
-SIZE_PX = 518  # elsewhere transformers resamples the position embedding another way
-
-
-@functools.cache
-def theirs(config: Any, max_depth_m: Optional[float] = None) -> Any:
-    """Their network with random weights that no ReLU cuts to zero. Shared: copy before a change."""
-    import transformers
-
-    torch.manual_seed(0)
-    facts = transformers.DepthAnythingConfig(
-        backbone_config=transformers.Dinov2Config(
-            hidden_size=config.embed_dim,
-            num_hidden_layers=config.depth,
-            num_attention_heads=config.num_heads,
-            image_size=SIZE_PX,
-            patch_size=14,
-            out_indices=[tap + 1 for tap in config.taps],
-            reshape_hidden_states=False,
-            apply_layernorm=True,
-            use_swiglu_ffn=config.swiglu,
-        ),
-        reassemble_hidden_size=config.embed_dim,
-        patch_size=14,
-        neck_hidden_sizes=list(config.stage_dims),
-        fusion_hidden_size=config.decoder_dim,
-        head_in_index=-1,
-        depth_estimation_type="metric" if max_depth_m else "relative",
-        max_depth=max_depth_m,
-    )
-    network = transformers.DepthAnythingForDepthEstimation
-    with torch.device("meta"):  # its own random weights take seconds, and are replaced
-        made = network(facts).eval()
-    assert not list(made.buffers())
-    made.to_empty(device="cpu").requires_grad_(False)
-    for name, parameter in made.named_parameters():
-        noise = torch.randn(parameter.shape)
-        if "embeddings" in name and "projection" not in name:
-            parameter.copy_(0.1 * noise)
-        elif parameter.ndim > 1:
-            parameter.copy_(noise / math.prod(parameter.shape[1:]) ** 0.5)
-        else:
-            centre = 0.2 if "lambda" in name else 1.0 if "norm" in name and "weight" in name else 0
-            parameter.copy_(centre + 0.05 * noise)
-    made.head.conv3.bias.fill_(2.0)  # above the ReLU
-    return made
 
 
 every_size = pytest.mark.skipif(

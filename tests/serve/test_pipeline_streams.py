@@ -201,6 +201,28 @@ def test_asyncio_gets_the_same_and_its_loop_goes_on() -> None:
             assert all(np.array_equal(each.depth.values, values) for each in found)
 
 
+def test_async_with_closes_and_the_loop_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, gate = Slow(held=False), threading.Event()
+    (one,) = images(1)
+    close = slow.pipeline.stage.close
+
+    def held_close() -> None:
+        assert gate.wait(WAIT_S)  # a loop that is blocked never sets it
+        close()
+
+    monkeypatch.setattr(slow.pipeline.stage, "close", held_close)
+
+    async def main() -> None:
+        async with slow.pipeline as pipeline:
+            await pipeline.async_run(one)
+            asyncio.get_running_loop().call_later(0.05, gate.set)
+        with pytest.raises(ClosedError):
+            await pipeline.async_run(one)
+        await pipeline.aclose()
+
+    asyncio.run(main())
+
+
 def test_an_asynchronous_stream_is_bounded_and_can_be_left() -> None:
     slow = Slow(held=False)
     (one,) = images(1)
