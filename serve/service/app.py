@@ -11,6 +11,7 @@ from serve.service.routes.documented import complete
 from serve.service.routes.errors import add_error_answers
 from serve.service.routes.health import health_routes
 from serve.service.routes.page import add_page
+from serve.service.routes.samples import sample_routes
 from serve.service.service import Service
 
 OPENAPI_VERSION = "1"  # of the interface
@@ -27,6 +28,8 @@ def application(service: Service) -> FastAPI:
     )
     app.include_router(depth_routes(service))
     app.include_router(health_routes(service))
+    if service.settings.samples is not None:
+        app.include_router(sample_routes(service.settings.samples))
     add_page(app)
     add_error_answers(app)
     complete(app)

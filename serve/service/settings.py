@@ -50,6 +50,7 @@ class Settings:
     body_timeout_s: float = 30.0
     deadline_s: float = 60.0
     drain_s: float = 60.0
+    samples: Optional[Path] = None
     token: Optional[str] = None
     tls_certificate: Optional[Path] = None
     tls_key: Optional[Path] = None
