@@ -7,6 +7,7 @@ import typer
 from compile.cli import app as compile_app
 from compile.errors import CompileError
 from depth.command import command_line, guarded
+from depth.exports.cli import export
 from depth_anything import __version__
 from depth_anything.checkpoints_cli import app as checkpoints_app
 from depth_anything.cleaning import clean
@@ -22,6 +23,7 @@ app.command()(inference)
 app.command()(run)
 app.command()(clean)
 app.command()(schema)
+app.command()(export)
 app.command()(first_run)
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(compile_app, name="compile", short_help="Turn a checkpoint into an artifact.")

@@ -30,6 +30,7 @@ HELPS = {
     ("-m", "serve", "doctor"): ["--artifacts", "--json"],
     ("-m", "serve", "folder"): ["--policy", "--dry-run", "--preprocess", "--focal-px"],
     ("-m", "depth_anything"): ["inference", "run", "checkpoints", "compile", "serve"],
+    ("main.py", "export"): ["--image", "--to", "--fov-deg"],
     ("main.py", "checkpoints"): ["list", "fetch"],
     ("main.py", "checkpoints", "fetch"): ["--accept-licence"],
 }

@@ -52,7 +52,7 @@ def focal_for(
     The focal length is scaled as the image is, each axis by its own ratio, and the two are
     averaged: (fx + fy) / 2.
     """
-    found = _in_image(asked, exif_focal, image_size)
+    found = focal_in_image(asked, exif_focal, image_size)
     if found is None:
         return None
     (fx, fy), source = found
@@ -60,9 +60,10 @@ def focal_for(
     return Focal((fx * width + fy * height) / 2, source)
 
 
-def _in_image(
+def focal_in_image(
     asked: FocalAsked, exif_focal: Optional[float], image_size: Size
 ) -> Optional[tuple[tuple[float, float], str]]:
+    """The focal lengths (fx, fy) in px of the image, and their source. As in `focal_for`."""
     if asked.focal_px is not None:
         return (asked.focal_px, asked.focal_px), FOCAL_PX
     if asked.fov_deg is not None:

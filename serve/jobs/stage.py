@@ -34,12 +34,14 @@ Used = TypeVar("Used")
 class ImageResult(Result):
     """A result that knows its image.
 
-    source     stands in the .json: path, size, sha256, notes
-    timing_ms  of read, wait (for a core) and network
+    source         stands in the .json: path, size, sha256, notes
+    timing_ms      of read, wait (for a core) and network
+    exif_focal_px  the focal length that its file says, in px of the whole image
     """
 
     source: dict[str, Any] = field(default_factory=dict)
     timing_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
+    exif_focal_px: Optional[float] = None
 
     def save(
         self, stem: Union[str, os.PathLike[str]], formats: Sequence[str] = ("png",)
@@ -125,7 +127,9 @@ class Stage:
                 "notes": [*source.notes, *([self.remark] if self.remark else [])],
             }
             timing_ms = {"read": read_ms, "wait": raw.wait_ms, "network": raw.network_ms}
-            result = ImageResult(made.maps, made.provenance, made.focal, facts, timing_ms)
+            result = ImageResult(
+                made.maps, made.provenance, made.focal, facts, timing_ms, header.focal_px
+            )
             return use(result, source.pixels)
 
     def warm_up(self, sizes: Iterable[Size] = ()) -> None:

@@ -13,12 +13,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from depth.exports.files import EXPORTS, encode_export
+from depth.exports.files import MEDIA_TYPES as EXPORT_TYPES
 from depth.family import DEPTH, RELATIVE_INVERSE
 from depth.maps.files import MapFile, encode_map
 from depth.maps.formats import NPZ_TEXT
 from depth.maps.preview import upstream_levels
 from depth.maps.result import FloatArray
 from depth.maps.thumbnail import panel_px, thumbnail
+from depth.steps.focal import NOTHING_ASKED, FocalAsked
 from serve.jobs.stage import ImageResult, Pixels
 from serve.service.failures import RequestError
 
@@ -56,10 +59,15 @@ def answer_of(
     form: str,
     name: str = DEPTH,
     palette: Optional[str] = None,
+    camera: Optional[FocalAsked] = None,
 ) -> Answer:
-    """The map `name` of a result in one of FORMS; `palette` is of PALETTES, for previews.
+    """The map `name` of a result in one of FORMS.
 
-    Raises RequestError for a map that the result lacks (404), or one too large for JSON (400).
+    palette  of PALETTES, for previews
+    camera   what the caller says of it, for a surface or points
+
+    Raises RequestError for a map that the result lacks (404), or one too large for JSON (400), and
+    InputError for depth without a surface.
     """
     if name not in result.maps:
         raise RequestError(404, f"no map {name!r}: this model has {', '.join(result.maps)}")
@@ -68,6 +76,8 @@ def answer_of(
     file = encode_map(result, made.stored_as, result.source, name)
     if form == PREVIEW and palette is not None and palette != SPECTRAL:
         data = _coloured(result, palette)
+    elif form in EXPORTS:
+        data = _exported(result, pixels, form, camera or NOTHING_ASKED)
     else:
         data = made.encode(result, pixels, file, name)
     timing_ms = {**result.timing_ms, "encode": (time.monotonic() - begun_s) * 1e3}
@@ -134,6 +144,11 @@ def _preview(result: ImageResult, pixels: Pixels, _file: MapFile, _name: str) ->
     return thumbnail(result.depth, pixels)
 
 
+def _exported(result: ImageResult, pixels: Pixels, form: str, camera: FocalAsked) -> bytes:
+    size = result.source["height_px"], result.source["width_px"]
+    return encode_export(result, pixels, form, camera, result.exif_focal_px, size)
+
+
 def _coloured(result: ImageResult, palette: str) -> bytes:
     """JPEG: depth alone in a palette of OpenCV's, near is its bright end."""
     height_px, width_px = panel_px(*result.depth.values.shape)
@@ -167,5 +182,6 @@ FORMS: dict[str, Form] = {
     "pfm": Form("image/x-portable-floatmap", "pfm", _file),
     "json": Form("application/json", "npy", _json),
     PREVIEW: Form("image/jpeg", "npy", _preview),
+    **{name: Form(media_type, "npy", _file) for name, media_type in EXPORT_TYPES.items()},
 }
 MEDIA_TYPES = {name: form.media_type for name, form in FORMS.items()}

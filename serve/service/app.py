@@ -12,6 +12,7 @@ from serve.service.routes.errors import add_error_answers
 from serve.service.routes.health import health_routes
 from serve.service.routes.page import add_page
 from serve.service.routes.sagemaker import sagemaker_routes
+from serve.service.routes.samples import sample_routes
 from serve.service.service import Service
 from serve.service.v2.http import v2_routes
 from serve.service.v2.protocol import Protocol
@@ -32,6 +33,8 @@ def application(service: Service) -> FastAPI:
     app.include_router(health_routes(service))
     app.include_router(v2_routes(Protocol(service)))
     app.include_router(sagemaker_routes(service))
+    if service.settings.samples is not None:
+        app.include_router(sample_routes(service.settings.samples))
     add_page(app)
     add_error_answers(app)
     complete(app)

@@ -76,7 +76,8 @@ class Service:
                 return model.stage.through(held, wanted.asked, answered)
 
             def answered(result: ImageResult, pixels: Pixels) -> Answer:
-                return answer_of(result, pixels, wanted.form, wanted.map, wanted.palette)
+                camera = wanted.asked.focal
+                return answer_of(result, pixels, wanted.form, wanted.map, wanted.palette, camera)
 
             answer = await unless(gone, asyncio.wrap_future(model.submit(work)))
             queue_ms = (begun_s - submitted_s) * 1e3

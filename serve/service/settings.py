@@ -53,6 +53,7 @@ class Settings:
     model_control: bool = False
     grpc_port: Optional[int] = None
     grpc_message_bytes: int = 64_000_000
+    samples: Optional[Path] = None
     token: Optional[str] = None
     tls_certificate: Optional[Path] = None
     tls_key: Optional[Path] = None

@@ -1,0 +1,1 @@
+"""A result becomes a file of another kind: points, or a surface."""
