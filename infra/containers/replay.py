@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import root as fresh  # noqa: E402 - of this folder, which is no package
-from dockerfile import Stage, needs, stages  # noqa: E402
+from instructions import Stage, needs, stages  # noqa: E402
 
 CHECKOUT = HERE.parents[1]
 REFUSED = {
