@@ -19,12 +19,18 @@ COPY depth /opt/depth/depth
 COPY compile /opt/depth/compile
 COPY serve /opt/depth/serve
 COPY input_images/samples /opt/depth/input_images/samples
+# The project's build asks for the bundled weights. They are not in the image: these files stay empty.
+RUN mkdir -p /opt/depth/checkpoints/demo \
+ && touch /opt/depth/checkpoints/demo/README.md /opt/depth/checkpoints/demo/demo.safetensors
 # The lane as locked; then AWS's packages from AWS's index, by the script that sets up a compile host.
-RUN UV_NO_CACHE=1 bash /opt/depth/infra/setup.sh inf1
+RUN UV_NO_CACHE=1 bash /opt/depth/infra/setup.sh inf1 \
+ && rm -rf /opt/depth/checkpoints
 RUN NEURON_INDEX="${NEURON_INDEX}" UV_NO_CACHE=1 bash /opt/depth/infra/neuron.sh compile
 ENV PATH=/opt/depth/.venv-inf1/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1
+# Volumes take their owner from here.
+RUN install -d -o 10001 -g 10001 /work
 WORKDIR /work
 USER 10001:10001
 HEALTHCHECK NONE
