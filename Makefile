@@ -2,7 +2,7 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-first-run check fix bench checkpoints freeze demo-model picture clean clean-artifacts
+.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-first-run check check-infra fix bench checkpoints freeze demo-model picture clean clean-artifacts
 
 PYTHON := .venv/bin/python
 PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
@@ -92,6 +92,9 @@ check: .venv/.ready ## format, lint and types; writes nothing
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+
+check-infra: ## containers, scripts, Kubernetes and Terraform, with tools of their own in .tools/infra (500 MB)
+	@bash infra/check.sh
 
 fix: .venv/.ready ## rewrite the files that check complains about, where that can be done
 	.venv/bin/ruff check --fix .

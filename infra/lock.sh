@@ -45,6 +45,8 @@ echo 'uv>=0.9,<1' | compile uv
 printf 'numpy==1.22.2\nprotobuf==3.19.5\n' | compile neuron
 { sed -n 's/^requires = \["\(.*\)"\].*/\1/p' pyproject.toml | sed 's/", *"/\n/g'; echo editables; } | compile build
 
+bash infra/lock-tools.sh "$UV" "$PYTHON" "$work/new"
+
 cp infra/locks/torch-cpu.txt "$work/new"
 if grep -nE '://|^-' "$work"/new/*.txt; then die "a lock names a host or has an option (above); nothing was changed"; fi
 for name in torch torchvision; do
