@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from serve.service.asgi.guard import Guard
 from serve.service.asgi.record import Record
+from serve.service.routes.batch import batch_routes
 from serve.service.routes.depth import depth_routes
 from serve.service.routes.documented import complete
 from serve.service.routes.errors import add_error_answers
@@ -30,6 +31,7 @@ def application(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     app.include_router(depth_routes(service))
+    app.include_router(batch_routes(service))
     app.include_router(health_routes(service))
     app.include_router(v2_routes(Protocol(service)))
     app.include_router(sagemaker_routes(service))

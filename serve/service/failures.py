@@ -16,6 +16,7 @@ from serve.errors import (
     QueueFullError,
     ServeError,
 )
+from serve.service.batches.jobs import UnknownJobError
 from serve.service.models import NotReadyError, UnknownModelError
 from serve.service.v2.repository import LoadError
 
@@ -55,6 +56,7 @@ class Failure:
 _TABLE: tuple[tuple[type[Exception], int, str, Optional[int]], ...] = (
     (QueueFullError, 429, "RESOURCE_EXHAUSTED", 1),
     (UnknownModelError, 404, "NOT_FOUND", None),
+    (UnknownJobError, 404, "NOT_FOUND", None),
     (NotReadyError, 503, "UNAVAILABLE", 5),
     (LoadError, 503, "UNAVAILABLE", 30),
     (ClosedError, 503, "UNAVAILABLE", 5),

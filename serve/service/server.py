@@ -57,8 +57,7 @@ async def _serve(service: Service, models: Sequence[Model], on_ready: OnReady) -
         loading.start(lambda: on_ready(f"{scheme}://{_printed(settings.host)}:{port}"))
         await server.serve([listener])
     await asyncio.to_thread(calls.close)
-    await asyncio.to_thread(service.repository.close)
-    await asyncio.to_thread(service.models.close)
+    await asyncio.to_thread(service.close)
     if loading.failed is not None:
         raise loading.failed
 
@@ -110,6 +109,7 @@ class _Loading:
                 self._service.models.put(model)
                 model.warm_up()
             self._service.repository.load_all()
+            self._service.start()
             on_ready()
         except Exception as error:  # raised again by the main thread
             self.failed = error

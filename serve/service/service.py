@@ -13,6 +13,8 @@ from depth.images.given import Held
 from serve.jobs.stage import Asked, ImageResult, Pixels
 from serve.service.answers import Answer, answer_of
 from serve.service.asgi.metrics import Metrics
+from serve.service.batches.jobs import Jobs
+from serve.service.batches.worker import Worker
 from serve.service.bodies import Bodies
 from serve.service.models import Models
 from serve.service.settings import Settings
@@ -40,7 +42,7 @@ class Wanted:
 
 
 class Service:
-    """What every door of the service shares."""
+    """What every door of the service shares. Raises as `Jobs` for its folder of jobs."""
 
     def __init__(
         self, models: Models, settings: Settings, repository: Optional[Repository] = None
@@ -51,6 +53,8 @@ class Service:
         self.statistics = Statistics()
         self.bodies = Bodies(settings)
         self.draining = False
+        self.jobs = None if settings.jobs is None else Jobs(settings.jobs)
+        self._worker: Optional[Worker] = None
         self.metrics = Metrics(lambda: models.all, lambda: self.bodies.held_bytes)
 
     @property
@@ -61,6 +65,21 @@ class Service:
         if self.repository.starting or not self.models.ready:
             return "loading"
         return "ready" if all(model.works for model in self.models.all) else "out of service"
+
+    def start(self) -> None:
+        """Begin with batch jobs; every model has its name now."""
+        if self.jobs is not None:
+            self._worker = Worker(self.jobs, self.models)
+            self._worker.start()
+
+    def close(self) -> None:
+        """Finish what was accepted. Batch jobs go on when a service has their folder again."""
+        if self._worker is not None:
+            self._worker.close()
+        self.repository.close()
+        self.models.close()
+        if self.jobs is not None:
+            self.jobs.close()
 
     async def answer(self, held: Held, wanted: Wanted, gone: Awaitable[object]) -> Answer:
         """The answer for an image. Work that has not begun is dropped once `gone` is done.

@@ -63,7 +63,8 @@ class Settings:
     jobs: Optional[Path] = None
 
     def __post_init__(self) -> None:
-        for name in ("body_timeout_s", "deadline_s", "drain_s", "max_body_bytes", "held_bytes"):
+        above_0 = ("body_timeout_s", "deadline_s", "drain_s", "max_body_bytes", "held_bytes")
+        for name in (*above_0, "max_connections"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}: must be above 0")
         if self.queue < 0:

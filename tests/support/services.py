@@ -49,10 +49,11 @@ def a_service(duration_s: float = 0.0, **settings: Any) -> Iterator[Service]:
     model = model_of(duration_s, queue=made.queue)
     service.models.put(model)
     model.warm_up()
+    service.start()
     try:
         yield service
     finally:
-        service.models.close()
+        service.close()
 
 
 def client_of(service: Service) -> TestClient:

@@ -78,7 +78,7 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._body_left and not self.transport.is_closing():
-            self._begin(_LINGER_S)
+            self._begin(min(_LINGER_S, self.timeout_s))
 
     def pause_writing(self) -> None:
         super().pause_writing()
