@@ -39,7 +39,7 @@ def application(service: Service) -> FastAPI:
         app.include_router(sample_routes(service.settings.samples))
     add_page(app)
     add_error_answers(app)
-    complete(app)
+    complete(app, service.settings.token is not None)
     app.add_middleware(Guard, settings=service.settings)
     app.add_middleware(Record, metrics=service.metrics)  # the last is the outermost
     return app

@@ -64,6 +64,7 @@ _BODY = {
             "schema": {
                 "type": "object",
                 "required": [FIELD],
+                "additionalProperties": False,
                 "properties": {
                     FIELD: {"type": "array", "items": _BINARY, "minItems": 1, "maxItems": 1000}
                 },

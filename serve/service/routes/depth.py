@@ -36,11 +36,12 @@ _BODY = {
     "required": True,
     "description": "An image: JPEG, PNG, WebP, BMP, TIFF, PGM or PPM.",
     "content": {
-        **dict.fromkeys((*_IMAGES, "application/octet-stream"), _BINARY),
+        **{media_type: {} for media_type in (*_IMAGES, "application/octet-stream")},
         "multipart/form-data": {
             "schema": {
                 "type": "object",
                 "required": [FIELD],
+                "additionalProperties": False,
                 "properties": {FIELD: _BINARY["schema"]},
             }
         },

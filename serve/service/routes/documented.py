@@ -72,8 +72,11 @@ def _error(status: int) -> dict[str, Any]:
     }
 
 
-def complete(app: FastAPI) -> None:
-    """Complete the description that FastAPI makes, when it is first asked for."""
+def complete(app: FastAPI, token: bool) -> None:
+    """Complete the description that FastAPI makes, when it is first asked for.
+
+    token  whether requests have to carry a token
+    """
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -83,11 +86,14 @@ def complete(app: FastAPI) -> None:
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
             schemas[ERROR] = _ERROR_SCHEMA
-            bearer = {"type": "http", "scheme": "bearer"}
-            schema["components"]["securitySchemes"] = {"token": bearer}
-            schema["security"] = [{}, {"token": []}]
+            if token:
+                bearer = {"type": "http", "scheme": "bearer"}
+                schema["components"]["securitySchemes"] = {"token": bearer}
+                schema["security"] = [{"token": []}]
             for operation in _operations(schema):
                 operation["responses"].pop("422", None)
+                for parameter in operation.get("parameters", ()):
+                    _without_null(parameter["schema"])
                 for response in operation["responses"].values():
                     response["headers"] = {"Request-Id": _ID, **response.get("headers", {})}
         found = app.openapi_schema
@@ -96,6 +102,13 @@ def complete(app: FastAPI) -> None:
         return found
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """An option that is not there has no value: a query has no null."""
+    some = [each for each in schema.pop("anyOf", ()) if each != {"type": "null"}]
+    for each in some:
+        schema.update(each)
 
 
 def _operations(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
