@@ -131,6 +131,13 @@ def batch_routes(service: Service) -> APIRouter:
         url = _url(job)
         return JSONResponse(job.about(url, with_images=False), 202, {"Location": url})
 
+    add_job_routes(router, service)
+    return router
+
+
+def add_job_routes(router: APIRouter, service: Service) -> None:
+    """The routes of jobs that are there."""
+
     @router.get("/v1/batch", responses={200: answer("The jobs.", _LIST), **errors(404)})
     async def listed() -> Response:
         """All jobs, the oldest first, without their images."""
@@ -170,8 +177,6 @@ def batch_routes(service: Service) -> APIRouter:
         if media_type is None:
             raise UnknownJobError("the job has no such file; its images list their files")
         return Whole(data, media_type, {}, service.bodies)
-
-    return router
 
 
 async def _uploaded(request: Request, service: Service, upload: Upload) -> list[Optional[str]]:
