@@ -16,6 +16,7 @@ from serve.errors import ServeError
 from serve.folder.options import FolderOptions, takes_folder_options
 from serve.service.cli import http
 from serve.shapes import POLICIES
+from serve.sidecar.cli import sidecar
 
 app = command_line(no_args_is_help=True)
 
@@ -76,6 +77,7 @@ app.command("pull")(pull)
 app.command("list")(list_)
 app.command("bench")(bench)
 app.command("doctor")(doctor)
+app.command("sidecar")(sidecar)
 
 
 def main(name: str = "python -m serve") -> None:

@@ -1,0 +1,63 @@
+"""What a depth map's numbers become for a program that wants 0 to 1, and the stub.
+
+A stub is a gradient that is no depth. It exists for tests of the program that calls, is made only
+when asked for, and says so in every form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from depth.family import DEPTH, RELATIVE_INVERSE
+from depth.images.given import Held
+from depth.maps.result import FULL, FloatArray, Map, Provenance
+from serve.jobs.stage import Asked, ImageResult
+
+NEAR1, NATIVE = "near1", "native"
+VALUES = (NEAR1, NATIVE)
+STUB = "stub"  # the model and target in a stub's provenance
+
+
+def near1(found: Map) -> FloatArray:
+    """The map's values mapped linearly onto 0 to 1, float32 [H,W]: 1 is nearest.
+
+    In `relative_inverse`, larger is nearer already; other kinds are turned round. A constant map
+    becomes 0.
+    """
+    values = found.values.astype(np.float64)
+    low, high = values.min(), values.max()
+    if low == high:
+        return np.zeros(values.shape, np.float32)
+    values -= low
+    values /= high - low
+    if found.kind != RELATIVE_INVERSE:
+        np.subtract(1.0, values, out=values)
+    return values.astype(np.float32)
+
+
+def is_stub(result: ImageResult) -> bool:
+    """Whether a result is a stub's gradient and no depth."""
+    return result.provenance.target == STUB
+
+
+def stub(held: Held, _asked: Asked, use: Callable[[ImageResult], None]) -> None:
+    """Have a gradient used: 0 in the top row to 1 in the bottom row, of the image's size.
+
+    Raises ImageError for what is no image.
+    """
+    header = held.open().header
+    rows = np.linspace(0.0, 1.0, header.height_px, dtype=np.float32)
+    values = np.repeat(rows[:, None], header.width_px, axis=1)
+    nothing = (STUB, "", "", "", STUB, "", "", "", header.height_px, header.width_px, FULL, ())
+    notes = ["stub: a gradient, and no depth"]
+    source = {
+        "path": held.path,
+        "sha256": None,
+        "width_px": header.width_px,
+        "height_px": header.height_px,
+        "notes": notes,
+    }
+    maps = {DEPTH: Map(values, RELATIVE_INVERSE)}
+    use(ImageResult(maps, Provenance(*nothing), None, source))
