@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import typer
 
 from compile.cli import app as compile_app
@@ -15,6 +17,7 @@ from depth_anything.first_run.cli import first_run
 from depth_anything.inference import inference
 from depth_anything.pictures import run
 from depth_anything.schema import schema
+from depth_anything.sidecar import sidecar
 from serve.cli import app as serve_app
 from serve.errors import ServeError
 
@@ -27,7 +30,11 @@ app.command()(export)
 app.command()(first_run)
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(compile_app, name="compile", short_help="Turn a checkpoint into an artifact.")
-app.add_typer(serve_app, name="serve", short_help="Answer with a compiled artifact.")
+# Its sidecar takes a model's name and weights too.
+_serve = copy(serve_app)
+_serve.registered_commands = [c for c in serve_app.registered_commands if c.name != "sidecar"]
+_serve.command("sidecar")(sidecar)
+app.add_typer(_serve, name="serve", short_help="Answer with a compiled artifact.")
 
 
 def _print_version(wanted: bool) -> None:

@@ -15,7 +15,7 @@ from serve.errors import ServeError
 from serve.shapes import POLICIES
 
 if TYPE_CHECKING:
-    from serve.sidecar.models import FindStage, Wanted
+    from serve.sidecar.models import Finders, Wanted
 
 STUB_VARIABLE = "SP3D_USE_STUB"
 _TRUE = ("1", "true", "yes")
@@ -75,8 +75,8 @@ _ALLOW_UNVERIFIED = typer.Option(
 _FOCAL_PX = typer.Option(None, help="Focal length in px of the images, for models of metres.")
 
 
-def sidecar_command(find_stage: Callable[[], FindStage]) -> Callable[..., None]:
-    """The command. `find_stage` gives what finds a model, once there is something to do."""
+def sidecar_command(finders: Callable[[], Finders]) -> Callable[..., None]:
+    """The command. `finders` gives what finds a model and its licence, once they are needed."""
 
     def sidecar(
         artifact: Optional[list[Path]] = _ARTIFACTS,
@@ -124,7 +124,7 @@ def sidecar_command(find_stage: Callable[[], FindStage]) -> Callable[..., None]:
             allow_unverified,
             one_image=not (worker or socket),
         )
-        find = None if no_model or _stub_in_environment() else find_stage()
+        find = None if no_model or _stub_in_environment() else finders()
         if show_license:
             _show_licence(find, wanted)
         elif worker or socket:
@@ -141,35 +141,27 @@ def _stub_in_environment() -> bool:
     return os.environ.get(STUB_VARIABLE, "").lower() in _TRUE
 
 
-def _once(find: Optional[FindStage], wanted: Wanted, options: tuple[Any, ...]) -> None:
+def _once(find: Optional[Finders], wanted: Wanted, options: tuple[Any, ...]) -> None:
     from depth.errors import InputError
     from serve.sidecar.oneshot import OneShot, check_output, run, told
 
-    with told():
+    with told(find.errors if find else ()):
         if options[0] is None:
             raise InputError("--input is missing: name an image, or - for stdin; --help says more")
         job = OneShot(*options)
         check_output(job)
-        run(job, None if find is None else lambda: find(wanted))
+        run(job, None if find is None else lambda: find.stage(wanted))
 
 
-def _show_licence(find: Optional[FindStage], wanted: Wanted) -> None:
-    from serve.sidecar.oneshot import licence_of, told
+def _show_licence(find: Optional[Finders], wanted: Wanted) -> None:
+    from serve.sidecar.oneshot import told
 
-    with told():
-        if find is None:
-            typer.echo("stub: no model, so no licence applies")
-            return
-        stage = find(wanted)
-        try:
-            model = stage.engine.library.any_artifact().manifest.model
-            typer.echo(f"{model}: {licence_of(stage)}")
-        finally:
-            stage.close()
+    with told(find.errors if find else ()):
+        typer.echo(find.licence(wanted) if find else "stub: no model, so no licence applies")
 
 
 def _stay(
-    find: Optional[FindStage],
+    find: Optional[Finders],
     wanted: Wanted,
     worker: bool,
     socket: Optional[Path],
@@ -181,10 +173,10 @@ def _stay(
     raise typer.Exit(stay(find, wanted, Doors(worker, socket), queue, heartbeat_s))
 
 
-def artifacts_only() -> FindStage:
-    from serve.sidecar.models import stage_of_artifacts
+def artifacts_only() -> Finders:
+    from serve.sidecar.models import Finders, licence_of_artifacts, stage_of_artifacts
 
-    return stage_of_artifacts
+    return Finders(stage_of_artifacts, licence_of_artifacts)
 
 
 sidecar = sidecar_command(artifacts_only)

@@ -39,7 +39,18 @@ class Wanted:
     one_image: bool = False
 
 
-FindStage = Callable[[Wanted], Stage]
+@dataclass(frozen=True)
+class Finders:
+    """How a model is found.
+
+    stage    over its programs
+    licence  a line about its weights
+    errors   whose text is for the user, besides those of depth/ and serve/
+    """
+
+    stage: Callable[[Wanted], Stage]
+    licence: Callable[[Wanted], str]
+    errors: tuple[type[Exception], ...] = ()
 
 
 def model_folder() -> Path:
@@ -55,36 +66,46 @@ def stage_of_artifacts(wanted: Wanted) -> Stage:
 
     Raises InputError if there is none or a choice, and what reading artifacts raises.
     """
-    artifacts = (
-        read_artifacts(list(wanted.artifacts), list(wanted.identities) or None)
-        if wanted.artifacts
-        else found_artifacts(wanted.model)
-    )
+    artifacts = _artifacts_of(wanted)
     library = Library(artifacts, None, wanted.allow_failed_parity, wanted.allow_unverified)
     focal = FocalAsked(wanted.focal_px)
     engine = Engine(library, wanted.policy or BUCKETS, output_size=FULL, focal=focal)
     return Stage(engine, one_at_a_time=wanted.one_image)
 
 
+def licence_of_artifacts(wanted: Wanted) -> str:
+    """The model and the licence of its weights. Raises as `stage_of_artifacts`."""
+    m = _artifacts_of(wanted)[0].manifest
+    return f"{m.model}: {m.checkpoint.licence or 'unknown'} ({m.checkpoint.file})"
+
+
+def _artifacts_of(wanted: Wanted) -> list[Artifact]:
+    if wanted.artifacts:
+        return read_artifacts(list(wanted.artifacts), list(wanted.identities) or None)
+    found = found_artifacts(wanted.model)
+    if found:
+        return found
+    folder = model_folder()
+    places = [folder] if wanted.model is None else places_of(wanted.model, folder)
+    raise InputError(
+        f"no artifact in {' or '.join(map(str, dict.fromkeys(places)))}: put a compiled artifact "
+        f"there, name its folder, or set {MODEL_VARIABLE}; `python -m compile build` makes them"
+    )
+
+
 def found_artifacts(model: Optional[str]) -> list[Artifact]:
     """The artifacts of a model: at a path, by name in the folder of models, or the only one.
 
-    Raises InputError if there is none or a choice.
+    Returns [] if there is none. Raises InputError if there is a choice, and for a model without a
+    home folder to look into.
     """
     folder = model_folder()
-    places = [folder] if model is None else places_of(model, folder)
-    for place in places:
+    for place in [folder] if model is None else places_of(model, folder):
         found = list(_below(place))
         if found:
             return _of_one_model(found, place)
     named = [each for each in _below(folder) if each.manifest.model == model]
-    if named:
-        return _of_one_model(named, folder)
-    where = " or ".join(map(str, dict.fromkeys(places)))
-    raise InputError(
-        f"no artifact in {where}: put a compiled artifact there, name its folder, or set "
-        f"{MODEL_VARIABLE}; `python main.py compile build` makes artifacts"
-    )
+    return _of_one_model(named, folder) if named else []
 
 
 def places_of(model: str, folder: Path) -> list[Path]:

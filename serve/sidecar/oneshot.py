@@ -37,7 +37,7 @@ FILE_FORMATS: dict[str, Callable[[Values], Iterable[Any]]] = {  # by the end of 
     ".npy": lambda found: [as_npy(found)],
     ".f32": as_raw,
 }
-_OURS = (DepthAnythingError, ServeError)
+_OURS: tuple[type[Exception], ...] = (DepthAnythingError, ServeError)
 _STUB = "warning: stub depth was asked for: a gradient, and no depth of the image"
 
 
@@ -65,11 +65,15 @@ def check_output(job: OneShot) -> None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Ends a failed call as SimplePicture3D expects: the reason last on stderr, exit code 1."""
+def told(errors: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Ends a failed call as SimplePicture3D expects: the reason last on stderr, exit code 1.
+
+    errors  whose text is for the user, besides those of depth/ and serve/
+    """
+    ours = _OURS + errors
     try:
         yield
-    except _OURS as error:
+    except ours as error:
         reason = str(error)
     except ModuleNotFoundError as error:
         reason = f"the sidecar needs {not_installed(error)}"

@@ -18,7 +18,7 @@ from serve.jobs.stop import Stop, stop_on_signals
 from serve.sidecar.connection import Connection, Ends, pipe_ends, socket_ends
 from serve.sidecar.formats import FORMATS
 from serve.sidecar.listening import listening
-from serve.sidecar.models import FindStage, Wanted
+from serve.sidecar.models import Finders, Wanted
 from serve.sidecar.shared import SharedFiles
 from serve.sidecar.values import STUB, stub
 from serve.sidecar.worker import Make, Worker
@@ -50,7 +50,7 @@ class _End:
 
 
 def stay(
-    find: Optional[FindStage], wanted: Wanted, doors: Doors, queue: int, heartbeat_s: float
+    find: Optional[Finders], wanted: Wanted, doors: Doors, queue: int, heartbeat_s: float
 ) -> int:
     """Answer clients until stdin ends, a client or a signal asks for the end, or a chip fails.
 
@@ -64,9 +64,9 @@ def stay(
         server = stack.enter_context(listening(doors.socket)) if doors.socket else None
         make, facts, threads = _model(find, wanted, stack)
         files = stack.enter_context(SharedFiles())
-        worker = Worker(
-            make, {"formats": list(FORMATS), **facts}, threads, queue, heartbeat_s, files
-        )
+        facts["formats"] = list(FORMATS)
+        errors = find.errors if find else ()
+        worker = Worker(make, facts, threads, queue, heartbeat_s, files, errors)
         end = _End()
         if ends:
             _start(_serve_stdio, worker, ends, end, server is not None)
@@ -81,7 +81,7 @@ def stay(
 
 
 def _model(
-    find: Optional[FindStage], wanted: Wanted, stack: ExitStack
+    find: Optional[Finders], wanted: Wanted, stack: ExitStack
 ) -> tuple[Make, dict[str, Any], int]:
     """What makes results, the model's facts, and how many images to work on at once.
 
@@ -90,7 +90,7 @@ def _model(
     if find is None:
         logger.warning("warning: a stub was asked for: gradients, and no depth")
         return stub, {"model": STUB, "stub": True}, _STUB_THREADS
-    stage = find(wanted)
+    stage = find.stage(wanted)
     stack.callback(stage.close)
     library = stage.engine.library
     facts: dict[str, Any] = {"model": None, "licence": None}

@@ -41,7 +41,7 @@ BEGUN, WRITING = "inference", "writing_output"  # what `progress` names
 _MAX_HELD_BYTES = 5 * MAX_REQUEST_BYTES  # of images that were not decoded yet, of all clients
 _GOODBYE_S = 10.0  # for a client to take its last answers
 _REFUSED = (InputError, QueueFullError, ClosedError)
-_OURS = (DepthAnythingError, ServeError)
+_OURS: tuple[type[Exception], ...] = (DepthAnythingError, ServeError)
 
 
 @dataclass(eq=False)
@@ -75,6 +75,7 @@ class Worker:
     queue        requests that a client may have open
     heartbeat_s  between heartbeats to clients that wait
     files        for results in shared memory
+    errors       whose text is for the client, besides those of depth/ and serve/
     """
 
     def __init__(
@@ -85,12 +86,14 @@ class Worker:
         queue: int,
         heartbeat_s: float,
         files: SharedFiles,
+        errors: tuple[type[Exception], ...] = (),
     ) -> None:
         self._make = make
         self._facts = facts
         self._queue = queue
         self._heartbeat_s = heartbeat_s
         self._files = files
+        self._ours = _OURS + errors
         self._pool = ThreadPoolExecutor(threads, "sidecar")
         self._state = Condition()  # of the next four
         self._clients: set[Connection] = set()
@@ -211,9 +214,7 @@ class Worker:
             job.progress(BEGUN, 10)
             self._make(held, asked, lambda result: self._reply(job, result))
         except Exception as error:
-            if not isinstance(error, _OURS):
-                logger.exception("request %s", job.request.id)
-            job.answer(refusal(None, error))
+            job.answer(refusal(None, error) if isinstance(error, self._ours) else _bug(error))
             if isinstance(error, OutOfServiceError):
                 self.failure = error
                 self.ended.set()
@@ -272,9 +273,13 @@ class Worker:
 
 def refusal(name: object, error: Exception) -> dict[str, Any]:
     """The frame that says why something was not done. `retry`: it may work the next time."""
-    ours = isinstance(error, (*_OURS, FrameError))
-    message = str(error) if ours else f"an error of the worker, see its log: {error!r:.300}"
-    kind = type(error).__name__
-    said = {"type": "error", "kind": kind, "message": message[:4000]}
+    said = {"type": "error", "kind": type(error).__name__, "message": str(error)[:4000]}
     retry = isinstance(error, (QueueFullError, ClosedError, OutOfServiceError))
     return {**said, "retry": retry, "id": name if isinstance(name, str) else None}
+
+
+def _bug(error: Exception) -> dict[str, Any]:
+    """The same of an error that nobody foresaw; the log has where it comes from."""
+    logger.error("an error of the worker", exc_info=error)
+    message = f"an error of the worker, see its log: {error!r:.300}"
+    return {**refusal(None, error), "message": message}

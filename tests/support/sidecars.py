@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import sys
 import threading
@@ -9,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
+
+import pytest
 
 from depth.images.given import Held
 from serve.jobs.stage import Asked
@@ -18,6 +21,7 @@ from serve.sidecar.frames import MAX_REPLY_BYTES, FrameReader, write_frame
 from serve.sidecar.shared import SharedFiles
 from serve.sidecar.values import stub
 from serve.sidecar.worker import Use, Worker
+from tests.support.commands import Ended, ended
 from tests.support.hostile import encoded, picture
 
 PNG = encoded(picture(12, 20), "PNG")
@@ -25,6 +29,27 @@ SIDECAR = (sys.executable, "-m", "serve", "sidecar")
 STUB_WORKER = (*SIDECAR, "--no-model", "--worker", "--heartbeat-s", "0.1")
 
 _OPEN: list[socket.socket] = []
+
+
+class _Out(io.TextIOWrapper):
+    """A stdout with bytes below, as of a process."""
+
+    def __init__(self) -> None:
+        self.data = io.BytesIO()
+        super().__init__(self.data, encoding="utf-8", write_through=True)
+
+
+def called(main: Callable[[], object], name: str, *words: object) -> Ended:
+    """A one-shot command in this process."""
+    out = _Out()
+    with pytest.MonkeyPatch.context() as patch:
+
+        def run() -> None:
+            patch.setattr(sys, "stdout", out)
+            main()
+
+        found = ended(run, name, *words)
+    return Ended(found.prefix, found.code, out.data.getvalue().decode(), found.err)
 
 
 class Gate:

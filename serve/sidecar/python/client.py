@@ -10,6 +10,7 @@ A worker that ends is started again, and the images without an answer are sent o
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from threading import Lock, Thread
@@ -27,6 +28,7 @@ from serve.sidecar.python.answers import (
 )
 from serve.sidecar.python.workers import AnyWorker, SocketWorker, StartedWorker
 
+_LOOK_EVERY_S = 0.2
 _TIMES = 2  # that an image is sent at most
 _FRUITLESS = 5  # workers in a row that ended before they answered anything
 
@@ -36,7 +38,8 @@ class SidecarClient(AbstractContextManager["SidecarClient"]):
 
     command    starts a worker on stdin and stdout: it ends with --worker
     socket     of a worker that others start
-    start_s    time for a worker to say hello: it loads its model before
+    start_s    time for a worker to say hello: it loads its model before. Also how long a client
+               waits for another worker at the socket
     silence_s  a worker that sends nothing for so long while it owes an answer is given up
 
     Raises WorkerLostError if there is no worker.
@@ -185,7 +188,7 @@ class SidecarClient(AbstractContextManager["SidecarClient"]):
                 payload = frames.payload(head)
                 if isinstance(head.header, Mapping):
                     self._take(head.header, payload)
-        except (OSError, ValueError, LookupError, TypeError) as error:  # the last: no worker of ours
+        except (OSError, ValueError, LookupError, TypeError) as error:
             reason = f"the worker is lost: {error}"
             worker.abandon()
         with self._sending:
@@ -225,12 +228,15 @@ class SidecarClient(AbstractContextManager["SidecarClient"]):
         for pending in list(self._waiting.values()):
             if pending.times_sent >= _TIMES:
                 self._drop(pending, WorkerLostError(f"{reason}; it was sent {_TIMES} times"))
-        if self._closed and not self._waiting:
-            return
-        try:
-            self._use(self._connect())
-        except WorkerLostError as error:
-            self._fail(f"{reason}; then {error}")
+        give_up_s = time.monotonic() + (0 if self._socket is None else self._start_s)
+        while self._waiting or not self._closed:
+            try:
+                self._use(self._connect())
+                return
+            except WorkerLostError as error:
+                if time.monotonic() >= give_up_s:
+                    self._fail(f"{reason}; then {error}")
+            time.sleep(_LOOK_EVERY_S)  # until others have started a worker at the socket
 
     def _fail(self, reason: str) -> None:
         """Take no more images, and answer all."""

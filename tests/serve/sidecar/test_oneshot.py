@@ -21,21 +21,15 @@ from serve.shapes import BUCKETS
 from serve.sidecar.cli import main
 from serve.sidecar.formats import read_raw
 from serve.sidecar.values import near1
-from tests.support.commands import Ended, ended
+from tests.support.commands import Ended
 from tests.support.engines import Programs
 from tests.support.hostile import encoded, picture
 from tests.support.programs import make_artifact
+from tests.support.sidecars import called
 from tests.support.stored_artifacts import make
 
 PNG = encoded(picture(56, 70), "PNG")
 STAGES = ["loading_image", "loading_model", "model_license", "inference", "writing_output"]
-
-
-class _Out(io.TextIOWrapper):
-    """A stdout with bytes below, as of a process."""
-
-    def __init__(self) -> None:
-        super().__init__(io.BytesIO(), encoding="utf-8", write_through=True)
 
 
 @pytest.fixture(name="artifact", scope="module")
@@ -60,20 +54,7 @@ def _no_models_of_this_user_and_quick_programs(
 
 
 def call(*words: object) -> Ended:
-    """The command; the text of its stdout."""
-    monkeypatch = pytest.MonkeyPatch()
-    out = _Out()
-
-    def run() -> None:
-        monkeypatch.setattr(sys, "stdout", out)
-        main()
-
-    with monkeypatch.context():
-        try:
-            found = ended(run, "python -m serve sidecar", *words)
-        finally:
-            monkeypatch.undo()
-    return Ended(found.prefix, found.code, out.buffer.getvalue().decode(), found.err)  # type: ignore[attr-defined]
+    return called(main, "python -m serve sidecar", *words)
 
 
 def last_line(found: Ended) -> str:
