@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,19 @@ def a_named_model() -> Names:
     return {}
 
 
+def a_photograph() -> Names:
+    """A photograph, for a worker of this project."""
+    os.environ.setdefault("PYTHONPATH", str(ROOT))
+    Path("a.jpg").write_bytes(encoded(picture(56, 70), "JPEG"))
+    return {}
+
+
+def is_stub(names: Names) -> None:
+    assert names["answer"].values.shape == (56, 70)
+    assert names["answer"].facts["values"] == "relative_inverse"
+    assert names["pending"].done()
+
+
 def is_saved(names: Names) -> None:
     is_result(names)
     assert Path("a.depth.png").is_file()
@@ -131,6 +145,7 @@ RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
     "with Engine(Library([read_artifact": (an_artifact, is_result),
     'read_depth("output_depth/a/b.json")': (a_result, is_result),
     "with Scheduler(workers, programs, reopen)": (cores, is_answer),
+    "with SidecarClient(command)": (a_photograph, is_stub),
     'DepthAnythingV2(encoder="vits"': (weights, is_depth),
 }
 
