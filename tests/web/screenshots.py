@@ -39,7 +39,7 @@ def pictures(url: str, browser: Any, folder: Path) -> None:
     shoot(page, "wide", folder)
     page.check("input[value=surface]")
     page.focus("#surface")
-    for _ in range(4):
+    for _ in range(9):
         page.keyboard.press("ArrowLeft")
     page.wait_for_timeout(500)
     shoot(page, "surface", folder)
