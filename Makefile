@@ -2,7 +2,7 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-first-run check check-infra fix bench checkpoints freeze demo-model picture clean clean-artifacts
+.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-first-run check check-infra fix bench checkpoints freeze demo-model picture app test-web screenshots clean clean-artifacts
 
 PYTHON := .venv/bin/python
 PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
@@ -55,6 +55,9 @@ inference: .venv/.ready ## depth of an image or a folder of images  [MODEL=vits 
 	@set -x; $(PYTHON) inference.py $${IN_MODEL:+--model="$$IN_MODEL"} --target="$$IN_TARGET" \
 	  --input="$$IN_INPUT" --output="$$IN_OUTPUT" $(ARGS)
 
+app: .venv/.ready ## a web page on this machine that shows the depth of an image  [MODEL=vits ARGS=...]
+	@set -x; $(PYTHON) app.py $${IN_MODEL:+--model="$$IN_MODEL"} $(ARGS)
+
 compile: $(LANE)/.ready ## compile job: fetch, check, build, push  MODEL=vits SIZE="518x686 ..." [TARGET=inf1 PRECISION=auto ARGS="--store s3://..."]
 	$(call need,MODEL,MODEL=vits SIZE=518x686)
 	$(call need,SIZE,MODEL=$(IN_MODEL) SIZE=518x686)
@@ -88,6 +91,10 @@ test-inf1-long: .venv-inf1/.ready ## the same tests as `make test-long` in the I
 test-first-run: .venv-inf1/.ready ## a whole first run on stand-ins of AWS's packages, with faults planted  [ARGS=...]
 	$(call PYTEST,.venv-inf1) -n 0 -m first_run tests/depth_anything/first_run
 
+test-web: .venv/.ready ## the page in Debian's Chromium, through playwright; says what to install  [ARGS=...]
+	@$(PYTHON) -m tests.support.web
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -m web tests/web $(ARGS)
+
 check: .venv/.ready ## format, lint and types; writes nothing
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -112,6 +119,10 @@ demo-model: .venv/.ready ## train the bundled demo model from nothing, on a CUDA
 
 picture: .venv/.ready ## draw docs/demo.jpg again: input, depth and preview of the demo model
 	$(PYTHON) -m checkpoints.demo.picture
+
+screenshots: .venv/.ready ## draw docs/page-*.jpg again: the page in Debian's Chromium
+	@$(PYTHON) -m tests.support.web
+	$(PYTHON) -m tests.web.screenshots
 
 clean: ## delete what `make inference` wrote into OUTPUT, and caches; never your own files, weights, images or programs
 	@if [ -x $(PYTHON) ] && [ -d "$$IN_OUTPUT" ]; then $(PYTHON) main.py clean "$$IN_OUTPUT"; fi

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Optional
 
 import typer
@@ -49,16 +50,17 @@ def page(
     checkpoint: Optional[Path] = _CHECKPOINT,
     artifacts: Path = _ARTIFACTS,
     samples: Path = _SAMPLES,
-    host: str = typer.Option(
-        "127.0.0.1", help="Address to answer on; the default is this machine."
+    port: int = typer.Option(
+        8000, min=0, max=65535, help="Port to answer on; 0 takes a free port."
     ),
-    port: int = typer.Option(8000, help="Port to answer on; 0 takes a free port."),
 ) -> None:
     """Show the depth of your images on a web page.
 
-    Compiles the model for OpenVINO when first needed, and prints the address of the page. Only this
-    machine can open the page, unless --host says otherwise. The first image of each shape waits for
-    its program, some seconds to a minute. Ctrl-C ends it.
+    Compiles the model for OpenVINO when first needed, and prints the address of the page. The first
+    image of each shape waits for its program, some seconds to a minute.
+
+    Only this machine can open the page; for others there is `python main.py serve http`. Ctrl-C
+    ends it, and removes the files of its jobs of many images.
     """
     from compile.on_demand import Cache
     from compile.targets.table import AUTO, default_precision, host_target
@@ -87,13 +89,14 @@ def page(
     first = [] if library.sizes else [_LANDSCAPE]
     stage = Stage(engine, first, weights.remark)
     offered = samples if samples.is_dir() else None
-    settings = Settings(host, port, deadline_s=_DEADLINE_S, samples=offered)
     typer.echo("getting the model ready…", err=True)
-    run(
-        Service(Models(), settings),
-        [Model(weights.model, stage, settings.queue)],
-        lambda url: typer.echo(f"{url}/"),
-    )
+    with TemporaryDirectory(prefix="depth-jobs-") as jobs:
+        settings = Settings(port=port, deadline_s=_DEADLINE_S, samples=offered, jobs=Path(jobs))
+        run(
+            Service(Models(), settings),
+            [Model(weights.model, stage, settings.queue)],
+            lambda url: typer.echo(f"{url}/"),
+        )
 
 
 def main() -> None:

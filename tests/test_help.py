@@ -12,6 +12,7 @@ from tests.support.places import ROOT
 
 HELPS = {
     ("inference.py",): ["--policy", "--dry-run", "--keep-failed", "--focal-px", "vits"],
+    ("app.py",): ["--model", "--policy", "--samples", "--port"],
     ("run.py",): ["--img-path", "--encoder", "--pred-only", "--grayscale", "--outdir"],
     ("main.py",): ["inference", "run", "checkpoints", "compile", "serve", "schema", "import"],
     ("main.py", "inference"): ["--preprocess", "--output-size", "--fov-deg", "--intrinsics"],

@@ -32,6 +32,7 @@ class Settings:
     body_timeout_s    for a body to arrive whole, and for headers
     deadline_s        of a request that names none: the network has to begin by then
     drain_s           for accepted requests to finish after SIGTERM
+    samples           folder of images that the page offers; None: it offers none
     token             that requests have to carry; None: no request needs a token
     no_token          the operator wants a service without a token in a network
     allow_hosts       host names that callers may use; besides them this machine's own

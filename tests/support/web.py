@@ -24,7 +24,8 @@ from tests.support.depth_samples import MADE_BY
 from tests.support.places import ROOT
 
 INSTALL = (
-    "apt-get install chromium, and `uv pip install --group web` into .venv: see `make test-web`"
+    "run `apt-get install chromium` and "
+    "`.tools/uv/bin/uv pip install -p .venv/bin/python --group web`, then try again"
 )
 _PLAIN = Encoding("float32", 1.0, 0.0)
 _FLAGS = (

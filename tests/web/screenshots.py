@@ -35,19 +35,19 @@ def opened(browser: Any, url: str, size: dict[str, int], image: Path, **options:
 
 def pictures(url: str, browser: Any, folder: Path) -> None:
     """Every picture of the README."""
-    page = opened(browser, url, WIDE, SAMPLES / "street.jpg")
+    page = opened(browser, url, WIDE, SAMPLES / "room.jpg")
     shoot(page, "wide", folder)
     page.check("input[value=surface]")
     page.focus("#surface")
-    for _ in range(3):
-        page.keyboard.press("ArrowRight")
+    for _ in range(9):
+        page.keyboard.press("ArrowLeft")
     page.wait_for_timeout(500)
     shoot(page, "surface", folder)
     page.check("input[value=over]")
     page.set_input_files("#file", ROOT / "README.md")
     page.wait_for_selector("#error:not([hidden])")
     shoot(page, "error", folder)
-    dark = opened(browser, url, WIDE, SAMPLES / "room.jpg", color_scheme="dark")
+    dark = opened(browser, url, WIDE, SAMPLES / "stairs.jpg", color_scheme="dark")
     dark.select_option("#palette", "spectral")
     dark.check("input[value=beside]")
     dark.wait_for_timeout(300)

@@ -80,7 +80,7 @@ def test_a_service_that_is_gone_is_said(artifacts: Path, opened: Callable[..., O
     [
         (
             {"status": 429, "json": {"error": "32 requests wait"}, "headers": {"Retry-After": "3"}},
-            "32 requests wait Try again in 3 s.",
+            "32 requests wait. Try again in 3 s.",
         ),
         ({"status": 502, "body": "<html>"}, "The service answered with status 502."),
         ({"status": 200, "body": "PK"}, "damaged NPZ"),

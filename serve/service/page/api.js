@@ -48,7 +48,7 @@ async function problemOf(answer) {
   }
   text = text || `The service answered with status ${answer.status}.`;
   const after = Number(answer.headers.get("Retry-After"));
-  if (after > 0) text += ` Try again in ${after} s.`;
+  if (after > 0) text = `${text.replace(/\.?$/, ".")} Try again in ${after} s.`;
   return new Problem(text, answer.status);
 }
 

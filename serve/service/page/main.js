@@ -93,8 +93,11 @@ function show(image, result, bitmap) {
 
 // What is on screen.
 
+// The description is of depth; other layers have no unit.
+const MEANINGS = { sky: "larger is more surely sky", confidence: "larger is more certain; no unit" };
+
 function about(name = byId("layer").value) {
-  return state.result.about.maps[name] || { kind: name, unit: null, meaning: "" };
+  return state.result.about.maps[name] || { kind: name, unit: null, meaning: MEANINGS[name] || "" };
 }
 
 function flipped() {
