@@ -81,5 +81,5 @@ else
 fi
 
 say "== tests"
-"$bin/python" -m pytest -q -p no:cacheprovider -c infra/pytest.ini --rootdir . tests/infra
+CHECK_INFRA=1 "$bin/python" -m pytest -q -p no:cacheprovider -c infra/pytest.ini --rootdir . --confcutdir tests/infra tests/infra
 echo "infra: checked in $SECONDS s; $left_out left out"

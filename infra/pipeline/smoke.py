@@ -2,8 +2,9 @@
 
     python infra/pipeline/smoke.py https://depth.example --identity vits-inf1-bf16-0123456789ab
 
-Waits until /readyz answers 200, sends a picture to /v1/depth, and compares the answer: a 16-bit PNG that is not flat,
-of the artifact that was promoted. DEPTH_TOKEN, if set, is sent. Exit code 1 and one line if something is wrong.
+Waits until /readyz answers 200, sends a picture to /v1/depth, and looks at the answer: a 16-bit PNG
+that is not flat, of the artifact that was promoted. DEPTH_TOKEN, if set, is sent. Exit code 1 and a
+line if something is wrong.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("url", help="address of the service, http:// or https://")
-    parser.add_argument("--identity", help="identity or folder's name of the artifact that must answer")
+    parser.add_argument("--identity", help="identity or folder's name that must answer")
     parser.add_argument("--image", type=Path, default=PICTURE, help="picture to send")
     parser.add_argument("--wait-s", type=float, default=300, help="seconds to wait for readiness")
     options = parser.parse_args()
@@ -59,7 +60,9 @@ def _ask(url: str, body: bytes | None = None) -> tuple[bytes, dict[str, str]]:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.read(), {name.lower(): value for name, value in answer.headers.items()}
     except urllib.error.HTTPError as error:
-        raise SmokeError(f"{url}: {error.code} {error.read(300).decode(errors='replace')}") from error
+        raise SmokeError(
+            f"{url}: {error.code} {error.read(300).decode(errors='replace')}"
+        ) from error
     except OSError as error:
         raise SmokeError(f"{url}: {error}") from error
 
@@ -85,7 +88,9 @@ def check(url: str, image: Path, identity: str | None) -> str:
     if bits != 16:
         raise SmokeError(f"{url}/v1/depth: a PNG of {bits} bits; expected 16")
     if len(body) < width * height / 20:
-        raise SmokeError(f"{url}/v1/depth: {len(body)} bytes for {width}x{height}: the depth is flat")
+        raise SmokeError(
+            f"{url}/v1/depth: {len(body)} bytes for {width}x{height}: the depth is flat"
+        )
     answered = headers.get("depth-artifact", "")
     if identity and not _same(identity, answered):
         raise SmokeError(f"artifact {answered or 'unnamed'} answers; {identity} was promoted")
