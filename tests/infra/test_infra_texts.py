@@ -93,3 +93,15 @@ def test_every_skip_of_checkov_has_a_reason() -> None:
         skips += re.findall(r"checkov:skip=\w+(.*)", path.read_text())
     assert skips
     assert not [reason for reason in skips if len(reason.strip(" #:")) < 20]
+
+
+def test_descriptions_of_security_groups_have_letters_that_ec2_takes() -> None:
+    allowed = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}")
+    found = []
+    for path in (INFRA / "terraform/modules").rglob("*.tf"):
+        for block in re.findall(
+            r'"aws_[a-z_]*security_group[a-z_]*" .*?\n}', path.read_text(), re.S
+        ):
+            found += re.findall(r'description += "(.*)"', block)
+    assert len(found) > 5
+    assert not [text for text in found if not allowed.fullmatch(text)]

@@ -124,7 +124,7 @@ resource "aws_ecs_service" "serve" {
   task_definition                    = aws_ecs_task_definition.serve[each.key].arn
   desired_count                      = var.min_instances
   deployment_minimum_healthy_percent = 100
-  deployment_maximum_percent         = 200
+  deployment_maximum_percent         = 150
   health_check_grace_period_seconds  = 1200 # the pull and the warm-up of every core
   propagate_tags                     = "SERVICE"
   tags                               = local.tags
