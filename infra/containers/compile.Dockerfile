@@ -28,6 +28,7 @@ RUN UV_NO_CACHE=1 bash /opt/depth/infra/setup.sh inf1 \
 RUN NEURON_INDEX="${NEURON_INDEX}" UV_NO_CACHE=1 bash /opt/depth/infra/neuron.sh compile
 ENV PATH=/opt/depth/.venv-inf1/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
+    CODE=/opt/depth \
     PYTHONDONTWRITEBYTECODE=1
 # Volumes take their owner from here.
 RUN install -d -o 10001 -g 10001 /work

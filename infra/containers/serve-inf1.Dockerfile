@@ -40,7 +40,7 @@ ENV PATH=/opt/depth/env/bin:/usr/local/bin:/usr/bin:/bin \
     NEURON_PROCESS_TAG=depth \
     DEPTH_FOLDER=/var/lib/depth
 # Volumes take their owner from here.
-RUN install -d -o 10001 -g 10001 /var/lib/depth
+RUN install -d -o 10001 -g 10001 /var/lib/depth /run/depth
 WORKDIR /opt/depth/app
 USER 10001:10001
 EXPOSE 8000

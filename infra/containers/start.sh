@@ -3,6 +3,7 @@
 # becomes `python -m serve http` with OPTION... behind its own.
 #   DEPTH_STORE, DEPTH_REFERENCE  the store, and an alias or identity in it; pulled into DEPTH_FOLDER
 #   DEPTH_ARTIFACT                an artifact's folder, in place of both
+#   DEPTH_HOST                    the address to answer on; 0.0.0.0 by default, because a container has its own
 #   DEPTH_TOKEN                   the token that requests must carry; see `python -m serve http --help`
 set -eu
 if [ -n "${DEPTH_ARTIFACT:-}" ]; then
@@ -13,4 +14,4 @@ else
   echo "start.sh: no artifact is named: set DEPTH_STORE and DEPTH_REFERENCE, or DEPTH_ARTIFACT" >&2
   exit 2
 fi
-exec python -m serve http "$artifact" --host 0.0.0.0 --port 8000 "$@"
+exec python -m serve http "$artifact" --host "${DEPTH_HOST:-0.0.0.0}" --port 8000 "$@"

@@ -36,7 +36,7 @@ resource "aws_security_group" "jobs" {
 
 resource "aws_vpc_security_group_egress_rule" "https" {
   security_group_id = aws_security_group.jobs.id
-  description       = "S3, ECR, logs, the model hub, AWS's packages"
+  description       = "S3, ECR, logs, weights"
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443

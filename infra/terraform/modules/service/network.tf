@@ -12,7 +12,7 @@ resource "aws_security_group" "balancer" {
 
 resource "aws_security_group" "tasks" {
   name_prefix = "${var.name}-tasks-"
-  description = "The service's port from the load balancer; HTTPS goes out."
+  description = "Port 8000 from the load balancer; HTTPS goes out."
   vpc_id      = var.vpc_id
   tags        = local.tags
   lifecycle {
@@ -50,7 +50,7 @@ resource "aws_vpc_security_group_ingress_rule" "from_balancer" {
 
 resource "aws_vpc_security_group_egress_rule" "https" {
   security_group_id = aws_security_group.tasks.id
-  description       = "S3, ECR, logs, metrics, the driver's packages"
+  description       = "S3, ECR, logs, metrics, packages of the driver"
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443

@@ -42,6 +42,9 @@ resource "aws_ecs_task_definition" "serve" {
   volume {
     name = "tmp"
   }
+  volume {
+    name = "token"
+  }
   container_definitions = jsonencode([
     {
       name                   = "serve"
@@ -83,10 +86,26 @@ resource "aws_ecs_task_definition" "serve" {
         options   = { "awslogs-group" = aws_cloudwatch_log_group.service.name, "awslogs-region" = data.aws_region.current.name, "awslogs-stream-prefix" = "serve" }
       }
     },
+    # The agent takes the token from a file only.
+    {
+      name                   = "token"
+      image                  = "${var.repository.url}:${var.image_tag}"
+      essential              = false
+      user                   = "10001:10001"
+      readonlyRootFilesystem = true
+      cpu                    = 16
+      memory                 = 64
+      entryPoint             = ["/bin/sh", "-euc"]
+      command                = ["umask 077; printf %s \"$DEPTH_TOKEN\" > /run/depth/token"]
+      secrets                = [{ name = "DEPTH_TOKEN", valueFrom = var.secret_arn }]
+      mountPoints            = [{ sourceVolume = "token", containerPath = "/run/depth" }]
+    },
     {
       name        = "metrics"
       image       = var.metrics_image
       essential   = false
+      dependsOn   = [{ containerName = "token", condition = "SUCCESS" }]
+      mountPoints = [{ sourceVolume = "token", containerPath = "/run/depth", readOnly = true }]
       cpu         = 64
       memory      = 256
       environment = [{ name = "CW_CONFIG_CONTENT", value = local.agent }, { name = "PROMETHEUS_CONFIG_CONTENT", value = local.scrape }]
@@ -105,7 +124,7 @@ resource "aws_ecs_service" "serve" {
   task_definition                    = aws_ecs_task_definition.serve[each.key].arn
   desired_count                      = var.min_instances
   deployment_minimum_healthy_percent = 100
-  deployment_maximum_percent         = 200
+  deployment_maximum_percent         = 150
   health_check_grace_period_seconds  = 1200 # the pull and the warm-up of every core
   propagate_tags                     = "SERVICE"
   tags                               = local.tags

@@ -2,6 +2,7 @@
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
+data "aws_region" "current" {}
 
 resource "aws_kms_key" "store" {
   description             = "${var.name}: artifacts and container images"
@@ -16,7 +17,7 @@ resource "aws_kms_alias" "store" {
   target_key_id = aws_kms_key.store.key_id
 }
 
-# The account's own policies decide; this is the policy that AWS gives a new key.
+# The account's own policies decide, as AWS has it for a new key; besides, CloudWatch encrypts the logs of /NAME/ with it.
 data "aws_iam_policy_document" "key" {
   # checkov:skip=CKV_AWS_109: in a key's policy, the resource * is this key
   # checkov:skip=CKV_AWS_111: in a key's policy, the resource * is this key
@@ -28,6 +29,20 @@ data "aws_iam_policy_document" "key" {
     principals {
       type        = "AWS"
       identifiers = ["arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root"]
+    }
+  }
+  statement {
+    sid       = "Logs"
+    actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    resources = ["*"]
+    principals {
+      type        = "Service"
+      identifiers = ["logs.${data.aws_region.current.name}.amazonaws.com"]
+    }
+    condition {
+      test     = "ArnLike"
+      variable = "kms:EncryptionContext:aws:logs:arn"
+      values   = ["arn:${data.aws_partition.current.partition}:logs:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:log-group:/${var.name}/*"]
     }
   }
 }

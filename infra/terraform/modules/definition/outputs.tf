@@ -1,0 +1,4 @@
+output "json" {
+  description = "The state machine, as JSON."
+  value       = local.definition
+}
