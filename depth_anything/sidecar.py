@@ -41,12 +41,13 @@ def find_stage(wanted: Wanted) -> Stage:
     A model that cannot be had is an error: the bundled demo never takes its place. Raises
     InputError, CheckpointError, and what reading artifacts raises.
     """
-    from compile.weights import choose
-    from depth_anything.pipeline import DepthPipeline
     from serve.sidecar.models import found_artifacts, model_folder, stage_of_artifacts
 
     if wanted.artifacts or found_artifacts(wanted.model):
         return stage_of_artifacts(wanted)
+    from compile.weights import choose
+    from depth_anything.model_pipeline import DepthPipeline
+
     name, weights = _chosen(wanted.model)
     if weights is None:
         weights = choose(model_named(name), None, model_folder()).file  # downloads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -87,3 +88,15 @@ def test_http_answers_with_the_numbers_of_the_pipeline(python: Path, tmp_path: P
         service.terminate()
         assert service.wait(60) == 0
     np.testing.assert_array_equal(read_depth(tmp_path / "a.npz").depth.values, wanted)
+
+
+def test_the_sidecar_gives_values_from_0_to_1(python: Path, tmp_path: Path) -> None:
+    artifact = make_artifact(tmp_path).folder
+    words = [str(python.with_name("depth")), "serve", "sidecar", str(artifact), "--input", "-"]
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(words, input=PNG, capture_output=True, check=False, env=clean)
+    assert done.returncode == 0, done.stderr.decode()
+    found = json.loads(done.stdout)
+    assert (found["height"], found["width"], len(found["depth"])) == (56, 70, 56 * 70)
+    assert (min(found["depth"]), max(found["depth"])) == (0, 1)
+    assert b"PROGRESS 100" in done.stderr
