@@ -101,7 +101,7 @@ check: .venv/.ready ## format, lint and types; writes nothing
 	.venv/bin/mypy
 
 check-infra: ## containers, scripts, Kubernetes and Terraform, with tools of their own in .tools/infra (500 MB)
-	@bash infra/check.sh
+	@bash infra/check/run.sh
 
 fix: .venv/.ready ## rewrite the files that check complains about, where that can be done
 	.venv/bin/ruff check --fix .

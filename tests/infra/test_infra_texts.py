@@ -88,7 +88,7 @@ def test_a_step_calls_commands_that_exist(step: str) -> None:
 
 
 def test_every_skip_of_checkov_has_a_reason() -> None:
-    skips = re.findall(r"^\s+- CKV\S+(.*)$", (INFRA / "checkov.yaml").read_text(), re.M)
+    skips = re.findall(r"^\s+- CKV\S+(.*)$", (INFRA / "check/checkov.yaml").read_text(), re.M)
     for path in (INFRA / "terraform").rglob("*.tf"):
         skips += re.findall(r"checkov:skip=\w+(.*)", path.read_text())
     assert skips

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# infra/check.sh: containers, scripts, Kubernetes and Terraform are checked, with tools of its own in .tools/infra.
+# infra/check/run.sh: containers, scripts, Kubernetes and Terraform are checked, with tools of its own in .tools/infra.
 # What needs a program that this machine lacks is left out and named: terraform with TF_PLUGIN_DIR, and kubectl.
 # TF_PLUGIN_DIR is a folder with the unpacked AWS provider, laid out as a filesystem mirror.
 set -euo pipefail
 unset CDPATH
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . infra/tools.sh
 
 env=.tools/infra
@@ -27,12 +27,12 @@ skip() { say "left out: $1"; left_out=$((left_out + 1)); }
 checkov() { # FRAMEWORK WHAT...: offline; a finding fails
   local framework=$1
   shift
-  LOG_LEVEL=ERROR "$bin/checkov" --skip-download --config-file infra/checkov.yaml --framework "$framework" "$@"
+  LOG_LEVEL=ERROR "$bin/checkov" --skip-download --config-file infra/check/checkov.yaml --framework "$framework" "$@"
 }
 
 say "== containers and scripts"
 "$bin/hadolint" infra/containers/*.Dockerfile
-"$bin/shellcheck" -x infra/*.sh infra/containers/*.sh
+"$bin/shellcheck" -x infra/*.sh infra/check/*.sh infra/containers/*.sh
 checkov dockerfile -d infra/containers
 
 say "== Kubernetes"
@@ -64,7 +64,7 @@ for module in store compile_job service pipeline; do
   cp "infra/terraform/modules/$module/variables.tf" "$work/modules/$module"
   cp "infra/terraform/modules/$module/tests/refused.tftest.hcl" "$work/modules/$module/tests"
   terraform -chdir="$work/modules/$module" init -input=false >"$work/said" || { cat "$work/said" >&2; exit 1; }
-  terraform -chdir="$work/modules/$module" test >"$work/said" || { cat "$work/said" >&2; exit 1; }
+  terraform -chdir="$work/modules/$module" test -no-color >"$work/said" || { cat "$work/said" >&2; exit 1; }
   say "$module: $(tail -n 1 "$work/said")"
 done
 if [ -z "${TF_PLUGIN_DIR:-}" ]; then
@@ -76,10 +76,10 @@ else
     terraform -chdir="$module" init -input=false -backend=false -plugin-dir="$TF_PLUGIN_DIR" >"$work/said" ||
       { cat "$work/said" >&2; exit 1; }
     terraform -chdir="$module" validate
-    ! [ -e "$module/tests/mocked.tftest.hcl" ] || terraform -chdir="$module" test -filter=tests/mocked.tftest.hcl
+    ! [ -e "$module/tests/mocked.tftest.hcl" ] || terraform -chdir="$module" test -no-color -filter=tests/mocked.tftest.hcl
   done
 fi
 
 say "== tests"
-CHECK_INFRA=1 "$bin/python" -m pytest -q -p no:cacheprovider -c infra/pytest.ini --rootdir . --confcutdir tests/infra tests/infra
+CHECK_INFRA=1 "$bin/python" -m pytest -q -p no:cacheprovider -c infra/check/pytest.ini --rootdir . --confcutdir tests/infra tests/infra
 echo "infra: checked in $SECONDS s; $left_out left out"
