@@ -2,7 +2,7 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-first-run check check-infra fix bench checkpoints freeze demo-model picture app test-web screenshots clean clean-artifacts
+.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-triton test-first-run check check-infra fix bench checkpoints freeze demo-model picture app test-web screenshots clean clean-artifacts
 
 PYTHON := .venv/bin/python
 PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
@@ -87,6 +87,10 @@ test-inf1-lane: .venv-inf1/.ready ## the same tests as `make test` in the Inf1 l
 
 test-inf1-long: .venv-inf1/.ready ## the same tests as `make test-long` in the Inf1 lane  [ARGS=...]
 	$(call PYTEST,.venv-inf1) -m long
+
+test-triton: .venv/.ready ## the same V2 calls to a real Triton and to ours, compared (310 MB to download once)
+	@bash infra/triton.sh
+	$(PYTHON) -W ignore -m tests.benchmarks.triton .tools/triton/bin/python
 
 test-first-run: .venv-inf1/.ready ## a whole first run on stand-ins of AWS's packages, with faults planted  [ARGS=...]
 	$(call PYTEST,.venv-inf1) -n 0 -m first_run tests/depth_anything/first_run

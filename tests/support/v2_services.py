@@ -52,12 +52,14 @@ class Marked:
     artifact: Artifact
     stages: Sequence[Program]
     duration_s: float = 0.0
+    marks: bool = True
     on_run: Callable[[], object] = lambda: None
 
     def run(self, arrays: Arrays) -> dict[str, FloatArray]:
         self.on_run()
         time.sleep(self.duration_s)
-        depth = simulated_depth(arrays["images"]) + np.float32(mark_of(self.artifact.identity))
+        mark = np.float32(mark_of(self.artifact.identity) * self.marks)
+        depth = simulated_depth(arrays["images"]) + mark
         made = {"depth": depth, "sky": np.zeros_like(depth)}
         return {output.name: made[output.name] for output in self.artifact.manifest.outputs}
 

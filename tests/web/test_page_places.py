@@ -99,7 +99,7 @@ def test_a_4k_image_stays_responsive(opened: Callable[..., Opened], tmp_path: Pa
     begun_s = time.monotonic()
     found.page.locator("#histogram input").first.fill("300")
     found.frame()
-    assert time.monotonic() - begun_s < 2.0
+    assert time.monotonic() - begun_s < 5.0
     found.page.check("input[value=surface]")
     found.frame()
     assert found.pixels("#surface").std() > 10

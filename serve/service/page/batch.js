@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 
 const POLL_MS = 500;
+const RUNNING = ["queued", "running"];
 const STATES = {
   queued: "waiting for its turn",
   running: "under way",
@@ -45,13 +46,12 @@ export class Batch {
       this.say(problem);
     } finally {
       this.start.disabled = false;
-      this.cancel.hidden = true;
     }
     return undefined;
   }
 
   async #follow() {
-    while (this.job && ["queued", "running"].includes(this.job.state)) {
+    while (this.job && RUNNING.includes(this.job.state)) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       if (!this.job) return;
       const found = await api.batch(this.job.job);
@@ -63,7 +63,7 @@ export class Batch {
     const { job } = this.job;
     this.job = null;
     this.cancel.hidden = true;
-    this.said.textContent = "Cancelled; its files are removed.";
+    this.said.textContent = "The job and its files are removed.";
     this.rows.replaceChildren();
     try {
       await api.removeBatch(job);
@@ -77,6 +77,7 @@ export class Batch {
     const ended = (job.done || 0) + (job.failed || 0);
     this.shown.hidden = false;
     this.cancel.hidden = false;
+    this.cancel.textContent = RUNNING.includes(job.state) ? "Cancel and remove" : "Remove its files";
     this.bar.max = job.total;
     this.bar.value = ended;
     const failed = job.failed ? `, ${job.failed} failed` : "";

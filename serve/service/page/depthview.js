@@ -9,6 +9,15 @@ export function reducedSize(width, height, most) {
   return [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
 }
 
+// [256]: each colour as the four bytes of a pixel, so that a pixel is written at once.
+function packedColours(colours) {
+  const bytes = new Uint8Array(256 * 4).fill(255);
+  for (let level = 0; level < 256; level += 1) {
+    bytes.set(colours.subarray(level * 3, level * 3 + 3), level * 4);
+  }
+  return new Uint32Array(bytes.buffer);
+}
+
 export class DepthView {
   // root: the element with both canvases; onProbe({x, y, value, byKey}) when another pixel is probed
   constructor(root, onProbe) {
@@ -51,14 +60,12 @@ export class DepthView {
     const across = Uint32Array.from({ length: columns }, (_, x) => Math.floor((x * width) / columns));
     const context = this.depth.getContext("2d");
     const picture = context.createImageData(columns, rows);
+    const pixels = new Uint32Array(picture.data.buffer);
+    const packed = packedColours(colours);
     for (let y = 0, place = 0; y < rows; y += 1) {
       const start = Math.floor((y * height) / rows) * width;
-      for (let x = 0; x < columns; x += 1, place += 4) {
-        const level = levelOf(values[start + across[x]], low, high, flipped) * 3;
-        picture.data[place] = colours[level];
-        picture.data[place + 1] = colours[level + 1];
-        picture.data[place + 2] = colours[level + 2];
-        picture.data[place + 3] = 255;
+      for (let x = 0; x < columns; x += 1, place += 1) {
+        pixels[place] = packed[levelOf(values[start + across[x]], low, high, flipped)];
       }
     }
     context.putImageData(picture, 0, 0);

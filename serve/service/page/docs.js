@@ -26,12 +26,16 @@ function allowed({ enum: values, default: usual, ...schema } = {}) {
   return parts.join("; ");
 }
 
+// A table that scrolls sideways in a narrow window, by keys too.
 function table(titles, rows) {
   const head = element("tr", ...titles.map((title) => element("th", title)));
   for (const cell of head.children) cell.scope = "col";
   const body = rows.map((cells) => element("tr", ...cells.map((cell) => element("td", cell))));
   const found = element("div", element("table", element("thead", head), element("tbody", ...body)));
   found.className = "scroll";
+  found.tabIndex = 0;
+  found.setAttribute("role", "group");
+  found.setAttribute("aria-label", titles.join(", "));
   return found;
 }
 

@@ -189,6 +189,7 @@ function chooseTab(tab) {
     each.tabIndex = chosen ? 0 : -1;
     byId(each.getAttribute("aria-controls")).hidden = !chosen;
   }
+  byId("fov").parentElement.hidden = tab.id !== "tab-one"; // jobs take no camera
 }
 
 function connectTabs() {

@@ -7,7 +7,7 @@ Source: Amazon SageMaker developer guide, "Custom Inference Code with Hosting Se
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 
 from depth.images.given import hold
 from serve.jobs.stage import Asked
@@ -35,15 +35,16 @@ def sagemaker_routes(service: Service) -> APIRouter:
     """/ping and /invocations."""
     router = APIRouter(tags=["SageMaker"])
 
-    @router.get("/ping", responses={200: EMPTY, **errors(503)})
+    @router.get("/ping", response_class=PlainTextResponse, responses={200: EMPTY, **errors(503)})
     async def ping() -> Response:
         """200 once every model has run on every core, 503 before that and while it drains."""
         if service.status != "ready":
             raise NotReadyError(f"the service is {service.status}: try again soon")
-        return Response()
+        return PlainTextResponse()
 
     @router.post(
         "/invocations",
+        response_class=Response,
         responses={200: _DEPTH, **errors(404, 406, 408, 413, 415, 429, 503, 504)},
         openapi_extra=_BODY,
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from serve.errors import QueueFullError
 from serve.service.failures import Failure, failure_of
+from serve.service.models import NotReadyError, UnknownModelError
 from serve.service.v2.infer import InferAnswer, planned
 from serve.service.v2.messages import message
 from serve.service.v2.protocol import Protocol
@@ -44,7 +45,11 @@ class Calls:
         return filled("ServerReadyResponse", {"ready": ready})
 
     def model_ready(self, request: Any, _context: Context) -> Any:
-        self._protocol.check_ready(request.name, request.version)
+        """Not ready, rather than not found, as Triton says of an unknown model."""
+        try:
+            self._protocol.check_ready(request.name, request.version)
+        except (UnknownModelError, NotReadyError):
+            return filled("ModelReadyResponse", {"ready": False})
         return filled("ModelReadyResponse", {"ready": True})
 
     def server_metadata(self, _request: Any, _context: Context) -> Any:

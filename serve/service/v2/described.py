@@ -15,7 +15,10 @@ LISTED = {
     "description": "The models.",
     "content": {"application/json": {"schema": {"type": "array", "items": {"type": "object"}}}},
 }
-EMPTY = {"description": "Yes; the body is empty."}
+EMPTY = {
+    "description": "Yes; the body is empty.",
+    "content": {"text/plain": {"schema": {"type": "string", "maxLength": 0}}},
+}
 JSON_BODY: dict[str, Any] = {"requestBody": {"required": False, "content": _OBJECT}}
 INFER: dict[str, Any] = {
     "parameters": [

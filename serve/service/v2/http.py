@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from serve.service.asgi.noted import noted_of
 from serve.service.bodies import Hold, check_length
@@ -52,18 +52,22 @@ def _add_server(router: APIRouter, protocol: Protocol) -> None:
         """Name, version and extensions of the server."""
         return JSONResponse(protocol.server())
 
-    @router.get("/health/live", responses={200: EMPTY, **errors()})
+    @router.get(
+        "/health/live", response_class=PlainTextResponse, responses={200: EMPTY, **errors()}
+    )
     async def live() -> Response:
         """200 while the process lives."""
-        return Response()
+        return PlainTextResponse()
 
-    @router.get("/health/ready", responses={200: EMPTY, **errors(503)})
+    @router.get(
+        "/health/ready", response_class=PlainTextResponse, responses={200: EMPTY, **errors(503)}
+    )
     async def ready() -> Response:
         """200 once every model has run on every core; 503 before that, and while it drains."""
         status = protocol.service.status
         if status != "ready":
             raise NotReadyError(f"the service is {status}: try again soon")
-        return Response()
+        return PlainTextResponse()
 
     @router.get("/models/stats", responses={200: _ABOUT, **errors()})
     async def all_stats() -> Response:
@@ -79,7 +83,7 @@ def _add_models(router: APIRouter, protocol: Protocol) -> None:
     async def ready(model: str, version: str = "") -> Response:
         """200 if the model answers."""
         protocol.check_ready(model, version)
-        return Response()
+        return PlainTextResponse()
 
     async def config(model: str, version: str = "") -> Response:
         """The configuration of a model."""
@@ -95,7 +99,14 @@ def _add_models(router: APIRouter, protocol: Protocol) -> None:
         ("/config", config, _ABOUT),
         ("/stats", stats, _ABOUT),
     ):
-        _add(router, path, route, responses={200: found, **errors(404, 503)})
+        kind = PlainTextResponse if found is EMPTY else JSONResponse
+        _add(
+            router,
+            path,
+            route,
+            response_class=kind,
+            responses={200: found, **errors(404, 503)},
+        )
 
 
 def _add(router: APIRouter, path: str, route: Any, **options: Any) -> None:
@@ -131,6 +142,7 @@ def _add_repository(router: APIRouter, protocol: Protocol) -> None:
 
     @router.post(
         "/repository/models/{model}/load",
+        response_class=PlainTextResponse,
         responses={200: EMPTY, **refused},
         openapi_extra=JSON_BODY,
     )
@@ -138,10 +150,11 @@ def _add_repository(router: APIRouter, protocol: Protocol) -> None:
         """Load a model from where its operator said; the earlier model answers until then."""
         parameters = (await _object(protocol, request)).get("parameters")
         await asyncio.to_thread(protocol.load, model, parameters)
-        return Response()
+        return PlainTextResponse()
 
     @router.post(
         "/repository/models/{model}/unload",
+        response_class=PlainTextResponse,
         responses={200: EMPTY, **refused},
         openapi_extra=JSON_BODY,
     )
@@ -149,7 +162,7 @@ def _add_repository(router: APIRouter, protocol: Protocol) -> None:
         """Unload a model; it finishes its requests."""
         parameters = (await _object(protocol, request)).get("parameters")
         await asyncio.to_thread(protocol.unload, model, parameters)
-        return Response()
+        return PlainTextResponse()
 
 
 def _add_infer(router: APIRouter, protocol: Protocol) -> None:

@@ -117,7 +117,7 @@ class Protocol:
             raise RequestError(
                 403, "callers may not load and unload models: start with --model-control"
             )
-        if parameters:
+        if parameters not in (None, {}, {"unload_dependents": False}):
             raise RequestError(
                 400, "parameters of a load are not supported: the operator names the artifact"
             )
