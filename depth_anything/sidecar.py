@@ -42,7 +42,7 @@ def find_stage(wanted: Wanted) -> Stage:
     InputError, CheckpointError, and what reading artifacts raises.
     """
     from compile.weights import choose
-    from depth_anything.pipeline import DepthPipeline
+    from depth_anything.model_pipeline import DepthPipeline
     from serve.sidecar.models import found_artifacts, model_folder, stage_of_artifacts
 
     if wanted.artifacts or found_artifacts(wanted.model):
