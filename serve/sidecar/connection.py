@@ -108,6 +108,11 @@ class Connection:
             self.send({**header, "id": name}, payload)
             return True
 
+    def note_file(self, path: Path) -> None:
+        """Note a file in shared memory, which goes with the client; forget those it has fetched."""
+        with self._opening:
+            self.files = [*(each for each in self.files if each.exists()), path]
+
     def is_open(self, name: str, job: object) -> bool:
         """Whether a request still waits for its answer."""
         return self._open.get(name) is job

@@ -70,7 +70,7 @@ def encode(result: ImageResult, kind: str, wanted: str) -> Sequence[Any]:
     if kind == PNG16:
         if wanted == NEAR1:
             raise InputError("png16 holds native values, and its scale: leave near1 out")
-        return [encode_map(result, "png", result.source)]
+        return [encode_map(result, "png", result.source).data]
     found = Values.of(result, wanted)
     if kind == JSON:
         if found.kind != NEAR1:
@@ -125,7 +125,7 @@ def _numbers(values: FloatArray) -> bytes:
     flat = values.ravel()
     for start in range(0, flat.size, _PIECE):
         piece = flat[start : start + _PIECE]
-        scaled = np.rint(piece * np.float64(_GROUP * _GROUP)).astype(np.uint32)
+        scaled = np.rint(piece.astype(np.float64) * (_GROUP * _GROUP)).astype(np.uint32)
         high = scaled // np.uint32(_GROUP)
         text["ones"][start : start + _PIECE] = ones[high]
         text["rest"][start : start + _PIECE] = rest[scaled - high * np.uint32(_GROUP)]

@@ -247,7 +247,7 @@ class Worker:
             return
         parts = [memoryview(part) for part in as_raw(Values.of(result, request.wanted))]
         path = self._files.write(parts)
-        job.client.files.append(path)
+        job.client.note_file(path)
         size_bytes = sum(part.nbytes for part in parts)
         if not job.answer({**about, "shm": {"path": str(path), "size_bytes": size_bytes}}):
             self._files.remove([path])

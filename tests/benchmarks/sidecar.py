@@ -12,6 +12,7 @@ counted.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -106,7 +107,8 @@ def _machine(runs: int) -> str:
     cpu = read_cpu()
     return (
         f"CPU: {cpu.model}, {cpu.cores} cores, {', '.join(cpu.features) or 'no AVX2'}. "
-        f"Medians of {runs} runs, in wall seconds."
+        f"{f'Medians of {runs} runs' if runs > 1 else 'A single run each'}, in wall seconds. "
+        f"The load average at the end was {os.getloadavg()[1]:.0f}."
     )
 
 

@@ -58,10 +58,13 @@ def test_simple_picture_3d_starts_it_in_place_of_its_own(tmp_path: Path) -> None
     models.mkdir(parents=True)
     make_artifact(models)
     (tmp_path / "image.png").write_bytes(PNG)
+    absent = tmp_path / "absent"  # as in an environment that only serves
+    absent.mkdir()
+    (absent / "torch.py").write_text("raise ModuleNotFoundError(name='torch')\n")
     done = subprocess.run(
         [sys.executable, "-m", "python.depth_estimator", "--input", str(tmp_path / "image.png")],
         cwd=tmp_path / "app",
-        env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path / "home")},
+        env={**os.environ, "PYTHONPATH": f"{absent}:{ROOT}", "HOME": str(tmp_path / "home")},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
