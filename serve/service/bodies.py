@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Optional
@@ -60,21 +61,48 @@ class Bodies:
         limit_bytes = limit_bytes or self._settings.max_body_bytes
         timeout_s = timeout_s or self._settings.body_timeout_s
         check_length(request, limit_bytes)
-        loop, received = asyncio.get_running_loop(), 0
-        deadline_s = loop.time() + timeout_s
+        deadline_s, received = asyncio.get_running_loop().time() + timeout_s, 0
         stream = request.stream().__aiter__()
         while True:
             try:
-                chunk = await asyncio.wait_for(stream.__anext__(), deadline_s - loop.time())
-            except StopAsyncIteration:
-                return
+                chunk = await _before(deadline_s, stream)
             except asyncio.TimeoutError:
                 said = f"the body did not arrive within {timeout_s:g} s; send it faster"
                 raise RequestError(408, said) from None
+            if chunk is None:
+                return
             received += len(chunk)
             if received > limit_bytes:
                 raise _too_large(limit_bytes)
             yield chunk
+
+
+async def _before(deadline_s: float, stream: AsyncIterator[bytes]) -> Optional[bytes]:
+    """The next chunk; None at the end. Raises asyncio.TimeoutError.
+
+    A timer alone: `asyncio.wait_for` makes a task for each chunk, and a body has many.
+    """
+    task, late = asyncio.current_task(), False
+
+    def expire() -> None:
+        nonlocal late
+        late = True
+        if task is not None:
+            task.cancel()
+
+    timer = asyncio.get_running_loop().call_at(deadline_s, expire)
+    try:
+        return await stream.__anext__()
+    except StopAsyncIteration:
+        return None
+    except asyncio.CancelledError:
+        if not late:
+            raise
+        if sys.version_info >= (3, 11) and task is not None:
+            task.uncancel()
+        raise asyncio.TimeoutError from None
+    finally:
+        timer.cancel()
 
 
 class Hold:

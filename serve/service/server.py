@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 _BACKLOG = 1024
 _KEEP_ALIVE_S = 20
+_SWITCH_S = 0.0005  # that the event loop waits for a thread that works in Python; usually 5 ms
 
 OnReady = Callable[[str], None]  # called in a thread, with the URL, once every model is ready
 
@@ -34,6 +36,7 @@ def run(service: Service, models: Sequence[Model], on_ready: OnReady) -> None:
 
     Raises InputError if the address cannot be had, and what loading a model raises.
     """
+    sys.setswitchinterval(_SWITCH_S)
     asyncio.run(_serve(service, models, on_ready))
 
 

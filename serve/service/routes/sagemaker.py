@@ -21,9 +21,12 @@ from serve.service.routes.sending import Whole
 from serve.service.service import Service, Wanted
 from serve.service.v2.described import EMPTY
 
-_FILE = {"schema": {"type": "string", "format": "binary"}}
+_IMAGES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/tiff")
 _BODY = {
-    "requestBody": {"required": True, "content": {"application/x-image": _FILE, "image/*": _FILE}}
+    "requestBody": {
+        "required": True,
+        "content": {media_type: {} for media_type in (*_IMAGES, "application/octet-stream")},
+    }
 }
 _DEPTH = {
     "description": "Depth in the format of Accept; headers say what its numbers are.",

@@ -22,10 +22,10 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A service that gives callers half a second, and takes 0.1 s for an image."""
+    """A service that gives callers half a second, and takes 0.3 s for an image."""
     place = tmp_path_factory.mktemp("service")
     settings = {"queue": 2, "body_timeout_s": 0.5, "max_connections": 30}
-    with a_process(place, 0.1, **settings) as (_, url):
+    with a_process(place, 0.3, **settings) as (_, url):
         yield url
 
 
