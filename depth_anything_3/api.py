@@ -15,6 +15,7 @@ from depth.errors import CheckpointError, InputError
 from depth.files import read_regular
 from depth.steps.sky import sky_to_far
 from depth.weights.checkpoint import read_checkpoint
+from depth.weights.wrappings import unwrapped
 from depth_anything_3.config import ANY_VIEW, FAR, MODELS
 from depth_anything_3.hub import downloaded
 from depth_anything_3.inputs import Source, network_inputs, shown
@@ -87,10 +88,12 @@ class DepthAnything3(nn.Module):
     def load_state_dict(self, state_dict: Mapping[str, Any], *_: Any, **__: Any) -> Any:
         """Load a checkpoint of any known layout, or this module's own state dict.
 
-        Always strict: raises CheckpointError that names the keys that do not fit.
+        Entries around it, such as "model" or "state_dict", are taken off. Always strict: raises
+        CheckpointError that names the keys that do not fit.
         """
-        own = {k[len("network.") :]: v for k, v in state_dict.items() if k.startswith("network.")}
-        load_weights(self.network, own or state_dict, "the state dict")
+        state, where = unwrapped(state_dict)
+        own = {k[len("network.") :]: v for k, v in state.items() if k.startswith("network.")}
+        load_weights(self.network, own or state, f"the state dict{where}")
         return nn.modules.module._IncompatibleKeys([], [])
 
     @torch.no_grad()

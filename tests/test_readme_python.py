@@ -130,6 +130,13 @@ def is_pipeline(names: Names) -> None:
     assert np.array_equal(np.load("out/a.npy"), names["result"].depth.values)
 
 
+def is_like_transformers(names: Names) -> None:
+    values = names["found"]["predicted_depth"]
+    assert (type(values), values.shape, values.dtype) == (torch.Tensor, (56, 70), torch.float32)
+    assert (names["found"]["depth"].mode, names["found"]["depth"].size) == ("L", (70, 56))
+    assert names["found"].result.provenance.model == "demo"
+
+
 def is_answer(names: Names) -> None:
     assert {name: a.shape for name, a in names["outputs"].items()} == {"depth": (518, 686)}
 
@@ -141,6 +148,7 @@ def is_depth(names: Names) -> None:
 # By a line of the block: what it needs, and what its comments promise.
 RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
     'DepthPipeline("vits")("a.jpg")': (a_named_model, is_saved),
+    'pipeline("depth-estimation"': (an_artifact, is_like_transformers),
     'with DepthPipeline("artifacts/NAME"': (an_artifact, is_pipeline),
     "with Engine(Library([read_artifact": (an_artifact, is_result),
     'read_depth("output_depth/a/b.json")': (a_result, is_result),

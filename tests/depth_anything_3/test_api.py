@@ -127,7 +127,9 @@ def test_threads_do_not_disturb_each_other(folder: Path) -> None:
 def test_a_saved_model_loads_again(folder: Path) -> None:
     model = DepthAnything3.from_pretrained(folder)
     again = DepthAnything3("da3metric-large")
-    again.load_state_dict(model.state_dict())
+    again.load_state_dict({"epoch": 3, "state_dict": model.state_dict()})  # as trainers save
+    with pytest.raises(CheckpointError, match="keys start with x; expected"):
+        again.load_state_dict({"model": {"x": torch.zeros(1)}})
     image = [photo()]
     assert np.array_equal(
         model.inference(image, process_res=84).depth, again.inference(image, process_res=84).depth
