@@ -63,7 +63,8 @@ def test_the_licence_is_apache_2_everywhere() -> None:
 
 def test_every_package_of_the_wheel_states_that_it_is_typed() -> None:
     wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert set(wheel) == {"packages", "force-include"}, "a list could leave py.typed out"
+    assert set(wheel) == {"packages", "exclude", "force-include"}, "a list could leave py.typed out"
+    assert wheel["exclude"] == ["serve/sidecar/rust"]
     assert set(wheel["packages"]) == set(PACKAGES)
     assert [name for name in PACKAGES if not (ROOT / name / "py.typed").is_file()] == []
 

@@ -13,7 +13,13 @@ from tests.support.places import ROOT
 
 MAX_WORDS = 25
 TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "checkpoints/demo/README.md")
-DOCS = ("docs/benchmarks.md", "docs/host-path.md", "docs/int8.md", "infra/README.md")
+DOCS = (
+    "docs/benchmarks.md",
+    "docs/host-path.md",
+    "docs/int8.md",
+    "infra/README.md",
+    "infra/RUNBOOK.md",
+)
 IN_PACKAGES = [page for package in PACKAGES for page in sorted((ROOT / package).rglob("*.md"))]
 PAGES = [*(ROOT / name for name in (*TOP, *DOCS)), *IN_PACKAGES]
 
