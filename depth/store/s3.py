@@ -27,6 +27,7 @@ from depth.store.s3_errors import FOREIGN, advice, code, one_line
 logger = logging.getLogger(__name__)
 
 PART_BYTES = 16 << 20  # larger objects travel in parts; S3 takes parts of 5 MiB to 5 GiB
+_PIECE_BYTES = 1 << 18
 _BUSY_ATTEMPTS = 5
 _CONNECTIONS = 64  # at most, for the threads of a job
 _CONNECT_TIMEOUT_S = 10
@@ -73,11 +74,14 @@ class S3Store:
                 found = self.client.get_object(**self._address(key))
             except self.client.exceptions.NoSuchKey:
                 return None
+            data = bytearray()
             with closing(found["Body"]) as body:
-                data = body.read(max_bytes + 1)
+                # In pieces: Python 3.9 makes room for as many bytes as a read may give.
+                while len(data) <= max_bytes and (piece := body.read(_PIECE_BYTES)):
+                    data += piece
         if len(data) > max_bytes:
             raise TooLargeError(f"{self.name}/{key}: over {max_bytes} bytes; refused")
-        return Versioned(data, found["ETag"])
+        return Versioned(bytes(data), found["ETag"])
 
     def write(self, key: str, data: bytes) -> None:
         with self._translated():
