@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import BinaryIO, Optional
 from depth.errors import InputError, StoreError, TooLargeError
 from depth.files import (
     NO_LINK,
+    create_whole,
     has_bytes,
     locked,
     make_folders,
@@ -24,6 +26,7 @@ from depth.files import (
 from depth.store.objects import Listed, OnBytes, Versioned
 
 _CHUNK_BYTES = 1 << 20
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
 _LAST = "\U0010ffff"  # after every character of a key
 _HIDDEN = "."  # prefix of temporary files; no part of a key begins with it
 
@@ -57,6 +60,14 @@ class FolderStore:
             file.write(data)
 
     def write_if(self, key: str, data: bytes, tag: Optional[str]) -> bool:
+        if tag is None:
+            with self._translated():
+                make_folders((self._root / key).parent)
+                try:
+                    return create_whole(self._root / key, data)
+                except OSError as error:
+                    if error.errno not in _NO_HARD_LINKS:
+                        raise
         with self._translated(), locked(self._root):
             path = self._root / key
             found = sha256_file(path, NO_LINK) if os.path.lexists(path) else None

@@ -115,7 +115,7 @@ def left(store: ObjectStore) -> Left:
                 listed.add(place)
                 if sha256_bytes(data(store, place)) != file["sha256"]:
                     found.wrong.append(place)
-    others = [key for key in keys if "/.reports/" not in key and not key.endswith("settings.json")]
+    others = [key for key in keys if "/_reports/" not in key and not key.endswith("settings.json")]
     found.orphans = sorted({*others} - listed - {*found.probes})
     return found
 
@@ -127,7 +127,7 @@ def data(store: ObjectStore, key: str) -> bytes:
 
 def logged(store: ObjectStore) -> list[dict[str, object]]:
     """Lines of all logs of a store."""
-    keys = [each.key for each in store.listed("") if "/.reports/" in each.key]
+    keys = [each.key for each in store.listed("") if "/_reports/" in each.key]
     return [json.loads(line) for key in keys for line in data(store, key).splitlines()]
 
 

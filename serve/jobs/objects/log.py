@@ -1,6 +1,6 @@
 """What became of every image, in objects of JSON lines beside the results.
 
-    FOLDER/.reports/<shard>/<time>-<run>-<number>.jsonl
+    FOLDER/_reports/<shard>/<time>-<run>-<number>.jsonl
 
 A store cannot append to an object, so each run adds new objects. No job reads them: what counts as
 done is what a listing of the results shows.
@@ -19,7 +19,7 @@ from depth.store.objects import ObjectStore
 from serve.jobs.entry import KEPT, Entry, Report
 from serve.jobs.objects.shard import Shard
 
-REPORTS = ".reports"
+REPORTS = "_reports"
 _LINES, _EVERY_S = 1000, 60.0  # an object has at most so many, and comes after so long
 
 

@@ -1,4 +1,4 @@
-"""The S3 job with a stand-in of the network, against a server on loopback."""
+"""The S3 job with a stand-in of the network, on a server on loopback and in folders."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ from tests.serve.s3.conftest import Pair
 from tests.support.folder_jobs import make_engine
 from tests.support.object_jobs import MAKING, Ran, data, left, logged, png, put_images, run
 
+both = pytest.mark.parametrize("pair", ["folder", "s3"], indirect=True)
+on_s3 = pytest.mark.parametrize("pair", ["s3"], indirect=True)
+
 
 def do(pair: Pair, **options: object) -> Ran:
     return run(pair.source, pair.target, pair.url, **options)  # type: ignore[arg-type]
 
 
+@both
 def test_every_image_gets_a_result_that_says_what_it_is(pair: Pair, tmp_path: Path) -> None:
     keys = put_images(pair.images, 5)
     pair.images.write("notes.txt", b"no image")
@@ -48,6 +52,7 @@ def test_every_image_gets_a_result_that_says_what_it_is(pair: Pair, tmp_path: Pa
     assert (settings["artifacts"], settings["formats"]) == (["0" * 64], ["png"])
 
 
+@both
 def test_a_rerun_finds_results_by_a_listing_and_downloads_nothing(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +141,7 @@ def test_a_dry_run_writes_nothing(pair: Pair) -> None:
     assert list(pair.results.listed("")) == []
 
 
+@both
 def test_results_below_the_images_are_no_images(pair: Pair) -> None:
     keys = put_images(pair.images, 2)
     target = f"{pair.source}/depth"
@@ -166,6 +172,7 @@ def test_fail_fast_stops_at_the_first_failure(pair: Pair) -> None:
     assert set(ran.fates.values()) == {FAILED}
 
 
+@both
 def test_verifying_makes_a_damaged_result_again(pair: Pair) -> None:
     put_images(pair.images, 2)
     outputs = list(do(pair).entries["0/0000.png"].outputs)
@@ -187,6 +194,7 @@ def test_a_file_that_was_removed_is_made_again(pair: Pair) -> None:
     assert left(pair.results).wrong == []
 
 
+@on_s3
 @pytest.mark.parametrize("key", ["a//b.png", "a/../b.png", "./b.png"])
 def test_a_key_that_is_no_path_fails_by_name(pair: Pair, key: str) -> None:
     put_images(pair.images, 1)
