@@ -40,7 +40,7 @@ def main(
     images: int = typer.Option(500, help="Small images."),
     shards: int = typer.Option(4, help="Processes at once."),
     kills: int = typer.Option(10, help="How many processes are killed."),
-    seconds: float = typer.Option(0.1, help="That the stand-in takes for an image."),
+    seconds: float = typer.Option(1.0, help="That the stand-in takes for an image."),
     seed: int = typer.Option(0, help="Of the moments."),
 ) -> None:
     """Kill shards of a job and count what was lost or done twice."""

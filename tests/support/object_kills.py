@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
@@ -48,9 +49,12 @@ def torment(place: str, url: Optional[str], work: Path, toll: Toll, seed: int = 
     seen: dict[str, str] = {}
     with open_store(f"{place}/out", url) as store:
         while toll.killed < toll.kills:
-            _wait_for(store, len(seen) + random_.randint(1, max(1, toll.images // toll.kills)))
+            _wait_for(store, jobs, toll.images * (toll.killed + 1) // (toll.kills + 2))
             time.sleep(random_.uniform(0, 0.2))
-            shard = random_.randrange(toll.shards)
+            running = [shard for shard, job in enumerate(jobs) if job.poll() is None]
+            if not running:
+                break
+            shard = random_.choice(running)
             jobs[shard].send_signal(signal.SIGKILL)
             toll.killed += jobs[shard].wait() == -signal.SIGKILL
             now = _results(store)
@@ -73,15 +77,11 @@ def _start(
         return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 
 
-def _wait_for(store: ObjectStore, results: int) -> None:
-    """Until so many results are there, or none comes for 20 s."""
-    last, since_s = -1, time.monotonic()
-    while time.monotonic() - since_s < 20:
-        count = sum(_is_result(each.key) for each in store.listed(""))
-        if count >= results:
+def _wait_for(store: ObjectStore, jobs: Sequence[subprocess.Popen[bytes]], results: int) -> None:
+    """Until so many results are there, or no job runs."""
+    while any(job.poll() is None for job in jobs):
+        if sum(_is_result(each.key) for each in store.listed("")) >= results:
             return
-        if count > last:
-            last, since_s = count, time.monotonic()
         time.sleep(0.05)
 
 
