@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
 from typing import Any, Optional
@@ -78,7 +78,7 @@ class RayJob:
             if self._run.stop.requested():
                 return
 
-    def _window(self, window: list[Waiting]) -> Iterator[Entry]:
+    def _window(self, window: list[Waiting]) -> Generator[Entry, None, None]:
         context = DataContext.get_current()
         context.enable_progress_bars = False
         rows = [{WAITING: dump_waiting(each)} for each in window]
