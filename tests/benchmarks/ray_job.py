@@ -1,6 +1,6 @@
-"""A Ray job whose workers and driver are killed, and its overhead against the plain folder job.
+"""A Ray job whose workers and driver are killed: what was lost, and what was done twice.
 
-    python -m tests.benchmarks.ray_job     # as root, in an environment with ray: `make test-ray` makes it
+    .tools/ray/bin/python -m tests.benchmarks.ray_job    # as root; `make test-ray` makes .tools/ray
 
 Ray finds four NeuronCores through a stand-in of neuron-ls in a mount namespace of this process. The
 network is a stand-in that takes 0.1 s per image. A worker is killed after every 200 images and the
