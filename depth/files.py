@@ -133,23 +133,6 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         sync_folder(path.parent)
 
 
-def create_whole(path: Path, data: bytes) -> bool:
-    """A new file with these bytes; False, and nothing is changed, if the name is taken.
-
-    Of several processes that try at once, one gets True. Raises OSError also where the file system
-    has no hard links.
-    """
-    with _temporary(path.parent) as (temporary, file):
-        file.write(data)
-        _onto_disk(file)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return False
-        sync_folder(path.parent)
-        return True
-
-
 def write_set(folder: Path, files: Sequence[tuple[str, Union[bytes, memoryview]]]) -> list[Path]:
     """Files of one set, written in full onto the disk before the first gets its name.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -14,7 +15,6 @@ from typing import BinaryIO, Optional
 from depth.errors import InputError, StoreError, TooLargeError
 from depth.files import (
     NO_LINK,
-    create_whole,
     has_bytes,
     locked,
     make_folders,
@@ -22,6 +22,8 @@ from depth.files import (
     replacing,
     sha256_bytes,
     sha256_file,
+    sync_folder,
+    write_whole,
 )
 from depth.store.objects import Listed, OnBytes, Versioned
 
@@ -64,7 +66,7 @@ class FolderStore:
             with self._translated():
                 make_folders((self._root / key).parent)
                 try:
-                    return create_whole(self._root / key, data)
+                    return _created(self._root / key, data)
                 except OSError as error:
                     if error.errno not in _NO_HARD_LINKS:
                         raise
@@ -157,6 +159,20 @@ class FolderStore:
         except OSError as error:
             where = error.filename or self.name
             raise StoreError(f"{where}: {error.strerror}; check the folder's rights") from error
+
+
+def _created(path: Path, data: bytes) -> bool:
+    """Make a file; False if the name is taken. Of several processes at once, one gets True."""
+    temporary = path.with_name(f"{_HIDDEN}depth-{uuid.uuid4().hex}.tmp")
+    try:
+        write_whole(temporary, data)
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return True
 
 
 def open_location(location: str, endpoint_url: Optional[str]) -> FolderStore:
