@@ -78,6 +78,21 @@ def test_wrong_credentials_are_said_in_a_line(pair: Pair, monkeypatch: pytest.Mo
 
 
 @on_s3
+def test_a_wrong_secret_of_a_known_user_is_said(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_images(pair.images, 1)
+    iam = s3_server.session().client("iam", endpoint_url=pair.url)
+    key = iam.create_access_key(UserName=iam.create_user(UserName="u")["User"]["UserName"])
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKey"]["AccessKeyId"])
+    with (
+        s3_server.running().asking_for_credentials(),
+        pytest.raises(StoreError, match="the secret key is wrong; check AWS_SECRET_ACCESS_KEY"),
+    ):
+        run(pair.source, pair.target, pair.url)
+
+
+@on_s3
 def test_a_bucket_that_there_is_not_is_said(pair: Pair) -> None:
     put_images(pair.images, 1)
     for source, target in (("s3://none-such/in", pair.target), (pair.source, "s3://none-such/o")):
