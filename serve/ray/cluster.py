@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
@@ -44,12 +45,15 @@ def cluster(address: Optional[str]) -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.ERROR)
     local = address is None and not os.environ.get("RAY_ADDRESS")
     here: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    ours = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     ray.init(
         address=address,
         logging_level=logging.WARNING,
         log_to_driver=False,
         **(here if local else {}),
     )
+    for number, handler in ours.items():  # Ray's own would end the job without its report
+        signal.signal(number, handler)
     try:
         yield
     finally:
