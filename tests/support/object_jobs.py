@@ -20,7 +20,7 @@ from serve.engine import Engine
 from serve.jobs.entry import Entry, OnEntry, Report
 from serve.jobs.objects.making import Making
 from serve.jobs.objects.places import open_places
-from serve.jobs.objects.run import Asked
+from serve.jobs.objects.run import RunAsked
 from serve.jobs.objects.shard import Shard
 from serve.jobs.stop import Stop
 from serve.s3.job import S3Job
@@ -59,7 +59,7 @@ def run(
     source: str,
     target: str,
     endpoint_url: Optional[str] = None,
-    asked: Optional[Asked] = None,
+    asked: Optional[RunAsked] = None,
     making: Making = MAKING,
     engine: Optional[Engine] = None,
     stop: Optional[Stop] = None,
@@ -75,7 +75,7 @@ def run(
 
     made = making.made(engine.library)
     with open_places(source, target, endpoint_url) as places:
-        job = S3Job(engine, places, making, made, asked or Asked(), stop or Stop())
+        job = S3Job(engine, places, making, made, asked or RunAsked(), stop or Stop())
         ran.report = job.run(note)
     return ran
 
@@ -135,7 +135,7 @@ def main() -> None:
     from serve.jobs.screen import shown
 
     source, target, shard, duration_s, *rest = sys.argv[1:]
-    stop, asked, engine = Stop(), Asked(Shard.parse(shard)), make_engine(float(duration_s))
+    stop, asked, engine = Stop(), RunAsked(Shard.parse(shard)), make_engine(float(duration_s))
     made = MAKING.made(engine.library)
     with open_places(source, target, rest[0] if rest else None) as places:
         job = S3Job(engine, places, MAKING, made, asked, stop)

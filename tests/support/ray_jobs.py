@@ -18,7 +18,7 @@ from serve.backend import Backend, ProgramWorker
 from serve.engine import Engine
 from serve.jobs.objects.making import Making
 from serve.jobs.objects.places import open_places
-from serve.jobs.objects.run import Asked, Run
+from serve.jobs.objects.run import RunAsked, Run
 from serve.jobs.stop import Stop
 from serve.ray.job import run_ray
 from serve.shapes import BUCKETS
@@ -59,7 +59,7 @@ def main() -> None:
     made = making.made(library_of(chip))
     engine = partial(standin_engine, chip, float(duration_s))
     with open_places(source, target, None) as places:
-        run = Run(places, made, Asked(), stop)
+        run = Run(places, made, RunAsked(), stop)
         report = shown(
             stop,
             lambda on_entry: run_ray(

@@ -13,7 +13,7 @@ from depth.errors import InputError
 
 if TYPE_CHECKING:
     from serve.jobs.objects.making import Making
-    from serve.jobs.objects.run import Asked
+    from serve.jobs.objects.run import RunAsked
 
 _POLICIES = ("exact", "buckets")
 
@@ -96,9 +96,9 @@ class ObjectOptions:
             self.allow_unverified,
         )
 
-    def asked(self) -> Asked:
+    def asked(self) -> RunAsked:
         """What the run is to do. Raises InputError for a shard that there is not."""
-        from serve.jobs.objects.run import Asked
+        from serve.jobs.objects.run import RunAsked
         from serve.jobs.objects.shard import Shard
 
-        return Asked(Shard.parse(self.shard), self.verify, self.fail_fast, self.dry_run)
+        return RunAsked(Shard.parse(self.shard), self.verify, self.fail_fast, self.dry_run)

@@ -31,7 +31,7 @@ Do = Callable[[Iterator[Waiting]], Iterable[Entry]]  # works on images; may leav
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunAsked:
     """What a user asks of a run.
 
     verify     compare the files of every result with its .json
@@ -52,7 +52,7 @@ class Run:
     images under way are finished and the others are left.
     """
 
-    def __init__(self, places: Places, made: Made, asked: Asked, stop: Stop) -> None:
+    def __init__(self, places: Places, made: Made, asked: RunAsked, stop: Stop) -> None:
         self.report = Report(0)
         self.stop = stop
         self._places = places

@@ -14,7 +14,7 @@ from depth.maps.files import read_depth
 from serve.errors import NoImagesError
 from serve.jobs.entry import DONE, FAILED, KEPT, TODO
 from serve.jobs.objects.making import Making
-from serve.jobs.objects.run import Asked
+from serve.jobs.objects.run import RunAsked
 from serve.jobs.objects.shard import Shard
 from serve.jobs.stop import Stop
 from tests.serve.s3.conftest import Pair
@@ -114,7 +114,7 @@ def test_the_same_bytes_under_another_etag_need_no_network(
 
 def test_shards_share_the_images_and_leave_none_out(pair: Pair) -> None:
     keys = put_images(pair.images, 12)
-    shares = [do(pair, asked=Asked(Shard(index, 3))).fates for index in range(3)]
+    shares = [do(pair, asked=RunAsked(Shard(index, 3))).fates for index in range(3)]
     assert sorted(key for share in shares for key in share) == sorted(keys)
     assert all(shares)
     assert do(pair).fates == dict.fromkeys(keys, KEPT)
@@ -129,13 +129,13 @@ def test_a_shard_that_there_is_not_is_refused(text: str) -> None:
 def test_a_shard_without_images_is_done_and_an_empty_prefix_is_not(pair: Pair) -> None:
     with pytest.raises(NoImagesError, match="no images in it"):
         do(pair)
-    assert do(pair, asked=Asked(Shard(0, 2))).report.exit_code == 0
+    assert do(pair, asked=RunAsked(Shard(0, 2))).report.exit_code == 0
     assert list(pair.results.listed("")) == []
 
 
 def test_a_dry_run_writes_nothing(pair: Pair) -> None:
     put_images(pair.images, 2)
-    ran = do(pair, asked=Asked(dry_run=True))
+    ran = do(pair, asked=RunAsked(dry_run=True))
     assert set(ran.fates.values()) == {TODO}
     assert ran.entries["0/0000.png"].reason == "no result yet"
     assert list(pair.results.listed("")) == []
@@ -166,7 +166,7 @@ def test_a_stop_leaves_the_rest_to_the_next_run(pair: Pair) -> None:
 
 def test_fail_fast_stops_at_the_first_failure(pair: Pair) -> None:
     put_images(pair.images, 40)
-    ran = do(pair, engine=make_engine(fails_from=1), asked=Asked(fail_fast=True))
+    ran = do(pair, engine=make_engine(fails_from=1), asked=RunAsked(fail_fast=True))
     assert ran.report.stopped == "a failure"
     assert len(ran.entries) < 40
     assert set(ran.fates.values()) == {FAILED}
@@ -178,11 +178,11 @@ def test_verifying_makes_a_damaged_result_again(pair: Pair) -> None:
     outputs = list(do(pair).entries["0/0000.png"].outputs)
     pair.results.write(outputs[0], b"altered")
     assert set(do(pair).fates.values()) == {KEPT}
-    ran = do(pair, asked=Asked(verify=True))
+    ran = do(pair, asked=RunAsked(verify=True))
     assert ran.fates == {"0/0000.png": DONE, "1/0001.png": KEPT}
     there = left(pair.results)
     assert (there.wrong, there.orphans) == ([], [outputs[0]])
-    assert set(do(pair, asked=Asked(verify=True)).fates.values()) == {KEPT}
+    assert set(do(pair, asked=RunAsked(verify=True)).fates.values()) == {KEPT}
 
 
 def test_a_file_that_was_removed_is_made_again(pair: Pair) -> None:
