@@ -11,7 +11,7 @@ from serve.jobs.memory import Room
 from serve.jobs.objects.listing import Waiting
 from serve.jobs.objects.making import Made, Making
 from serve.jobs.objects.places import Places
-from serve.jobs.objects.run import RunAsked, Attempts, Run
+from serve.jobs.objects.run import Attempts, Run, RunAsked
 from serve.jobs.objects.work import ImageWork
 from serve.jobs.stage import Stage
 from serve.jobs.stop import Stop
@@ -24,7 +24,13 @@ class S3Job:
     """Images of a store through an engine into a store."""
 
     def __init__(
-        self, engine: Engine, places: Places, making: Making, made: Made, asked: RunAsked, stop: Stop
+        self,
+        engine: Engine,
+        places: Places,
+        making: Making,
+        made: Made,
+        asked: RunAsked,
+        stop: Stop,
     ) -> None:
         self._stage = Stage(engine, room=Room(len(made.suffixes) - 1))
         self._work = ImageWork(

@@ -18,7 +18,7 @@ from serve.backend import Backend, ProgramWorker
 from serve.engine import Engine
 from serve.jobs.objects.making import Making
 from serve.jobs.objects.places import open_places
-from serve.jobs.objects.run import RunAsked, Run
+from serve.jobs.objects.run import Run, RunAsked
 from serve.jobs.stop import Stop
 from serve.ray.job import run_ray
 from serve.shapes import BUCKETS
