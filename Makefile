@@ -2,7 +2,7 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-triton test-first-run check check-infra fix bench checkpoints freeze demo-model picture app test-web screenshots clean clean-artifacts
+.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-triton test-first-run test-ray check check-infra fix bench checkpoints freeze demo-model picture app test-web screenshots clean clean-artifacts
 
 PYTHON := .venv/bin/python
 PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
@@ -98,6 +98,10 @@ test-first-run: .venv-inf1/.ready ## a whole first run on stand-ins of AWS's pac
 test-web: .venv/.ready ## the page in Debian's Chromium, through playwright; says what to install  [ARGS=...]
 	@$(PYTHON) -m tests.support.web
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -m web tests/web $(ARGS)
+
+test-ray: .venv/.ready ## the tests of Ray jobs, with Ray in an environment of its own (300 MB)  [ARGS=...]
+	@bash infra/ray.sh
+	OMP_NUM_THREADS=1 .tools/ray/bin/python -m pytest -m 'long or not long' tests/serve/ray $(ARGS)
 
 check: .venv/.ready ## format, lint and types; writes nothing
 	.venv/bin/ruff format --check .

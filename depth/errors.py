@@ -28,6 +28,7 @@ EXTRAS = {  # package -> the extra of this project that has it: see pyproject.to
     "prometheus_client": "http",
     "python_multipart": "http",
     "grpc": "grpc",
+    "ray": "ray",
 }
 
 

@@ -14,6 +14,8 @@ from serve.bench.cli import bench
 from serve.doctor.cli import doctor
 from serve.errors import ServeError
 from serve.folder.options import FolderOptions, takes_folder_options
+from serve.ray.cli import ray
+from serve.s3.cli import s3
 from serve.service.cli import http
 from serve.shapes import POLICIES
 from serve.sidecar.cli import sidecar
@@ -73,6 +75,8 @@ def folder(
 
 
 app.command("http")(http)
+app.command("s3")(s3)
+app.command("ray")(ray)
 app.command("pull")(pull)
 app.command("list")(list_)
 app.command("bench")(bench)

@@ -27,6 +27,8 @@ HELPS = {
     ("-m", "compile", "build"): ["--size", "--batch", "--precision", "--checkpoint", "--force"],
     ("-m", "compile", "parity"): ["--checkpoint", "--images", "--on-device"],
     ("-m", "serve"): ["folder", "bench", "doctor"],
+    ("-m", "serve", "s3"): ["--shard", "--verify", "--alias", "--endpoint-url", "--dry-run"],
+    ("-m", "serve", "ray"): ["--address", "--workers", "--artifact", "--dry-run"],
     ("-m", "serve", "bench"): ["--rounds", "--json"],
     ("-m", "serve", "doctor"): ["--artifacts", "--json"],
     ("-m", "serve", "folder"): ["--policy", "--dry-run", "--preprocess", "--focal-px"],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import stat
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -21,10 +22,14 @@ from depth.files import (
     replacing,
     sha256_bytes,
     sha256_file,
+    sync_folder,
+    write_whole,
 )
 from depth.store.objects import Listed, OnBytes, Versioned
 
 _CHUNK_BYTES = 1 << 20
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
+_LAST = "\U0010ffff"  # after every character of a key
 _HIDDEN = "."  # prefix of temporary files; no part of a key begins with it
 
 
@@ -38,7 +43,7 @@ class FolderStore:
             there = root.is_dir()
         if not there:
             raise StoreError(
-                f"{root}: no such folder; create it, or correct --store (s3://bucket/prefix is S3)"
+                f"{root}: no such folder; create it, or correct the path (s3://bucket/prefix is S3)"
             )
 
     def read(self, key: str, max_bytes: int) -> Optional[Versioned]:
@@ -57,6 +62,14 @@ class FolderStore:
             file.write(data)
 
     def write_if(self, key: str, data: bytes, tag: Optional[str]) -> bool:
+        if tag is None:
+            with self._translated():
+                make_folders((self._root / key).parent)
+                try:
+                    return _created(self._root / key, data)
+                except OSError as error:
+                    if error.errno not in _NO_HARD_LINKS:
+                        raise
         with self._translated(), locked(self._root):
             path = self._root / key
             found = sha256_file(path, NO_LINK) if os.path.lexists(path) else None
@@ -81,15 +94,39 @@ class FolderStore:
         for chunk in self._chunks(key, size_bytes):
             on_bytes(file.write(chunk))
 
-    def listed(self, prefix: str) -> Iterator[Listed]:
-        top = self._root / prefix.rpartition("/")[0]
+    def listed(self, prefix: str, after: str = "", until: Optional[str] = None) -> Iterator[Listed]:
+        top = prefix.rpartition("/")[0]
         with self._translated():
-            for path in sorted(top.rglob("*")):
-                key = path.relative_to(self._root).as_posix()
-                facts = path.lstat()
-                hidden = path.name.startswith(_HIDDEN)
-                if key.startswith(prefix) and not hidden and stat.S_ISREG(facts.st_mode):
-                    yield Listed(key, datetime.fromtimestamp(facts.st_mtime, timezone.utc))
+            for key in self._keys(f"{top}/" if top else "", max(after, prefix), until):
+                if key.startswith(prefix) and key > after:
+                    facts = (self._root / key).lstat()
+                    tag = f"{facts.st_mtime_ns}-{facts.st_size}"
+                    modified = datetime.fromtimestamp(facts.st_mtime, timezone.utc)
+                    yield Listed(key, modified, facts.st_size, tag)
+
+    def remove(self, key: str) -> None:
+        with self._translated():
+            (self._root / key).unlink(missing_ok=True)
+
+    def _keys(self, folder: str, least: str, most: Optional[str]) -> Iterator[str]:
+        """Keys of the files in a folder, "" or with / at its end, in order, from least to most."""
+        try:
+            with os.scandir(self._root / folder) as entries:
+                found = [
+                    (f"{folder}{entry.name}{'/' * entry.is_dir(follow_symlinks=False)}", entry)
+                    for entry in entries
+                    if not entry.name.startswith(_HIDDEN)
+                ]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for key, entry in sorted(found, key=lambda each: each[0]):
+            if most is not None and key > most:
+                return
+            if key.endswith("/"):
+                if least < key + _LAST:
+                    yield from self._keys(key, least, most)
+            elif key >= least and entry.is_file(follow_symlinks=False):
+                yield key
 
     def close(self) -> None:
         """A folder needs no closing."""
@@ -122,6 +159,20 @@ class FolderStore:
         except OSError as error:
             where = error.filename or self.name
             raise StoreError(f"{where}: {error.strerror}; check the folder's rights") from error
+
+
+def _created(path: Path, data: bytes) -> bool:
+    """Make a file; False if the name is taken. Of several processes at once, one gets True."""
+    temporary = path.with_name(f"{_HIDDEN}depth-{uuid.uuid4().hex}.tmp")
+    try:
+        write_whole(temporary, data)
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return True
 
 
 def open_location(location: str, endpoint_url: Optional[str]) -> FolderStore:

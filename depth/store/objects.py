@@ -27,6 +27,8 @@ class Versioned:
 class Listed:
     key: str
     modified: datetime
+    size_bytes: int
+    tag: str  # another for other bytes; not that of `Versioned` in a folder
 
 
 class ObjectStore(Protocol):
@@ -55,8 +57,14 @@ class ObjectStore(Protocol):
     def download(self, key: str, file: BinaryIO, size_bytes: int, on_bytes: OnBytes) -> None:
         """Write the object's bytes to `file`. An object of another size writes nothing."""
 
-    def listed(self, prefix: str) -> Iterator[Listed]:
-        """Every object whose key begins with this."""
+    def listed(self, prefix: str, after: str = "", until: Optional[str] = None) -> Iterator[Listed]:
+        """Every object whose key begins with this, in the order of UTF-8, from `after` on.
+
+        after, until  whole keys: `after` itself is left out, `until` is the last that may come
+        """
+
+    def remove(self, key: str) -> None:
+        """Remove an object if it is there."""
 
     def close(self) -> None:
         """Close the connections."""

@@ -27,7 +27,9 @@ from depth.store.s3_errors import FOREIGN, advice, code, one_line
 logger = logging.getLogger(__name__)
 
 PART_BYTES = 16 << 20  # larger objects travel in parts; S3 takes parts of 5 MiB to 5 GiB
+_PIECE_BYTES = 1 << 18
 _BUSY_ATTEMPTS = 5
+_CONNECTIONS = 64  # at most, for the threads of a job
 _CONNECT_TIMEOUT_S = 10
 _ANSWER_TIMEOUT_S = 10  # of silence; boto3 asks five times, unless the AWS settings say otherwise
 _SENT_TIMEOUT_S = 60  # after the last byte of a part, which a slow line still carries
@@ -72,11 +74,14 @@ class S3Store:
                 found = self.client.get_object(**self._address(key))
             except self.client.exceptions.NoSuchKey:
                 return None
+            data = bytearray()
             with closing(found["Body"]) as body:
-                data = body.read(max_bytes + 1)
+                # In pieces: Python 3.9 makes room for as many bytes as a read may give.
+                while len(data) <= max_bytes and (piece := body.read(_PIECE_BYTES)):
+                    data += piece
         if len(data) > max_bytes:
             raise TooLargeError(f"{self.name}/{key}: over {max_bytes} bytes; refused")
-        return Versioned(data, found["ETag"])
+        return Versioned(bytes(data), found["ETag"])
 
     def write(self, key: str, data: bytes) -> None:
         with self._translated():
@@ -119,14 +124,23 @@ class S3Store:
                     **self._address(key), Fileobj=file, Callback=on_bytes, Config=self._transfer
                 )
 
-    def listed(self, prefix: str) -> Iterator[Listed]:
+    def listed(self, prefix: str, after: str = "", until: Optional[str] = None) -> Iterator[Listed]:
+        place = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
+        if after:
+            place["StartAfter"] = self._prefix + after
         with self._translated():
-            pages = self.client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
+            for page in self.client.get_paginator("list_objects_v2").paginate(**place):
                 if not _LISTING & page.keys():
                     raise StoreError(f"{self.name}: {_NO_LISTING}")
                 for found in page.get("Contents", ()):
-                    yield Listed(found["Key"][len(self._prefix) :], found["LastModified"])
+                    key = found["Key"][len(self._prefix) :]
+                    if until is not None and key > until:
+                        return
+                    yield Listed(key, found["LastModified"], found["Size"], found["ETag"])
+
+    def remove(self, key: str) -> None:
+        with self._translated():
+            self.client.delete_object(**self._address(key))
 
     def close(self) -> None:
         for name in ("client", "sender"):
@@ -245,6 +259,7 @@ def _client(endpoint_url: Optional[str], answer_timeout_s: float) -> Any:
     if botocore.level == logging.NOTSET:
         botocore.setLevel(logging.CRITICAL)  # it logs tracebacks of what it raises as well
     config = Config(
+        max_pool_connections=_CONNECTIONS,
         connect_timeout=_CONNECT_TIMEOUT_S,
         read_timeout=answer_timeout_s,
         request_checksum_calculation="when_required",  # ours are SHA-256

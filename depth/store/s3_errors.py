@@ -32,8 +32,8 @@ _NO_CREDENTIALS = (
 )
 _LOGIN = (LoginError, SSOError, TokenRetrievalError)
 _ADVICE = {
-    "NoSuchBucket": "there is no such bucket; create it, or correct --store",
-    "InvalidBucketName": "this is not a bucket's name; correct --store",
+    "NoSuchBucket": "there is no such bucket; create it, or correct its name",
+    "InvalidBucketName": "this is not a bucket's name; correct it",
     "InvalidAccessKeyId": "the access key is unknown; check AWS_PROFILE and AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
     "ExpiredToken": "the credentials have expired; log in again",

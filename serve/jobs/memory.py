@@ -54,6 +54,30 @@ def _number(path: Path) -> int:
     return 1 << 62
 
 
+class Budget:
+    """Bytes that users share. A larger demand waits until nobody else has any."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self._used_bytes = 0
+        self._turn = Lock()  # whoever waits for room is next: smaller demands cannot overtake it
+        self._given_back = Condition()
+
+    @contextmanager
+    def taken(self, wanted_bytes: int) -> Iterator[None]:
+        """Wait until there is room for so many bytes, then hold it."""
+        wanted = min(wanted_bytes, self.limit_bytes)
+        with self._turn, self._given_back:
+            self._given_back.wait_for(lambda: self._used_bytes + wanted <= self.limit_bytes)
+            self._used_bytes += wanted
+        try:
+            yield
+        finally:
+            with self._given_back:
+                self._used_bytes -= wanted
+                self._given_back.notify()
+
+
 class Room:
     """Memory that images under way may take. A larger image waits until no other is under way.
 
@@ -63,10 +87,7 @@ class Room:
 
     def __init__(self, files: int = 1, limit_bytes: Optional[int] = None) -> None:
         self._per_px = _PIXELS_AND_WORK + _PER_FILE * files
-        self._limit_bytes = default_limit_bytes() if limit_bytes is None else limit_bytes
-        self._used_bytes = 0
-        self._turn = Lock()  # whoever waits for room is next: smaller images cannot overtake it
-        self._given_back = Condition()
+        self._budget = Budget(default_limit_bytes() if limit_bytes is None else limit_bytes)
 
     def needed_bytes(self, header: ImageHeader) -> int:
         """The most that an image takes while it is under way."""
@@ -75,13 +96,5 @@ class Room:
     @contextmanager
     def taken(self, header: ImageHeader, alone: bool = False) -> Iterator[None]:
         """Wait until there is room for an image, then hold it; `alone`: for this image only."""
-        wanted = self._limit_bytes if alone else min(self.needed_bytes(header), self._limit_bytes)
-        with self._turn, self._given_back:
-            self._given_back.wait_for(lambda: self._used_bytes + wanted <= self._limit_bytes)
-            self._used_bytes += wanted
-        try:
+        with self._budget.taken(self._budget.limit_bytes if alone else self.needed_bytes(header)):
             yield
-        finally:
-            with self._given_back:
-                self._used_bytes -= wanted
-                self._given_back.notify()

@@ -75,6 +75,7 @@ class Stage:
     sizes          (height, width) px of images to warm up for; by default every program
     remark         added to the notes of every result
     one_at_a_time  a CPU gives all its cores to one image, not to two
+    room           memory of images under way
     """
 
     def __init__(
@@ -83,12 +84,13 @@ class Stage:
         sizes: Iterable[Size] = (),
         remark: str = "",
         one_at_a_time: bool = False,
+        room: Optional[Room] = None,
     ) -> None:
         self.engine = engine
         self._sizes = list(sizes)
         self._streams = 1 if one_at_a_time else CPU_STREAMS
         self.remark = remark
-        self._room = Room()
+        self._room = room or Room()
         self._ready: set[Size] = set()  # sizes whose programs are made
         self._making = Lock()
         self._pid: Optional[int] = None  # of the process that has used the engine

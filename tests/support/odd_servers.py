@@ -1,4 +1,4 @@
-"""S3 servers that are not as AWS: one that refuses checksums, and one that never answers."""
+"""S3 servers that are not as AWS: they refuse checksums, ignore conditions, or never answer."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Callable
 from urllib.parse import urlsplit
 
 _REFUSED = ("x-amz-checksum-", "x-amz-sdk-checksum-")
 _REFUSAL = b"""<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>%s</Code><Message>Unsupported header</Message></Error>"""
+
+
+Headers = dict[str, str]
 
 
 @contextmanager
@@ -22,28 +26,54 @@ def refusing_checksums(behind: str, code: str) -> Iterator[tuple[str, list[str]]
     It answers 400 to a PUT or POST with a header of checksums. `code`: S3's name for the refusal.
     """
     refused: list[str] = []
+
+    def refusal(method: str, headers: Headers) -> bytes:
+        if method in ("PUT", "POST") and any(n.lower().startswith(_REFUSED) for n in headers):
+            refused.append(method)
+            return _REFUSAL % code.encode()
+        return b""
+
+    with _before(behind, refusal) as url:
+        yield url, refused
+
+
+@contextmanager
+def ignoring_conditions(behind: str) -> Iterator[str]:
+    """The URL of a server before the one at `behind` that takes conditions and ignores them."""
+
+    def drop(_method: str, headers: Headers) -> bytes:
+        for name in [name for name in headers if name.lower() in ("if-none-match", "if-match")]:
+            del headers[name]
+        return b""
+
+    with _before(behind, drop) as url:
+        yield url
+
+
+@contextmanager
+def _before(behind: str, look: Callable[[str, Headers], bytes]) -> Iterator[str]:
+    """A server that passes requests on. `look` may change headers, or refuse with a body."""
     host = urlsplit(behind).netloc
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_PUT(self) -> None:  # noqa: N802
-            length = int(self.headers.get("Content-Length", 0))
-            body = self.rfile.read(length)
-            names = [name.lower() for name in self.headers]
-            if self.command in ("PUT", "POST") and any(n.startswith(_REFUSED) for n in names):
-                refused.append(self.command)
-                self._answer(400, {"Content-Type": "application/xml"}, _REFUSAL % code.encode())
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            headers = dict(self.headers)
+            refusal = look(self.command, headers)
+            if refusal:
+                self._answer(400, {"Content-Type": "application/xml"}, refusal)
                 return
             back = http.client.HTTPConnection(host)
-            back.request(self.command, self.path, body, dict(self.headers))
+            back.request(self.command, self.path, body, headers)
             found = back.getresponse()
             self._answer(found.status, dict(found.getheaders()), found.read())
             back.close()
 
         do_GET = do_HEAD = do_POST = do_DELETE = do_PUT  # noqa: N815
 
-        def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        def _answer(self, status: int, headers: Headers, body: bytes) -> None:
             self.send_response_only(status)
             if self.command != "HEAD":
                 headers["Content-Length"] = str(len(body))
@@ -61,7 +91,7 @@ def refusing_checksums(behind: str, code: str) -> Iterator[tuple[str, list[str]]
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", refused
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()

@@ -24,6 +24,7 @@ import pytest
 from boto3.session import Session
 
 from depth.store.s3 import S3Store
+from tests.support.places import ROOT
 
 _numbers = count()
 _LOADER = botocore.loaders.create_loader()
@@ -52,8 +53,8 @@ class S3Server:
 @functools.cache
 def running() -> S3Server:
     """Start the server on first use; it is stopped when the test run ends."""
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "tests.support.moto_server", "-H", "127.0.0.1", "-p", "0"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     atexit.register(_stop, process)
     assert process.stderr is not None
     for line in process.stderr:

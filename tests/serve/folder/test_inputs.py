@@ -13,13 +13,13 @@ from depth.errors import InputError
 from depth.images.listing import list_images
 from serve.engine import Engine
 from serve.errors import NoImagesError
-from serve.folder.cli import closing
 from serve.folder.inputs import check_apart, images_in
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
 from serve.folder.pictures import PictureJob, run_pictures
 from serve.folder.request import FolderJob
 from serve.jobs.entry import Entry
+from serve.jobs.screen import closing
 from serve.library import Library
 from tests.support.folder_jobs import close_engines, make_engine, write_images
 

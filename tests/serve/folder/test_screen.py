@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from serve.folder.cli import Pace, shown
+from serve.folder.cli import shown
 from serve.folder.manifest import MANIFEST
 from serve.jobs.entry import DONE, FAILED, Entry, OnEntry, Report
+from serve.jobs.screen import Pace
 from serve.jobs.stop import Stop
 from tests.support.folder_jobs import write_images
 from tests.support.places import ROOT
@@ -87,6 +88,7 @@ from pathlib import Path
 from depth.command import command_line, guarded
 from serve.folder.cli import run
 from serve.folder.request import FolderJob
+from serve.jobs.screen import Pace
 from serve.jobs.stop import Stop
 from tests.support.folder_jobs import make_engine
 import logging, typer

@@ -1,0 +1,110 @@
+"""What the results of a job are made with. Its hash is in the name of their folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from depth.errors import InputError
+from depth.files import sha256_bytes
+from depth.maps.files import output_names
+from depth.maps.result import FULL
+from depth.preprocess import REFERENCE
+from depth.steps.focal import FocalAsked
+from serve.backend import OpenBackend, open_backend
+from serve.engine import Engine
+from serve.library import Library
+from serve.shapes import BUCKETS
+from serve.sources import library_of
+
+_FORMAT = 1
+_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Making:
+    """What a user asks of the results. A worker in another process can have a copy.
+
+    artifacts  folders of artifacts, or the store of the artifact `alias`
+    kept_in    folder where the artifact of a store is kept; the pull compares every hash
+    formats    of depth files, of depth/maps/formats.py
+    focal_px, fov_deg   the camera of every image
+    """
+
+    artifacts: tuple[str, ...]
+    alias: Optional[str] = None
+    endpoint_url: Optional[str] = None
+    kept_in: Path = Path("artifacts")
+    formats: tuple[str, ...] = ("png",)
+    preview: bool = False
+    policy: str = BUCKETS
+    preprocess: str = REFERENCE
+    output_size: str = FULL
+    focal_px: Optional[float] = None
+    fov_deg: Optional[float] = None
+    allow_unverified: bool = False
+
+    def library(self) -> Library:
+        """The artifacts, pulled where they come from a store. Raises as `library_of`."""
+        if self.alias is None:
+            return library_of(self.artifacts, None, self.kept_in, None, self.allow_unverified)
+        (store,) = self.artifacts
+        endpoint_url = self.endpoint_url if store.startswith("s3://") else None
+        return library_of(store, self.alias, self.kept_in, endpoint_url, self.allow_unverified)
+
+    def engine(self, library: Library, backend: OpenBackend = open_backend) -> Engine:
+        """An engine over the library. Raises InputError for an unknown value."""
+        return Engine(
+            library,
+            self.policy,
+            preprocess=self.preprocess,
+            output_size=self.output_size,
+            focal=FocalAsked(self.focal_px, self.fov_deg),
+            backend=backend,
+        )
+
+    def made(self, library: Library) -> Made:
+        """What results of these artifacts have in common. Raises InputError for bad formats."""
+        manifest = library.any_artifact().manifest
+        maps = tuple(output.name for output in manifest.outputs)
+        suffixes = tuple(output_names("", self.formats, self.preview, maps))
+        identities = {served.artifact.identity for served in library.single.values()}
+        facts = {
+            "format": _FORMAT,
+            "model": manifest.model,
+            "target": manifest.target,
+            "precision": manifest.precision,
+            "artifacts": sorted(identities),
+            "formats": sorted(self.formats),
+            "preview": self.preview,
+            "policy": self.policy,
+            "preprocess": self.preprocess,
+            "output_size": self.output_size,
+            "focal": asdict(FocalAsked(self.focal_px, self.fov_deg)),
+        }
+        text = json.dumps(facts, indent=2, sort_keys=True) + "\n"
+        name = f"{manifest.model}-{manifest.target}-{sha256_bytes(text.encode())[:_DIGITS]}"
+        if "/" in name or name.startswith("."):
+            raise InputError(f"{name!r}: the artifact's model and target make no name of a folder")
+        return Made(name, text.encode(), suffixes)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What results have in common.
+
+    folder    of all of them, in the store of the results
+    settings  JSON that says what they are made with
+    suffixes  of the files of each result, the .json last
+    """
+
+    folder: str
+    settings: bytes
+    suffixes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The settings, parsed."""
+        found: dict[str, Any] = json.loads(self.settings)
+        return found

@@ -1,0 +1,26 @@
+"""moto's server, which compares signatures of requests whose query has a slash, as in a prefix.
+
+moto decodes the query before it computes the signature again; the client signed it encoded.
+"""
+
+from __future__ import annotations
+
+import sys
+from urllib.parse import parse_qsl, quote, urlencode
+
+from moto.iam.access_control import IAMRequestBase
+from moto.server import main
+
+_request_of = IAMRequestBase._create_aws_request
+
+
+def _encoded(self: IAMRequestBase) -> object:
+    path, mark, query = self._path.partition("?")
+    pairs = parse_qsl(query, keep_blank_values=True)
+    self._path = path + mark + urlencode(pairs, quote_via=quote, safe="")
+    return _request_of(self)
+
+
+if __name__ == "__main__":
+    IAMRequestBase._create_aws_request = _encoded
+    main(sys.argv[1:])
