@@ -255,6 +255,7 @@ def test_compressed_requests_and_answers(client: TestClient) -> None:
         ("br", b"x", 415),
         ("gzip, gzip", b"x", 415),
     ],
+    ids=["bomb", "deflate bomb", "cut", "more", "no gzip", "not deflate", "unknown", "twice"],
 )
 def test_bombs_and_damage_are_refused(
     client: TestClient, service: Service, coding: str, body: bytes, status: int
