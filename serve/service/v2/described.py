@@ -19,7 +19,24 @@ EMPTY = {
     "description": "Yes; the body is empty.",
     "content": {"text/plain": {"schema": {"type": "string", "maxLength": 0}}},
 }
-JSON_BODY: dict[str, Any] = {"requestBody": {"required": False, "content": _OBJECT}}
+
+
+def _optional(field: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A body that may be left out, of an object that has at most this field."""
+    found = {"type": "object", "properties": {field: schema}, "additionalProperties": False}
+    content = {"application/json": {"schema": found}}
+    return {"requestBody": {"required": False, "content": content}}
+
+
+INDEX_BODY = _optional("ready", {"type": "boolean", "description": "only models that are ready"})
+CONTROL_BODY = _optional(
+    "parameters",
+    {
+        "type": "object",
+        "properties": {"unload_dependents": {"const": False}},
+        "additionalProperties": False,
+    },
+)
 INFER: dict[str, Any] = {
     "parameters": [
         {
