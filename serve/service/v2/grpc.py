@@ -12,9 +12,9 @@ from typing import Any, Callable
 import grpc
 
 from depth.errors import InputError
-from depth.files import read_regular
 from serve.service.asgi.noted import Noted
 from serve.service.failures import RequestError
+from serve.service.tls import tls_pair
 from serve.service.v2.arrivals import Arrivals
 from serve.service.v2.calls import Call, Calls, Context, failed
 from serve.service.v2.messages import SERVICE, message
@@ -30,7 +30,7 @@ _OPEN = (f"/{SERVICE}/ServerLive", f"/{SERVICE}/ServerReady")  # to callers with
 class GrpcServer:
     """Answers gRPC. `port` is the port that it has; TLS and token are those of the settings.
 
-    Raises InputError if the address cannot be had or the files of TLS cannot be read.
+    Raises InputError if the address cannot be had or the files of TLS cannot be used.
     """
 
     def __init__(self, protocol: Protocol) -> None:
@@ -81,16 +81,8 @@ class GrpcServer:
 
 
 def _credentials(protocol: Protocol) -> Any:
-    settings = protocol.service.settings
-    if settings.tls_certificate is None or settings.tls_key is None:
-        return None
-    try:
-        key, certificate = (
-            read_regular(path, 1 << 20) for path in (settings.tls_key, settings.tls_certificate)
-        )
-    except OSError as error:
-        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
-    return grpc.ssl_server_credentials([(key, certificate)])
+    pair = tls_pair(protocol.service.settings)
+    return None if pair is None else grpc.ssl_server_credentials([pair[::-1]])
 
 
 class _Token(grpc.ServerInterceptor):  # type: ignore[misc]
