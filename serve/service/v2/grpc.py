@@ -65,9 +65,12 @@ class GrpcServer:
         Streams that are idle end at once.
         """
         stopped: Event = self._server.stop(grace_s)
-        self._arrivals.stop()
         self._calls.end_streams()
         return stopped
+
+    def close(self) -> None:
+        """After the event of `stop`: end what is left."""
+        self._arrivals.stop()
 
     def _bound(self, address: str, credentials: Any) -> int:
         try:

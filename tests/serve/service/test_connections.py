@@ -57,6 +57,7 @@ def test_a_caller_that_sends_on_after_a_refusal_is_cut_off(url: str) -> None:
         assert until(lambda: not _takes(connection))
 
 
+@pytest.mark.long
 def test_a_caller_that_never_reads_its_answer_is_cut_off(url: str) -> None:
     large = encoded(picture(1500, 2000), "JPEG")  # 12 MB of depth: more than sockets keep
     with socket.socket() as connection:

@@ -152,6 +152,16 @@ def test_calls_that_never_send_their_message_give_their_threads_back(
         assert method(iter([service_pb2.ServerMetadataRequest()])).name == "depth"
 
 
+def test_no_thread_is_left_after_the_end() -> None:
+    def watching() -> list[str]:
+        return [each.name for each in threading.enumerate() if each.name == "grpc arrivals"]
+
+    before = len(watching())
+    with serving(model_of(), body_timeout_s=0.2):
+        assert len(watching()) == before + 1
+    assert until(lambda: len(watching()) == before)
+
+
 def test_a_call_without_a_message_is_refused() -> None:
     with serving(model_of()) as at, grpc.insecure_channel(at.grpc) as channel:
         method = channel.stream_unary(

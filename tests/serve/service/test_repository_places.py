@@ -85,6 +85,7 @@ def test_a_model_follows_its_alias_under_load_over_grpc(tmp_path: Path) -> None:
     check(load)
 
 
+@pytest.mark.long
 def test_a_model_follows_its_alias_in_s3_under_load(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
