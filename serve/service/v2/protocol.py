@@ -119,8 +119,9 @@ class Protocol:
             raise RequestError(
                 403, "callers may not load and unload models: start with --model-control"
             )
-        others = not isinstance(parameters, Mapping) or set(parameters) - {"unload_dependents"}
-        if others or any(value is not False for value in parameters.values()):
+        if not isinstance(parameters, Mapping) or not all(
+            name == "unload_dependents" and value is False for name, value in parameters.items()
+        ):
             raise RequestError(
                 400, "parameters of a load are not supported: the operator names the artifact"
             )
