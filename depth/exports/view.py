@@ -34,6 +34,11 @@ class View:
     def assumed(self) -> bool:
         return self.source == ASSUMED
 
+    @property
+    def horizontal_deg(self) -> float:
+        """The horizontal angle of view in degrees."""
+        return _degrees(self.image_size[1], self.fx)
+
     def on_grid(self, grid: Size) -> tuple[float, float]:
         """(fx, fy) in px of a map of another size (height, width), corner pixel on corner pixel."""
         (height, width), (rows, columns) = self.image_size, grid
@@ -43,7 +48,7 @@ class View:
         """What an exported file says of the camera."""
         height, width = self.image_size
         return {
-            "horizontal_deg": _degrees(width, self.fx),
+            "horizontal_deg": self.horizontal_deg,
             "vertical_deg": _degrees(height, self.fy),
             "assumed": self.assumed,
             "source": self.source,

@@ -7,20 +7,23 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Callable, Optional
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from depth.exports.files import EXPORTS, encode_export
 from depth.exports.files import MEDIA_TYPES as EXPORT_TYPES
+from depth.exports.files import encode_export
+from depth.exports.view import view_of
 from depth.family import DEPTH, RELATIVE_INVERSE
 from depth.maps.files import MapFile, encode_map
 from depth.maps.formats import NPZ_TEXT
 from depth.maps.preview import upstream_levels
 from depth.maps.result import FloatArray
 from depth.maps.thumbnail import panel_px, thumbnail
+from depth.sizes import Size
 from depth.steps.focal import NOTHING_ASKED, FocalAsked
 from serve.jobs.stage import ImageResult, Pixels
 from serve.service.failures import RequestError
@@ -41,16 +44,31 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class _Made:
+    """What a format is made of: a result, its image, and what the caller said.
+
+    file     the map `name` in the format `stored_as`
+    palette  of PALETTES
+    """
+
+    result: ImageResult
+    pixels: Pixels
+    name: str
+    file: MapFile
+    palette: str
+    camera: FocalAsked
+
+
+@dataclass(frozen=True)
 class Form:
     """A format of answers.
 
     stored_as  the format of depth/maps/formats.py whose numbers it has
-    encode     makes it of a result, the image's pixels, and the file of the map in that format
     """
 
     media_type: str
     stored_as: str
-    encode: Callable[[ImageResult, Pixels, MapFile, str], bytes]
+    encode: Callable[[_Made], bytes]
 
 
 def answer_of(
@@ -64,7 +82,7 @@ def answer_of(
     """The map `name` of a result in one of FORMS.
 
     palette  of PALETTES, for previews
-    camera   what the caller says of it, for a surface or points
+    camera   what the caller says of it
 
     Raises RequestError for a map that the result lacks (404), or one too large for JSON (400), and
     InputError for depth without a surface.
@@ -72,14 +90,10 @@ def answer_of(
     if name not in result.maps:
         raise RequestError(404, f"no map {name!r}: this model has {', '.join(result.maps)}")
     begun_s = time.monotonic()
-    found, made = result.maps[name], FORMS[form]
+    found, made, asked = result.maps[name], FORMS[form], camera or NOTHING_ASKED
     file = encode_map(result, made.stored_as, result.source, name)
-    if form == PREVIEW and palette is not None and palette != SPECTRAL:
-        data = _coloured(result, palette)
-    elif form in EXPORTS:
-        data = _exported(result, pixels, form, camera or NOTHING_ASKED)
-    else:
-        data = made.encode(result, pixels, file, name)
+    data = made.encode(_Made(result, pixels, name, file, palette or SPECTRAL, asked))
+    view = view_of(result, asked, result.exif_focal_px, _image_size(result))
     timing_ms = {**result.timing_ms, "encode": (time.monotonic() - begun_s) * 1e3}
     headers = {
         "Depth-Kind": found.kind,
@@ -87,6 +101,8 @@ def answer_of(
         "Depth-Scale": repr(file.encoding.scale),
         "Depth-Offset": repr(file.encoding.offset),
         "Depth-Valid-Range": f"{float(found.values.min())!r} {float(found.values.max())!r}",
+        "Depth-Fov-Deg": repr(view.horizontal_deg),
+        "Depth-Fov-Source": view.source,
         "Depth-Model": result.provenance.model,
         "Depth-Artifact": result.provenance.artifact,
         "Depth-Description": file.text,
@@ -95,24 +111,25 @@ def answer_of(
     return Answer(data, made.media_type, headers, timing_ms)
 
 
-def _file(_result: ImageResult, _pixels: Pixels, file: MapFile, _name: str) -> bytes:
-    return file.data
+def _file(made: _Made) -> bytes:
+    return made.file.data
 
 
-def _all_maps(result: ImageResult, _pixels: Pixels, file: MapFile, _name: str) -> bytes:
+def _all_maps(made: _Made) -> bytes:
     """NPZ: each map under its name, and the description of the depth as a text."""
     stream = io.BytesIO()
-    arrays = {name: np.ascontiguousarray(found.values) for name, found in result.maps.items()}
-    np.savez(stream, **arrays, **{NPZ_TEXT: np.array(file.text)})
+    maps = made.result.maps
+    arrays = {name: np.ascontiguousarray(found.values) for name, found in maps.items()}
+    np.savez(stream, **arrays, **{NPZ_TEXT: np.array(made.file.text)})
     return stream.getvalue()
 
 
-def _json(result: ImageResult, _pixels: Pixels, file: MapFile, name: str) -> bytes:
+def _json(made: _Made) -> bytes:
     """The description and the rows of the map.
 
     Row by row: Python's encoder keeps every other thread waiting as long as a call takes.
     """
-    values = result.maps[name].values
+    values = made.result.maps[made.name].values
     if values.size > _MAX_JSON_PX:
         raise RequestError(
             400,
@@ -123,7 +140,7 @@ def _json(result: ImageResult, _pixels: Pixels, file: MapFile, name: str) -> byt
     for start in range(0, len(values), _ROWS_AT_ONCE):
         block = short(values[start : start + _ROWS_AT_ONCE])
         rows += [json.dumps(row.tolist(), separators=(",", ":")) for row in block]
-    return f'{{"description":{file.text},"{name}":[{",".join(rows)}]}}'.encode()
+    return f'{{"description":{made.file.text},"{made.name}":[{",".join(rows)}]}}'.encode()
 
 
 def short(values: FloatArray) -> npt.NDArray[np.float64]:
@@ -140,13 +157,20 @@ def short(values: FloatArray) -> npt.NDArray[np.float64]:
     return rounded
 
 
-def _preview(result: ImageResult, pixels: Pixels, _file: MapFile, _name: str) -> bytes:
-    return thumbnail(result.depth, pixels)
+def _preview(made: _Made) -> bytes:
+    if made.palette == SPECTRAL:
+        return thumbnail(made.result.depth, made.pixels)
+    return _coloured(made.result, made.palette)
 
 
-def _exported(result: ImageResult, pixels: Pixels, form: str, camera: FocalAsked) -> bytes:
-    size = result.source["height_px"], result.source["width_px"]
-    return encode_export(result, pixels, form, camera, result.exif_focal_px, size)
+def _exported(kind: str, made: _Made) -> bytes:
+    result = made.result
+    exif_focal, size = result.exif_focal_px, _image_size(result)
+    return encode_export(result, made.pixels, kind, made.camera, exif_focal, size)
+
+
+def _image_size(result: ImageResult) -> Size:
+    return result.source["height_px"], result.source["width_px"]
 
 
 def _coloured(result: ImageResult, palette: str) -> bytes:
@@ -182,6 +206,9 @@ FORMS: dict[str, Form] = {
     "pfm": Form("image/x-portable-floatmap", "pfm", _file),
     "json": Form("application/json", "npy", _json),
     PREVIEW: Form("image/jpeg", "npy", _preview),
-    **{name: Form(media_type, "npy", _file) for name, media_type in EXPORT_TYPES.items()},
+    **{
+        kind: Form(media_type, "npy", partial(_exported, kind))
+        for kind, media_type in EXPORT_TYPES.items()
+    },
 }
 MEDIA_TYPES = {name: form.media_type for name, form in FORMS.items()}

@@ -20,6 +20,7 @@ from serve.service.asgi.connections import limited
 from serve.service.model import Model
 from serve.service.service import Service
 from serve.service.settings import Settings
+from serve.service.tls import tls_pair
 from serve.service.v2.door import GrpcDoor
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ OnReady = Callable[[str], None]  # called in a thread, with the URL, once every 
 def run(service: Service, models: Sequence[Model], on_ready: OnReady) -> None:
     """Serve `models` until SIGTERM or SIGINT; then finish what was accepted. For the main thread.
 
-    Raises InputError if the address cannot be had, and what loading a model raises.
+    Raises InputError if the address cannot be had or the files of TLS cannot be used, and what
+    loading a model raises.
     """
     sys.setswitchinterval(_SWITCH_S)
     asyncio.run(_serve(service, models, on_ready))
@@ -50,6 +52,7 @@ class _Server(uvicorn.Server):
 
 async def _serve(service: Service, models: Sequence[Model], on_ready: OnReady) -> None:
     settings = service.settings
+    tls_pair(settings)
     with _listening(settings) as listener:
         port = listener.getsockname()[1]
         server = _Server(_config(service))

@@ -7,9 +7,14 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 
-def connect(url: str, timeout_s: float = 20.0) -> socket.socket:
+def address_of(url: str) -> tuple[str, int]:
+    """Host and port."""
     parts = urlsplit(url)
-    return socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout_s)
+    return str(parts.hostname), int(parts.port or 0)
+
+
+def connect(url: str, timeout_s: float = 20.0) -> socket.socket:
+    return socket.create_connection(address_of(url), timeout_s)
 
 
 def post(body: bytes, path: str = "/v1/depth", *headers: str, length: int = -1) -> bytes:

@@ -33,6 +33,7 @@ from tests.support.processes import start, wait_for
 
 PNG = encoded(picture(30, 40), "PNG", compress_level=1)
 TOKEN = "0123456789abcdef0123"  # noqa: S105
+_PLACES = ("jobs", "samples", "tls_certificate", "tls_key")  # settings that are paths
 
 
 def model_of(duration_s: float = 0.0, name: str = "toy", queue: int = 8) -> Model:
@@ -81,9 +82,8 @@ def a_process(
 
 def main() -> None:
     given, duration_s = json.loads(sys.argv[1]), float(sys.argv[2])
-    if "jobs" in given:
-        given["jobs"] = Path(given["jobs"])
-    settings = Settings(**given)
+    places = {name: Path(given[name]) for name in _PLACES if name in given}
+    settings = Settings(**{**given, **places})
     service = Service(Models(), settings)
     model = model_of(duration_s, queue=settings.queue)
     run(service, [model], lambda url: typer.echo(f"ready: {url}", err=True))

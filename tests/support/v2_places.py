@@ -7,14 +7,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable, Optional
 
 import numpy as np
 from starlette.testclient import TestClient
 
 from depth.artifact.manifest import Artifact
 from depth.artifact.program import ProgramKey
+from depth.maps.result import FloatArray
 from depth.store.catalogue import read_entry
 from depth.store.objects import ObjectStore, open_store
 from depth.store.promote import promote
@@ -32,6 +34,9 @@ from serve.service.v2.repository import Repository
 from tests.support.manifests import CheckpointFacts, made_manifest, written
 from tests.support.v2_services import SIZE, depth_of, engine_of, mark_of, pixels
 
+# Of a request: status, artifact, and whether the numbers are that artifact's.
+Answered = tuple[int, str, bool]
+Asking = Callable[[], Answered]
 ALIAS = "demo/openvino/production"
 IMAGE = pixels()
 
@@ -48,12 +53,14 @@ def make(name: str, library: Library) -> Model:
 
 
 class Place:
-    """A store with an alias, and artifacts to promote."""
+    """A store with an alias, and artifacts to promote. By default the store is a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, location: str = "", endpoint_url: str = "") -> None:
         self.folder = folder
         self.store_folder = folder / "store"
         self.store_folder.mkdir()
+        self._location = location or str(self.store_folder)
+        self._endpoint_url = endpoint_url or None
         self.artifacts = {digit: an_artifact(folder, digit) for digit in "123"}
         with self.store() as store:
             for each in self.artifacts.values():
@@ -61,7 +68,7 @@ class Place:
 
     @contextmanager
     def store(self) -> Iterator[ObjectStore]:
-        with open_store(str(self.store_folder)) as store:
+        with open_store(self._location, self._endpoint_url) as store:
             yield store
 
     def promote(self, digit: str) -> str:
@@ -70,15 +77,15 @@ class Place:
         return self.artifacts[digit].identity
 
     def source(self) -> Source:
-        text = f"depth={self.store_folder}#{ALIAS}"
-        return source_of(text, self.folder / "kept")
+        text = f"depth={self._location}#{ALIAS}"
+        return source_of(text, self.folder / "kept", self._endpoint_url)
 
 
 @contextmanager
-def following(*sources: Source, poll_s: float = 0.0) -> Iterator[Service]:
+def following(*sources: Source, poll_s: float = 0.0, **settings: Any) -> Iterator[Service]:
     models = Models()
     repository = Repository(models, sources, make, poll_s)
-    service = Service(models, Settings(model_control=True), repository)
+    service = Service(models, Settings(model_control=True, **settings), repository)
     repository.load_all()
     try:
         yield service
@@ -91,8 +98,7 @@ def client_of(service: Service) -> TestClient:
     return TestClient(application(service), base_url="http://localhost")
 
 
-def ask(client: TestClient) -> tuple[int, str, bool]:
-    """Status, artifact, and whether the numbers are that artifact's."""
+def ask(client: TestClient) -> Answered:
     tensor = {"name": "image", "datatype": "UINT8", "shape": list(IMAGE.shape)}
     tensor["parameters"] = {"binary_data_size": IMAGE.nbytes}
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
@@ -106,17 +112,28 @@ def ask(client: TestClient) -> tuple[int, str, bool]:
     length = int(answer.headers[HEADER_LENGTH])
     identity = json.loads(answer.content[:length])["parameters"]["artifact"]
     values = np.frombuffer(answer.content[length:], "<f4").reshape(1, *SIZE)
-    return 200, identity, bool(np.allclose(values, depth_of(IMAGE, mark_of(identity)), atol=1e-2))
+    return 200, identity, is_of(values, identity)
+
+
+def is_of(values: FloatArray, identity: str) -> bool:
+    """Whether an artifact makes these numbers of IMAGE."""
+    return bool(np.allclose(values, depth_of(IMAGE, mark_of(identity)), atol=1e-2))
 
 
 class Load:
-    """Callers that ask all the time, and what they got."""
+    """Callers that ask all the time, and what they got.
 
-    def __init__(self, service: Service, callers: int = 4) -> None:
-        self.answers: list[tuple[int, str, bool]] = []
+    asking  makes what a caller asks with; by default over HTTP
+    """
+
+    def __init__(
+        self, service: Service, callers: int = 4, asking: Optional[Callable[[], Asking]] = None
+    ) -> None:
+        self.answers: list[Answered] = []
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(target=self._run, args=[client_of(service)]) for _ in range(callers)
+            threading.Thread(target=self._run, args=[(asking or over_http(service))()])
+            for _ in range(callers)
         ]
 
     def __enter__(self) -> Load:
@@ -134,9 +151,13 @@ class Load:
         goal = len(self.answers) + count
         wait_until(lambda: len(self.answers) >= goal)
 
-    def _run(self, client: TestClient) -> None:
+    def _run(self, ask: Asking) -> None:
         while not self._stop.is_set():
-            self.answers.append(ask(client))
+            self.answers.append(ask())
+
+
+def over_http(service: Service) -> Callable[[], Asking]:
+    return lambda: partial(ask, client_of(service))
 
 
 def wait_until(true: Callable[[], bool]) -> None:

@@ -106,6 +106,9 @@ def values_of(url: str, image: Path) -> npt.NDArray[np.float32]:
     return found
 
 
+FOV = {"Depth-Fov-Deg": "60.0", "Depth-Fov-Source": "assumed"}
+
+
 def depth_of(sky: bool, height_px: int = 320, width_px: int = 480) -> bytes:
     """An NPZ as the service makes it, of metres, confidence, and sky in the upper half."""
     values = np.linspace(2, 2.5, height_px * width_px, dtype=np.float32)

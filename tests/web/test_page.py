@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from depth.maps.preview import WARM_LAST
-from tests.support.web import Opened, depth_of, values_of
+from tests.support.web import FOV, Opened, depth_of, values_of
 from tests.web.conftest import SAMPLES
 
 pytestmark = pytest.mark.web
@@ -184,7 +184,9 @@ def test_layers_are_those_of_the_model(opened: Callable[..., Opened]) -> None:
     """A stand-in for a model with sky: the answer is made here, as the service makes it."""
     found = opened()
     body = depth_of(sky=True)
-    found.page.route("**/v1/depth?*", lambda route: route.fulfill(status=200, body=body))
+    found.page.route(
+        "**/v1/depth?*", lambda route: route.fulfill(status=200, body=body, headers=FOV)
+    )
     found.give(SAMPLES / "street.jpg")
     assert found.page.locator("#layer option").all_inner_texts() == ["depth", "confidence", "sky"]
     assert found.text("#value").endswith(" m")

@@ -9,7 +9,6 @@ import pytest
 
 from depth.exports.distance import FAR_OVER_NEAR
 from depth.exports.surface import EDGE_RATIO, SKY_FROM
-from depth.exports.view import ASSUMED_FOV_DEG
 from tests.support.places import ROOT
 
 PAGE = ROOT / "serve/service/page"
@@ -67,7 +66,6 @@ def test_limits_are_those_of_exports() -> None:
     text = (PAGE / "mesh.js").read_text(encoding="utf-8")
     found = dict(re.findall(r"export const ([A-Z_]+) = ([\d.]+);", text))
     assert {name: float(value) for name, value in found.items()} == {
-        "ASSUMED_FOV_DEG": ASSUMED_FOV_DEG,
         "FAR_OVER_NEAR": FAR_OVER_NEAR,
         "EDGE_RATIO": EDGE_RATIO,
         "SKY_FROM": SKY_FROM,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Callable
 
@@ -16,6 +16,7 @@ from serve.service.asgi.noted import Noted
 from serve.service.model import Model
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+HTTP, GRPC = "http", "grpc"  # transports
 _PROC = Path("/proc/self")
 
 
@@ -33,7 +34,7 @@ class Metrics:
         self._requests = Counter(
             "depth_requests",
             "Requests answered; 499: the caller went away.",
-            ["method", "path", "status", "model"],
+            ["transport", "method", "path", "status", "model"],
             registry=registry,
         )
         self._errors = Counter(
@@ -42,7 +43,7 @@ class Metrics:
         self._total = Histogram(
             "depth_request_seconds",
             "From the headers of a request to the end of its answer.",
-            ["path"],
+            ["transport", "path"],
             buckets=_SECONDS,
             registry=registry,
         )
@@ -53,18 +54,31 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self.open_requests = Gauge(
-            "depth_open_requests", "Requests that are being answered.", registry=registry
+        self._open = Gauge(
+            "depth_open_requests",
+            "Requests that are being answered.",
+            ["transport"],
+            registry=registry,
         )
         held = Gauge("depth_held_bytes", "Bodies and answers in memory.", registry=registry)
         held.set_function(held_bytes)
         registry.register(_Models(models))
         registry.register(_Process())
 
-    def request(self, method: str, path: str, noted: Noted) -> None:
+    @contextmanager
+    def open_request(self, transport: str) -> Iterator[None]:
+        """Counts a request as open until the end of `with`. `transport`: HTTP or GRPC."""
+        gauge = self._open.labels(transport)
+        gauge.inc()
+        try:
+            yield
+        finally:
+            gauge.dec()
+
+    def request(self, transport: str, method: str, path: str, noted: Noted) -> None:
         """Count a request that is over."""
-        self._requests.labels(method, path, str(noted.status), noted.model).inc()
-        self._total.labels(path).observe(noted.ms / 1e3)
+        self._requests.labels(transport, method, path, str(noted.status), noted.model).inc()
+        self._total.labels(transport, path).observe(noted.ms / 1e3)
         if noted.kind:
             self._errors.labels(noted.kind).inc()
 

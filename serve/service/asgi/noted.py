@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Union
 
 from starlette.types import Scope
 
@@ -18,7 +19,7 @@ class Noted:
     method: str
     model: str = ""  # that was found, not what the caller wrote
     kind: str = ""  # class name of the error
-    status: int = 0  # 0: nothing was sent yet
+    status: Union[int, str] = 0  # of HTTP, 0: nothing was sent yet; or the name of one of gRPC
     sent_bytes: int = 0
     begun_s: float = field(default_factory=time.monotonic)
 

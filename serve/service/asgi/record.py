@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.service.asgi.metrics import Metrics
+from serve.service.asgi.metrics import HTTP, Metrics
 from serve.service.asgi.noted import Noted, put
 from serve.service.failures import failure_of
 
@@ -53,12 +53,11 @@ class Record:
             await send(message)
             noted.sent_bytes += len(message.get("body", b""))
 
-        self._metrics.open_requests.inc()
-        try:
-            await self._answered(noted, inner, receive, recorded)
-        finally:
-            self._metrics.open_requests.dec()
-            self._note(noted, inner)
+        with self._metrics.open_request(HTTP):
+            try:
+                await self._answered(noted, inner, receive, recorded)
+            finally:
+                self._note(noted, inner)
 
     async def _answered(self, noted: Noted, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -77,7 +76,7 @@ class Record:
     def _note(self, noted: Noted, scope: Scope) -> None:
         path = _template(scope)
         method = noted.method if noted.method in _METHODS else "other"
-        self._metrics.request(method, path, noted)
+        self._metrics.request(HTTP, method, path, noted)
         logger.info(
             "request",
             extra={

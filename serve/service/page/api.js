@@ -87,18 +87,24 @@ function post(options, image, signal) {
   return ask(depthPath(options), { method: "POST", body: image, headers, signal });
 }
 
-// -> { maps: name -> { values, height, width }, about, timing }; `about` as the .json beside files.
+// -> { maps: name -> { values, height, width }, about, fov, timing }; `about` as the .json beside files.
 export async function depth(image, options, signal) {
   const answer = await post({ ...options, format: "npz" }, image, signal);
   const arrays = readNpz(await answered(answer.arrayBuffer()));
   const { meta, ...maps } = arrays;
   if (!maps.depth || typeof meta !== "string") throw new Problem("The answer has no depth in it.");
-  return { maps, about: JSON.parse(meta), timing: timings(answer.headers.get("Server-Timing")) };
+  const { headers } = answer;
+  return { maps, about: JSON.parse(meta), fov: fovOf(headers), timing: timings(headers.get("Server-Timing")) };
 }
 
 // The same depth in another format.
 export async function depthFile(image, options, signal) {
   return answered((await post(options, image, signal)).blob());
+}
+
+// The camera that the service's own exports have.
+export function fovOf(headers) {
+  return { degrees: Number(headers.get("Depth-Fov-Deg")), source: headers.get("Depth-Fov-Source") };
 }
 
 // "read;dur=1.2, network;dur=3" -> [["read", 1.2], ["network", 3]], in ms.

@@ -8,7 +8,6 @@ const STATES = {
   queued: "waiting for its turn",
   running: "under way",
   done: "done",
-  cancelled: "cancelled",
   failed: "failed",
 };
 

@@ -1,25 +1,26 @@
 // How a result was made, in words.
 
 import { said } from "./histogram.js";
-import { ASSUMED_FOV_DEG } from "./mesh.js";
+
+// What the service says of the camera, in words.
+const SOURCES = {
+  assumed: "assumed",
+  exif: "from the image's EXIF",
+  fov_deg: "as given",
+  focal_px: "as given",
+  intrinsics: "as given",
+};
 
 // [degrees, where they come from]: horizontal, of the image's camera.
-export function fieldOfView({ about }, asked) {
-  const { focal, provenance } = about;
-  // Metres keep the focal length that they were made with.
-  if (focal) {
-    const degrees = (360 / Math.PI) * Math.atan(provenance.model_width_px / 2 / focal.px);
-    return [degrees, `from ${focal.source}`];
-  }
-  if (Number(asked) > 0 && Number(asked) < 180) return [Number(asked), "as given"];
-  return [ASSUMED_FOV_DEG, "assumed"];
+export function fieldOfView({ fov }) {
+  return [fov.degrees, SOURCES[fov.source] || `from ${fov.source}`];
 }
 
-export function showFacts(list, result, askedFov) {
+export function showFacts(list, result) {
   const { about, timing, maps } = result;
   const made = about.provenance;
   const depth = about.maps.depth;
-  const [degrees, source] = fieldOfView(result, askedFov);
+  const [degrees, source] = fieldOfView(result);
   const rows = [
     ["Model", made.trained === false ? `${made.model} (untrained)` : made.model],
     ["Precision", `${made.precision} on ${made.target}`],

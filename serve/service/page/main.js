@@ -86,7 +86,7 @@ function show(image, result, bitmap) {
   byId("result").hidden = false;
   view.showImage(bitmap, width, height);
   showLayer();
-  showFacts(byId("facts"), result, byId("fov").value);
+  showFacts(byId("facts"), result);
   buildSurface();
   say(bitmap ? "Done." : "Done. This browser cannot show the image's format, so depth stands alone.");
 }
@@ -138,14 +138,14 @@ function buildSurface() {
   if (byId("solid").hidden || !state.result) return;
   const { maps } = state.result;
   const picture = byId("skin").value === "depth" || !state.bitmap ? view.depth : view.image;
-  const found = mesh(maps.depth, about("depth").kind, maps.sky, fieldOfView(state.result, byId("fov").value)[0]);
+  const found = mesh(maps.depth, about("depth").kind, maps.sky, fieldOfView(state.result)[0]);
   surface.show(found, picture);
   noteSurface();
 }
 
 function noteSurface() {
   if (!state.result) return;
-  const [degrees, source] = fieldOfView(state.result, byId("fov").value);
+  const [degrees, source] = fieldOfView(state.result);
   const scale = about("depth").kind === "metres" ? "" : " Proportions are not true: depth has no unit.";
   const fov = `Field of view ${said(degrees, "", 3)}° (${source}).${scale}`;
   byId("surface-note").textContent = byId("surface-note").dataset.why || fov;

@@ -1,7 +1,6 @@
 // The surface of a depth map as a mesh: points, triangles, and where the picture lies on them.
 // Relations, limits and axes are those of depth/exports: see its README.
 
-export const ASSUMED_FOV_DEG = 60;
 export const FAR_OVER_NEAR = 10;
 export const EDGE_RATIO = 1.08;
 export const SKY_FROM = 0.3;

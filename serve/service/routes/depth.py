@@ -10,9 +10,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
+from depth.exports.view import ASSUMED
 from depth.family import CONFIDENCE, DEPTH, SKY
 from depth.images.given import hold
-from depth.maps.result import OUTPUT_SIZES
+from depth.maps.result import EXIF, FOCAL_PX, FOV_DEG, INTRINSICS, OUTPUT_SIZES
 from depth.steps.focal import FocalAsked
 from serve.jobs.stage import Asked
 from serve.service.accept import chosen
@@ -49,12 +50,15 @@ _BODY = {
 }
 _TEXT = {"schema": {"type": "string"}}
 _NUMBER = {"schema": {"type": "string", "pattern": r"^-?\d[\d.e+-]*$"}}
-_HEADERS = {
+_FOV_SOURCES = [FOCAL_PX, FOV_DEG, INTRINSICS, EXIF, ASSUMED]
+_HEADERS: dict[str, Any] = {
     "Depth-Kind": {"description": "what the numbers are", **_TEXT},
     "Depth-Unit": {"description": "m, or empty", **_TEXT},
     "Depth-Scale": {"description": "value = stored * scale + offset", **_NUMBER},
     "Depth-Offset": _NUMBER,
     "Depth-Valid-Range": {"description": "lowest and highest value", **_TEXT},
+    "Depth-Fov-Deg": {"description": "horizontal angle of view in degrees", **_NUMBER},
+    "Depth-Fov-Source": {"description": "where it comes from", "schema": {"enum": _FOV_SOURCES}},
     "Depth-Model": _TEXT,
     "Depth-Artifact": {"description": "identity of the artifact", **_TEXT},
     "Depth-Description": {"description": "the description as JSON on a line", **_TEXT},

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse, Response
+from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -21,6 +22,8 @@ POLICY = {
 
 class _Files(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
+        if "\0" in path:  # which no file system takes
+            raise HTTPException(404)
         answer = await super().get_response(path, scope)
         answer.headers.update(POLICY)
         return answer

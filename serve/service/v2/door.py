@@ -53,5 +53,6 @@ class GrpcDoor:
         """Wait until every call is done; without `begin_stop` before, all are ended at once."""
         if self._stopped is None:
             self.begin_stop(0.0)
-        if self._stopped is not None:
+        if self._server is not None and self._stopped is not None:
             self._stopped.wait()
+            self._server.close()

@@ -26,7 +26,7 @@ from serve.service.v2.body import (
     infer_body,
     json_object,
 )
-from serve.service.v2.described import EMPTY, INFER, INFERRED, JSON_BODY, LISTED
+from serve.service.v2.described import CONTROL_BODY, EMPTY, INDEX_BODY, INFER, INFERRED, LISTED
 from serve.service.v2.infer import InferAnswer, planned
 from serve.service.v2.protocol import Protocol
 
@@ -132,10 +132,10 @@ def _unversioned(route: Any) -> Any:
 def _add_repository(router: APIRouter, protocol: Protocol) -> None:
     refused = errors(404, 408, 413, 429, 503)
 
-    @router.post("/repository/index", responses={200: LISTED, **refused}, openapi_extra=JSON_BODY)
+    @router.post("/repository/index", responses={200: LISTED, **refused}, openapi_extra=INDEX_BODY)
     async def index(request: Request) -> Response:
         """Models that are loaded or may be loaded, and why a load failed."""
-        wanted = (await _object(protocol, request)).get("ready", False)
+        wanted = await _field(protocol, request, "ready", False)
         if not isinstance(wanted, bool):
             raise RequestError(400, "ready: expected true or false")
         return JSONResponse(protocol.index(wanted))
@@ -144,11 +144,11 @@ def _add_repository(router: APIRouter, protocol: Protocol) -> None:
         "/repository/models/{model}/load",
         response_class=PlainTextResponse,
         responses={200: EMPTY, **refused},
-        openapi_extra=JSON_BODY,
+        openapi_extra=CONTROL_BODY,
     )
     async def load(model: str, request: Request) -> Response:
         """Load a model from where its operator said; the earlier model answers until then."""
-        parameters = (await _object(protocol, request)).get("parameters")
+        parameters = await _field(protocol, request, "parameters", {})
         await asyncio.to_thread(protocol.load, model, parameters)
         return PlainTextResponse()
 
@@ -156,11 +156,11 @@ def _add_repository(router: APIRouter, protocol: Protocol) -> None:
         "/repository/models/{model}/unload",
         response_class=PlainTextResponse,
         responses={200: EMPTY, **refused},
-        openapi_extra=JSON_BODY,
+        openapi_extra=CONTROL_BODY,
     )
     async def unload(model: str, request: Request) -> Response:
         """Unload a model; it finishes its requests."""
-        parameters = (await _object(protocol, request)).get("parameters")
+        parameters = await _field(protocol, request, "parameters", {})
         await asyncio.to_thread(protocol.unload, model, parameters)
         return PlainTextResponse()
 
@@ -234,8 +234,14 @@ def _add_refusals(router: APIRouter) -> None:
             )
 
 
-async def _object(protocol: Protocol, request: Request) -> dict[str, Any]:
-    """The object in a body, {} if there is no body."""
+async def _field(protocol: Protocol, request: Request, name: str, default: Any) -> Any:
+    """The only field that the object in a body may have; `default` without it, or without a body.
+
+    Raises RequestError (400) for any other field.
+    """
     check_length(request, MAX_JSON_BYTES)
     async with protocol.service.bodies.read(request) as body:
-        return json_object(body, "request") if body else {}
+        found = json_object(body, "request") if body else {}
+    for unknown in set(found) - {name}:
+        raise RequestError(400, f"unknown field {unknown[:100]!r}: expected {name}")
+    return found.get(name, default)

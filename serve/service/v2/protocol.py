@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -22,6 +23,7 @@ EXTENSIONS = (
 )
 _PACKAGE = "depth-anything-inferentia"
 _INPUTS = ((IMAGE, "UINT8", [-1, -1, -1, 3]), (ENCODED, "BYTES", [-1]))
+_NONE: Mapping[str, Any] = {}  # parameters
 _MAP = [-1, -1, -1]  # images, height, width
 
 
@@ -98,7 +100,7 @@ class Protocol:
             if state == READY or not ready_only
         ]
 
-    def load(self, name: str, parameters: object = None) -> None:
+    def load(self, name: str, parameters: object = _NONE) -> None:
         """Load a model that the operator named.
 
         Raises RequestError if the operator does not let callers do so or for any parameter,
@@ -107,7 +109,7 @@ class Protocol:
         self._check_control(parameters)
         self.service.repository.load(name)
 
-    def unload(self, name: str, parameters: object = None) -> None:
+    def unload(self, name: str, parameters: object = _NONE) -> None:
         """Unload a model that the operator named. Raises as `load`."""
         self._check_control(parameters)
         self.service.repository.unload(name)
@@ -117,7 +119,9 @@ class Protocol:
             raise RequestError(
                 403, "callers may not load and unload models: start with --model-control"
             )
-        if parameters not in (None, {}, {"unload_dependents": False}):
+        if not isinstance(parameters, Mapping) or not all(
+            name == "unload_dependents" and value is False for name, value in parameters.items()
+        ):
             raise RequestError(
                 400, "parameters of a load are not supported: the operator names the artifact"
             )

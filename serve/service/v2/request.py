@@ -18,6 +18,7 @@ VERSION = "1"  # of every model
 _OF_REQUEST = ("focal_px", "fov_deg", "output_size", "timeout")
 # What clients send that changes no answer of ours, or only how HTTP and streams carry it.
 _IGNORED = ("priority", "binary_data_output", "triton_enable_empty_final_response")
+_MOST_US = 1 << 53  # of a timeout
 _SEQUENCE = ("sequence_id", "sequence_start", "sequence_end")
 
 
@@ -63,7 +64,8 @@ def asked_of(parameters: Mapping[str, Any], limit_s: float) -> Asked:
         raise InputError(
             f"parameter timeout is {shown(timeout_us)}, expected microseconds as a whole number"
         )
-    return Asked(focal, output_size, min(timeout_us / 1e6 or limit_s, limit_s))
+    timeout_s = min(timeout_us, _MOST_US) / 1e6
+    return Asked(focal, output_size, min(timeout_s or limit_s, limit_s))
 
 
 def check_output_parameters(output: str, parameters: Mapping[str, Any]) -> None:

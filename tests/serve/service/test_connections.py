@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hostile import encoded, picture
 from tests.support.processes import until
-from tests.support.raw_http import answer, connect, exchanged, post
+from tests.support.raw_http import address_of, answer, connect, exchanged, post
 from tests.support.services import PNG, a_process
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -54,6 +55,20 @@ def test_a_caller_that_sends_on_after_a_refusal_is_cut_off(url: str) -> None:
         connection.sendall(post(b"", "/v1/nothing", length=10**9))
         assert answer(connection)[0] == 404
         assert until(lambda: not _takes(connection))
+
+
+@pytest.mark.long
+def test_a_caller_that_never_reads_its_answer_is_cut_off(url: str) -> None:
+    large = encoded(picture(1500, 2000), "JPEG")  # 12 MB of depth: more than sockets keep
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(20)
+        connection.connect(address_of(url))
+        connection.sendall(post(large, "/v1/depth?format=npy"))
+        assert until(lambda: metric(url, "depth_held_bytes") > 10_000_000)
+        assert until(lambda: metric(url, "depth_held_bytes") == 0)  # 2 s later
+        assert metric(url, "depth_open_requests") == 1  # that for the metrics
+        assert answer(connection) == (0, b"")
 
 
 def _takes(connection: socket.socket) -> bool:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import threading
 import time
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -249,34 +246,6 @@ def test_a_port_that_is_taken_is_said_so(at: Address) -> None:
     port = int(at.grpc.rpartition(":")[2])
     with pytest.raises(InputError, match="--grpc-port"):
         GrpcDoor(Service(Models(), Settings(grpc_port=port)))
-
-
-def test_tls_files_have_to_be_there(tmp_path: Path) -> None:
-    missing = tmp_path / "key.pem"
-    settings = Settings(grpc_port=0, tls_certificate=missing, tls_key=missing)
-    with pytest.raises(InputError, match=r"key\.pem: cannot be read"):
-        GrpcDoor(Service(Models(), settings))
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
-def test_tls(tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(
-        ["openssl", "req", "-x509", "-nodes", *curve, *names, *files],
-        check=True,
-        capture_output=True,
-    )
-    with serving(model_of(), tls_certificate=certificate, tls_key=key) as at:
-        address = at.grpc.replace("127.0.0.1", "localhost")
-        client = over_grpc.InferenceServerClient(
-            address, ssl=True, root_certificates=str(certificate)
-        )
-        assert client.infer("depth", [image(pixels())]).as_numpy("depth").shape == (1, 28, 42)
-        with pytest.raises(InferenceServerException):
-            over_grpc.InferenceServerClient(address).get_server_metadata(client_timeout=5)
 
 
 def test_no_port_no_server() -> None:

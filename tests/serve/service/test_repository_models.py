@@ -34,7 +34,15 @@ def test_only_named_models_can_be_loaded(place: Place) -> None:
         for name in ("other", "%2Fetc", "..%2Fdepth"):
             assert client.post(f"/v2/repository/models/{name}/load").status_code == 404
             assert client.post(f"/v2/repository/models/{name}/unload").status_code == 404
-        for parameters in ({"config": "{}"}, {"file:1/model": "AAAA"}, [1], "x"):
+        for parameters in (
+            {"config": "{}"},
+            {"file:1/model": "AAAA"},
+            {"unload_dependents": True},
+            {"unload_dependents": 0},
+            [1],
+            "x",
+            None,
+        ):
             answer = client.post(
                 "/v2/repository/models/depth/load", json={"parameters": parameters}
             )

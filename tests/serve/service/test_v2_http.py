@@ -205,6 +205,12 @@ def test_a_length_that_lies_is_refused(client: TestClient, length: str) -> None:
     assert answer.status_code == 400
 
 
+def test_a_timeout_may_be_any_whole_number(client: TestClient) -> None:
+    answer = send(client, head_of(parameters={"timeout": 10**399}), RAW)
+    assert answer.status_code == 200
+    assert send(client, head_of(parameters={"timeout": -1}), RAW).status_code == 400
+
+
 def test_bytes_after_the_last_tensor_are_refused(client: TestClient) -> None:
     assert "1 bytes follow" in send(client, head_of(), RAW + b"x").json()["error"]
 

@@ -57,6 +57,7 @@ def client(service: Service) -> TestClient:
         ("POST", "/v2/systemsharedmemory/region/x/register", 400),
         ("GET", "/v2/cudasharedmemory/region/x/status", 400),
         ("GET", "/v2/nothing", 404),
+        ("GET", "/page/%00", 404),
         ("GET", "/v2/models/depth/infer", 405),
     ],
 )
@@ -66,7 +67,9 @@ def test_statuses_of_paths(client: TestClient, method: str, path: str, status: i
     assert status == 200 or isinstance(answer.json()["error"], str)
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{", b'{"ready": 3}'])
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{", b'{"ready": 3}', b'{"ready": null}', b'{"made": 1}', b'{"\\ud800": 1}']
+)
 def test_an_index_of_no_request_is_refused(client: TestClient, body: bytes) -> None:
     assert client.post("/v2/repository/index", content=body).status_code == 400
 
