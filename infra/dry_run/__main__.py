@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import NoReturn, Optional
 
 from infra.dry_run.faults import FaultError
-from infra.dry_run.flow import StateError
+from infra.dry_run.flow import STEPS, StateError
 from infra.dry_run.place import Place
-from infra.dry_run.trial import FORWARD, Seen, trial
+from infra.dry_run.trial import Seen, trial
 
 SIZES = ("126x168", "140x196")  # in production before, and new
 ALL = "all"
+STATES = {state.lower(): state for state in STEPS["flow"]}
 
 
 def main() -> int:
@@ -51,7 +52,7 @@ def _options() -> argparse.Namespace:
         "--fail",
         action="append",
         default=[],
-        choices=[*(state.lower() for state in FORWARD), ALL],
+        choices=[*STATES, ALL],
         help="state that must fail; repeat it for a run each. all: every state, then a good run",
     )
     parser.add_argument("--keep", type=Path, help="new folder that keeps what every job wrote")
@@ -61,8 +62,8 @@ def _options() -> argparse.Namespace:
 def _fails(given: list[str]) -> list[Optional[str]]:
     """The runs: by each the state that must fail, or None for a good run."""
     if ALL in given:
-        return [*FORWARD, None]
-    return [state.title() for state in given] or [None]
+        return [*STATES.values(), None]
+    return [STATES[state] for state in given] or [None]
 
 
 def _run(folder: Path, fails: list[Optional[str]]) -> int:

@@ -1,4 +1,4 @@
-"""Real failures, one per state: each is there while the state runs."""
+"""Real failures, one per state: each is there while the state runs for the first time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from infra.dry_run.place import ALIAS, Place
 
 CHECKPOINT = CODE / "checkpoints/demo/demo.safetensors"
 
+# What goes back is tried again; it needs a smoke test that fails before.
+BACK = ("Rollback", "DeployBefore")
+
 
 class FaultError(Exception):
     """A failure could not be provoked; the text is the reason."""
@@ -22,6 +25,7 @@ class Fault:
 
     def __init__(self, place: Place, state: str, run: str) -> None:
         self._place, self._state, self._run = place, state, run
+        self._tried: set[str] = set()
         self.others: set[str] = set()  # identities that may answer meanwhile
 
     def files(self, step: str) -> dict[str, bytes]:
@@ -45,12 +49,15 @@ class Fault:
             yield
 
     def _provoke(self, state: str, over: ExitStack) -> None:
-        refused = {"Remember": "before", "Promote": "production"}
+        if state in self._tried:
+            return
+        self._tried.add(state)
+        refused = {"Remember": "before", "Promote": "production", "Rollback": "production"}
         if state == self._state == "Parity":
             self._another(1e-9, f"{ALIAS}/run-{self._run}")
-        elif state == self._state == "Deploy":
+        elif state == self._state and state in ("Deploy", "DeployBefore"):
             over.enter_context(self._damaged())
-        elif (state, self._state) == ("Deploy", "Smoke"):
+        elif state == "Deploy" and self._state in ("Smoke", *BACK):
             # Somebody promotes another artifact meanwhile, so this artifact is deployed.
             self.others.add(self._another(1e-3, f"{ALIAS}/production"))
         elif state == self._state and state in refused:
@@ -84,7 +91,7 @@ class Fault:
 
     @contextmanager
     def _damaged(self) -> Iterator[None]:
-        """A byte of the new artifact's smallest program file is another one in the store."""
+        """A byte of production's smallest program file is another one in the store."""
         cloud = self._place.cloud
         identity = self._place.identity(f"{ALIAS}/production")
         told = json.loads(cloud.read(f"artifacts/{identity}/manifest.json"))

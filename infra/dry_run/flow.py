@@ -19,7 +19,7 @@ class StateError(Exception):
 
 @dataclass(frozen=True)
 class Ran:
-    """A state that was run: its seconds, and why it failed, or ''."""
+    """A state that was run once: its seconds, and why it failed, or ''."""
 
     state: str
     seconds: float
@@ -36,6 +36,9 @@ def walk(act: Callable[[str], None]) -> tuple[list[Ran], str]:
         except StateError as error:
             problem = str(error) or "no reason was given"
         ran.append(Ran(state, time.monotonic() - began, problem))
+        tries = [each.state for each in ran].count(state)
+        if problem and tries < STEPS["attempts"].get(state, 1):
+            continue
         after, failed = STEPS["flow"][state]
         state = failed if problem else after
     return ran, state

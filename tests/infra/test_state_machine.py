@@ -112,6 +112,8 @@ def test_the_states_follow_each_other_as_the_file_says(machine: dict[str, Any]) 
         state = machine["States"][name]
         assert state["Next"] == after
         assert [catch["Next"] for catch in state["Catch"]] == [failed]
+        retries = sum(retry["MaxAttempts"] for retry in state.get("Retry", []))
+        assert 1 + retries == STEPS["attempts"].get(name, 1)
     assert set(machine["States"]) == {*STEPS["flow"], "Begin", "Done", "Failed"}
 
 

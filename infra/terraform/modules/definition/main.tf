@@ -5,6 +5,9 @@
 locals {
   # By state: the next state, and the state after a failure. The dry run walks the same table.
   told = jsondecode(file("${path.module}/../../../pipeline/steps.json"))
+  retry = { for state, attempts in local.told.attempts : state => { Retry = [
+    { ErrorEquals = ["States.ALL"], IntervalSeconds = 30, MaxAttempts = attempts - 1, BackoffRate = 2 }
+  ] } }
   batch = {
     for step in keys(local.told.steps) : title(step) => {
       Type     = "Task"
@@ -87,7 +90,9 @@ locals {
     TimeoutSeconds = 86400
     Comment        = "The commands are in infra/pipeline/steps.json."
     StartAt        = "Begin"
-    States         = merge(local.flow, local.batch, local.deploy)
+    States = merge(local.flow, {
+      for state, task in merge(local.batch, local.deploy) : state => merge(task, lookup(local.retry, state, {}))
+    })
   })
 }
 
