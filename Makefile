@@ -2,7 +2,7 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-triton test-first-run test-ray check check-infra fix bench checkpoints freeze demo-model picture app test-web screenshots clean clean-artifacts
+.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-triton test-first-run test-ray check check-infra deploy-dry-run fix bench checkpoints freeze demo-model picture app test-web screenshots clean clean-artifacts
 
 PYTHON := .venv/bin/python
 PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
@@ -110,6 +110,9 @@ check: .venv/.ready ## format, lint and types; writes nothing
 
 check-infra: ## containers, scripts, Kubernetes and Terraform, with tools of their own in .tools/infra (500 MB)
 	@bash infra/check/run.sh
+
+deploy-dry-run: .venv/.ready ## compile-then-deploy on this machine: a local S3 server, the real service  [ARGS="--fail smoke"]
+	@$(PYTHON) -m infra.dry_run $(ARGS)
 
 fix: .venv/.ready ## rewrite the files that check complains about, where that can be done
 	.venv/bin/ruff check --fix .

@@ -22,8 +22,10 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("definition")
-    shutil.copytree(ROOT / "infra/terraform/modules/definition", folder, dirs_exist_ok=True)
+    root = tmp_path_factory.mktemp("infra")
+    folder = root / "terraform/modules/definition"
+    shutil.copytree(ROOT / "infra/terraform/modules/definition", folder)
+    shutil.copytree(ROOT / "infra/pipeline", root / "pipeline")
     arns = {
         step: f"arn:aws:batch:us-east-1:123456789012:job-queue/{step}" for step in STEPS["steps"]
     }
@@ -105,15 +107,23 @@ def test_every_step_of_the_file_is_a_state_with_its_own_job(machine: dict[str, A
     assert given == set(STEPS["variables"])
 
 
-def test_what_fails_before_the_promotion_leaves_production_alone(machine: dict[str, Any]) -> None:
-    for name in ("Compile", "Parity", "Promote"):
-        assert [catch["Next"] for catch in machine["States"][name]["Catch"]] == ["Failed"]
+def test_the_states_follow_each_other_as_the_file_says(machine: dict[str, Any]) -> None:
+    for name, (after, failed) in STEPS["flow"].items():
+        state = machine["States"][name]
+        assert state["Next"] == after
+        assert [catch["Next"] for catch in state["Catch"]] == [failed]
+        retries = sum(retry["MaxAttempts"] for retry in state.get("Retry", []))
+        assert 1 + retries == STEPS["attempts"].get(name, 1)
+    assert set(machine["States"]) == {*STEPS["flow"], "Begin", "Done", "Failed"}
 
 
-def test_what_fails_after_it_moves_the_alias_back_and_deploys(machine: dict[str, Any]) -> None:
-    states = machine["States"]
+def test_what_fails_before_the_promotion_leaves_production_alone() -> None:
+    for name in ("Compile", "Parity", "Remember", "Promote"):
+        assert STEPS["flow"][name][1] == "Failed"
+
+
+def test_what_fails_after_it_moves_the_alias_back_and_deploys() -> None:
     for name in ("Deploy", "Smoke"):
-        assert [catch["Next"] for catch in states[name]["Catch"]] == ["Back"]
-    assert states["Back"]["Default"] == "Rollback"
-    assert states["Rollback"]["Next"] == "DeployBefore"
-    assert states["DeployBefore"]["Next"] == "Failed"
+        assert STEPS["flow"][name][1] == "Rollback"
+    assert STEPS["flow"]["Rollback"] == ["DeployBefore", "Failed"]
+    assert STEPS["flow"]["DeployBefore"] == ["Failed", "Failed"]

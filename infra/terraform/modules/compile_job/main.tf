@@ -3,14 +3,14 @@
 data "aws_region" "current" {}
 
 locals {
-  # By step of infra/pipeline/steps.json: what a job may do with the store, and where it runs.
+  # By step of infra/pipeline/steps.json: where a job runs. The file says what a job may do with the store.
   jobs = {
-    compile  = { role = "push", queue = "compile", vcpus = 16, memory_mib = 28672 }
-    parity   = { role = "push", queue = "device", vcpus = 4, memory_mib = 6144 }
-    remember = { role = "promote", queue = "compile", vcpus = 1, memory_mib = 2048 }
-    promote  = { role = "promote", queue = "compile", vcpus = 1, memory_mib = 2048 }
-    smoke    = { role = "read", queue = "compile", vcpus = 1, memory_mib = 2048 }
-    rollback = { role = "promote", queue = "compile", vcpus = 1, memory_mib = 2048 }
+    compile  = { queue = "compile", vcpus = 16, memory_mib = 28672 }
+    parity   = { queue = "device", vcpus = 4, memory_mib = 6144 }
+    remember = { queue = "compile", vcpus = 1, memory_mib = 2048 }
+    promote  = { queue = "compile", vcpus = 1, memory_mib = 2048 }
+    smoke    = { queue = "compile", vcpus = 1, memory_mib = 2048 }
+    rollback = { queue = "compile", vcpus = 1, memory_mib = 2048 }
   }
   steps = jsondecode(file("${path.module}/../../../pipeline/steps.json")).steps
   # The table of instances is the one place that knows the chip.
@@ -159,7 +159,7 @@ resource "aws_batch_job_definition" "job" {
   container_properties = jsonencode({
     image            = "${var.repository.url}:${var.image_tag}"
     command          = ["/bin/sh", "-euc", join("\n", local.steps[each.key].commands)]
-    jobRoleArn       = aws_iam_role.job[each.value.role].arn
+    jobRoleArn       = aws_iam_role.job[local.steps[each.key].role].arn
     executionRoleArn = aws_iam_role.start.arn
     user             = "10001:10001"
     # The root is read-only: work goes to the instance's disk, and away with the container.

@@ -3,17 +3,13 @@
 # The state machine as JSON. A module without a provider, so it can be read and tested without an account.
 
 locals {
-  after = {
-    # step = [next state, state after a failure]
-    compile  = ["Parity", "Failed"]
-    parity   = ["Remember", "Failed"]
-    remember = ["Promote", "First"]
-    promote  = ["Deploy", "Failed"]
-    smoke    = ["Done", "Back"]
-    rollback = ["DeployBefore", "Failed"]
-  }
+  # By state: the next state, and the state after a failure. The dry run walks the same table.
+  told = jsondecode(file("${path.module}/../../../pipeline/steps.json"))
+  retry = { for state, attempts in local.told.attempts : state => { Retry = [
+    { ErrorEquals = ["States.ALL"], IntervalSeconds = 30, MaxAttempts = attempts - 1, BackoffRate = 2 }
+  ] } }
   batch = {
-    for step, next in local.after : title(step) => {
+    for step in keys(local.told.steps) : title(step) => {
       Type     = "Task"
       Resource = "arn:aws:states:::batch:submitJob.sync"
       Parameters = {
@@ -31,16 +27,16 @@ locals {
         ] }
       }
       ResultPath = null
-      Next       = next[0]
-      Catch      = [{ ErrorEquals = ["States.ALL"], ResultPath = "$.error", Next = next[1] }]
+      Next       = local.told.flow[title(step)][0]
+      Catch      = [{ ErrorEquals = ["States.ALL"], ResultPath = "$.error", Next = local.told.flow[title(step)][1] }]
     }
   }
   # A new deployment of every ECS service takes what the alias names now. The old tasks stay until the new ones are healthy.
   deploy = {
-    for state, next in { Deploy = ["Smoke", "Back"], DeployBefore = ["Failed", "Failed"] } : state => {
-      Type                      = "Map"
-      ItemsPath                 = "$.services"
-      ResultPath                = null
+    for state in ["Deploy", "DeployBefore"] : state => {
+      Type       = "Map"
+      ItemsPath  = "$.services"
+      ResultPath = null
       ItemProcessor = {
         ProcessorConfig = { Mode = "INLINE" }
         StartAt         = "Update"
@@ -76,8 +72,8 @@ locals {
           "Settled badly" = { Type = "Fail", Error = "Deployment", Cause = "ECS gave the deployment up; see the events of the service" }
         }
       }
-      Next  = next[0]
-      Catch = [{ ErrorEquals = ["States.ALL"], ResultPath = "$.error", Next = next[1] }]
+      Next  = local.told.flow[state][0]
+      Catch = [{ ErrorEquals = ["States.ALL"], ResultPath = "$.error", Next = local.told.flow[state][1] }]
     }
   }
   flow = {
@@ -85,14 +81,7 @@ locals {
       Type       = "Pass"
       Result     = values(var.services)
       ResultPath = "$.services"
-      Next       = "Compile"
-    }
-    # Nothing was in production, so there is nothing to go back to.
-    First = { Type = "Pass", Result = true, ResultPath = "$.first", Next = "Promote" }
-    Back = {
-      Type    = "Choice"
-      Choices = [{ Variable = "$.first", IsPresent = true, Next = "Failed" }]
-      Default = "Rollback"
+      Next       = local.told.start
     }
     Done   = { Type = "Succeed" }
     Failed = { Type = "Fail", Error = "Pipeline", Cause = "A step failed; its job's log is in CloudWatch" }
@@ -101,7 +90,9 @@ locals {
     TimeoutSeconds = 86400
     Comment        = "The commands are in infra/pipeline/steps.json."
     StartAt        = "Begin"
-    States         = merge(local.flow, local.batch, local.deploy)
+    States = merge(local.flow, {
+      for state, task in merge(local.batch, local.deploy) : state => merge(task, lookup(local.retry, state, {}))
+    })
   })
 }
 
