@@ -1,11 +1,14 @@
 """moto's server, which compares signatures of requests whose query has a slash, as in a prefix.
 
 moto decodes the query before it computes the signature again; the client signed it encoded.
+The server ends when its stdin does, and so with the process that started it.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from urllib.parse import parse_qsl, quote, urlencode
 
 from moto.iam.access_control import IAMRequestBase
@@ -21,6 +24,12 @@ def _encoded(self: IAMRequestBase) -> object:
     return _request_of(self)
 
 
+def _end_with_stdin() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
     IAMRequestBase._create_aws_request = _encoded
     main(sys.argv[1:])

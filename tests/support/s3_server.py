@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from subprocess import PIPE
 
 import botocore.loaders
 import botocore.session
@@ -54,7 +55,7 @@ class S3Server:
 def running() -> S3Server:
     """Start the server on first use; it is stopped when the test run ends."""
     command = [sys.executable, "-m", "tests.support.moto_server", "-H", "127.0.0.1", "-p", "0"]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=ROOT, stdin=PIPE, stderr=PIPE, text=True)
     atexit.register(_stop, process)
     assert process.stderr is not None
     for line in process.stderr:
