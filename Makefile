@@ -2,7 +2,7 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-triton test-first-run test-ray check check-infra deploy-dry-run fix bench checkpoints freeze demo-model picture app test-web screenshots clean clean-artifacts
+.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-triton test-first-run test-dry-run test-ray check check-infra deploy-dry-run fix bench checkpoints freeze demo-model picture app test-web screenshots clean clean-artifacts
 
 PYTHON := .venv/bin/python
 PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
@@ -94,6 +94,9 @@ test-triton: .venv/.ready ## the same V2 calls to a real Triton and to ours, com
 
 test-first-run: .venv-inf1/.ready ## a whole first run on stand-ins of AWS's packages, with faults planted  [ARGS=...]
 	$(call PYTEST,.venv-inf1) -n 0 -m first_run tests/depth_anything/first_run
+
+test-dry-run: .venv/.ready ## compile-then-deploy on this machine, with a failure in each state  [ARGS=...]
+	$(call PYTEST,.venv) -n 0 -m dry_run tests/infra
 
 test-web: .venv/.ready ## the page in Debian's Chromium, through playwright; says what to install  [ARGS=...]
 	@$(PYTHON) -m tests.support.web

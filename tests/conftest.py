@@ -8,6 +8,9 @@ import pytest
 from tests.support import schedules
 from tests.support.folder_jobs import close_engines
 
+# Before gRPC starts: its handlers of a fork end processes that a test starts.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 
 def _not_onto_the_disk(descriptor: int) -> None:
     os.fstat(descriptor)  # raises as a sync does, for a file that is closed

@@ -94,7 +94,7 @@ def test_a_run_that_is_not(seen: Seen, said: str) -> None:
 
 
 @here
-@pytest.mark.long
+@pytest.mark.dry_run
 def test_the_server_enforces_the_policies_of_the_roles(tmp_path: Path) -> None:
     from botocore.exceptions import ClientError
 
@@ -123,7 +123,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 @here
-@pytest.mark.long
+@pytest.mark.dry_run
 @pytest.mark.parametrize(
     ("fail", "said"),
     [
@@ -161,7 +161,7 @@ def _in(folder: Path) -> list[int]:
 
 
 @here
-@pytest.mark.long
+@pytest.mark.dry_run
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_ends_every_process(tmp_path: Path, number: signal.Signals) -> None:

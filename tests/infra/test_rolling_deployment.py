@@ -16,6 +16,8 @@ from infra.dry_run.processes import Process, environment
 from infra.dry_run.rollout import Rollout
 from tests.support.processes import until
 
+pytestmark = pytest.mark.long  # processes and whole builds
+
 # A service: arguments are the artifact's name, the status of /readyz, and seconds per answer.
 SERVICE = """
 import sys, time, signal

@@ -33,6 +33,8 @@ from tests.support.neuron_builds import (
 )
 from tests.support.neuron_standin import IS_1_13, SMALL, Standin
 
+pytestmark = pytest.mark.long  # processes and whole builds
+
 __all__ = ["device_fixture", "made_fixture", "neuronx_fixture", "standin_fixture"]
 
 

@@ -30,6 +30,8 @@ from tests.support.neuron_machine import machine_fixture
 from tests.support.neuron_served import LANE, SIZE, Chip, chip_fixture
 from tests.support.neuron_standin import pretend
 
+pytestmark = pytest.mark.long  # processes and whole builds
+
 __all__ = ["chip_fixture", "machine_fixture"]
 MODEL = model_row(TINY.name, TINY)
 

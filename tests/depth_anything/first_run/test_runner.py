@@ -28,6 +28,8 @@ from depth_anything.first_run.trial import (
     write_tried,
 )
 
+pytestmark = pytest.mark.long  # processes and whole builds
+
 
 @pytest.fixture(autouse=True)
 def no_cache_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

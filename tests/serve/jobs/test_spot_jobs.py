@@ -27,6 +27,8 @@ from tests.support.metadata_server import (
 from tests.support.processes import wait_for
 from tests.support.programs import make_artifact
 
+pytestmark = pytest.mark.long  # processes and whole builds
+
 COUNT = 40
 
 

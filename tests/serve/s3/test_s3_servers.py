@@ -33,6 +33,8 @@ from tests.support.object_kills import Toll, torment
 from tests.support.odd_servers import ignoring_conditions
 from tests.support.processes import wait_for
 
+pytestmark = pytest.mark.long  # processes and whole builds
+
 on_s3 = pytest.mark.parametrize("pair", ["s3"], indirect=True)
 
 

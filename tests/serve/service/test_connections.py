@@ -18,6 +18,8 @@ from tests.support.processes import until
 from tests.support.raw_http import address_of, answer, connect, exchanged, post
 from tests.support.services import PNG, a_process
 
+pytestmark = pytest.mark.long  # processes and whole builds
+
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 

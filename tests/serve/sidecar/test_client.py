@@ -20,6 +20,8 @@ from tests.support.places import ROOT
 from tests.support.processes import until
 from tests.support.sidecars import PNG, SIDECAR, STUB_WORKER
 
+pytestmark = pytest.mark.long  # processes and whole builds
+
 SHAPE = (12, 20)
 MEMORY = Path("/dev/shm")
 

@@ -21,6 +21,8 @@ from tests.support.places import ROOT
 from tests.support.programs import make_artifact
 from tests.support.sidecars import PNG, STUB_WORKER
 
+pytestmark = pytest.mark.long  # processes and whole builds
+
 GARBAGE = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
