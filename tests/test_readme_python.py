@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,7 @@ from serve.shapes import BUCKETS
 from tests.support.hostile import encoded, picture
 from tests.support.places import ROOT
 from tests.support.programs import make_artifact
+from tests.support.services import a_service, client_of
 from tests.support.simulated import Device, Model
 
 NOT_RUN = "Not run here"
@@ -111,6 +114,26 @@ def a_photograph() -> Names:
     return {}
 
 
+def a_service_at_hand() -> Names:
+    """A photograph, and a service that answers what httpx asks."""
+    Path("photo.jpg").write_bytes(encoded(picture(30, 40), "JPEG"))
+    end = ExitStack()
+    client = client_of(end.enter_context(a_service()))
+    patch = end.enter_context(pytest.MonkeyPatch.context())
+
+    def post(url: str, content: bytes, headers: dict[str, str], timeout: float) -> httpx.Response:
+        assert timeout > 0  # which a client without a network does not take
+        return client.post(url, content=content, headers=headers)
+
+    patch.setattr(httpx, "post", post)
+    return {"end": end}
+
+
+def is_network_s(names: Names) -> None:
+    names["end"].close()
+    assert (names["depth"].dtype, names["depth"].shape) == (np.float32, (30, 40))
+
+
 def is_stub(names: Names) -> None:
     assert names["answer"].values.shape == (56, 70)
     assert names["answer"].facts["values"] == "relative_inverse"
@@ -153,6 +176,7 @@ RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
     "with Engine(Library([read_artifact": (an_artifact, is_result),
     'read_depth("output_depth/a/b.json")': (a_result, is_result),
     "with Scheduler(workers, programs, reopen)": (cores, is_answer),
+    "answer = httpx.post(": (a_service_at_hand, is_network_s),
     "with SidecarClient(command)": (a_photograph, is_stub),
     'DepthAnythingV2(encoder="vits"': (weights, is_depth),
 }
