@@ -29,7 +29,7 @@ class Surface:
     points     [N,3] float32
     places     [N,2] float32, (x, y) of each point in px of the map, from the first pixel's centre
     triangles  [M,3] uint32
-    stride     every so many rows and columns of the map are there
+    stride     step in rows and columns of the map between neighbouring points
     dropped    points by reason: `sky`, `no_distance`, `edge`
     """
 

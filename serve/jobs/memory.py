@@ -65,7 +65,7 @@ class Budget:
 
     @contextmanager
     def taken(self, wanted_bytes: int) -> Iterator[None]:
-        """Wait until there is room for so many bytes, then hold it."""
+        """Wait until there is room for this number of bytes, then hold it."""
         wanted = min(wanted_bytes, self.limit_bytes)
         with self._turn, self._given_back:
             self._given_back.wait_for(lambda: self._used_bytes + wanted <= self.limit_bytes)

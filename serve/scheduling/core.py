@@ -107,6 +107,18 @@ class Snapshot:
     batches: Mapping[int, int] = field(default_factory=dict, compare=False)  # runs by requests
     busy_s: Sequence[float] = field(default=(), compare=False)  # of each core in runs
 
+    @staticmethod
+    def of(cores: Sequence[CoreState], waiting: int, retries: int) -> Snapshot:
+        return Snapshot(
+            waiting,
+            sum(len(run.requests) for core in cores for run in core.runs),
+            len(cores),
+            sum(core.in_service for core in cores),
+            retries,
+            sum((core.batches for core in cores), Counter()),
+            [core.busy_s for core in cores],
+        )
+
 
 class CoreThread:
     """The work of one core, in one or more threads, without the scheduler's lock.

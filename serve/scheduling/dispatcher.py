@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Callable, Optional, TypeVar
 
@@ -65,14 +64,10 @@ class Dispatcher:
         return not (waiting or any(core.runs for core in self.cores))
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(
+        return Snapshot.of(
+            self.cores,
             sum(len(queue.requests) for queue in self.queues.values()),
-            sum(len(run.requests) for core in self.cores for run in core.runs),
-            len(self.cores),
-            sum(core.in_service for core in self.cores),
             self._retries,
-            sum((core.batches for core in self.cores), Counter()),
-            [core.busy_s for core in self.cores],
         )
 
     def offer(self, programs: Iterable[ProgramKey]) -> None:

@@ -41,8 +41,8 @@ STUB = "stub"
 ONCE = {"JSON": (), "file": ("--output-file",)}
 WORKER = {"JSON": "json", "frames": "raw", "memory": "shm"}
 HEADING = (
-    *("image", "model", "once: JSON, s", "once: file, s", "worker: JSON, s", "worker: frames, s"),
-    *("worker: memory, s", "MB of JSON", "MB of float32", f"once: JSON of {LIMIT_S} s"),
+    *("image", "model", "once, JSON", "once, file", "worker, JSON", "worker, frames"),
+    *("worker, memory", "MB, JSON", "MB, float32", f"once, JSON, of {LIMIT_S} s"),
 )
 _SIDECAR = (sys.executable, "-m", "serve", "sidecar")
 _MARKS = re.compile(r"(<!-- table: begin -->\n).*?(<!-- table: end -->)", re.DOTALL)

@@ -25,7 +25,7 @@ from tests.support.stored_artifacts import make
 
 @pytest.fixture(name="models")
 def models_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of models of a user who has no other weights."""
+    """An empty folder of models. The user has no other weights."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("compile.weights.find", lambda *_: None)

@@ -78,7 +78,7 @@ def _start(
 
 
 def _wait_for(store: ObjectStore, jobs: Sequence[subprocess.Popen[bytes]], results: int) -> None:
-    """Until so many results are there, or no job runs."""
+    """Wait until there are `results`, or no job runs."""
     while any(job.poll() is None for job in jobs):
         if sum(_is_result(each.key) for each in store.listed("")) >= results:
             return

@@ -147,7 +147,7 @@ class Load:
             thread.join()
 
     def wait_for(self, count: int) -> None:
-        """Until so many more answers have come."""
+        """Wait for this number of further answers."""
         goal = len(self.answers) + count
         wait_until(lambda: len(self.answers) >= goal)
 

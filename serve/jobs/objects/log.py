@@ -20,7 +20,7 @@ from serve.jobs.entry import KEPT, Entry, Report
 from serve.jobs.objects.shard import Shard
 
 REPORTS = "_reports"
-_LINES, _EVERY_S = 1000, 60.0  # an object has at most so many, and comes after so long
+_LINES, _EVERY_S = 1000, 60.0  # of an object: the most lines, and the longest wait
 
 
 class Log:

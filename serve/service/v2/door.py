@@ -11,7 +11,7 @@ from serve.service.service import Service
 from serve.service.v2.protocol import Protocol
 
 if TYPE_CHECKING:
-    from serve.service.v2.grpc import GrpcServer
+    from serve.service.v2.rpc.grpc import GrpcServer
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class GrpcDoor:
         if settings.grpc_port is None:
             return
         try:
-            from serve.service.v2.grpc import GrpcServer
+            from serve.service.v2.rpc.grpc import GrpcServer
         except ImportError as error:
             raise InputError(
                 f'--grpc-port needs {error.name}, which is not installed: pip install ".[grpc]"'

@@ -24,7 +24,7 @@ _STEPS = ((10.0, signal.SIGTERM), (_ENDING_S, signal.SIGKILL))  # after its stdi
 class Incoming:
     """The frames of a worker, and for how long it has sent nothing.
 
-    too_long  says whether so many seconds of silence are too many; then reading raises FrameError
+    too_long  gets the seconds of silence; if it returns True, reading raises FrameError
     """
 
     def __init__(self, descriptor: int, too_long: Callable[[float], bool]) -> None:

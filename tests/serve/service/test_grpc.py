@@ -15,9 +15,9 @@ from depth.errors import InputError
 from serve.service.models import Models
 from serve.service.service import Service
 from serve.service.settings import Settings
-from serve.service.v2.calls import STREAMS
 from serve.service.v2.door import GrpcDoor
-from serve.service.v2.messages import MESSAGES, message
+from serve.service.v2.rpc.calls import STREAMS
+from serve.service.v2.rpc.messages import MESSAGES, message
 from tests.support.v2_services import Address, depth_of, model_of, pixels, serving
 
 with warnings.catch_warnings():

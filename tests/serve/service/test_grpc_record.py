@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from depth.errors import InputError
-from serve.service.v2.arrivals import Arrivals
-from serve.service.v2.messages import SERVICE
+from serve.service.v2.rpc.arrivals import Arrivals
+from serve.service.v2.rpc.messages import SERVICE
 from tests.support.processes import until
 from tests.support.v2_services import Address, model_of, pixels, serving
 

@@ -15,11 +15,11 @@ from depth.errors import InputError
 from serve.service.asgi.noted import Noted
 from serve.service.failures import RequestError
 from serve.service.tls import tls_pair
-from serve.service.v2.arrivals import Arrivals
-from serve.service.v2.calls import Call, Calls, Context, failed
-from serve.service.v2.messages import SERVICE, message
 from serve.service.v2.protocol import Protocol
-from serve.service.v2.record import OTHER, CallRecord, note_failure, note_gone
+from serve.service.v2.rpc.arrivals import Arrivals
+from serve.service.v2.rpc.calls import Call, Calls, Context, failed
+from serve.service.v2.rpc.messages import SERVICE, message
+from serve.service.v2.rpc.record import OTHER, CallRecord, note_failure, note_gone
 
 _THREADS = 32
 _WAITING = 256  # calls that have no thread yet, and those that have

@@ -10,13 +10,13 @@ from google.protobuf import json_format
 
 from depth.errors import InputError
 from serve.service.v2.infer import InferAnswer
-from serve.service.v2.messages import message
 from serve.service.v2.request import (
     VERSION,
     InferRequest,
     check_input_parameters,
     check_output_parameters,
 )
+from serve.service.v2.rpc.messages import message
 from serve.service.v2.tensors import (
     BYTES,
     Tensor,

@@ -15,11 +15,11 @@ from serve.service.asgi.noted import Noted
 from serve.service.failures import Failure, failure_of
 from serve.service.models import NotReadyError, UnknownModelError
 from serve.service.v2.infer import InferAnswer, planned
-from serve.service.v2.messages import message
 from serve.service.v2.protocol import Protocol
-from serve.service.v2.record import CallRecord, note_failure, note_gone
 from serve.service.v2.request import InferRequest
-from serve.service.v2.wire import filled, infer_request, infer_response, parameters_of
+from serve.service.v2.rpc.messages import message
+from serve.service.v2.rpc.record import CallRecord, note_failure, note_gone
+from serve.service.v2.rpc.wire import filled, infer_request, infer_response, parameters_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from serve.service.asgi.metrics import GRPC, Metrics
 from serve.service.asgi.noted import Noted
 from serve.service.failures import Failure
-from serve.service.v2.messages import SERVICE
+from serve.service.v2.rpc.messages import SERVICE
 
 OTHER = "other"  # path of calls that no method answers
 

@@ -1,0 +1,1 @@
+"""The protocol over gRPC: its messages, its calls and its server."""
