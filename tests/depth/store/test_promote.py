@@ -24,6 +24,7 @@ from tests.support.stored_artifacts import in_a_folder, make, verify
 
 PRODUCTION = "vits/inf1/production"
 RACERS = 8
+WAIT_S = 60.0
 
 
 def stored(store: ObjectStore, out: Path, number: int = 0, passed: Optional[bool] = True) -> Entry:
@@ -100,7 +101,7 @@ def test_an_alias_that_is_not_as_expected_is_left(store: ObjectStore, tmp_path: 
 
 def race(store: ObjectStore, entries: list[Entry], expect: Optional[str]) -> list[str]:
     """All promote at once; returns the errors of those that lost."""
-    barrier = threading.Barrier(len(entries))
+    barrier = threading.Barrier(len(entries), timeout=WAIT_S)
 
     def run(entry: Entry) -> str:
         barrier.wait()
@@ -131,7 +132,7 @@ def test_of_eight_concurrent_creations_seven_fail(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries = [stored(store, tmp_path, number) for number in range(RACERS)]
-    barrier = threading.Barrier(RACERS)
+    barrier = threading.Barrier(RACERS, timeout=WAIT_S)  # broken if a promotion ends before
 
     def seen_by_all(store: ObjectStore, name: str) -> Any:
         found = read_alias(store, name)
