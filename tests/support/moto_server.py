@@ -41,5 +41,5 @@ def _end_with_stdin() -> None:
 if __name__ == "__main__":
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     IAMRequestBase._create_aws_request = _encoded
-    S3Response.put_object = _one_at_a_time
+    S3Response.put_object = _one_at_a_time  # type: ignore[method-assign,assignment]
     main(sys.argv[1:])
