@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,11 @@ _LIMITS = ("memory.max", "memory.limit_in_bytes")  # of a control group, version
 # the network or up to 13 go to a decoder. Then the depth takes 4, and making its file up to 10.
 _PIXELS_AND_WORK = 13
 _PER_FILE = 4
+
+# mallopt(3) of glibc. Blocks above the first limit are given back to the system at once; 32 MiB is
+# the most that it takes. The second is what a thread's heap may have free at its end.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_GIVEN_BACK_BYTES, _KEPT_BYTES = 32 << 20, 256 << 20
 
 
 def default_limit_bytes(root: Path = ROOT) -> int:
@@ -52,6 +58,18 @@ def _number(path: Path) -> int:
     with suppress(OSError, ValueError):
         return int(path.read_text())
     return 1 << 62
+
+
+def keep_freed_memory() -> None:
+    """Let this process use freed memory again, in place of giving it back after each image.
+
+    For servers: the system clears each page that it hands out, in threads 15 ms for a 1080p image.
+    The process stays as large as it once was. Without glibc nothing changes.
+    """
+    if "CS_GNU_LIBC_VERSION" in os.confstr_names:
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_THRESHOLD, _GIVEN_BACK_BYTES)
+        libc.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 class Budget:

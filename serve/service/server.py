@@ -15,6 +15,7 @@ from typing import Callable, Optional
 import uvicorn
 
 from depth.errors import InputError
+from serve.jobs.memory import keep_freed_memory
 from serve.service.app import application
 from serve.service.asgi.connections import limited
 from serve.service.model import Model
@@ -38,6 +39,7 @@ def run(service: Service, models: Sequence[Model], on_ready: OnReady) -> None:
     Raises InputError if the address cannot be had or the files of TLS cannot be used, and what
     loading a model raises.
     """
+    keep_freed_memory()
     sys.setswitchinterval(_SWITCH_S)
     asyncio.run(_serve(service, models, on_ready))
 
@@ -125,7 +127,8 @@ class _Loading:
 def _listening(settings: Settings) -> socket.socket:
     """A socket that listens. Raises InputError if the address cannot be had."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
+    # asyncio turns Nagle's wait of 40 ms off only for sockets that name their protocol.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))

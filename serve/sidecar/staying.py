@@ -13,6 +13,7 @@ from threading import Event, Thread
 from typing import Any, Optional
 
 from depth.command import FAILED
+from serve.jobs.memory import keep_freed_memory
 from serve.jobs.stage import Stage
 from serve.jobs.stop import Stop, stop_on_signals
 from serve.sidecar.connection import Connection, Ends, pipe_ends, socket_ends
@@ -58,6 +59,7 @@ def stay(
 
     Returns the exit code. Raises the errors of the model, and of a socket that cannot be had.
     """
+    keep_freed_memory()
     stop = Stop()
     with stop_on_signals(stop), ExitStack() as stack:
         ends = _own_stdio() if doors.stdio else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from serve.jobs.memory import MOST_BYTES, Room, default_limit_bytes
 from serve.jobs.stop import Stop
 from tests.support.folder_jobs import make_engine, write_images
 from tests.support.hostile import encoded, picture
+from tests.support.places import ROOT
 from tests.support.processes import until
 
 MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -205,3 +208,31 @@ def test_an_image_that_waits_for_room_is_left_after_a_stop(
     )
     assert report.counts["done"] < 4
     assert report.left == 8 - report.counts["done"]
+
+
+_FREED = """
+import sys, threading
+from pathlib import Path
+import numpy as np
+from serve.jobs.memory import keep_freed_memory
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+def images():
+    for _ in range(3):
+        [np.ones(8_000_000, np.uint8) for _ in range(6)]
+if "keep" in sys.argv:
+    keep_freed_memory()
+before = resident_mb()
+thread = threading.Thread(target=images)
+thread.start()
+thread.join()
+print(resident_mb() - before)
+"""
+
+
+@pytest.mark.skipif(not os.confstr("CS_GNU_LIBC_VERSION"), reason="about glibc")
+@pytest.mark.parametrize(("argument", "kept"), [("", False), ("keep", True)])
+def test_a_server_keeps_what_its_images_freed(argument: str, kept: bool) -> None:
+    command = [sys.executable, "-c", _FREED, argument]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
+    assert (float(done.stdout) > 35) is kept, done.stdout
