@@ -19,8 +19,20 @@ def a_served_artifact(
     artifact: Path, place: Path, *options: object
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`python -m serve http` on a free port, once it is ready, and its URL."""
+    with _served(place, "-m", "serve", "http", artifact, "--port", 0, *options) as served:
+        yield served
+
+
+@contextmanager
+def an_empty_service(place: Path, answer_bytes: int) -> Iterator[str]:
+    """The URL of tests.support.empty_service in a process of its own."""
+    with _served(place, "-m", "tests.support.empty_service", answer_bytes) as (_, url):
+        yield url
+
+
+@contextmanager
+def _served(place: Path, *arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     place.mkdir(parents=True, exist_ok=True)
-    arguments = ("-m", "serve", "http", artifact, "--port", 0, *options)
     process = start(place, *arguments)
     try:
         url = wait_for(process, place / "stderr", "ready: ").partition("ready: ")[2].split()[0]
