@@ -157,4 +157,4 @@ def chromium() -> Iterator[Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(missing())
+    sys.exit(missing() or 0)
