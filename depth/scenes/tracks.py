@@ -20,6 +20,8 @@ from depth.scenes.scene import Doubles, Mask, Pixels, Scene
 
 AGREEMENT = 0.01  # of depth, relative
 
+_TRIED = 4  # pixels for each point that a view may give: some are seen by no other view
+
 Indices = npt.NDArray[np.intp]
 
 
@@ -48,33 +50,59 @@ class Tracks:
 def tracks_of(scene: Scene, options: Options) -> Tracks:
     """The tracks of a scene; each view gives its share of the points.
 
-    Raises InputError if no pixel is usable.
+    A point that one view alone sees is left out: bundle adjustment refuses it. Where no point is
+    shared, as in a scene of one view, every point has one place. Raises InputError if no pixel is
+    usable.
     """
     good = usable(scene, threshold(scene, options.percentile))
-    free = good.reshape(len(scene), -1).copy()  # pixels that no track has yet
-    share = -(-options.track_points // len(scene))
-    points, colours, seen = [], [], []
-    count = 0
-    for view in range(len(scene)):
-        room = min(share, options.track_points - count)
-        pixels = drawn(np.flatnonzero(free[view]), room, options.seed + view)
-        found = world_points(scene, view, pixels)
-        points.append(found)
-        colours.append(colours_of(scene, view, pixels))
-        numbers = np.arange(count, count + len(found))
-        places = centres(*np.divmod(pixels, scene.size[1]))
-        seen.append((numbers, np.full(len(numbers), view), places))
-        for other in (other for other in range(len(scene)) if other != view):
-            there, places = _seen(scene, good[other], other, found)
+    shared = _Growing(scene, good, options, alone=False).tracks()
+    return shared if len(shared.points) else _Growing(scene, good, options, alone=True).tracks()
+
+
+class _Growing:
+    """Tracks that views add to, one view after the other."""
+
+    def __init__(self, scene: Scene, good: Mask, options: Options, alone: bool) -> None:
+        self._scene, self._good, self._alone = scene, good, alone
+        self._free = good.reshape(len(scene), -1).copy()  # pixels that no track has yet
+        self._points: list[Doubles] = []
+        self._colours: list[Pixels] = []
+        self._seen: list[tuple[Indices, Indices, Doubles]] = []  # point, view, place
+        self._count = 0
+        share = -(-options.track_points // len(scene))
+        for view in range(len(scene)):
+            room = min(share, options.track_points - self._count)
+            self._add(view, room, options.seed + view)
+
+    def tracks(self) -> Tracks:
+        point, view, places = (np.concatenate(parts) for parts in zip(*self._seen))
+        order = np.lexsort((point, view))
+        points, colours = np.concatenate(self._points), np.concatenate(self._colours)
+        return Tracks(points, colours, point[order], view[order], places[order])
+
+    def _add(self, view: int, room: int, seed: int) -> None:
+        """Tracks that begin with pixels of a view, at most so many."""
+        scene, width = self._scene, self._scene.size[1]
+        pixels = drawn(np.flatnonzero(self._free[view]), room * _TRIED, seed)
+        points = world_points(scene, view, pixels)
+        others = [other for other in range(len(scene)) if other != view]
+        seen = {other: _seen(scene, self._good[other], other, points) for other in others}
+        shared = np.full(len(pixels), self._alone)
+        for there, _ in seen.values():
+            shared[there] = True
+        kept = drawn(np.flatnonzero(shared), room, seed)
+        number = np.full(len(pixels), -1)
+        number[kept] = np.arange(self._count, self._count + len(kept))
+        places = centres(*np.divmod(pixels[kept], width))
+        self._seen.append((number[kept], np.full(len(kept), view), places))
+        for other, (there, places) in seen.items():
+            there, places = there[number[there] >= 0], places[number[there] >= 0]
             column, row = places.astype(np.intp).T
-            free[other, row * scene.size[1] + column] = False
-            seen.append((numbers[there], np.full(len(there), other), places))
-        count += len(found)
-    point, views, at = (np.concatenate(parts) for parts in zip(*seen))
-    order = np.lexsort((point, views))
-    return Tracks(
-        np.concatenate(points), np.concatenate(colours), point[order], views[order], at[order]
-    )
+            self._free[other, row * width + column] = False
+            self._seen.append((number[there], np.full(len(there), other), places))
+        self._points.append(points[kept])
+        self._colours.append(colours_of(scene, view, pixels[kept]))
+        self._count += len(kept)
 
 
 def _seen(scene: Scene, good: Mask, view: int, points: Doubles) -> tuple[Indices, Doubles]:

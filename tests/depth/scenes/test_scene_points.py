@@ -16,7 +16,7 @@ from depth.scenes.tracks import tracks_of
 from tests.support.rendered import rendered, sure
 from tests.support.scene_samples import H, S, W, small
 
-ROOM = rendered()
+ROOM = rendered(size=(36, 48))
 
 
 def confident(values: Any, **changes: Any) -> Scene:
@@ -135,18 +135,31 @@ def test_depth_that_disagrees_shares_nothing(other: float, shared: bool) -> None
     assert lengths.max() == (2 if shared else 1)
 
 
-@pytest.mark.parametrize("lost", ["sky", "no depth", "edge"])
+@pytest.mark.parametrize("lost", ["sky", "no depth"])
 def test_a_pixel_that_is_not_usable_sees_nothing(lost: str) -> None:
     depth, sky = np.full((S, H, W), 2, np.float32), np.zeros((S, H, W), bool)
     if lost == "sky":
         sky[1] = True
-    elif lost == "no depth":
-        depth[1] = 0
     else:
-        depth[1, ::2, ::2] = 4
-        depth[1, 1::2, 1::2] = 4
+        depth[1] = 0
     found = tracks_of(small(depth=depth, sky=sky), Options())
-    assert found.lengths()[: H * W].max() == 1
+    assert found.lengths().tolist() == [1] * (H * W), "what view 0 sees alone"
+
+
+def test_nothing_is_seen_across_an_edge() -> None:
+    """Every four neighbours of view 1 have two depths: it sees only what begins in it."""
+    depth = np.full((S, H, W), 2, np.float32)
+    depth[1, ::2, ::2] = depth[1, 1::2, 1::2] = 2.2
+    found = tracks_of(small(depth=depth), Options())
+    assert found.lengths().min() == 2
+    places = found.places[found.view == 1]
+    np.testing.assert_array_equal(places % 1, np.full(places.shape, 0.5))
+
+
+def test_what_one_view_alone_sees_is_left_out() -> None:
+    found = tracks_of(small(), Options())
+    assert found.lengths().tolist() == [2] * len(found.points)
+    assert 0 < len(found.points) < S * H * W / 2
 
 
 def test_what_is_behind_a_camera_is_not_seen() -> None:
@@ -156,7 +169,7 @@ def test_what_is_behind_a_camera_is_not_seen() -> None:
 
 
 def test_what_another_thing_hides_is_not_shared() -> None:
-    found = tracks_of(ROOM.scene, Options(percentile=0, track_points=2000))
+    found = tracks_of(ROOM.scene, Options(percentile=0, track_points=1500))
     for view in range(len(ROOM.scene)):
         at = found.view == view
         truth = ROOM.depth_at(view, found.places[at])
@@ -169,11 +182,11 @@ def test_tracks_are_few_and_the_same_for_the_same_seed() -> None:
     first, again, other = (
         tracks_of(scene, Options(track_points=100, seed=seed)) for seed in (5, 5, 6)
     )
-    assert len(first.points) == 100
+    assert 80 < len(first.points) <= 100
     np.testing.assert_array_equal(first.places, again.places)
     np.testing.assert_array_equal(first.point, again.point)
     assert not np.array_equal(first.points, other.points)
-    assert first.lengths().min() >= 1
+    assert first.lengths().min() == 2
     assert (np.diff(first.view) >= 0).all()
 
 
