@@ -20,6 +20,8 @@ class Options:
     track_points  how many points a COLMAP model has at most
     seed          of the draw when there are more points than that
     cameras       whether GLB shows the cameras
+    black         whether nearly black pixels become points: all three channels below 16
+    white         whether nearly white pixels become points: all three channels 240 and above
     """
 
     size: str = SOURCE
@@ -28,6 +30,8 @@ class Options:
     track_points: int = 100_000
     seed: int = 0
     cameras: bool = True
+    black: bool = True
+    white: bool = True
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:

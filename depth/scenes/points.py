@@ -15,6 +15,7 @@ from depth.scenes.scene import Doubles, Mask, Pixels, Scene
 
 LEAST_CONFIDENCE, SURE_PERCENTILE = 1.05, 90.0  # of upstream's GLB
 _FEW = 10  # pixels without sky: fewer say nothing of confidence
+_BLACK_BELOW, _WHITE_FROM = 16, 240  # as upstream's filters of backgrounds
 _GREY = 128  # of points whose scene has no images
 
 
@@ -48,8 +49,8 @@ def clamped_threshold(scene: Scene, percentile: float) -> Optional[float]:
     return min(max(LEAST_CONFIDENCE, lower), upper)
 
 
-def usable(scene: Scene, least: Optional[float]) -> Mask:
-    """[S,H,W]: pixels with depth, no sky, and at least this confidence.
+def usable(scene: Scene, least: Optional[float], options: Options) -> Mask:
+    """[S,H,W]: pixels with depth, no sky, a colour that is asked for, and this confidence.
 
     Raises InputError if there is none.
     """
@@ -58,8 +59,14 @@ def usable(scene: Scene, least: Optional[float]) -> Mask:
         found &= ~scene.sky
     if scene.confidence is not None and least is not None:
         found &= scene.confidence >= least
+    if scene.images is not None and not options.black:
+        found &= ~(scene.images < _BLACK_BELOW).all(-1)
+    if scene.images is not None and not options.white:
+        found &= ~(scene.images >= _WHITE_FROM).all(-1)
     if not found.any():
-        raise InputError("no point is left of the scene: all is sky or has no depth")
+        raise InputError(
+            "no point is left of the scene: all is sky, has no depth, or has a colour left out"
+        )
     return found
 
 
@@ -72,7 +79,7 @@ def drawn(where: npt.NDArray[np.intp], most: int, seed: int) -> npt.NDArray[np.i
 
 def cloud(scene: Scene, options: Options) -> Cloud:
     """The points of a scene. Raises InputError if no pixel is usable."""
-    good = usable(scene, clamped_threshold(scene, options.percentile))
+    good = usable(scene, clamped_threshold(scene, options.percentile), options)
     kept = drawn(np.flatnonzero(good), options.points, options.seed)
     height, width = scene.size
     ends = np.searchsorted(kept, np.arange(len(scene) + 1) * (height * width))

@@ -54,7 +54,7 @@ def tracks_of(scene: Scene, options: Options) -> Tracks:
     shared, as in a scene of one view, every point has one place. Raises InputError if no pixel is
     usable.
     """
-    good = usable(scene, threshold(scene, options.percentile))
+    good = usable(scene, threshold(scene, options.percentile), options)
     shared = _Growing(scene, good, options, alone=False).tracks()
     return shared if len(shared.points) else _Growing(scene, good, options, alone=True).tracks()
 

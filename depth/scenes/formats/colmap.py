@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from depth.errors import InputError
 from depth.scenes.formats import images
 from depth.scenes.geometry import quaternion
 from depth.scenes.options import Options
@@ -22,6 +21,7 @@ from depth.scenes.view import Frame, frame_of
 FOLDER = "sparse/0"
 PARTS = ("cameras", "images", "points3D")
 
+_BINARY, _TEXT = "bin", "txt"
 _PINHOLE, _PINHOLE_ID = "PINHOLE", 1
 _OBSERVATION = np.dtype([("x", "<f8"), ("y", "<f8"), ("point", "<i8")])
 
@@ -59,27 +59,32 @@ class Model:
 
 def names(scene: Scene, options: Options) -> list[str]:
     """The model in both forms, and the images if the scene has any."""
-    model = [f"{FOLDER}/{part}.{kind}" for kind in ("bin", "txt") for part in PARTS]
+    model = [f"{FOLDER}/{part}.{kind}" for kind in _forms(scene) for part in PARTS]
     return [*model, *images.names(scene, options)]
 
 
 def files(scene: Scene, options: Options) -> Iterator[tuple[str, bytes]]:
-    """Raises InputError if no point is left, or a name has a space, which ends it in the text."""
+    """Raises InputError if no point is left."""
     model = model_of(scene, options)
-    binary = (_cameras_bin, _images_bin, _points_bin)
-    text = (_cameras_txt, _images_txt, _points_txt)
-    for kind, writers in (("bin", binary), ("txt", text)):
-        for part, written in zip(PARTS, writers):
+    writers = {
+        _BINARY: (_cameras_bin, _images_bin, _points_bin),
+        _TEXT: (_cameras_txt, _images_txt, _points_txt),
+    }
+    for kind in _forms(scene):
+        for part, written in zip(PARTS, writers[kind]):
             yield f"{FOLDER}/{part}.{kind}", written(model)
     yield from images.files(scene, options)
+
+
+def _forms(scene: Scene) -> list[str]:
+    """Binary, and text unless a name has a space: COLMAP's text ends a name there."""
+    spaces = any(map(str.isspace, "".join(scene.names)))
+    return [_BINARY] if spaces else [_BINARY, _TEXT]
 
 
 def model_of(scene: Scene, options: Options) -> Model:
     """The model of a scene at the size of the options."""
     file_names = images.file_names(scene)
-    for name in file_names:
-        if any(map(str.isspace, name)):
-            raise InputError(f"view name {name!r}: COLMAP's text files need names without spaces")
     frames = [frame_of(scene, view, options.size) for view in range(len(scene))]
     pose = np.stack([np.append(quaternion(e[:, :3]), e[:, 3]) for e in scene.extrinsics])
     tracks = tracks_of(scene, options)
@@ -134,7 +139,7 @@ def _cameras_txt(model: Model) -> bytes:
     for view, frame in enumerate(model.frames):
         width, height, parameters = _camera(frame)
         lines.append(f"{view + 1} {_PINHOLE} {width} {height} {_numbers(parameters)}")
-    return _text(lines)
+    return _joined(lines)
 
 
 def _images_txt(model: Model) -> bytes:
@@ -144,7 +149,7 @@ def _images_txt(model: Model) -> bytes:
         rows = zip(model.places[seen].tolist(), (model.tracks.point[seen] + 1).tolist())
         lines.append(f"{view + 1} {_numbers(model.pose[view].tolist())} {view + 1} {name}")
         lines.append(" ".join(f"{x!r} {y!r} {point}" for (x, y), point in rows))
-    return _text(lines)
+    return _joined(lines)
 
 
 def _points_txt(model: Model) -> bytes:
@@ -154,12 +159,12 @@ def _points_txt(model: Model) -> bytes:
         track = " ".join(f"{view} {place}" for view, place in zip(views, observations))
         said = f"{_numbers(points[number])} {_numbers(colours[number])}"
         lines.append(f"{number + 1} {said} 0 {track}")
-    return _text(lines)
+    return _joined(lines)
 
 
 def _numbers(values: list[float]) -> str:
     return " ".join(map(repr, values))  # every digit: the text says what the binary says
 
 
-def _text(lines: list[str]) -> bytes:
+def _joined(lines: list[str]) -> bytes:
     return ("\n".join(lines) + "\n").encode()

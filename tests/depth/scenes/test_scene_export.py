@@ -215,8 +215,16 @@ def test_names_become_names_of_images(tmp_path: Path) -> None:
     assert [image.name for image in model.images.values()] == ["a.JPG", "b.webp.png"]
     with pytest.raises(InputError, match="image files of two views"):
         export_scene(replace(scene, names=("a", "a.png")), tmp_path / "b", ["colmap"])
-    with pytest.raises(InputError, match="COLMAP's text files need names without spaces"):
-        export_scene(replace(scene, names=("a b.png", "c.png")), tmp_path / "c", ["colmap"])
+
+
+def test_a_name_with_a_space_is_in_binary_alone(tmp_path: Path) -> None:
+    """COLMAP's text ends the name at the space, and so names another image."""
+    scene = small(names=("a b.png", "c.png"), images=np.zeros((S, H, W, 3), np.uint8))
+    export_scene(scene, tmp_path, ["colmap"])
+    model = read_colmap_bin(tmp_path / "sparse/0")
+    assert [image.name for image in model.images.values()] == ["a b.png", "c.png"]
+    assert (tmp_path / "images/a b.png").exists()
+    assert sorted(path.suffix for path in (tmp_path / "sparse/0").iterdir()) == [".bin"] * 3
 
 
 def test_glb_without_cameras_has_points_alone(tmp_path: Path) -> None:

@@ -39,9 +39,22 @@ def test_the_least_sure_and_the_sky_and_what_has_no_depth_are_no_points() -> Non
     sky[1] = True
     scene = confident(np.arange(48), depth=depth, sky=sky)
     assert threshold(scene, 50) == np.percentile(np.arange(24), 50), "of what is not sky"
-    good = usable(scene, threshold(scene, 50))
+    good = usable(scene, threshold(scene, 50), Options())
     assert np.flatnonzero(good).tolist() == [*range(12, 24)]
-    assert np.flatnonzero(usable(scene, None)).tolist() == [*range(1, 24)]
+    assert np.flatnonzero(usable(scene, None, Options())).tolist() == [*range(1, 24)]
+
+
+def test_black_and_white_backgrounds_are_left_out_when_asked() -> None:
+    images = np.full((S, H, W, 3), 100, np.uint8)
+    images[0, 0, :3] = [[15, 15, 15], [15, 16, 15], [16, 16, 16]]
+    images[0, 1, :3] = [[240, 240, 240], [240, 239, 240], [255, 255, 255]]
+    scene = small(images=images)
+    lost = [
+        np.flatnonzero(~usable(scene, None, Options(black=black, white=white))).tolist()
+        for black, white in ((True, True), (False, True), (True, False), (False, False))
+    ]
+    assert lost == [[], [0], [W, W + 2], [0, W, W + 2]]
+    assert usable(small(), None, Options(black=False, white=False)).all()
 
 
 def test_little_ground_says_nothing_of_confidence() -> None:

@@ -39,7 +39,8 @@ def folder(room: Rendered, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def needs(name: str) -> Any:
-    return pytest.importorskip(name, reason=f"{name} is not installed: a reader of scenes' files")
+    reason = f"{name} is not installed: a reader of scenes' files"
+    return pytest.importorskip(name, reason=reason, exc_type=ImportError)
 
 
 def world(room: Rendered) -> np.ndarray:
