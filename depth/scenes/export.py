@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from depth.errors import DepthFileError, InputError
 from depth.files import make_folders, sha256_bytes, write_whole
 from depth.scenes.formats import colmap, depth_vis, glb, nerfstudio, npz, ply
+from depth.scenes.formats.files import Files
 from depth.scenes.options import DEFAULTS, Options
 from depth.scenes.scene import Scene, about
 from depth.scenes.view import frame_of
@@ -19,26 +20,14 @@ from depth.scenes.view import frame_of
 DESCRIPTION = "scene.json"
 
 
-@dataclass(frozen=True)
-class Format:
-    """A kind of export.
-
-    names  the files that it makes, by their paths in the folder
-    files  those files one by one, with their bytes
-    """
-
-    names: Callable[[Scene, Options], list[str]]
-    files: Callable[[Scene, Options], Iterator[tuple[str, bytes]]]
-
-
-FORMATS = {
-    "npz": Format(npz.npz_names, npz.npz_files),
-    "mini_npz": Format(npz.mini_npz_names, npz.mini_npz_files),
-    "glb": Format(glb.names, glb.files),
-    "ply": Format(ply.names, ply.files),
-    "colmap": Format(colmap.names, colmap.files),
-    "nerfstudio": Format(nerfstudio.names, nerfstudio.files),
-    "depth_vis": Format(depth_vis.names, depth_vis.files),
+FORMATS: dict[str, Callable[[Scene, Options], Files]] = {
+    "npz": npz.npz_files,
+    "mini_npz": npz.mini_npz_files,
+    "glb": glb.files,
+    "ply": ply.files,
+    "colmap": colmap.files,
+    "nerfstudio": nerfstudio.files,
+    "depth_vis": depth_vis.files,
 }
 
 
@@ -73,9 +62,10 @@ def export_scene(
     Raises InputError for a scene that a format cannot hold, or files that are there already;
     DepthFileError if the disk refuses.
     """
-    chosen = [FORMATS[name] for name in formats_named("-".join(formats))]
-    names = dict.fromkeys(name for form in chosen for name in form.names(scene, options))
-    present = [name for name in (*names, DESCRIPTION) if os.path.lexists(folder / name)]
+    files: Files = {}
+    for name in formats_named("-".join(formats)):
+        files.update(FORMATS[name](scene, options))  # a name that two formats have is one file
+    present = [name for name in (*files, DESCRIPTION) if os.path.lexists(folder / name)]
     if present and not overwrite:
         raise InputError(
             f"{folder / present[0]}: is there already; give another folder, or ask to overwrite"
@@ -83,32 +73,34 @@ def export_scene(
     try:
         make_folders(folder)
         (folder / DESCRIPTION).unlink(missing_ok=True)  # it spoke of files that are now replaced
-        return [folder / name for name in _written(scene, folder, chosen, formats, options)]
+        listed = _written(folder, files)
+        description = {**_described(scene, formats, options), "files": listed}
+        text = json.dumps(description, indent=1, allow_nan=False) + "\n"
+        write_whole(folder / DESCRIPTION, text)
     except OSError as error:
         raise DepthFileError(f"{folder}: cannot write the scene: {error}") from error
+    return [folder / name for name in (*files, DESCRIPTION)]
 
 
-def _written(
-    scene: Scene, folder: Path, chosen: list[Format], formats: Sequence[str], options: Options
-) -> list[str]:
-    """The names of the files, which are now there; a name that two formats have, once."""
-    listed: dict[str, dict[str, Any]] = {}
-    for form in chosen:
-        for name, data in form.files(scene, options):
-            if name not in listed:
-                make_folders((folder / name).parent)
-                write_whole(folder / name, data)
-                listed[name] = {"bytes": len(data), "sha256": sha256_bytes(data)}
-    description = {
+def _written(folder: Path, files: Files) -> dict[str, dict[str, Any]]:
+    """The files, which are now there, one by one: only one is in memory."""
+    listed = {}
+    for name, made in files.items():
+        data = made()
+        make_folders((folder / name).parent)
+        write_whole(folder / name, data)
+        listed[name] = {"bytes": len(data), "sha256": sha256_bytes(data)}
+    return listed
+
+
+def _described(scene: Scene, formats: Sequence[str], options: Options) -> dict[str, Any]:
+    return {
         "format": 1,
         **about(scene),
         "formats": list(formats),
         "options": asdict(options),
         "cameras": [_camera(scene, view, options.size) for view in range(len(scene))],
-        "files": listed,
     }
-    write_whole(folder / DESCRIPTION, json.dumps(description, indent=1, allow_nan=False) + "\n")
-    return [*listed, DESCRIPTION]
 
 
 def _camera(scene: Scene, view: int, size: str) -> dict[str, Any]:

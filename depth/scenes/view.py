@@ -8,6 +8,7 @@ from typing import Optional
 import numpy as np
 import numpy.typing as npt
 
+from depth.errors import InputError
 from depth.maps.result import FloatArray
 from depth.scenes.options import OWN, SOURCE
 from depth.scenes.scene import Doubles, Mask, Pixels, Scene
@@ -76,16 +77,18 @@ def view_of(scene: Scene, view: int, size: str) -> View:
     )
 
 
-def image_of(scene: Scene, view: int, size: str) -> Optional[Pixels]:
-    """The image of a view [H,W,3] RGB at one of SIZES, or None if the scene has none."""
+def has_images(scene: Scene, size: str) -> bool:
+    """Whether the scene has an image of each view at one of SIZES."""
+    return scene.images is not None or (size == SOURCE and scene.sources is not None)
+
+
+def image_of(scene: Scene, view: int, size: str) -> Pixels:
+    """The image of a view [H,W,3] RGB at one of SIZES. Raises InputError if there is none."""
     if size == SOURCE and scene.sources is not None:
         return scene.sources[view].pixels()
-    return None if scene.images is None else scene.images[view]
-
-
-def has_images(scene: Scene, size: str) -> bool:
-    """Whether `image_of` gives images."""
-    return scene.images is not None or (size == SOURCE and scene.sources is not None)
+    if scene.images is None:
+        raise InputError("the scene has no images")
+    return scene.images[view]
 
 
 class _Grid:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from depth.scenes.formats import images
+from depth.scenes.formats.files import Files
 from depth.scenes.geometry import quaternion
 from depth.scenes.options import Options
 from depth.scenes.scene import Doubles, Scene
@@ -57,23 +59,19 @@ class Model:
             yield images[start:stop], numbers[start:stop]
 
 
-def names(scene: Scene, options: Options) -> list[str]:
-    """The model in both forms, and the images if the scene has any."""
-    model = [f"{FOLDER}/{part}.{kind}" for kind in _forms(scene) for part in PARTS]
-    return [*model, *images.names(scene, options)]
-
-
-def files(scene: Scene, options: Options) -> Iterator[tuple[str, bytes]]:
-    """Raises InputError if no point is left."""
+def files(scene: Scene, options: Options) -> Files:
+    """The model, and the images if the scene has any. Raises InputError if no point is left."""
     model = model_of(scene, options)
     writers = {
         _BINARY: (_cameras_bin, _images_bin, _points_bin),
         _TEXT: (_cameras_txt, _images_txt, _points_txt),
     }
-    for kind in _forms(scene):
-        for part, written in zip(PARTS, writers[kind]):
-            yield f"{FOLDER}/{part}.{kind}", written(model)
-    yield from images.files(scene, options)
+    found = {
+        f"{FOLDER}/{part}.{kind}": partial(written, model)
+        for kind in _forms(scene)
+        for part, written in zip(PARTS, writers[kind])
+    }
+    return {**found, **images.files(scene, options)}
 
 
 def _forms(scene: Scene) -> list[str]:

@@ -5,38 +5,37 @@ As upstream draws it: inverse depth between its 2nd and 98th percentile, near is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from depth.family import METRES
 from depth.maps.preview import colours_of
 from depth.maps.result import FloatArray
+from depth.scenes.formats.files import Files
 from depth.scenes.formats.images import encoded
 from depth.scenes.options import Options
 from depth.scenes.scene import Pixels, Scene
-from depth.scenes.view import image_of, view_of
+from depth.scenes.view import has_images, image_of, view_of
 
 _PERCENTILES = (2, 98)
 _FEW = 10  # values: fewer have no percentiles
 
 
-def names(scene: Scene, _options: Options) -> list[str]:
-    """One picture for each view."""
-    return [f"depth_vis/{view:04d}.jpg" for view in range(len(scene))]
-
-
-def files(scene: Scene, options: Options) -> Iterator[tuple[str, bytes]]:
-    """One by one: only one view is in memory."""
-    for view, name in enumerate(names(scene, options)):
-        yield name, picture(scene, view, options.size)
+def files(scene: Scene, options: Options) -> Files:
+    """A picture for each view."""
+    return {
+        f"depth_vis/{view:04d}.jpg": partial(picture, scene, view, options.size)
+        for view in range(len(scene))
+    }
 
 
 def picture(scene: Scene, view: int, size: str) -> bytes:
     """The JPEG file of one view; of a scene without images, depth alone."""
-    image = image_of(scene, view, size)
-    coloured = colours(view_of(scene, view, size).depth)
-    return encoded(coloured if image is None else np.hstack([image, coloured]), ".jpg")
+    found = colours(view_of(scene, view, size).depth)
+    if has_images(scene, size):
+        found = np.hstack([image_of(scene, view, size), found])
+    return encoded(found, ".jpg")
 
 
 def colours(depth: FloatArray) -> Pixels:

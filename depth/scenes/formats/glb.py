@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import colorsys
 import json
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from depth.exports.glb import GENERATOR, container
 from depth.scenes.formats import depth_vis
+from depth.scenes.formats.files import Files
 from depth.scenes.geometry import OPENGL, camera_to_world, homogeneous, to_world
 from depth.scenes.options import Options
-from depth.scenes.points import cloud
+from depth.scenes.points import Cloud, cloud
 from depth.scenes.scene import Doubles, Pixels, Scene, about
 
 GLB, PICTURE = "scene.glb", "scene.jpg"
@@ -32,14 +33,14 @@ _EXTENT = (5, 95)  # percentiles
 _SATURATION, _VALUE = 0.85, 0.95  # of the cameras' colours
 
 
-def names(scene: Scene, options: Options) -> list[str]:
-    """The scene, its picture, and those of `depth_vis`."""
-    return [*depth_vis.names(scene, options), PICTURE, GLB]
+def files(scene: Scene, options: Options) -> Files:
+    """The pictures, and the scene as the last. Raises InputError if no point is left."""
+    picture = partial(depth_vis.picture, scene, 0, options.size)
+    document = partial(_scene, scene, options, cloud(scene, options))
+    return {**depth_vis.files(scene, options), PICTURE: picture, GLB: document}
 
 
-def files(scene: Scene, options: Options) -> Iterator[tuple[str, bytes]]:
-    """Raises InputError if no point is left."""
-    found = cloud(scene, options)
+def _scene(scene: Scene, options: Options, found: Cloud) -> bytes:
     alignment = aligned(scene, found.points)
     points = moved(found.points, alignment)
     built = _Document({**about(scene), "points": len(points)}, alignment)
@@ -51,12 +52,7 @@ def files(scene: Scene, options: Options) -> Iterator[tuple[str, bytes]]:
             colour = colorsys.hsv_to_rgb((view + 0.5) / len(scene), _SATURATION, _VALUE)
             rgb = (np.array(colour) * 255).astype(np.uint8)
             built.add(lines, np.broadcast_to(rgb, (len(lines), 3)), _LINES)
-    first = depth_vis.picture(scene, 0, options.size)
-    pictures = depth_vis.files(scene, options)
-    yield next(pictures)[0], first
-    yield from pictures
-    yield PICTURE, first
-    yield GLB, built.file()
+    return built.file()
 
 
 def aligned(scene: Scene, points: Doubles) -> Doubles:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from pathlib import PurePosixPath
 
 import cv2
 
 from depth.errors import InputError
+from depth.scenes.formats.files import Files
 from depth.scenes.options import Options
 from depth.scenes.scene import Pixels, Scene
 from depth.scenes.view import has_images, image_of
@@ -30,18 +31,17 @@ def file_names(scene: Scene) -> list[str]:
     return names
 
 
-def names(scene: Scene, options: Options) -> list[str]:
+def files(scene: Scene, options: Options) -> Files:
     """None if the scene has no images."""
-    found = file_names(scene)
-    return [f"{FOLDER}/{name}" for name in found] if has_images(scene, options.size) else []
+    names = file_names(scene) if has_images(scene, options.size) else []
+    return {
+        f"{FOLDER}/{name}": partial(_image, scene, view, options.size, _suffix(name))
+        for view, name in enumerate(names)
+    }
 
 
-def files(scene: Scene, options: Options) -> Iterator[tuple[str, bytes]]:
-    """One by one: only one image is in memory."""
-    for view, name in enumerate(file_names(scene)):
-        pixels = image_of(scene, view, options.size)
-        if pixels is not None:
-            yield f"{FOLDER}/{name}", encoded(pixels, _suffix(name))
+def _image(scene: Scene, view: int, size: str, suffix: str) -> bytes:
+    return encoded(image_of(scene, view, size), suffix)
 
 
 def encoded(pixels: Pixels, suffix: str) -> bytes:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from depth.errors import InputError
 from depth.scenes.formats import images, ply
+from depth.scenes.formats.files import Files
 from depth.scenes.geometry import OPENGL, camera_to_world
 from depth.scenes.options import Options
 from depth.scenes.points import cloud
@@ -27,20 +28,20 @@ TRANSFORMS, POINTS, DEPTHS = "transforms.json", "sparse_pc.ply", "depths"
 _PER_UNIT = 1000
 
 
-def names(scene: Scene, options: Options) -> list[str]:
-    """Raises InputError if the scene has no images."""
+def files(scene: Scene, options: Options) -> Files:
+    """`transforms.json` is the last. Raises InputError if the scene has no images or no point."""
     if not has_images(scene, options.size):
         raise InputError("nerfstudio needs images, and the scene has none: choose another format")
-    depths = [_depth_name(name) for name in images.file_names(scene)]
-    return [*images.names(scene, options), *depths, POINTS, TRANSFORMS]
+    depths = {
+        _depth_name(name): partial(_depth, scene, view, options.size)
+        for view, name in enumerate(images.file_names(scene))
+    }
+    points = partial(ply.encoded, scene, cloud(scene, options))
+    document = partial(_transforms, scene, options)
+    return {**images.files(scene, options), **depths, POINTS: points, TRANSFORMS: document}
 
 
-def files(scene: Scene, options: Options) -> Iterator[tuple[str, bytes]]:
-    """`transforms.json` is the last. Raises InputError if no point is left."""
-    yield from images.files(scene, options)
-    for view, name in enumerate(images.file_names(scene)):
-        yield _depth_name(name), _depth(scene, view, options.size)
-    yield POINTS, ply.encoded(scene, cloud(scene, options))
+def _transforms(scene: Scene, options: Options) -> bytes:
     frames = [_frame(scene, view, options.size) for view in range(len(scene))]
     document = {
         "camera_model": "OPENCV",  # a pinhole camera, whose distortion is 0 unless a file says it
@@ -48,7 +49,7 @@ def files(scene: Scene, options: Options) -> Iterator[tuple[str, bytes]]:
         "frames": frames,
         "about": about(scene),
     }
-    yield TRANSFORMS, json.dumps(document, indent=1, allow_nan=False).encode()
+    return json.dumps(document, indent=1, allow_nan=False).encode()
 
 
 def _frame(scene: Scene, view: int, size: str) -> dict[str, Any]:

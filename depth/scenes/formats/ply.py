@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from depth.exports.ply import encode_ply
+from depth.scenes.formats.files import Files
 from depth.scenes.options import Options
 from depth.scenes.points import Cloud, cloud
 from depth.scenes.scene import Scene, about
@@ -15,14 +16,9 @@ from depth.scenes.scene import Scene, about
 PLY = "points.ply"
 
 
-def names(_scene: Scene, _options: Options) -> list[str]:
-    """Its one file."""
-    return [PLY]
-
-
-def files(scene: Scene, options: Options) -> Iterator[tuple[str, bytes]]:
-    """Raises InputError if no point is left."""
-    yield PLY, encoded(scene, cloud(scene, options))
+def files(scene: Scene, options: Options) -> Files:
+    """Its one file. Raises InputError if no point is left."""
+    return {PLY: partial(encoded, scene, cloud(scene, options))}
 
 
 def encoded(scene: Scene, found: Cloud) -> bytes:

@@ -49,17 +49,9 @@ def test_formats_are_joined_by_hyphens() -> None:
             formats_named(wrong)
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_a_format_makes_the_files_that_it_names(name: str) -> None:
-    form = FORMATS[name]
-    made = [path for path, _ in form.files(SCENE, FEW)]
-    assert sorted(made) == sorted(form.names(SCENE, FEW))
-    assert len(set(made)) == len(made)
-
-
 def test_all_formats_at_once_and_the_description_last(tmp_path: Path) -> None:
     written = export_scene(SCENE, tmp_path / "new" / "folder", list(FORMATS), FEW)
-    names = {name for form in FORMATS.values() for name in form.names(SCENE, FEW)}
+    names = {name for files in FORMATS.values() for name in files(SCENE, FEW)}
     folder = tmp_path / "new" / "folder"
     assert set(contents(folder)) == {*names, DESCRIPTION}
     assert [str(path.relative_to(folder)) for path in written][-1] == DESCRIPTION
@@ -100,6 +92,18 @@ def test_nothing_is_overwritten_without_being_asked(tmp_path: Path) -> None:
     assert (tmp_path / "other.txt").read_text() == "mine"
     with pytest.raises(InputError, match="scene.json: is there already"):
         export_scene(SCENE, tmp_path, ["mini_npz"], FEW)
+
+
+@pytest.mark.parametrize("name", ["ply", "glb", "colmap", "nerfstudio"])
+def test_what_a_format_refuses_leaves_the_folder_as_it_is(name: str, tmp_path: Path) -> None:
+    export_scene(SCENE, tmp_path, ["depth_vis"])
+    before = contents(tmp_path)
+    nothing = replace(SCENE, depth=np.zeros_like(SCENE.depth))
+    with pytest.raises(InputError, match="no point is left"):
+        export_scene(nothing, tmp_path, ["depth_vis", name], FEW, overwrite=True)
+    with pytest.raises(InputError, match="one size"):
+        export_scene(sourced(), tmp_path, [name, "npz"], FEW, overwrite=True)
+    assert contents(tmp_path) == before
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
@@ -257,6 +261,19 @@ def test_near_is_red_and_far_is_blue_and_no_depth_is_far() -> None:
     np.testing.assert_array_equal(found[0, 0], far)
     assert colours(np.full((4, 4), 2, np.float32)).shape == (4, 4, 3)
     assert (colours(np.zeros((4, 4), np.float32)) == colours(np.zeros((4, 4), np.float32))[0]).all()
+
+
+def test_colours_are_those_of_matplotlib() -> None:
+    """Upstream draws with it: the table, the rounding and the ends are the same."""
+    reason = "matplotlib is not installed: upstream draws depth with it"
+    matplotlib = pytest.importorskip("matplotlib", reason=reason)
+    depth = rendered(seed=3_000_005, kind="street", size=(40, 60)).scene.depth[0]
+    assert (depth == 0).any(), "sky"
+    inverse = np.where(depth > 0, 1 / np.where(depth > 0, depth, 1), 0).astype(np.float32)
+    low, high = np.percentile(inverse[depth > 0], (2, 98))
+    share = 1 - np.clip((inverse - low) / (high - low), 0, 1)
+    expected = (matplotlib.colormaps["Spectral"](share)[..., :3] * 255.0).astype(np.uint8)
+    np.testing.assert_array_equal(colours(depth), expected)
 
 
 def test_sky_has_no_depth_in_nerfstudio(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from depth.errors import InputError
 from depth.scenes.geometry import centres, to_pixels, to_world
 from depth.scenes.options import OWN, SOURCE
 from depth.scenes.scene import Scene, Source
@@ -99,12 +100,11 @@ def test_images_are_those_of_the_size() -> None:
     scene = small(images=np.full((S, H, W, 3), 7, np.uint8))
     assert has_images(scene, SOURCE)
     assert not has_images(small(), SOURCE)
-    assert image_of(small(), 0, OWN) is None
+    with pytest.raises(InputError, match="the scene has no images"):
+        image_of(small(), 0, OWN)
     with_sources = from_source(scene, source(), source())
     for size, shape in ((SOURCE, (8, 12, 3)), (OWN, (H, W, 3))):
-        found = image_of(with_sources, 1, size)
-        assert found is not None
-        assert found.shape == shape
+        assert image_of(with_sources, 1, size).shape == shape
     assert not has_images(from_source(small(), source(), source()), OWN)
 
 
