@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.exports.surface import EDGE_RATIO
-from depth.scenes.geometry import centres, to_pixels
+from depth.scenes.geometry import camera_to_world, centres, to_pixels
 from depth.scenes.options import Options
 from depth.scenes.points import colours_of, drawn, threshold, usable, world_points
 from depth.scenes.scene import Doubles, Mask, Pixels, Scene
 
 AGREEMENT = 0.01  # of depth, relative
 
+_PARTNERS = 16  # other views in which a point is looked for: tracks of hundreds of views cost much
 _TRIED = 4  # pixels for each point that a view may give: some are seen by no other view
 
 Indices = npt.NDArray[np.intp]
@@ -69,6 +70,7 @@ class _Growing:
         self._colours: list[Pixels] = []
         self._seen: list[tuple[Indices, Indices, Doubles]] = []  # point, view, place
         self._count = 0
+        self._cameras = np.stack([camera_to_world(e)[:3, 3] for e in scene.extrinsics])
         share = -(-options.track_points // len(scene))
         for view in range(len(scene)):
             room = min(share, options.track_points - self._count)
@@ -85,7 +87,7 @@ class _Growing:
         scene, width = self._scene, self._scene.size[1]
         pixels = drawn(np.flatnonzero(self._free[view]), room * _TRIED, seed)
         points = world_points(scene, view, pixels)
-        others = [other for other in range(len(scene)) if other != view]
+        others = _partners(self._cameras, view)
         seen = {other: _seen(scene, self._good[other], other, points) for other in others}
         shared = np.full(len(pixels), self._alone)
         for there, _ in seen.values():
@@ -103,6 +105,20 @@ class _Growing:
         self._points.append(points[kept])
         self._colours.append(colours_of(scene, view, pixels[kept]))
         self._count += len(kept)
+
+
+def _partners(cameras: Doubles, view: int) -> list[int]:
+    """Views in which the points of a view are looked for: all, or the nearest and some of the rest.
+
+    The nearest overlap most. The others are spaced evenly by distance: they tie far ends together.
+    """
+    distance = np.linalg.norm(cameras - cameras[view], axis=1)
+    order = [int(other) for other in np.argsort(distance, kind="stable") if other != view]
+    if len(order) <= _PARTNERS:
+        return order
+    near, rest = order[: _PARTNERS // 2], order[_PARTNERS // 2 :]
+    spaced = np.linspace(0, len(rest) - 1, _PARTNERS - len(near)).astype(int)
+    return sorted({*near, *(rest[number] for number in spaced)})
 
 
 def _seen(scene: Scene, good: Mask, view: int, points: Doubles) -> tuple[Indices, Doubles]:

@@ -203,6 +203,29 @@ def test_tracks_are_few_and_the_same_for_the_same_seed() -> None:
     assert (np.diff(first.view) >= 0).all()
 
 
+def test_many_views_have_tracks_of_some_views_that_tie_all_together() -> None:
+    count = 60
+    one = small()
+    extrinsics = np.repeat(one.extrinsics[:1], count, axis=0)
+    extrinsics[:, 0, 3] = np.arange(count) * 0.01
+    scene = replace(
+        one,
+        depth=np.repeat(one.depth[:1], count, axis=0),
+        extrinsics=extrinsics,
+        intrinsics=np.repeat(one.intrinsics[:1], count, axis=0),
+        names=tuple(map(str, range(count))),
+    )
+    found = tracks_of(scene, Options())
+    assert 3 <= found.lengths().max() <= 17
+    tied = np.eye(count, dtype=bool)
+    for point in range(len(found.points)):
+        views = found.view[found.point == point]
+        tied[np.ix_(views, views)] = True
+    for _ in range(6):  # paths of twice the length each time
+        tied = tied @ tied
+    assert tied.all()
+
+
 def test_one_view_has_tracks_of_one() -> None:
     one = small()
     alone = replace(
