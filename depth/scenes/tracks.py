@@ -125,12 +125,12 @@ def _seen(scene: Scene, good: Mask, view: int, points: Doubles) -> tuple[Indices
     """Which points a view sees, by number, and where, [N,2] px.
 
     A point is seen where four usable pixels are around it, no edge passes between them, and their
-    depth agrees with the point's. Inverse depth is interpolated: on a plane that is exact.
+    depth agrees with the point's, which no point behind the camera does. Inverse depth is
+    interpolated: on a plane that is exact.
     """
     places, z = to_pixels(points, scene.intrinsics[view], scene.extrinsics[view])
     height, width = scene.size
-    inside = (z > 0) & (places >= 0.5).all(1)
-    inside &= (places[:, 0] < width - 0.5) & (places[:, 1] < height - 0.5)
+    inside = (places >= 0.5).all(1) & (places < [width - 0.5, height - 0.5]).all(1)
     (found,) = np.nonzero(inside)
     at = places[found] - 0.5  # from the first pixel's centre
     column, row = np.floor(at).astype(np.intp).T

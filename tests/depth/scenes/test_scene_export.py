@@ -19,7 +19,7 @@ from depth.scenes.formats.depth_vis import colours
 from depth.scenes.options import OWN, Options
 from depth.scenes.scene import Scene, Source
 from tests.support.depth_samples import MADE_BY
-from tests.support.exported import read_ply
+from tests.support.exported import read_glb, read_ply
 from tests.support.rendered import rendered, sure
 from tests.support.scene_readers import glb_points, read_colmap_bin, read_nerfstudio
 from tests.support.scene_samples import H, S, W, small, source
@@ -236,6 +236,18 @@ def test_glb_without_cameras_has_points_alone(tmp_path: Path) -> None:
     points, _, lines = glb_points((tmp_path / "scene.glb").read_bytes())
     assert (len(points), lines) == (50, [])
     assert (tmp_path / "scene.jpg").read_bytes() == (tmp_path / "depth_vis/0000.jpg").read_bytes()
+
+
+def test_a_glb_is_in_the_frame_of_its_first_camera(tmp_path: Path) -> None:
+    """glTF's axes, and the median of the points at the origin."""
+    export_scene(SCENE, tmp_path, ["glb"])
+    data = (tmp_path / "scene.glb").read_bytes()
+    (scene,) = read_glb(data)[0]["scenes"]
+    alignment = np.array(scene["extras"]["hf_alignment"])
+    points = glb_points(data)[0] @ alignment[:3, :3].T + alignment[:3, 3]
+    np.testing.assert_allclose(np.median(points, axis=0), 0, atol=1e-6)
+    flipped = np.diag([1, -1, -1]) @ SCENE.extrinsics[0][:, :3]
+    np.testing.assert_allclose(alignment[:3, :3], flipped, atol=1e-12)
 
 
 def test_cameras_of_a_glb_are_pyramids_of_upstream_s_size(tmp_path: Path) -> None:

@@ -163,10 +163,15 @@ def test_nothing_is_seen_across_an_edge() -> None:
     """Every four neighbours of view 1 have two depths: it sees only what begins in it."""
     depth = np.full((S, H, W), 2, np.float32)
     depth[1, ::2, ::2] = depth[1, 1::2, 1::2] = 2.2
-    found = tracks_of(small(depth=depth), Options())
+    extrinsics = small().extrinsics.copy()
+    extrinsics[1, 0, 3] = 0.408  # 1.02 px: nearly all of the weight is one neighbour's
+    found = tracks_of(small(depth=depth, extrinsics=extrinsics), Options())
     assert found.lengths().min() == 2
     places = found.places[found.view == 1]
     np.testing.assert_array_equal(places % 1, np.full(places.shape, 0.5))
+    depth[1, ::2, ::2] = depth[1, 1::2, 1::2] = 2.1  # no edge
+    found = tracks_of(small(depth=depth, extrinsics=extrinsics), Options())
+    assert (found.places[found.view == 1] % 1 != 0.5).any()
 
 
 def test_what_one_view_alone_sees_is_left_out() -> None:
@@ -224,6 +229,8 @@ def test_many_views_have_tracks_of_some_views_that_tie_all_together() -> None:
     for _ in range(6):  # paths of twice the length each time
         tied = tied @ tied
     assert tied.all()
+    ends = [np.ptp(found.view[found.point == point]) for point in range(len(found.points))]
+    assert max(ends) == count - 1, "the ends are tied by one point, not by a chain alone"
 
 
 def test_one_view_has_tracks_of_one() -> None:

@@ -58,6 +58,15 @@ def test_no_depth_lies_between_the_things_at_an_edge() -> None:
     np.testing.assert_array_equal(found.depth[-1], [0] * 4 + [2] * 2 + [5] * 6)
 
 
+def test_missing_depth_is_not_mixed_in() -> None:
+    """So much larger that a missing neighbour's share is below what passes for a slope."""
+    depth = np.full((S, H, W), 2, np.float32)
+    depth[:, :, 3:] = 0
+    large = source((H * 40, W * 40))
+    found = view_of(from_source(small(depth=depth), large, large), 0, SOURCE)
+    assert set(found.depth.ravel().tolist()) == {0.0, 2.0}
+
+
 def test_a_slope_is_interpolated() -> None:
     depth = np.broadcast_to(np.linspace(10, 11, W, dtype=np.float32), (S, H, W)).copy()
     found = view_of(from_source(small(depth=depth), source(), source()), 0, SOURCE)
