@@ -170,6 +170,26 @@ def test_wrong_cameras_in_a_file_are_found(
             check_colmap(room, tmp_path / "b")
 
 
+def npz_points(path: Path, half: float) -> np.ndarray:
+    """World points [S*H*W,3] by the arrays' own cameras; px are counted from `half`."""
+    with np.load(path) as file:
+        depth, cameras, matrices = file["depth"], file["extrinsics"], file["intrinsics"]
+    x, y = np.meshgrid(*(np.arange(side) + half for side in depth.shape[:0:-1]))
+    found = []
+    for z, camera, matrix in zip(depth.astype(np.float64), cameras, matrices):
+        rays = np.linalg.inv(matrix) @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
+        found.append(((rays * z.ravel()).T - camera[:, 3]) @ camera[:, :3])
+    return np.concatenate(found)
+
+
+def test_arrays_are_where_they_are(room: Rendered, tmp_path: Path) -> None:
+    export_scene(room.scene, tmp_path, ["mini_npz"])
+    path = tmp_path / "exports/mini_npz/results.npz"
+    check_points(room, npz_points(path, 0.5))
+    with pytest.raises(AssertionError):
+        check_points(room, npz_points(path, 0.0))
+
+
 def test_text_and_binary_say_the_same(room: Rendered, tmp_path: Path) -> None:
     export_scene(room.scene, tmp_path, ["colmap"], Options(track_points=200))
     binary, text = (read(tmp_path / "sparse/0") for read in (read_colmap_bin, read_colmap_txt))
