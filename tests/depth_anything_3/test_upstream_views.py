@@ -13,7 +13,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,10 @@ from depth_anything_3.anyview.network import build
 from depth_anything_3.anyview.views import Rays, Views, metric_views, prefixes, views_of
 from depth_anything_3.config import LARGE
 from depth_anything_3.config import model_row as mono_row
+from depth_anything_3.inputs import network_inputs
 from depth_anything_3.network import build as build_mono
 from tests.support.da3_views import ring, scene
-from tests.support.places import ROOT
+from tests.support.places import PHOTOS, ROOT
 from tests.support.ray_samples import SIZE as RAYS_SIZE
 from tests.support.ray_samples import rays_of, sample_cameras
 
@@ -96,9 +97,19 @@ def rays() -> dict[str, npt.NDArray[Any]]:
     return {"ray": lines, "ray_conf": confidence, "size": np.array(RAYS_SIZE)}
 
 
-def run_upstream(folder: Path, model: str, cases: tuple[Case, ...]) -> dict[str, npt.NDArray[Any]]:
+def photographs() -> dict[str, FloatArray]:
+    """Network inputs of real photographs, of the same size; two of them are mirrored."""
+    paths = sorted(PHOTOS.glob("*.jpg"))
+    images = network_inputs(paths, 140, "upper_bound_resize")
+    images = np.concatenate((images, images[:2, :, :, ::-1]))
+    return {f"photo-{views}": images[:views] for views in (1, 2, 3, len(images))}
+
+
+def run_upstream(
+    folder: Path, model: str, cases: tuple[Case, ...], given: Mapping[str, npt.NDArray[Any]]
+) -> dict[str, npt.NDArray[Any]]:
     (folder / "cases.json").write_text(json.dumps([vars(case) for case in cases]))
-    np.savez(folder / "inputs.npz", **(inputs() if cases else rays()))
+    np.savez(folder / "inputs.npz", **given)
     done = subprocess.run(
         [sys.executable, str(PROGRAM), UPSTREAM, str(folder), model],
         capture_output=True,
@@ -117,8 +128,13 @@ def seen(model: AnyView, case: Case, given: dict[str, FloatArray]) -> Views:
     return metric_views(found, model.metric, images) if model.metric else found
 
 
-def compare(model: AnyView, cases: tuple[Case, ...], theirs: dict[str, npt.NDArray[Any]]) -> None:
-    given, worst = inputs(), dict.fromkeys(OUTPUTS, 0.0)
+def compare(
+    model: AnyView,
+    cases: tuple[Case, ...],
+    theirs: dict[str, npt.NDArray[Any]],
+    given: dict[str, FloatArray],
+) -> None:
+    worst = dict.fromkeys(OUTPUTS, 0.0)
     for case in cases:
         found = seen(model, case, given)
         reference = int(theirs.get(f"{case.name}-reference", [0])[0])
@@ -166,24 +182,36 @@ def outputs_of(found: Views) -> Iterator[tuple[str, FloatArray]]:
 
 
 def test_scenes_are_equal(tmp_path: Path) -> None:
-    theirs = run_upstream(tmp_path, "da3-small", CASES)
+    theirs = run_upstream(tmp_path, "da3-small", CASES, inputs())
     model = from_folder(tmp_path / "model")
     assert model.name == "da3-small"
-    compare(model, CASES, theirs)
+    compare(model, CASES, theirs, inputs())
     references = {int(theirs[f"five-{strategy}-reference"][0]) for strategy in STRATEGIES}
     assert len(references) > 2  # so that another choice would have been seen
     # With a damaged weight, the comparison fails.
     bias = model.network.camera_decoder.rotation.bias
     bias += 0.01
     with pytest.raises(AssertionError, match="extrinsics"):
-        compare(model, CASES[1:2], theirs)
+        compare(model, CASES[1:2], theirs, inputs())
+
+
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason=f"no photographs in {PHOTOS}")
+def test_scenes_of_photographs_are_equal(tmp_path: Path) -> None:
+    given = photographs()
+    cases = tuple(
+        Case(f"{name}-{strategy}", name, strategy=strategy)
+        for name, images in given.items()
+        for strategy in (STRATEGIES if len(images) > 3 else STRATEGIES[:1])
+    )
+    theirs = run_upstream(tmp_path, "da3-small", cases, given)
+    compare(from_folder(tmp_path / "model"), cases, theirs, given)
 
 
 @pytest.mark.parametrize("name", ["da3-base", "da3-large"])
 def test_scenes_of_larger_networks_are_equal(name: str, tmp_path: Path) -> None:
     cases = tuple(case for case in CASES if case.name in SOME)
-    theirs = run_upstream(tmp_path, name, cases)
-    compare(from_folder(tmp_path / "model"), cases, theirs)
+    theirs = run_upstream(tmp_path, name, cases, inputs())
+    compare(from_folder(tmp_path / "model"), cases, theirs, inputs())
 
 
 def test_a_nested_model_of_fewer_blocks_is_equal(
@@ -191,7 +219,7 @@ def test_a_nested_model_of_fewer_blocks_is_equal(
 ) -> None:
     """Two networks, the first with SwiGLU and with a block over all views as its first of trunk."""
     cases = tuple(case for case in CASES if case.name in SOME)
-    theirs = run_upstream(tmp_path, "reduced-nested", cases)
+    theirs = run_upstream(tmp_path, "reduced-nested", cases, inputs())
     giant = replace(GIANT, name="reduced-giant", depth=8, taps=(4, 5, 6, 7), alternate_from=3)
     metric = replace(LARGE, name="reduced-metric", depth=4, taps=(0, 1, 2, 3))
     model = AnyView(
@@ -203,11 +231,12 @@ def test_a_nested_model_of_fewer_blocks_is_equal(
     state = load_file(tmp_path / "model/model.safetensors")
     load_nested(model.network, model.metric, state, "upstream's")
     assert "weights of Gaussians are left out" in caplog.text
-    compare(model, cases, theirs)
+    compare(model, cases, theirs, inputs())
 
 
 def test_cameras_of_rays_are_equal(tmp_path: Path) -> None:
-    theirs, given = run_upstream(tmp_path, "rays", ()), rays()
+    given = rays()
+    theirs = run_upstream(tmp_path, "rays", (), given)
     found = cameras_of_rays(given["ray"], given["ray_conf"], RAYS_SIZE)
     for name in ("extrinsics", "intrinsics"):
         error = np.abs(getattr(found, name) - theirs[name]).max() / np.abs(theirs[name]).max()
