@@ -62,6 +62,14 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def importable() -> None:
+    command = [sys.executable, str(PROGRAM.with_name("upstream_da3.py")), UPSTREAM, "imports"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"{UPSTREAM} does not import: {done.stderr.strip().splitlines()[-1]}")
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
