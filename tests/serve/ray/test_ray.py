@@ -22,12 +22,18 @@ pytest.importorskip("ray", reason="ray is not installed: `make test-ray` brings 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
-def wait_for_results(driver: subprocess.Popen[str], place: Path, results: int = 1) -> None:
-    """Until the driver has printed so many results; starting a cluster takes a while."""
+def wait_for_results(driver: subprocess.Popen[str], place: Path) -> None:
+    """Until the driver has printed a result; starting a cluster takes a while."""
     printed = place / "stdout"
+    assert until(lambda: printed.stat().st_size or driver.poll() is not None, 300)
+    assert driver.poll() is None, (place / "stderr").read_text()
+
+
+def wait_for_files(driver: subprocess.Popen[str], place: Path, results: int) -> None:
+    """Until so many results are there; the driver hears of them by batches."""
 
     def there() -> bool:
-        return printed.read_text().count("\n") >= results
+        return sum(1 for _ in (place / "out").rglob("*.png.*.json")) >= results
 
     assert until(lambda: there() or driver.poll() is not None, 300)
     assert driver.poll() is None, (place / "stderr").read_text()
@@ -61,15 +67,15 @@ def test_no_two_workers_ever_have_the_same_core(tmp_path: Path) -> None:
     """Though workers are killed, and others get their cores."""
     write_images(tmp_path / "in", 160)
     (tmp_path / "cores").mkdir()
-    job = ("tests.support.ray_jobs", tmp_path / "in", tmp_path / "out", 0.1, 0, "inf1")
+    job = ("tests.support.ray_jobs", tmp_path / "in", tmp_path / "out", 0.2, 0, "inf1")
     words = ("-m", "tests.support.neuron_ls", *job)
     driver = start(tmp_path, *words, **{CORES_LOG: str(tmp_path / "cores")})
     killed: set[int] = set()
     for results in (20, 60, 100):
-        wait_for_results(driver, tmp_path, results)
-        running = set(workers_in(tmp_path / "cores")) - killed
-        killed.add(random.choice(sorted(running)))
-        os.kill(max(killed & running), signal.SIGKILL)
+        wait_for_files(driver, tmp_path, results)
+        worker = random.choice(sorted(set(workers_in(tmp_path / "cores")) - killed))
+        os.kill(worker, signal.SIGKILL)
+        killed.add(worker)
     assert driver.wait(300) == 0, (tmp_path / "stderr").read_text()
     cores = workers_in(tmp_path / "cores")
     assert len(cores) >= neuron_ls.CORES + 1
