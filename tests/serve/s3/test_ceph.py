@@ -76,21 +76,20 @@ def test_shards_that_are_killed_make_every_result_once(
     assert (toll.right, toll.several, toll.wrong, toll.changed) == (60, 0, 0, 0)
 
 
-def test_an_artifact_is_pushed_promoted_listed_and_pulled(
+def test_an_artifact_is_pushed_listed_and_pulled_and_no_alias_is_moved(
     url: str, place: str, tmp_path: Path
 ) -> None:
-    artifact, other = make(tmp_path / "made"), make(tmp_path / "made", precision="bf16")
+    """Ceph 16.2 refuses If-Match with the object's own ETag, so aliases cannot be kept there."""
+    artifact = make(tmp_path / "made")
     with open_store(place, url) as store:
-        for each in (artifact, other):
-            push(store, each)
-            promote(store, find(store, each.identity), "vits/cpu/production")
+        push(store, artifact)
         entry = find(store, artifact.identity)
-        with pytest.raises(StoreError, match="somebody moved the alias"):
-            promote(store, entry, "vits/cpu/production", expect=artifact.identity[:12])
-        aliases = {row.entry.identity: row.aliases for row in listing(store).rows}
-        assert aliases == {artifact.identity: (), other.identity: ("vits/cpu/production",)}
-        folder = pull(store, find(store, "vits/cpu/production"), tmp_path / "out")
-    assert contents(folder) == contents(other.folder)
+        with pytest.raises(StoreError, match="refuses conditional writes whose condition holds"):
+            promote(store, entry, "vits/cpu/production")
+        found = listing(store)
+        assert [(row.entry.identity, row.aliases) for row in found.rows] == [(entry.identity, ())]
+        assert found.damaged == []
+        assert contents(pull(store, entry, tmp_path / "out")) == contents(artifact.folder)
 
 
 @pytest.mark.parametrize(
