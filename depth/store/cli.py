@@ -104,12 +104,14 @@ def list_(
     with open_store(store, endpoint_url) as place:
         found = listing(place)
     if as_json:
-        facts = {"artifacts": found.rows, "damaged": found.damaged}
-        whole = {name: [each.as_json() for each in rows] for name, rows in facts.items()}
+        whole = {
+            "artifacts": [row.as_json() for row in found.rows],
+            "damaged": [each.as_json() for each in found.damaged],
+        }
         typer.echo(json.dumps(whole, indent=2))
     else:
-        rows = [HEADING, *(each.cells for each in (*found.rows, *found.damaged))]
-        typer.echo("\n".join(aligned(rows)))
+        cells = [row.cells for row in found.rows] + [each.cells for each in found.damaged]
+        typer.echo("\n".join(aligned([HEADING, *cells])))
     for damaged in found.damaged:
         what = ", ".join(damaged.aliases) or damaged.identity
         typer.echo(f"damaged: {what}: {one_line(damaged.reason)}", err=True)
