@@ -3,7 +3,8 @@
     FOLDER/_under-way/NAME.names
 
 Suspect and guilty mean what they mean in serve/jobs/under_way.py. A put for each image would cost
-too much, so a put names the next 32 images. A suspect comes last and alone, after a put of its own.
+too much, so a put names up to 8 images: those that begin next. A suspect comes last and alone,
+after a put of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
+from itertools import islice
 from threading import Lock
 from typing import Any, Callable, Optional
 
@@ -26,7 +28,7 @@ from serve.jobs.threads import each
 logger = logging.getLogger(__name__)
 
 UNDER_WAY, SUFFIX = "_under-way", ".names"
-NAMED = 32  # images that a put names
+NAMED = 8  # images that a put adds
 _FORMAT = 1
 _MAX_BYTES = 1_000_000
 _SHOWN = 5  # names in the line about suspects
@@ -55,6 +57,7 @@ class NamedImages:
         self._process = process or whole_process()
         self._lock = Lock()
         self._names: set[str] = set()
+        self._coming: dict[str, None] = {}  # images that begin next, in their order
         self._suspects: set[str] = set()
         self._guilty: set[str] = set()
         self._there = False  # the object
@@ -76,8 +79,8 @@ class NamedImages:
         self._read()
         aside: list[Waiting] = []
         try:
-            named = self._named(waiting, aside)
-            with closing(each(named, self._noted(work), workers, stopped)) as entries:  # type: ignore[type-var]
+            ready = self._ready(waiting, aside)
+            with closing(each(ready, self._noted(work), workers, stopped)) as entries:  # type: ignore[type-var]
                 yield from entries
             for item in aside:
                 if stopped():
@@ -88,30 +91,31 @@ class NamedImages:
         finally:
             self._finish()
 
-    def _named(self, waiting: Iterable[Waiting], aside: list[Waiting]) -> Iterator[Waiting]:
-        """The images but suspects, which go `aside`. Images are named before they are yielded."""
-        chunk: list[Waiting] = []
+    def _ready(self, waiting: Iterable[Waiting], aside: list[Waiting]) -> Iterator[Waiting]:
+        """The images but suspects, which go `aside`."""
         for item in waiting:
             if item.image in self._suspects:
                 aside.append(item)
                 continue
-            chunk.append(item)
-            if len(chunk) == NAMED:
-                yield from self._begun(chunk)
-                chunk = []
-        self._suspects &= {item.image for item in aside}  # the others need no work, or are gone
-        yield from self._begun(chunk)
-
-    def _begun(self, chunk: list[Waiting]) -> list[Waiting]:
-        if chunk:
             with self._lock:
-                self._names.update(item.image for item in chunk)
+                self._coming[item.image] = None
+            yield item
+        self._suspects &= {item.image for item in aside}  # the others need no work, or are gone
+
+    def _begin(self, image: str) -> None:
+        """Name an image, and the next ones with it, unless an earlier put has named it."""
+        with self._lock:
+            if image not in self._names:
+                others = (name for name in self._coming if name != image)
+                self._names.update([image, *islice(others, NAMED - 1)])
+                for name in self._names:
+                    self._coming.pop(name, None)
                 self._write()
-        return chunk
 
     def _noted(self, work: Work) -> Work:
         def noted(item: Waiting) -> Optional[Entry]:
             with self._process.taken(1):
+                self._begin(item.image)
                 entry = work(item)
             with self._lock:
                 self._names.discard(item.image)
@@ -163,7 +167,7 @@ class NamedImages:
             logger.debug("%s: images under way are not named: %s", self._key, error)
 
     def _finish(self) -> None:
-        self._names = set()
+        self._names, self._coming = set(), {}
         if self._suspects:
             self._write()
         elif self._there:
