@@ -28,6 +28,7 @@ from serve.ray.wire import dump_entry, parse_waiting
 WAITING, ENTRY, LEFT = "waiting", "entry", "left"  # columns
 RESTART = "restart: "  # before the reason, where a new process can go on
 _LOOK_S = 2.0  # between looks whether the driver asks for a stop
+_LIVES = 2  # in clusters workers die for many reasons, and no user runs the job again at once
 _DIGITS = 16  # of a hash of the images of a batch
 _ON_THE_WAY = 8  # images that are downloaded or uploaded, beside those that keep the core busy
 
@@ -96,7 +97,7 @@ class Worker:
         """The object of a batch: Ray repeats a batch as it was."""
         images = "\n".join(item.image for item in waiting)
         name = f"ray-{sha256_bytes(images.encode('utf-8', 'surrogatepass'))[:_DIGITS]}"
-        return NamedImages(self._places.results, self._duty.folder, name, self._process)
+        return NamedImages(self._places.results, self._duty.folder, name, self._process, _LIVES)
 
     def _watch(self, stopped: Callable[[], str]) -> None:
         while not self._stop.requested():

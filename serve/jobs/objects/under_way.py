@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from itertools import islice
@@ -47,10 +48,16 @@ class NamedImages:
 
     name     of the object: of the shard or batch whose images these are
     process  of `whole_process`, for several of these in one process
+    lives    a suspect that was alone in so many kills is guilty
     """
 
     def __init__(
-        self, store: ObjectStore, folder: str, name: str, process: Optional[Budget] = None
+        self,
+        store: ObjectStore,
+        folder: str,
+        name: str,
+        process: Optional[Budget] = None,
+        lives: int = 1,
     ) -> None:
         self._store = store
         self._key = f"{folder}/{UNDER_WAY}/{name}{SUFFIX}"
@@ -59,7 +66,8 @@ class NamedImages:
         self._names: set[str] = set()
         self._coming: dict[str, None] = {}  # images that begin next, in their order
         self._suspects: set[str] = set()
-        self._guilty: set[str] = set()
+        self._alone_in: Counter[str] = Counter()  # kills, by suspect
+        self._lives = lives
         self._there = False  # the object
 
     def each(
@@ -125,7 +133,8 @@ class NamedImages:
 
     def _alone(self, item: Waiting, work: Work, refuse: Work) -> Optional[Entry]:
         """Work on a suspect with nothing else under way. A guilty image stays a suspect."""
-        if item.image in self._guilty:
+        if self._alone_in[item.image] >= self._lives:
+            del self._alone_in[item.image]
             return refuse(item)
         with self._process.taken(_PROCESS):
             self._names = {item.image}
@@ -134,6 +143,7 @@ class NamedImages:
             self._names = set()
         if entry is not None:
             self._suspects.discard(item.image)
+            del self._alone_in[item.image]
         return entry
 
     def _read(self) -> None:
@@ -144,7 +154,9 @@ class NamedImages:
             return
         before = _parsed(found.data)
         killed, suspects = _texts(before, "under_way"), _texts(before, "suspects")
-        self._suspects, self._guilty = killed | suspects, killed & suspects
+        self._suspects = killed | suspects
+        self._alone_in.update(_counts(before, "alone_in"))
+        self._alone_in.update(killed & suspects)
         self._there = True
         self._write()  # an image that is guilty now is a suspect in the next run
         if self._suspects:
@@ -159,6 +171,7 @@ class NamedImages:
             "format": _FORMAT,
             "under_way": sorted(self._names),
             "suspects": sorted(self._suspects),
+            "alone_in": dict(self._alone_in),
         }
         try:
             self._store.write(self._key, json.dumps(content).encode() + b"\n")
@@ -189,6 +202,12 @@ def _parsed(data: bytes) -> dict[str, Any]:
 def _texts(found: dict[str, Any], key: str) -> set[str]:
     listed = found.get(key)
     return {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
+
+
+def _counts(found: dict[str, Any], key: str) -> dict[str, int]:
+    listed = found.get(key)
+    pairs = listed.items() if isinstance(listed, dict) else ()
+    return {name: count for name, count in pairs if isinstance(count, int)}
 
 
 def _shown(names: list[str]) -> str:
