@@ -2,7 +2,7 @@
 # to date when its locks have changed.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-triton test-first-run test-dry-run test-ray check check-infra deploy-dry-run fix bench checkpoints freeze demo-model picture app test-web screenshots clean clean-artifacts
+.PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-triton test-first-run test-dry-run test-ray test-ceph check check-infra deploy-dry-run fix bench checkpoints freeze demo-model picture app test-web screenshots clean clean-artifacts
 
 PYTHON := .venv/bin/python
 PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
@@ -105,6 +105,10 @@ test-web: .venv/.ready ## the page in Debian's Chromium, through playwright; say
 test-ray: .venv/.ready ## the tests of Ray jobs, with Ray in an environment of its own (300 MB)  [ARGS=...]
 	@bash infra/ray.sh
 	OMP_NUM_THREADS=1 .tools/ray/bin/python -m pytest -m 'long or not long' tests/serve/ray $(ARGS)
+
+test-ceph: .venv/.ready ## the S3 job and the store at Ceph's gateway, which this starts; says what to install  [ARGS=...]
+	@$(PYTHON) -m tests.support.ceph
+	DEPTH_TEST_CEPH=1 OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m 'long or not long' tests/serve/s3/test_ceph.py $(ARGS)
 
 check: .venv/.ready ## format, lint and types; writes nothing
 	.venv/bin/ruff format --check .

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Optional
+from typing import Optional, Union
 
 from depth.artifact.strict_json import decode, parse_object
 from depth.errors import DamagedError
 from depth.store.names import ALIASES, alias_in, alias_key, is_identity
 from depth.store.objects import ObjectStore
-
-logger = logging.getLogger(__name__)
 
 _MAX_BYTES = 4096
 
@@ -52,13 +49,13 @@ def dump_alias(alias: Alias) -> bytes:
     return json.dumps(asdict(alias), indent=2, sort_keys=True).encode() + b"\n"
 
 
-def all_aliases(store: ObjectStore) -> Iterator[tuple[str, Alias]]:
-    """Every alias by name. Damaged aliases are logged and left out."""
+def all_aliases(store: ObjectStore) -> Iterator[tuple[str, Union[Alias, DamagedError]]]:
+    """Every alias by name; for a damaged alias the error that says what is wrong with it."""
     for name in filter(None, (alias_in(listed.key) for listed in store.listed(ALIASES))):
         try:
             found = read_alias(store, name)
         except DamagedError as error:
-            logger.warning("ignored: %s", error)
+            yield name, error
         else:
             if found is not None:  # deleted since the listing
                 yield name, found.alias

@@ -1,10 +1,8 @@
-"""The artifacts in a store: read, listed, and found by alias, folder name or identity."""
+"""The artifacts in a store: read, and found by alias, folder name or identity."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Optional
@@ -14,8 +12,7 @@ from depth.artifact.manifest import MAX_MANIFEST_BYTES, Manifest, folder_name, p
 from depth.artifact.verification import MAX_BYTES, Verification, parse_verification, state_of
 from depth.errors import ArtifactError, DamagedError, InputError, StoreError
 from depth.files import sha256_bytes
-from depth.sizes import size_text
-from depth.store.aliases import Alias, all_aliases, read_alias
+from depth.store.aliases import Alias, read_alias
 from depth.store.names import (
     ARTIFACTS,
     check_names,
@@ -28,11 +25,7 @@ from depth.store.names import (
 )
 from depth.store.objects import ObjectStore
 
-logger = logging.getLogger(__name__)
-
-_REQUESTS_AT_ONCE = 8
 _MAX_CANDIDATES = 5  # in a message
-HEADING = ("name", "target", "precision", "sizes", "MB", "state", "aliases", "pushed (UTC)")
 _LOOK = "`python -m compile list` shows what there is"
 
 
@@ -62,30 +55,6 @@ class Entry:
     @property
     def size_bytes(self) -> int:
         return sum(file.size_bytes for file in program_files(self.manifest))
-
-
-@dataclass(frozen=True)
-class Row:
-    """An artifact in a listing."""
-
-    entry: Entry
-    aliases: tuple[str, ...]
-    pushed: datetime
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """Its texts under `HEADING`. Stages and batch sizes are left to `inspect`."""
-        entry, manifest = self.entry, self.entry.manifest
-        return (
-            entry.name,
-            manifest.target,
-            manifest.precision,
-            ",".join(dict.fromkeys(size_text(program.size) for program in manifest.programs)),
-            f"{entry.size_bytes / 1e6:.1f}",
-            entry.state,
-            ",".join(self.aliases) or "-",
-            self.pushed.strftime("%Y-%m-%d %H:%M"),
-        )
 
 
 def read_entry(store: ObjectStore, identity: str) -> Entry:
@@ -145,43 +114,21 @@ def find(store: ObjectStore, reference: str) -> Entry:
 
 def _promoted(store: ObjectStore, name: str, alias: Alias) -> Entry:
     entry = read_entry(store, alias.identity)
+    require_promoted(store, entry, name, alias)
+    return entry
+
+
+def require_promoted(store: ObjectStore, entry: Entry, name: str, alias: Alias) -> None:
+    """Raises StoreError if the artifact's manifest is not as it was when the alias was moved."""
     if entry.manifest_sha256 != alias.manifest_sha256:
         raise StoreError(
             f"{store.name}: the manifest of {entry.name} has changed since {name} was promoted: "
             "its measured figures were altered. Push the artifact again from a good copy, or look "
             "at it and promote it again"
         )
-    return entry
 
 
-def rows(store: ObjectStore) -> list[Row]:
-    """Every artifact, the newest first. Damaged artifacts are logged and left out.
-
-    Raises StoreError if the store cannot be read.
-    """
-    names: dict[str, list[str]] = {}
-    for name, alias in all_aliases(store):
-        names.setdefault(alias.identity, []).append(name)
-    dates = dict(sorted(_manifests(store), key=lambda listed: listed[1], reverse=True))
-    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        entries = list(pool.map(lambda identity: _whole(store, identity), dates))
-    return [
-        Row(entry, tuple(names.get(entry.identity, ())), dates[entry.identity])
-        for entry in entries
-        if entry is not None
-    ]
-
-
-def _whole(store: ObjectStore, identity: str) -> Optional[Entry]:
-    """The entry, or None if it is damaged; a store that fails is still an error."""
-    try:
-        return read_entry(store, identity)
-    except DamagedError as error:
-        logger.warning("ignored: %s", error)
-        return None
-
-
-def _manifests(store: ObjectStore, digits: str = "") -> Iterator[tuple[str, datetime]]:
+def manifests_in(store: ObjectStore, digits: str = "") -> Iterator[tuple[str, datetime]]:
     """Identity and date of every artifact whose identity begins with these digits."""
     for listed in store.listed(ARTIFACTS + digits):
         identity = identity_in(listed.key)
@@ -190,7 +137,7 @@ def _manifests(store: ObjectStore, digits: str = "") -> Iterator[tuple[str, date
 
 
 def _only_one(store: ObjectStore, digits: str) -> str:
-    found = [identity for identity, _ in _manifests(store, digits)]
+    found = [identity for identity, _ in manifests_in(store, digits)]
     if len(found) == 1:
         return found[0]
     if not found:

@@ -7,6 +7,7 @@ from typing import Optional
 
 import typer
 
+_PARTLY = 3  # exit code: some of the store is damaged
 _STORE = typer.Option(..., help="s3://bucket/prefix, or a folder that machines share.")
 _ENDPOINT_URL = typer.Option(
     None, help="S3 server other than AWS; by default what the AWS settings say."
@@ -84,17 +85,38 @@ def pull(
     typer.echo(folder)
 
 
-def list_(store: str = _STORE, endpoint_url: Optional[str] = _ENDPOINT_URL) -> None:
+def list_(
+    store: str = _STORE,
+    endpoint_url: Optional[str] = _ENDPOINT_URL,
+    as_json: bool = typer.Option(False, "--json", help="Print artifacts and damage as JSON."),
+) -> None:
     """List the artifacts in a store, the newest first.
 
-    State: verified, built (its numbers were never measured on the device) or failed.
+    State: verified, built (its numbers were never measured on the device), failed or damaged. The
+    reason of damage is on stderr, and the exit code is 3.
     """
-    from depth.console import aligned
-    from depth.store.catalogue import HEADING, rows
+    import json
+
+    from depth.console import aligned, one_line
+    from depth.store.listing import HEADING, listing
     from depth.store.objects import open_store
 
     with open_store(store, endpoint_url) as place:
-        typer.echo("\n".join(aligned([HEADING, *(row.cells for row in rows(place))])))
+        found = listing(place)
+    if as_json:
+        whole = {
+            "artifacts": [row.as_json() for row in found.rows],
+            "damaged": [each.as_json() for each in found.damaged],
+        }
+        typer.echo(json.dumps(whole, indent=2))
+    else:
+        cells = [row.cells for row in found.rows] + [each.cells for each in found.damaged]
+        typer.echo("\n".join(aligned([HEADING, *cells])))
+    for damaged in found.damaged:
+        what = ", ".join(damaged.aliases) or damaged.identity
+        typer.echo(f"damaged: {what}: {one_line(damaged.reason)}", err=True)
+    if found.damaged:
+        raise typer.Exit(_PARTLY)
 
 
 def promote(

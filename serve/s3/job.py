@@ -12,10 +12,10 @@ from serve.jobs.objects.listing import Waiting
 from serve.jobs.objects.making import Made, Making
 from serve.jobs.objects.places import Places
 from serve.jobs.objects.run import Attempts, Run, RunAsked
+from serve.jobs.objects.under_way import NamedImages
 from serve.jobs.objects.work import ImageWork
 from serve.jobs.stage import Stage
 from serve.jobs.stop import Stop
-from serve.jobs.threads import each
 
 _ON_THE_WAY = 8  # images that are downloaded or uploaded, beside those that keep the cores busy
 
@@ -32,12 +32,14 @@ class S3Job:
         asked: RunAsked,
         stop: Stop,
     ) -> None:
-        self._stage = Stage(engine, room=Room(len(made.suffixes) - 1))
-        self._work = ImageWork(
-            self._stage, places.images, places.results, made.folder, making.formats, making.preview
-        )
+        room = Room(len(made.suffixes) - 1)
+        self._stage = Stage(engine, room=room)
+        stores = places.images, places.results, made.folder
+        work = ImageWork(self._stage, room, *stores, making.formats, making.preview)
+        self._names = NamedImages(places.results, made.folder, asked.shard.name)
         self._stop = stop
-        self._attempts = Attempts(self._work, stop)
+        self._attempts = Attempts(work, stop)
+        self._refused = Attempts(work.refuse, stop)
         self._run = Run(places, made, asked, stop)
 
     def run(self, on_entry: OnEntry) -> Report:
@@ -56,4 +58,6 @@ class S3Job:
         if first is not None:  # the cores are taken only for work
             workers = self._stage.images_at_once() + _ON_THE_WAY
             todo = chain([first], waiting)
-            yield from each(todo, self._attempts, workers, self._stop.requested)
+            yield from self._names.each(
+                todo, self._attempts, self._refused, workers, self._stop.requested
+            )

@@ -24,15 +24,12 @@ import typer
 
 from depth.store.objects import open_store
 from tests.support.folder_jobs import write_images
+from tests.support.neuron_ls import become
 from tests.support.object_jobs import left
 from tests.support.places import ROOT
-from tests.support.ray_jobs import CORES_LOG
+from tests.support.ray_jobs import CORES_LOG, taken_twice, workers_in
 
 RESULT = Path(__file__).parent / "results/ray-job.json"
-_NEURON_LS = """#!/bin/sh
-echo '[{"neuron_device": 0, "bdf": "00:1f.0", "nc_count": 4, "memory_size": 8589934592}]'
-"""
-_IN_NAMESPACE = "DEPTH_TEST_NAMESPACE"
 
 
 def main(
@@ -41,10 +38,7 @@ def main(
     seconds: float = typer.Option(0.1, help="That the stand-in takes for an image."),
 ) -> None:
     """Kill workers and the driver of a Ray job, and count what was lost or done twice."""
-    if not os.environ.get(_IN_NAMESPACE):
-        os.environ[_IN_NAMESPACE] = "1"
-        os.execvp("unshare", ["unshare", "-m", sys.executable, "-m", __spec__.name, *sys.argv[1:]])
-    _stand_in()
+    become(__spec__.name, *sys.argv[1:])
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         write_images(work / "in", images)
@@ -56,15 +50,6 @@ def main(
     text = json.dumps(toll, indent=2)
     RESULT.write_text(text + "\n")
     typer.echo(text)
-
-
-def _stand_in() -> None:
-    """neuron-ls where Ray looks for it, seen by this process and its children only."""
-    folder = Path("/opt/aws/neuron/bin")
-    subprocess.run(["mount", "-t", "tmpfs", "depth", "/opt"], check=True)
-    folder.mkdir(parents=True)
-    (folder / "neuron-ls").write_text(_NEURON_LS)
-    (folder / "neuron-ls").chmod(0o755)
 
 
 def _torment(work: Path, images: int, every: int, seconds: float) -> dict[str, object]:
@@ -87,7 +72,7 @@ def _torment(work: Path, images: int, every: int, seconds: float) -> dict[str, o
     code = driver.wait()
     with open_store(str(work / "out")) as store:
         there = left(store)
-    cores = [path.read_text() for path in (work / "cores").iterdir()]
+    cores = list(workers_in(work / "cores").values())
     return {
         "exit_code": code,
         "killed_workers": killed,
@@ -97,6 +82,7 @@ def _torment(work: Path, images: int, every: int, seconds: float) -> dict[str, o
         "wrong": len(there.wrong),
         "orphans": len(there.orphans),
         "cores_of_workers": {core: cores.count(core) for core in sorted(set(cores))},
+        "cores_of_two_at_once": len(taken_twice(work / "cores")),
         "wall_s": round(time.monotonic() - begun_s, 1),
     }
 
@@ -120,8 +106,7 @@ def _results(work: Path) -> int:
 
 def _workers(work: Path) -> Iterator[int]:
     """Ids of the workers that run: each noted its own."""
-    for path in (work / "cores").iterdir():
-        process = int(path.name.rpartition("-")[2])
+    for process in workers_in(work / "cores"):
         if Path(f"/proc/{process}").exists():
             yield process
 

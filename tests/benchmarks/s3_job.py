@@ -1,6 +1,7 @@
 """An S3 job in shards that are killed with SIGKILL at random moments and started again.
 
     python -m tests.benchmarks.s3_job
+    python -m tests.benchmarks.s3_job --ceph    # Ceph's gateway, started here
     python -m tests.benchmarks.s3_job --endpoint-url http://127.0.0.1:7480    # a server of yours
 
 The network is a stand-in; listing, downloads, files, puts and kills are real. Without an address,
@@ -25,7 +26,7 @@ from boto3.session import Session
 
 from depth.store.objects import open_store
 from depth.store.s3 import S3Store
-from tests.support import s3_server
+from tests.support import ceph, s3_server
 from tests.support.object_jobs import put_images
 from tests.support.object_kills import Toll, torment
 
@@ -36,6 +37,7 @@ _ACTIONS = ["s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
 def main(
     name: str = typer.Option("moto", help="Of the server, for the result's name."),
     endpoint_url: Optional[str] = typer.Option(None, help="A server that runs already."),
+    with_ceph: bool = typer.Option(False, "--ceph", help="Start Ceph's gateway here."),
     bucket: str = typer.Option("s3-job", help="Its bucket; made if it is not there."),
     images: int = typer.Option(500, help="Small images."),
     shards: int = typer.Option(4, help="Processes at once."),
@@ -46,6 +48,8 @@ def main(
     """Kill shards of a job and count what was lost or done twice."""
     toll = Toll(images, shards, kills, seconds)
     with ExitStack() as stack:
+        if with_ceph:
+            name, endpoint_url = "ceph", stack.enter_context(_ceph())
         url = endpoint_url or stack.enter_context(_signed_requests_only(bucket))
         if endpoint_url:
             S3Store(bucket, "", url).client.create_bucket(Bucket=bucket)
@@ -56,6 +60,15 @@ def main(
     text = json.dumps(asdict(toll), indent=2)
     (RESULTS / f"s3-job-{name}.json").write_text(text + "\n")
     typer.echo(text)
+
+
+@contextmanager
+def _ceph() -> Iterator[str]:
+    """Ceph's gateway; the variables of this process have its user's keys."""
+    os.environ.update(AWS_ACCESS_KEY_ID=ceph.KEY, AWS_SECRET_ACCESS_KEY=ceph.SECRET)
+    os.environ.update(AWS_REGION="us-east-1", AWS_DEFAULT_REGION="us-east-1")
+    with tempfile.TemporaryDirectory(prefix="ceph-") as folder, ceph.gateway(Path(folder)) as url:
+        yield url
 
 
 @contextmanager

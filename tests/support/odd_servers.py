@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,7 +28,7 @@ def refusing_checksums(behind: str, code: str) -> Iterator[tuple[str, list[str]]
     """
     refused: list[str] = []
 
-    def refusal(method: str, headers: Headers) -> bytes:
+    def refusal(method: str, _path: str, headers: Headers) -> bytes:
         if method in ("PUT", "POST") and any(n.lower().startswith(_REFUSED) for n in headers):
             refused.append(method)
             return _REFUSAL % code.encode()
@@ -41,7 +42,7 @@ def refusing_checksums(behind: str, code: str) -> Iterator[tuple[str, list[str]]
 def ignoring_conditions(behind: str) -> Iterator[str]:
     """The URL of a server before the one at `behind` that takes conditions and ignores them."""
 
-    def drop(_method: str, headers: Headers) -> bytes:
+    def drop(_method: str, _path: str, headers: Headers) -> bytes:
         for name in [name for name in headers if name.lower() in ("if-none-match", "if-match")]:
             del headers[name]
         return b""
@@ -51,7 +52,20 @@ def ignoring_conditions(behind: str) -> Iterator[str]:
 
 
 @contextmanager
-def _before(behind: str, look: Callable[[str, Headers], bytes]) -> Iterator[str]:
+def counting(behind: str) -> Iterator[tuple[str, Counter[str]]]:
+    """The URL of a server before the one at `behind`, and how often each path was read."""
+    read: Counter[str] = Counter()
+
+    def count(method: str, path: str, _headers: Headers) -> bytes:
+        read.update([urlsplit(path).path] if method == "GET" else [])
+        return b""
+
+    with _before(behind, count) as url:
+        yield url, read
+
+
+@contextmanager
+def _before(behind: str, look: Callable[[str, str, Headers], bytes]) -> Iterator[str]:
     """A server that passes requests on. `look` may change headers, or refuse with a body."""
     host = urlsplit(behind).netloc
 
@@ -61,7 +75,7 @@ def _before(behind: str, look: Callable[[str, Headers], bytes]) -> Iterator[str]
         def do_PUT(self) -> None:  # noqa: N802
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = dict(self.headers)
-            refusal = look(self.command, headers)
+            refusal = look(self.command, self.path, headers)
             if refusal:
                 self._answer(400, {"Content-Type": "application/xml"}, refusal)
                 return

@@ -7,15 +7,19 @@ As a script, in an environment that has ray, it runs such a job with the real co
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 import sys
-import time
 from dataclasses import replace
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from serve.backend import Backend, ProgramWorker
 from serve.engine import Engine
+from serve.jobs import stage
 from serve.jobs.objects.making import Making
 from serve.jobs.objects.places import open_places
 from serve.jobs.objects.run import Run, RunAsked
@@ -24,7 +28,10 @@ from serve.ray.job import run_ray
 from serve.shapes import BUCKETS
 from tests.support.folder_jobs import StandIn, Sum
 
-CORES_LOG = "DEPTH_TEST_CORES"  # a folder in which each worker notes its core
+CORES_LOG = "DEPTH_TEST_CORES"  # a folder in which each worker notes its core, and holds it
+KILLER = "DEPTH_TEST_KILLER"  # the name of an image that ends the worker which decodes it
+WORKER, TWICE = "worker-", "twice-"  # of files in the folder of CORES_LOG
+_held: list[TextIOWrapper] = []
 
 
 def one_core(library: StandIn, _images: int) -> Backend:
@@ -42,12 +49,49 @@ def library_of(target: str, duration_s: float = 0.0) -> StandIn:
     return library
 
 
+def take_core(folder: Path) -> None:
+    """Note this process's core, and hold the core until the process has ended, however it ends.
+
+    A file that begins with TWICE says that another process still held the core.
+    """
+    core = os.environ.get("NEURON_RT_VISIBLE_CORES", "none")
+    file = (folder / f"core-{core}").open("a")
+    _held.append(file)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        (folder / f"{TWICE}{os.getpid()}").write_text(core)
+    (folder / f"{WORKER}{os.getpid()}").write_text(core)
+
+
+def workers_in(folder: Path) -> dict[int, str]:
+    """The core of each worker that there was, by process id."""
+    return {int(path.name[len(WORKER) :]): path.read_text() for path in folder.glob(f"{WORKER}*")}
+
+
+def taken_twice(folder: Path) -> list[str]:
+    """Cores that two workers held at once."""
+    return [path.read_text() for path in folder.glob(f"{TWICE}*")]
+
+
+def _deadly(killer: str) -> None:
+    """From here on, the image `killer` ends this process when it is decoded."""
+    decode = stage.decode
+
+    def deadly(file: Any, needed: Any) -> Any:
+        if file.name == killer:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return decode(file, needed)
+
+    stage.decode = deadly
+
+
 def standin_engine(target: str, duration_s: float, _making: Making) -> Engine:
-    """What a worker opens; the folder of CORES_LOG gets a file with the worker's core."""
+    """What a worker opens; see CORES_LOG and KILLER."""
     if os.environ.get(CORES_LOG):
-        core = os.environ.get("NEURON_RT_VISIBLE_CORES", "none")
-        name = f"{time.time():.3f}-{os.getpid()}"
-        (Path(os.environ[CORES_LOG]) / name).write_text(core)
+        take_core(Path(os.environ[CORES_LOG]))
+    if os.environ.get(KILLER):
+        _deadly(os.environ[KILLER])
     return Engine(library_of(target, duration_s), BUCKETS, backend=one_core)
 
 

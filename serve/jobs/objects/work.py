@@ -9,12 +9,13 @@ from depth.images.given import Held
 from depth.images.read import MAX_FILE_BYTES, ImageFile, refusal
 from depth.maps.meta import MAX_JSON_BYTES
 from depth.store.objects import ObjectStore
-from serve.jobs.entry import DONE, KEPT, Entry
-from serve.jobs.memory import Budget
+from serve.jobs.entry import DONE, FAILED, KEPT, Entry
+from serve.jobs.memory import Budget, Room
 from serve.jobs.objects.keys import Stored, short, stem_of
 from serve.jobs.objects.listing import Waiting
 from serve.jobs.objects.publish import damage, publish
 from serve.jobs.stage import Asked, ImageResult, Pixels, Stage
+from serve.jobs.under_way import UnderWay
 
 _FILES_BYTES = 256_000_000  # of image files in memory; a larger file waits for all others
 
@@ -23,11 +24,13 @@ class ImageWork:
     """Works on images of a job. Safe in any thread.
 
     folder  of the results
+    room    of the stage
     """
 
     def __init__(
         self,
         stage: Stage,
+        room: Room,
         images: ObjectStore,
         results: ObjectStore,
         folder: str,
@@ -35,6 +38,7 @@ class ImageWork:
         preview: bool,
     ) -> None:
         self._stage = stage
+        self._room = room
         self._images = images
         self._results = results
         self._folder = folder
@@ -64,6 +68,16 @@ class ImageWork:
                 return self._published(waiting, stem, result, pixels, download_ms)
 
             return self._stage.through(Held(waiting.image, lambda: file), Asked(), use)
+
+    def refuse(self, waiting: Waiting) -> Entry:
+        """The entry of an image that ended the process twice: only its header is looked at.
+
+        Raises ImageError for the image, and StoreError.
+        """
+        file = self._file(waiting)
+        size_px = file.header.width_px, file.header.height_px
+        reason = UnderWay().reason(size_px, self._room.needed_bytes(file.header))
+        return Entry(waiting.image, FAILED, file.sha256, reason=reason)
 
     def _is_whole(self, stored: Stored) -> bool:
         """Whether the files of a result are as its .json says."""

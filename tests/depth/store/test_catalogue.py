@@ -9,8 +9,9 @@ import pytest
 from depth.artifact.manifest import Artifact
 from depth.artifact.verification import MAX_BYTES
 from depth.errors import InputError, StoreError
-from depth.store.catalogue import HEADING, MAX_MANIFEST_BYTES, find, rows
+from depth.store.catalogue import MAX_MANIFEST_BYTES, find
 from depth.store.folder import FolderStore
+from depth.store.listing import HEADING, listing
 from depth.store.names import alias_key, manifest_key, verified_key
 from depth.store.objects import ObjectStore, open_store
 from depth.store.push import push
@@ -47,27 +48,27 @@ def test_rows_list_every_artifact_with_its_state(store: ObjectStore, tmp_path: P
     for artifact in (proven, failed, built):
         push(store, artifact)
     store.write("artifacts/stray.txt", b"not ours")
-    found = {row.cells[0]: row.cells[1:-1] for row in rows(store)}
+    found = {row.cells[0]: row.cells[1:-1] for row in listing(store).rows}
     assert found == {
         proven.folder.name: ("openvino", "fp32", "518x518", "0.0", "verified", "-"),
         failed.folder.name: ("openvino", "bf16", "518x518", "0.0", "failed", "-"),
         built.folder.name: ("inf1", "fp32", "518x518", "0.0", "built", "-"),
     }
-    assert all(len(row.cells) == len(HEADING) for row in rows(store))
+    assert all(len(row.cells) == len(HEADING) for row in listing(store).rows)
 
 
-def test_a_listing_leaves_out_objects_that_are_too_large(
-    store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_objects_that_are_too_large_are_damaged(store: ObjectStore, tmp_path: Path) -> None:
     artifact, other = make(tmp_path), make(tmp_path, precision="bf16")
     for each in (artifact, other):
         push(store, each)
     store.write(manifest_key("ab" * 32), bytes(MAX_MANIFEST_BYTES + 1))
     store.write(verified_key(other.identity), bytes(MAX_BYTES + 1))
     store.write(alias_key("vits/inf1/production"), bytes(1 << 20))
-    assert [row.entry.identity for row in rows(store)] == [artifact.identity]
-    assert caplog.text.count("ignored: ") == 3
-    assert f"{MAX_MANIFEST_BYTES} bytes; refused" in caplog.text
+    found = listing(store)
+    assert [row.entry.identity for row in found.rows] == [artifact.identity]
+    assert len(found.damaged) == 3
+    reasons = {each.identity: each.reason for each in found.damaged}
+    assert f"{MAX_MANIFEST_BYTES} bytes; refused" in reasons["ab" * 32]
 
 
 @in_a_folder
@@ -81,7 +82,7 @@ def test_a_store_that_fails_amid_a_listing_is_an_error(
 
     monkeypatch.setattr(type(store), "read", read)
     with pytest.raises(StoreError, match="connection lost"):
-        rows(store)
+        listing(store)
 
 
 def test_a_location_is_a_bucket_or_a_folder(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from depth.artifact.manifest import Artifact
 from depth.errors import ArtifactError, StoreError
 from depth.files import sha256_bytes
-from depth.store.catalogue import find, rows
+from depth.store.catalogue import find
+from depth.store.listing import listing
 from depth.store.names import manifest_key, object_key
 from depth.store.objects import ObjectStore
 from depth.store.pull import pull
@@ -66,7 +67,7 @@ def test_a_link_or_pipe_planted_in_a_store_folder_is_not_read(
     plant(place, tmp_path / "secret", kind)
     with pytest.raises(StoreError, match="a link, which is not followed|not a regular file"):
         store.read(manifest_key(identity), 10)
-    assert rows(store) == []
+    assert listing(store).rows == []
     store.write(manifest_key(identity), b"new")  # in its place, not through it
     assert not place.is_symlink()
     assert place.read_bytes() == b"new"

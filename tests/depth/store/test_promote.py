@@ -14,7 +14,8 @@ import pytest
 
 from depth.errors import InputError, StoreError
 from depth.store.aliases import Alias, read_alias
-from depth.store.catalogue import Entry, find, read_entry, rows
+from depth.store.catalogue import Entry, find, read_entry
+from depth.store.listing import listing
 from depth.store.names import PROBE, alias_key, manifest_key
 from depth.store.objects import ObjectStore
 from depth.store.promote import promote, require_conditional_writes
@@ -54,7 +55,7 @@ def test_promote_moves_an_alias_and_records_the_previous_identity(
     age = datetime.now(timezone.utc) - datetime.fromisoformat(alias.moved_at)
     assert timedelta(0) <= age < timedelta(minutes=5)
     promote(store, first, "vits/inf1/staging")
-    assert {row.entry.identity: row.aliases for row in rows(store)} == {
+    assert {row.entry.identity: row.aliases for row in listing(store).rows} == {
         first.identity: ("vits/inf1/staging",),
         second.identity: (PRODUCTION,),
     }
@@ -269,14 +270,14 @@ def test_a_damaged_alias_is_refused(
     tmp_path: Path,
     changes: dict[str, Any],
     text: str,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     stored(store, tmp_path)
     put_alias(store, **changes)
     with pytest.raises(StoreError, match=f"production.json: .*{text}.*; delete it, then promote"):
         find(store, PRODUCTION)
-    assert [row.aliases for row in rows(store)] == [()]
-    assert text in caplog.text
+    assert [row.aliases for row in listing(store).rows] == [()]
+    (damaged,) = listing(store).damaged
+    assert text in damaged.reason
 
 
 @in_a_folder

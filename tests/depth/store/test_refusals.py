@@ -12,8 +12,9 @@ import pytest
 from depth.artifact.manifest import Artifact, dump_manifest
 from depth.errors import ArtifactError, StoreError
 from depth.files import sha256_bytes
-from depth.store.catalogue import find, read_entry, rows
+from depth.store.catalogue import find, read_entry
 from depth.store.folder import FolderStore
+from depth.store.listing import listing
 from depth.store.names import manifest_key, object_key, verified_key
 from depth.store.objects import ObjectStore
 from depth.store.pull import pull
@@ -53,7 +54,7 @@ def test_a_damaged_artifact_is_not_pushed(
         (artifact.folder / name).write_bytes(data)
     with pytest.raises(error, match=text):
         push(store, artifact)
-    assert rows(store) == []
+    assert listing(store).rows == []
 
 
 @in_a_folder
@@ -107,15 +108,16 @@ def test_an_object_of_the_wrong_size_is_sent_again(
 
 @in_a_folder
 def test_a_damaged_manifest_is_refused_and_is_pushed_again(
-    store: ObjectStore, pushed: Artifact, caplog: pytest.LogCaptureFixture
+    store: ObjectStore, pushed: Artifact
 ) -> None:
     store.write(manifest_key(pushed.identity), b"{}")
     with pytest.raises(StoreError, match="manifest.json: .*; or push the artifact again from"):
         find(store, pushed.identity)
-    assert rows(store) == []
-    assert "ignored: " in caplog.text
+    assert listing(store).rows == []
+    assert [each.identity for each in listing(store).damaged] == [pushed.identity]
     push(store, pushed)
-    assert len(rows(store)) == 1
+    found = listing(store)
+    assert (len(found.rows), found.damaged) == (1, [])
 
 
 def test_an_enormous_manifest_is_not_read(

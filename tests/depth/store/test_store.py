@@ -12,7 +12,8 @@ from depth.artifact.manifest import Artifact
 from depth.artifact.verification import next_counter, read_verification, state
 from depth.errors import StoreError
 from depth.files import sha256_bytes
-from depth.store.catalogue import find, rows
+from depth.store.catalogue import find
+from depth.store.listing import listing
 from depth.store.names import manifest_key, verified_key
 from depth.store.objects import ObjectStore
 from depth.store.pull import pull
@@ -57,7 +58,7 @@ def test_artifacts_share_their_objects(store: ObjectStore, tmp_path: Path) -> No
     push(store, make(tmp_path))
     other = make(tmp_path, {**FILES, "programs/518x518-b1.xml": b"<other/>"})
     assert push(store, other) == Pushed(8, len(FILES["programs/518x518-b1.bin"]))
-    assert len(rows(store)) == 2
+    assert len(listing(store).rows) == 2
 
 
 @in_a_folder
@@ -77,7 +78,7 @@ def test_a_push_that_ends_early_shows_nothing(
         with pytest.raises(StoreError, match="cut off"):
             push(store, artifact)
     assert len(keys(store)) == 4
-    assert rows(store) == []
+    assert listing(store).rows == []
     with pytest.raises(StoreError, match="no artifact's identity begins with .* shows what there"):
         find(store, artifact.identity[:12])
     assert push(store, artifact).sent_bytes == 0
