@@ -79,8 +79,8 @@ def prefixes(network: AnyViewNetwork, images: FloatArray) -> Prefixes:
     if images.ndim != 4 or images.shape[1] != 3 or not len(images):
         raise InputError(f"images {images.shape}: expected (views,3,height,width)")
     size = int(images.shape[2]), int(images.shape[3])
-    found = _in_parts(network.prefix(size), _tensor(images, network))
-    return Prefixes(*found, size)
+    tokens, class_tokens = _in_parts(network.prefix(size), _tensor(images, network))
+    return Prefixes(tokens, class_tokens, size)
 
 
 def views_of(
@@ -114,21 +114,18 @@ def views_after(
 ) -> Views:
     """The scene of views whose first stage is done; otherwise as `views_of`."""
     views, size = len(seen.tokens), seen.size
+    reference = 0  # of given cameras, the first is the world
     if given is None:
         reference = reference_view(_array(seen.class_tokens), strategy)
-        camera_tokens = network.encoder.camera_tokens(views)
-    else:  # the first view is the world, and stays the first
-        reference = 0
-        placed = Cameras(normalised(given.extrinsics), given.intrinsics)
-        codes = _tensor(codes_of_cameras(placed, size), network)
-        camera_tokens = network.camera_encoder(codes[None], views)
     order = order_of_views(views, reference)
-    tokens = seen.tokens[torch.from_numpy(order)]
+    tokens, camera_tokens = (
+        seen.tokens[torch.from_numpy(order)],
+        _camera_tokens(network, seen, given),
+    )
     features, camera_features = network.trunk(size, views)(tokens[None], camera_tokens)
     places = torch.from_numpy(places_of_views(order))
-    codes = _array(network.camera_decoder(camera_features)[0, places])
+    cameras = cameras_of_codes(_array(network.camera_decoder(camera_features)[0, places]), size)
     maps = [_array(part) for part in _in_parts(network.head(size, rays), features[0, places])]
-    cameras = cameras_of_codes(codes, size)
     return Views(
         maps[0],
         maps[1],
@@ -178,6 +175,17 @@ def metric_views(
         extrinsics=found.extrinsics,
         scale=found.scale,
     )
+
+
+def _camera_tokens(
+    network: AnyViewNetwork, seen: Prefixes, given: Optional[Cameras]
+) -> Tensor:  # [1,S,D]
+    views = len(seen.tokens)
+    if given is None:
+        return network.encoder.camera_tokens(views)
+    placed = Cameras(normalised(given.extrinsics), given.intrinsics)
+    codes = _tensor(codes_of_cameras(placed, seen.size), network)
+    return network.camera_encoder(codes[None], views)
 
 
 def _given(extrinsics: object, intrinsics: object, views: int) -> Optional[Cameras]:

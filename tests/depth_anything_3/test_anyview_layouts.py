@@ -1,32 +1,32 @@
-"""Weights of networks of any number of views: published names, numbers of parameters, folders."""
+"""Weights of networks of any number of views: published names, numbers of parameters."""
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from compile import shapes_only
-from depth.errors import CheckpointError, InputError
-from depth.weights.registry import PublishedFile
-from depth_anything_3.anyview import folder as folder_module
+from depth.errors import CheckpointError
 from depth_anything_3.anyview.config import ANY_VIEW_MODELS, NESTED_MODELS
-from depth_anything_3.anyview.folder import AnyView, built, from_folder, model_name
 from depth_anything_3.anyview.layouts import load_nested, load_weights, to_ours
 from depth_anything_3.anyview.network import AnyViewNetwork, build
 from depth_anything_3.anyview.untrained import untrained_state
 from depth_anything_3.anyview.views import views_of
 from depth_anything_3.network import build as build_mono
 from tests.support import da3
-from tests.support.da3_views import TINY_MODEL, network, scene, to_upstream, weights
+from tests.support.da3_views import (
+    TINY_MODEL,
+    nested_state,
+    network,
+    same,
+    scene,
+    to_upstream,
+    weights,
+)
 
 # Parameters that upstream has: facts that its own code was counted for.
 PUBLISHED = {
@@ -83,11 +83,6 @@ def test_the_nested_model_is_two_others() -> None:
     metric = shapes_only.build_without_values(row.metric)
     assert row.any_view is ANY_VIEW_MODELS["da3-giant"]
     assert count(metric) + PUBLISHED["da3-giant"] == 1_689_845_519
-
-
-def same(found: AnyViewNetwork) -> None:
-    for name, tensor in weights().items():
-        assert torch.equal(found.state_dict()[name], tensor), name
 
 
 def test_either_layout_loads() -> None:
@@ -165,14 +160,6 @@ def test_other_files_are_refused_by_name() -> None:
         load_weights(made, small, "x")
 
 
-def nested_state() -> dict[str, Tensor]:
-    any_view, metric = to_upstream(weights()), da3.to_upstream(da3.weights())
-    return {
-        **{f"model.da3.{key[len('model.') :]}": value for key, value in any_view.items()},
-        **{f"model.da3_metric.{key[len('model.') :]}": value for key, value in metric.items()},
-    }
-
-
 def test_a_file_of_two_networks() -> None:
     any_view, metric = build(TINY_MODEL), build_mono(da3.TINY_METRIC)
     load_nested(any_view, metric, nested_state(), "nested.safetensors")
@@ -199,104 +186,3 @@ def test_untrained_weights_are_the_same_everywhere_and_make_cameras() -> None:
     found = views_of(network(), scene(3))
     assert np.ptp(found.depth) > 0.2 * np.median(found.depth)
     assert found.depth.max() < 100
-
-
-UPSTREAM_CONFIG: dict[str, Any] = {
-    "model_name": "da3-small",
-    "config": {
-        "__object__": {
-            "path": "depth_anything_3.model.da3",
-            "name": "DepthAnything3Net",
-            "args": "as_params",
-        },
-        "net": {
-            "__object__": {"path": "depth_anything_3.model.dinov2.dinov2", "name": "DinoV2"},
-            "out_layers": [5, 7, 9, 11],
-        },
-    },
-}
-
-
-def written(folder: Path, config: Any, state: dict[str, Tensor]) -> Path:
-    (folder / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
-    save_file({key: value.clone() for key, value in state.items()}, folder / "model.safetensors")
-    return folder
-
-
-def tiny(name: str) -> AnyView:
-    metric = build_mono(da3.TINY_METRIC).eval() if name in NESTED_MODELS else None
-    return AnyView(name, build(TINY_MODEL).eval(), metric)
-
-
-def test_a_folder_as_upstream_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder_module, "built", tiny)
-    found = from_folder(written(tmp_path, UPSTREAM_CONFIG, to_upstream(weights())))
-    assert (found.name, found.metric) == ("da3-small", None)
-    same(found.network)
-    nested = from_folder(written(tmp_path, {"model_name": [*NESTED_MODELS][0]}, nested_state()))
-    assert nested.metric is not None
-    same(nested.network)
-
-
-def test_a_file_that_is_published_as_another_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(folder_module, "built", tiny)
-    row = PublishedFile("da3-base", "a/b", "model.safetensors", "main", "0" * 64, None, "x")
-    monkeypatch.setattr(folder_module, "by_sha256", lambda _: row)
-    with pytest.raises(CheckpointError, match="is published as da3-base, not as da3-small"):
-        from_folder(written(tmp_path, UPSTREAM_CONFIG, to_upstream(weights())))
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("os", "system"),
-        ("depth_anything_3.model.da3", "system"),
-        ("depth_anything_3.utils.export", "DepthAnything3Net"),
-        (["depth_anything_3.model.da3"], "DepthAnything3Net"),
-        ("depth_anything_3.model.da3", ["DepthAnything3Net"]),
-    ],
-)
-def test_a_class_that_is_not_upstreams_is_refused(path: Any, name: Any, tmp_path: Path) -> None:
-    config = json.loads(json.dumps(UPSTREAM_CONFIG))
-    config["config"]["net"]["heads"] = [{"__object__": {"path": path, "name": name}}]
-    place = tmp_path / "config.json"
-    place.write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="classes are never loaded from a file"):
-        model_name(place)
-
-
-def test_nothing_that_a_config_names_is_imported(tmp_path: Path) -> None:
-    place = tmp_path / "config.json"
-    place.write_text(json.dumps(UPSTREAM_CONFIG))
-    assert model_name(place) == "da3-small"
-    assert "depth_anything_3.model" not in sys.modules
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "not a readable config.json"),
-        ("[]", "not a readable config.json"),
-        ('{"model_name": "da3-small", "model_name": "da3-base"}', "not a readable config.json"),
-        ("{}", "model_name is None, expected a text"),
-        ('{"model_name": 3}', "model_name is 3, expected a text"),
-        ('{"model_name": "a", "config": {"__object__": "os.system"}}', "names 'os.system'"),
-    ],
-)
-def test_a_damaged_config_is_refused(text: str, said: str, tmp_path: Path) -> None:
-    place = tmp_path / "config.json"
-    place.write_text(text)
-    with pytest.raises(CheckpointError, match=said):
-        model_name(place)
-
-
-def test_models_of_one_view_are_not_built_here(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no model 'da3mono-large' of several views; choose from"):
-        built("da3mono-large")
-    with pytest.raises(CheckpointError, match="not a readable config.json"):
-        from_folder(tmp_path)
-    (tmp_path / "config.json").write_text('{"model_name": "da3-tiny"}')
-    with pytest.raises(InputError, match="no model 'da3-tiny'"):
-        from_folder(tmp_path)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from depth.maps.result import FloatArray
@@ -14,6 +15,7 @@ from depth.sizes import TWICE, UPPER, SizeRule
 from depth_anything_3.anyview.config import SMALL, model_row
 from depth_anything_3.anyview.network import AnyViewNetwork, build
 from depth_anything_3.anyview.untrained import load_untrained
+from tests.support import da3
 from tests.support.upstream_names import upstream_name, upstream_stems
 
 TINY = replace(
@@ -62,6 +64,21 @@ def network() -> AnyViewNetwork:
 def weights() -> dict[str, Tensor]:
     """Its weights under our names; not to be written to."""
     return network().state_dict()
+
+
+def same(found: AnyViewNetwork) -> None:
+    """Raises AssertionError unless a network has these weights."""
+    for name, tensor in weights().items():
+        assert torch.equal(found.state_dict()[name], tensor), name
+
+
+def nested_state() -> dict[str, Tensor]:
+    """A file of two networks under upstream's names: the tiny ones of several views and of one."""
+    any_view, metric = to_upstream(weights()), da3.to_upstream(da3.weights())
+    return {
+        **{f"model.da3.{key[len('model.') :]}": value for key, value in any_view.items()},
+        **{f"model.da3_metric.{key[len('model.') :]}": value for key, value in metric.items()},
+    }
 
 
 def scene(views: int, size: tuple[int, int] = SIZE, seed: int = 0) -> FloatArray:
