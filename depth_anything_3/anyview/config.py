@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from depth.family import (
     CONFIDENCE,
     DEPTH,
-    FLOAT32,
     IMAGES,
     RELATIVE_DEPTH,
     Model,
@@ -45,7 +44,7 @@ SPLIT = (
     Stage(PREFIX, (IMAGES,), (Port("tokens", "BNC"), Port("class_tokens", "BC"))),
     Stage(
         TRUNK,
-        (Port("tokens", "BSNC", FLOAT32), Port("camera_tokens", "BSC", FLOAT32)),
+        (Port("tokens", "BSNC"), Port("camera_tokens", "BSC")),
         (Port("features", "BSND"), Port("camera_features", "BSE")),
     ),
     Stage(HEAD, (Port("features", "BND"),), (Port(DEPTH, "BHW"), Port("confidence", "BHW"))),

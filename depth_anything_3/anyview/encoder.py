@@ -62,11 +62,10 @@ class PrefixStage(nn.Module):
         """
         h, w = self.grid
         x = self.with_class_token(self.patch_embed(images, h, w), self.position(h, w))
-        class_tokens = x[:, 0]
-        for block in self.blocks:
-            class_tokens = x[:, 0]
+        *before, last = self.blocks
+        for block in before:
             x = block(x, 1 + h * w)
-        return x, class_tokens
+        return last(x, 1 + h * w), x[:, 0]
 
 
 class TrunkStage(nn.Module):

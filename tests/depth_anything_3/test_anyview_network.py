@@ -25,6 +25,7 @@ from depth_anything_3.anyview.views import (
     views_after,
     views_of,
 )
+from depth_anything_3.config import ANY_VIEW
 from tests.support import da3
 from tests.support.da3_views import SIZE, network, ring, scene
 from tests.support.ray_samples import rays_of, sample_cameras
@@ -286,7 +287,8 @@ def test_embeddings_of_columns_and_rows() -> None:
 
 def test_commands_do_not_offer_scenes() -> None:
     assert "depth_anything_3" in FAMILIES
-    assert not {*ANY_VIEW_MODELS, *NESTED_MODELS} & models().keys()
+    assert {*ANY_VIEW_MODELS, *NESTED_MODELS} == set(ANY_VIEW)
+    assert not set(ANY_VIEW) & models().keys()
 
 
 def test_rows_say_what_the_values_are() -> None:
