@@ -1,0 +1,104 @@
+"""The models of any number of views, as data.
+
+They are no part of the family's `config.MODELS`, so the commands do not offer them: compiling and
+serving do not know scenes yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from depth.family import (
+    CONFIDENCE,
+    DEPTH,
+    IMAGES,
+    RELATIVE_DEPTH,
+    Model,
+    ModelConfig,
+    Output,
+    Port,
+    Stage,
+)
+from depth.sizes import SizeRule
+from depth_anything_3.config import BACK, BEFORE, MODELS, SIZE
+
+PREFIX, TRUNK, HEAD = "prefix", "trunk", "head"
+NORM_EPS = 1e-5  # of every LayerNorm but those of the blocks
+CAMERA_HEADS, CAMERA_BLOCKS = 16, 4  # of the camera encoder, in every model
+
+
+@dataclass(frozen=True)
+class AnyViewConfig(ModelConfig):
+    """The dimensions of a network of any number of views.
+
+    Blocks before `alternate_from` know one view. Of the others, those of odd number attend over all
+    views, and those of even number over their own view.
+    """
+
+    alternate_from: int = 1
+
+
+# One view at a time | all views | one view at a time. Camera tokens: one per view, of the trunk's
+# first block; camera features: of its last. Features: four token maps side by side.
+SPLIT = (
+    Stage(PREFIX, (IMAGES,), (Port("tokens", "BNC"), Port("class_tokens", "BC"))),
+    Stage(
+        TRUNK,
+        (Port("tokens", "BSNC"), Port("camera_tokens", "BSC")),
+        (Port("features", "BSND"), Port("camera_features", "BSE")),
+    ),
+    Stage(HEAD, (Port("features", "BND"),), (Port(DEPTH, "BHW"), Port("confidence", "BHW"))),
+)
+
+
+def model_row(config: AnyViewConfig, size: SizeRule = SIZE) -> Model:
+    """A model of any number of views: depth without unit, larger is farther, and confidence."""
+    return Model(
+        config.name,
+        "depth_anything_3",
+        config,
+        size,
+        BEFORE,
+        (BACK,),
+        (Output(DEPTH, RELATIVE_DEPTH), Output("confidence", CONFIDENCE)),
+        SPLIT,
+        "all views of a call share one scale",
+    )
+
+
+def _config(
+    name: str,
+    encoder: tuple[int, int, int],  # width, blocks, heads
+    taps: tuple[int, int, int, int],
+    alternate_from: int,
+    decoder_dim: int,
+    stage_dims: tuple[int, int, int, int],
+    swiglu: bool = False,
+) -> AnyViewConfig:
+    dims = (*encoder, taps, decoder_dim, stage_dims, swiglu, NORM_EPS)
+    return AnyViewConfig(name, *dims, alternate_from)
+
+
+_WIDE = (256, 512, 1024, 1024)
+SMALL = _config("da3-small", (384, 12, 6), (5, 7, 9, 11), 4, 64, (48, 96, 192, 384))
+BASE = _config("da3-base", (768, 12, 12), (5, 7, 9, 11), 4, 128, (96, 192, 384, 768))
+LARGE = _config("da3-large", (1024, 24, 16), (11, 15, 19, 23), 8, 256, _WIDE)
+GIANT = _config("da3-giant", (1536, 40, 24), (19, 27, 33, 39), 13, 256, _WIDE, swiglu=True)
+
+ANY_VIEW_MODELS: dict[str, Model] = {c.name: model_row(c) for c in (SMALL, BASE, LARGE, GIANT)}
+
+
+@dataclass(frozen=True)
+class NestedModel:
+    """Two networks: depth and cameras by one, and by the other how long a metre is."""
+
+    name: str
+    any_view: Model
+    metric: Model
+
+
+NESTED_MODELS: dict[str, NestedModel] = {
+    "da3nested-giant-large": NestedModel(
+        "da3nested-giant-large", ANY_VIEW_MODELS["da3-giant"], MODELS["da3metric-large"]
+    )
+}
