@@ -69,5 +69,5 @@ MODELS: dict[str, Model] = {
     "da3metric-large": model_row("da3metric-large", LARGE, metric=True),
 }
 
-# Upstream's other names. `api.DepthAnything3` refuses them by what they are.
+# Upstream's other names: rows in `anyview/config.py`, and in no command.
 ANY_VIEW = ("da3-small", "da3-base", "da3-large", "da3-giant", "da3nested-giant-large")
