@@ -43,7 +43,8 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], source: str) -
     """
     if any(key.startswith(_ANY_VIEW) for key in state):
         raise CheckpointError(
-            f"{source} has the weights of a Depth Anything 3 model of several views; this version "
-            f"has {', '.join(MODELS)}"
+            f"{source} has the weights of a Depth Anything 3 model of several views, which only "
+            "depth_anything_3.api.DepthAnything3 takes; commands know "
+            f"{', '.join(MODELS)}"
         )
     load(network, to_ours(state), source, {name: row.config for name, row in MODELS.items()})

@@ -178,7 +178,7 @@ def test_a_core_that_hangs_is_left_behind(
 
 
 def all_gone(cores: Cores, after: int) -> None:
-    """The hardware of every core fails once it has run so many images."""
+    """The hardware of every core fails once it has run a number of images."""
 
     def before(event: Event, count: int) -> None:
         if event.what == RUN and count >= after:
