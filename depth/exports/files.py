@@ -54,7 +54,7 @@ def encode_export(
     size = image_size or (image.shape[0], image.shape[1])
     _check_image(result, image, size)
     view = view_of(result, asked, exif_focal, size)
-    focal = None if view.assumed else _network_focal(view, result)
+    focal = None if view.assumed else network_focal(view, result)
     found = distances(result.depth, focal)
     rows, columns = found.z.shape
     flat = surface(found.z, view.on_grid((rows, columns)), result.maps.get(SKY))
@@ -94,7 +94,7 @@ def _check_image(result: Result, image: Pixels, size: Size) -> None:
         )
 
 
-def _network_focal(view: View, result: Result) -> float:
+def network_focal(view: View, result: Result) -> float:
     """The mean focal length in px of the network's input, as metres are made with."""
     (height, width), made = view.image_size, result.provenance
     down, across = made.model_height_px / height, made.model_width_px / width

@@ -65,7 +65,7 @@ def encode_glb(
         "buffers": [{"byteLength": len(binary)}],
     }
     text = json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
-    return _container(text + b" " * (-len(text) % 4), bytes(binary))
+    return container(text, bytes(binary))
 
 
 def _scene() -> dict[str, Any]:
@@ -102,8 +102,9 @@ def _accessor(values: npt.NDArray[np.float32], kind: str) -> dict[str, Any]:
     }
 
 
-def _container(text: bytes, binary: bytes) -> bytes:
-    """Both chunks, whose lengths are multiples of four bytes."""
+def container(text: bytes, binary: bytes) -> bytes:
+    """A GLB file of its two chunks: the document, JSON, and a buffer of a multiple of 4 bytes."""
+    text += b" " * (-len(text) % 4)
     length = 12 + 8 + len(text) + 8 + len(binary)
     start = struct.pack("<4sII", b"glTF", 2, length)
     chunks = [struct.pack("<II", len(text), _JSON), text]

@@ -48,7 +48,7 @@ class View:
     @staticmethod
     def of(camera: Camera, size: tuple[int, int]) -> View:
         height, width = size
-        focal_px = max(size) / 2 / np.tan(camera.fov / 2)
+        focal_px = camera.focal_px(size)
         x = (np.arange(width) - (width - 1) / 2) / focal_px
         y = (np.arange(height) - (height - 1) / 2) / focal_px
         return View(camera, x.astype(np.float32), y.astype(np.float32))
@@ -93,7 +93,11 @@ def render(seed: int, kind: Optional[str] = None, size: tuple[int, int] = (168, 
     """
     kind = kind or KINDS[seed % len(KINDS)]
     rng = np.random.default_rng([seed, *kind.encode()])
-    world = build(kind, rng)
+    return draw(build(kind, rng), rng, kind, size)
+
+
+def draw(world: World, rng: np.random.Generator, kind: str, size: tuple[int, int]) -> Scene:
+    """The world as its camera sees it now. Another camera of the same world gives another view."""
     view = View.of(world.camera, size)
     depth, owner = cast(world, view)
     image = expose(paint(world, view, depth, owner), rng)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 import numpy as np
+import numpy.typing as npt
 
 from checkpoints.demo.scenes import textures
 from checkpoints.demo.scenes.solids import (
@@ -19,6 +20,8 @@ from checkpoints.demo.scenes.solids import (
     Solid,
     vector,
 )
+
+_MIRROR = vector([1, -1, 1])  # of y, which runs up in the world and down in pictures
 
 
 def turn(yaw: float, pitch: float = 0.0, roll: float = 0.0) -> FloatArray:
@@ -43,8 +46,22 @@ class Camera:
         position: tuple[float, float, float], yaw: float, pitch: float, roll: float, fov: float
     ) -> Camera:
         """A camera at `position` that looks along +z, turned; angles in radians."""
-        flip = vector([1, -1, 1])  # image y runs down
-        return Camera(vector(position), turn(yaw, pitch, roll) * flip, fov)
+        return Camera(vector(position), turn(yaw, pitch, roll) * _MIRROR, fov)
+
+    def moved(self, right: float, down: float, forward: float, yaw: float = 0.0) -> Camera:
+        """The camera after a move along its own axes, metres, and a turn to the right, radians."""
+        position = self.position + self.rotation @ vector([right, down, forward])
+        return Camera(position, self.rotation @ turn(yaw), self.fov)
+
+    def focal_px(self, size: tuple[int, int]) -> float:
+        """Focal length for a picture of this (height, width) px."""
+        return float(max(size) / 2 / np.tan(self.fov / 2))
+
+    @property
+    def extrinsics(self) -> npt.NDArray[np.float64]:
+        """[3,4], world to camera, of a world whose y runs down, so that both are right-handed."""
+        inverse = self.rotation.T.astype(np.float64)
+        return np.hstack([inverse * _MIRROR, -(inverse @ self.position)[:, None]])
 
 
 @dataclass

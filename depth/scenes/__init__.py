@@ -1,0 +1,1 @@
+"""A scene becomes files: several views with depth and cameras in one space."""

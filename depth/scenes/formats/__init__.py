@@ -1,0 +1,1 @@
+"""The formats of a scene. Each module says which files it makes, and makes them."""
