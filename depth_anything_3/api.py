@@ -1,4 +1,4 @@
-"""Upstream's Python API on our network: `from depth_anything_3.api import DepthAnything3`."""
+"""Upstream's Python API on our networks: `from depth_anything_3.api import DepthAnything3`."""
 
 from __future__ import annotations
 
@@ -10,23 +10,45 @@ import torch
 from torch import Tensor, nn
 
 from depth.artifact.steps import SkyToFar
-from depth.artifact.strict_json import parse_object
 from depth.errors import CheckpointError, InputError
-from depth.files import read_regular
+from depth.family import UNTRAINED
+from depth.maps.result import FloatArray
+from depth.scenes.options import OWN, Options
+from depth.steps.cameras import given_cameras
 from depth.steps.sky import sky_to_far
 from depth.weights.checkpoint import read_checkpoint
+from depth.weights.registry import by_sha256
 from depth.weights.wrappings import unwrapped
-from depth_anything_3.config import ANY_VIEW, FAR, MODELS
+from depth_anything_3.anyview.config import ANY_VIEW_MODELS, NESTED_MODELS
+from depth_anything_3.anyview.folder import (
+    CONFIG_NAME,
+    WEIGHTS_NAME,
+    AnyView,
+    built,
+    model_name,
+)
+from depth_anything_3.anyview.layouts import load_nested
+from depth_anything_3.anyview.layouts import load_weights as load_views
+from depth_anything_3.anyview.network import AnyViewNetwork
+from depth_anything_3.config import FAR, MODELS
+from depth_anything_3.export import Made, export_asked, export_prediction
 from depth_anything_3.hub import downloaded
-from depth_anything_3.inputs import Source, network_inputs, shown
+from depth_anything_3.inputs import Source, placed_inputs, shown
 from depth_anything_3.layouts import load_weights
-from depth_anything_3.network import build
+from depth_anything_3.network import MonoNetwork, build
+from depth_anything_3.scenes import (
+    Wish,
+    align,
+    cameras_of,
+    check_pair,
+    outputs_of,
+    prediction_of,
+    seen,
+    steps_of,
+)
 from depth_anything_3.specs import Prediction
 
-SAFETENSORS_NAME = "model.safetensors"
-CONFIG_NAME = "config.json"
-_MAX_CONFIG_BYTES = 1 << 20
-_AT_ONCE = 8  # images in one run of the network
+_AT_ONCE = 8  # images in one run of a network of one view
 _SKY = 0.5  # reported as sky from here on
 
 
@@ -34,24 +56,26 @@ class DepthAnything3(nn.Module):
     """Drop-in for the class of the same name in ByteDance-Seed/Depth-Anything-3.
 
     Takes upstream's arguments and checkpoints and gives upstream's numbers, computed in float32
-    (upstream: half precision). So far the models of one view: da3mono-large and da3metric-large.
-    Depth of the latter is metres once multiplied by the focal length in px of the processed image
-    and divided by 300. Calls may come from several threads.
+    (upstream: half precision). Depth of da3metric-large is metres once multiplied by the focal
+    length in px of the processed image and divided by 300. Calls may come from several threads.
 
     Raises InputError for a model that this version does not have.
     """
 
     def __init__(self, model_name: str = "da3-large", **_: Any) -> None:
         super().__init__()
-        if model_name in ANY_VIEW:
-            raise InputError(
-                f"model {model_name!r} is of several views, which this version does not have; "
-                f"choose from {', '.join(MODELS)}"
-            )
-        if model_name not in MODELS:
-            raise InputError(f"no model {model_name!r}; choose from {', '.join(MODELS)}")
         self.model_name = model_name
-        self.network = build(MODELS[model_name])
+        self._weights = UNTRAINED, ""  # file name, sha256
+        self.network: Union[MonoNetwork, AnyViewNetwork]
+        self.metric: Optional[MonoNetwork] = None  # by which a nested model knows metres
+        if model_name in MODELS:
+            self.network = build(MODELS[model_name])
+        elif model_name in ANY_VIEW_MODELS or model_name in NESTED_MODELS:
+            model = built(model_name)
+            self.network, self.metric = model.network, model.metric
+        else:
+            names = ", ".join((*MODELS, *ANY_VIEW_MODELS, *NESTED_MODELS))
+            raise InputError(f"no model {model_name!r}; choose from {names}")
         self.eval()
 
     @classmethod
@@ -78,11 +102,15 @@ class DepthAnything3(nn.Module):
                 "cache_dir": cache_dir,
                 "local_files_only": local_files_only,
             }
-            names = (CONFIG_NAME, SAFETENSORS_NAME)
+            names = (CONFIG_NAME, WEIGHTS_NAME)
             folder = downloaded(str(pretrained_model_name_or_path), names, revision, options)
-        made = cls(_model_name(folder / CONFIG_NAME))
-        checkpoint = read_checkpoint(folder / SAFETENSORS_NAME)
-        load_weights(made.network, checkpoint.state, str(folder / SAFETENSORS_NAME))
+        name, path = model_name(folder / CONFIG_NAME), folder / WEIGHTS_NAME
+        made, checkpoint = cls(name), read_checkpoint(path)
+        published = by_sha256(checkpoint.sha256)
+        if published is not None and published.model != name:
+            raise CheckpointError(f"{path}: is published as {published.model}, not as {name}")
+        made._load(checkpoint.state, str(path))
+        made._weights = checkpoint.name, checkpoint.sha256
         return made
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *_: Any, **__: Any) -> Any:
@@ -92,77 +120,133 @@ class DepthAnything3(nn.Module):
         CheckpointError that names the keys that do not fit.
         """
         state, where = unwrapped(state_dict)
-        own = {k[len("network.") :]: v for k, v in state.items() if k.startswith("network.")}
-        load_weights(self.network, own or state, f"the state dict{where}")
+        self._load(state, f"the state dict{where}")
+        self._weights = "a state dict", ""
         return nn.modules.module._IncompatibleKeys([], [])
+
+    def _load(self, state: Mapping[str, Any], source: str) -> None:
+        own = {name: _part(state, f"{name}.") for name in ("network", "metric")}
+        if self.metric is None or isinstance(self.network, MonoNetwork):
+            _load_into(self.network, own["network"] or state, source)
+        elif own["network"]:
+            _load_into(self.metric, own["metric"], f"{source} (metric.*)")
+            _load_into(self.network, own["network"], f"{source} (network.*)")
+        else:
+            load_nested(self.network, self.metric, state, source)
 
     @torch.no_grad()
     def forward(
         self,
         image: Tensor,
         extrinsics: Optional[Tensor] = None,
-        intrinsics: Optional[Tensor] = None,  # noqa: ARG002 - upstream's; see `inference`
+        intrinsics: Optional[Tensor] = None,
         export_feat_layers: Optional[Sequence[int]] = None,
         infer_gs: bool = False,
         use_ray_pose: bool = False,
-        ref_view_strategy: str = "saddle_balanced",  # noqa: ARG002 - upstream's
+        ref_view_strategy: str = "saddle_balanced",
     ) -> dict[str, Any]:
-        """Network inputs [B,N,3,H,W] -> depth and sky [B,N,H,W], the sky's depth put far."""
-        self._refuse(
-            {
-                "extrinsics": extrinsics is not None,
-                "export_feat_layers": bool(export_feat_layers),
-                "infer_gs": infer_gs,
-                "use_ray_pose": use_ray_pose,
-            }
-        )
-        views = image.flatten(0, 1)
-        parts = [self.network(views[i : i + _AT_ONCE]) for i in range(0, len(views), _AT_ONCE)]
-        shape = (*image.shape[:2], *image.shape[3:])
-        depth, sky = (torch.cat(maps).reshape(shape) for maps in zip(*parts))
-        return {"depth": _far_sky(depth, sky, FAR), "sky": sky, "aux": {}}
+        """Network inputs [B,N,3,H,W], B scenes, -> depth [B,N,H,W] and what else the model gives.
+
+        Models of one view: `sky` [B,N,H,W]. Others: `depth_conf` [B,N,H,W], `extrinsics`
+        [B,N,3,4], `intrinsics` [B,N,3,3], and of a nested model `is_metric` and `scale_factor`.
+        Given intrinsics are in px of the inputs; extrinsics are normalised here.
+        """
+        wish = Wish(tuple(export_feat_layers or ()), use_ray_pose, ref_view_strategy)
+        self._check(extrinsics, wish, infer_gs)
+        model = self._any_view
+        if model is None:
+            return _depth_and_sky(self.network, image)
+        scenes = []
+        for number, images in enumerate(image.cpu().numpy()):
+            given = None
+            check_pair(extrinsics, intrinsics)
+            if extrinsics is not None and intrinsics is not None:
+                placed, lens = extrinsics[number].cpu(), intrinsics[number].cpu()
+                given = given_cameras(placed, lens, len(images))
+            scenes.append(seen(model, images, given, wish))
+        return outputs_of(scenes, image.device)
 
     def inference(
         self,
         image: Sequence[Source],
         extrinsics: Any = None,
-        intrinsics: Any = None,  # noqa: ARG002 - see below
-        align_to_input_ext_scale: bool = True,  # noqa: ARG002 - for models with cameras
+        intrinsics: Any = None,
+        align_to_input_ext_scale: bool = True,
         infer_gs: bool = False,
         use_ray_pose: bool = False,
-        ref_view_strategy: str = "saddle_balanced",  # noqa: ARG002 - for several views
+        ref_view_strategy: str = "saddle_balanced",
         render_exts: Any = None,  # noqa: ARG002 - for Gaussians
         render_ixts: Any = None,  # noqa: ARG002
         render_hw: Any = None,  # noqa: ARG002
         process_res: int = 504,
         process_res_method: str = "upper_bound_resize",
-        export_dir: Optional[str] = None,
-        export_format: str = "mini_npz",  # noqa: ARG002 - for export_dir
+        export_dir: Optional[Union[str, Path]] = None,
+        export_format: str = "mini_npz",
         export_feat_layers: Optional[Sequence[int]] = None,
-        **_: Any,
+        conf_thresh_percentile: float = 40.0,
+        num_max_points: int = 1_000_000,
+        show_cameras: bool = True,
+        feat_vis_fps: int = 15,  # noqa: ARG002 - for feat_vis
+        export_kwargs: Optional[Mapping[str, Any]] = None,
     ) -> Prediction:
-        """Depth and sky of each image, at the size that the network saw.
+        """Depth of each image, at the size that the network saw, and what else the model gives.
 
-        `network_inputs` says what an image can be. The depth of the sky is a quantile over all
-        images of the call. `intrinsics` change nothing for these models, as upstream.
+        image        one scene; `placed_inputs` says what an image can be
+        extrinsics   [N,4,4] or [N,3,4], world to camera, with `intrinsics` [N,3,3] in px of the
+                     images: cameras that are known. Models of one view refuse them
+        align_to_input_ext_scale  True: depth is scaled to the given cameras. False: the given
+                     cameras are moved to those that the network predicts
+        use_ray_pose  cameras from rays instead of the network's own: slower
+        export_dir   a folder for files; `depth/scenes/README.md` has the formats
 
-        Raises InputError for what these models or this version do not do.
+        Intrinsics without extrinsics change nothing, as upstream. Models of one view put the sky
+        at a quantile of the depth of all images. Raises InputError for what is not done.
         """
-        self._refuse({"export_dir": export_dir is not None})
-        inputs = network_inputs(image, process_res, process_res_method)
+        wish = Wish(tuple(export_feat_layers or ()), use_ray_pose, ref_view_strategy)
+        self._check(extrinsics, wish, infer_gs, export_dir)
+        export = None
+        if export_dir is not None:
+            options = Options(OWN, conf_thresh_percentile, num_max_points, cameras=show_cameras)
+            export = export_asked(export_dir, export_format, options, export_kwargs or {})
+        inputs = placed_inputs(image, process_res, process_res_method)
+        model = self._any_view
+        if model is None:
+            return self._each(inputs.images)
+        given = cameras_of(extrinsics, intrinsics, inputs)
+        prediction = prediction_of(seen(model, inputs.images, given, wish), inputs)
+        if given is not None:
+            align(prediction, given, align_to_input_ext_scale)
+        if export is not None:
+            scaled = given is not None and align_to_input_ext_scale
+            steps = steps_of(model, wish, posed=given is not None)
+            made = Made(self.model_name, *self._weights, steps, scaled)
+            export_prediction(prediction, image, inputs.places, made, export)
+        return prediction
+
+    @property
+    def _any_view(self) -> Optional[AnyView]:
+        """The same as a model of any number of views; None for a model of one view."""
+        if isinstance(self.network, MonoNetwork):
+            return None
+        return AnyView(self.model_name, self.network, self.metric)
+
+    def _each(self, inputs: FloatArray) -> Prediction:
+        """Of images that have nothing to do with each other."""
         device = next(self.parameters()).device
-        found = self(
-            torch.from_numpy(inputs).to(device)[None],
-            extrinsics,
-            None,
-            export_feat_layers,
-            infer_gs,
-            use_ray_pose,
-        )
+        found = self(torch.from_numpy(inputs).to(device)[None])
         depth, sky = (found[name][0].cpu().numpy() for name in ("depth", "sky"))
         return Prediction(depth, sky=sky >= _SKY, processed_images=shown(inputs))
 
-    def _refuse(self, asked: Mapping[str, bool]) -> None:
+    def _check(
+        self, extrinsics: Any, wish: Wish, infer_gs: bool, export_dir: Optional[object] = None
+    ) -> None:
+        """Raise InputError that names the arguments which this model does not do."""
+        asked = {"infer_gs": infer_gs}
+        if self._any_view is None:
+            asked["extrinsics"] = extrinsics is not None
+            asked["export_feat_layers"] = bool(wish.blocks)
+            asked["use_ray_pose"] = wish.ray_pose
+            asked["export_dir"] = export_dir is not None
         names = [name for name, there in asked.items() if there]
         if names:
             raise InputError(
@@ -170,18 +254,27 @@ class DepthAnything3(nn.Module):
             )
 
 
+def _load_into(
+    network: Union[MonoNetwork, AnyViewNetwork], state: Mapping[str, Any], source: str
+) -> None:
+    if isinstance(network, MonoNetwork):
+        load_weights(network, state, source)
+    else:
+        load_views(network, state, source)
+
+
+def _part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
+
+
+def _depth_and_sky(network: nn.Module, image: Tensor) -> dict[str, Any]:
+    views = image.flatten(0, 1)
+    parts = [network(views[i : i + _AT_ONCE]) for i in range(0, len(views), _AT_ONCE)]
+    shape = (*image.shape[:2], *image.shape[3:])
+    depth, sky = (torch.cat(maps).reshape(shape) for maps in zip(*parts))
+    return {"depth": _far_sky(depth, sky, FAR), "sky": sky, "aux": {}}
+
+
 def _far_sky(depth: Tensor, sky: Tensor, step: SkyToFar) -> Tensor:
     found = sky_to_far(depth.cpu().numpy(), sky.cpu().numpy(), step)
     return torch.from_numpy(found).to(depth.device)
-
-
-def _model_name(path: Path) -> str:
-    """Of a config.json, which is untrusted text."""
-    try:
-        data = read_regular(path, _MAX_CONFIG_BYTES)
-        name = parse_object(data).get("model_name", "da3-large")
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a readable config.json: {error}") from error
-    if not isinstance(name, str):
-        raise CheckpointError(f"{path}: model_name is {name!r}, expected a text")
-    return name

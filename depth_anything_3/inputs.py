@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Union
@@ -36,11 +37,58 @@ _ONE_PASS = (Resize("cubic", "area", "uint8", 1), IMAGENET)
 _THREADS = 8
 
 Pixels = npt.NDArray[np.uint8]
+Doubles = npt.NDArray[np.float64]
 Source = Union[Pixels, Image.Image, str, Path]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the network's input lies in its source image: x = scale * source x - cut.
+
+    source  (height, width) px of the image
+    scale   along x and y
+    cut     px of the scaled image that the input has not, at the left and at the top
+    """
+
+    source: Size
+    scale: tuple[float, float]
+    cut: tuple[int, int] = (0, 0)
+
+    def lens(self, intrinsics: Doubles) -> Doubles:
+        """Intrinsics [3,3] in px of the source image -> in px of the network's input."""
+        found = intrinsics.copy()
+        found[:2] *= np.array(self.scale)[:, None]
+        found[:2, 2] -= self.cut
+        return found
+
+    def window(self, size: Size) -> tuple[float, float, float, float]:
+        """(left, top, width, height) px: what the source image has of an input of this size."""
+        (across, down), (height, width) = self.scale, self.source
+        left, top = self.cut[0] / across, self.cut[1] / down
+        return left, top, min(size[1] / across, width - left), min(size[0] / down, height - top)
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Network inputs of one size, and where each lies in its source image."""
+
+    images: FloatArray  # [N,3,H,W]
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    image: FloatArray  # [1,3,H,W]
+    place: Place
+
+
 def network_inputs(images: Sequence[Source], process_res: int, method: str) -> FloatArray:
-    """[N,3,H,W] float32 of images given as paths, RGB arrays [H,W,3] uint8, or Pillow images.
+    """[N,3,H,W] float32 of images; see `placed_inputs`."""
+    return placed_inputs(images, process_res, method).images
+
+
+def placed_inputs(images: Sequence[Source], process_res: int, method: str) -> Inputs:
+    """Network inputs of images given as paths, RGB arrays [H,W,3] uint8, or Pillow images.
 
     process_res  px of the long side (`upper_bound_*`) or the short side (`lower_bound_*`)
     method       `*_resize` goes to the nearest multiples of 14 px, `*_crop` cuts down to them
@@ -58,7 +106,13 @@ def network_inputs(images: Sequence[Source], process_res: int, method: str) -> F
     prepare = _cropped if crops else _resized
     with ThreadPoolExecutor(min(_THREADS, len(images))) as pool:
         found = list(pool.map(lambda image: prepare(_bgr(image), rule), images))
-    return np.concatenate(_of_one_size(found))
+    views = _of_one_size(found)
+    return Inputs(np.concatenate([v.image for v in views]), tuple(v.place for v in views))
+
+
+def rgb(image: Source) -> Pixels:
+    """An image's pixels [H,W,3] uint8. Raises ImageError, or InputError for no image at all."""
+    return np.asarray(_opened(image))
 
 
 def shown(images: FloatArray) -> Pixels:
@@ -67,26 +121,35 @@ def shown(images: FloatArray) -> Pixels:
     return (np.clip(levels, 0, 1) * 255).astype(np.uint8)
 
 
-def _resized(pixels: Pixels, rule: SizeRule) -> FloatArray:
-    return Preparation(BEFORE, rule)(pixels, rule.size_for(*pixels.shape[:2]))
+def _resized(pixels: Pixels, rule: SizeRule) -> _View:
+    size = rule.size_for(*pixels.shape[:2])
+    return _View(Preparation(BEFORE, rule)(pixels, size), _whole(pixels, size))
 
 
-def _cropped(pixels: Pixels, rule: SizeRule) -> FloatArray:
+def _cropped(pixels: Pixels, rule: SizeRule) -> _View:
     rule.size_for(*pixels.shape[:2])  # refuses what is too large
     whole = rule.whole_px(*pixels.shape[:2])
     size = whole[0] // PATCH_PX * PATCH_PX, whole[1] // PATCH_PX * PATCH_PX
     rule.check(size)
-    return _centre(Preparation(_ONE_PASS, rule)(pixels, whole), size)
+    scaled = _View(Preparation(_ONE_PASS, rule)(pixels, whole), _whole(pixels, whole))
+    return _centre(scaled, size)
 
 
-def _centre(images: FloatArray, size: Size) -> FloatArray:
-    """[1,3,H,W] -> [1,3,h,w] around the centre."""
-    top, left = ((have - want) // 2 for have, want in zip(images.shape[2:], size))
-    return images[:, :, top : top + size[0], left : left + size[1]]
+def _whole(pixels: Pixels, size: Size) -> Place:
+    height, width = pixels.shape[:2]
+    return Place((height, width), (size[1] / width, size[0] / height))
 
 
-def _of_one_size(found: list[FloatArray]) -> list[FloatArray]:
-    sizes = {(image.shape[2], image.shape[3]) for image in found}
+def _centre(view: _View, size: Size) -> _View:
+    """The part of this (height, width) px around the centre."""
+    top, left = ((have - want) // 2 for have, want in zip(view.image.shape[2:], size))
+    cut = view.place.cut[0] + left, view.place.cut[1] + top
+    part = view.image[:, :, top : top + size[0], left : left + size[1]]
+    return _View(part, replace(view.place, cut=cut))
+
+
+def _of_one_size(found: list[_View]) -> list[_View]:
+    sizes = {(view.image.shape[2], view.image.shape[3]) for view in found}
     if len(sizes) == 1:
         return found
     least = min(height for height, _ in sizes), min(width for _, width in sizes)
@@ -95,12 +158,11 @@ def _of_one_size(found: list[FloatArray]) -> list[FloatArray]:
         ", ".join(map(size_text, sorted(sizes))),
         size_text(least),
     )
-    return [_centre(image, least) for image in found]
+    return [_centre(view, least) for view in found]
 
 
 def _bgr(image: Source) -> Pixels:
-    rgb = np.asarray(_opened(image))
-    return rgb[:, :, ::-1]
+    return rgb(image)[:, :, ::-1]
 
 
 def _opened(image: Any) -> Image.Image:

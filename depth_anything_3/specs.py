@@ -15,16 +15,18 @@ from depth.maps.result import FloatArray
 class Prediction:
     """Upstream's record of the same name. N images of one size [H,W].
 
-    Models of one view give `depth`, `sky` and `processed_images`; the rest is None.
+    Models of one view give `depth`, `sky` and `processed_images`. Models of any number of views
+    give all but `sky`: one scale for depth and for the positions of cameras.
     """
 
     depth: FloatArray  # [N,H,W]
-    is_metric: int = 0  # 1: depth in metres; 0 for depth that still needs a focal length
+    is_metric: int = 0  # 1: depth in metres; 0 for depth without unit, or that needs a focal length
     sky: Optional[npt.NDArray[np.bool_]] = None  # [N,H,W]: where the sky map is 0.5 or more
-    conf: Optional[FloatArray] = None  # [N,H,W]
-    extrinsics: Optional[FloatArray] = None  # [N,3,4], world to camera
-    intrinsics: Optional[FloatArray] = None  # [N,3,3]
+    conf: Optional[FloatArray] = None  # [N,H,W], over 1
+    # World to camera: [N,3,4], but [N,4,4] of given cameras that are moved to the predicted cameras.
+    extrinsics: Optional[npt.NDArray[Any]] = None
+    intrinsics: Optional[FloatArray] = None  # [N,3,3], px of the processed images
     processed_images: Optional[npt.NDArray[np.uint8]] = None  # [N,H,W,3], RGB
     gaussians: Any = None
-    aux: dict[str, Any] = field(default_factory=dict)
-    scale_factor: Optional[float] = None
+    aux: dict[str, Any] = field(default_factory=dict)  # feat_layer_I: [N,h,w,C]
+    scale_factor: Optional[float] = None  # metres per unit of the network, where it knows metres
