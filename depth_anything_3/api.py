@@ -129,6 +129,8 @@ class DepthAnything3(nn.Module):
         if self.metric is None or isinstance(self.network, MonoNetwork):
             _load_into(self.network, own["network"] or state, source)
         elif own["network"]:
+            if not own["metric"]:
+                raise CheckpointError(f"{source} has network.* without metric.*: expected both")
             _load_into(self.metric, own["metric"], f"{source} (metric.*)")
             _load_into(self.network, own["network"], f"{source} (network.*)")
         else:

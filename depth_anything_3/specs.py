@@ -23,7 +23,7 @@ class Prediction:
     is_metric: int = 0  # 1: depth in metres; 0 for depth without unit, or that needs a focal length
     sky: Optional[npt.NDArray[np.bool_]] = None  # [N,H,W]: where the sky map is 0.5 or more
     conf: Optional[FloatArray] = None  # [N,H,W], over 1
-    # World to camera: [N,3,4], but [N,4,4] of given cameras that are moved to the predicted cameras.
+    # World to camera: [N,3,4]; [N,4,4] of given cameras that are moved to those predicted.
     extrinsics: Optional[npt.NDArray[Any]] = None
     intrinsics: Optional[FloatArray] = None  # [N,3,3], px of the processed images
     processed_images: Optional[npt.NDArray[np.uint8]] = None  # [N,H,W,3], RGB
