@@ -19,7 +19,6 @@ from depth.steps.sky import sky_to_far
 from depth.weights.checkpoint import read_checkpoint
 from depth.weights.registry import by_sha256
 from depth.weights.wrappings import unwrapped
-from depth_anything_3.anyview.config import ANY_VIEW_MODELS, NESTED_MODELS
 from depth_anything_3.anyview.folder import (
     CONFIG_NAME,
     WEIGHTS_NAME,
@@ -30,7 +29,7 @@ from depth_anything_3.anyview.folder import (
 from depth_anything_3.anyview.layouts import load_nested
 from depth_anything_3.anyview.layouts import load_weights as load_views
 from depth_anything_3.anyview.network import AnyViewNetwork
-from depth_anything_3.config import FAR, MODELS
+from depth_anything_3.config import ANY_VIEW, FAR, MODELS
 from depth_anything_3.export import Made, export_asked, export_prediction
 from depth_anything_3.hub import downloaded
 from depth_anything_3.inputs import Source, placed_inputs, shown
@@ -70,11 +69,11 @@ class DepthAnything3(nn.Module):
         self.metric: Optional[MonoNetwork] = None  # by which a nested model knows metres
         if model_name in MODELS:
             self.network = build(MODELS[model_name])
-        elif model_name in ANY_VIEW_MODELS or model_name in NESTED_MODELS:
+        elif model_name in ANY_VIEW:
             model = built(model_name)
             self.network, self.metric = model.network, model.metric
         else:
-            names = ", ".join((*MODELS, *ANY_VIEW_MODELS, *NESTED_MODELS))
+            names = ", ".join((*MODELS, *ANY_VIEW))
             raise InputError(f"no model {model_name!r}; choose from {names}")
         self.eval()
 

@@ -68,3 +68,6 @@ MODELS: dict[str, Model] = {
     "da3mono-large": model_row("da3mono-large", LARGE),
     "da3metric-large": model_row("da3metric-large", LARGE, metric=True),
 }
+
+# Upstream's other names: rows in `anyview/config.py`, and in no command.
+ANY_VIEW = ("da3-small", "da3-base", "da3-large", "da3-giant", "da3nested-giant-large")

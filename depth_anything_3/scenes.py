@@ -51,8 +51,14 @@ class Seen:
 def seen(model: AnyView, images: FloatArray, given: Optional[Cameras], wish: Wish) -> Seen:
     """The scene of images [S,3,H,W]. Raises InputError for what does not fit."""
     network = Watched(model.network, wish.blocks)
-    cameras = (None, None) if given is None else (given.extrinsics, given.intrinsics)
-    views = views_of(network.as_network(), images, *cameras, wish.strategy, rays=wish.ray_pose)
+    views = views_of(
+        network.as_network(),
+        images,
+        given and given.extrinsics,
+        given and given.intrinsics,
+        wish.strategy,
+        rays=wish.ray_pose,
+    )
     if wish.ray_pose:
         views = posed_by_rays(views)
     if model.metric is not None:
