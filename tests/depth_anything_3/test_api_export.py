@@ -38,6 +38,14 @@ def made(
     return model(tmp_path_factory.mktemp("model"))
 
 
+@pytest.fixture(scope="module")
+def nested(
+    patched: None,  # noqa: ARG001 - a fixture
+    tmp_path_factory: pytest.TempPathFactory,
+) -> DepthAnything3:
+    return model(tmp_path_factory.mktemp("nested"), NESTED)
+
+
 @pytest.fixture
 def paths(tmp_path: Path) -> list[str]:
     found = []
@@ -97,11 +105,9 @@ def test_a_colmap_model_has_the_size_of_the_images(
 
 @pytest.mark.parametrize("aligned", [True, False])
 def test_the_unit_is_metres_unless_the_caller_gives_the_scale(
-    aligned: bool,
-    patched: None,  # noqa: ARG001 - a fixture
-    tmp_path: Path,
+    aligned: bool, nested: DepthAnything3, tmp_path: Path
 ) -> None:
-    nested, images = model(tmp_path / "model", NESTED), pictures(3)
+    images = pictures(3)
     placed, lenses = cameras(images)
     options: dict[str, Any] = {"process_res": SIDE, "export_format": "ply"}
     nested.inference(images, placed, lenses, aligned, export_dir=tmp_path / "out", **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,17 @@ ARGUMENTS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    install(monkeypatch)
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        install(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> DepthAnything3:
+    """Not to be written to."""
+    return model(tmp_path_factory.mktemp("model"))
 
 
 def test_the_arguments_are_upstreams() -> None:
@@ -59,9 +68,9 @@ def test_the_arguments_are_upstreams() -> None:
     assert DepthAnything3().model_name == "da3-large"
 
 
-def test_a_scene_is_its_steps_one_by_one(tmp_path: Path) -> None:
+def test_a_scene_is_its_steps_one_by_one(made: DepthAnything3) -> None:
     images = pictures(3)
-    found = model(tmp_path).inference(images, process_res=SIDE, ref_view_strategy="middle")
+    found = made.inference(images, process_res=SIDE, ref_view_strategy="middle")
     inputs = network_inputs(images, SIDE, "upper_bound_resize")
     expected = views_of(network(), inputs, strategy="middle")
     assert expected.reference == 1
@@ -102,10 +111,9 @@ def test_intrinsics_go_where_the_pixels_go(method: str) -> None:
 
 
 @pytest.mark.parametrize("views", [1, 2, 3])
-def test_given_cameras_and_depth_have_one_scale(views: int, tmp_path: Path) -> None:
+def test_given_cameras_and_depth_have_one_scale(views: int, made: DepthAnything3) -> None:
     images = pictures(views)
     placed, lenses = cameras(images)
-    made = model(tmp_path)
     scaled = made.inference(images, placed, lenses, process_res=SIDE)
     kept = made.inference(images, placed, lenses, False, process_res=SIDE)
     inputs = placed_inputs(images, SIDE, "upper_bound_resize")
@@ -135,10 +143,9 @@ def steps(extrinsics: Any) -> float:
     return float(np.linalg.norm(matrices[1, :3, 3] - matrices[0, :3, 3]))
 
 
-def test_cameras_are_given_in_pairs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_cameras_are_given_in_pairs(made: DepthAnything3, caplog: pytest.LogCaptureFixture) -> None:
     images = pictures(2)
     placed, lenses = cameras(images)
-    made = model(tmp_path)
     with pytest.raises(InputError, match="extrinsics without intrinsics: the network needs both"):
         made.inference(images, placed, process_res=SIDE)
     with pytest.raises(InputError, match="extrinsics without intrinsics"):
@@ -150,11 +157,10 @@ def test_cameras_are_given_in_pairs(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert np.array_equal(found.depth, made.inference(images, process_res=SIDE).depth)
 
 
-def test_forward_takes_several_scenes(tmp_path: Path) -> None:
+def test_forward_takes_several_scenes(made: DepthAnything3) -> None:
     images = pictures(3, [(56, 84)] * 3)
     placed, lenses = cameras(images)
     inputs = torch.from_numpy(network_inputs(images, SIDE, "upper_bound_resize"))
-    made = model(tmp_path)
     given = torch.from_numpy(normalised(placed)), torch.from_numpy(lenses)
     found = made(torch.stack([inputs, inputs.flip(0)]))
     posed = made(inputs[None], given[0][None], given[1][None], [1])
@@ -167,12 +173,12 @@ def test_forward_takes_several_scenes(tmp_path: Path) -> None:
     assert posed["aux"]["feat_layer_1"].shape == (1, 3, 4, 6, 32)
 
 
-def test_a_nested_model_gives_metres_and_saves(tmp_path: Path) -> None:
-    made, images = model(tmp_path, NESTED), pictures(2)
-    found = made.inference(images, process_res=SIDE)
+def test_a_nested_model_gives_metres_and_saves(made: DepthAnything3, tmp_path: Path) -> None:
+    nested, images = model(tmp_path, NESTED), pictures(2)
+    found = nested.inference(images, process_res=SIDE)
     assert found.is_metric == 1
     assert found.scale_factor is not None
-    plain = model(tmp_path / "plain").inference(images, process_res=SIDE)
+    plain = made.inference(images, process_res=SIDE)
     ground = found.conf != 1
     assert np.allclose(found.depth[ground], plain.depth[ground] * found.scale_factor, rtol=1e-5)
     assert plain.extrinsics is not None
@@ -180,15 +186,15 @@ def test_a_nested_model_gives_metres_and_saves(tmp_path: Path) -> None:
     moves = plain.extrinsics[:, :, 3] * found.scale_factor
     assert np.allclose(found.extrinsics[:, :, 3], moves, rtol=1e-5)
     again = DepthAnything3(NESTED)
-    again.load_state_dict(made.state_dict())
+    again.load_state_dict(nested.state_dict())
     assert np.array_equal(again.inference(images, process_res=SIDE).depth, found.depth)
-    state = {k: v for k, v in made.state_dict().items() if not k.startswith("metric.")}
+    state = {k: v for k, v in nested.state_dict().items() if not k.startswith("metric.")}
     with pytest.raises(CheckpointError, match=r"network\.\* without metric\.\*"):
         again.load_state_dict(state)
     inputs = torch.from_numpy(network_inputs(images, SIDE, "upper_bound_resize"))[None]
-    assert made(inputs)["is_metric"] == 1
+    assert nested(inputs)["is_metric"] == 1
     with pytest.raises(InputError, match="2 scenes in metres"):
-        made(inputs.repeat(2, 1, 1, 1, 1))
+        nested(inputs.repeat(2, 1, 1, 1, 1))
 
 
 def test_features_are_those_of_the_blocks(tmp_path: Path) -> None:
@@ -215,9 +221,7 @@ def test_features_are_those_of_the_blocks(tmp_path: Path) -> None:
             made.inference(images, export_feat_layers=[bad], process_res=SIDE)  # type: ignore[list-item]
 
 
-def test_threads_do_not_disturb_each_other(tmp_path: Path) -> None:
-    made = model(tmp_path)
-
+def test_threads_do_not_disturb_each_other(made: DepthAnything3) -> None:
     def features(views: int) -> Any:
         found = made.inference(pictures(views), process_res=SIDE, export_feat_layers=[3])
         return found.aux["feat_layer_3"]
@@ -228,8 +232,10 @@ def test_threads_do_not_disturb_each_other(tmp_path: Path) -> None:
     assert all(np.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(alone, together))
 
 
-def test_cameras_come_from_rays_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, images = model(tmp_path), pictures(2)
+def test_cameras_come_from_rays_when_asked(
+    made: DepthAnything3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = pictures(2)
     plain = made.inference(images, process_res=SIDE)
     monkeypatch.setattr("depth_anything_3.scenes.posed_by_rays", lambda v: _with_lens(v, 77))
     found = made.inference(images, use_ray_pose=True, process_res=SIDE)
@@ -244,8 +250,7 @@ def _with_lens(views: Any, focal: float) -> Any:
     return views
 
 
-def test_gaussians_are_refused_by_name(tmp_path: Path) -> None:
-    made = model(tmp_path)
+def test_gaussians_are_refused_by_name(made: DepthAnything3) -> None:
     with pytest.raises(InputError, match="^infer_gs: not done for da3-small by this version"):
         made.inference(pictures(1), infer_gs=True, process_res=SIDE)
     with pytest.raises(InputError, match="^infer_gs: not done"):
