@@ -24,7 +24,12 @@ TOLD = (*TOLD, "depth/steps", *FAMILIES)
 # with.
 FOR_OTHERS = ("dpt.py", "api.py", "hub.py", "inputs.py", "specs.py", "published.py")
 # No program is made of these yet: scenes are computed eagerly only.
-NOT_COMPILED = ("depth_anything_3/anyview/", "depth/network/rotary.py", "depth/network/uv.py")
+NOT_COMPILED = (
+    "depth_anything_3/anyview/",
+    *(f"depth_anything_3/{name}.py" for name in ("alignment", "export", "features", "scenes")),
+    "depth/network/rotary.py",
+    "depth/network/uv.py",
+)
 
 DECIDING = (
     "compile/lowering/resize.py",

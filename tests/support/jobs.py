@@ -13,7 +13,7 @@ import pytest
 from compile.build.package import is_whole
 from compile.weights import BUNDLED
 from depth.artifact.manifest import Artifact, read_artifact
-from depth.store.catalogue import rows
+from depth.store.listing import listing
 from depth.store.objects import open_store
 from tests.support.commands import Ended
 from tests.support.compile_command import command
@@ -82,4 +82,4 @@ def only_artifact() -> Artifact:
 def stored(location: str = "store", endpoint_url: Optional[str] = None) -> list[str]:
     """Identities of the artifacts in a store."""
     with open_store(location, endpoint_url) as store:
-        return [row.entry.identity for row in rows(store)]
+        return [row.entry.identity for row in listing(store).rows]
