@@ -168,6 +168,26 @@ def is_depth(names: Names) -> None:
     assert (names["depth"].dtype, names["depth"].shape) == (np.float32, (56, 70))
 
 
+def nothing() -> Names:
+    return {}
+
+
+def is_exported(_: Names) -> None:
+    written = {path.relative_to("scene").as_posix() for path in Path("scene").rglob("*.*")}
+    assert {"scene.json", "sparse/0/cameras.bin"} <= written
+    assert any(name.endswith(".ply") for name in written)
+
+
+def is_scene(names: Names) -> None:
+    assert names["scene"].depth.shape == (2, 112, 112)
+    assert names["scene"].extrinsics.shape == (2, 3, 4)
+
+
+def is_cropped(names: Names) -> None:
+    made = names["model"].inference(names["photos"], process_res=112)
+    assert made.depth.shape == (2, 84, 84)
+
+
 # By a line of the block: what it needs, and what its comments promise.
 RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
     'DepthPipeline("vits")("a.jpg")': (a_named_model, is_saved),
@@ -179,6 +199,9 @@ RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
     "answer = httpx.post(": (a_service_at_hand, is_network_s),
     "with SidecarClient(command)": (a_photograph, is_stub),
     'DepthAnythingV2(encoder="vits"': (weights, is_depth),
+    "for path in export_scene(": (nothing, is_exported),
+    "scene = views_of(network": (nothing, is_scene),
+    'DepthAnything3("da3-small")': (nothing, is_cropped),
 }
 
 
