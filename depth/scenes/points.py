@@ -71,7 +71,7 @@ def usable(scene: Scene, least: Optional[float], options: Options) -> Mask:
 
 
 def drawn(where: npt.NDArray[np.intp], most: int, seed: int) -> npt.NDArray[np.intp]:
-    """At most so many of these positions, in their order: the same for the same seed."""
+    """At most `most` of these positions, in their order: the same for the same seed."""
     if len(where) <= most:
         return where
     return where[np.sort(np.random.default_rng(seed).choice(len(where), most, replace=False))]

@@ -83,7 +83,7 @@ class _Growing:
         return Tracks(points, colours, point[order], view[order], places[order])
 
     def _add(self, view: int, room: int, seed: int) -> None:
-        """Tracks that begin with pixels of a view, at most so many."""
+        """Tracks that begin with pixels of a view; at most `room`."""
         scene, width = self._scene, self._scene.size[1]
         pixels = drawn(np.flatnonzero(self._free[view]), room * _TRIED, seed)
         points = world_points(scene, view, pixels)

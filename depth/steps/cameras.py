@@ -147,7 +147,8 @@ def _quaternion(m: Doubles) -> Doubles:  # [3,3] -> [4]
     """x y z w with w >= 0, divided by the largest of the four, so that nothing small divides."""
     (a, b, c), x, y, z = np.diag(m), m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]
     xy, xz, yz = m[1, 0] + m[0, 1], m[0, 2] + m[2, 0], m[1, 2] + m[2, 1]
-    squares = (1 + a - b - c, 1 - a + b - c, 1 - a - b + c, 1 + a + b + c)  # 4 x^2, ..., 4 w^2
+    # Four times the square of x, y, z and w.
+    squares = (1 + a - b - c, 1 - a + b - c, 1 - a - b + c, 1 + a + b + c)
     candidates = (
         (squares[0], xy, xz, x),
         (xy, squares[1], yz, y),

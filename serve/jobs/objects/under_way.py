@@ -48,7 +48,7 @@ class NamedImages:
 
     name     of the object: of the shard or batch whose images these are
     process  of `whole_process`, for several of these in one process
-    lives    a suspect that was alone in so many kills is guilty
+    lives    the number of kills in which a guilty suspect was alone
     """
 
     def __init__(

@@ -30,7 +30,7 @@ def wait_for_results(driver: subprocess.Popen[str], place: Path) -> None:
 
 
 def wait_for_files(driver: subprocess.Popen[str], place: Path, results: int) -> None:
-    """Until so many results are there; the driver hears of them by batches."""
+    """Wait for this number of results; the driver hears of them by batches."""
 
     def there() -> bool:
         return sum(1 for _ in (place / "out").rglob("*.png.*.json")) >= results
