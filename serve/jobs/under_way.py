@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -27,7 +27,7 @@ from depth.files import NO_LINK, open_regular
 logger = logging.getLogger(__name__)
 
 UNDER_WAY = "depth-report.under-way"  # no output of an image has this suffix
-_FORMAT = 1
+FORMAT = 1
 _MAX_BYTES = 10_000_000
 _SHOWN = 5  # names in the line about them
 _KILLS = Path("/proc/vmstat")  # has how many processes the kernel ended for lack of memory
@@ -42,7 +42,7 @@ class UnderWay:
         self._names: set[str] = set()
         self._kills = _kernel_kills()
         before = {} if descriptor is None else _read(descriptor)
-        killed, suspects = _texts(before, "under_way"), _texts(before, "suspects")
+        killed, suspects = texts(before, "under_way"), texts(before, "suspects")
         self.suspects = (killed | suspects) & set(images)
         self.guilty = killed & suspects & set(images)
         kills = before.get("kernel_kills")
@@ -91,7 +91,7 @@ class UnderWay:
         if self._descriptor is None:
             return
         content = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "under_way": sorted(self._names),
             "suspects": sorted(self.suspects),
             "kernel_kills": self._kills,
@@ -114,11 +114,7 @@ def under_way_in(folder: Path, images: Collection[str], writable: bool) -> Itera
     descriptor = _open(path) if writable else None
     found = UnderWay(descriptor, images)
     if found.suspects:
-        logger.warning(
-            "the last run was killed while these images were under way, so they come last, one at "
-            "a time: %s",
-            _shown(sorted(found.suspects)),
-        )
+        warn_of_suspects(found.suspects)
     try:
         yield found
     finally:
@@ -136,22 +132,36 @@ def _open(path: Path) -> Optional[int]:
         return None
 
 
-def _shown(names: Sequence[str]) -> str:
+def warn_of_suspects(suspects: Collection[str]) -> None:
+    """Log the images that the next run does last."""
+    names = sorted(suspects)
     shown = ", ".join(map(one_line, names[:_SHOWN]))
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    logger.warning(
+        "the last run was killed while these images were under way, so they come last, one at a "
+        "time: %s%s",
+        shown,
+        more,
+    )
 
 
 def _read(descriptor: int) -> dict[str, Any]:
     """What the first line says; {} if that is nothing of ours, as in a new file."""
     line, end, _ = os.pread(descriptor, _MAX_BYTES, 0).partition(b"\n")
+    return parsed(line) if end else {}
+
+
+def parsed(data: bytes) -> dict[str, Any]:
+    """What a record of images under way says; {} if it is nothing of ours."""
     with suppress(ValueError, RecursionError):
-        found = json.loads(line) if end else None
-        if isinstance(found, dict) and found.get("format") == _FORMAT:
+        found = json.loads(data)
+        if isinstance(found, dict) and found.get("format") == FORMAT:
             return found
     return {}
 
 
-def _texts(found: dict[str, Any], key: str) -> set[str]:
+def texts(found: dict[str, Any], key: str) -> set[str]:
+    """The names in a list of a record."""
     listed = found.get(key)
     return {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
 

@@ -18,21 +18,19 @@ from itertools import islice
 from threading import Lock
 from typing import Any, Callable, Optional
 
-from depth.console import one_line
 from depth.errors import StoreError
 from depth.store.objects import ObjectStore
 from serve.jobs.entry import Entry
 from serve.jobs.memory import Budget
 from serve.jobs.objects.listing import Waiting
 from serve.jobs.threads import each
+from serve.jobs.under_way import FORMAT, parsed, texts, warn_of_suspects
 
 logger = logging.getLogger(__name__)
 
 UNDER_WAY, SUFFIX = "_under-way", ".names"
 NAMED = 8  # images that a put adds
-_FORMAT = 1
 _MAX_BYTES = 1_000_000
-_SHOWN = 5  # names in the line about suspects
 _PROCESS = 1 << 20  # shares of a process: an image takes one, or a suspect takes all
 
 Work = Callable[[Waiting], Optional[Entry]]
@@ -152,23 +150,19 @@ class NamedImages:
             found = self._store.read(self._key, _MAX_BYTES)
         if found is None:
             return
-        before = _parsed(found.data)
-        killed, suspects = _texts(before, "under_way"), _texts(before, "suspects")
+        before = parsed(found.data)
+        killed, suspects = texts(before, "under_way"), texts(before, "suspects")
         self._suspects = killed | suspects
         self._alone_in.update(_counts(before, "alone_in"))
         self._alone_in.update(killed & suspects)
         self._there = True
         self._write()  # an image that is guilty now is a suspect in the next run
         if self._suspects:
-            logger.warning(
-                "the last run was killed while these images were under way, so they come last, "
-                "one at a time: %s",
-                _shown(sorted(self._suspects)),
-            )
+            warn_of_suspects(self._suspects)
 
     def _write(self) -> None:
         content = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "under_way": sorted(self._names),
             "suspects": sorted(self._suspects),
             "alone_in": dict(self._alone_in),
@@ -190,26 +184,7 @@ class NamedImages:
                 logger.debug("%s: may stay: %s", self._key, error)
 
 
-def _parsed(data: bytes) -> dict[str, Any]:
-    """What the object says; {} if that is nothing of ours."""
-    with suppress(ValueError, RecursionError):
-        found = json.loads(data)
-        if isinstance(found, dict) and found.get("format") == _FORMAT:
-            return found
-    return {}
-
-
-def _texts(found: dict[str, Any], key: str) -> set[str]:
-    listed = found.get(key)
-    return {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
-
-
 def _counts(found: dict[str, Any], key: str) -> dict[str, int]:
     listed = found.get(key)
     pairs = listed.items() if isinstance(listed, dict) else ()
     return {name: count for name, count in pairs if isinstance(count, int)}
-
-
-def _shown(names: list[str]) -> str:
-    shown = ", ".join(map(one_line, names[:_SHOWN]))
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
