@@ -123,10 +123,10 @@ def provenance_of(served: SceneServed, shot: Shot, asked: SceneAsked, policy: st
 
 
 def _steps(served: SceneServed, shot: Shot, asked: SceneAsked) -> list[str]:
-    sizes = {image.size for image in shot.images}
     steps = [asked.method]
-    if len(sizes) > 1:
-        steps.append(f"mixed_sizes({asked.mixed}, {shot.left_out} left out)")
+    if shot.plan.mixed:
+        left_out = f", {shot.left_out} left out" if shot.left_out else ""
+        steps.append(f"mixed_sizes({asked.mixed}{left_out})")
     if shot.given is None:
         steps.append(f"reference_view({asked.strategy})")
     if asked.ray_pose:

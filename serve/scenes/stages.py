@@ -40,10 +40,12 @@ class ServedStages:
         found = {key: self._cache.get(key) for key in dict.fromkeys(keys)}
         missing = [key for key, outputs in found.items() if outputs is None]
         requests = [{"images": images[keys.index(key)]} for key in missing]
-        for key, outputs in zip(missing, self._run(PREFIX, requests, asked.PREFIX)):
+        known = len(images) - len(missing)
+        if known:
+            self._watch.step(asked.PREFIX, known, len(images))
+        for key, outputs in zip(missing, self._run(PREFIX, requests, asked.PREFIX, known)):
             self._cache.put(key, outputs)
             found[key] = outputs
-        self._watch.step(asked.PREFIX, len(images), len(images))
         views = [outputs for outputs in map(found.get, keys) if outputs is not None]
         return Prefixes(_stacked(views, "tokens"), _stacked(views, "class_tokens"))
 
@@ -70,8 +72,10 @@ class ServedStages:
         found = self._run(METRIC, [{"images": image} for image in images], asked.METRIC)
         return _stacked(found, "depth"), _stacked(found, "sky")
 
-    def _run(self, stage: str, requests: Sequence[Arrays], step: str = "") -> list[Arrays]:
-        return self._watch.run(requests, self._served.shape(stage), step)
+    def _run(
+        self, stage: str, requests: Sequence[Arrays], step: str = "", before: int = 0
+    ) -> list[Arrays]:
+        return self._watch.run(requests, self._served.shape(stage), step, before)
 
 
 def _stacked(found: Sequence[Arrays], name: str) -> FloatArray:

@@ -67,8 +67,12 @@ class Watch:
             self._on_step(name, done, count)
         self._wanted.check()
 
-    def run(self, requests: Sequence[Arrays], shape: Shape, name: str = "") -> list[Arrays]:
+    def run(
+        self, requests: Sequence[Arrays], shape: Shape, name: str = "", before: int = 0
+    ) -> list[Arrays]:
         """The answers of requests of one shape, in their order; each is a step of this name.
+
+        before  how many such steps there were without a request
 
         Requests share batches, also with those of other scenes. Raises GivenUpError, ExpiredError,
         or what a request was answered with; then the others are cancelled.
@@ -83,7 +87,7 @@ class Watch:
                 if under_way:
                     answers.append(self._wait(under_way.popleft()))
                     if name:
-                        self.step(name, len(answers), len(requests))
+                        self.step(name, before + len(answers), before + len(requests))
                 else:  # the queue is full of other scenes
                     self._wanted.check()
                     time.sleep(LOOK_EVERY_S)
