@@ -118,6 +118,7 @@ class Model:
     # Models of a family with the same word here have weights of equal names and shapes, so only the
     # sha256 of a known file identifies the model. "": no other model has such weights.
     weights_like: str = ""
+    optional: tuple[Stage, ...] = ()  # stages beside `split`, compiled when they are asked for
 
     @property
     def kind(self) -> str:

@@ -51,6 +51,10 @@ SPLIT = (
     ),
     Stage(HEAD, (Port("features", "BPD"),), _MAPS),
 )
+# As the head, and rays of an 8h x 8w grid.
+WITH_RAYS = Stage(
+    RAYS, SPLIT[-1].inputs, (*_MAPS, Port("rays", "BUV6"), Port("ray_confidence", "BUV"))
+)
 
 
 def model_row(config: AnyViewConfig, size: SizeRule = SIZE) -> Model:
@@ -65,6 +69,7 @@ def model_row(config: AnyViewConfig, size: SizeRule = SIZE) -> Model:
         (Output(DEPTH, RELATIVE_DEPTH), Output("confidence", CONFIDENCE)),
         SPLIT,
         "all views of a call share one scale",
+        optional=(WITH_RAYS,),
     )
 
 
