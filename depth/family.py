@@ -80,6 +80,11 @@ class Stage:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 
+    @property
+    def of_scenes(self) -> bool:
+        """Whether it has several views at once: an axis S."""
+        return any("S" in port.axes for port in self.inputs)
+
 
 @dataclass(frozen=True)
 class ModelConfig:

@@ -45,7 +45,8 @@ class Work:
     """Multiply-accumulates of one image, and what the lowering passes add to them."""
 
     macs: Mapping[str, int]  # by kind
-    costs: Costs
+    costs: Optional[Costs] = None  # None: of a stage
+    of: str = "image"  # what these are the products of: "image", "scene of 4 views"
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,16 @@ class PreflightReport:
     footprint: Footprint
     work: Optional[Work] = None  # of a whole network; not counted for a part of it
     advice: str = ""  # what would fit a core in place of it, in words
+    stage: str = ""  # of a model of scenes
+    views: Optional[int] = None  # of a scene, where the stage knows them
 
     @property
     def passed(self) -> bool:
         return not self.problems()
+
+    @property
+    def _count(self) -> str:
+        return "batch" if self.views is None else "number of views"
 
     @property
     def left_for_cpu(self) -> int:
@@ -92,13 +99,13 @@ class PreflightReport:
         if not self.constants_fit:
             found.append(
                 f"constants of {_gb(self.constants_bytes)}, the compiler reads "
-                f"{_gb(chip.constants_bytes or 0)} at most: take a smaller model, or split it into "
-                "its stages"
+                f"{_gb(chip.constants_bytes or 0)} at most: take a smaller model"
+                + ("" if self.stage else ", or split it into its stages")
             )
         if self.footprint.total_bytes > chip.core_bytes:
             found.append(
                 f"about {_gb(self.footprint.total_bytes)} of device memory, a core has "
-                f"{_gb(chip.core_bytes)}: take a smaller size, batch or model"
+                f"{_gb(chip.core_bytes)}: take a smaller size, {self._count} or model"
             )
         if self.advice:
             found[-1] += f" (by the same estimate this fits: {self.advice})"
@@ -133,8 +140,8 @@ class PreflightReport:
             return []
         total = sum(self.work.macs.values())
         parts = ", ".join(f"{kind} {count / 1e9:.1f}" for kind, count in self.work.macs.items())
-        lines = [f"multiply-accumulates: {total / 1e9:.1f} G per image ({parts})"]
-        if self.work.costs.passes:
+        lines = [f"multiply-accumulates: {total / 1e9:.1f} G per {self.work.of} ({parts})"]
+        if self.work.costs and self.work.costs.passes:
             lines.append(
                 f"added by the passes: {self.work.costs.extra_percent:+.1f} % ("
                 + ", ".join(_cost(cost) for cost in self.work.costs.passes)

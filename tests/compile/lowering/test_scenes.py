@@ -19,6 +19,7 @@ from compile.targets.table import NEURON_PASSES
 from compile.trace import trace
 from compile.untrained import untrained_checkpoint
 from depth.family import IMAGENET
+from depth.network.dpt import Interpolate
 from depth.network.rotary import RotaryAttention
 from depth_anything_3.anyview.config import (
     CAMERAS,
