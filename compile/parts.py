@@ -32,8 +32,8 @@ def parts(
     known = {"H": height, "W": width}  # what letters stand for, in every stage that has them
     found = []
     for stage, module in stages_of(network, split, views, rays):
-        of_scenes = "S" in _axes(stage)
-        own = {"B": 1 if of_scenes else batch, "S": views if of_scenes else 1, **known}
+        counts = (1, views) if stage.of_scenes else (batch, 1)
+        own = {**dict(zip("BS", counts)), **known}
         shapes = [_shape(stage, port.axes, own) for port in stage.inputs]
         if not _axes(stage) <= own.keys():
             with torch.no_grad():
@@ -75,7 +75,7 @@ def stages_of(
     model = network.model
     found: list[tuple[Stage, nn.Module]] = [(model.fused, network)]
     if model.split and (split or model.takes_scenes):
-        stages = (*model.split, *model.rays[:1]) if rays else model.split
+        stages = (*model.split, model.rays.stage) if rays and model.rays else model.split
         found = [(stage, network.stage(stage.name, views).eval()) for stage in stages]
     return [(_taking(stage, network.image_dtype), module) for stage, module in found]
 
