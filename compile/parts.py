@@ -59,7 +59,7 @@ def scene_parts(
     for count in views:
         for batch in batches:
             for part in parts(network, batch, views=count, rays=rays):
-                key = part.stage.name, part.letters["B"], part.letters["S"]
+                key = part.stage.name, part.batch, part.views
                 found.setdefault(key, part)
     return list(found.values())
 

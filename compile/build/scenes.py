@@ -11,7 +11,7 @@ from compile.build.proven import BasePrograms, Proven, Step
 from compile.parity.chain import normalise_of
 from compile.parity.scenes import Link
 from compile.parity.together import Member, measure_together, together
-from compile.parts import parts
+from compile.parts import scene_parts
 from compile.targets.protocols import Compiled, HostBuilder, Part
 from depth.artifact.program import program_name
 from depth.network.base import Network
@@ -47,7 +47,10 @@ class ScenePrograms(BasePrograms):
         """Lower, build and measure at the network's size. Raises BuildError or ParityError."""
         size = network.fixed_size
         made: list[Compiled] = []
-        for part in self._parts(self.lowered(network)):
+        request = self.request
+        for part in scene_parts(
+            self.lowered(network), request.batches, request.scene_views, request.rays
+        ):
             stem = self.folder / program_name(part.stage.name, size, part.batch, part.views)
             on_step(f"compiling {part.stage.name} for {_at_once(part)}")
             made.append(self._built(part, stem))
@@ -61,17 +64,6 @@ class ScenePrograms(BasePrograms):
         for places, results in together(members, errors):
             name = members[places[0]].key(size).name
             yield Proven(name, tuple(made[i] for i in places), results, seconds)
-
-    def _parts(self, lowered: Network) -> Iterator[Part]:
-        """Each stage once per batch or number of views that it knows."""
-        known = set()
-        for batch in dict.fromkeys(self.request.batches):
-            for views in self.request.scene_views:
-                for part in parts(lowered, batch, views=views, rays=self.request.rays):
-                    key = part.stage.name, part.batch, part.views
-                    if key not in known:
-                        known.add(key)
-                        yield part
 
     def _built(self, part: Part, stem: Path) -> Compiled:
         started = time.perf_counter()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
 
 import typer
 
+from compile.build.request import VIEWS, check_scenes
 from compile.errors import PreflightError
 from compile.targets.modes import Mode, mode_named
 from depth.chips import CHIPS
@@ -14,6 +16,9 @@ from depth.command import choice_option
 from depth.errors import InputError
 from depth.family import Model, model_named, models
 from depth.sizes import Size, parse_size
+
+if TYPE_CHECKING:
+    from compile.preflight.scenes import SceneShapes
 
 _MODEL, _SIZE = "vits", "518x518"
 _TABLE_VIEWS = 4  # of the scenes in the table of all models

@@ -10,7 +10,13 @@ from compile.macs import count_macs
 from compile.parts import scene_parts
 from compile.preflight.check import check, lowered_for
 from compile.preflight.fitting import smaller
-from compile.preflight.report import DeviceMemory, PreflightReport, Work, all_together
+from compile.preflight.report import (
+    DeviceMemory,
+    PreflightReport,
+    Work,
+    all_together,
+    counted_views,
+)
 from compile.shapes_only import build_without_values
 from compile.targets.modes import Mode
 from compile.targets.protocols import Part
@@ -29,6 +35,12 @@ class SceneShapes:
     batches: tuple[int, ...] = (1,)  # views at a time, in stages that know one view
     views: tuple[int, ...] = (1,)  # of a scene
     rays: bool = False  # also the stage that gives rays
+
+    def programs(self, model: Model) -> int:
+        """How many there are."""
+        stages = [*model.split, *([model.rays.stage] if self.rays and model.rays else [])]
+        of_scenes = sum(stage.of_scenes for stage in stages)
+        return of_scenes * len(self.views) + (len(stages) - of_scenes) * len(self.batches)
 
     def __post_init__(self) -> None:
         for name, counts in (("batch", self.batches), ("views", self.views)):
@@ -50,19 +62,18 @@ def scene_preflight(
     lowered = lowered_for(network, passes)
     found = []
     for part in scene_parts(lowered, shapes.batches, shapes.views, shapes.rays):
-        name = program_name(part.stage.name, network.fixed_size, part.batch, part.letters["S"])
+        name = program_name(part.stage.name, network.fixed_size, part.batch, part.views)
         on_step(f"{name}: trace")
-        views = part.letters["S"] if part.stage.of_scenes else None
-        work = _work(part) if counting else None
+        views = part.views if part.stage.of_scenes else None
+        work = Work(_macs(part)) if counting else None
         report = check(part.module, part.examples, target, name, mode, work)
         found.append(replace(report, stage=part.stage.name, views=views))
     return found
 
 
-def _work(part: Part) -> Work:
-    macs = count_macs(part.module, *(example[:1] for example in part.examples))
-    of = f"scene of {counted(part.letters['S'])}" if part.stage.of_scenes else "view"
-    return Work(macs, of=of)
+def _macs(part: Part) -> dict[str, int]:
+    """Of one view, or of one scene."""
+    return count_macs(part.module, *(example[:1] for example in part.examples))
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,7 @@ class SceneCost:
         )
         most_bytes = CHIPS[self.memory.target].core_bytes
         return (
-            f"scenes of {counted(self.views)}: {sum(macs[name] for name in own) / 1e9:.1f} G "
+            f"scenes of {counted_views(self.views)}: {sum(macs[name] for name in own) / 1e9:.1f} G "
             f"multiply-accumulates per view ({stages}){others}; all its programs: "
             f"{self.memory.core_bytes / 1e9:.2f} GB of {most_bytes / 1e9:.2f} GB per core: "
             f"{'fits' if self.fits else 'FAILS'}"
@@ -147,7 +158,7 @@ def advice(
     views = max(shapes.views)
     fewer = next((v for v in halves(views) if fits(model, v)), None)
     other = next((row.name for row in smaller(model) if fits(row, views)), None)
-    return ", ".join([*([counted(fewer)] if fewer else []), *([other] if other else [])])
+    return ", ".join([*([counted_views(fewer)] if fewer else []), *([other] if other else [])])
 
 
 def halves(count: int) -> Iterator[int]:
@@ -155,7 +166,3 @@ def halves(count: int) -> Iterator[int]:
     while count > 1:
         count //= 2
         yield count
-
-
-def counted(views: int) -> str:
-    return "1 view" if views == 1 else f"{views} views"
