@@ -163,8 +163,8 @@ def test_preflight_checks_the_stages_of_a_split_network_apart() -> None:
     (_, encoder), (_, decoder) = stages_of(lower(network(TINY), NEURON_PASSES), split=True)
     tokens = torch.zeros(1, 20, 4 * TINY.embed_dim)
     reports = [
-        check(encoder, torch.zeros(1, 3, *SIZE), "inf1", "56x70-b1-encoder"),
-        check(decoder, tokens, "inf1", "56x70-b1-decoder", mode_named("inf1", "all")),
+        check(encoder, (torch.zeros(1, 3, *SIZE),), "inf1", "56x70-b1-encoder"),
+        check(decoder, (tokens,), "inf1", "56x70-b1-decoder", mode_named("inf1", "all")),
     ]
     assert [(one.program, one.passed) for one in reports] == [
         ("56x70-b1-encoder", True),
