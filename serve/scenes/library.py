@@ -105,7 +105,7 @@ class SceneLibrary(Library):
     @property
     def there(self) -> list[tuple[Size, int]]:
         """Sizes and numbers of views that scenes can have."""
-        return [((s.height_px, s.width_px), s.views) for s in self._of if s.stage == TRUNK]
+        return [((s.height_px, s.width_px), s.views) for s in list(self._of) if s.stage == TRUNK]
 
     def sizes_of(self, views: int) -> list[Size]:
         """Sizes that scenes of this many views can have."""
