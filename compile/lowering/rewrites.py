@@ -133,7 +133,11 @@ def slice_attention(network: Network, variant: str) -> None:
         tokens = max(given[3] for given in _arguments(network, Attend))
         if count > tokens:
             raise InputError(f"attention_blocks={count}: there are {tokens} tokens only")
-    for attention in (*_parts(network, Attention), *_parts(network, RotaryAttention)):
+    attentions: list[Union[Attention, RotaryAttention]] = [
+        *_parts(network, Attention),
+        *_parts(network, RotaryAttention),
+    ]
+    for attention in attentions:
         if isinstance(attention.attend, Attend):
             attention.attend = AttendInBlocks(attention.num_heads, count)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Callable, Optional
 
 import torch
 
+from compile.errors import PreflightError
 from compile.preflight.check import preflight, torch_version
 from compile.preflight.fitting import what_fits
-from compile.preflight.report import PreflightReport
+from compile.preflight.report import PreflightReport, all_together, problems_alone
 from compile.preflight.scenes import (
     SceneCost,
     SceneShapes,
@@ -26,6 +28,7 @@ from depth.family import Model, build, load_weights
 from depth.network.base import Network
 from depth.sizes import Size, size_text
 
+logger = logging.getLogger(__name__)
 _SMALL = 1e7  # weights: with values such a network is traced faster
 INF1_TORCH = "1.13.1"  # the only one that torch-neuron for Inf1 takes
 
@@ -96,6 +99,20 @@ def scene_reports(
         reports += found
         costs += own
     return reports, costs
+
+
+def runnable(reports: Sequence[PreflightReport]) -> dict[str, PreflightReport]:
+    """By program. Raises PreflightError if one of them would not run on the chip.
+
+    Logs a warning if a core cannot hold all of them at a time.
+    """
+    problems = problems_alone(reports)
+    if problems:
+        raise PreflightError("; ".join(problems))
+    together = all_together(reports)
+    if not together.passed:  # a core can hold some of them at a time
+        logger.warning("%s", together.text())
+    return {report.program: report for report in reports}
 
 
 def lane_remark(target: str) -> Optional[str]:
