@@ -20,7 +20,7 @@ from compile.targets.table import AUTO, default_precision, host_target
 from compile.weights import choose
 from depth.artifact.manifest import Artifact
 from depth.errors import InputError
-from depth.family import model_named, models
+from depth.family import image_model_named, model_named, models
 from depth.sizes import Size
 from serve import pipeline
 from serve.shapes import BUCKETS, EXACT, common_sizes
@@ -67,7 +67,7 @@ class DepthPipeline(pipeline.DepthPipeline):
             return
         host_target(target, default_precision(target) if precision == AUTO else precision)
         given = None if checkpoint is None else Path(checkpoint)
-        weights = choose(model_named(str(source)) if source else None, given)
+        weights = choose(image_model_named(str(source)) if source else None, given)
         if weights.remark:
             logger.warning("%s", weights.remark)
         row = model_named(weights.model)
