@@ -16,7 +16,7 @@ from depth.sizes import Size, size_text
 from depth.steps.ray_pose import DEFAULT
 from depth.steps.stages import CAMERAS, HEAD, PREFIX, RAYS, TRUNK
 from serve.errors import NoProgramError
-from serve.library import Library, unusable_outputs, unusable_program, unusable_rule
+from serve.library import COMMON, Library, unusable_outputs, unusable_program, unusable_rule
 
 METRIC = "metric"  # a network of one view that knows metres: depth and sky
 
@@ -169,6 +169,11 @@ class SceneLibrary(Library):
         for key in artifact.manifest.keys:
             if self._of.setdefault(key.shape, artifact) is artifact:
                 self.stages[key] = artifact, artifact.manifest.stages(key)
+
+    def _common(self, m: Manifest) -> dict[str, object]:
+        own = ("views", "steps", "outputs")  # which rays and numbers of views change
+        found = {name: getattr(m, name) for name in COMMON if name not in own}
+        return {**found, "pre-processing": SceneRecipe.of(m).before}
 
     def _problems(self, m: Manifest) -> Iterator[str]:
         return unservable_scenes(m)
