@@ -19,13 +19,12 @@ from compile.errors import BuildError
 from compile.source import source_sha256
 from compile.targets.table import AUTO, precision_here, target_named
 from compile.weights import Weights
-from depth.artifact.manifest import MANIFEST, Artifact, Manifest, read_artifact
+from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
 from depth.child import GRACE_S, child_command, child_environment, lifeline
 from depth.errors import ArtifactError
 from depth.family import model_named
 from depth.files import sha256_file
 from depth.sizes import Size, size_text
-from depth.steps.stages import RAYS
 
 logger = logging.getLogger(__name__)
 
@@ -79,19 +78,6 @@ class Cache:
         chosen = find(self.folder, Key.here(family, self.weights.model, digest, self.target))
         return chosen.precision if chosen else None
 
-    def scenes(self, size: Size, views: int, rays: bool = False) -> list[Artifact]:
-        """What makes scenes of this many views at this size: kept, or else built now.
-
-        rays  with what cameras from rays need
-        Empty if it was stopped. Raises as `build`.
-        """
-        for artifact in self.artifacts():
-            if _makes(artifact.manifest, size, views, rays):
-                return [artifact]
-        options = ["--views", str(views), *(["--rays"] if rays else [])]
-        built = self._build([size], options)
-        return [] if built is None else [built]
-
     def build(self, sizes: Sequence[Size]) -> Iterable[Artifact]:
         """Compile programs for these sizes, a few at a time; progress goes to stderr.
 
@@ -104,11 +90,21 @@ class Cache:
                 return
             yield artifact
 
-    def _build(self, sizes: Sequence[Size], options: Sequence[str] = ()) -> Optional[Artifact]:
-        arguments = ["build", "--model", self.weights.model, *options]
+    def build_scenes(self, size: Size, views: int, rays: bool = False) -> Iterator[Artifact]:
+        """Compile programs for scenes of this many views, as `build`.
+
+        rays  also what cameras from rays are made with
+        """
+        more = ["--views", str(views), *(["--rays"] if rays else [])]
+        artifact = self._build([size], more)
+        if artifact is not None:
+            yield artifact
+
+    def _build(self, sizes: Sequence[Size], more: Sequence[str] = ()) -> Optional[Artifact]:
+        arguments = ["build", "--model", self.weights.model]
         arguments += ["--target", self.target, "--precision", self.precision]
         arguments += ["--images", str(self.images)]
-        arguments += ["--checkpoint", str(self.weights.file), "--out", str(self.folder)]
+        arguments += ["--checkpoint", str(self.weights.file), "--out", str(self.folder), *more]
         for size in sizes:
             arguments += ["--size", size_text(size)]
         there = self.folder.exists()
@@ -122,13 +118,6 @@ class Cache:
         if code:
             raise BuildError(f"could not compile {self.weights.model} for {self.target}; see above")
         return read_artifact(Path(output.strip()))
-
-
-def _makes(manifest: Manifest, size: Size, views: int, rays: bool) -> bool:
-    """Whether it has the programs for scenes of this many views."""
-    own = [program for program in manifest.programs if program.size == size]
-    counts = {program.views for program in own if program.of_scenes}
-    return views in counts and (not rays or RAYS in manifest.runs)
 
 
 def run_until(
