@@ -33,7 +33,7 @@ def pipeline(
 ) -> Iterator[ScenePipeline]:
     manifest = {k: options.pop(k) for k in ("more", "sizes", "steps") if k in options}
 
-    def build(_size: Size, _views: int) -> list[Artifact]:
+    def build(_size: Size, _views: int, _rays: bool) -> list[Artifact]:
         return [made_artifact(scene_manifest(views, batches=batches, **manifest))]
 
     options.setdefault("size_rule", scene_manifest().size)

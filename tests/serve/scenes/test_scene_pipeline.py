@@ -126,7 +126,10 @@ def test_cameras_from_rays_need_their_stage(programs: ScenePrograms) -> None:
         assert "ray_pose(seed=0)" in scene.provenance.steps
         assert programs.views["head_rays"] == 2
         assert not programs.views["head"]
-    with pipeline() as made, pytest.raises(NoProgramError, match="no stage 'head_rays' .*--rays"):
+    with (
+        pipeline() as made,
+        pytest.raises(NoProgramError, match="cameras from rays at 28x42 px.*--rays"),
+    ):
         made(frames(3, 9), asked)
 
 

@@ -171,6 +171,12 @@ def test_artifacts_of_other_kinds_are_refused(tmp_path: Path) -> None:
         SceneLibrary([made_artifact(normalised)])
     with pytest.raises(RefusedError, match="failed its parity gate"):
         SceneLibrary([made_artifact(replace(whole, gate=replace(whole.gate, passed=False)))])
+    for changes in ({"model": "others"}, {"precision": "bf16"}, {"steps": whole.steps[1:]}):
+        with pytest.raises(RefusedError, match="the other artifacts have|pre-processing steps"):
+            SceneLibrary([made_artifact(whole), made_artifact(replace(whole, **changes))])
+    both = SceneLibrary(map(made_artifact, (whole, scene_manifest((8,), more=("head_rays",)))))
+    assert both.sizes_of(8) == [SIZE]
+    assert both.scene(SIZE, 2, rays=True).artifact.manifest.views.most == 4
     artifact = written(tmp_path, whole)
     with ScenePipeline(artifact.folder) as made:
         assert made.engine.library.there == [(SIZE, 1), (SIZE, 2), (SIZE, 4)]
