@@ -112,6 +112,12 @@ class SceneLibrary(Library):
         """Sizes that scenes of this many views can have."""
         return [size for size, found in self.there if found == views]
 
+    def check_views(self, views: int) -> None:
+        """Raises NoProgramError if scenes of this many views have no program at any size."""
+        if self._build_scenes is None and not self.sizes_of(views):
+            size = self.there[0][0] if self.there else (0, 0)
+            raise NoProgramError(self._missing(size, views, rays=False))
+
     def any_artifact(self) -> Artifact:
         """One of them, for what they all have in common. Raises NoProgramError if there is none."""
         for artifact in self._of.values():
