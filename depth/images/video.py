@@ -35,7 +35,7 @@ _THREADS = 4  # of the decoder, at most: each holds a frame
 _MAX_RATE = 1000.0  # frames/s
 _WIDEST = 8  # of a px, in its heights; the rest is damage
 _WHOLE = 0.95  # of the frames that the header promises
-_MATRIX = "DISPLAYMATRIX"
+_MATRIX, _FULL_RANGE = "DISPLAYMATRIX", 2  # FFmpeg's names of what comes with a frame
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class Video(AbstractContextManager["Video"]):
             raise self._refusal(f"a frame of {frame.width}x{frame.height} px, too large")
         try:
             # PyAV would take BT.601 if both standards are equal, and never the range of the frame.
-            full = frame.color_range == av.video.reformatter.ColorRange.JPEG
+            full = frame.color_range == _FULL_RANGE
             pixels: Pixels = frame.to_ndarray(
                 format="rgb24",
                 dst_colorspace="ITU601",
