@@ -16,7 +16,7 @@ from serve.errors import (
     QueueFullError,
     ServeError,
 )
-from serve.service.batches.jobs import UnknownJobError
+from serve.service.kept.folder import UnknownJobError
 from serve.service.models import NotReadyError, UnknownModelError
 from serve.service.v2.repository import LoadError
 

@@ -18,9 +18,10 @@ from depth.maps.files import FORMATS
 from serve.service.answers import MEDIA_TYPES
 from serve.service.asgi.noted import noted_of
 from serve.service.batches.job import Job, images_of
-from serve.service.batches.jobs import MAX_IMAGES, MAX_JOB_BYTES, Jobs, UnknownJobError, Upload
+from serve.service.batches.jobs import MAX_IMAGES, MAX_JOB_BYTES, Jobs
 from serve.service.bodies import check_not_packed
 from serve.service.failures import RequestError
+from serve.service.kept.folder import UnknownJobError, Upload
 from serve.service.routes.documented import answer, errors, schema
 from serve.service.routes.query import strict_query
 from serve.service.routes.sending import Whole
