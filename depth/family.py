@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Union
 
-from depth.artifact.steps import HostStep, Normalise
+from depth.artifact.steps import HostStep, Normalise, Step
 from depth.errors import InputError
 from depth.sizes import SizeRule
 
@@ -37,8 +37,9 @@ RELATIVE_DEPTH = "relative_depth"  # depth without unit: larger is farther
 FOCAL_NORMALISED = "focal_normalised"  # metres once multiplied by a focal length in px
 METRES = "metres"
 CONFIDENCE, SKY = "confidence", "sky"
+CAMERA = "camera"  # nine numbers per view, see depth/steps/cameras.py
 DEPTH_KINDS = (RELATIVE_INVERSE, RELATIVE_DEPTH, FOCAL_NORMALISED, METRES)
-KINDS = (*DEPTH_KINDS, CONFIDENCE, SKY)
+KINDS = (*DEPTH_KINDS, CONFIDENCE, SKY, CAMERA)
 UNITS = {METRES: "m"}  # by kind; the others have none
 
 UNTRAINED = "untrained"  # the name of fixed-seed weights, in commands and in results
@@ -118,6 +119,16 @@ class Model:
     # Models of a family with the same word here have weights of equal names and shapes, so only the
     # sha256 of a known file identifies the model. "": no other model has such weights.
     weights_like: str = ""
+    # From network input to network output where the host works between the stages; () where the
+    # network is run whole, or its stages one after the other.
+    chain: tuple[Step, ...] = ()
+    # The stage that also gives rays, and the steps that go with it; () without rays.
+    rays: Union[tuple[()], tuple[Stage, tuple[Step, ...]]] = ()
+
+    @property
+    def takes_scenes(self) -> bool:
+        """Whether a stage of it has several views: an axis S."""
+        return any("S" in port.axes for stage in self.split for port in stage.inputs)
 
     @property
     def kind(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +14,12 @@ from depth.errors import InputError
 from depth.maps.result import MODEL, Provenance
 from depth.preprocess import REFERENCE
 from depth.scenes.export import DESCRIPTION, export_scene, formats_named
+from depth.scenes.inputs import Pixels, Place
+from depth.scenes.names import names_of
 from depth.scenes.options import OWN, SOURCE, Options
 from depth.scenes.scene import METRE, Scene
 from depth.scenes.scene import Source as SceneSource
-from depth_anything_3.inputs import Pixels, Place, Source, rgb
+from depth_anything_3.inputs import Source, rgb
 from depth_anything_3.specs import Prediction
 
 _GAUSSIANS = "this version computes no Gaussians"
@@ -29,8 +30,6 @@ _REFUSED = {
     "feat_vis": "this version draws no features; `export_feat_layers` puts them into `aux`",
 }
 _OF_SOURCES = frozenset({"colmap", "nerfstudio"})  # models of the images that the caller has
-_NAME = re.compile(r"""[^./\\"][^/\\"]*""")
-_NAME_BYTES = 180  # exports add a suffix, and this module a number
 _FILTERS = {"filter_black_bg": "black", "filter_white_bg": "white"}
 
 
@@ -136,7 +135,7 @@ def scene_of(
         depth=prediction.depth,
         extrinsics=prediction.extrinsics[:, :3].astype(np.float64),
         intrinsics=prediction.intrinsics.astype(np.float64),
-        names=names_of(images),
+        names=names_of([_path(image) for image in images]),
         provenance=provenance,
         unit=METRE if prediction.is_metric and not made.scaled else None,
         confidence=prediction.conf,
@@ -152,16 +151,5 @@ def _source(image: Source, place: Place, size: tuple[int, int]) -> SceneSource:
     return SceneSource(place.source, load, place.window(size))
 
 
-def names_of(images: Sequence[Source]) -> tuple[str, ...]:
-    """A name for each view: of its file, after a number unless all names are different."""
-    names = [_plain_name(image) for image in images]
-    if len({name.casefold() for name in names}) == len(names):
-        return tuple(names)
-    return tuple(f"{number:04d}_{name}" for number, name in enumerate(names))
-
-
-def _plain_name(image: Source) -> str:
-    """Of a file; `image.png` for no file, or a name that not every system can write."""
-    name = Path(image).name if isinstance(image, (str, Path)) else ""
-    plain = _NAME.fullmatch(name) and name.isprintable() and len(name.encode()) <= _NAME_BYTES
-    return name if plain else "image.png"
+def _path(image: Source) -> str:
+    return str(image) if isinstance(image, (str, Path)) else ""

@@ -131,10 +131,13 @@ def _module(artifact: Artifact) -> Any:
 def _joined(
     artifact: Artifact, stages: Sequence[Program], open_stage: Callable[[Program], Runtime]
 ) -> Runtime:
-    """A chain, unless a single stage gives exactly the outputs of the artifact."""
+    """A chain, unless a single stage gives exactly the outputs of the artifact, or is one of
+    several that the steps run: then its own outputs are wanted.
+    """
     outputs = tuple(output.name for output in artifact.manifest.outputs)
     given = [tensor.name for stage in stages for tensor in stage.outputs]
-    if len(stages) == 1 and set(given) == set(outputs):
+    several = len(artifact.manifest.runs) > 1
+    if len(stages) == 1 and (several or set(given) == set(outputs)):
         return open_stage(stages[0])
     return Chain([open_stage(stage) for stage in stages], outputs)
 

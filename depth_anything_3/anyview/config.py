@@ -1,14 +1,21 @@
-"""The models of any number of views, as data.
-
-They are no part of the family's `config.MODELS`, so the commands do not offer them: compiling and
-serving do not know scenes yet.
-"""
+"""The models of any number of views, as data. The nested model is in no command yet."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from depth.artifact.steps import (
+    SCENE,
+    CamerasFromRays,
+    DecodeCameras,
+    Do,
+    EncodeCameras,
+    OrderViews,
+    RestoreViews,
+    RunStage,
+)
 from depth.family import (
+    CAMERA,
     CONFIDENCE,
     DEPTH,
     IMAGES,
@@ -20,9 +27,10 @@ from depth.family import (
     Stage,
 )
 from depth.sizes import SizeRule
-from depth_anything_3.config import BACK, BEFORE, MODELS, SIZE
+from depth.steps.reference_view import SADDLE_BALANCED
+from depth.steps.stages import CAMERAS, HEAD, PREFIX, RAYS, TRUNK
+from depth_anything_3.mono import BACK, BEFORE, MONO_MODELS, SIZE
 
-PREFIX, TRUNK, HEAD = "prefix", "trunk", "head"
 NORM_EPS = 1e-5  # of every LayerNorm but those of the blocks
 CAMERA_HEADS, CAMERA_BLOCKS = 16, 4  # of the camera encoder, in every model
 
@@ -38,17 +46,32 @@ class AnyViewConfig(ModelConfig):
     alternate_from: int = 1
 
 
-# One view at a time | all views | one view at a time. Camera tokens: one per view, of the trunk's
-# first block; camera features: of its last. Features: four token maps side by side.
+# One view at a time | all views | all views | one view at a time. Codes: cameras as nine numbers;
+# known: 1, or 0 where the codes do not count. Features: four token maps side by side.
+_MAPS = (Port(DEPTH, "BHW"), Port("confidence", "BHW"))
 SPLIT = (
     Stage(PREFIX, (IMAGES,), (Port("tokens", "BNC"), Port("class_tokens", "BC"))),
+    Stage(CAMERAS, (Port("codes", "BS9"), Port("known", "B11")), (Port("camera_tokens", "BSC"),)),
     Stage(
         TRUNK,
         (Port("tokens", "BSNC"), Port("camera_tokens", "BSC")),
-        (Port("features", "BSND"), Port("camera_features", "BSE")),
+        (Port("features", "BSPD"), Port("codes", "BS9")),
     ),
-    Stage(HEAD, (Port("features", "BND"),), (Port(DEPTH, "BHW"), Port("confidence", "BHW"))),
+    Stage(HEAD, (Port("features", "BPD"),), _MAPS),
 )
+_LINES = (Port("rays", "BGI6"), Port("ray_confidence", "BGI"))  # a ray per cell of a grid
+WITH_RAYS = Stage(RAYS, (Port("features", "BPD"),), (*_MAPS, *_LINES))
+CHAIN = (
+    RunStage(PREFIX),
+    Do(OrderViews(SADDLE_BALANCED), SCENE),
+    Do(EncodeCameras(), SCENE),
+    RunStage(CAMERAS, SCENE),
+    RunStage(TRUNK, SCENE),
+    Do(RestoreViews(), SCENE),
+    Do(DecodeCameras(), SCENE),
+    RunStage(HEAD),
+)
+RAY_CHAIN = (RunStage(RAYS), Do(CamerasFromRays(), SCENE))
 
 
 def model_row(config: AnyViewConfig, size: SizeRule = SIZE) -> Model:
@@ -60,9 +83,15 @@ def model_row(config: AnyViewConfig, size: SizeRule = SIZE) -> Model:
         size,
         BEFORE,
         (BACK,),
-        (Output(DEPTH, RELATIVE_DEPTH), Output("confidence", CONFIDENCE)),
+        (
+            Output(DEPTH, RELATIVE_DEPTH),
+            Output("confidence", CONFIDENCE),
+            Output("cameras", CAMERA, "BS9"),
+        ),
         SPLIT,
         "all views of a call share one scale",
+        chain=CHAIN,
+        rays=(WITH_RAYS, RAY_CHAIN),
     )
 
 
@@ -99,6 +128,6 @@ class NestedModel:
 
 NESTED_MODELS: dict[str, NestedModel] = {
     "da3nested-giant-large": NestedModel(
-        "da3nested-giant-large", ANY_VIEW_MODELS["da3-giant"], MODELS["da3metric-large"]
+        "da3nested-giant-large", ANY_VIEW_MODELS["da3-giant"], MONO_MODELS["da3metric-large"]
     )
 }
