@@ -139,9 +139,11 @@ class SceneOptions:
 
     def options(self) -> Options:
         """Of the export."""
-        from depth.scenes.options import Options
+        from depth.scenes.options import OWN, SOURCE, Options
 
+        of_sources = {"colmap", "nerfstudio"}.issuperset(self.export_format.split("-"))
         return Options(
+            SOURCE if of_sources else OWN,
             percentile=self.conf_thresh_percentile,
             points=self.num_max_points,
             cameras=self.show_cameras,
