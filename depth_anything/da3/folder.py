@@ -54,8 +54,9 @@ class SceneFolder:
     def remove_inputs(self) -> None:
         """Remove frames and undistorted images of an earlier command."""
         self._remove(self._inputs())
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # not there, or something else is in it
             (self.path / INPUTS / LIST).unlink()
+            (self.path / INPUTS).rmdir()
 
     def remove_scene(self) -> None:
         """Remove the files of an earlier scene, its description as the last."""
