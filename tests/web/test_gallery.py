@@ -45,8 +45,7 @@ def titles(found: Opened) -> list[str]:
 
 
 def drawn(found: Opened) -> np.ndarray:
-    found.page.wait_for_function("document.querySelector('#surface').width > 300")
-    found.page.wait_for_timeout(400)
+    found.page.locator("#surface[data-drawn]").wait_for()
     return look(found)
 
 
@@ -60,8 +59,8 @@ def test_groups_scenes_search_and_pages(open_at: Open, gallery: str) -> None:
     found.page.click("#after")
     assert titles(found) == ["room 16", "room 17"]
     assert found.text("#page") == "2 of 2"
-    found.page.fill("#search", "ROOM 1")
-    assert titles(found) == [f"room {number}" for number in range(10, 18)]
+    found.page.fill("#search", "17 ROOM")
+    assert titles(found) == ["room 17"]
     found.page.fill("#search", "cellar")
     assert (titles(found), found.text("#status")) == ([], "0 scenes of home")
     found.page.click("#back")
