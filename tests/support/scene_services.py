@@ -2,15 +2,19 @@
 
 As a script it runs such a service until a signal, and writes its URL to stderr:
 
-    python -m tests.support.scene_services ROOT SECONDS_PER_VIEW [GALLERY]
+    python -m tests.support.scene_services ROOT SECONDS_PER_VIEW [GALLERY [HEIGHT WIDTH]]
+
+With a size, each scene is a room that the demo renderer drew, whatever the images show.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -28,7 +32,10 @@ from serve.service.scenes.model import SceneModel
 from serve.service.scenes.run import run_backend
 from serve.service.service import Service
 from serve.service.settings import Settings
+from serve.service.token import token_of
 from tests.support.depth_samples import MADE_BY
+from tests.support.processes import start, wait_for
+from tests.support.rendered import rendered
 
 HEIGHT, WIDTH = 24, 32
 
@@ -73,6 +80,21 @@ class Fake:
         self.closed = True
 
 
+class Room(Fake):
+    """Makes scenes of one room, whose depth and cameras are the renderer's own."""
+
+    def __init__(self, seconds: float, size: tuple[int, int]) -> None:
+        super().__init__(seconds)
+        self.size = size
+
+    def __call__(self, images: Sequence[Given], asked: SceneAsked, *rest: Any) -> Scene:
+        seen = super().__call__(images, asked, *rest)
+        turns = np.linspace(-1, 1, len(images))
+        moves = [(0.7 * turn, 0, 0.1 * abs(turn), -0.2 * turn) for turn in turns]
+        scene = rendered(size=self.size, moves=moves).scene
+        return replace(scene, names=seen.names, unit="m", sources=None)
+
+
 def wall(images: Any, names: Sequence[str]) -> Scene:
     """Cameras side by side, 0.5 m apart; confidence rises from left to right."""
     views = len(images)
@@ -107,10 +129,33 @@ def scene_service(root: Path, make: Optional[Fake] = None, **settings: Any) -> I
         service.close()
 
 
+@contextmanager
+def scene_process(
+    place: Path, seconds: float = 0.0, size: Sequence[int] = (), token: str = ""
+) -> Iterator[str]:
+    """The URL of a process that serves scenes, with place/root and place/gallery.
+
+    size  of rooms; without it scenes are walls
+    """
+    (place / "root" / "gallery").mkdir(parents=True)
+    words = (place / "root", seconds, place / "root" / "gallery", *size)
+    more = {"DEPTH_TOKEN": token} if token else {}
+    process = start(place, "-m", "tests.support.scene_services", *words, **more)
+    try:
+        said = wait_for(process, place / "stderr", "ready: ")
+        yield said.partition("ready: ")[2].split()[0]
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def main() -> None:
-    root, seconds, *gallery = sys.argv[1:]
-    settings = Settings(port=0, gallery=Path(gallery[0]) if gallery else None)
-    run_backend(lambda: Fake(float(seconds)), "fake", settings, Path(root))
+    root, seconds, *more = sys.argv[1:]
+    size = [int(side) for side in more[1:]]
+    gallery = Path(more[0]) if more else None
+    settings = Settings(port=0, gallery=gallery, token=token_of(None, os.environ))
+    made = Room(float(seconds), (size[0], size[1])) if size else Fake(float(seconds))
+    run_backend(lambda: made, "fake", settings, Path(root))
 
 
 if __name__ == "__main__":

@@ -155,6 +155,10 @@ export function startScene(images, options) {
   return json("/inference", { method: "POST", body });
 }
 
+export function sceneModel() {
+  return json("/status");
+}
+
 export function task(id) {
   return json(`/task/${encodeURIComponent(id)}`);
 }

@@ -2,7 +2,7 @@
 
 import { cleared, moved, Orbit, perspective, product, program, turned } from "./orbit.js";
 
-const HOME = { yaw: 0, pitch: 0.12, zoom: 1, right: 0, up: 0 };
+const HOME = { yaw: 0, pitch: 0.12, zoom: 0.8, right: 0, up: 0 };
 const [LOW, HIGH] = [0.05, 0.95]; // of the points: nearly all of them are between
 const SAMPLE = 20_000; // points that say how large a scene is
 

@@ -8,7 +8,7 @@ const byId = (id) => document.getElementById(id);
 
 async function refresh() {
   try {
-    const [status, { tasks }] = await Promise.all([api.jsonAt("/status"), api.jsonAt("/tasks")]);
+    const [status, { tasks }] = await Promise.all([api.sceneModel(), api.jsonAt("/tasks")]);
     showModel(status);
     byId("none").hidden = tasks.length > 0;
     document.querySelector("tbody").replaceChildren(...tasks.reverse().map(row));
@@ -24,7 +24,8 @@ function say(problem) {
   byId("token-form").hidden = problem?.status !== 401;
 }
 
-function showModel({ model_dir: name, device, model_loaded: loaded, load_time: took }) {
+function showModel({ model_dir: name, device, model_loaded: loaded, load_time: took, gallery }) {
+  byId("to-gallery").hidden = !gallery;
   const facts = [
     ["Model", `${name} on ${device}`],
     ["State", loaded ? `loaded in ${took.toFixed(1)} s` : "is loaded for the first task"],

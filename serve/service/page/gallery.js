@@ -91,8 +91,10 @@ async function showScene(item) {
   byId("h-scene").focus();
   byId("model").href = await api.pictureAt(item.model);
   depths.show(item.depth_images);
+  delete byId("surface").dataset.drawn;
   state.shown = readGlb(await api.bytesAt(item.model));
   draw();
+  byId("surface").dataset.drawn = "yes";
 }
 
 function draw() {

@@ -177,6 +177,7 @@ function connect() {
     api.useToken(byId("token").value);
     byId("token-form").hidden = true;
     say("");
+    lookAround();
   });
   byId("sure").addEventListener("input", showSure);
   byId("size").addEventListener("input", ({ target }) => {
@@ -191,5 +192,15 @@ function connect() {
   byId("forget").addEventListener("click", () => measure.forget());
 }
 
+// What the service has; without its token, a form for the token.
+async function lookAround() {
+  try {
+    byId("to-gallery").hidden = !(await api.sceneModel()).gallery;
+  } catch (problem) {
+    say(problem);
+  }
+}
+
 connect();
 showDistance();
+lookAround();

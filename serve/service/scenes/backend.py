@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Backend:
             where = "export_dir"
             if request.export_dir is not None:
                 folder = self.root.new_folder(request.export_dir)
-                if (folder / DESCRIPTION).exists():
+                if os.path.lexists(folder / DESCRIPTION):
                     raise InputError("the folder has a scene already; name another")
         except InputError as error:
             raise refused(where, str(error)) from error

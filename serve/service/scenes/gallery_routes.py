@@ -36,6 +36,12 @@ def gallery_routes(root: Path, prefix: str) -> APIRouter:
         async def moved() -> Response:
             return RedirectResponse(f"{prefix}/")
 
+    else:
+
+        @router.get("/favicon.ico", include_in_schema=False)
+        async def favicon() -> Response:
+            return Response(status_code=204)
+
     @router.get(
         f"{prefix}/manifest.json", responses={200: answer("The groups.", _GROUPS), **errors()}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -49,10 +50,12 @@ class Root:
         """The folder that a caller names for results; it may be there. Raises InputError."""
         found = self._inside(text)
         try:
-            is_other = os.path.lexists(found) and not found.is_dir()
+            is_folder = stat.S_ISDIR(found.lstat().st_mode)
+        except FileNotFoundError:
+            return found
         except (OSError, ValueError) as error:
             raise InputError(f"{_shown(text)}: no name for a folder; give another") from error
-        if is_other:
+        if not is_folder:
             raise InputError(f"{_shown(text)}: is a file; name a folder for the results")
         return found
 

@@ -54,17 +54,17 @@ _BODY = {
 def scene_routes(service: Service, backend: Backend) -> APIRouter:
     """The routes of tasks, and of the model that makes their scenes."""
     router = APIRouter(tags=["scenes"], dependencies=[Depends(strict_query)])
-    _add_state(router, backend)
+    _add_state(router, backend, service.settings.gallery is not None)
     _add_tasks(router, service, backend)
     _add_files(router, backend)
     return router
 
 
-def _add_state(router: APIRouter, backend: Backend) -> None:
+def _add_state(router: APIRouter, backend: Backend, gallery: bool) -> None:
     @router.get("/status", responses={200: answer("The model.", _OBJECT), **errors()})
     async def status() -> Response:
-        """Whether the model is loaded, which, and since when."""
-        return JSONResponse(backend.model.about())
+        """Whether the model is loaded, which, and since when; whether there is a gallery."""
+        return JSONResponse({**backend.model.about(), "gallery": gallery})
 
     @router.get("/gpu-memory", responses={200: answer("Of CUDA.", _OBJECT), **errors()})
     async def gpu_memory() -> Response:
@@ -192,9 +192,7 @@ def _listed(backend: Backend, task_id: str) -> dict[str, Any]:
     return {"files": files, "zip": f"{url}.zip"}
 
 
-async def _asked(
-    request: Request, service: Service, upload: Upload
-) -> tuple[Any, tuple[str, ...]]:
+async def _asked(request: Request, service: Service, upload: Upload) -> tuple[Any, tuple[str, ...]]:
     """What a request asks, and the names of the images that it brought."""
     if not is_form(request):
         chunks = service.bodies.chunks(request, _MAX_JSON_BYTES)

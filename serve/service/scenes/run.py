@@ -53,9 +53,9 @@ def run_gallery(settings: Settings, open_browser: bool = False, log: str = "text
 
     Raises InputError for an address or folder that cannot be had.
     """
-    log_to_stderr(log)
     if settings.gallery is None or not settings.gallery.is_dir():
         raise InputError(f"{settings.gallery}: no folder; name the folder of a gallery")
+    log_to_stderr(log)
 
     def ready(url: str) -> None:
         say_ready(url, log)

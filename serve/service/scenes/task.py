@@ -19,8 +19,6 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Optional
 
-from pydantic import ValidationError
-
 from depth.errors import InputError
 from depth.files import read_text, write_whole
 from serve.service.kept.folder import KeptJob
@@ -157,14 +155,14 @@ def read_task(folder: Path) -> Task:
     try:
         said = json.loads(read_text(folder / "task.json", _MAX_BYTES))
         if said["format"] != _FORMAT:
-            raise InputError(f"{folder}: a task of another version; move it away")
+            raise ValueError("of another version")
         names = tuple(said["names"])
         kind = SceneOptions if names else InferenceRequest
         request = kind.model_validate(said["request"])
         task = Task(folder, said["size_bytes"], said["created"], request, names)
         float(task.created)
         _read_end(task)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ValidationError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{folder}: no task: {error}; move it away") from error
     return task
 
@@ -180,6 +178,6 @@ def _read_end(task: Task) -> None:
             task.finish(FAILED, _INTERRUPTED)
         return
     if said["status"] not in ENDS:
-        raise InputError(f"{task.folder}: status {said['status']!r}")
+        raise ValueError(f"status {said['status']!r}")
     task.end, task.message = said, str(said["message"])
     task.progress = 1.0 if task.status == COMPLETED else None
