@@ -25,7 +25,8 @@ from serve.scheduling.worker import Limits, Reopen, Worker
 logger = logging.getLogger(__name__)
 
 CPU_STREAMS = 2  # runs of the network that share the CPU; more only take more memory
-_CPU_PROGRAMS = 4  # loaded at once; those of vits at 518 px take about 0.5 GB each
+# Of each stage, loaded at once; those of vits at 518 px take about 0.5 GB each.
+_CPU_PROGRAMS = 4
 # The SDKs load one program at a time; waiting for others is no part of loading.
 # Their runtime is a part of the process: what two reopenings did not cure needs a new process.
 CHIP_LIMITS = Limits(loads_at_once=1, runs_per_core=RUNS_PER_CORE, reopenings=2)
@@ -148,6 +149,7 @@ class _SharedPrograms:
     def __init__(self, library: Library, streams: int) -> None:
         self._library = library
         self._streams = streams
+        self._most = _CPU_PROGRAMS * len(library.any_artifact().manifest.runs)
         self._loading = Lock()  # for seconds: two at once could load one program twice
         self._looking = Lock()  # for no time, so that what is loaded runs meanwhile
         self._latest: OrderedDict[ProgramKey, Runtime] = OrderedDict()
@@ -178,7 +180,7 @@ class _SharedPrograms:
 
     def _make_room(self) -> None:
         with self._looking:
-            while len(self._latest) >= _CPU_PROGRAMS:
+            while len(self._latest) >= self._most:
                 self._latest.popitem(last=False)  # gone once it runs nowhere
 
 

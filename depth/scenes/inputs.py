@@ -75,6 +75,7 @@ class Plan:
     places  of those
     rule    of the sizes
     cuts    the method cuts sides down to multiples, after one resize
+    mixed   the images have inputs of several sizes of their own
     fitted  the inputs are parts of the images, resized to a size that no rule gave
     """
 
@@ -83,6 +84,7 @@ class Plan:
     places: tuple[Place, ...]
     rule: SizeRule
     cuts: bool = False
+    mixed: bool = False
     fitted: bool = False
 
     def at(self, size: Size) -> Plan:
@@ -137,7 +139,7 @@ def planned(
             size_text(size),
         )
     places = tuple(_centred(found[number][1], sizes[number], size) for number in views)
-    return Plan(size, views, places, rule, cuts)
+    return Plan(size, views, places, rule, cuts, len(set(sizes)) > 1)
 
 
 class Inputs:

@@ -25,7 +25,9 @@ from depth.family import (
     Output,
     Port,
     Stage,
+    WithRays,
 )
+from depth.family import RAYS as LINES
 from depth.sizes import SizeRule
 from depth.steps.reference_view import SADDLE_BALANCED
 from depth.steps.stages import CAMERAS, HEAD, PREFIX, RAYS, TRUNK
@@ -60,7 +62,6 @@ SPLIT = (
     Stage(HEAD, (Port("features", "BPD"),), _MAPS),
 )
 _LINES = (Port("rays", "BGI6"), Port("ray_confidence", "BGI"))  # a ray per cell of a grid
-WITH_RAYS = Stage(RAYS, (Port("features", "BPD"),), (*_MAPS, *_LINES))
 CHAIN = (
     RunStage(PREFIX),
     Do(OrderViews(SADDLE_BALANCED), SCENE),
@@ -71,7 +72,11 @@ CHAIN = (
     Do(DecodeCameras(), SCENE),
     RunStage(HEAD),
 )
-RAY_CHAIN = (RunStage(RAYS), Do(CamerasFromRays(), SCENE))
+WITH_RAYS = WithRays(
+    Stage(RAYS, (Port("features", "BPD"),), (*_MAPS, *_LINES)),
+    (RunStage(RAYS), Do(CamerasFromRays(), SCENE)),
+    (Output("rays", LINES, "BGI6"), Output("ray_confidence", CONFIDENCE, "BGI")),
+)
 
 
 def model_row(config: AnyViewConfig, size: SizeRule = SIZE) -> Model:
@@ -91,7 +96,7 @@ def model_row(config: AnyViewConfig, size: SizeRule = SIZE) -> Model:
         SPLIT,
         "all views of a call share one scale",
         chain=CHAIN,
-        rays=(WITH_RAYS, RAY_CHAIN),
+        rays=WITH_RAYS,
     )
 
 

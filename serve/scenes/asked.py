@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Callable, Optional
 
 from depth.errors import InputError
@@ -20,6 +19,7 @@ MOST_VIEWS = 4096  # of a scene: far over what any device has memory for
 # short, and gets each step of STEPS in this order.
 OnStep = Callable[[str, int, int], None]
 READ, PREFIX, TRUNK, HEAD, METRIC = STEPS = ("read", "prefix", "trunk", "head", "metric")
+FRAMES = "frames"  # of a sequence, which has no other steps
 GivenUp = Callable[[], bool]  # polled: true ends the scene with GivenUpError
 
 
@@ -38,8 +38,7 @@ class SceneAsked:
     mixed           what becomes of images of several sizes: `crop` cuts all around their centres to
                     the least height and width; `group` keeps the largest group of images of one
                     size, and the result names the views that are left out
-    deadline_s      every stage has to begin by then, counted from `begun_s`; else ExpiredError
-    begun_s         a time of time.monotonic(); by default the present
+    deadline_s      every stage has to begin by then, counted from the call; else ExpiredError
     """
 
     names: Sequence[str] = ()
@@ -51,7 +50,6 @@ class SceneAsked:
     align_to_given: bool = True
     mixed: str = CROP
     deadline_s: Optional[float] = None
-    begun_s: float = field(default_factory=time.monotonic, compare=False)
 
     def __post_init__(self) -> None:
         check_method(self.method)
