@@ -16,15 +16,15 @@ import pytest
 from depth.errors import DepthFileError, InputError
 from depth.scenes.export import DESCRIPTION, FORMATS, export_scene, formats_named
 from depth.scenes.formats.depth_vis import colours
-from depth.scenes.options import OWN, Options
+from depth.scenes.options import OWN, SOURCE, Options
 from depth.scenes.scene import Scene, Source
 from tests.support.depth_samples import MADE_BY
 from tests.support.exported import read_glb, read_ply
 from tests.support.rendered import rendered, sure
 from tests.support.scene_readers import glb_points, read_colmap_bin, read_nerfstudio
-from tests.support.scene_samples import H, S, W, small, source
+from tests.support.scene_samples import H, S, W, small, source, with_all
 
-SCENE = sure(rendered(size=(24, 32))).scene
+SCENE = with_all(sure(rendered(size=(24, 32))).scene)
 FEW = Options(points=50, track_points=40)
 
 
@@ -44,7 +44,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_formats_are_joined_by_hyphens() -> None:
     assert formats_named("npz-glb-colmap") == ("npz", "glb", "colmap")
     assert formats_named("mini_npz-mini_npz") == ("mini_npz",)
-    for wrong in ("", "npz-", "obj", "npz-gs_ply", "NPZ"):
+    for wrong in ("", "npz-", "obj", "npz-gs_video", "NPZ"):
         with pytest.raises(InputError, match="export format .*: expected one or more of npz, mini"):
             formats_named(wrong)
 
@@ -102,7 +102,7 @@ def test_what_a_format_refuses_leaves_the_folder_as_it_is(name: str, tmp_path: P
     with pytest.raises(InputError, match="no point is left"):
         export_scene(nothing, tmp_path, ["depth_vis", name], FEW, overwrite=True)
     with pytest.raises(InputError, match="one size"):
-        export_scene(sourced(), tmp_path, [name, "npz"], FEW, overwrite=True)
+        export_scene(sourced(), tmp_path, [name, "npz"], Options(size=SOURCE), overwrite=True)
     assert contents(tmp_path) == before
 
 
@@ -196,16 +196,37 @@ def test_files_have_the_size_of_the_sources(tmp_path: Path) -> None:
         picture = cv2.imread(str(frame.image))
         assert picture.shape[:2] == size
         assert (picture == 200).all()
-    assert cv2.imread(str(tmp_path / "depth_vis/0001.jpg")).shape == (36, 96, 3)
+    assert cv2.imread(str(tmp_path / "depth_vis/0001.jpg")).shape == (24, 64, 3)
+    export_scene(scene, tmp_path / "b", ["depth_vis"], Options(size=SOURCE))
+    assert cv2.imread(str(tmp_path / "b/depth_vis/0001.jpg")).shape == (36, 96, 3)
+
+
+def test_each_format_has_a_size_of_its_own(tmp_path: Path) -> None:
+    scene = sourced()
+    export_scene(scene, tmp_path, ["npz", "colmap"], FEW)
+    assert loaded(tmp_path / "exports/npz/results.npz")["image"].shape == (4, 24, 32, 3)
+    model = read_colmap_bin(tmp_path / "sparse/0")
+    assert [camera[:2] for camera in model.cameras.values()][:2] == [(64, 48), (48, 36)]
+    said = json.loads((tmp_path / DESCRIPTION).read_text())
+    assert said["sizes"] == {"npz": "own", "colmap": "source"}
+    camera = said["cameras"][1]
+    assert (camera["width_px"], camera["height_px"]) == (48, 36)
+    assert camera["maps"]["intrinsics"] == scene.intrinsics[1].tolist()
+    assert (camera["maps"]["width_px"], camera["maps"]["height_px"]) == (32, 24)
+    np.testing.assert_allclose(camera["intrinsics"][0], 1.5 * scene.intrinsics[1][0])
+    export_scene(scene, tmp_path / "b", ["npz", "colmap"], replace(FEW, size=OWN))
+    said = json.loads((tmp_path / "b" / DESCRIPTION).read_text())
+    assert said["cameras"][1]["width_px"] == 32
+    assert said["sizes"] == {"npz": "own", "colmap": "own"}
 
 
 def test_npz_needs_one_size(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="npz holds views of one size.*choose the size 'own'"):
-        export_scene(sourced(), tmp_path, ["npz"])
-    export_scene(sourced(), tmp_path, ["npz"], Options(size=OWN))
+        export_scene(sourced(), tmp_path, ["npz"], Options(size=SOURCE))
+    export_scene(sourced(), tmp_path, ["npz"])
     assert loaded(tmp_path / "exports/npz/results.npz")["depth"].shape == (4, 24, 32)
     same = replace(SCENE, sources=(source((48, 64)),) * 4)
-    export_scene(same, tmp_path / "b", ["npz"])
+    export_scene(same, tmp_path / "b", ["npz"], Options(size=SOURCE))
     found = loaded(tmp_path / "b/exports/npz/results.npz")
     assert {found[key].shape[1:3] for key in ("image", "depth", "conf")} == {(48, 64)}
     np.testing.assert_allclose(found["intrinsics"][:, :2], 2 * SCENE.intrinsics[:, :2], rtol=1e-6)
