@@ -12,18 +12,12 @@ import torch
 
 from depth.errors import InputError
 from depth.maps.result import FloatArray
+from depth.steps.alignment import ROUNDS, aligned, moved
 from depth.steps.cameras import Cameras, given_cameras
 from depth.steps.reference_view import SADDLE_BALANCED
-from depth_anything_3.alignment import ROUNDS, aligned, moved
+from depth.steps.views import METRES_STEP, RAY_POSE_STEP, Views, metric_views, posed_by_rays
 from depth_anything_3.anyview.folder import AnyView
-from depth_anything_3.anyview.views import (
-    METRES_STEP,
-    RAY_POSE_STEP,
-    Views,
-    metric_views,
-    posed_by_rays,
-    views_of,
-)
+from depth_anything_3.anyview.stages import metric_of, views_of
 from depth_anything_3.features import Watched
 from depth_anything_3.inputs import Inputs, shown
 from depth_anything_3.specs import Prediction
@@ -62,7 +56,7 @@ def seen(model: AnyView, images: FloatArray, given: Optional[Cameras], wish: Wis
     if wish.ray_pose:
         views = posed_by_rays(views)
     if model.metric is not None:
-        views = metric_views(views, model.metric, images)
+        views = metric_views(views, metric_of(model.metric), images)
     size = int(images.shape[2]), int(images.shape[3])
     return Seen(views, network.features(size, len(images), views.reference))
 

@@ -53,6 +53,28 @@ class CameraEncoder(nn.Module):
         return self.trunk_norm(x)
 
 
+class CamerasStage(nn.Module):
+    """From cameras to the camera tokens of the trunk, for scenes of a fixed number of views.
+
+    encoder       its weights are shared
+    camera_token  [1,2,D]: what stands for cameras that nobody knows, of the first view and of all
+                  others
+    """
+
+    learned: Tensor
+
+    def __init__(self, encoder: CameraEncoder, camera_token: Tensor, views: int) -> None:
+        super().__init__()
+        self.encoder, self.views = encoder, views
+        first, other = camera_token[:, :1], camera_token[:, 1:]
+        learned = torch.cat((first, other.expand(-1, views - 1, -1)), dim=1).detach()
+        self.register_buffer("learned", learned, persistent=False)
+
+    def forward(self, codes: Tensor, known: Tensor) -> Tensor:
+        """[B,S,9], [B,1,1] -> [B,S,D]; `known` is 1, or 0 where the codes do not count."""
+        return known * self.encoder(codes, self.views) + (1.0 - known) * self.learned
+
+
 def _block(dim: int) -> Block:
     block = Block(dim, CAMERA_HEADS)
     block.norm1.eps = block.norm2.eps = NORM_EPS

@@ -22,7 +22,7 @@ from depth.family import (
 from depth.sizes import SizeRule
 from depth_anything_3.config import BACK, BEFORE, MODELS, SIZE
 
-PREFIX, TRUNK, HEAD = "prefix", "trunk", "head"
+PREFIX, CAMERAS, TRUNK, HEAD, RAYS = "prefix", "cameras", "trunk", "head", "head_rays"
 NORM_EPS = 1e-5  # of every LayerNorm but those of the blocks
 CAMERA_HEADS, CAMERA_BLOCKS = 16, 4  # of the camera encoder, in every model
 
@@ -38,16 +38,18 @@ class AnyViewConfig(ModelConfig):
     alternate_from: int = 1
 
 
-# One view at a time | all views | one view at a time. Camera tokens: one per view, of the trunk's
-# first block; camera features: of its last. Features: four token maps side by side.
+# One view at a time | all views | all views | one view at a time. Codes: cameras as nine numbers;
+# known: 1, or 0 where the codes do not count. Features: four token maps side by side.
+_MAPS = (Port(DEPTH, "BHW"), Port("confidence", "BHW"))
 SPLIT = (
     Stage(PREFIX, (IMAGES,), (Port("tokens", "BNC"), Port("class_tokens", "BC"))),
+    Stage(CAMERAS, (Port("codes", "BS9"), Port("known", "B11")), (Port("camera_tokens", "BSC"),)),
     Stage(
         TRUNK,
         (Port("tokens", "BSNC"), Port("camera_tokens", "BSC")),
-        (Port("features", "BSND"), Port("camera_features", "BSE")),
+        (Port("features", "BSPD"), Port("codes", "BS9")),
     ),
-    Stage(HEAD, (Port("features", "BND"),), (Port(DEPTH, "BHW"), Port("confidence", "BHW"))),
+    Stage(HEAD, (Port("features", "BPD"),), _MAPS),
 )
 
 

@@ -17,6 +17,7 @@ from depth.network.rotary import (
     shared_positions,
 )
 from depth.network.vit import Block, ClassTokenFirst, PatchConvolution, PatchTokens
+from depth_anything_3.anyview.camera_networks import CameraDecoder
 from depth_anything_3.anyview.config import NORM_EPS, AnyViewConfig
 
 Grid = tuple[int, int]
@@ -38,11 +39,6 @@ class AnyViewEncoder(nn.Module):
         kinds = [Block if i < self.alternate_from else RotaryBlock for i in range(config.depth)]
         self.blocks = nn.ModuleList([kind(dim, heads, swiglu) for kind in kinds])
         self.norm = nn.LayerNorm(dim, eps=NORM_EPS)
-
-    def camera_tokens(self, views: int) -> Tensor:  # [1,S,D]
-        """The camera tokens of a scene whose cameras nobody knows; the first view is special."""
-        first, other = self.camera_token[:, :1], self.camera_token[:, 1:]
-        return torch.cat((first, other.expand(-1, views - 1, -1)), dim=1)
 
 
 class PrefixStage(nn.Module):
@@ -80,9 +76,12 @@ class TrunkStage(nn.Module):
     global_cosine: Tensor
     global_sine: Tensor
 
-    def __init__(self, encoder: AnyViewEncoder, grid: Grid, views: int) -> None:
+    def __init__(
+        self, encoder: AnyViewEncoder, cameras: CameraDecoder, grid: Grid, views: int
+    ) -> None:
         super().__init__()
         self.tokens, self.views, self.dim = 1 + grid[0] * grid[1], views, encoder.dim
+        self.cameras = cameras
         self.first, self.taps = encoder.alternate_from, encoder.taps
         self.blocks = nn.ModuleList(list(encoder.blocks)[self.first :])
         self.norm, self.patch_tokens = encoder.norm, encoder.patch_tokens
@@ -95,7 +94,7 @@ class TrunkStage(nn.Module):
             self.register_buffer(name, table.repeat(views, 1), persistent=False)
 
     def forward(self, tokens: Tensor, camera_tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """[B,S,N,D], [B,S,D] -> features [B,S,h*w,T*2D], camera features [B,S,2D].
+        """[B,S,N,D], [B,S,D] -> features [B,S,h*w,T*2D], cameras as nine numbers [B,S,9].
 
         A token map has the output of the last block of the own view beside that of all views. Only
         the latter goes through the last LayerNorm.
@@ -116,7 +115,7 @@ class TrunkStage(nn.Module):
         width = 2 * dim * len(self.taps)
         return (
             side_by_side.reshape(-1, self.views, n - 1, width),
-            cameras.reshape(-1, self.views, 2 * dim),
+            self.cameras(cameras.reshape(-1, self.views, 2 * dim)),
         )
 
     def _across(self, block: nn.Module, x: Tensor) -> Tensor:  # [B*S,N,D] -> [B*S,N,D]

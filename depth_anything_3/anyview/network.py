@@ -9,18 +9,22 @@ from depth.family import Model
 from depth.network.base import Network
 from depth.network.position import settle
 from depth.sizes import Size, size_text
-from depth_anything_3.anyview.camera_networks import CameraDecoder, CameraEncoder
-from depth_anything_3.anyview.config import HEAD, PREFIX, TRUNK, AnyViewConfig
+from depth_anything_3.anyview.camera_networks import (
+    CameraDecoder,
+    CameraEncoder,
+    CamerasStage,
+)
+from depth_anything_3.anyview.config import CAMERAS, HEAD, PREFIX, RAYS, TRUNK, AnyViewConfig
 from depth_anything_3.anyview.decoder import DualDecoder, HeadStage
 from depth_anything_3.anyview.encoder import AnyViewEncoder, PrefixStage, TrunkStage
 
 
 class AnyViewNetwork(Network):
-    """Encoder and decoder in three stages, of the dimensions in `model.config`.
+    """Encoder and decoder in stages, of the dimensions in `model.config`.
 
-    `prefix` and `head` take views of any scenes; only `trunk` has a number of views. What is done
-    between the stages is in `views.py`. A call takes each image as a scene of its own. Trace the
-    stages, not the call: they have the constants of their size.
+    `prefix` and `head` take views of any scenes; `cameras` and `trunk` have a number of views. The
+    work between the stages is in `depth/steps/views.py`. A call takes each image as a scene of its
+    own. Trace the stages, not the call: they have the constants of their size.
     """
 
     def __init__(self, model: Model) -> None:
@@ -41,26 +45,32 @@ class AnyViewNetwork(Network):
         self.size = size
 
     def stage(self, name: str, views: int = 1) -> nn.Module:
-        """A stage at the fixed size: prefix, trunk of `views` views, or head without rays."""
+        """A stage of `config.STAGES` at the fixed size; `views` is of cameras and trunk."""
         size = self.fixed_size
         if name == PREFIX:
             return self.prefix(size)
+        if name == CAMERAS:
+            return self.cameras(views)
         if name == TRUNK:
             return self.trunk(size, views)
-        if name == HEAD:
-            return self.head(size)
-        names = ", ".join(stage.name for stage in self.model.split)
+        if name in (HEAD, RAYS):
+            return self.head(size, rays=name == RAYS)
+        names = ", ".join((PREFIX, CAMERAS, TRUNK, HEAD, RAYS))
         raise InputError(f"no stage {name!r}; choose from {names}")
 
     def prefix(self, size: Size) -> PrefixStage:
         """The first stage, at any size that `check` lets pass."""
         return PrefixStage(self.encoder, self.grid(self.check(size)))
 
+    def cameras(self, views: int) -> CamerasStage:
+        """What makes camera tokens, for scenes of `views` views. Raises InputError for no views."""
+        token = self.encoder.camera_token
+        return CamerasStage(self.camera_encoder, token, _checked(views))
+
     def trunk(self, size: Size, views: int) -> TrunkStage:
-        """The second stage, for scenes of `views` views. Raises InputError for no views."""
-        if views < 1:
-            raise InputError(f"{views} views: a scene has at least 1")
-        return TrunkStage(self.encoder, self.grid(self.check(size)), views)
+        """The stage of all views, for scenes of `views` views. Raises InputError for no views."""
+        grid = self.grid(self.check(size))
+        return TrunkStage(self.encoder, self.camera_decoder, grid, _checked(views))
 
     def head(self, size: Size, rays: bool = False) -> HeadStage:
         """The last stage; `rays`: with the branch of rays."""
@@ -69,7 +79,7 @@ class AnyViewNetwork(Network):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:  # [B,3,H,W] -> 2 x [B,H,W]
         size = int(images.shape[-2]), int(images.shape[-1])
         tokens, _ = self.prefix(size)(images)
-        camera_tokens = self.encoder.camera_tokens(1).expand(len(images), -1, -1)
+        camera_tokens = self.encoder.camera_token[:, :1].expand(len(images), -1, -1)
         features, _ = self.trunk(size, 1)(tokens[:, None], camera_tokens)
         return self.head(size)(features[:, 0])
 
@@ -86,6 +96,12 @@ class AnyViewNetwork(Network):
     def grid(self, size: Size) -> tuple[int, int]:
         patch_px = self.encoder.patch_px
         return size[0] // patch_px, size[1] // patch_px
+
+
+def _checked(views: int) -> int:
+    if views < 1:
+        raise InputError(f"{views} views: a scene has at least 1")
+    return views
 
 
 def build(model: Model) -> AnyViewNetwork:

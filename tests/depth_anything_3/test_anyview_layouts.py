@@ -14,8 +14,8 @@ from depth.errors import CheckpointError
 from depth_anything_3.anyview.config import ANY_VIEW_MODELS, NESTED_MODELS
 from depth_anything_3.anyview.layouts import load_nested, load_weights, to_ours
 from depth_anything_3.anyview.network import AnyViewNetwork, build
+from depth_anything_3.anyview.stages import views_of
 from depth_anything_3.anyview.untrained import untrained_state
-from depth_anything_3.anyview.views import views_of
 from depth_anything_3.network import build as build_mono
 from tests.support import da3
 from tests.support.da3_views import (

@@ -11,26 +11,16 @@ import torch
 
 from depth.errors import InputError
 from depth.family import FAMILIES, models
-from depth.network.rotary import QuarterTurn, patch_positions, rotary_tables, shared_positions
-from depth.network.uv import added, uv_embedding
+from depth.steps.cameras import Cameras
 from depth.steps.reference_view import STRATEGIES, reference_view
+from depth.steps.views import Rays, Views, metric_views, posed_by_rays, views_after
 from depth_anything_3.anyview.config import ANY_VIEW_MODELS, NESTED_MODELS
 from depth_anything_3.anyview.network import AnyViewNetwork
-from depth_anything_3.anyview.views import (
-    Rays,
-    Views,
-    metric_views,
-    posed_by_rays,
-    prefixes,
-    views_after,
-    views_of,
-)
+from depth_anything_3.anyview.stages import EagerStages, metric_of, views_of
 from depth_anything_3.config import ANY_VIEW
 from tests.support import da3
 from tests.support.da3_views import SIZE, network, ring, scene
 from tests.support.ray_samples import rays_of, sample_cameras
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +77,13 @@ def test_a_call_takes_each_image_as_a_scene(net: AnyViewNetwork) -> None:
 
 def test_scenes_share_what_the_first_stage_says(net: AnyViewNetwork) -> None:
     images = scene(11)
-    seen = prefixes(net, images)
+    stages = EagerStages(net, SIZE)
+    seen = stages.prefix(images)
     for views in (slice(0, 5), slice(3, 11)):
-        equal(views_after(net, seen[views]), views_of(net, images[views]), 1e-5)
+        equal(views_after(stages, seen[views]), views_of(net, images[views]), 1e-5)
+    extrinsics, intrinsics = ring(2)
+    with pytest.raises(InputError, match="2 cameras for 11 views: give one for each, or none"):
+        views_after(stages, seen, Cameras(extrinsics[:, :3], intrinsics))
 
 
 def test_the_last_stages_do_not_know_other_views(net: AnyViewNetwork) -> None:
@@ -97,7 +91,7 @@ def test_the_last_stages_do_not_know_other_views(net: AnyViewNetwork) -> None:
     images = torch.from_numpy(scene(3))
     prefix = net.prefix(SIZE)
     tokens, class_tokens = prefix(images)
-    features, _ = net.trunk(SIZE, 3)(tokens[None], net.encoder.camera_tokens(3))
+    features, _ = net.trunk(SIZE, 3)(tokens[None], net.cameras(3).learned)
     head = net.head(SIZE, rays=True)
     maps = head(features[0])
     for view in range(3):
@@ -111,7 +105,7 @@ def test_the_last_stages_do_not_know_other_views(net: AnyViewNetwork) -> None:
 def test_scenes_of_one_batch_are_strangers(net: AnyViewNetwork) -> None:
     images = torch.from_numpy(scene(4))
     tokens, _ = net.prefix(SIZE)(images)
-    trunk, cameras = net.trunk(SIZE, 2), net.encoder.camera_tokens(2)
+    trunk, cameras = net.trunk(SIZE, 2), net.cameras(2).learned
     both = trunk(tokens.reshape(2, 2, *tokens.shape[1:]), cameras.expand(2, -1, -1))
     for number in range(2):
         alone = trunk(tokens[None, 2 * number : 2 * number + 2], cameras)
@@ -123,7 +117,7 @@ def test_scenes_of_one_batch_are_strangers(net: AnyViewNetwork) -> None:
 def test_views_come_back_in_their_order(net: AnyViewNetwork, strategy: str) -> None:
     images = scene(5)
     found = views_of(net, images, strategy=strategy)
-    reference = reference_view(prefixes(net, images).class_tokens.numpy(), strategy)
+    reference = reference_view(EagerStages(net, SIZE).prefix(images).class_tokens, strategy)
     assert found.reference == reference
     # The reference view put first by hand, and the others in another order.
     order = [reference, *(view for view in (4, 2, 0, 3, 1) if view != reference)]
@@ -164,21 +158,24 @@ def test_the_stages_are_the_network_and_have_no_other_weights(net: AnyViewNetwor
     expected = moved(images)
     moved.fix_size(*SIZE)
     tokens, _ = moved.stage("prefix")(images)
-    cameras = moved.encoder.camera_tokens(1).expand(2, -1, -1)
+    cameras = moved.cameras(1).learned.expand(2, -1, -1)
     features, _ = moved.stage("trunk")(tokens[:, None], cameras)
     for found, wanted in zip(moved.stage("head")(features[:, 0]), expected):
         assert torch.equal(found, wanted)
     own = [
         {id(part) for part in moved.stage(name).parameters()}
-        for name in ("prefix", "trunk", "head")
+        for name in ("prefix", "cameras", "trunk", "head_rays")
     ]
-    assert not own[0] & own[1] and not own[1] & own[2] and not own[0] & own[2]  # noqa: PT018
+    assert sum(map(len, own)) == len(set().union(*own))  # each weight is of one stage,
+    others = {id(part) for part in moved.parameters()} - set().union(*own)
+    assert others == {id(moved.encoder.camera_token)}  # or is a constant of `cameras`
     stages = [stage.name for stage in moved.model.split]
-    assert stages == ["prefix", "trunk", "head"]
-    with pytest.raises(InputError, match="no stage 'encoder'; choose from prefix, trunk, head"):
+    assert stages == ["prefix", "cameras", "trunk", "head"]
+    with pytest.raises(InputError, match="no stage 'encoder'; choose from prefix, cameras, trunk"):
         moved.stage("encoder")
-    with pytest.raises(InputError, match="0 views"):
-        moved.stage("trunk", 0)
+    for name in ("trunk", "cameras"):
+        with pytest.raises(InputError, match="0 views"):
+            moved.stage(name, 0)
     with pytest.raises(InputError, match="has no size yet"):
         net.stage("prefix")
 
@@ -188,12 +185,14 @@ def test_traces_have_no_warning_and_no_bicubic() -> None:
     moved.fix_size(*SIZE)
     images = torch.from_numpy(scene(3))
     tokens, _ = moved.stage("prefix")(images)
-    cameras = moved.encoder.camera_tokens(3)
+    cameras = moved.cameras(3).learned
     features, _ = moved.stage("trunk", 3)(tokens[None], cameras)
     runs = {
         ("prefix", 1): (images,),
         ("trunk", 3): (tokens[None], cameras),
         ("head", 1): (features[0],),
+        ("head_rays", 1): (features[0],),
+        ("cameras", 3): (torch.rand(1, 3, 9), torch.ones(1, 1, 1)),
     }
     for (name, views), arguments in runs.items():
         stage = moved.stage(name, views)
@@ -242,7 +241,7 @@ def test_cameras_of_its_rays(net: AnyViewNetwork) -> None:
 def test_metres_by_a_second_network(net: AnyViewNetwork) -> None:
     images, metric = scene(3), da3.network(da3.TINY_METRIC)
     views = views_of(net, images)
-    found = metric_views(views, metric, images)
+    found = metric_views(views, metric_of(metric), images)
     assert found.scale is not None
     assert found.scale > 0
     assert np.allclose(found.extrinsics[:, :, 3], found.scale * views.extrinsics[:, :, 3])
@@ -250,39 +249,6 @@ def test_metres_by_a_second_network(net: AnyViewNetwork) -> None:
     ratio = found.depth / views.depth
     assert (np.abs(ratio - found.scale) < 1e-4 * found.scale).mean() > 0.1  # the rest is sky
     assert views.scale is None
-
-
-def test_tables_of_rotary_positions() -> None:
-    positions = patch_positions(2, 3, CPU)
-    assert positions.tolist() == [[0, 0], [1, 1], [1, 2], [1, 3], [2, 1], [2, 2], [2, 3]]
-    assert shared_positions(2, 3, CPU).tolist() == [[0, 0], *[[1, 1]] * 6]
-    cosine, sine = rotary_tables(positions, 16)
-    angles = [row * 100 ** -(k / 4) for row in (2.0,) for k in (0, 1, 2, 3)]
-    assert np.allclose(cosine[6, :8], np.cos([*angles, *angles]), atol=1e-6)
-    assert np.allclose(sine[6, 8:12], np.sin(1.5 * np.array(angles)), atol=1e-6)
-    # Queries and keys meet by the difference of their places alone.
-    turn, generator = QuarterTurn(16), torch.Generator().manual_seed(0)
-    q, k = torch.randn(2, 1, 1, 1, 16, generator=generator)
-    turned = [x * cosine + turn(x) * sine for x in (q, k)]  # [1,1,7,16]
-    logits = (turned[0] @ turned[1].transpose(-2, -1))[0, 0]
-    assert torch.allclose(logits[1, 2], logits[5, 6], atol=1e-5)  # one column on
-    assert torch.allclose(logits[1, 5], logits[2, 6], atol=1e-5)  # one row and one column on
-    assert not torch.allclose(logits[1, 2], logits[1, 4], atol=1e-3)
-
-
-def test_embeddings_of_columns_and_rows() -> None:
-    columns, rows = uv_embedding(8, (2, 4), 2.0, CPU)
-    assert columns.shape == (1, 8, 1, 4)
-    assert rows.shape == (1, 8, 2, 1)
-    u = 2 / np.sqrt(5) * np.array([-3, -1, 1, 3]) / 4
-    v = 1 / np.sqrt(5) * np.array([-1, 1]) / 2
-    assert np.allclose(columns[0, :2, 0], 0.1 * np.sin([u, u / 10]), atol=1e-7)
-    assert np.allclose(columns[0, 2:4, 0], 0.1 * np.cos([u, u / 10]), atol=1e-7)
-    assert np.allclose(rows[0, 4:6, :, 0], 0.1 * np.sin([v, v / 10]), atol=1e-7)
-    assert not columns[0, 4:].any()
-    assert not rows[0, :4].any()
-    x = torch.ones(2, 8, 2, 4)
-    assert torch.equal(added(x, (columns, rows)), x + (columns + rows))
 
 
 def test_commands_do_not_offer_scenes() -> None:

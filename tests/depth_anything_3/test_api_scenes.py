@@ -17,7 +17,7 @@ from depth.errors import CheckpointError, InputError
 from depth.steps.cameras import normalised
 from depth.weights.registry import PublishedFile
 from depth_anything_3 import api
-from depth_anything_3.anyview.views import views_of
+from depth_anything_3.anyview.stages import views_of
 from depth_anything_3.api import DepthAnything3
 from depth_anything_3.inputs import network_inputs, placed_inputs
 from tests.support.da3_pictures import NESTED, SIDE, cameras, install, model, pictures, saved

@@ -33,11 +33,12 @@ from depth.steps.reference_view import (
     order_of_views,
     places_of_views,
 )
+from depth.steps.views import Rays, Views, metric_views
 from depth_anything_3.anyview.config import GIANT, model_row
 from depth_anything_3.anyview.folder import AnyView, from_folder
 from depth_anything_3.anyview.layouts import load_nested
 from depth_anything_3.anyview.network import build
-from depth_anything_3.anyview.views import Rays, Views, metric_views, prefixes, views_of
+from depth_anything_3.anyview.stages import EagerStages, metric_of, views_of
 from depth_anything_3.config import LARGE
 from depth_anything_3.config import model_row as mono_row
 from depth_anything_3.inputs import network_inputs
@@ -133,7 +134,7 @@ def seen(model: AnyView, case: Case, given: dict[str, FloatArray]) -> Views:
     cameras = [given.get(f"{case.posed}-{name}") for name in ("extrinsics", "intrinsics")]
     images = given[case.images]
     found = views_of(model.network, images, *cameras, case.strategy, rays=True)
-    return metric_views(found, model.metric, images) if model.metric else found
+    return metric_views(found, metric_of(model.metric), images) if model.metric else found
 
 
 def compare(
@@ -168,7 +169,9 @@ def tied(model: AnyView, case: Case, images: FloatArray, views: tuple[int, int])
     """The scene with the second of two reference views that are equally good but for rounding."""
     assert case.strategy == SADDLE_SIM_RANGE, case
     logger.info("%s: view %d, and upstream's view %d, by rounding", case.name, *views)
-    found = likeness(prefixes(model.network, images).class_tokens.numpy())
+    found = likeness(
+        EagerStages(model.network, (images.shape[2], images.shape[3])).prefix(images).class_tokens
+    )
     ranges = found.max(axis=1) - found.min(axis=1)
     assert abs(ranges[views[0]] - ranges[views[1]]) < 1e-6
     order = order_of_views(len(images), views[1])

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from depth_anything_3.alignment import Rounds, Similarity, aligned, moved
+from depth.steps.alignment import Rounds, Similarity, aligned, moved
 
 Doubles = npt.NDArray[np.float64]
 
