@@ -19,11 +19,15 @@ from depth_anything_3.anyview.network import AnyViewNetwork
 class Watched:
     """A network whose stages also keep what chosen blocks give; everything else is the network's.
 
+    features  also keep the features that the head is given
+
     Made for one call of `views_of`, so calls from several threads do not disturb each other.
     Raises InputError for blocks that the network does not have.
     """
 
-    def __init__(self, network: AnyViewNetwork, blocks: Sequence[int]) -> None:
+    def __init__(
+        self, network: AnyViewNetwork, blocks: Sequence[int], features: bool = False
+    ) -> None:
         count = len(network.encoder.blocks)
         for block in blocks:
             if not isinstance(block, int) or not 0 <= block < count:
@@ -31,6 +35,7 @@ class Watched:
         self._network = network
         self._kept: dict[int, list[Tensor]] = {block: [] for block in blocks}
         self._first = network.encoder.alternate_from
+        self._keeps, self.of_head = features, list[Tensor]()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._network, name)
@@ -43,6 +48,10 @@ class Watched:
 
     def trunk(self, size: Size, views: int) -> nn.Module:
         return self._watch(self._network.trunk(size, views), self._first)
+
+    def head(self, size: Size, rays: bool = False) -> nn.Module:
+        stage = self._network.head(size, rays)
+        return _Fed(stage, self.of_head) if self._keeps else stage
 
     def _watch(self, stage: Any, first: int) -> nn.Module:
         """The stage with other blocks: a stage is made for one call, its blocks are not."""
@@ -68,6 +77,19 @@ class Watched:
             if block >= self._first:
                 values = values[places]
             found[f"feat_layer_{block}"] = np.ascontiguousarray(values).reshape(views, h, w, -1)
+        return found
+
+
+class _Fed(nn.Module):
+    """A stage that also keeps its inputs."""
+
+    def __init__(self, stage: nn.Module, inputs: list[Tensor]) -> None:
+        super().__init__()
+        self.stage, self.inputs = stage, inputs
+
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
+        self.inputs.append(features)
+        found: tuple[Tensor, ...] = self.stage(features)
         return found
 
 

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable
 from fractions import Fraction
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,8 @@ def encoded_mp4(pictures: Iterable[npt.NDArray[np.uint8]], fps: float) -> bytes:
         raise InputError("a video needs the package av: install it, or choose another format")
     import av
 
-    stream, file = None, io.BytesIO()
+    file = io.BytesIO()
+    stream: Any = None
     with av.open(file, "w", format="mp4") as container:
         for picture in pictures:
             height, width = (side - side % 2 for side in picture.shape[:2])

@@ -1,7 +1,7 @@
 """Spherical harmonics of degree 0 to 2, real, as files of Gaussians have them.
 
-Order and signs are those of Kerbl et al., "3D Gaussian Splatting", 2023: degree 0, then -y z -x, then
-xy -yz 2zz-xx-yy -xz xx-yy, each times its factor.
+Order and signs are those of Kerbl et al., "3D Gaussian Splatting", 2023: degree 0, then -y z -x,
+then xy -yz 2zz-xx-yy -xz xx-yy, each times its factor.
 """
 
 from __future__ import annotations

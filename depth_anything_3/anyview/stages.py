@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,17 +88,34 @@ def metric_of(network: MonoNetwork) -> Callable[[FloatArray], tuple[FloatArray, 
     return metric
 
 
+def numbers_of(
+    network: AnyViewNetwork, features: Sequence[Tensor], images: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """What the network says of Gaussians: numbers [V,H,W,37] and opacities [V,H,W].
+
+    features  [.,h*w,D] of V views, as the head is given them, in parts
+    images    [V,3,H,W], network inputs
+
+    Raises InputError for a model without Gaussians.
+    """
+    stage = network.gaussian_stage(_size_of(images))
+    joined = torch.cat(tuple(features)).cpu().numpy()
+    raw, opacities = _in_parts(network, stage, joined, images)
+    return raw, opacities
+
+
 def _size_of(images: FloatArray) -> Size:
     height, width = images.shape[2:] if images.ndim == 4 else (0, 0)
     return int(height), int(width)
 
 
 def _in_parts(
-    network: torch.nn.Module, stage: _Stage, values: FloatArray
+    network: torch.nn.Module, stage: _Stage, *values: FloatArray
 ) -> tuple[FloatArray, ...]:
     """The outputs of a stage for many views, a few views at a time."""
-    starts = range(0, len(values), _AT_ONCE)
-    parts = [_run(network, stage, values[start : start + _AT_ONCE]) for start in starts]
+    starts = range(0, len(values[0]), _AT_ONCE)
+    slices = [slice(start, start + _AT_ONCE) for start in starts]
+    parts = [_run(network, stage, *(array[part] for array in values)) for part in slices]
     return tuple(np.concatenate(found) for found in zip(*parts))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,9 +101,8 @@ def test_odd_sides_lose_a_px_and_no_picture_is_refused() -> None:
 
 
 @pytest.fixture
-def without_av(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def without_av(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(video, "find_spec", lambda _name: None)
-    yield
 
 
 @pytest.mark.usefixtures("without_av")

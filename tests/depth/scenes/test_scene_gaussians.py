@@ -17,8 +17,9 @@ from depth.steps.gaussians import Gaussians
 from tests.support.rendered import rendered, sure
 from tests.support.scene_samples import small, with_all
 
-NAMES = "x y z nx ny nz f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2".split()
-ROTATION = ["rot_0", "rot_1", "rot_2", "rot_3"]
+PLACE = ["x", "y", "z", "nx", "ny", "nz"]
+COLOUR = ["f_dc_0", "f_dc_1", "f_dc_2", "opacity"]
+SHAPE = ["scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def of(scene: Scene) -> Gaussians:
 def test_a_file_has_the_properties_that_viewers_read(scene: Scene, tmp_path: Path) -> None:
     assert export_scene(scene, tmp_path, ["gs_ply"])[0] == tmp_path / GS_PLY
     names, found = read(tmp_path / GS_PLY)
-    assert names == NAMES + ROTATION
+    assert names == PLACE + COLOUR + SHAPE
     gaussians = of(scene)[kept(scene, of(scene), 1)]
     np.testing.assert_array_equal(found[:, :3], gaussians.means)
     assert not found[:, 3:6].any()
