@@ -35,7 +35,7 @@ class Gaussians:
 
     means      [G,3]
     scales     [G,3] standard deviations; not over 0 where the network says depth below 0
-    rotations  [G,4] quaternions w x y z, w not below 0
+    rotations  [G,4] quaternions as renderers read them, w x y z; see `_turned`
     harmonics  [G,3,9] colours R G B as spherical harmonics of degree 0 to 2
     opacities  [G], 0 to 1
     """
@@ -128,19 +128,23 @@ def _scales(raw: FloatArray, z: FloatArray, inverse: Doubles) -> FloatArray:  # 
 
 
 def _turned(camera: FloatArray, raw: FloatArray) -> FloatArray:
-    """Quaternions x y z w of any length [P,4], turned by that of a camera: w x y z, length 1."""
-    x, y, z, w = (raw / (np.linalg.norm(raw, axis=1, keepdims=True) + np.float32(_TINY))).T
+    """Quaternions [P,4] of any length, turned by that of a camera, x y z w; of length 1.
+
+    Upstream turns them in the order x y z w, though renderers read the result, and so the network
+    means it, as w x y z. Here the numbers are the same: the last of the four is not below 0.
+    """
+    y, z, w, x = (raw / (np.linalg.norm(raw, axis=1, keepdims=True) + np.float32(_TINY))).T
     a, b, c, d = camera
     found = np.stack(
         [
-            d * w - a * x - b * y - c * z,
             d * x + a * w + b * z - c * y,
             d * y - a * z + b * w + c * x,
             d * z + a * y - b * x + c * w,
+            d * w - a * x - b * y - c * z,
         ],
         axis=1,
     )
-    found[found[:, 0] < 0] *= -1
+    found[found[:, 3] < 0] *= -1
     return found
 
 

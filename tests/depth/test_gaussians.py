@@ -74,14 +74,18 @@ def test_sizes_are_those_of_pixels_at_that_distance() -> None:
 
 
 def test_rotations_are_those_of_the_camera_after_those_of_the_gaussian() -> None:
+    """In upstream's order: the network's x y z w are read as y z w x, and written as x y z w."""
     raw = plain()
     raw[..., 5:9] = 3 * np.array([0.3, -0.2, 0.5, 0.7])  # of any length
     found = made(raw)
-    assert (found.rotations[:, 0] >= 0).all()
+    assert (found.rotations[:, 3] >= 0).all()
     np.testing.assert_allclose(np.linalg.norm(found.rotations, axis=1), 1, rtol=1e-6)
     camera = CAMERAS.extrinsics[1][:, :3].T.astype(float)
-    own = matrix(np.array([0.7, 0.3, -0.2, 0.5]))
-    np.testing.assert_allclose(matrix(found.rotations[-1]), camera @ own, atol=1e-5)
+    own = matrix(np.array([0.5, 0.7, 0.3, -0.2]))
+    np.testing.assert_allclose(matrix(found.rotations[-1][[3, 0, 1, 2]]), camera @ own, atol=1e-5)
+    # Of a camera that does not turn, a reader gets back what the network means: w x y z.
+    meant = np.array([0.7, 0.3, -0.2, 0.5]) / np.linalg.norm([0.3, -0.2, 0.5, 0.7])
+    np.testing.assert_allclose(found.rotations[0], meant, rtol=1e-5)
     raw[0, 0, 0, 5:9] = 0  # no rotation at all
     assert made(raw).sound().sum() == 2 * H * W - 1
 
