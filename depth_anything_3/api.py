@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from depth.errors import CheckpointError, InputError
 from depth.family import UNTRAINED
-from depth.scenes.options import Options
+from depth.scenes.options import DEFAULT, Options
 from depth.steps.cameras import given_cameras
 from depth.weights.checkpoint import read_checkpoint
 from depth.weights.registry import by_sha256
@@ -207,13 +207,8 @@ class DepthAnything3(nn.Module):
         self._check(extrinsics, wish)
         export = None
         if export_dir is not None:
-            options = Options(
-                percentile=conf_thresh_percentile,
-                points=num_max_points,
-                cameras=show_cameras,
-                fps=feat_vis_fps,
-            )
-            more = export_kwargs or {}
+            options = Options(DEFAULT, conf_thresh_percentile, num_max_points, cameras=show_cameras)
+            more = {"feat_vis": {"fps": feat_vis_fps}, **(export_kwargs or {})}
             export = export_asked(export_dir, export_format, options, more, len(image))
             check_wish(export, wish.gaussians, bool(wish.blocks))
         inputs = placed_inputs(image, process_res, process_res_method)

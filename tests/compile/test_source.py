@@ -26,7 +26,7 @@ FOR_OTHERS = ("dpt.py", "api.py", "hub.py", "inputs.py", "specs.py", "published.
 # No program is made of these yet: scenes are computed eagerly only.
 NOT_COMPILED = (
     "depth_anything_3/anyview/",
-    *(f"depth_anything_3/{name}.py" for name in ("export", "features", "scenes")),
+    *(f"depth_anything_3/{name}.py" for name in ("export", "features", "one_view", "scenes")),
     "depth/network/rotary.py",
     "depth/network/uv.py",
 )
