@@ -86,9 +86,9 @@ CASES = (
 # Of the nested model, the only one that is small enough here and has Gaussians.
 NESTED_CASES = (
     *(case for case in CASES if case.name in ("one", "middle", "posed-3-True", "posed-3-False")),
-    Case("gaussians", 2, options={"infer_gs": True}),
+    Case("plain-gaussians", 2, options={"infer_gs": True}),
     *(replace(case, name=f"gaussians-{case.name}") for case in posed(3, infer_gs=True)),
-    Case("gaussians-rays", 2, options={"infer_gs": True, "use_ray_pose": True}),
+    Case("ray-gaussians", 2, options={"infer_gs": True, "use_ray_pose": True}),
 )
 PARTS = ("means", "scales", "rotations", "harmonics", "opacities")
 
