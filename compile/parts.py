@@ -15,44 +15,55 @@ from depth.family import IMAGES, Stage
 from depth.network.base import Network
 
 
-def parts(network: Network, batch: int, split: bool = False) -> list[Part]:
+def parts(
+    network: Network, batch: int, split: bool = False, views: int = 1, rays: bool = False
+) -> list[Part]:
     """The network's stages for `batch` images of its fixed size, first to last.
 
-    Only the whole network, unless `split`. Examples are zeros. What a stage gives is found on
-    shapes alone, where its axes have letters that the size does not settle: torch takes two
-    seconds to load what runs on shapes. Raises BuildError if a stage's tensors do not have the axes
-    that its model states.
+    views  of a scene; a stage that knows it takes one scene at a time
+    rays   also the stage that gives rays, if the model has it
+
+    Only the whole network, unless `split`; a model of scenes is always in stages. Examples are
+    zeros. What a stage gives is found on shapes alone, where its axes have letters that the size
+    does not settle: torch takes two seconds to load what runs on shapes. Raises BuildError if a
+    stage's tensors do not have the axes that its model states.
     """
     height, width = network.fixed_size
-    letters = {"B": batch, "S": 1, "H": height, "W": width}
-    shapes = {IMAGES.name: torch.empty(batch, 3, height, width, device="meta")}
+    known = {"H": height, "W": width}  # what letters stand for, in every stage that has them
     found = []
-    for stage, module in stages_of(network, split):
-        inputs = [shapes[port.name] for port in stage.inputs]
-        own = letters
-        if not all(axis.isdigit() or axis in letters for axis in _axes(stage)):
+    for stage, module in stages_of(network, split, views, rays):
+        counts = (1, views) if stage.of_scenes else (batch, 1)
+        own = {**dict(zip("BS", counts)), **known}
+        shapes = [_shape(stage, port.axes, own) for port in stage.inputs]
+        if not _axes(stage) <= own.keys():
             with torch.no_grad():
-                given = without_values(module)(*inputs)
-            shapes.update(named([port.name for port in stage.outputs], given))
-            own = _letters(stage, shapes, letters)
+                given = without_values(module)(*(torch.empty(s, device="meta") for s in shapes))
+            outputs = named([port.name for port in stage.outputs], given)
+            own = _letters(stage, outputs, own)
+            known.update({letter: own[letter] for letter in own.keys() - {"B", "S"}})
         examples = tuple(
-            torch.zeros(tuple(tensor.shape), dtype=getattr(torch, port.dtype))
-            for tensor, port in zip(inputs, stage.inputs)
+            torch.zeros(shape, dtype=getattr(torch, port.dtype))
+            for shape, port in zip(shapes, stage.inputs)
         )
-        found.append(Part(stage, module, examples, own))
+        mine = {"B", "S", "H", "W", *_axes(stage)}
+        letters = {letter: size for letter, size in own.items() if letter in mine}
+        found.append(Part(stage, module, examples, letters))
     return found
 
 
-def stages_of(network: Network, split: bool) -> Sequence[tuple[Stage, nn.Module]]:
+def stages_of(
+    network: Network, split: bool, views: int = 1, rays: bool = False
+) -> Sequence[tuple[Stage, nn.Module]]:
     """The whole network, or with `split` its stages, first to last, if the model has several.
 
     The modules share their weights with the network; tensors go from stage to stage by the names
-    of the stages' ports.
+    of the stages' ports. A model of scenes is never whole.
     """
     model = network.model
     found: list[tuple[Stage, nn.Module]] = [(model.fused, network)]
-    if split and model.split:
-        found = [(stage, network.stage(stage.name).eval()) for stage in model.split]
+    if model.split and (split or model.takes_scenes):
+        stages = (*model.split, model.rays.stage) if rays and model.rays else model.split
+        found = [(stage, network.stage(stage.name, views).eval()) for stage in stages]
     return [(_taking(stage, network.image_dtype), module) for stage, module in found]
 
 
@@ -63,13 +74,25 @@ def _taking(stage: Stage, dtype: str) -> Stage:
 
 
 def _axes(stage: Stage) -> set[str]:
-    return {axis for port in (*stage.inputs, *stage.outputs) for axis in port.axes}
+    """The letters of its ports."""
+    ports = (*stage.inputs, *stage.outputs)
+    return {axis for port in ports for axis in port.axes if not axis.isdigit()}
+
+
+def _shape(stage: Stage, axes: str, letters: dict[str, int]) -> tuple[int, ...]:
+    missing = [axis for axis in axes if not axis.isdigit() and axis not in letters]
+    if missing:
+        raise BuildError(
+            f"stage {stage.name!r}: nothing before it says how large {', '.join(missing)} of its "
+            f"axes {axes} is"
+        )
+    return tuple(int(axis) if axis.isdigit() else letters[axis] for axis in axes)
 
 
 def _letters(stage: Stage, tensors: dict[str, Tensor], known: dict[str, int]) -> dict[str, int]:
     """What each letter of the stage's axes stands for."""
     letters = dict(known)
-    for port in (*stage.inputs, *stage.outputs):
+    for port in stage.outputs:
         shape = tuple(tensors[port.name].shape)
         fits = len(shape) == len(port.axes)
         for axis, size in zip(port.axes, shape):

@@ -35,25 +35,31 @@ def untrained_checkpoint(model: Model, seed: int = 0) -> Checkpoint:
     network = build_without_values(model)
     modules = dict(network.named_modules())
     for name, tensor in network.state_dict().items():
-        values = _draw(name, tuple(tensor.shape), modules, seed)
+        values = _draw(name, tuple(tensor.shape), modules, network.untrained, seed)
         digest.update(name.encode() + values.tobytes())
         state[name] = torch.from_numpy(values)
     return Checkpoint(UNTRAINED, digest.hexdigest(), "none", state)
 
 
 def _draw(
-    name: str, shape: tuple[int, ...], modules: dict[str, nn.Module], seed: int
+    name: str,
+    shape: tuple[int, ...],
+    modules: dict[str, nn.Module],
+    own: tuple[tuple[str, float, float], ...],
+    seed: int,
 ) -> FloatArray:
     named = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     noise = np.random.default_rng([seed, named]).standard_normal(shape, dtype=np.float32)
-    if name.endswith(("pos_embed", "cls_token")):
+    if name.endswith(("pos_embed", "cls_token", "camera_token")):
         return 0.1 * noise
     path, _, kind = name.rpartition(".")
     head = _head_that_ends_with(path, modules)
+    bias, share = next(((b, s) for start, b, s in own if name.startswith(start)), (None, 1.0))
     if len(shape) > 1:
-        share = _EXP_SHARE if head and isinstance(head.activation, Exp) else 1.0
+        share = _EXP_SHARE if head and isinstance(head.activation, Exp) else share
         return noise * np.float32(share * (1.0 / np.prod(shape[1:])) ** 0.5)
-    return np.float32(_centre(modules[path], kind, head)) + np.float32(0.05) * noise
+    centre = _centre(modules[path], kind, head) if bias is None else bias
+    return np.float32(centre) + np.float32(0.05) * noise
 
 
 def _centre(module: nn.Module, kind: str, head: Optional[Head]) -> float:

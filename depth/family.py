@@ -20,7 +20,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Optional
 
-from depth.artifact.steps import HostStep, Normalise
+from depth.artifact.steps import HostStep, Normalise, Step
 from depth.errors import InputError
 from depth.sizes import SizeRule
 
@@ -37,8 +37,10 @@ RELATIVE_DEPTH = "relative_depth"  # depth without unit: larger is farther
 FOCAL_NORMALISED = "focal_normalised"  # metres once multiplied by a focal length in px
 METRES = "metres"
 CONFIDENCE, SKY = "confidence", "sky"
+RAYS = "rays"  # direction and origin of a line per cell of a grid
+CAMERA = "camera"  # nine numbers per view, see depth/steps/cameras.py
 DEPTH_KINDS = (RELATIVE_INVERSE, RELATIVE_DEPTH, FOCAL_NORMALISED, METRES)
-KINDS = (*DEPTH_KINDS, CONFIDENCE, SKY)
+KINDS = (*DEPTH_KINDS, CONFIDENCE, SKY, RAYS, CAMERA)
 UNITS = {METRES: "m"}  # by kind; the others have none
 
 UNTRAINED = "untrained"  # the name of fixed-seed weights, in commands and in results
@@ -79,6 +81,11 @@ class Stage:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 
+    @property
+    def of_scenes(self) -> bool:
+        """Whether it has several views at once: an axis S."""
+        return any("S" in port.axes for port in self.inputs)
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -103,6 +110,15 @@ IMAGENET = Normalise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # RGB, of va
 
 
 @dataclass(frozen=True)
+class WithRays:
+    """What a model of scenes has if cameras are to be made from rays."""
+
+    stage: Stage  # that also gives rays
+    steps: tuple[Step, ...]  # behind those of `Model.chain`
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True)
 class Model:
     """A row of a family's table: everything about a model but its weights."""
 
@@ -118,6 +134,15 @@ class Model:
     # Models of a family with the same word here have weights of equal names and shapes, so only the
     # sha256 of a known file identifies the model. "": no other model has such weights.
     weights_like: str = ""
+    # From network input to network output where the host works between the stages; () where the
+    # network is run whole, or its stages one after the other.
+    chain: tuple[Step, ...] = ()
+    rays: Optional[WithRays] = None  # what a build with rays has beside the rest
+
+    @property
+    def takes_scenes(self) -> bool:
+        """Whether a stage of it has several views at once."""
+        return any(stage.of_scenes for stage in self.split)
 
     @property
     def kind(self) -> str:

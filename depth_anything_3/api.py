@@ -16,6 +16,7 @@ from depth.steps.cameras import given_cameras
 from depth.weights.checkpoint import read_checkpoint
 from depth.weights.registry import by_sha256
 from depth.weights.wrappings import unwrapped
+from depth_anything_3.anyview.config import ANY_VIEW_MODELS, NESTED_MODELS
 from depth_anything_3.anyview.folder import (
     CONFIG_NAME,
     WEIGHTS_NAME,
@@ -26,12 +27,12 @@ from depth_anything_3.anyview.folder import (
 from depth_anything_3.anyview.layouts import load_nested
 from depth_anything_3.anyview.layouts import load_weights as load_views
 from depth_anything_3.anyview.network import AnyViewNetwork
-from depth_anything_3.config import ANY_VIEW, MODELS
 from depth_anything_3.export import Export, Made, check_wish, export_asked, scene_of, write
 from depth_anything_3.hub import downloaded
 from depth_anything_3.inputs import Inputs, Source, placed_inputs, shown
 from depth_anything_3.layouts import load_weights
-from depth_anything_3.network import MonoNetwork, build
+from depth_anything_3.mono import MONO_MODELS
+from depth_anything_3.mono_network import MonoNetwork
 from depth_anything_3.one_view import check_views, depth_and_sky, lenses_of, scene_of_each
 from depth_anything_3.scenes import (
     Wish,
@@ -45,6 +46,7 @@ from depth_anything_3.scenes import (
 )
 from depth_anything_3.specs import Prediction
 
+SCENE_MODELS = (*ANY_VIEW_MODELS, *NESTED_MODELS)
 _SKY = 0.5  # reported as sky from here on
 
 
@@ -64,13 +66,13 @@ class DepthAnything3(nn.Module):
         self._weights = UNTRAINED, ""  # file name, sha256
         self.network: Union[MonoNetwork, AnyViewNetwork]
         self.metric: Optional[MonoNetwork] = None  # by which a nested model knows metres
-        if model_name in MODELS:
-            self.network = build(MODELS[model_name])
-        elif model_name in ANY_VIEW:
+        if model_name in MONO_MODELS:
+            self.network = MonoNetwork(MONO_MODELS[model_name])
+        elif model_name in SCENE_MODELS:
             model = built(model_name)
             self.network, self.metric = model.network, model.metric
         else:
-            names = ", ".join((*MODELS, *ANY_VIEW))
+            names = ", ".join((*MONO_MODELS, *SCENE_MODELS))
             raise InputError(f"no model {model_name!r}; choose from {names}")
         self.eval()
 

@@ -13,6 +13,7 @@ from depth.errors import InputError
 from depth.maps.result import FloatArray
 from depth.sizes import Size
 from depth.steps.reference_view import order_of_views, places_of_views
+from depth.steps.stages import HEAD, PREFIX, RAYS, TRUNK
 from depth_anything_3.anyview.network import AnyViewNetwork
 
 
@@ -43,15 +44,12 @@ class Watched:
     def as_network(self) -> AnyViewNetwork:
         return cast(AnyViewNetwork, self)
 
-    def prefix(self, size: Size) -> nn.Module:
-        return self._watch(self._network.prefix(size), 0)
-
-    def trunk(self, size: Size, views: int) -> nn.Module:
-        return self._watch(self._network.trunk(size, views), self._first)
-
-    def head(self, size: Size, rays: bool = False) -> nn.Module:
-        stage = self._network.head(size, rays)
-        return _Fed(stage, self.of_head) if self._keeps else stage
+    def stage_at(self, size: Size, name: str, views: int = 1) -> nn.Module:
+        stage = self._network.stage_at(size, name, views)
+        if self._keeps and name in (HEAD, RAYS):
+            return _Fed(stage, self.of_head)
+        first = {PREFIX: 0, TRUNK: self._first}.get(name)
+        return stage if first is None else self._watch(stage, first)
 
     def _watch(self, stage: Any, first: int) -> nn.Module:
         """The stage with other blocks: a stage is made for one call, its blocks are not."""

@@ -23,7 +23,7 @@ from depth.images.read import MAX_FILE_BYTES
 from depth.maps.result import FloatArray
 from depth.preprocess import Preparation
 from depth.sizes import LOWER, TWICE, UPPER, Size, SizeRule, size_text
-from depth_anything_3.config import BEFORE, PATCH_PX
+from depth_anything_3.mono import BEFORE, PATCH_PX
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,4 @@
-"""Renames published parameters of Depth Anything 3 to ours.
-
-upstream  ByteDance-Seed/Depth-Anything-3, as its `save_pretrained` writes them
-ours      the network's own state dict
-"""
+"""Loads weights of any model of the family, from published names or ours."""
 
 from __future__ import annotations
 
@@ -10,30 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from depth.errors import CheckpointError
-from depth.network.layouts import OURS, Layout, dpt_rules, load, renamed, vit_rules
-from depth_anything_3.config import MODELS
-
-_EXPECTED = "Depth Anything 3 checkpoint: model.*, or encoder.* and decoder.*"
-_HEADS = {"depth": "output_conv2", "sky": "sky_output_conv2"}  # ours: theirs
-
-UPSTREAM = Layout(
-    "upstream",
-    frozenset({"model"}),
-    (*vit_rules("model.backbone.pretrained."), *dpt_rules("model.head.", _HEADS)),
-)
-LAYOUTS = (UPSTREAM, OURS)
-# Keys that only models of several views have.
-_ANY_VIEW = ("model.cam_dec.", "model.cam_enc.", "model.da3.", "model.gs_head.", "model.head.norm.")
-
-
-def to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A published state dict under our names; tensors are shared, not copied.
-
-    Raises CheckpointError if the layout is unknown, a key has no rule, or a tensor is not dense
-    floating-point.
-    """
-    return renamed(state, LAYOUTS, _EXPECTED)
+from depth_anything_3 import mono_layouts
+from depth_anything_3.anyview import layouts as anyview_layouts
+from depth_anything_3.anyview.network import AnyViewNetwork
 
 
 def load_weights(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
@@ -41,10 +16,7 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], source: str) -
 
     Raises CheckpointError that names the keys that do not fit and the model the file looks like.
     """
-    if any(key.startswith(_ANY_VIEW) for key in state):
-        raise CheckpointError(
-            f"{source} has the weights of a Depth Anything 3 model of several views, which only "
-            "depth_anything_3.api.DepthAnything3 takes; commands know "
-            f"{', '.join(MODELS)}"
-        )
-    load(network, to_ours(state), source, {name: row.config for name, row in MODELS.items()})
+    if isinstance(network, AnyViewNetwork):
+        anyview_layouts.load_weights(network, state, source)
+    else:
+        mono_layouts.load_weights(network, state, source)

@@ -1,21 +1,13 @@
-"""The network of Depth Anything 3's models of one view: DINOv2 encoder, DPT decoder, two heads."""
+"""The networks of Depth Anything 3: of one view, and of any number of views."""
 
 from __future__ import annotations
 
-from torch import nn
-
 from depth.family import Model
-from depth.network.dpt import Exp
-from depth.network.single_view import SingleView
+from depth.network.base import Network
+from depth_anything_3.anyview.network import AnyViewNetwork
+from depth_anything_3.mono_network import MonoNetwork
 
 
-class MonoNetwork(SingleView):
-    """Image [B,3,H,W] to depth > 0 and sky >= 0, [B,H,W] each: sky where 0.3 or more."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__(model, {"depth": Exp(), "sky": nn.ReLU()})
-
-
-def build(model: Model) -> MonoNetwork:
+def build(model: Model) -> Network:
     """The network of a row of `MODELS`, weights as torch makes them, at no fixed size."""
-    return MonoNetwork(model)
+    return AnyViewNetwork(model) if model.takes_scenes else MonoNetwork(model)

@@ -19,9 +19,9 @@ from depth.family import FOCAL_NORMALISED
 from depth.scenes.scene import METRE, Scene
 from depth.steps.cameras import given_cameras
 from depth.steps.sky import sky_to_far
-from depth_anything_3.config import FAR, FOCAL_DIVISOR, MODELS
 from depth_anything_3.export import Export, Made, names_of, provenance_of, sources_of
 from depth_anything_3.inputs import Place, Source
+from depth_anything_3.mono import FAR, FOCAL_DIVISOR, MONO_MODELS
 from depth_anything_3.specs import Prediction
 
 WITHOUT_CAMERAS = ("npz", "mini_npz", "depth_vis")  # formats that hold several such images
@@ -86,7 +86,7 @@ def scene_of_each(
     """
     count, (height, width) = len(images), prediction.depth.shape[1:]
     depth, unit, steps = prediction.depth, None, [f"sky_to_far(seed={FAR.seed})"]
-    if not lenses.assumed and MODELS[made.model].outputs[0].kind == FOCAL_NORMALISED:
+    if not lenses.assumed and MONO_MODELS[made.model].outputs[0].kind == FOCAL_NORMALISED:
         focal_px = lenses.intrinsics[:, (0, 1), (0, 1)].mean(axis=1)
         depth = depth * (focal_px / FOCAL_DIVISOR).astype(np.float32)[:, np.newaxis, np.newaxis]
         unit = METRE

@@ -15,8 +15,9 @@ from depth.maps.result import FloatArray
 from depth.steps.alignment import ROUNDS, aligned, moved
 from depth.steps.cameras import Cameras, given_cameras, normalised
 from depth.steps.gaussians import Gaussians, gaussians_of, pose_scale
+from depth.steps.ray_pose import DEFAULT as RAY_POSE_STEP
 from depth.steps.reference_view import SADDLE_BALANCED
-from depth.steps.views import METRES_STEP, RAY_POSE_STEP, Views, metric_views, posed_by_rays
+from depth.steps.views import METRES_STEP, Views, metric_views, posed_by_rays
 from depth_anything_3.anyview.folder import AnyView
 from depth_anything_3.anyview.stages import metric_of, numbers_of, views_of
 from depth_anything_3.features import Watched

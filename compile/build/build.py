@@ -7,24 +7,28 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Union, cast
 
 from compile.build.describe import describe, described
 from compile.build.package import package, scratch_in
-from compile.build.programs import Programs, Proven, Step, images_of, programs_for
+from compile.build.programs import CpuPrograms, DevicePrograms, images_of
+from compile.build.proven import Proven, Step
 from compile.build.report import ProgramReport, write_reports
-from compile.build.request import Request
+from compile.build.request import Request, check_scenes
+from compile.build.scenes import ScenePrograms
 from compile.errors import BuildError, ParityError
 from compile.int8.layers import ADVICE
 from compile.parity.measure import failure, worst
 from compile.specialise import specialise
 from compile.targets.modes import FP16, mode_named
-from compile.targets.protocols import Builder
+from compile.targets.protocols import Builder, DeviceBuilder, HostBuilder
 from compile.targets.table import Target, builder, ready, target_named
-from depth.artifact.program import Program, program_name
+from depth.artifact.program import Program
 from depth.errors import InputError, first_line
-from depth.family import FUSED
 from depth.network.base import Network
 from depth.sizes import Size, size_text
+
+Programs = Union[CpuPrograms, ScenePrograms, DevicePrograms]
 
 _FULL_BYTES = 1 << 20  # a disk with less room than this is full
 
@@ -94,10 +98,11 @@ def _roomy(out: Path) -> Iterator[None]:
 def _check(request: Request, target: Target) -> None:
     for size in request.sizes:
         request.model.size.check(size)
+    calibrated = request.precision in target.calibrated
+    check_scenes(request.model, request.views, request.rays, calibrated)
     for batch in request.batches:
         if batch < 1:
             raise InputError(f"batch {batch}: must be at least 1")
-    calibrated = request.precision in target.calibrated
     if calibrated and request.quantisation is None:
         raise InputError(f"precision {request.precision!r} needs images to calibrate on; name some")
     if not calibrated and request.quantisation is not None:
@@ -139,15 +144,24 @@ def _build_programs(
         programs = fewer
 
 
+def programs_for(request: Request, target: Target, maker: Builder, folder: Path) -> Programs:
+    """What makes the programs of a request into files in `folder`."""
+    if target.device:
+        return DevicePrograms(request, target, folder, cast(DeviceBuilder, maker))
+    kind = ScenePrograms if request.model.takes_scenes else CpuPrograms
+    return kind(request, target, folder, cast(HostBuilder, maker))
+
+
 def _every_program(programs: Programs, network: Network, on_step: Step) -> _Built:
     request = programs.request
     built = _Built(request)
-    limits = programs.target.limits[request.precision].of(request.model.outputs)
-    for number, (size, batch) in enumerate(request.shapes()):
+    limits = programs.target.limits[request.precision].of(request.outputs)
+    for number, (size, batch) in enumerate(programs.shapes()):
         if number:
             on_step(_preparing(size, batch))
         network.fix_size(*size)
-        _add(built, size, programs.make(network, batch, on_step), limits)
+        for proven in programs.make(network, batch, on_step):
+            _add(built, size, proven, limits)
     return built
 
 
@@ -161,8 +175,7 @@ def _add(
     measured = worst(proven.results) if proven.results else None
     problem = failure(measured, limits) if measured else None
     if problem:
-        batch = proven.programs[0].batch
-        built.failures.append(f"{program_name(FUSED, size, batch)}: {problem}")
+        built.failures.append(f"{proven.name}: {problem}")
     known = {program.name for program in built.programs}
     for compiled in proven.programs:
         program = described(compiled, size, measured)

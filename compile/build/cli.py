@@ -35,6 +35,15 @@ FLOAT_LAYERS_HELP = (
     "int8: parts of the network that stay float, in place of those chosen by measured error. "
     "Name modules, like decoder.reduce or encoder.blocks.0. Repeatable."
 )
+_VIEWS = typer.Option(
+    [],
+    min=1,
+    help="Views of a scene, for models of scenes: programs for each number. By default 1, 2 and 4. "
+    "Repeatable.",
+)
+_RAYS = typer.Option(
+    False, "--rays", help="Models of scenes: also what cameras from rays are made with."
+)
 _TIMEOUT = typer.Option(
     None,
     min=1,
@@ -54,6 +63,8 @@ def build(
     split: bool = typer.Option(
         False, "--split", help="Encoder and decoder as programs of their own."
     ),
+    views: list[int] = _VIEWS,
+    rays: bool = _RAYS,
     out: Path = typer.Option(Path("artifacts"), help="Folder that receives the artifact."),
     checkpoint: Optional[str] = typer.Option(
         None,
@@ -94,6 +105,8 @@ def build(
                 floats,
                 timeout_s,
                 split=split,
+                views=views,
+                rays=rays,
                 force=force,
                 variants=variant,
             )

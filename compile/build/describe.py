@@ -24,7 +24,7 @@ def described(compiled: Compiled, size: Size, measured: Optional[Measured]) -> P
     """A program as the manifest has it."""
     stage = compiled.stage
     return Program(
-        name=program_name(stage.name, size, compiled.batch),
+        name=program_name(stage.name, size, compiled.batch, compiled.views),
         stage=stage.name,
         shape=dict(compiled.letters),
         inputs=_tensors(stage.inputs),
@@ -67,20 +67,21 @@ def describe(
             **maker.versions(),
             **calibration_versions(target, request.precision),
         },
-        views=Views(1, 1),
+        views=Views(min(request.scene_views), max(request.scene_views)),
         size=model.size,
-        steps=steps_of(model, passes),
-        outputs=tuple(map(_facts, model.outputs)),
+        steps=steps_of(model, passes, request.rays),
+        outputs=tuple(map(_facts, request.outputs)),
         programs=tuple(programs),
-        gate=Gate(target.limits[request.precision].of(model.outputs), passed),
+        gate=Gate(target.limits[request.precision].of(request.outputs), passed),
     )
 
 
-def steps_of(model: Model, passes: Sequence[str]) -> tuple[Step, ...]:
+def steps_of(model: Model, passes: Sequence[str], rays: bool = False) -> tuple[Step, ...]:
     """From image file to result, without the steps that the programs do themselves."""
     folded = normalise_of(model, passes)
     before = [Do(step) for step in model.before if step != folded]
-    return (*before, RunStage(FUSED), *map(Do, model.after))
+    also = model.rays.steps if rays and model.rays else ()
+    return (*before, *(model.chain or (RunStage(FUSED),)), *also, *map(Do, model.after))
 
 
 def _tensors(ports: Sequence[Port]) -> tuple[Tensor, ...]:

@@ -8,27 +8,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
-from typing import Any, Callable, Optional, Union, cast
+from typing import Any, Optional, cast
 
 import torch
 
-from compile.build.request import Request
+from compile.build.proven import BasePrograms, Proven, Step
 from compile.errors import BuildError, PreflightError
 from compile.int8.graph import layers_of, restored
 from compile.int8.images import batches
 from compile.int8.layers import FLOAT_LAYERS, Quantisation, check_float_layers, is_part
 from compile.int8.trials import Chooser, Judge, chooser, with_photographs
-from compile.lowering.passes import lower
 from compile.parity.chain import chained, normalise_of
 from compile.parity.inputs import parity_inputs
-from compile.parity.measure import InputErrors, measure
+from compile.parity.measure import measure
 from compile.parts import parts
 from compile.preflight.programs import network_for, preflight_all
 from compile.preflight.report import PreflightReport, all_together, problems_alone
 from compile.targets.modes import mode_named
 from compile.targets.protocols import (
     Arrays,
-    Builder,
     Compiled,
     DeviceBuilder,
     HostBuilder,
@@ -38,7 +36,7 @@ from compile.targets.protocols import (
     QuantisingBuilder,
     named,
 )
-from compile.targets.table import Target, quantiser
+from compile.targets.table import quantiser
 from depth.artifact.program import program_name
 from depth.family import FUSED, IMAGES
 from depth.maps.result import FloatArray
@@ -51,34 +49,9 @@ logger = logging.getLogger(__name__)
 # For demo and vits from the figures of the README; for larger networks in proportion, not measured.
 _DURATIONS = ((1e7, "about 5 s"), (5e7, "about 20 s"), (2e8, "about a minute"), (inf, "minutes"))
 
-Step = Callable[[str], None]  # called with what begins now, in words
-
 
 @dataclass(frozen=True)
-class Proven:
-    """The programs of one size and batch, to be run one after the other."""
-
-    programs: tuple[Compiled, ...]
-    results: Sequence[InputErrors]  # of all together; empty where only the device can tell
-    parity_s: float = 0.0
-    preflight: Optional[PreflightReport] = None
-
-
-@dataclass(frozen=True)
-class _Programs:
-    """What the programs of an artifact have in common."""
-
-    request: Request
-    target: Target
-    folder: Path  # that the programs are written to
-
-    def lowered(self, network: Network) -> Network:
-        passes = self.request.passes
-        return lower(network, passes) if passes else network
-
-
-@dataclass(frozen=True)
-class CpuPrograms(_Programs):
+class CpuPrograms(BasePrograms):
     """Makes programs that run on the machine that builds them, and measures them."""
 
     maker: HostBuilder
@@ -89,7 +62,7 @@ class CpuPrograms(_Programs):
         """As it is: a CPU runs every operator."""
         return self
 
-    def make(self, network: Network, batch: int, on_step: Step) -> Proven:
+    def make(self, network: Network, batch: int, on_step: Step) -> Iterator[Proven]:
         """Lower, build and measure at the network's size.
 
         Raises BuildError, or ParityError if the output is no depth map at all.
@@ -106,7 +79,8 @@ class CpuPrograms(_Programs):
         run = chained(links, normalise_of(network.model, self.request.passes))
         tests = parity_inputs(network.model, network.fixed_size, self.request.photographs)
         results = measure(network, run, tests, batch)
-        return Proven(programs, results, time.perf_counter() - started)
+        name = program_name(FUSED, network.fixed_size, batch)
+        yield Proven(name, programs, results, time.perf_counter() - started)
 
     def with_layers(self, network: Network, on_step: Step) -> CpuPrograms:
         """With the layers of int8 that stay float: those of the request, or chosen at this size.
@@ -223,7 +197,7 @@ class CpuPrograms(_Programs):
 
 
 @dataclass(frozen=True)
-class DevicePrograms(_Programs):
+class DevicePrograms(BasePrograms):
     """Makes programs that load on their device only: checked, but not measured."""
 
     maker: DeviceBuilder
@@ -254,7 +228,7 @@ class DevicePrograms(_Programs):
     def with_fewer_layers(self) -> None:
         """None: there is no other choice of layers."""
 
-    def make(self, network: Network, batch: int, on_step: Step) -> Proven:
+    def make(self, network: Network, batch: int, on_step: Step) -> Iterator[Proven]:
         """Lower and compile at the network's size. Raises BuildError."""
         size, images = network.fixed_size, images_of(network.fixed_size, batch)
         on_step(f"compiling for {images} on {self.target.name} (once)")
@@ -267,17 +241,8 @@ class DevicePrograms(_Programs):
             self.request.precision,
             self.request.settings,
         )
-        return Proven(tuple(programs), (), preflight=self.reports[program_name(FUSED, size, batch)])
-
-
-Programs = Union[CpuPrograms, DevicePrograms]
-
-
-def programs_for(request: Request, target: Target, maker: Builder, folder: Path) -> Programs:
-    """What makes the programs of a request into files in `folder`."""
-    if target.device:
-        return DevicePrograms(request, target, folder, cast(DeviceBuilder, maker))
-    return CpuPrograms(request, target, folder, cast(HostBuilder, maker))
+        whole = program_name(FUSED, size, batch)
+        yield Proven(whole, tuple(programs), (), preflight=self.reports[whole])
 
 
 def images_of(size: Size, batch: int) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Optional
 
-from compile.build.programs import Proven
+from compile.build.proven import Proven
 from compile.int8.images import Calibration
 from compile.int8.layers import Quantisation
 from compile.neuron.record import BuildRecord

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from compile.targets.protocols import Settings
 from compile.targets.table import default_precision, precision_here, ready, target_named
-from depth.family import Model, model_named
+from depth.errors import InputError
+from depth.family import Model, Output, model_named, models
 from depth.sizes import Size, parse_size
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from compile.parity.inputs import Picture
     from depth.weights.checkpoint import Checkpoint
 
+VIEWS = (1, 2, 4)  # of scenes, if no number is named
+MOST_VIEWS = 512
 MAX_PHOTOGRAPHS = 3  # each costs an eager run per program
 
 
@@ -36,6 +39,20 @@ class Request:
     settings: Settings = field(default_factory=Settings)  # of a Neuron compiler
     variants: Sequence[str] = ()  # of lowering passes, beside or in place of the target's
     quantisation: Optional[Quantisation] = None  # of a precision that is calibrated
+    views: Sequence[int] = ()  # of a scene, for models of scenes; (): VIEWS
+    rays: bool = False  # also the stage that cameras from rays need
+
+    @property
+    def scene_views(self) -> tuple[int, ...]:
+        """The numbers of views that scenes may have; (1,) for models of single images."""
+        asked = tuple(dict.fromkeys(self.views))
+        return asked or (VIEWS if self.model.takes_scenes else (1,))
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """The arrays of a result."""
+        also = self.model.rays.outputs if self.rays and self.model.rays else ()
+        return (*self.model.outputs, *also)
 
     @property
     def passes(self) -> tuple[str, ...]:
@@ -56,6 +73,33 @@ class Request:
         for size in dict.fromkeys(self.sizes):
             for batch in dict.fromkeys(self.batches):
                 yield size, batch
+
+
+def check_scenes(
+    model: Model, views: Sequence[int], rays: bool, calibrated: bool, measured: bool = False
+) -> None:
+    """Raise InputError for what scenes cannot have, or single images cannot.
+
+    calibrated  the precision is one that is calibrated on images
+    measured    the precision is `auto`
+    """
+    if not model.takes_scenes:
+        if rays or any(count != 1 for count in views):
+            several = ", ".join(row.name for row in models().values() if row.takes_scenes)
+            raise InputError(
+                f"model {model.name!r} takes one image at a time: --views and --rays are for "
+                f"models of scenes: {several}"
+            )
+        return
+    if any(not 1 <= count <= MOST_VIEWS for count in views):
+        raise InputError(f"views {list(views)}: a scene has 1 to {MOST_VIEWS}")
+    if rays and model.rays is None:
+        raise InputError(f"model {model.name!r} has no rays: leave out --rays")
+    if calibrated or measured:
+        raise InputError(
+            f"model {model.name!r} is compiled in fp32 or bf16: int8 and auto are calibrated and "
+            "measured on single images"
+        )
 
 
 def requested(
@@ -79,6 +123,8 @@ def requested(
     row = model_named(model)
     precision = precision or default_precision(target)
     chosen = target_named(target, precision)
+    views, rays = others.get("views", ()), bool(others.get("rays"))
+    check_scenes(row, views, rays, precision in chosen.calibrated)
     shapes = [parse_size(text, row.size.check) for text in sizes]
     ready(chosen, precision)  # before torch is imported and weights of a gigabyte are read
     precision = precision_here(chosen, precision)

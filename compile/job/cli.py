@@ -42,6 +42,10 @@ def job(
         None, "--accept-licence", help="Of a published checkpoint that asks for it."
     ),
     split: Optional[bool] = typer.Option(None, "--split", help="Each stage as a program."),
+    views: Optional[list[int]] = typer.Option(
+        None, min=1, help="Views of a scene, like `build`. Repeatable."
+    ),
+    rays: Optional[bool] = typer.Option(None, "--rays", help="Models of scenes, like `build`."),
     variants: Optional[list[str]] = typer.Option(
         None, "--variant", help="Lowering, like `build`. Repeatable."
     ),

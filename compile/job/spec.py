@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 import tomli
 
+from compile.build.request import check_scenes
 from compile.targets.table import AUTO, chosen_by_measurement, default_precision, target_named
 from depth.artifact.strict_json import decode
 from depth.chips import instance_named
@@ -35,6 +36,8 @@ class JobSpec:
     precision: str = ""  # empty: the target's first on a CPU, AUTO on inf1 and inf2
     checkpoint: Optional[str] = None  # weights file; by default the model's own, or downloaded
     accept_licence: bool = False  # of a published checkpoint that asks for it
+    views: tuple[int, ...] = ()  # of a scene, for models of scenes
+    rays: bool = False  # models of scenes: also what cameras from rays are made with
     split: bool = False  # encoder and decoder as programs of their own
     variants: tuple[str, ...] = ()  # of lowering passes, beside or in place of the target's
     images: str = "input_images"  # photographs for forecast and parity, and to calibrate int8 on
@@ -129,6 +132,9 @@ def _check(spec: JobSpec, where: str) -> None:
     if spec.plan_instance is not None:
         instance_named(spec.plan_instance)
     target = target_named(spec.target, None if spec.precision == AUTO else spec.precision)
-    if spec.float_layers and spec.precision not in target.calibrated:
+    calibrated = spec.precision in target.calibrated
+    model = model_named(spec.model)
+    check_scenes(model, spec.views, spec.rays, calibrated, spec.chosen_by_measurement)
+    if spec.float_layers and not calibrated:
         hint = "; auto chooses its own" if spec.chosen_by_measurement else ""
         raise InputError(f"{where}: float_layers: only int8 has such layers{hint}")

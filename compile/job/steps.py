@@ -154,6 +154,8 @@ def build_artifact(spec: JobSpec, weights: str, precision: str, say: Say) -> Don
             floats,
             spec.timeout_s,
             split=spec.split,
+            views=spec.views,
+            rays=spec.rays,
             variants=spec.variants,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Optional
@@ -22,16 +22,19 @@ from compile.parity.measure import (
     measure,
     worst,
 )
+from compile.parity.together import Member, measure_together, together
 from compile.specialise import specialise
-from compile.targets.protocols import Limits, Ports, Run
+from compile.targets.protocols import Builder, Limits, Ports, Run
 from compile.targets.table import builder, target_named
 from compile.weights import read_again
 from depth.artifact.manifest import Artifact, Manifest
 from depth.artifact.probe import Answer, answers, probe_inputs
 from depth.artifact.program import Program, ProgramKey
 from depth.artifact.steps import Do, Normalise
-from depth.family import model_named
+from depth.family import Output, model_named
+from depth.network.base import Network
 from depth.neuron_runtime import limit_runs
+from depth.sizes import size_text
 from depth.weights.registry import CHECKPOINTS
 
 
@@ -117,26 +120,83 @@ def reparity(
     maker = builder(target)
     model = model_named(m.model)
     network = specialise(model, weights, m.programs[0].size)
-    found = []
+    load = _Loader(artifact, maker)
+    if model.takes_scenes:
+        chains = _scene_chains(load, network, photographs, on_step, probe)
+    else:
+        chains = _image_chains(load, network, photographs, on_step, probe)
+    return Reparity(list(chains), m.gate.limits)
+
+
+@dataclass(frozen=True)
+class _Loader:
+    artifact: Artifact
+    maker: Builder
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.artifact.manifest
+
+    def __call__(self, program: Program) -> tuple[Ports, Run]:
+        paths, ports = [self.artifact.folder / f.path for f in program.files], Ports.of(program)
+        return ports, self.maker.load(paths, ports, self.manifest.precision)
+
+
+def _image_chains(
+    load: _Loader,
+    network: Network,
+    photographs: Sequence[Picture],
+    on_step: Callable[[str], None],
+    probe: bool,
+) -> Iterator[ChainParity]:
+    m, model = load.manifest, network.model
     for key in m.keys:
         programs = m.stages(key)
         on_step(f"{key.name}: parity")
         network.fix_size(*key.size)
-        links: list[tuple[Ports, Run]] = []
-        for program in programs:
-            paths, ports = [artifact.folder / f.path for f in program.files], Ports.of(program)
-            links.append((ports, maker.load(paths, ports, m.precision)))
+        links = [load(program) for program in programs]
         run = chained(links, _folded(m, model.before))
         images = parity_inputs(model, key.size, photographs)
         try:
             results = measure(network, run, images, key.batch)
             kept = _answers(m, programs, links) if probe else {}
         except ParityError as error:  # no figures: a failure that is kept as one
-            found.append(ChainParity(key, programs, [], str(error)))
+            yield ChainParity(key, programs, [], str(error))
             continue
-        problem = failure(worst(results), m.gate.limits)
-        found.append(ChainParity(key, programs, results, problem, kept))
-    return Reparity(found, m.gate.limits)
+        yield ChainParity(key, programs, results, failure(worst(results), m.gate.limits), kept)
+
+
+def _scene_chains(
+    load: _Loader,
+    network: Network,
+    photographs: Sequence[Picture],
+    on_step: Callable[[str], None],
+    probe: bool,
+) -> Iterator[ChainParity]:
+    m = load.manifest
+    outputs = [Output(o.name, o.kind, o.axes) for o in m.outputs]
+    for size in dict.fromkeys(program.size for program in m.programs):
+        on_step(f"{size_text(size)}: parity of scenes")
+        network.fix_size(*size)
+        programs = [program for program in m.programs if program.size == size]
+        members = [Member.of(program, load(program)) for program in programs]
+        folded, problem, errors = _folded(m, network.model.before), "", {}
+        try:
+            errors = measure_together(network, members, outputs, photographs, folded)
+        except ParityError as error:  # no figures: a failure that is kept as one
+            problem = str(error)
+        for places, results in together(members, errors):
+            key, own = members[places[0]].key(size), tuple(programs[i] for i in places)
+            kept: dict[str, Mapping[str, Answer]] = {}
+            try:
+                kept = _answers(m, own, [members[i].link for i in places]) if probe else {}
+            except ParityError as error:
+                problem = problem or str(error)
+            if problem:
+                yield ChainParity(key, own, [], problem)
+            else:
+                over = failure(worst(results), m.gate.limits)
+                yield ChainParity(key, own, results, over, kept)
 
 
 def _folded(manifest: Manifest, before: Sequence[object]) -> Optional[Normalise]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Union
 
 from depth.artifact.program import Program
-from depth.family import SKY, Output, Stage
+from depth.family import CAMERA, SKY, Output, Stage
 from depth.maps.result import FloatArray
 
 if TYPE_CHECKING:
@@ -78,6 +78,10 @@ class Part:
         return self.letters["B"]
 
     @property
+    def views(self) -> int:
+        return self.letters["S"]
+
+    @property
     def ports(self) -> Ports:
         return Ports.of(self.stage)
 
@@ -95,6 +99,10 @@ class Compiled:
     @property
     def batch(self) -> int:
         return self.letters["B"]
+
+    @property
+    def views(self) -> int:
+        return self.letters["S"]
 
     @property
     def ports(self) -> Ports:
@@ -176,6 +184,9 @@ class Limit:
     mean_rel: float
     max_abs: float  # of sky, whose values have no scale of their own
     mean_abs: float
+    rotation_deg: float = 0.0  # of cameras; see compile/parity/cameras.py
+    translation: float = 0.0
+    field_of_view_deg: float = 0.0
 
     def of(self, outputs: Sequence[Output]) -> Limits:
         """By output and name, as a manifest's gate states them."""
@@ -184,4 +195,7 @@ class Limit:
     def _of_kind(self, kind: str) -> dict[str, float]:
         if kind == SKY:
             return {"max_abs": self.max_abs, "mean_abs": self.mean_abs}
+        if kind == CAMERA:
+            names = ("rotation_deg", "translation", "field_of_view_deg")
+            return {name: getattr(self, name) for name in names}
         return {"max_rel": self.max_rel, "mean_rel": self.mean_rel}

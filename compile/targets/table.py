@@ -50,8 +50,24 @@ NEURON_PASSES = (
     "resize",
 )
 
-FP32 = Limit(max_rel=5e-4, mean_rel=5e-5, max_abs=5e-4, mean_abs=5e-5)
-BF16 = Limit(max_rel=0.1, mean_rel=0.01, max_abs=0.1, mean_abs=0.01)
+FP32 = Limit(
+    max_rel=5e-4,
+    mean_rel=5e-5,
+    max_abs=5e-4,
+    mean_abs=5e-5,
+    rotation_deg=0.02,
+    translation=5e-4,
+    field_of_view_deg=0.02,
+)
+BF16 = Limit(
+    max_rel=0.1,
+    mean_rel=0.01,
+    max_abs=0.1,
+    mean_abs=0.01,
+    rotation_deg=2.0,
+    translation=0.05,
+    field_of_view_deg=2.0,
+)
 
 
 def _modes(target: str, default: str) -> dict[str, Limit]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from depth.artifact.steps import SCENE, RunStage
 from depth.errors import ArtifactError
 from depth.files import reading
 
@@ -35,11 +36,34 @@ def check(manifest: Manifest) -> None:
                 raise ValueError(f"program {program.name}: axes {tensor.axes!r} of {tensor.name}")
     if not manifest.keys:
         raise ValueError("no programs that can be run from images to every output")
+    if len(manifest.runs) > 1:
+        for problem in _incomplete(manifest):
+            raise ValueError(problem)
     if manifest.gate.passed:
         rows = [(program.name, program.measured or {}) for program in manifest.programs]
         over = ", ".join(over_limits(manifest.gate.limits, manifest.outputs, rows))
         if over:
             raise ValueError(f"field gate.passed is true, though {over}")
+
+
+def _incomplete(manifest: Manifest) -> Iterator[str]:
+    """Each size of a model of scenes whose stages do not make one, and numbers of views that the
+    manifest does not say.
+    """
+    runs = [step for step in manifest.steps if isinstance(step, RunStage)]
+    of_scenes = {step.stage for step in runs if step.per == SCENE}
+    views: set[int] = set()
+    for size in dict.fromkeys(program.size for program in manifest.programs):
+        own = [program for program in manifest.programs if program.size == size]
+        there = {stage: {p.views for p in own if p.stage == stage} for stage in manifest.runs}
+        counts = [there[stage] for stage in manifest.runs if stage in of_scenes]
+        missing = [stage for stage, found in there.items() if not found]
+        if missing or any(found != counts[0] for found in counts):
+            yield f"programs of {size[0]}x{size[1]} px make no scenes: by stage and views {there}"
+        views.update(*counts)
+    told = {manifest.views.least, manifest.views.most}
+    if views and {min(views), max(views)} != told:
+        yield f"field views is {told}, though the programs are of {sorted(views)} views"
 
 
 def over_limits(

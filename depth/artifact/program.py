@@ -113,6 +113,11 @@ class Program:
     def views(self) -> int:
         return self.shape["S"]
 
+    @property
+    def of_scenes(self) -> bool:
+        """Whether it has several views at once: an axis S."""
+        return any("S" in tensor.axes for tensor in self.inputs)
+
 
 @dataclass(frozen=True)
 class OutputFacts:

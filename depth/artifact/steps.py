@@ -63,7 +63,61 @@ class ResizeBack:
     align_corners: bool
 
 
-HostStep = Union[Resize, Normalise, SkyToFar, MetresFromFocal, ResizeBack]
+@dataclass(frozen=True)
+class OrderViews:
+    """Where cameras are not known: the reference view first, chosen from the class tokens by a
+    strategy of depth/steps/reference_view.py; a caller may name another strategy. Known cameras
+    stay in their order.
+    """
+
+    strategy: str
+
+
+@dataclass(frozen=True)
+class EncodeCameras:
+    """Known cameras to nine numbers per view, `codes`: the first camera is the world, and positions
+    are divided by their lower median distance from it. Of cameras that nobody knows: zeros.
+    """
+
+
+@dataclass(frozen=True)
+class RestoreViews:
+    """The views in the caller's order again."""
+
+
+@dataclass(frozen=True)
+class DecodeCameras:
+    """Nine numbers per view, `codes`, to extrinsics and intrinsics: depth/steps/cameras.py."""
+
+
+@dataclass(frozen=True)
+class CamerasFromRays:
+    """Where a caller asks for it: cameras from rays. depth/steps/ray_pose.py has the way, and
+    upstream's parameters but for the seed, which upstream has not.
+    """
+
+    least_depth: float = 1e-4  # of a direction along z; below, the ray does not count
+    candidates: float = 0.3  # share of the rays, the surest, from which guesses are made
+    guesses: int = 100
+    per_guess: int = 8  # rays
+    error: float = 0.2  # of a direction at depth 1, up to which a ray agrees
+    most: int = 8000  # rays for the last fit
+    surest: float = 0.95  # share of the agreeing rays, if there are more than `most`
+    seed: int = 0
+
+
+HostStep = Union[
+    Resize,
+    Normalise,
+    SkyToFar,
+    MetresFromFocal,
+    ResizeBack,
+    OrderViews,
+    EncodeCameras,
+    RestoreViews,
+    DecodeCameras,
+    CamerasFromRays,
+]
 
 NAMES: dict[type, str] = {
     Resize: "resize",
@@ -71,6 +125,11 @@ NAMES: dict[type, str] = {
     SkyToFar: "sky_to_far",
     MetresFromFocal: "metres_from_focal",
     ResizeBack: "resize_back",
+    OrderViews: "order_views",
+    EncodeCameras: "encode_cameras",
+    RestoreViews: "restore_views",
+    DecodeCameras: "decode_cameras",
+    CamerasFromRays: "cameras_from_rays",
 }
 
 

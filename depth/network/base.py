@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import ClassVar, Optional
 
 from torch import nn
 
@@ -22,6 +22,9 @@ class Network(nn.Module):
     Build a network from the blocks of depth/network: a lowering pass replaces modules by type.
     """
 
+    # Of fixed-seed weights: the names that begin so, the bias, and the spread as a share.
+    untrained: ClassVar[tuple[tuple[str, float, float], ...]] = ()
+
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
@@ -36,8 +39,10 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
-    def stage(self, name: str) -> nn.Module:
+    def stage(self, name: str, views: int = 1) -> nn.Module:
         """A stage of `model.split` at the fixed size that shares this network's weights.
+
+        views  of a scene; only a stage whose axes have an S knows it
 
         The module takes tensors in the order of the stage's inputs, and returns a tensor or a tuple
         in the order of its outputs. Raises InputError for an unknown stage, or without a size.

@@ -55,7 +55,7 @@ class SingleView(Network):
         settle(self.encoder, *self._grid((height_px, width_px)))
         self.size = (height_px, width_px)
 
-    def stage(self, name: str) -> nn.Module:
+    def stage(self, name: str, views: int = 1) -> nn.Module:  # noqa: ARG002 - one view only
         """Encoder or decoder at the fixed size, by its name in `model.split`."""
         size, grid = self.fixed_size, self._grid(self.fixed_size)
         names = [stage.name for stage in self.model.split]

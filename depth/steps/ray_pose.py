@@ -5,11 +5,10 @@ Shapes: S views | g_h g_w cells of a view | M = g_h*g_w rays
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
+from depth.artifact.steps import CamerasFromRays
 from depth.errors import InputError
 from depth.maps.result import FloatArray
 from depth.sizes import Size
@@ -19,25 +18,11 @@ Doubles = npt.NDArray[np.float64]
 _FEWEST = 4  # points that settle a homography
 
 
-@dataclass(frozen=True)
-class RayPose:
-    """The parameters of `cameras_of_rays`: upstream's, but for the seed, which upstream has not."""
-
-    least_depth: float = 1e-4  # of a direction along z; below, the ray does not count
-    candidates: float = 0.3  # share of the rays, the surest, from which guesses are made
-    guesses: int = 100
-    per_guess: int = 8  # rays
-    error: float = 0.2  # of a direction at depth 1, up to which a ray agrees
-    most: int = 8000  # rays for the last fit
-    surest: float = 0.95  # share of the agreeing rays, if there are more than `most`
-    seed: int = 0
-
-
-DEFAULT = RayPose()
+DEFAULT = CamerasFromRays()
 
 
 def cameras_of_rays(
-    rays: FloatArray, confidence: FloatArray, size: Size, step: RayPose = DEFAULT
+    rays: FloatArray, confidence: FloatArray, size: Size, step: CamerasFromRays = DEFAULT
 ) -> Cameras:
     """The cameras of S views from rays [S,g_h,g_w,6] and their confidence [S,g_h,g_w].
 
@@ -78,7 +63,7 @@ def _homography(
     directions: Doubles,
     weights: Doubles,
     draws: npt.NDArray[np.int64],
-    step: RayPose,
+    step: CamerasFromRays,
     view: int,
 ) -> Doubles:
     """The 3x3 matrix from cells to directions, by the guess that most rays agree with."""

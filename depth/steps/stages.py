@@ -16,6 +16,9 @@ from depth.errors import InputError
 from depth.maps.result import FloatArray
 from depth.sizes import Size
 
+PREFIX, CAMERAS, TRUNK, HEAD = "prefix", "cameras", "trunk", "head"
+RAYS = "head_rays"  # in place of `head` where rays are asked for
+
 
 @dataclass(frozen=True, eq=False)
 class Prefixes:

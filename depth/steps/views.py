@@ -8,6 +8,7 @@ from typing import Optional
 
 import numpy as np
 
+from depth.artifact.steps import CamerasFromRays
 from depth.errors import InputError
 from depth.maps.result import FloatArray
 from depth.steps.cameras import (
@@ -19,7 +20,8 @@ from depth.steps.cameras import (
     normalised,
 )
 from depth.steps.metric_scale import MetricScale, in_metres
-from depth.steps.ray_pose import RayPose, cameras_of_rays
+from depth.steps.ray_pose import DEFAULT as RAY_POSE_STEP
+from depth.steps.ray_pose import cameras_of_rays
 from depth.steps.reference_view import (
     SADDLE_BALANCED,
     check_strategy,
@@ -29,7 +31,7 @@ from depth.steps.reference_view import (
 )
 from depth.steps.stages import Prefixes, Stages
 
-METRES_STEP, RAY_POSE_STEP = MetricScale(), RayPose()
+METRES_STEP = MetricScale()
 
 # Normalised images [V,3,H,W] to depth and sky [V,H,W], by a network that knows metres.
 Metric = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
@@ -117,7 +119,7 @@ def known_cameras(extrinsics: object, intrinsics: object, views: int) -> Optiona
     return given_cameras(extrinsics, intrinsics, views)
 
 
-def posed_by_rays(views: Views, step: RayPose = RAY_POSE_STEP) -> Views:
+def posed_by_rays(views: Views, step: CamerasFromRays = RAY_POSE_STEP) -> Views:
     """The scene with cameras made from its rays, in place of those that the network predicts.
 
     Slower, and better in most of upstream's comparisons. Raises InputError without rays, or if

@@ -1,14 +1,21 @@
-"""The models of any number of views, as data.
-
-They are no part of the family's `config.MODELS`, so the commands do not offer them: compiling and
-serving do not know scenes yet.
-"""
+"""The models of any number of views, as data. The nested model is in no command yet."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from depth.artifact.steps import (
+    SCENE,
+    CamerasFromRays,
+    DecodeCameras,
+    Do,
+    EncodeCameras,
+    OrderViews,
+    RestoreViews,
+    RunStage,
+)
 from depth.family import (
+    CAMERA,
     CONFIDENCE,
     DEPTH,
     IMAGES,
@@ -18,11 +25,14 @@ from depth.family import (
     Output,
     Port,
     Stage,
+    WithRays,
 )
+from depth.family import RAYS as LINES
 from depth.sizes import SizeRule
-from depth_anything_3.config import BACK, BEFORE, MODELS, SIZE
+from depth.steps.reference_view import SADDLE_BALANCED
+from depth.steps.stages import CAMERAS, HEAD, PREFIX, RAYS, TRUNK
+from depth_anything_3.mono import BACK, BEFORE, MONO_MODELS, SIZE
 
-PREFIX, CAMERAS, TRUNK, HEAD, RAYS = "prefix", "cameras", "trunk", "head", "head_rays"
 NORM_EPS = 1e-5  # of every LayerNorm but those of the blocks
 CAMERA_HEADS, CAMERA_BLOCKS = 16, 4  # of the camera encoder, in every model
 
@@ -52,6 +62,22 @@ SPLIT = (
     ),
     Stage(HEAD, (Port("features", "BPD"),), _MAPS),
 )
+_LINES = (Port("rays", "BGI6"), Port("ray_confidence", "BGI"))  # a ray per cell of a grid
+CHAIN = (
+    RunStage(PREFIX),
+    Do(OrderViews(SADDLE_BALANCED), SCENE),
+    Do(EncodeCameras(), SCENE),
+    RunStage(CAMERAS, SCENE),
+    RunStage(TRUNK, SCENE),
+    Do(RestoreViews(), SCENE),
+    Do(DecodeCameras(), SCENE),
+    RunStage(HEAD),
+)
+WITH_RAYS = WithRays(
+    Stage(RAYS, (Port("features", "BPD"),), (*_MAPS, *_LINES)),
+    (RunStage(RAYS), Do(CamerasFromRays(), SCENE)),
+    (Output("rays", LINES, "BGI6"), Output("ray_confidence", CONFIDENCE, "BGI")),
+)
 
 
 def model_row(config: AnyViewConfig, size: SizeRule = SIZE) -> Model:
@@ -63,9 +89,15 @@ def model_row(config: AnyViewConfig, size: SizeRule = SIZE) -> Model:
         size,
         BEFORE,
         (BACK,),
-        (Output(DEPTH, RELATIVE_DEPTH), Output("confidence", CONFIDENCE)),
+        (
+            Output(DEPTH, RELATIVE_DEPTH),
+            Output("confidence", CONFIDENCE),
+            Output("cameras", CAMERA, "BS9"),
+        ),
         SPLIT,
         "all views of a call share one scale",
+        chain=CHAIN,
+        rays=WITH_RAYS,
     )
 
 
@@ -102,6 +134,6 @@ class NestedModel:
 
 NESTED_MODELS: dict[str, NestedModel] = {
     "da3nested-giant-large": NestedModel(
-        "da3nested-giant-large", ANY_VIEW_MODELS["da3-giant"], MODELS["da3metric-large"]
+        "da3nested-giant-large", ANY_VIEW_MODELS["da3-giant"], MONO_MODELS["da3metric-large"]
     )
 }

@@ -15,8 +15,7 @@ from depth.weights.registry import by_sha256
 from depth_anything_3.anyview.config import ANY_VIEW_MODELS, NESTED_MODELS
 from depth_anything_3.anyview.layouts import load_nested, load_weights
 from depth_anything_3.anyview.network import AnyViewNetwork, build
-from depth_anything_3.network import MonoNetwork
-from depth_anything_3.network import build as build_mono
+from depth_anything_3.mono_network import MonoNetwork
 
 CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
 _MAX_CONFIG_BYTES = 1 << 20
@@ -50,7 +49,7 @@ def built(name: str) -> AnyView:
     """
     if name in NESTED_MODELS:
         row = NESTED_MODELS[name]
-        return AnyView(name, _still(build(row.any_view)), _still(build_mono(row.metric)))
+        return AnyView(name, _still(build(row.any_view)), _still(MonoNetwork(row.metric)))
     if name not in ANY_VIEW_MODELS:
         names = ", ".join((*ANY_VIEW_MODELS, *NESTED_MODELS))
         raise InputError(f"no model {name!r} of several views; choose from {names}")

@@ -9,15 +9,24 @@ from depth.family import Model
 from depth.network.base import Network
 from depth.network.position import settle
 from depth.sizes import Size, size_text
+from depth.steps.stages import CAMERAS, HEAD, PREFIX, RAYS, TRUNK
 from depth_anything_3.anyview.camera_networks import (
     CameraDecoder,
     CameraEncoder,
     CamerasStage,
 )
-from depth_anything_3.anyview.config import CAMERAS, HEAD, PREFIX, RAYS, TRUNK, AnyViewConfig
+from depth_anything_3.anyview.config import AnyViewConfig
 from depth_anything_3.anyview.decoder import DualDecoder, HeadStage
 from depth_anything_3.anyview.encoder import AnyViewEncoder, PrefixStage, TrunkStage
 from depth_anything_3.anyview.gaussians import GaussianDecoder, GaussianStage
+
+_UNTRAINED = (
+    # The angle of view ends in a ReLU: near 1 radian it is over 0, so that focal lengths are those
+    # of cameras. Its weights and those before an exponential are small: values stay near the bias.
+    ("camera_decoder.field_of_view.", 1.0, 0.05),
+    ("decoder.depth.conv2.", 1.0, 0.3),
+    ("decoder.rays.conv2.", 0.5, 0.3),
+)
 
 
 class AnyViewNetwork(Network):
@@ -27,6 +36,8 @@ class AnyViewNetwork(Network):
     work between the stages is in `depth/steps/views.py`. A call takes each image as a scene of its
     own. Trace the stages, not the call: they have the constants of their size.
     """
+
+    untrained = _UNTRAINED
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
@@ -47,8 +58,11 @@ class AnyViewNetwork(Network):
         self.size = size
 
     def stage(self, name: str, views: int = 1) -> nn.Module:
-        """A stage of `config.STAGES` at the fixed size; `views` is of cameras and trunk."""
-        size = self.fixed_size
+        """A stage at the fixed size; `views` is of cameras and trunk."""
+        return self.stage_at(self.fixed_size, name, views)
+
+    def stage_at(self, size: Size, name: str, views: int = 1) -> nn.Module:
+        """As `stage`, at any size that `check` lets pass."""
         if name == PREFIX:
             return self.prefix(size)
         if name == CAMERAS:

@@ -1,60 +1,24 @@
-"""The stages of a torch network, as `depth/steps/views.py` drives them: float32, any size."""
+"""Scenes by a torch network of any number of views."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from depth.maps.result import FloatArray
+from depth.network.scenes import TorchStages, in_parts
 from depth.sizes import Size
 from depth.steps.reference_view import SADDLE_BALANCED, check_strategy
-from depth.steps.stages import Prefixes, check_images
 from depth.steps.views import Views, known_cameras, views_after
 from depth_anything_3.anyview.network import AnyViewNetwork
-from depth_anything_3.network import MonoNetwork
-
-_AT_ONCE = 8  # views in one run of a stage that knows one view
+from depth_anything_3.mono_network import MonoNetwork
 
 
-@dataclass(frozen=True)
-class EagerStages:
-    """Implements `Stages`; the modules run where the network's weights are."""
-
-    network: AnyViewNetwork
-    size: Size  # (height, width) px
-
-    def prefix(self, images: FloatArray) -> Prefixes:
-        """As `Stages.prefix`."""
-        check_images(images, self.size)
-        return Prefixes(*self._in_parts(self.network.prefix(self.size), images))
-
-    def cameras(self, codes: FloatArray, known: bool) -> FloatArray:
-        """As `Stages.cameras`."""
-        flag = np.full((1, 1, 1), known, np.float32)
-        return self._run(self.network.cameras(len(codes)), codes[None], flag)[0][0]
-
-    def trunk(self, tokens: FloatArray, camera_tokens: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """As `Stages.trunk`."""
-        trunk = self.network.trunk(self.size, len(tokens))
-        features, codes = self._run(trunk, tokens[None], camera_tokens[None])
-        return features[0], codes[0]
-
-    def head(self, features: FloatArray, rays: bool) -> tuple[FloatArray, ...]:
-        """As `Stages.head`."""
-        return self._in_parts(self.network.head(self.size, rays), features)
-
-    def _in_parts(self, stage: _Stage, values: FloatArray) -> tuple[FloatArray, ...]:
-        return _in_parts(self.network, stage, values)
-
-    def _run(self, stage: _Stage, *arrays: FloatArray) -> tuple[FloatArray, ...]:
-        return _run(self.network, stage, *arrays)
-
-
-_Stage = Callable[..., "tuple[Tensor, ...] | Tensor"]
+def eager_stages(network: AnyViewNetwork, size: Size) -> TorchStages:
+    """The stages of a network at (height, width) px."""
+    return TorchStages(size, lambda name, views: network.stage_at(size, name, views), network)
 
 
 def views_of(
@@ -74,7 +38,8 @@ def views_of(
     """
     check_strategy(strategy)
     given = known_cameras(extrinsics, intrinsics, len(images))
-    stages = EagerStages(network, _size_of(images))
+    height, width = images.shape[2:] if images.ndim == 4 else (0, 0)
+    stages = eager_stages(network, (int(height), int(width)))
     return views_after(stages, stages.prefix(images), given, strategy, rays)
 
 
@@ -82,7 +47,7 @@ def metric_of(network: MonoNetwork) -> Callable[[FloatArray], tuple[FloatArray, 
     """A network that knows metres as `depth.steps.views.metric_views` calls it."""
 
     def metric(images: FloatArray) -> tuple[FloatArray, FloatArray]:
-        depth, sky = _in_parts(network, network, images)
+        depth, sky = in_parts(network, network, images)
         return depth, sky
 
     return metric
@@ -98,31 +63,7 @@ def numbers_of(
 
     Raises InputError for a model without Gaussians.
     """
-    stage = network.gaussian_stage(_size_of(images))
+    stage = network.gaussian_stage((int(images.shape[2]), int(images.shape[3])))
     joined = torch.cat(tuple(features)).cpu().numpy()
-    raw, opacities = _in_parts(network, stage, joined, images)
+    raw, opacities = in_parts(network, stage, joined, images)
     return raw, opacities
-
-
-def _size_of(images: FloatArray) -> Size:
-    height, width = images.shape[2:] if images.ndim == 4 else (0, 0)
-    return int(height), int(width)
-
-
-def _in_parts(
-    network: torch.nn.Module, stage: _Stage, *values: FloatArray
-) -> tuple[FloatArray, ...]:
-    """The outputs of a stage for many views, a few views at a time."""
-    starts = range(0, len(values[0]), _AT_ONCE)
-    slices = [slice(start, start + _AT_ONCE) for start in starts]
-    parts = [_run(network, stage, *(array[part] for array in values)) for part in slices]
-    return tuple(np.concatenate(found) for found in zip(*parts))
-
-
-@torch.no_grad()
-def _run(network: torch.nn.Module, stage: _Stage, *arrays: FloatArray) -> tuple[FloatArray, ...]:
-    device = next(network.parameters()).device
-    tensors = (torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for a in arrays)
-    found = stage(*(tensor.to(device) for tensor in tensors))
-    outputs = found if isinstance(found, tuple) else (found,)
-    return tuple(output.cpu().numpy() for output in outputs)

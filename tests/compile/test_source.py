@@ -23,12 +23,12 @@ TOLD = (*TOLD, "depth/steps", *FAMILIES)
 # What is there for others than a build: drop-in classes, published files, the network to compare
 # with.
 FOR_OTHERS = ("dpt.py", "api.py", "hub.py", "inputs.py", "specs.py", "published.py")
-# No program is made of these yet: scenes are computed eagerly only.
+# No program is made of these: they compute and write scenes eagerly.
 NOT_COMPILED = (
-    "depth_anything_3/anyview/",
+    "depth_anything_3/anyview/folder.py",
+    "depth_anything_3/anyview/stages.py",
     *(f"depth_anything_3/{name}.py" for name in ("export", "features", "one_view", "scenes")),
-    "depth/network/rotary.py",
-    "depth/network/uv.py",
+    "depth/network/scenes.py",
 )
 
 DECIDING = (

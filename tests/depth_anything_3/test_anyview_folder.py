@@ -17,7 +17,7 @@ from depth_anything_3.anyview import folder as folder_module
 from depth_anything_3.anyview.config import NESTED_MODELS
 from depth_anything_3.anyview.folder import AnyView, built, from_folder, model_name
 from depth_anything_3.anyview.network import build
-from depth_anything_3.network import build as build_mono
+from depth_anything_3.mono_network import MonoNetwork
 from tests.support import da3
 from tests.support.da3_views import TINY_MODEL, nested_state, same, to_upstream, weights
 
@@ -44,7 +44,7 @@ def written(folder: Path, config: Any, state: dict[str, Tensor]) -> Path:
 
 
 def tiny(name: str) -> AnyView:
-    metric = build_mono(da3.TINY_METRIC).eval() if name in NESTED_MODELS else None
+    metric = MonoNetwork(da3.TINY_METRIC).eval() if name in NESTED_MODELS else None
     return AnyView(name, build(TINY_MODEL).eval(), metric)
 
 

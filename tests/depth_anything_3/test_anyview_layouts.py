@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from compile import shapes_only
+from compile.untrained import untrained_checkpoint
 from depth.errors import CheckpointError
 from depth_anything_3.anyview.config import ANY_VIEW_MODELS, NESTED_MODELS
 from depth_anything_3.anyview.layouts import load_nested, load_weights, to_ours
 from depth_anything_3.anyview.network import AnyViewNetwork, build
 from depth_anything_3.anyview.stages import views_of
-from depth_anything_3.anyview.untrained import untrained_state
-from depth_anything_3.network import build as build_mono
+from depth_anything_3.mono_network import MonoNetwork
 from tests.support import da3
 from tests.support.da3_views import (
     GAUSSIAN_MODEL,
@@ -183,7 +183,7 @@ def test_other_files_are_refused_by_name() -> None:
 
 
 def test_a_file_of_two_networks() -> None:
-    any_view, metric = build(TINY_MODEL), build_mono(da3.TINY_METRIC)
+    any_view, metric = build(TINY_MODEL), MonoNetwork(da3.TINY_METRIC)
     load_nested(any_view, metric, nested_state(), "nested.safetensors")
     same(any_view)
     assert torch.equal(metric.encoder.norm.weight, da3.weights()["encoder.norm.weight"])
@@ -199,9 +199,9 @@ def test_a_file_of_two_networks() -> None:
 
 
 def test_untrained_weights_are_the_same_everywhere_and_make_cameras() -> None:
-    first, second = untrained_state(network()), untrained_state(network())
+    first, second = untrained_checkpoint(TINY_MODEL).state, untrained_checkpoint(TINY_MODEL).state
     assert all(torch.equal(first[name], second[name]) for name in first)
-    other = untrained_state(network(), seed=1)
+    other = untrained_checkpoint(TINY_MODEL, seed=1).state
     assert not torch.equal(first["encoder.camera_token"], other["encoder.camera_token"])
     bias = first["camera_decoder.field_of_view.bias"]
     assert torch.allclose(bias, torch.ones(2), atol=0.3)

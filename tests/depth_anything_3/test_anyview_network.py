@@ -10,14 +10,13 @@ import pytest
 import torch
 
 from depth.errors import InputError
-from depth.family import FAMILIES, models
+from depth.family import models
 from depth.steps.cameras import Cameras
 from depth.steps.reference_view import STRATEGIES, reference_view
 from depth.steps.views import Rays, Views, metric_views, posed_by_rays, views_after
 from depth_anything_3.anyview.config import ANY_VIEW_MODELS, NESTED_MODELS
 from depth_anything_3.anyview.network import AnyViewNetwork
-from depth_anything_3.anyview.stages import EagerStages, metric_of, views_of
-from depth_anything_3.config import ANY_VIEW
+from depth_anything_3.anyview.stages import eager_stages, metric_of, views_of
 from tests.support import da3
 from tests.support.da3_views import SIZE, network, ring, scene
 from tests.support.ray_samples import rays_of, sample_cameras
@@ -77,7 +76,7 @@ def test_a_call_takes_each_image_as_a_scene(net: AnyViewNetwork) -> None:
 
 def test_scenes_share_what_the_first_stage_says(net: AnyViewNetwork) -> None:
     images = scene(11)
-    stages = EagerStages(net, SIZE)
+    stages = eager_stages(net, SIZE)
     seen = stages.prefix(images)
     for views in (slice(0, 5), slice(3, 11)):
         equal(views_after(stages, seen[views]), views_of(net, images[views]), 1e-5)
@@ -117,7 +116,7 @@ def test_scenes_of_one_batch_are_strangers(net: AnyViewNetwork) -> None:
 def test_views_come_back_in_their_order(net: AnyViewNetwork, strategy: str) -> None:
     images = scene(5)
     found = views_of(net, images, strategy=strategy)
-    reference = reference_view(EagerStages(net, SIZE).prefix(images).class_tokens, strategy)
+    reference = reference_view(eager_stages(net, SIZE).prefix(images).class_tokens, strategy)
     assert found.reference == reference
     # The reference view put first by hand, and the others in another order.
     order = [reference, *(view for view in (4, 2, 0, 3, 1) if view != reference)]
@@ -251,10 +250,11 @@ def test_metres_by_a_second_network(net: AnyViewNetwork) -> None:
     assert views.scale is None
 
 
-def test_commands_do_not_offer_scenes() -> None:
-    assert "depth_anything_3" in FAMILIES
-    assert {*ANY_VIEW_MODELS, *NESTED_MODELS} == set(ANY_VIEW)
-    assert not set(ANY_VIEW) & models().keys()
+def test_commands_offer_scenes_but_not_those_of_two_networks() -> None:
+    found = models()
+    assert all(found[name] is row for name, row in ANY_VIEW_MODELS.items())
+    assert not NESTED_MODELS.keys() & found.keys()
+    assert [name for name, row in found.items() if row.takes_scenes] == [*ANY_VIEW_MODELS]
 
 
 def test_rows_say_what_the_values_are() -> None:

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from depth.errors import CheckpointError, DownloadError, ImageError, InputError
 from depth.steps.sky import sky_to_far
-from depth_anything_3 import config, hub
+from depth_anything_3 import hub, mono
 from depth_anything_3.api import DepthAnything3
 from depth_anything_3.inputs import network_inputs
 from tests.support.da3 import TINY_METRIC, TINY_MONO, network, to_upstream, weights
@@ -35,8 +35,8 @@ def photo(height: int = 61, width: int = 90, seed: int = 0) -> Pixels:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(config.MODELS, "da3mono-large", TINY_MONO)
-    monkeypatch.setitem(config.MODELS, "da3metric-large", TINY_METRIC)
+    monkeypatch.setitem(mono.MONO_MODELS, "da3mono-large", TINY_MONO)
+    monkeypatch.setitem(mono.MONO_MODELS, "da3metric-large", TINY_METRIC)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_inference_is_its_steps_one_by_one(folder: Path) -> None:
     found = DepthAnything3.from_pretrained(folder).inference(images, process_res=84)
     inputs = network_inputs(images, 84, "upper_bound_resize")
     depth, sky = (m.numpy() for m in network()(torch.from_numpy(inputs)))
-    assert np.allclose(found.depth, sky_to_far(depth, sky, config.FAR), rtol=1e-5)
+    assert np.allclose(found.depth, sky_to_far(depth, sky, mono.FAR), rtol=1e-5)
     assert np.array_equal(found.sky, sky >= 0.5)
     small = cv2.resize(images[0], (84, 57), interpolation=cv2.INTER_AREA)
     small = cv2.resize(small, (84, 56), interpolation=cv2.INTER_AREA)

@@ -10,9 +10,9 @@ import torch
 from compile.shapes_only import build_without_values
 from depth.errors import CheckpointError, InputError
 from depth.family import FAMILIES, models
-from depth_anything_3.config import MODELS
-from depth_anything_3.layouts import load_weights, to_ours
-from depth_anything_3.network import build
+from depth_anything_3.mono import MONO_MODELS
+from depth_anything_3.mono_layouts import load_weights, to_ours
+from depth_anything_3.mono_network import MonoNetwork
 from depth_anything_3.published import FILES
 from tests.support.da3 import TINY_METRIC, TINY_MONO, network, to_upstream, weights
 
@@ -49,14 +49,14 @@ def test_a_trace_has_no_warning_and_gives_both_outputs() -> None:
 
 
 def test_the_last_norm_of_the_encoder_is_another_than_that_of_its_blocks() -> None:
-    encoder = build(TINY_MONO).encoder
+    encoder = MonoNetwork(TINY_MONO).encoder
     assert encoder.norm.eps == 1e-5
     assert {block.norm1.eps for block in encoder.blocks} == {1e-6}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", MONO_MODELS)
 def test_a_published_file_has_upstreams_numbers(name: str) -> None:
-    made = build_without_values(MODELS[name])
+    made = build_without_values(MONO_MODELS[name])
     state = made.state_dict()
     assert sum(tensor.numel() for tensor in state.values()) == 334_171_394
     assert len(to_upstream(state)) == 406
@@ -71,7 +71,7 @@ def test_every_upstream_key_is_renamed() -> None:
 
 def test_both_models_load_either_layout() -> None:
     for model in (TINY_MONO, TINY_METRIC):
-        made = build(model)
+        made = MonoNetwork(model)
         for state in (to_upstream(weights()), weights()):
             load_weights(made, state, "tiny.safetensors")
             assert torch.equal(made.eval()(IMAGES)[0], network()(IMAGES)[0])
@@ -84,11 +84,11 @@ def test_both_models_load_either_layout() -> None:
 def test_weights_of_several_views_are_recognised(key: str) -> None:
     state = {**to_upstream(weights()), key: torch.zeros(3)}
     with pytest.raises(CheckpointError, match="a.safetensors has the weights of .* several views"):
-        load_weights(build(TINY_MONO), state, "a.safetensors")
+        load_weights(MonoNetwork(TINY_MONO), state, "a.safetensors")
 
 
 def test_other_files_are_refused_by_name() -> None:
-    made = build(TINY_MONO)
+    made = MonoNetwork(TINY_MONO)
     extra = {"model.backbone.pretrained.camera_token": torch.zeros(1, 2, 24)}
     with pytest.raises(CheckpointError, match="unexpected encoder.camera_token"):
         load_weights(made, {**to_upstream(weights()), **extra}, "x")
@@ -116,4 +116,4 @@ def test_the_family_is_in_the_table() -> None:
         "metres",
     )
     assert found["da3mono-large"].size.size_for(1362, 2048) == (336, 504)
-    assert {file.model for file in FILES} > set(MODELS)
+    assert {file.model for file in FILES} > set(MONO_MODELS)

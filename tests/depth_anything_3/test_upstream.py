@@ -22,8 +22,8 @@ from safetensors.torch import load_file
 
 from depth.family import build, load_weights
 from depth_anything_3.api import DepthAnything3
-from depth_anything_3.config import MODELS
 from depth_anything_3.inputs import network_inputs
+from depth_anything_3.mono import MONO_MODELS
 from tests.support.places import ROOT
 from tests.support.upstream_checkouts import NEEDS_UPSTREAM, UPSTREAM, require_imports
 
@@ -74,7 +74,7 @@ def test_inputs_are_equal(method: str, process_res: int, tmp_path: Path) -> None
             assert np.array_equal(found, expected), image.shape
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", MONO_MODELS)
 def test_depth_and_sky_are_equal(name: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     inputs = {
@@ -85,7 +85,7 @@ def test_depth_and_sky_are_equal(name: str, tmp_path: Path) -> None:
     done = run_upstream("network", str(tmp_path), name)
     assert done.returncode == 0, done.stderr[-2000:]
     state = load_file(tmp_path / "weights.safetensors")
-    network = build(MODELS[name])
+    network = build(MONO_MODELS[name])
     load_weights(network, state, "upstream's")
     network.eval()
     with np.load(tmp_path / "maps.npz") as theirs, torch.no_grad():

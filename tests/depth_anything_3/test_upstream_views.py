@@ -37,11 +37,11 @@ from depth_anything_3.anyview.config import GIANT, model_row
 from depth_anything_3.anyview.folder import AnyView, from_folder
 from depth_anything_3.anyview.layouts import load_nested
 from depth_anything_3.anyview.network import build
-from depth_anything_3.anyview.stages import EagerStages, metric_of, views_of
-from depth_anything_3.config import LARGE
-from depth_anything_3.config import model_row as mono_row
+from depth_anything_3.anyview.stages import eager_stages, metric_of, views_of
 from depth_anything_3.inputs import network_inputs
-from depth_anything_3.network import build as build_mono
+from depth_anything_3.mono import LARGE
+from depth_anything_3.mono import model_row as mono_row
+from depth_anything_3.mono_network import MonoNetwork
 from tests.support.da3_views import ring, scene
 from tests.support.places import PHOTOS, ROOT
 from tests.support.ray_samples import SIZE as RAYS_SIZE
@@ -162,7 +162,7 @@ def tied(model: AnyView, case: Case, images: FloatArray, views: tuple[int, int])
     assert case.strategy == SADDLE_SIM_RANGE, case
     logger.info("%s: view %d, and upstream's view %d, by rounding", case.name, *views)
     found = likeness(
-        EagerStages(model.network, (images.shape[2], images.shape[3])).prefix(images).class_tokens
+        eager_stages(model.network, (images.shape[2], images.shape[3])).prefix(images).class_tokens
     )
     ranges = found.max(axis=1) - found.min(axis=1)
     assert abs(ranges[views[0]] - ranges[views[1]]) < 1e-6
@@ -228,7 +228,7 @@ def test_a_nested_model_of_fewer_blocks_is_equal(
     model = AnyView(
         "reduced-nested",
         build(model_row(giant)).eval(),
-        build_mono(mono_row("reduced-metric", metric, metric=True)).eval(),
+        MonoNetwork(mono_row("reduced-metric", metric, metric=True)).eval(),
     )
     assert model.metric is not None
     state = load_file(tmp_path / "model/model.safetensors")

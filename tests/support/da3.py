@@ -11,8 +11,8 @@ from torch import Tensor
 from compile.untrained import untrained_checkpoint
 from depth.family import Model
 from depth.sizes import TWICE, UPPER, SizeRule
-from depth_anything_3.config import LARGE, model_row
-from depth_anything_3.network import MonoNetwork, build
+from depth_anything_3.mono import LARGE, model_row
+from depth_anything_3.mono_network import MonoNetwork
 from tests.support.upstream_names import upstream_name, upstream_stems
 
 TINY = replace(
@@ -42,7 +42,7 @@ def weights(model: Model = TINY_MONO) -> dict[str, Tensor]:
 
 def network(model: Model = TINY_MONO) -> MonoNetwork:
     """A network with those weights, in eval mode, at no fixed size."""
-    made = build(model)
+    made = MonoNetwork(model)
     made.load_state_dict(weights(model))
     return made.eval().requires_grad_(False)
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from compile.untrained import untrained_checkpoint
 from depth.maps.result import FloatArray
 from depth.sizes import TWICE, UPPER, SizeRule
 from depth_anything_3.anyview.config import SMALL, model_row
 from depth_anything_3.anyview.network import AnyViewNetwork, build
-from depth_anything_3.anyview.untrained import load_untrained
 from tests.support import da3
 from tests.support.upstream_names import upstream_name, upstream_stems
 
@@ -66,7 +66,9 @@ _PARTS = {"skip_unit": "resConfUnit1", "unit": "resConfUnit2", "project": "out_c
 
 def network() -> AnyViewNetwork:
     """The tiny network with fixed-seed weights, in eval mode, at no fixed size."""
-    return load_untrained(build(TINY_MODEL))
+    found = build(TINY_MODEL)
+    found.load_state_dict(untrained_checkpoint(TINY_MODEL).state)
+    return found.eval().requires_grad_(False)
 
 
 @cache

@@ -15,7 +15,7 @@ from compile.build.fastest.candidates import candidates
 from compile.build.fastest.measure import fastest, in_turns
 from compile.build.fastest.record import FILE, Candidate, Chosen, Key, find, keep, source_of
 from compile.build.package import package, scratch_in
-from compile.build.request import Request
+from compile.build.request import Request, check_scenes
 from compile.errors import BuildError, FloatLayersError, ParityError
 from compile.int8.layers import FLOAT_LAYERS_FLAG
 from compile.parity.chain import chained, normalise_of
@@ -38,6 +38,7 @@ def build_fastest(ask: Ask, target_name: str, out: Path, say: Say) -> Path:
     """
     target = target_named(target_name)
     plain = ask(default_precision(target.name), ())
+    check_scenes(plain.model, plain.views, plain.rays, calibrated=True)
     if plain.takes_half:
         raise InputError("precision 'auto' tries int8 too, which takes no input=fp16: name another")
     model, checkpoint = plain.model, plain.checkpoint
