@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -16,12 +15,14 @@ from depth.errors import InputError
 from depth.maps.result import MODEL, Provenance
 from depth.preprocess import REFERENCE
 from depth.scenes.export import DESCRIPTION, export_scene, formats_named
+from depth.scenes.inputs import Place
+from depth.scenes.names import names_of
 from depth.scenes.options import Options
 from depth.scenes.scene import METRE, Scene
 from depth.scenes.scene import Source as SceneSource
 from depth.sizes import Size
 from depth.steps.gaussians import Gaussians
-from depth_anything_3.inputs import Place, Source, rgb
+from depth_anything_3.inputs import Source, rgb
 from depth_anything_3.specs import Gaussians as Record
 from depth_anything_3.specs import Prediction
 
@@ -29,8 +30,6 @@ _REFUSED = {
     "gs": "gs_ply has the Gaussians",
     "gs_video": "this version draws no Gaussians; a viewer of 3D Gaussian Splatting takes gs_ply",
 }
-_NAME = re.compile(r"""[^./\\"][^/\\"]*""")
-_NAME_BYTES = 180  # exports add a suffix, and this module a number
 # Of export_kwargs: arguments of formats, and how they become our options.
 _ARGUMENTS: dict[tuple[str, str], Callable[[Any, int], dict[str, Any]]] = {
     ("glb", "filter_black_bg"): lambda value, _views: {"black": not value},
@@ -134,7 +133,7 @@ def scene_of(
         depth=prediction.depth,
         extrinsics=prediction.extrinsics[:, :3].astype(np.float64),
         intrinsics=prediction.intrinsics.astype(np.float64),
-        names=names_of(images),
+        names=view_names(images),
         provenance=provenance_of(made, (height, width)),
         unit=METRE if prediction.is_metric and not made.scaled else None,
         confidence=prediction.conf,
@@ -179,16 +178,6 @@ def _numbers(record: Optional[Record]) -> Optional[Gaussians]:
     return Gaussians(*(getattr(record, f.name)[0].cpu().numpy() for f in fields(Gaussians)))
 
 
-def names_of(images: Sequence[Source]) -> tuple[str, ...]:
-    """A name for each view: of its file, after a number unless all names are different."""
-    names = [_plain_name(image) for image in images]
-    if len({name.casefold() for name in names}) == len(names):
-        return tuple(names)
-    return tuple(f"{number:04d}_{name}" for number, name in enumerate(names))
-
-
-def _plain_name(image: Source) -> str:
-    """Of a file; `image.png` for no file, or a name that not every system can write."""
-    name = Path(image).name if isinstance(image, (str, Path)) else ""
-    plain = _NAME.fullmatch(name) and name.isprintable() and len(name.encode()) <= _NAME_BYTES
-    return name if plain else "image.png"
+def view_names(images: Sequence[Source]) -> tuple[str, ...]:
+    """A name for each view, of its file."""
+    return names_of([str(image) if isinstance(image, (str, Path)) else "" for image in images])

@@ -16,11 +16,12 @@ from depth.artifact.steps import NAMES, MetresFromFocal
 from depth.errors import InputError
 from depth.exports.view import ASSUMED_FOV_DEG
 from depth.family import FOCAL_NORMALISED
+from depth.scenes.inputs import Place
 from depth.scenes.scene import METRE, Scene
 from depth.steps.cameras import given_cameras
 from depth.steps.sky import sky_to_far
-from depth_anything_3.export import Export, Made, names_of, provenance_of, sources_of
-from depth_anything_3.inputs import Place, Source
+from depth_anything_3.export import Export, Made, provenance_of, sources_of, view_names
+from depth_anything_3.inputs import Source
 from depth_anything_3.mono import FAR, FOCAL_DIVISOR, MONO_MODELS
 from depth_anything_3.specs import Prediction
 
@@ -95,7 +96,7 @@ def scene_of_each(
         depth=depth,
         extrinsics=np.tile(np.eye(3, 4), (count, 1, 1)),
         intrinsics=lenses.intrinsics,
-        names=names_of(images),
+        names=view_names(images),
         provenance=provenance_of(replace(made, steps=tuple(steps)), (height, width)),
         unit=unit,
         sky=prediction.sky,

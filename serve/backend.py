@@ -25,7 +25,8 @@ from serve.scheduling.worker import Limits, Reopen, Worker
 logger = logging.getLogger(__name__)
 
 CPU_STREAMS = 2  # runs of the network that share the CPU; more only take more memory
-_CPU_PROGRAMS = 4  # loaded at once; those of vits at 518 px take about 0.5 GB each
+# Of each stage, loaded at once; those of vits at 518 px take about 0.5 GB each.
+_CPU_PROGRAMS = 4
 # The SDKs load one program at a time; waiting for others is no part of loading.
 # Their runtime is a part of the process: what two reopenings did not cure needs a new process.
 CHIP_LIMITS = Limits(loads_at_once=1, runs_per_core=RUNS_PER_CORE, reopenings=2)
@@ -131,10 +132,13 @@ def _module(artifact: Artifact) -> Any:
 def _joined(
     artifact: Artifact, stages: Sequence[Program], open_stage: Callable[[Program], Runtime]
 ) -> Runtime:
-    """A chain, unless a single stage gives exactly the outputs of the artifact."""
+    """A chain, unless a single stage gives exactly the outputs of the artifact, or is one of
+    several that the steps run: then its own outputs are wanted.
+    """
     outputs = tuple(output.name for output in artifact.manifest.outputs)
     given = [tensor.name for stage in stages for tensor in stage.outputs]
-    if len(stages) == 1 and set(given) == set(outputs):
+    several = len(artifact.manifest.runs) > 1
+    if len(stages) == 1 and (several or set(given) == set(outputs)):
         return open_stage(stages[0])
     return Chain([open_stage(stage) for stage in stages], outputs)
 
@@ -145,6 +149,7 @@ class _SharedPrograms:
     def __init__(self, library: Library, streams: int) -> None:
         self._library = library
         self._streams = streams
+        self._most = _CPU_PROGRAMS * len(library.any_artifact().manifest.runs)
         self._loading = Lock()  # for seconds: two at once could load one program twice
         self._looking = Lock()  # for no time, so that what is loaded runs meanwhile
         self._latest: OrderedDict[ProgramKey, Runtime] = OrderedDict()
@@ -175,7 +180,7 @@ class _SharedPrograms:
 
     def _make_room(self) -> None:
         with self._looking:
-            while len(self._latest) >= _CPU_PROGRAMS:
+            while len(self._latest) >= self._most:
                 self._latest.popitem(last=False)  # gone once it runs nowhere
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import product
-from threading import Lock
 from typing import Callable, NamedTuple, Optional
 
 import numpy as np
@@ -21,17 +19,14 @@ from depth.preprocess import FAST, MODES, REFERENCE
 from depth.sizes import Size, SizeRule
 from depth.steps.focal import NOTHING_ASKED, FocalAsked, focal_for
 from serve.arrays import Arrays
-from serve.backend import Backend, OpenBackend, open_backend
-from serve.errors import ClosedError, ProgramError
+from serve.backend import OpenBackend, open_backend
+from serve.cores import MANY, Cores
+from serve.errors import ProgramError
 from serve.library import Library, Served
 from serve.provenance import provenance_of
-from serve.runtimes.neuron_cores import check_same_process
 from serve.scheduling.core import Snapshot
 from serve.scheduling.queues import Pending
-from serve.scheduling.scheduler import Scheduler
 from serve.shapes import EXACT, POLICIES, nearest_size
-
-MANY = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -72,22 +67,10 @@ class Foreseen(NamedTuple):
     focal: Optional[Focal]  # that metres are made with
 
 
-@dataclass(frozen=True)
-class _Opened:
-    backend: Backend
-    scheduler: Scheduler
-    pid: int  # of the process that has its threads
-
-
 class Engine(AbstractContextManager["Engine"]):
     """Runs images of any size through the programs of a library. Safe in any thread.
 
-    A context manager with four states:
-
-    new     nothing is opened yet
-    open    from the first run on: holds all of the process's cores
-    closed  takes no more work, and has given the cores back
-    forked  in a child of the process that opened it: refuses work; start workers with `spawn`
+    A context manager with the states of serve/cores.py.
 
     policy       `exact` or `buckets`; see serve/shapes.py
     size_rule    what `exact` follows; by default that of the library's artifacts
@@ -121,13 +104,10 @@ class Engine(AbstractContextManager["Engine"]):
         self.focal = focal
         self._size_rule = size_rule
         self._sizes = sizes
-        self._open_backend = backend
-        self._opening = Lock()
-        self._opened: Optional[_Opened] = None
+        self._cores = Cores(library, backend)
         # By network size, output size, and whether a focal length is known.
         self._provenances: dict[tuple[Size, str, bool], Provenance] = {}
         self._learn()
-        self._closed = False
 
     @property
     def needed(self) -> Optional[Needed]:
@@ -182,7 +162,7 @@ class Engine(AbstractContextManager["Engine"]):
         self._learn()
         if not sizes:
             return True
-        opened = self._open(images)
+        opened = self._cores.open(images)
         opened.scheduler.offer(self.library.programs)
         shapes = {self.library.shape(size) for size in sizes}
         return opened.backend.shared or opened.scheduler.warm_up(shapes, given_up)
@@ -190,7 +170,7 @@ class Engine(AbstractContextManager["Engine"]):
     @property
     def images_at_once(self) -> int:
         """How many images under way keep cores and host busy. Raises as `make_ready`."""
-        return self._open().backend.images_at_once
+        return self._cores.open().backend.images_at_once
 
     def run(self, prepared: Prepared, deadline_s: Optional[float] = None) -> Raw:
         """The network's part, when a core is free. Waits while too many wait already.
@@ -205,20 +185,15 @@ class Engine(AbstractContextManager["Engine"]):
     ) -> Pending:
         """As `run`, to be waited for or cancelled; see `Scheduler.submit`."""
         shape = prepared.served.shape
-        return self._open().scheduler.submit(prepared.arrays, shape, deadline_s, wait)
+        return self._cores.open().scheduler.submit(prepared.arrays, shape, deadline_s, wait)
 
     def snapshot(self) -> Optional[Snapshot]:
         """How its scheduler is doing; None before the first run and after `close`."""
-        opened = self._opened
-        return None if opened is None else opened.scheduler.snapshot()
+        return self._cores.snapshot()
 
     def close(self) -> None:
         """Take no more work, finish what there is, and give the cores back."""
-        with self._opening:
-            self._closed, opened = True, self._opened
-        if opened is not None and opened.pid == os.getpid():
-            opened.scheduler.close()
-        self._opened = None
+        self._cores.close()
 
     def __exit__(self, *_raised: object) -> None:
         self.close()
@@ -268,21 +243,6 @@ class Engine(AbstractContextManager["Engine"]):
         """One image, start to end; a missing program is built if the library can."""
         self.make_ready([self._size_of(source.header)], images=1)
         return self.finish(self.run(self.prepare(source, focal)))
-
-    def _open(self, images: int = MANY) -> _Opened:
-        opened = self._opened
-        if opened is not None and opened.pid != os.getpid():
-            check_same_process(opened.pid)  # before a lock that the owner may have held
-        with self._opening:
-            if self._closed:
-                raise ClosedError("the engine is closed and takes no more work")
-            if self._opened is None:
-                found = self._open_backend(self.library, images)
-                scheduler = Scheduler(
-                    found.workers, self.library.programs, found.reopen, found.limits, found.shared
-                )
-                self._opened = _Opened(found, scheduler, os.getpid())
-            return self._opened
 
     def _size_of(self, header: ImageHeader) -> Size:
         return self.size_for(header.height_px, header.width_px)

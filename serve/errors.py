@@ -4,6 +4,7 @@ ServeError
 ├── ClosedError        the scheduler takes no more work, or dropped what had not begun
 ├── DiskFullError      a disk has no room for another result; also an OutOfServiceError
 ├── ExpiredError       a request's deadline passed before a core was free
+├── GivenUpError       the caller of a scene gave it up
 ├── ManifestError      a folder job cannot keep its manifest, or another job has the folder
 ├── NoImagesError      there is nothing to do
 ├── NoProgramError     no loaded artifact has a program for the image
@@ -45,6 +46,10 @@ class ClosedError(ServeError):
 
 class ExpiredError(ServeError):
     """The deadline of a request passed before it began to run."""
+
+
+class GivenUpError(ServeError):
+    """The caller of a scene said that nobody wants it any more."""
 
 
 class ManifestError(ServeError):

@@ -116,18 +116,24 @@ class Library:
     def _add(self, artifacts: Iterable[Artifact]) -> None:
         for artifact in artifacts:
             self._check(artifact)
-            recipe = Recipe.of(artifact.manifest)
-            for key in artifact.manifest.keys:
-                # All programs of a shape are of one artifact: results name it by their shape.
-                served = self._served.setdefault(key.shape, Served(key.shape, artifact, recipe))
-                if key.views == 1:
-                    self.single[key.size] = served
-                if served.artifact is artifact:
-                    self.stages[key] = artifact, artifact.manifest.stages(key)
+            self._keep(artifact)
+
+    def _keep(self, artifact: Artifact) -> None:
+        recipe = Recipe.of(artifact.manifest)
+        for key in artifact.manifest.keys:
+            # All programs of a shape are of one artifact: results name it by their shape.
+            served = self._served.setdefault(key.shape, Served(key.shape, artifact, recipe))
+            if key.views == 1:
+                self.single[key.size] = served
+            if served.artifact is artifact:
+                self.stages[key] = artifact, artifact.manifest.stages(key)
+
+    def _problems(self, m: Manifest) -> Iterator[str]:
+        return unservable(m)
 
     def _check(self, artifact: Artifact) -> None:
         m = artifact.manifest
-        for problem in unservable(m):
+        for problem in self._problems(m):
             raise RefusedError(
                 f"{artifact.folder}: {problem}; this version cannot serve it: compile again, or "
                 "use the version that made it"
@@ -159,21 +165,21 @@ def unservable(m: Manifest) -> Iterator[str]:
 
     Served all the same it would give wrong numbers under a true-looking name.
     """
-    yield from _unusable_rule(m.size)
+    yield from unusable_rule(m.size)
     try:
         Recipe.of(m)
     except InputError as error:
         yield str(error)
     if m.views.least != 1:
         yield f"views.least is {m.views.least}, expected 1: single images"
-    yield from _unusable_outputs(m)
+    yield from unusable_outputs(m)
     for program in m.programs:
-        yield from _unusable_program(m, program)
+        yield from unusable_program(m, program)
     for key in m.keys:
         yield from _unusable_chain(m, key)
 
 
-def _unusable_rule(rule: SizeRule) -> Iterator[str]:
+def unusable_rule(rule: SizeRule) -> Iterator[str]:
     for name, found, known in (
         ("bound", rule.bound, BOUNDS),
         ("rounding", rule.rounding, ROUNDINGS),
@@ -190,7 +196,7 @@ def _unusable_rule(rule: SizeRule) -> Iterator[str]:
         yield f"size.side_px is {rule.side_px}, expected a size that a network can have"
 
 
-def _unusable_outputs(m: Manifest) -> Iterator[str]:
+def unusable_outputs(m: Manifest) -> Iterator[str]:
     kinds: Mapping[str, str] = {output.name: output.kind for output in m.outputs}
     if len(kinds) < len(m.outputs) or kinds.get(DEPTH) not in DEPTH_KINDS:
         yield f"outputs are {kinds}, expected one {DEPTH!r} of kind {', '.join(DEPTH_KINDS)}"
@@ -202,7 +208,7 @@ def _unusable_outputs(m: Manifest) -> Iterator[str]:
             yield f"output {output.name} has largest {output.largest}, expected more than 0"
 
 
-def _unusable_program(m: Manifest, program: Program) -> Iterator[str]:
+def unusable_program(m: Manifest, program: Program) -> Iterator[str]:
     if program.batch > _MAX_BATCH:
         yield f"a program has batch {program.batch}, expected 1 to {_MAX_BATCH}"
     try:

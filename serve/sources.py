@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional, Union
 
-from depth.artifact.manifest import read_artifact
+from depth.artifact.manifest import Artifact, read_artifact
 from depth.errors import InputError
 from depth.store.catalogue import find
 from depth.store.objects import open_store
@@ -30,6 +30,17 @@ def library_of(
     """
     if callable(source):
         return Library((), source, allow_unverified=allow_unverified)
+    artifacts = artifacts_of(source, alias, folder, endpoint_url)
+    return Library(artifacts, allow_unverified=allow_unverified)
+
+
+def artifacts_of(
+    source: Union[Place, Sequence[Place]],
+    alias: Optional[str],
+    folder: Path,
+    endpoint_url: Optional[str],
+) -> list[Artifact]:
+    """The artifacts of folders. Arguments and errors as those of `library_of`."""
     places = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     if alias is not None:
         check_choice("number of stores", str(len(places)), ("1",))
@@ -40,8 +51,7 @@ def library_of(
             raise InputError(f"{place}: a store; name an artifact in it with alias=")
     if not places:
         raise InputError("no artifact: expected a folder, or several")
-    artifacts = [read_artifact(Path(place)) for place in places]
-    return Library(artifacts, allow_unverified=allow_unverified)
+    return [read_artifact(Path(place)) for place in places]
 
 
 def check_choice(what: str, given: str, known: Sequence[str]) -> None:

@@ -62,6 +62,7 @@ SERVE_FLOORS = (
     ("shapes", "recipe", "scheduling"),
     ("runtimes", "library"),
     ("backend", "provenance", "sources"),
+    ("cores",),
     ("engine",),
     ("jobs",),
     FRONT_ENDS,

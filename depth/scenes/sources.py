@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 
 from depth.errors import InputError
-from depth.images.read import ImageFile, decode, printable
+from depth.images.read import ImageFile, SourceImage, decode, printable
 from depth.scenes.scene import Pixels, Source
 
 
@@ -22,9 +22,29 @@ def source_of_file(
 
     Raises ImageError for a file that is no image; its pixels are decoded by the export.
     """
-    file = ImageFile.read(path)
-    size = file.header.height_px, file.header.width_px
-    return Source(size, partial(_pixels, path, file.sha256), window)
+    return source_of_image(ImageFile.read(path), path, window)
+
+
+def source_of_image(
+    image: Union[ImageFile, SourceImage],
+    path: Optional[Path] = None,
+    window: Optional[tuple[float, float, float, float]] = None,
+) -> Source:
+    """An image that has been opened.
+
+    path  of its file, which is read again; without it, the image stays in memory
+
+    Raises ImageError for a file that is no image.
+    """
+    size = image.header.height_px, image.header.width_px
+    if path is not None:
+        return Source(size, partial(_pixels, path, image.sha256), window)
+    return Source(size, lambda: _rgb(image), window)
+
+
+def _rgb(image: Union[ImageFile, SourceImage]) -> Pixels:
+    found = decode(image) if isinstance(image, ImageFile) else image
+    return np.ascontiguousarray(found.pixels[..., ::-1])
 
 
 def _pixels(path: Path, sha256: str) -> Pixels:
@@ -34,4 +54,4 @@ def _pixels(path: Path, sha256: str) -> Pixels:
             f"{printable(path)}: its bytes have changed since the scene was made of it: make the "
             "scene again"
         )
-    return np.ascontiguousarray(decode(file).pixels[..., ::-1])
+    return _rgb(file)

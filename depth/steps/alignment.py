@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.maps.result import FloatArray
-from depth.steps.cameras import other_way
+from depth.steps.cameras import nearest_rotation, other_way
 
 logger = logging.getLogger(__name__)
 
@@ -128,13 +128,13 @@ def _fitted(poses: _Poses) -> Similarity:
     scale = 1.0
     if _is_point(poses):
         logger.warning("all cameras are at one place: depth keeps the scale of the network")
-        rotation = _rotation(_turned(poses))
+        rotation = nearest_rotation(_turned(poses))
     else:
-        rotation = _rotation(covariance)
+        rotation = nearest_rotation(covariance)
         scale = float(np.trace(rotation.T @ covariance) / spread)
         if strength[1] <= _LINE * strength[0]:
             left, _, right = np.linalg.svd(covariance)
-            rotation = _rotation(np.outer(left[:, 0], right[0]) + _SHARE * _turned(poses))
+            rotation = nearest_rotation(np.outer(left[:, 0], right[0]) + _SHARE * _turned(poses))
     shift = poses.wanted[:, :, 3].mean(axis=0) - scale * rotation @ poses.given[:, :, 3].mean(
         axis=0
     )
@@ -149,13 +149,6 @@ def _covariance(poses: _Poses) -> tuple[Doubles, float]:
 
 def _centred(centres: Doubles) -> Doubles:
     return centres - centres.mean(axis=0)
-
-
-def _rotation(matrix: Doubles) -> Doubles:
-    """The rotation that is nearest to a matrix [3,3]."""
-    left, _, right = np.linalg.svd(matrix)
-    sign = np.sign(np.linalg.det(left) * np.linalg.det(right))
-    return left @ np.diag([1.0, 1.0, sign]) @ right
 
 
 def _turned(poses: _Poses) -> Doubles:

@@ -26,6 +26,7 @@ _LEAST_TANGENT = (
 )
 _LEAST_DISTANCE = 0.1  # by which given positions are divided
 _NOT_ROTATED = 1e-2  # largest entry of R^T R - 1 of what passes as a rotation
+_NEARLY = 1e-4  # above, the nearest rotation takes its place: digits were cut off
 
 Doubles = npt.NDArray[np.float64]
 
@@ -86,8 +87,9 @@ def given_cameras(extrinsics: object, intrinsics: object, views: int) -> Cameras
 
     extrinsics  [S,3,4] or [S,4,4] with a last row of 0 0 0 1
     intrinsics  [S,3,3]
-    Raises InputError for other shapes, numbers that are not finite, no rotation, or a focal length
-    that is not over 0.
+
+    Nearly a rotation becomes the nearest rotation. Raises InputError for other shapes, numbers that
+    are not finite, no rotation, or a focal length that is not over 0.
     """
     placed, lens = _numbers(extrinsics, "extrinsics"), _numbers(intrinsics, "intrinsics")
     if placed.shape not in ((views, 3, 4), (views, 4, 4)):
@@ -102,14 +104,23 @@ def given_cameras(extrinsics: object, intrinsics: object, views: int) -> Cameras
         off = np.abs(rotation.T @ rotation - np.eye(3)).max()
         if off > _NOT_ROTATED or np.linalg.det(rotation) < 0:
             raise InputError(f"extrinsics of view {view}: the first three columns do not rotate")
+        if off > _NEARLY:
+            placed[view, :3, :3] = nearest_rotation(rotation)
     if not (lens[:, (0, 1), (0, 1)] > 0).all():
         raise InputError("intrinsics: a focal length is not over 0 px")
     return Cameras(placed[:, :3].astype(np.float32), lens.astype(np.float32))
 
 
+def nearest_rotation(matrix: Doubles) -> Doubles:
+    """The rotation that is nearest to a matrix [3,3]."""
+    left, _, right = np.linalg.svd(matrix)
+    sign = np.sign(np.linalg.det(left) * np.linalg.det(right))
+    return left @ np.diag([1.0, 1.0, sign]) @ right
+
+
 def _numbers(values: object, name: str) -> Doubles:
     try:
-        found = np.asarray(values, dtype=np.float64)
+        found = np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name}: expected numbers: {error}") from error
     if not np.isfinite(found).all():

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from depth.errors import InputError
+from depth.scenes.inputs import Place
 from depth.scenes.options import Options
 from depth_anything_3.api import DepthAnything3
-from depth_anything_3.export import Made, export_asked, names_of, scene_of
-from depth_anything_3.inputs import Place
+from depth_anything_3.export import Made, export_asked, scene_of
 from tests.support.da3_pictures import NESTED, SIDE, SIZES, cameras, install, model, pictures
 from tests.support.scene_readers import read_colmap_bin
 
@@ -175,15 +175,6 @@ def test_features_become_pictures(made: DepthAnything3, tmp_path: Path) -> None:
     said = json.loads((tmp_path / "out/scene.json").read_text())
     assert said["options"]["fps"] == 9
     assert "feat_vis/feat_layer_3/000001.jpg" in said["files"]
-
-
-def test_views_have_names_that_files_can_have() -> None:
-    assert names_of(["/x/b.jpg", Path("y/a.png")]) == ("b.jpg", "a.png")
-    assert names_of(["x/a.png", "y/A.png"]) == ("0000_a.png", "0001_A.png")
-    picture = np.zeros((2, 2, 3), np.uint8)
-    assert names_of([picture, "a.png", picture])[2] == "0002_image.png"
-    odd = ["x/.hidden", 'x/a"b.png', "x/a\nb.png", f"x/{'a' * 190}.png"]
-    assert names_of(odd) == tuple(f"{number:04d}_image.png" for number in range(4))
 
 
 def test_a_prediction_without_cameras_is_no_scene(made: DepthAnything3) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from depth.errors import InputError
-from depth_anything_3 import config
+from depth_anything_3 import mono
 from depth_anything_3.api import DepthAnything3
 from tests.support import da3
 from tests.support.da3_pictures import SIZES, pictures
@@ -27,7 +27,7 @@ def models() -> dict[str, DepthAnything3]:
     rows = {MONO: da3.TINY_MONO, METRIC: da3.TINY_METRIC}
     with pytest.MonkeyPatch.context() as patch:
         for name, row in rows.items():
-            patch.setitem(config.MODELS, name, row)
+            patch.setitem(mono.MONO_MODELS, name, row)
         made = {name: DepthAnything3(name) for name in rows}
     for name, model in made.items():
         model.network.load_state_dict(da3.weights(rows[name]))

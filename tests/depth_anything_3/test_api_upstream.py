@@ -88,7 +88,6 @@ NESTED_CASES = (
     *(case for case in CASES if case.name in ("one", "middle", "posed-3-True", "posed-3-False")),
     Case("plain-gaussians", 2, options={"infer_gs": True}),
     *(replace(case, name=f"gaussians-{case.name}") for case in posed(3, infer_gs=True)),
-    Case("ray-gaussians", 2, options={"infer_gs": True, "use_ray_pose": True}),
 )
 PARTS = ("means", "scales", "rotations", "harmonics", "opacities")
 

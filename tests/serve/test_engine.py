@@ -99,7 +99,7 @@ def test_closing_finishes_what_waits_and_takes_no_more(held: Held) -> None:
         waiting = [held.engine.submit(one) for one in many]
         closing = pool.submit(held.engine.close)
         begun = threading.Event()
-        while not held.engine._closed:
+        while not held.engine._cores._closed:
             begun.wait(0.001)
         with pytest.raises(NotYet):
             closing.result(0.05)

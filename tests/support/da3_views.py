@@ -74,7 +74,7 @@ def network() -> AnyViewNetwork:
 @cache
 def gaussian_weights() -> dict[str, Tensor]:
     """Those of the tiny network with Gaussians; not to be written to."""
-    return load_untrained(build(GAUSSIAN_MODEL)).state_dict()
+    return untrained_checkpoint(GAUSSIAN_MODEL).state
 
 
 @cache

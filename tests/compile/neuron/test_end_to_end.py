@@ -74,7 +74,7 @@ def test_cores_that_repeat_the_probes_serve_a_verified_artifact(
     chip.script("wrong_cores", f"{last} 1.1")
     with Engine(Library([built]), BUCKETS) as engine:
         assert engine.make_ready([SIZE])
-        assert engine._opened.scheduler.snapshot().cores_in_service == LANE.cores - 1
+        assert engine._cores._opened.scheduler.snapshot().cores_in_service == LANE.cores - 1
         result = engine.result(image_of(engine, SIZE).source)
     assert np.isfinite(result.depth.values).all()
     assert result.provenance.artifact == built.identity

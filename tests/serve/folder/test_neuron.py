@@ -116,7 +116,7 @@ def test_one_program_is_loaded_at_a_time(cores: Cores, two_sizes: Artifact) -> N
     with cores.engine(two_sizes) as engine:
 
         def look(_event: Event, _count: int) -> None:
-            states = engine._opened.scheduler._cores
+            states = engine._cores._opened.scheduler._cores
             at_once.append(sum(any(run.loads for run in core.runs) for core in states))
 
         cores.before = look

@@ -49,8 +49,8 @@ class Place:
         job = FolderJob(self.images, self.output, formats=("npy",))
         with Engine(LIBRARY, BUCKETS, backend=self._backend) as engine:
             report = run_folder(engine, job, lambda entry, _: entries.append(entry))
-            if engine._opened is not None:
-                self.snapshot = engine._opened.scheduler.snapshot()
+            if engine._cores._opened is not None:
+                self.snapshot = engine._cores._opened.scheduler.snapshot()
         return report, entries
 
     def is_right(self, name: str) -> bool:

@@ -101,7 +101,7 @@ def test_a_core_that_computes_wrong_is_taken_out_and_the_others_serve(
     chip.script("wrong_cores", LAST)
     with Engine(Library([known]), BUCKETS) as engine:
         assert engine.make_ready([SIZE])
-        scheduler = engine._opened.scheduler
+        scheduler = engine._cores._opened.scheduler
         assert scheduler.snapshot().cores_in_service == LANE.cores - 1
         assert [core.index for core in scheduler._cores if not core.in_service] == [LAST]
         many = [image_of(engine, SIZE, seed) for seed in range(6)]

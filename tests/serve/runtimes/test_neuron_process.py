@@ -56,7 +56,7 @@ def test_a_run_that_hangs_costs_no_core(chip: Chip, served: Artifact) -> None:
             assert all(
                 np.isfinite(raw.outputs["depth"]).all() for raw in pool.map(engine.run, many)
             )
-        now = engine._opened.scheduler.snapshot()
+        now = engine._cores._opened.scheduler.snapshot()
         assert (now.cores_in_service, now.retries) == (LANE.cores, 1)
 
 
@@ -125,7 +125,7 @@ def test_where_that_does_not_help_another_program_is_unloaded(
         engine.make_ready([LYING])
         chip.script("faults", *(f"load 0 {nth} {MEMORY_OUT}" for nth in (2, 3)))
         engine.run(image_of(engine, STANDING))
-        assert engine._opened.scheduler.snapshot().retries == 0
+        assert engine._cores._opened.scheduler.snapshot().retries == 0
     assert len(chip.placed) == 4  # LYING, twice in vain, and once more with room
     assert chip.events("free")[0] == "0"
     assert len(dropped) == 2
