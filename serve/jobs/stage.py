@@ -21,7 +21,8 @@ from depth.maps.result import Result
 from depth.sizes import Size
 from depth.steps.focal import FocalAsked
 from serve.backend import CPU_STREAMS
-from serve.engine import MANY, Engine
+from serve.cores import MANY
+from serve.engine import Engine
 from serve.errors import ClosedError, ExpiredError
 from serve.jobs.memory import Room
 from serve.runtimes.neuron_cores import check_same_process
