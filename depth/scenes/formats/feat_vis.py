@@ -1,7 +1,7 @@
 """`feat_vis`: features of chosen blocks as pictures, beside the images, and as a video.
 
 As upstream draws them: the three principal components over all views become red, green and blue,
-each from its 10th to its 90th percentile. A video needs the package `av`.
+each from its 10th to its 90th percentile. A video needs PyAV.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from depth.errors import InputError
-from depth.exports.video import encoded_mp4, has_video
+from depth.images.video import encoded_mp4, has_video
 from depth.maps.result import FloatArray
 from depth.scenes.formats.files import Files
 from depth.scenes.formats.images import encoded
