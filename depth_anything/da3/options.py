@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "da3-small"
 BACKEND_URL = "http://localhost:8008"
 FEATURES = "feat_vis"  # the format that needs --export-feat
+GAUSSIANS = "gs_ply"  # the format that needs Gaussians
 
 _METHODS = ("upper_bound_resize", "upper_bound_crop", "lower_bound_resize", "lower_bound_crop")
 _STRATEGIES = ("saddle_balanced", "saddle_sim_range", "first", "middle")
@@ -139,14 +140,13 @@ class SceneOptions:
 
     def options(self) -> Options:
         """Of the export."""
-        from depth.scenes.options import OWN, SOURCE, Options
+        from depth.scenes.options import Options
 
-        of_sources = {"colmap", "nerfstudio"}.issuperset(self.export_format.split("-"))
         return Options(
-            SOURCE if of_sources else OWN,
             percentile=self.conf_thresh_percentile,
             points=self.num_max_points,
             cameras=self.show_cameras,
+            fps=self.feat_vis_fps,
         )
 
     def focal(self) -> FocalAsked:
@@ -167,6 +167,8 @@ class SceneOptions:
             ray_pose=self.use_ray_pose,
             cameras=cameras,
             align_to_given=to_given,
+            blocks=self.blocks,
+            gaussians=GAUSSIANS in self.export_format.split("-"),
         )
 
 

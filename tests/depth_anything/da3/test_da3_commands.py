@@ -126,6 +126,22 @@ def test_flags_of_the_points() -> None:
     assert sizes["sure"] < sizes["all"]
 
 
+def test_features_of_blocks_become_pictures() -> None:
+    chosen = ("--export-format", "feat_vis", "--export-feat", "1,3", "--feat-vis-fps", 9)
+    ended = da3("images", "photos", *SMALL, "--export-dir", "features", *chosen)
+    assert ended.code == 0, ended.err
+    assert (Path("features") / "feat_vis/feat_layer_3/000002.jpg").is_file()
+    assert described(Path("features"))["options"]["fps"] == 9
+
+
+def test_models_without_gaussians_say_so() -> None:
+    chosen = ("--export-format", "gs_ply")
+    ended = da3("images", "photos", *SMALL, "--export-dir", "gaussians", *chosen)
+    assert ended.code == 2, ended.err
+    assert "da3-small gives no Gaussians" in ended.err or "gives no Gaussians" in ended.err
+    assert not (Path("gaussians") / "scene.json").exists()
+
+
 def test_cameras_are_shown_or_not() -> None:
     for name, flags in {"with": (), "without": ("--no-show-cameras",)}.items():
         ended = da3("images", "photos", *SMALL, "--export-dir", f"cam-{name}", *flags)

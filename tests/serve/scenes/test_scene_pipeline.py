@@ -394,3 +394,18 @@ def test_artifacts_of_other_kinds_are_refused(tmp_path: Path) -> None:
     artifact = written(tmp_path, whole)
     with ScenePipeline(artifact.folder) as made:
         assert made.engine.library.there == [(SIZE, 1), (SIZE, 2), (SIZE, 4)]
+
+
+@pytest.mark.parametrize(
+    ("more", "text"), [({"blocks": (3,)}, "features of blocks"), ({"gaussians": True}, "Gaussians")]
+)
+def test_what_programs_do_not_give_is_refused(
+    more: dict[str, Any], text: str, programs: ScenePrograms
+) -> None:
+    with pipeline() as made:
+        asked = replace(SMALL, **more)
+        with pytest.raises(InputError, match=f"^{text}: a compiled program has no such outputs"):
+            made(frames(0), asked)
+        with pytest.raises(InputError, match=f"^{text}: a compiled program has no such outputs"):
+            next(made.sequence(frames(0), asked))
+    assert not programs.runs["prefix"]
