@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from serve.scenes.asked import SceneAsked
 
 DEFAULT_MODEL = "da3-small"
+EAGER = "eager"
 BACKEND_URL = "http://localhost:8008"
 FEATURES = "feat_vis"  # the format that needs --export-feat
 GAUSSIANS = "gs_ply"  # the format that needs Gaussians
@@ -36,10 +37,14 @@ MODEL_DIR = typer.Option(
 )
 DEVICE = typer.Option("auto", "--device", help="auto or cpu. Others run through --target.")
 TARGET = choice_option(
-    "eager",
-    ("eager", "openvino", "onnx", "torchscript"),
-    "What runs the network. eager: torch, without compiling.",
+    None,
+    (EAGER, "openvino", "onnx", "torchscript"),
+    "What runs the network. eager: torch, without compiling. By default openvino: each size and "
+    "number of views is compiled once, a minute or two, checked, and kept. What cannot be compiled "
+    "is eager.",
 )
+PRECISION = choice_option("fp32", ("fp32", "bf16"), "bf16 is faster, and of openvino only.")
+ARTIFACTS = path_option(Path("artifacts"), "Where compiled programs are kept.")
 ACCEPT = typer.Option(
     False, "--accept-licence", help="You accept the licence of weights that are to be downloaded."
 )
@@ -50,7 +55,9 @@ class SceneOptions:
     """What a user asks of a scene. The defaults are typer's: a command gives every value."""
 
     model_dir: str = MODEL_DIR
-    target: str = TARGET
+    target: Optional[str] = TARGET
+    precision: str = PRECISION
+    artifacts: Path = ARTIFACTS
     device: str = DEVICE
     accept_licence: bool = ACCEPT
     export_dir: Optional[Path] = path_option(
@@ -125,8 +132,9 @@ class SceneOptions:
         self.asked((), None, True)
 
     def target_of(self, model: Chosen) -> str:
-        """What runs the network of a model: of one view, never the eager network."""
-        return "openvino" if model.one_view and self.target == "eager" else self.target
+        """What runs the network of a model: by default eager only what cannot be compiled."""
+        eager = not model.compiles or self.blocks or GAUSSIANS in self.export_format.split("-")
+        return self.target or (EAGER if eager else "openvino")
 
     @property
     def blocks(self) -> tuple[int, ...]:

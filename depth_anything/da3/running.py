@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 import typer
 
@@ -19,12 +19,14 @@ from depth.scenes.export import export_scene, formats_named
 from depth.scenes.scene import Scene
 from depth_anything.da3.folder import SceneFolder, default_folder
 from depth_anything.da3.models import Chosen, chosen
-from depth_anything.da3.options import SceneOptions
+from depth_anything.da3.options import EAGER, SceneOptions
 from depth_anything.da3.remote import Backend
 from depth_anything.da3.sources import Views, too_many
 
-MOST_VIEWS = 64  # of one scene, unless the user asks for more
-ARTIFACTS = Path("artifacts")
+if TYPE_CHECKING:
+    from depth_anything.scene_pipeline import ScenePipeline
+    from serve.scenes.asked import MakeScene
+
 TOKEN = "DEPTH_TOKEN"  # as services read it
 
 ViewsOf = Callable[[SceneFolder], Views]
@@ -75,31 +77,59 @@ def _scene(
         from depth_anything.da3.one_image import check_one, scene_of_image
 
         check_one(model, len(views.paths))
-        target = options.target_of(model)
-        return scene_of_image(model, views.paths[0], target, options.focal(), ARTIFACTS)
-    if options.focal_px is not None or options.fov_deg is not None:
-        raise InputError(f"--focal-px and --fov-deg: {model.name} finds the lens itself; leave out")
-    from depth_anything.da3.eager import EagerScenes
-
-    say(f"reading the weights of {model.name}")
-    made = EagerScenes(model)
+        return scene_of_image(options, model, views.paths[0])
     asked = options.asked(views.names, views.cameras, to_given)
-    with _steps() as on_step:
-        return made([str(path) for path in views.paths], asked, on_step), None
+    with opened(options, model) as maker:
+        return maker([str(path) for path in views.paths], asked, _steps(), None), None
 
 
 @contextmanager
-def _steps() -> Iterator[Callable[[str, int, int], None]]:
-    """A line for each step of a scene as it begins."""
+def opened(options: SceneOptions, model: Chosen) -> Iterator[MakeScene]:
+    """What makes scenes of a model of several views: programs, or the eager network."""
+    if options.focal_px is not None or options.fov_deg is not None:
+        raise InputError(f"--focal-px and --fov-deg: {model.name} finds the lens itself; leave out")
+    target = options.target_of(model)
+    if target == EAGER:
+        from depth_anything.da3.eager import EagerScenes
+
+        say(f"reading the weights of {model.name}")
+        yield EagerScenes(model)
+        return
+    with pipeline(options, model, target) as found:
+        yield found
+
+
+def pipeline(options: SceneOptions, model: Chosen, target: str) -> ScenePipeline:
+    """Programs of a model of several views, compiled when first needed, or of an artifact.
+
+    Raises InputError for a model that is not compiled.
+    """
+    from depth_anything.scene_pipeline import ScenePipeline
+
+    if model.artifact:
+        return ScenePipeline(str(model.weights.resolve()))
+    if not model.compiles:
+        raise InputError(f"{model.name} is not compiled by this version: give --target {EAGER}")
+    return ScenePipeline(
+        model.name,
+        checkpoint=model.weights,
+        target=target,
+        precision=options.precision,
+        folder=options.artifacts,
+    )
+
+
+def _steps() -> Callable[[str, int, int], None]:
+    """Says a line for each step of a scene as it begins."""
     last = ""
 
-    def on_step(step: str, done: int, total: int) -> None:
+    def on_step(step: str, _done: int, total: int) -> None:
         nonlocal last
         if step != last:
-            say(f"{step}: {total}" if done == 0 else step)
+            say(f"{step}: {total}")
             last = step
 
-    yield on_step
+    return on_step
 
 
 def _by_backend(options: SceneOptions, views: Views, folder: SceneFolder, to_given: bool) -> None:
