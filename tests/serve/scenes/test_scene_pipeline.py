@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from depth.errors import ImageError
+from depth.errors import ImageError, InputError
 from depth.scenes.export import export_scene, formats_named
 from depth.scenes.options import Options
 from serve.errors import (
