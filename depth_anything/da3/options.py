@@ -101,6 +101,15 @@ class SceneOptions:
     feat_vis_fps: int = typer.Option(
         15, min=1, max=240, help="Pictures per second of the video of feat_vis."
     )
+    window: Optional[int] = typer.Option(
+        None,
+        min=2,
+        help="For long videos: how many views the network sees at once. Windows overlap, share one "
+        "space, and are exported one by one, below windows/.",
+    )
+    overlap: Optional[int] = typer.Option(
+        None, min=1, help="Views that a window shares with the one before. By default half."
+    )
     focal_px: Optional[float] = typer.Option(
         None,
         help="Focal length in px of the image, for models of one image (da3metric-large, "
@@ -127,6 +136,12 @@ class SceneOptions:
         formats = formats_named(self.export_format)
         if bool(self.blocks) != (FEATURES in formats):
             raise InputError("--export-feat and the format feat_vis need each other: give both")
+        if self.window is None and self.overlap is not None:
+            raise InputError("--overlap is of windows: give --window too, or leave it out")
+        if self.window is not None and self.use_backend:
+            raise InputError(
+                "--window: a backend makes one scene at a time; leave out --use-backend"
+            )
         self.options()
         self.focal()
         self.asked((), None, True)

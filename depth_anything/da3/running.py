@@ -5,54 +5,61 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
 import typer
 
 from depth.console import counted, say
-from depth.errors import InputError
 from depth.images.read import printable
 from depth.scenes.export import export_scene, formats_named
 from depth.scenes.scene import Scene
 from depth_anything.da3.folder import SceneFolder, default_folder
 from depth_anything.da3.models import Chosen, chosen
-from depth_anything.da3.options import EAGER, SceneOptions
+from depth_anything.da3.options import SceneOptions
+from depth_anything.da3.pipelines import in_windows, opened
 from depth_anything.da3.remote import Backend
 from depth_anything.da3.sources import Views, too_many
 
 if TYPE_CHECKING:
-    from depth_anything.scene_pipeline import ScenePipeline
-    from serve.scenes.asked import MakeScene
+    pass
 
 TOKEN = "DEPTH_TOKEN"  # as services read it
 
-ViewsOf = Callable[[SceneFolder], Views]
+ViewsOf = Callable[[SceneFolder, int], Views]  # the number: most views
+MOST_FRAMES = 100_000  # of a video in windows
 
 
 def make(options: SceneOptions, most: int, views_of: ViewsOf, to_given: bool = True) -> None:
     """Make the scene of some views, write its files, and print their names.
 
-    most      views; more are refused
+    most      views of one scene; more are refused
     views_of  finds the views, and may write images into the folder of the scene
     to_given  depth is scaled to the cameras that the views have
 
     Raises InputError for options that do not go together, before any other work; what makes or
     writes the scene raises the rest.
     """
-    begun = time.monotonic()
     options.check()
     folder = SceneFolder(options.export_dir or default_folder(time.time()), options.overwrite)
     model = None if options.use_backend else chosen(options.model_dir, options.accept_licence)
     folder.remove_inputs()
-    views = views_of(folder)
+    most = MOST_FRAMES if options.window else most
+    views = views_of(folder, most)
     if len(views.paths) > most:
         raise too_many(len(views.paths), most)
     if model is None:
         _by_backend(options, views, folder, to_given)
-        return
+    elif options.window:
+        in_windows(options, model, views, folder, options.window)
+    else:
+        _here(options, model, views, folder, to_given)
+
+
+def _here(
+    options: SceneOptions, model: Chosen, views: Views, folder: SceneFolder, to_given: bool
+) -> None:
+    begun = time.monotonic()
     scene, said = _scene(options, model, views, to_given)
     folder.remove_scene()
     formats = formats_named(options.export_format)
@@ -81,42 +88,6 @@ def _scene(
     asked = options.asked(views.names, views.cameras, to_given)
     with opened(options, model) as maker:
         return maker([str(path) for path in views.paths], asked, _steps(), None), None
-
-
-@contextmanager
-def opened(options: SceneOptions, model: Chosen) -> Iterator[MakeScene]:
-    """What makes scenes of a model of several views: programs, or the eager network."""
-    if options.focal_px is not None or options.fov_deg is not None:
-        raise InputError(f"--focal-px and --fov-deg: {model.name} finds the lens itself; leave out")
-    target = options.target_of(model)
-    if target == EAGER:
-        from depth_anything.da3.eager import EagerScenes
-
-        say(f"reading the weights of {model.name}")
-        yield EagerScenes(model)
-        return
-    with pipeline(options, model, target) as found:
-        yield found
-
-
-def pipeline(options: SceneOptions, model: Chosen, target: str) -> ScenePipeline:
-    """Programs of a model of several views, compiled when first needed, or of an artifact.
-
-    Raises InputError for a model that is not compiled.
-    """
-    from depth_anything.scene_pipeline import ScenePipeline
-
-    if model.artifact:
-        return ScenePipeline(str(model.weights.resolve()))
-    if not model.compiles:
-        raise InputError(f"{model.name} is not compiled by this version: give --target {EAGER}")
-    return ScenePipeline(
-        model.name,
-        checkpoint=model.weights,
-        target=target,
-        precision=options.precision,
-        folder=options.artifacts,
-    )
 
 
 def _steps() -> Callable[[str, int, int], None]:
