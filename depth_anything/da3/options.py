@@ -148,8 +148,8 @@ class SceneOptions:
 
     def target_of(self, model: Chosen) -> str:
         """What runs the network of a model: by default eager only what cannot be compiled."""
-        eager = not model.compiles or self.blocks or GAUSSIANS in self.export_format.split("-")
-        return self.target or (EAGER if eager else "openvino")
+        needs_eager = self.blocks or GAUSSIANS in self.export_format.split("-")
+        return self.target or (EAGER if needs_eager else default_target(model))
 
     @property
     def blocks(self) -> tuple[int, ...]:
@@ -196,6 +196,11 @@ class SceneOptions:
 
 
 takes_scene_options = takes_options(SceneOptions)
+
+
+def default_target(model: Chosen) -> str:
+    """Programs for a CPU, or the eager network of a model that is not compiled."""
+    return "openvino" if model.compiles else EAGER
 
 
 def check_device(device: str) -> None:

@@ -1,9 +1,10 @@
-"""What makes scenes of a model of several views: programs, windows of them, or the eager network."""
+"""What makes scenes of a model of several views: programs, or the eager network."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -34,12 +35,14 @@ def opened(options: SceneOptions, model: Chosen) -> Iterator[MakeScene]:
         say(f"reading the weights of {model.name}")
         yield EagerScenes(model)
         return
-    with pipeline(options, model, target) as found:
+    with pipeline(model, target, options.precision, options.artifacts) as found:
         yield found
 
 
-def pipeline(options: SceneOptions, model: Chosen, target: str) -> ScenePipeline:
+def pipeline(model: Chosen, target: str, precision: str, artifacts: Path) -> ScenePipeline:
     """Programs of a model of several views, compiled when first needed, or of an artifact.
+
+    artifacts  the folder that keeps them
 
     Raises InputError for a model that is not compiled.
     """
@@ -53,8 +56,8 @@ def pipeline(options: SceneOptions, model: Chosen, target: str) -> ScenePipeline
         model.name,
         checkpoint=model.weights,
         target=target,
-        precision=options.precision,
-        folder=options.artifacts,
+        precision=precision,
+        folder=artifacts,
     )
 
 
@@ -73,7 +76,8 @@ def in_windows(
     overlap = window // 2 if options.overlap is None else options.overlap
     asked, formats = options.asked((), None, True), formats_named(options.export_format)
     paths, number = [str(path) for path in views.paths], 0
-    with pipeline(options, model, target) as found, counted("frames", len(paths)) as count:
+    made = pipeline(model, target, options.precision, options.artifacts)
+    with made as found, counted("frames", len(paths)) as count:
 
         def on_step(_step: str, done: int, _total: int) -> None:
             count(done)
