@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,8 @@ def in_windows(
             if number == 1:
                 folder.remove_scene()
             place = folder.path / WINDOWS / f"{number - 1:04d}"
+            numbers = [int(name.partition("_")[0]) for name in scene.names]  # of all frames
+            scene = replace(scene, names=tuple(views.names[each] for each in numbers))
             for path in export_scene(scene, place, formats, options.options()):
                 typer.echo(path)
     say(f"{len(paths)} views in {number} windows, all in one space: {printable(folder.path)}")
