@@ -91,7 +91,7 @@ def gallery(
     from serve.service.scenes.run import run_gallery
 
     if not gallery_dir.is_dir():
-        raise InputError(f"--gallery-dir {one_line(str(gallery_dir))}: no such folder; name another")
+        raise InputError(f"--gallery-dir {one_line(str(gallery_dir))}: no such folder")
     run_gallery(_settings(host, port, gallery_dir, token_file, no_token), open_browser)
 
 
