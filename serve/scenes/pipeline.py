@@ -78,7 +78,7 @@ class ScenePipeline(AbstractContextManager["ScenePipeline"]):
             library = SceneLibrary(artifacts, allow_unverified=allow_unverified)
         cache = PrefixCache(cache_bytes)
         self.engine = SceneEngine(library, policy, size_rule, sizes, cache, backend)
-        self._turns = Turns(at_once, waiting)
+        self.turns = Turns(at_once, waiting)
         self._colour_order = colour_order
 
     def __call__(
@@ -100,7 +100,7 @@ class ScenePipeline(AbstractContextManager["ScenePipeline"]):
         if isinstance(images, (str, bytes)) or not 0 < len(images) <= MOST_VIEWS:
             raise InputError(f"images of a scene: expected a list of 1 to {MOST_VIEWS}")
         wanted = Wanted(asked.deadline_s, given_up)
-        with self._turns.taken(wanted):
+        with self.turns.taken(wanted):
             return self.engine.scene(opened(images, self._colour_order), asked, wanted, on_step)
 
     def sequence(
@@ -125,7 +125,7 @@ class ScenePipeline(AbstractContextManager["ScenePipeline"]):
         windows = Windows(window, overlap)
         order = self._colour_order
         return SceneSequence(
-            self.engine, asked, windows, self._turns.taken, order, on_step, given_up
+            self.engine, asked, windows, self.turns.taken, order, on_step, given_up
         ).scenes(frames)
 
     async def async_run(

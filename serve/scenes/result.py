@@ -52,12 +52,23 @@ def shot_of(images: Sequence[OpenedImage], plan: Plan, asked: SceneAsked) -> Sho
     if asked.cameras is None:
         return Shot(plan, images, names)
     given = given_cameras(asked.cameras.extrinsics, asked.cameras.intrinsics, count)
+    _check_lenses(given.intrinsics)
     lenses = [
         place.lens(given.intrinsics[view].astype(np.float64))
         for place, view in zip(plan.places, plan.views)
     ]
     placed = given.extrinsics[list(plan.views)]
     return Shot(plan, images, names, Cameras(placed, np.stack(lenses).astype(np.float32)))
+
+
+def _check_lenses(intrinsics: FloatArray) -> None:
+    """Raise InputError for what a scene cannot hold, before the network runs."""
+    plain = intrinsics.copy()
+    plain[:, (0, 1, 0, 1), (0, 1, 2, 2)] = 0
+    for view in np.flatnonzero((plain != np.diag([0, 0, 1])).any(axis=(1, 2))):
+        raise InputError(
+            f"intrinsics of view {view}: expected [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], no skew"
+        )
 
 
 def scene_of(

@@ -24,7 +24,8 @@ class Turns:
         if at_once < 1 or waiting < 0:
             raise InputError(f"{at_once} scenes at once, {waiting} waiting: expected 1, 0 or more")
         self._free = at_once
-        self._room = waiting
+        self._most = waiting
+        self.waiting = 0  # scenes now
         self._changed = Condition()
 
     @contextmanager
@@ -45,12 +46,12 @@ class Turns:
                 self._changed.notify()
 
     def _wait(self, wanted: Wanted) -> None:
-        if not self._room:
-            raise QueueFullError("too many scenes wait already; send it again later")
-        self._room -= 1
+        if self.waiting >= self._most:
+            raise QueueFullError(f"{self.waiting} scenes wait already; send it again later")
+        self.waiting += 1
         try:
             while not self._free:
                 wanted.check()
                 self._changed.wait(LOOK_EVERY_S)
         finally:
-            self._room += 1
+            self.waiting -= 1
