@@ -159,9 +159,11 @@ def _image_chains(
         images = parity_inputs(model, key.size, photographs)
         try:
             results = measure(network, run, images, key.batch)
-            yield _judged(m, key, programs, results, links if probe else ())
+            kept = _answers(m, programs, links) if probe else {}
         except ParityError as error:  # no figures: a failure that is kept as one
             yield ChainParity(key, programs, [], str(error))
+            continue
+        yield ChainParity(key, programs, results, failure(worst(results), m.gate.limits), kept)
 
 
 def _scene_chains(
@@ -185,25 +187,16 @@ def _scene_chains(
             problem = str(error)
         for places, results in together(members, errors):
             key, own = members[places[0]].key(size), tuple(programs[i] for i in places)
-            links = [members[i].link for i in places]
+            kept: dict[str, Mapping[str, Answer]] = {}
             try:
-                if problem:
-                    raise ParityError(problem)
-                yield _judged(m, key, own, results, links if probe else ())
+                kept = _answers(m, own, [members[i].link for i in places]) if probe else {}
             except ParityError as error:
-                yield ChainParity(key, own, [], str(error))
-
-
-def _judged(
-    manifest: Manifest,
-    key: ProgramKey,
-    programs: tuple[Program, ...],
-    results: Sequence[InputErrors],
-    asked: Sequence[tuple[Ports, Run]],
-) -> ChainParity:
-    """`asked`: the programs whose answers to the probe are kept, or none."""
-    kept = _answers(manifest, programs, asked) if asked else {}
-    return ChainParity(key, programs, results, failure(worst(results), manifest.gate.limits), kept)
+                problem = problem or str(error)
+            if problem:
+                yield ChainParity(key, own, [], problem)
+            else:
+                over = failure(worst(results), m.gate.limits)
+                yield ChainParity(key, own, results, over, kept)
 
 
 def _folded(manifest: Manifest, before: Sequence[object]) -> Optional[Normalise]:

@@ -50,9 +50,8 @@ def _incomplete(manifest: Manifest) -> Iterator[str]:
     """Each size of a model of scenes whose stages do not make one, and numbers of views that the
     manifest does not say.
     """
-    of_scenes = {
-        step.stage for step in manifest.steps if step.per == SCENE and isinstance(step, RunStage)
-    }
+    runs = [step for step in manifest.steps if isinstance(step, RunStage)]
+    of_scenes = {step.stage for step in runs if step.per == SCENE}
     views: set[int] = set()
     for size in dict.fromkeys(program.size for program in manifest.programs):
         own = [program for program in manifest.programs if program.size == size]
@@ -60,7 +59,7 @@ def _incomplete(manifest: Manifest) -> Iterator[str]:
         counts = [there[stage] for stage in manifest.runs if stage in of_scenes]
         missing = [stage for stage, found in there.items() if not found]
         if missing or any(found != counts[0] for found in counts):
-            yield f"the programs of {size[0]}x{size[1]} px are {there} by stage and views: no scenes"
+            yield f"programs of {size[0]}x{size[1]} px make no scenes: by stage and views {there}"
         views.update(*counts)
     told = {manifest.views.least, manifest.views.most}
     if views and {min(views), max(views)} != told:

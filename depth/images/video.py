@@ -1,4 +1,4 @@
-"""Frames of a video file, one after the other: upright, RGB, and read as hostile input.
+"""Videos: frames of a file, upright, RGB, read as hostile input; and pictures as a file.
 
 PyAV (FFmpeg) decodes. FFmpeg gets the open file and no way to open another: no playlist, no URL and
 no second file. Memory does not grow with the length of the video.
@@ -6,12 +6,14 @@ no second file. Memory does not grow with the length of the video.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Optional
@@ -36,6 +38,10 @@ _MAX_RATE = 1000.0  # frames/s
 _WIDEST = 8  # of a px, in its heights; the rest is damage
 _WHOLE = 0.95  # of the frames that the header promises
 _MATRIX, _FULL_RANGE = "DISPLAYMATRIX", 2  # FFmpeg's names of what comes with a frame
+
+# H.264 that every player takes.
+_MP4_CODEC, _MP4_PIXELS = "libx264", "yuv420p"
+_MP4_QUALITY = {"crf": "18", "preset": "medium"}
 
 
 @dataclass(frozen=True)
@@ -226,3 +232,34 @@ def _square(pixels: Pixels, ratio: Optional[Fraction]) -> Pixels:
         return pixels
     resized: Pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
     return resized
+
+
+def has_video() -> bool:
+    """Whether PyAV is installed."""
+    return find_spec("av") is not None
+
+
+def encoded_mp4(pictures: Iterable[Pixels], fps: float) -> bytes:
+    """H.264 of pictures [H,W,3] RGB of one size, which is not below 2 px; odd sides lose a px.
+
+    The same pictures give the same bytes, by the same version of PyAV. Raises InputError for no
+    picture, ModuleNotFoundError without PyAV.
+    """
+    import av
+
+    file = io.BytesIO()
+    stream: Any = None
+    with av.open(file, "w", format="mp4") as container:
+        for picture in pictures:
+            height, width = (side - side % 2 for side in picture.shape[:2])
+            if stream is None:
+                rate = Fraction(fps).limit_denominator(1000)
+                stream = container.add_stream(_MP4_CODEC, rate=rate, options=_MP4_QUALITY)
+                stream.width, stream.height, stream.pix_fmt = width, height, _MP4_PIXELS
+                stream.thread_count = 1
+            plain = np.ascontiguousarray(picture[:height, :width])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(plain, format="rgb24")))
+        if stream is None:
+            raise InputError("a video of no pictures: expected at least one")
+        container.mux(stream.encode())
+    return file.getvalue()

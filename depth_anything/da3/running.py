@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from depth_anything.da3.sources import Views, too_many
 
 MOST_VIEWS = 64  # of one scene, unless the user asks for more
 ARTIFACTS = Path("artifacts")
+TOKEN = "DEPTH_TOKEN"  # as services read it
 
 ViewsOf = Callable[[SceneFolder], Views]
 
@@ -101,7 +103,7 @@ def _steps() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _by_backend(options: SceneOptions, views: Views, folder: SceneFolder, to_given: bool) -> None:
-    backend = Backend(options.backend_url)
+    backend = Backend(options.backend_url, os.environ.get(TOKEN, ""))
     body = {
         "image_paths": [str(path.resolve()) for path in views.paths],
         "export_dir": str(folder.path.resolve()),

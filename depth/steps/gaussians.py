@@ -1,0 +1,154 @@
+"""What a network says of each pixel becomes a Gaussian in the world of its predicted cameras.
+
+As upstream's model/gs_adapter.py: the ray of a pixel has length 1, so depth counts along the ray.
+
+Letters: S views of H x W px | G = S*H*W Gaussians, view by view, row by row
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from depth.maps.result import FloatArray
+from depth.steps.alignment import Rounds, aligned
+from depth.steps.cameras import Cameras, codes_of_cameras
+from depth.steps.harmonics import COUNT, DEGREES, rotation_of_harmonics
+
+CHANNELS = 2 + 3 + 4 + 3 * COUNT + 1  # offset in px, scale, quaternion x y z w, colour, depth
+_LEAST_SCALE, _LARGEST_SCALE = 1e-5, 30.0
+_PIXEL_SHARE = 0.1
+_POSE_SCALES = 1 / 3, 3.0
+_ALL_VIEWS = Rounds(from_views=1 << 30)
+# How much colours may depend on the direction, by degree: upstream trains with these factors.
+_MASK = np.array([1.0, 0.025, 0.00625], np.float32)[DEGREES]
+_TINY = 1e-8
+
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussians:
+    """G Gaussians in one world.
+
+    means      [G,3]
+    scales     [G,3] standard deviations; not over 0 where the network says depth below 0
+    rotations  [G,4] quaternions as renderers read them, w x y z; see `_turned`
+    harmonics  [G,3,9] colours R G B as spherical harmonics of degree 0 to 2
+    opacities  [G], 0 to 1
+    """
+
+    means: FloatArray
+    scales: FloatArray
+    rotations: FloatArray
+    harmonics: FloatArray
+    opacities: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    def __getitem__(self, kept: npt.NDArray[np.bool_]) -> Gaussians:
+        return Gaussians(*(getattr(self, field.name)[kept] for field in fields(self)))
+
+    def sound(self) -> npt.NDArray[np.bool_]:
+        """[G]: finite, with scales over 0 and a rotation; others cannot be drawn."""
+        parts = [getattr(self, field.name).reshape(len(self), -1) for field in fields(self)]
+        finite = np.all([np.isfinite(part).all(axis=1) for part in parts], axis=0)
+        turned = np.abs(np.linalg.norm(self.rotations, axis=1) - 1) < 1e-2
+        found: npt.NDArray[np.bool_] = finite & turned & (self.scales > 0).all(axis=1)
+        return found
+
+
+def gaussians_of(
+    raw: FloatArray, opacities: FloatArray, depth: FloatArray, cameras: Cameras, scale: float = 1.0
+) -> Gaussians:
+    """The Gaussians of a scene.
+
+    raw        [S,H,W,37] as the network gives them
+    opacities  [S,H,W], 0 to 1
+    depth      [S,H,W]
+    cameras    predicted: of the depth's scale, px of the depth maps
+    scale      by which depth and the positions of cameras are multiplied; see `pose_scale`
+    """
+    size = depth.shape[1], depth.shape[2]
+    placed = codes_of_cameras(cameras, size)
+    views = []
+    for view, values in enumerate(raw):
+        z = (depth[view] + values[..., -1]) * np.float32(scale)
+        place = placed[view]
+        rotation = cameras.extrinsics[view, :, :3].astype(np.float64).T
+        inverse = np.linalg.inv(cameras.intrinsics[view].astype(np.float64))
+        turned = (rotation @ inverse).astype(np.float32)
+        centre = place[:3] * np.float32(scale)
+        means = centre + _rays(values[..., :2], inverse, turned) * z[..., np.newaxis]
+        views.append(
+            Gaussians(
+                means.reshape(-1, 3),
+                _scales(values[..., 2:5], z, inverse).reshape(-1, 3),
+                _turned(place[3:7], values[..., 5:9].reshape(-1, 4)),
+                _harmonics(values[..., 9:-1].reshape(-1, 3, COUNT), rotation),
+                opacities[view].ravel(),
+            )
+        )
+    return Gaussians(
+        *(np.concatenate([getattr(v, f.name) for v in views]) for f in fields(Gaussians))
+    )
+
+
+def pose_scale(predicted: FloatArray, given: FloatArray) -> float:
+    """How much larger given cameras [S,3,4] lie than predicted ones, from 1/3 to 3.
+
+    Given cameras are those that the network saw: `normalised` of `depth/steps/cameras.py`. Of two
+    views, or of views on one line, upstream takes 1.
+    """
+    return float(np.clip(aligned(given, predicted, _ALL_VIEWS).scale, *_POSE_SCALES))
+
+
+def _rays(offsets: FloatArray, inverse: Doubles, turned: FloatArray) -> FloatArray:
+    """[H,W,3], of length 1, in the world; offsets [H,W,2] px from the centres of pixels."""
+    height, width = offsets.shape[:2]
+    places = np.ones((height, width, 3), np.float32)
+    places[..., 0] = np.arange(width, dtype=np.float32) + np.float32(0.5)
+    places[..., 1] = (np.arange(height, dtype=np.float32) + np.float32(0.5))[:, np.newaxis]
+    places[..., :2] += offsets
+    lengths = np.linalg.norm(places @ inverse.T.astype(np.float32), axis=2, keepdims=True)
+    found: FloatArray = places @ turned.T / lengths
+    return found
+
+
+def _scales(raw: FloatArray, z: FloatArray, inverse: Doubles) -> FloatArray:  # -> [H,W,3]
+    """The size of a pixel at that distance, several times smaller or larger."""
+    pixel = np.float32(_PIXEL_SHARE * inverse[:2, :2].sum())
+    share = np.float32(0.5) * (1 + np.tanh(raw / 2))  # a sigmoid that cannot overflow
+    share = np.float32(_LEAST_SCALE) + np.float32(_LARGEST_SCALE - _LEAST_SCALE) * share
+    found: FloatArray = share * (z * pixel)[..., np.newaxis]
+    return found
+
+
+def _turned(camera: FloatArray, raw: FloatArray) -> FloatArray:
+    """Quaternions [P,4] of any length, turned by that of a camera, x y z w; of length 1.
+
+    Upstream turns them in the order x y z w, though renderers read the result, and so the network
+    means it, as w x y z. Here the numbers are the same: the last of the four is not below 0.
+    """
+    y, z, w, x = (raw / (np.linalg.norm(raw, axis=1, keepdims=True) + np.float32(_TINY))).T
+    a, b, c, d = camera
+    found = np.stack(
+        [
+            d * x + a * w + b * z - c * y,
+            d * y - a * z + b * w + c * x,
+            d * z + a * y - b * x + c * w,
+            d * w - a * x - b * y - c * z,
+        ],
+        axis=1,
+    )
+    found[found[:, 3] < 0] *= -1
+    return found
+
+
+def _harmonics(raw: FloatArray, rotation: Doubles) -> FloatArray:  # [P,3,9] -> [P,3,9]
+    matrix = rotation_of_harmonics(rotation).astype(np.float32)
+    found: FloatArray = (raw * _MASK) @ matrix.T
+    return found
