@@ -52,6 +52,9 @@ class Seen:
 
 def seen(model: AnyView, images: FloatArray, given: Optional[Cameras], wish: Wish) -> Seen:
     """The scene of images [S,3,H,W]. Raises InputError for what does not fit."""
+    size = int(images.shape[2]), int(images.shape[3])
+    if wish.gaussians:
+        model.network.gaussian_stage(size)  # refused before the network runs
     network = Watched(model.network, wish.blocks, wish.gaussians)
     views = views_of(
         network.as_network(),
@@ -68,7 +71,6 @@ def seen(model: AnyView, images: FloatArray, given: Optional[Cameras], wish: Wis
         gaussians = _gaussians(model, network.of_head, images, views, given)
     if model.metric is not None:
         views = metric_views(views, metric_of(model.metric), images)
-    size = int(images.shape[2]), int(images.shape[3])
     return Seen(views, network.features(size, len(images), views.reference), gaussians)
 
 

@@ -69,7 +69,8 @@ class EagerScenes:
         if given_up is not None and given_up():
             raise InputError("the scene was given up before the network began")
         say(TRUNK, 0, 1)
-        cameras, wish = asked.cameras, Wish(ray_pose=asked.ray_pose, strategy=asked.strategy)
+        cameras = asked.cameras
+        wish = Wish(tuple(asked.blocks), asked.ray_pose, asked.strategy, asked.gaussians)
         given = cameras and cameras_of(cameras.extrinsics, cameras.intrinsics, inputs)
         prediction = prediction_of(seen(self._network, inputs.images, given, wish), inputs)
         if given is not None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from depth.errors import InputError
 from depth.scenes.export import formats_named
-from depth.scenes.options import OWN, SOURCE, Options
+from depth.scenes.options import Options
 from depth.steps.cameras import Cameras, given_cameras
 from depth.steps.reference_view import SADDLE_BALANCED
 from serve.scenes.asked import MOST_VIEWS, SceneAsked
@@ -18,7 +18,7 @@ from serve.service.failures import RequestError
 MOST_PX = 4096  # of process_res
 MOST_POINTS = 50_000_000
 
-_OF_SOURCES = frozenset({"colmap", "nerfstudio"})  # models of the images that the caller has
+_NOT_HERE = ("feat_vis", "gs_ply")  # formats of what compiled programs do not give
 _MOST_TOLD = 20  # errors of a body
 _Row = Annotated[list[float], Field(min_length=3, max_length=4)]
 _Matrix = Annotated[list[_Row], Field(min_length=3, max_length=4)]
@@ -53,6 +53,9 @@ class SceneOptions(BaseModel):
         """Raise RequestError (422) for what no scene of so many views can have."""
         if self.infer_gs:
             raise refused("infer_gs", "Gaussians are not computed here; leave it out")
+        wrong = set(self.export_format.split("-")).intersection(_NOT_HERE)
+        if wrong:
+            raise refused("export_format", f"{min(wrong)}: compiled programs do not give it")
         try:
             self.formats  # noqa: B018 - raises
             self.options()
@@ -66,14 +69,14 @@ class SceneOptions(BaseModel):
         return formats_named(self.export_format)
 
     def options(self) -> Options:
-        """Of the export: of the sources' size if every format is a model of the sources."""
+        """Of the export."""
         return Options(
-            size=SOURCE if _OF_SOURCES.issuperset(self.formats) else OWN,
             percentile=self.conf_thresh_percentile,
             points=self.num_max_points,
             cameras=self.show_cameras,
             black=not self.filter_black_bg,
             white=not self.filter_white_bg,
+            fps=self.feat_vis_fps,
         )
 
     def asked(self, views: int, names: tuple[str, ...] = ()) -> SceneAsked:

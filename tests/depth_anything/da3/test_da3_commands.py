@@ -126,6 +126,22 @@ def test_flags_of_the_points() -> None:
     assert sizes["sure"] < sizes["all"]
 
 
+def test_features_of_blocks_become_pictures() -> None:
+    chosen = ("--export-format", "feat_vis", "--export-feat", "1,3", "--feat-vis-fps", 9)
+    ended = da3("images", "photos", *SMALL, "--export-dir", "features", *chosen)
+    assert ended.code == 0, ended.err
+    assert (Path("features") / "feat_vis/feat_layer_3/000002.jpg").is_file()
+    assert described(Path("features"))["options"]["fps"] == 9
+
+
+def test_models_without_gaussians_say_so() -> None:
+    chosen = ("--export-format", "gs_ply")
+    ended = da3("images", "photos", *SMALL, "--export-dir", "gaussians", *chosen)
+    assert ended.code == 2, ended.err
+    assert "da3-small gives no Gaussians" in ended.err or "gives no Gaussians" in ended.err
+    assert not (Path("gaussians") / "scene.json").exists()
+
+
 def test_cameras_are_shown_or_not() -> None:
     for name, flags in {"with": (), "without": ("--no-show-cameras",)}.items():
         ended = da3("images", "photos", *SMALL, "--export-dir", f"cam-{name}", *flags)
@@ -160,7 +176,7 @@ def test_the_model_may_come_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DA3_MODEL_DIR", "model")
-    flags = ("--process-res", SIDE, "--export-dir", "from-env", *NPZ)
+    flags = ("--process-res", SIDE, "--target", "eager", "--export-dir", "from-env", *NPZ)
     ended = da3("image", "photos/b.png", *flags)
     assert ended.code == 0, ended.err
     monkeypatch.setenv("DA3_MODEL_DIR", "nowhere/else")
@@ -180,6 +196,9 @@ REFUSED: list[tuple[tuple[Any, ...], str]] = [
     (("--export-feat", "5,x"), "--export-feat '5,x': expected numbers of blocks"),
     (("--export-feat", "5"), "--export-feat and the format feat_vis need each other"),
     (("--focal-px", "0"), "focal length 0.0 px: expected a number over 0"),
+    (("--overlap", "2"), "--overlap is of windows: give --window too"),
+    (("--window", "4"), "--window: the target eager has no windows"),
+    (("--window", "4", "--use-backend"), "--window: a backend makes one scene at a time"),
     (("--fov-deg", "50"), "--focal-px and --fov-deg: da3-small finds the lens itself"),
     (("--most-views", "2"), "3 or more views, and one scene takes 2"),
     (("--model-dir", "da4"), "'da4': no folder, no published repository and no model; choose from"),
@@ -237,7 +256,7 @@ def test_paths_that_are_nothing() -> None:
 def test_weights_that_are_not_there_or_no_weights() -> None:
     Path("bad").mkdir(exist_ok=True)
     Path("bad/config.json").write_text('{"model_name": 7}')
-    flags = ("--export-dir", "never")
+    flags = ("--export-dir", "never", "--target", "eager")
     assert (
         "model_name is no text" in da3("image", "photos/b.png", "--model-dir", "bad", *flags).line()
     )

@@ -49,7 +49,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 
 def test_the_backend_serves_the_model(calls: list[tuple[Any, ...]]) -> None:
-    ended = da3("backend", "--model-dir", "model", "--root", "photos", "--port", 0)
+    flags = ("--root", "photos", "--port", 0, "--target", "eager")
+    ended = da3("backend", "--model-dir", "model", *flags)
     assert ended.code == 0, ended.err
     assert "no gallery: workspace/gallery is not there" in ended.err
     ((name, load, model, settings, root),) = calls

@@ -157,6 +157,8 @@ def test_a_deleted_task_is_gone_with_its_files(client: TestClient, root: Path) -
         ({"image_paths": PATHS, "conf_thresh_percentile": 101}, "conf_thresh_percentile"),
         ({"image_paths": PATHS, "num_max_points": -1}, "num_max_points"),
         ({"image_paths": PATHS, "infer_gs": True}, "infer_gs"),
+        ({"image_paths": PATHS, "export_format": "glb-gs_ply"}, "export_format"),
+        ({"image_paths": PATHS, "export_format": "feat_vis"}, "export_format"),
         ({"image_paths": PATHS, "export_feat_layers": [3]}, "export_feat_layers"),
         ({"image_paths": PATHS, "extrinsics": [np.eye(4).tolist()] * 2}, ""),
         ({"image_paths": PATHS, "intrinsics": [[[1, 0, 0]] * 3] * 2}, ""),
