@@ -16,7 +16,7 @@ from depth.sizes import Size, size_text
 from depth.steps.ray_pose import DEFAULT
 from depth.steps.stages import CAMERAS, HEAD, PREFIX, RAYS, TRUNK
 from serve.errors import NoProgramError
-from serve.library import Library, unusable_outputs, unusable_program, unusable_rule
+from serve.library import COMMON, Library, unusable_outputs, unusable_program, unusable_rule
 
 METRIC = "metric"  # a network of one view that knows metres: depth and sky
 
@@ -112,6 +112,12 @@ class SceneLibrary(Library):
         """Sizes that scenes of this many views can have."""
         return [size for size, found in self.there if found == views]
 
+    def check_views(self, views: int) -> None:
+        """Raises NoProgramError if scenes of this many views have no program at any size."""
+        if self._build_scenes is None and not self.sizes_of(views):
+            size = self.there[0][0] if self.there else (0, 0)
+            raise NoProgramError(self._missing(size, views, rays=False))
+
     def any_artifact(self) -> Artifact:
         """One of them, for what they all have in common. Raises NoProgramError if there is none."""
         for artifact in self._of.values():
@@ -169,6 +175,11 @@ class SceneLibrary(Library):
         for key in artifact.manifest.keys:
             if self._of.setdefault(key.shape, artifact) is artifact:
                 self.stages[key] = artifact, artifact.manifest.stages(key)
+
+    def _common(self, m: Manifest) -> dict[str, object]:
+        own = ("views", "steps", "outputs")  # which rays and numbers of views change
+        found = {name: getattr(m, name) for name in COMMON if name not in own}
+        return {**found, "pre-processing": SceneRecipe.of(m).before}
 
     def _problems(self, m: Manifest) -> Iterator[str]:
         return unservable_scenes(m)

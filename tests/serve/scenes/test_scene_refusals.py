@@ -171,9 +171,28 @@ def test_artifacts_of_other_kinds_are_refused(tmp_path: Path) -> None:
         SceneLibrary([made_artifact(normalised)])
     with pytest.raises(RefusedError, match="failed its parity gate"):
         SceneLibrary([made_artifact(replace(whole, gate=replace(whole.gate, passed=False)))])
+    for changes in ({"model": "others"}, {"precision": "bf16"}, {"steps": whole.steps[1:]}):
+        with pytest.raises(RefusedError, match="the other artifacts have|pre-processing steps"):
+            SceneLibrary([made_artifact(whole), made_artifact(replace(whole, **changes))])
+    both = SceneLibrary(map(made_artifact, (whole, scene_manifest((8,), more=("head_rays",)))))
+    assert both.sizes_of(8) == [SIZE]
+    assert both.scene(SIZE, 2, rays=True).artifact.manifest.views.most == 4
     artifact = written(tmp_path, whole)
     with ScenePipeline(artifact.folder) as made:
         assert made.engine.library.there == [(SIZE, 1), (SIZE, 2), (SIZE, 4)]
+        with pytest.raises(NoProgramError, match="a scene of 3 views of 28x42 px; .* --views 3"):
+            made(["no file"] * 3, SMALL)  # before a file is read
+
+
+def test_images_that_take_too_much_memory_are_refused(
+    programs: ScenePrograms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.scenes.images.default_limit_bytes", lambda: 2 * 28 * 42 * 3)
+    with pipeline() as made:
+        assert len(made(frames(1, 2), SMALL)) == 2
+        with pytest.raises(InputError, match="4 images: the first 3 take 7056 bytes and more"):
+            made(frames(1, 2, 3, 4), SMALL)
+    assert programs.views["prefix"] == 2
 
 
 def test_nearly_rotations_are_made_rotations_and_others_are_refused(
