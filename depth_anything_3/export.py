@@ -21,9 +21,9 @@ from depth.scenes.options import Options
 from depth.scenes.scene import METRE, Scene
 from depth.scenes.scene import Source as SceneSource
 from depth.sizes import Size
-from depth.steps.gaussians import Gaussians
+from depth.steps.alignment import Similarity, aligned
+from depth.steps.gaussians import Gaussians, moved
 from depth_anything_3.inputs import Source, rgb
-from depth_anything_3.specs import Gaussians as Record
 from depth_anything_3.specs import Prediction
 
 _REFUSED = {
@@ -140,7 +140,7 @@ def scene_of(
         images=prediction.processed_images,
         sources=sources_of(images, places, (height, width)),
         features={n: v for n, v in prediction.aux.items() if n.startswith(_FEATURES)},
-        gaussians=_numbers(prediction.gaussians),
+        gaussians=_placed(prediction),
     )
 
 
@@ -172,10 +172,19 @@ def sources_of(
     )
 
 
-def _numbers(record: Optional[Record]) -> Optional[Gaussians]:
-    if record is None:
+def _placed(prediction: Prediction) -> Optional[Gaussians]:
+    """The Gaussians in the space of the prediction's cameras, which may be metres, or given."""
+    record = prediction.gaussians
+    if record is None or record.cameras is None or prediction.extrinsics is None:
         return None
-    return Gaussians(*(getattr(record, f.name)[0].cpu().numpy() for f in fields(Gaussians)))
+    found = Gaussians(*(getattr(record, f.name)[0].cpu().numpy() for f in fields(Gaussians)))
+    scale, own = prediction.scale_factor or 1.0, record.cameras.copy()
+    own[:, :, 3] *= np.float32(scale)
+    cameras = prediction.extrinsics[:, :3].astype(np.float32)
+    found = moved(found, Similarity(np.eye(3), np.zeros(3), scale))
+    if np.array_equal(cameras[:, :, :3], own[:, :, :3]):
+        return found
+    return moved(found, aligned(cameras, own))
 
 
 def view_names(images: Sequence[Source]) -> tuple[str, ...]:
