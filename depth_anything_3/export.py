@@ -26,10 +26,7 @@ from depth.steps.gaussians import Gaussians, moved
 from depth_anything_3.inputs import Source, rgb
 from depth_anything_3.specs import Prediction
 
-_REFUSED = {
-    "gs": "gs_ply has the Gaussians",
-    "gs_video": "this version draws no Gaussians; a viewer of 3D Gaussian Splatting takes gs_ply",
-}
+_GAUSSIANS = ("gs_ply", "gs_video")  # formats that need them
 # Of export_kwargs: arguments of formats, and how they become our options.
 _ARGUMENTS: dict[tuple[str, str], Callable[[Any, int], dict[str, Any]]] = {
     ("glb", "filter_black_bg"): lambda value, _views: {"black": not value},
@@ -76,9 +73,6 @@ def export_asked(
     Raises InputError for a format or option that is not done, and for a folder that has a scene
     already.
     """
-    for name in text.split("-"):
-        if name in _REFUSED:
-            raise InputError(f"export_format {name!r}: not done, since {_REFUSED[name]}")
     formats = formats_named(text)
     where = Path(folder)
     if os.path.lexists(where / DESCRIPTION):
@@ -91,10 +85,17 @@ def export_asked(
 
 def check_wish(export: Export, gaussians: bool, features: bool) -> None:
     """Raise InputError for formats of what the caller did not ask for."""
-    if "gs_ply" in export.formats and not gaussians:
-        raise InputError("export_format 'gs_ply' needs infer_gs=True")
+    wanted = [name for name in _GAUSSIANS if name in export.formats]
+    if wanted and not gaussians:
+        raise InputError(f"export_format {wanted[0]!r} needs infer_gs=True")
     if "feat_vis" in export.formats and not features:
         raise InputError("export_format 'feat_vis' needs export_feat_layers, numbers of blocks")
+
+
+def check_path(export: Export, *of_caller: Any) -> None:
+    """Raise InputError for a film on a path that the caller gives: it has a path of its own."""
+    if "gs_video" in export.formats and any(each is not None for each in of_caller):
+        raise InputError("render_exts, render_ixts, render_hw: not done for gs_video; leave out")
 
 
 def _arguments(more: Mapping[str, Any], views: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ Letters: S views of H x W px | G = S*H*W Gaussians, view by view, row by row
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -116,6 +117,17 @@ def moved(gaussians: Gaussians, found: Similarity) -> Gaussians:
         gaussians.harmonics @ rotation_of_harmonics(found.rotation).T.astype(np.float32),
         gaussians.opacities,
     )
+
+
+def matrices_of(quaternions: npt.NDArray[Any]) -> Doubles:
+    """[P,3,3] of w x y z [P,4], of length 1."""
+    w, x, y, z = quaternions.astype(np.float64).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), 2, 0)
 
 
 def _product(first: FloatArray, second: FloatArray) -> FloatArray:  # [4], [P,4] -> [P,4]
