@@ -90,11 +90,21 @@ class Cache:
                 return
             yield artifact
 
-    def _build(self, sizes: Sequence[Size]) -> Optional[Artifact]:
+    def build_scenes(self, size: Size, views: int, rays: bool = False) -> Iterator[Artifact]:
+        """Compile programs for scenes of this many views, as `build`.
+
+        rays  also what cameras from rays are made with
+        """
+        more = ["--views", str(views), *(["--rays"] if rays else [])]
+        artifact = self._build([size], more)
+        if artifact is not None:
+            yield artifact
+
+    def _build(self, sizes: Sequence[Size], more: Sequence[str] = ()) -> Optional[Artifact]:
         arguments = ["build", "--model", self.weights.model]
         arguments += ["--target", self.target, "--precision", self.precision]
         arguments += ["--images", str(self.images)]
-        arguments += ["--checkpoint", str(self.weights.file), "--out", str(self.folder)]
+        arguments += ["--checkpoint", str(self.weights.file), "--out", str(self.folder), *more]
         for size in sizes:
             arguments += ["--size", size_text(size)]
         there = self.folder.exists()

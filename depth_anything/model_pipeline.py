@@ -60,20 +60,18 @@ class DepthPipeline(pipeline.DepthPipeline):
         policy: str = EXACT,
         **options: Any,
     ) -> None:
-        if source is not None and not _names_model(source):
-            if checkpoint or input_size or (target, precision) != ("openvino", "fp32"):
-                raise InputError(f"{source}: an artifact; it has weights, target and precision")
+        if source is not None and not names_model(source):
+            check_artifact(source, checkpoint, input_size, target, precision)
             super().__init__(source, folder=folder, policy=policy, **options)
             return
-        host_target(target, default_precision(target) if precision == AUTO else precision)
-        given = None if checkpoint is None else Path(checkpoint)
-        weights = choose(model_named(str(source)) if source else None, given)
-        if weights.remark:
-            logger.warning("%s", weights.remark)
+        if source is not None and model_named(str(source)).takes_scenes:
+            raise InputError(f"{source}: a model of scenes of several images; take ScenePipeline")
+        cache = cache_of(source, checkpoint, target, precision, calibration, folder)
+        weights = cache.weights
         row = model_named(weights.model)
         rule = replace(row.size, side_px=input_size or row.size.side_px)
         super().__init__(
-            partial(_build, Cache(Path(folder), weights, target, precision, Path(calibration))),
+            partial(_build, cache),
             policy=policy,
             size_rule=rule,
             sizes=common_sizes(rule) if policy == BUCKETS else (),
@@ -92,7 +90,36 @@ def _build(cache: Cache, sizes: Sequence[Size]) -> Iterator[Artifact]:
     yield from cache.build(list(left))
 
 
-def _names_model(source: Union[Place, Sequence[Place]]) -> bool:
+def cache_of(
+    source: Union[Place, Sequence[Place], None],
+    checkpoint: Optional[Place],
+    target: str,
+    precision: str,
+    calibration: Place,
+    folder: Place,
+) -> Cache:
+    """The artifacts of a model. Raises InputError, or CheckpointError without weights."""
+    host_target(target, default_precision(target) if precision == AUTO else precision)
+    given = None if checkpoint is None else Path(checkpoint)
+    weights = choose(model_named(str(source)) if source else None, given)
+    if weights.remark:
+        logger.warning("%s", weights.remark)
+    return Cache(Path(folder), weights, target, precision, Path(calibration))
+
+
+def check_artifact(
+    source: Union[Place, Sequence[Place]],
+    checkpoint: Optional[Place],
+    input_size: Optional[int],
+    target: str,
+    precision: str,
+) -> None:
+    """Raises InputError for options of a model beside an artifact."""
+    if checkpoint or input_size or (target, precision) != ("openvino", "fp32"):
+        raise InputError(f"{source}: an artifact; it has weights, target and precision")
+
+
+def names_model(source: Union[Place, Sequence[Place]]) -> bool:
     """Whether it is a model's name, not a path. Raises InputError for a word that is neither."""
     if not isinstance(source, str) or os.sep in source:
         return False

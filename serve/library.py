@@ -20,14 +20,14 @@ _OUTPUT_DTYPES: tuple[str, ...] = (FLOAT32,)
 _INPUT_DTYPES: tuple[str, ...] = (FLOAT32, FLOAT16)
 _MAX_BATCH = 1 << 16  # far over what any device holds; a larger number is no batch
 # What artifacts that are served together have in common: of one shape either could answer.
-_COMMON = (
+COMMON = (
     "family",
     "model",
     "checkpoint",
     "target",
     "precision",
-    "views",
     "size",
+    "views",
     "steps",
     "outputs",
 )
@@ -128,6 +128,10 @@ class Library:
             if served.artifact is artifact:
                 self.stages[key] = artifact, artifact.manifest.stages(key)
 
+    def _common(self, m: Manifest) -> dict[str, object]:
+        """What artifacts that are served together have in common."""
+        return {name: getattr(m, name) for name in COMMON}
+
     def _problems(self, m: Manifest) -> Iterator[str]:
         return unservable(m)
 
@@ -152,11 +156,12 @@ class Library:
             )
         first = self._first = self._first or m
         self._stage = first.runs[0]
-        for name in _COMMON:
-            if getattr(m, name) != getattr(first, name):
+        expected = self._common(first)
+        for name, value in self._common(m).items():
+            if value != expected[name]:
                 raise RefusedError(
-                    f"{artifact.folder}: {name} is {getattr(m, name)}, the other artifacts have "
-                    f"{getattr(first, name)}; serve them separately"
+                    f"{artifact.folder}: {name} is {value}, the other artifacts have "
+                    f"{expected[name]}; serve them separately"
                 )
 
 

@@ -33,8 +33,8 @@ class Recipe:
         scenes = [step for step in manifest.steps if step.per != VIEW]
         if scenes or len(manifest.runs) != 1:
             raise InputError(
-                f"steps run {', '.join(manifest.runs)}, {len(scenes)} of them once per scene; this "
-                "version serves models that run one stage on each image"
+                f"steps run {', '.join(manifest.runs)}, {len(scenes)} of them once per scene; "
+                "here one stage runs on each image, and ScenePipeline serves scenes"
             )
         place = next(i for i, step in enumerate(manifest.steps) if isinstance(step, RunStage))
         before, after = _host(manifest, 0, place), _host(manifest, place, None)

@@ -31,6 +31,7 @@ HELPS = {
     ("-m", "serve", "ray"): ["--address", "--workers", "--artifact", "--dry-run"],
     ("-m", "serve", "bench"): ["--rounds", "--json"],
     ("-m", "serve", "doctor"): ["--artifacts", "--json"],
+    ("-m", "serve", "http"): ["--model", "--scenes-root", "--gallery"],
     ("-m", "serve", "folder"): ["--policy", "--dry-run", "--preprocess", "--focal-px"],
     ("-m", "depth_anything"): ["inference", "run", "checkpoints", "compile", "serve"],
     ("main.py", "export"): ["--image", "--to", "--fov-deg"],

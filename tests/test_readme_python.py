@@ -13,17 +13,23 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from compile.build.build import build
+from compile.build.request import Request
 from compile.untrained import untrained_checkpoint
 from depth.artifact.program import ProgramKey
 from depth.errors import ImageError
 from depth.family import model_named
 from depth.maps.result import Map, Result
+from depth.weights.registry import published
+from depth_anything_3.config import MODELS
 from serve.engine import Engine
 from serve.folder.job import run_folder
 from serve.folder.request import FolderJob
 from serve.library import Library
 from serve.shapes import BUCKETS
+from tests.support.da3_views import SIZE, TINY_MODEL
 from tests.support.hostile import encoded, picture
 from tests.support.places import ROOT
 from tests.support.programs import make_artifact
@@ -183,6 +189,34 @@ def is_scene(names: Names) -> None:
     assert names["scene"].extrinsics.shape == (2, 3, 4)
 
 
+def views_of_a_scene() -> Names:
+    """Random weights of da3-small, and two photographs."""
+    Path("checkpoints").mkdir()
+    state = untrained_checkpoint(model_named("da3-small")).state
+    save_file(dict(state), Path("checkpoints") / published("da3-small").local_name)
+    for number, name in enumerate(("left.jpg", "right.jpg")):
+        Path(name).write_bytes(encoded(picture(80, 120, seed=number), "JPEG"))
+    return {}
+
+
+def an_artifact_of_scenes() -> Names:
+    """artifacts/SCENES for one and two views of 56x84 px, and two photographs."""
+    views_of_a_scene()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(MODELS, TINY_MODEL.name, TINY_MODEL)
+        weights = untrained_checkpoint(TINY_MODEL)
+        request = Request(TINY_MODEL, weights, "torchscript", "fp32", [SIZE], views=(1, 2))
+        build(request, Path("artifacts")).rename("artifacts/SCENES")
+    return {}
+
+
+def is_served_scene(names: Names) -> None:
+    scene = names["scene"]
+    assert (len(scene), scene.extrinsics.shape) == (2, (2, 3, 4))
+    assert scene.provenance.artifact
+    assert names.get("windows", [2, 1, 1, 1]) == [2, 1, 1, 1]
+
+
 def is_cropped(names: Names) -> None:
     made = names["model"].inference(names["photos"], process_res=112)
     assert made.depth.shape == (2, 84, 84)
@@ -201,6 +235,8 @@ RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
     'DepthAnythingV2(encoder="vits"': (weights, is_depth),
     "for path in export_scene(": (nothing, is_exported),
     "scene = views_of(network": (nothing, is_scene),
+    'ScenePipeline("da3-small")': (views_of_a_scene, is_served_scene),
+    'ScenePipeline("artifacts/SCENES")': (an_artifact_of_scenes, is_served_scene),
     'DepthAnything3("da3-small")': (nothing, is_cropped),
 }
 

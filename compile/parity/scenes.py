@@ -144,6 +144,8 @@ def _again(stages: Stages, reference: Reference, rays: bool) -> tuple[Views, boo
     scene, chosen = reference.scene, reference.views.reference
     try:
         prefixes = stages.prefix(scene.images)
+        if not np.isfinite(prefixes.class_tokens).all():  # of two views nobody reads them
+            raise InputError("class tokens are not finite")
         same = scene.cameras is not None or reference_view(prefixes.class_tokens) == chosen
         order = order_of_views(len(scene.images), chosen)
         ordered = Prefixes(prefixes.tokens[order], prefixes.class_tokens[order])

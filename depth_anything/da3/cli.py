@@ -110,7 +110,7 @@ def image(
     from depth_anything.da3 import sources
     from depth_anything.da3.running import make
 
-    make(options, 1, lambda _: sources.image_views(image_path))
+    make(options, 1, lambda _folder, _most: sources.image_views(image_path))
 
 
 @app.command()
@@ -125,7 +125,11 @@ def images(
     from depth_anything.da3 import sources
     from depth_anything.da3.running import make
 
-    make(options, most_views, lambda _: sources.folder_views(images_dir, image_extensions))
+    make(
+        options,
+        most_views,
+        lambda _folder, _most: sources.folder_views(images_dir, image_extensions),
+    )
 
 
 @app.command()
@@ -143,8 +147,8 @@ def video(
     from depth_anything.da3 import sources
     from depth_anything.da3.running import make
 
-    def views(folder: SceneFolder) -> Views:
-        return sources.video_views(video_path, fps, folder, most_views)
+    def views(folder: SceneFolder, most: int) -> Views:
+        return sources.video_views(video_path, fps, folder, most)
 
     make(options, most_views, views)
 
@@ -166,7 +170,7 @@ def colmap(
     from depth_anything.da3 import sources
     from depth_anything.da3.running import make
 
-    def views(folder: SceneFolder) -> Views:
+    def views(folder: SceneFolder, _most: int) -> Views:
         return sources.colmap_views(colmap_dir, sparse_subdir, folder)
 
     make(options, most_views, views, align_to_input_ext_scale)

@@ -23,6 +23,7 @@ from depth.images.read import Pixels, printable
 from depth.scenes.export import DESCRIPTION
 
 INPUTS, LIST = "input_images", "inputs.jsonl"
+WINDOWS = "windows"  # has a folder for each window of a long video
 _MAX_BYTES = 1 << 26  # of a list of files
 _FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
@@ -60,9 +61,13 @@ class SceneFolder:
 
     def remove_scene(self) -> None:
         """Remove the files of an earlier scene, its description as the last."""
-        self._remove(self._scene())
-        with suppress(FileNotFoundError):
-            (self.path / DESCRIPTION).unlink()
+        for description in self._descriptions():
+            self._remove(self._scene(description))
+            description.unlink()
+            for folder in (description.parent, description.parent.parent):
+                if self.path in folder.parents:
+                    with suppress(OSError):  # something else is in it
+                        folder.rmdir()
 
     def add_input(self, name: str, pixels: Pixels) -> Path:
         """Write an image [H,W,3] RGB as PNG below INPUTS, and list it. Raises DepthFileError."""
@@ -108,21 +113,26 @@ class SceneFolder:
         return True
 
     def _listed(self) -> Iterator[tuple[str, str]]:
-        yield from self._scene()
+        for description in self._descriptions():
+            yield from self._scene(description)
         yield from self._inputs()
 
-    def _scene(self) -> Iterator[tuple[str, str]]:
-        """Names and sha256 of what `scene.json` lists. Raises InputError for a damaged one."""
-        path = self.path / DESCRIPTION
-        if not os.path.lexists(path):
-            return
+    def _descriptions(self) -> list[Path]:
+        """The `scene.json` of the folder, and those of its windows."""
+        found = [self.path / DESCRIPTION, *sorted(self.path.glob(f"{WINDOWS}/*/{DESCRIPTION}"))]
+        return [path for path in found if os.path.lexists(path)]
+
+    def _scene(self, path: Path) -> Iterator[tuple[str, str]]:
+        """Names and sha256 of what a `scene.json` lists. Raises InputError for a damaged one."""
+        below = path.parent.relative_to(self.path)
         try:
             files = parse_object(read_regular(path, _MAX_BYTES))["files"]
-            yield from [_entry({"name": name, **facts}) for name, facts in files.items()]
+            found = [_entry({"name": name, **facts}) for name, facts in files.items()]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{printable(path)}: cannot be read as a list of files: name another folder"
             ) from error
+        yield from (((below / name).as_posix(), sha256) for name, sha256 in found)
 
     def _inputs(self) -> Iterator[tuple[str, str]]:
         path = self.path / INPUTS / LIST

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from depth.artifact.manifest import MANIFEST, read_artifact
 from depth.errors import CheckpointError, DownloadError, InputError
 from depth.family import model_named, models
 from depth.files import read_regular
@@ -21,10 +22,16 @@ _MAX_CONFIG_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Chosen:
-    """A model of the family, and the file of its weights."""
+    """A model of the family with its weights, or an artifact that was made of them."""
 
     name: str
-    weights: Path
+    weights: Path  # or the folder of an artifact
+    artifact: bool = False
+
+    @property
+    def compiles(self) -> bool:
+        """Whether there are programs of it, or can be."""
+        return self.artifact or self.name in models()
 
     @property
     def one_view(self) -> bool:
@@ -33,7 +40,7 @@ class Chosen:
 
 
 def chosen(text: str, accept_licence: bool) -> Chosen:
-    """The model of a name (`da3-small`), a repository (`owner/name`) or a folder.
+    """The model of a name (`da3-small`), a repository (`owner/name`), a folder or an artifact.
 
     Weights are looked for in checkpoints/, or downloaded. Raises InputError for what is none of
     them, CheckpointError or DownloadError if the weights cannot be had, LicenceError if a licence
@@ -55,6 +62,8 @@ def chosen(text: str, accept_licence: bool) -> Chosen:
 
 def _of_folder(folder: Path) -> Chosen:
     """As upstream's `save_pretrained` writes it. The file is text: nothing in it is run."""
+    if (folder / MANIFEST).is_file():
+        return Chosen(read_artifact(folder).manifest.model, folder, artifact=True)
     path = folder / CONFIG
     try:
         name = json.loads(read_regular(path, _MAX_CONFIG_BYTES))["model_name"]

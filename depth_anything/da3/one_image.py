@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -14,34 +14,36 @@ from depth.images.read import read_image
 from depth.scenes.names import names_of
 from depth.scenes.scene import Scene
 from depth.scenes.single import scene_of
-from depth.steps.focal import FocalAsked
 from depth_anything.da3.models import Chosen
-
-COMPILED = ("openvino", "onnx", "torchscript")
+from depth_anything.da3.options import EAGER, SceneOptions
 
 
 def scene_of_image(
-    chosen: Chosen, path: Path, target: str, focal: FocalAsked, artifacts: Path
+    options: SceneOptions, chosen: Chosen, path: Path
 ) -> tuple[Scene, Optional[str]]:
     """The scene, and what a user should know of its camera.
 
-    target     one of COMPILED; programs are compiled when first needed
-    focal      of the camera; else the image's EXIF data, else an angle of view is assumed
-    artifacts  where programs are kept
-
-    Raises InputError, for an image ImageError; BuildError if no program can be made.
+    The lens is what the options say, or the image's EXIF data, or an assumed angle of view.
+    Programs are compiled when first needed. Raises InputError, for an image ImageError, and
+    BuildError if no program can be made.
     """
     from depth_anything.model_pipeline import DepthPipeline
 
+    target, focal = options.target_of(chosen), options.focal()
+    if target == EAGER:
+        raise InputError(f"--target {EAGER}: {chosen.name} runs compiled only; leave it out")
     source = read_image(path)
     size = source.header.height_px, source.header.width_px
+    made: dict[str, Any] = {}
+    if not chosen.artifact:
+        made = {"checkpoint": chosen.weights, "target": target, "precision": options.precision}
     with DepthPipeline(
-        chosen.name,
-        checkpoint=chosen.weights,
-        target=target,
-        folder=artifacts,
+        str(chosen.weights.resolve()) if chosen.artifact else chosen.name,
+        folder=options.artifacts,
+        input_size=None if chosen.artifact else options.process_res,
         focal_px=focal.focal_px,
         fov_deg=focal.fov_deg,
+        **made,
     ) as pipeline:
         result = pipeline(path)
     view = view_of(result, focal, source.header.focal_px, size)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from serve.scenes.asked import SceneAsked
 
 DEFAULT_MODEL = "da3-small"
+EAGER = "eager"
 BACKEND_URL = "http://localhost:8008"
 FEATURES = "feat_vis"  # the format that needs --export-feat
 GAUSSIANS = frozenset({"gs_ply", "gs_video"})  # formats that need Gaussians
@@ -36,10 +37,14 @@ MODEL_DIR = typer.Option(
 )
 DEVICE = typer.Option("auto", "--device", help="auto or cpu. Others run through --target.")
 TARGET = choice_option(
-    "eager",
-    ("eager", "openvino", "onnx", "torchscript"),
-    "What runs the network. eager: torch, without compiling.",
+    None,
+    (EAGER, "openvino", "onnx", "torchscript"),
+    "What runs the network. eager: torch, without compiling. By default openvino: each size and "
+    "number of views is compiled once, a minute or two, checked, and kept. What cannot be compiled "
+    "is eager.",
 )
+PRECISION = choice_option("fp32", ("fp32", "bf16"), "bf16 is faster, and of openvino only.")
+ARTIFACTS = path_option(Path("artifacts"), "Where compiled programs are kept.")
 ACCEPT = typer.Option(
     False, "--accept-licence", help="You accept the licence of weights that are to be downloaded."
 )
@@ -50,7 +55,9 @@ class SceneOptions:
     """What a user asks of a scene. The defaults are typer's: a command gives every value."""
 
     model_dir: str = MODEL_DIR
-    target: str = TARGET
+    target: Optional[str] = TARGET
+    precision: str = PRECISION
+    artifacts: Path = ARTIFACTS
     device: str = DEVICE
     accept_licence: bool = ACCEPT
     export_dir: Optional[Path] = path_option(
@@ -94,6 +101,15 @@ class SceneOptions:
     feat_vis_fps: int = typer.Option(
         15, min=1, max=240, help="Pictures per second of the video of feat_vis."
     )
+    window: Optional[int] = typer.Option(
+        None,
+        min=2,
+        help="For long videos: how many views the network sees at once. Windows overlap, share one "
+        "space, and are exported one by one, below windows/.",
+    )
+    overlap: Optional[int] = typer.Option(
+        None, min=1, help="Views that a window shares with the one before. By default half."
+    )
     focal_px: Optional[float] = typer.Option(
         None,
         help="Focal length in px of the image, for models of one image (da3metric-large, "
@@ -120,13 +136,20 @@ class SceneOptions:
         formats = formats_named(self.export_format)
         if bool(self.blocks) != (FEATURES in formats):
             raise InputError("--export-feat and the format feat_vis need each other: give both")
+        if self.window is None and self.overlap is not None:
+            raise InputError("--overlap is of windows: give --window too, or leave it out")
+        if self.window is not None and self.use_backend:
+            raise InputError(
+                "--window: a backend makes one scene at a time; leave out --use-backend"
+            )
         self.options()
         self.focal()
         self.asked((), None, True)
 
     def target_of(self, model: Chosen) -> str:
-        """What runs the network of a model: of one view, never the eager network."""
-        return "openvino" if model.one_view and self.target == "eager" else self.target
+        """What runs the network of a model: by default eager only what cannot be compiled."""
+        needs_eager = self.blocks or GAUSSIANS in self.export_format.split("-")
+        return self.target or (EAGER if needs_eager else default_target(model))
 
     @property
     def blocks(self) -> tuple[int, ...]:
@@ -173,6 +196,11 @@ class SceneOptions:
 
 
 takes_scene_options = takes_options(SceneOptions)
+
+
+def default_target(model: Chosen) -> str:
+    """Programs for a CPU, or the eager network of a model that is not compiled."""
+    return "openvino" if model.compiles else EAGER
 
 
 def check_device(device: str) -> None:

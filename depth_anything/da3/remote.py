@@ -31,10 +31,12 @@ class BackendError(DepthAnythingError):
 class Backend:
     """Upstream's backend, or ours. Raises InputError for an address that is none.
 
-    url  such as http://localhost:8008
+    url    such as http://localhost:8008
+    token  that its requests must carry; "" without one
     """
 
     url: str
+    token: str = ""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -48,7 +50,7 @@ class Backend:
             raise BackendError(f"{self.url}: refused the scene: {_text(answer.get('message'))}")
         return str(answer["task_id"])
 
-    def follow(self, task: str, told: Told, poll_s: float = _POLL_S) -> None:
+    def follow(self, task: str, told: Told) -> None:
         """Wait until a task ends. Raises BackendError if it fails or is cancelled."""
         while True:
             answer = self._ask(f"/task/{quote(task, safe='')}")
@@ -59,10 +61,12 @@ class Backend:
                 return
             if status not in (_PENDING, _RUNNING):
                 raise BackendError(f"{self.url}: task {task} {_text(status)}: {message}")
-            time.sleep(poll_s)
+            time.sleep(_POLL_S)
 
     def _ask(self, path: str, body: Optional[bytes] = None) -> dict[str, Any]:
         headers = {"Content-Type": "application/json"} if body else {}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
         request = Request(self.url.rstrip("/") + path, body, headers)
         try:
             with urlopen(request, timeout=TIMEOUT_S) as answer:

@@ -2,58 +2,69 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 import typer
 
 from depth.console import counted, say
-from depth.errors import InputError
 from depth.images.read import printable
 from depth.scenes.export import export_scene, formats_named
 from depth.scenes.scene import Scene
 from depth_anything.da3.folder import SceneFolder, default_folder
 from depth_anything.da3.models import Chosen, chosen
 from depth_anything.da3.options import SceneOptions
+from depth_anything.da3.pipelines import in_windows, opened
 from depth_anything.da3.remote import Backend
 from depth_anything.da3.sources import Views, too_many
 
-MOST_VIEWS = 64  # of one scene, unless the user asks for more
-ARTIFACTS = Path("artifacts")
+if TYPE_CHECKING:
+    pass
 
-ViewsOf = Callable[[SceneFolder], Views]
+TOKEN = "DEPTH_TOKEN"  # as services read it
+
+ViewsOf = Callable[[SceneFolder, int], Views]  # the number: most views
+MOST_FRAMES = 100_000  # of a video in windows
 
 
 def make(options: SceneOptions, most: int, views_of: ViewsOf, to_given: bool = True) -> None:
     """Make the scene of some views, write its files, and print their names.
 
-    most      views; more are refused
+    most      views of one scene; more are refused
     views_of  finds the views, and may write images into the folder of the scene
     to_given  depth is scaled to the cameras that the views have
 
     Raises InputError for options that do not go together, before any other work; what makes or
     writes the scene raises the rest.
     """
-    begun = time.monotonic()
     options.check()
     folder = SceneFolder(options.export_dir or default_folder(time.time()), options.overwrite)
     model = None if options.use_backend else chosen(options.model_dir, options.accept_licence)
     folder.remove_inputs()
-    views = views_of(folder)
+    most = MOST_FRAMES if options.window else most
+    views = views_of(folder, most)
     if len(views.paths) > most:
         raise too_many(len(views.paths), most)
     if model is None:
         _by_backend(options, views, folder, to_given)
-        return
+    elif options.window:
+        in_windows(options, model, views, folder, options.window)
+    else:
+        _here(options, model, views, folder, to_given)
+
+
+def _here(
+    options: SceneOptions, model: Chosen, views: Views, folder: SceneFolder, to_given: bool
+) -> None:
+    begun = time.monotonic()
     scene, said = _scene(options, model, views, to_given)
     folder.remove_scene()
     formats = formats_named(options.export_format)
-    with counted(f"writing {options.export_format}", None):
-        files = export_scene(scene, folder.path, formats, options.options())
+    say(f"writing {options.export_format}")
+    files = export_scene(scene, folder.path, formats, options.options())
     for path in files:
         typer.echo(path)
     if said:
@@ -73,35 +84,27 @@ def _scene(
         from depth_anything.da3.one_image import check_one, scene_of_image
 
         check_one(model, len(views.paths))
-        target = options.target_of(model)
-        return scene_of_image(model, views.paths[0], target, options.focal(), ARTIFACTS)
-    if options.focal_px is not None or options.fov_deg is not None:
-        raise InputError(f"--focal-px and --fov-deg: {model.name} finds the lens itself; leave out")
-    from depth_anything.da3.eager import EagerScenes
-
-    say(f"reading the weights of {model.name}")
-    made = EagerScenes(model)
+        return scene_of_image(options, model, views.paths[0])
     asked = options.asked(views.names, views.cameras, to_given)
-    with _steps() as on_step:
-        return made([str(path) for path in views.paths], asked, on_step), None
+    with opened(options, model) as maker:
+        return maker([str(path) for path in views.paths], asked, _steps(), None), None
 
 
-@contextmanager
-def _steps() -> Iterator[Callable[[str, int, int], None]]:
-    """A line for each step of a scene as it begins."""
+def _steps() -> Callable[[str, int, int], None]:
+    """Says a line for each step of a scene as it begins."""
     last = ""
 
-    def on_step(step: str, done: int, total: int) -> None:
+    def on_step(step: str, _done: int, total: int) -> None:
         nonlocal last
         if step != last:
-            say(f"{step}: {total}" if done == 0 else step)
+            say(f"{step}: {total}")
             last = step
 
-    yield on_step
+    return on_step
 
 
 def _by_backend(options: SceneOptions, views: Views, folder: SceneFolder, to_given: bool) -> None:
-    backend = Backend(options.backend_url)
+    backend = Backend(options.backend_url, os.environ.get(TOKEN, ""))
     body = {
         "image_paths": [str(path.resolve()) for path in views.paths],
         "export_dir": str(folder.path.resolve()),

@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from depth.command import path_option
-from depth.console import say
+from depth.console import one_line, say
 from depth.errors import InputError
-from depth.images.read import printable
-from depth_anything.da3.options import ACCEPT, DEVICE, MODEL_DIR, check_device
+from depth_anything.da3.options import (
+    ACCEPT,
+    ARTIFACTS,
+    DEVICE,
+    EAGER,
+    MODEL_DIR,
+    PRECISION,
+    TARGET,
+    check_device,
+    default_target,
+)
 
 if TYPE_CHECKING:
+    from depth_anything.da3.models import Chosen
     from serve.scenes.asked import MakeScene
     from serve.service.settings import Settings
 
@@ -33,6 +43,9 @@ _NO_TOKEN = typer.Option(
 
 def backend(
     model_dir: str = MODEL_DIR,
+    target: Optional[str] = TARGET,
+    precision: str = PRECISION,
+    artifacts: Path = ARTIFACTS,
     device: str = DEVICE,
     accept_licence: bool = ACCEPT,
     host: str = _HOST,
@@ -53,13 +66,12 @@ def backend(
     python main.py da3 backend --root ~/photos
     python main.py da3 images ~/photos/room --export-dir ~/photos/out --use-backend
     """
-    _serve(
-        model_dir,
-        device,
-        accept_licence,
-        _settings(host, port, gallery_dir, token_file, no_token),
-        root,
-    )
+    from serve.service.scenes.run import run_backend
+
+    model = _model(model_dir, device, accept_licence)
+    settings = _settings(host, port, gallery_dir, token_file, no_token)
+    load = _loader(model, target, precision, artifacts)
+    run_backend(load, model_dir, settings, root)
 
 
 def gallery(
@@ -79,12 +91,15 @@ def gallery(
     from serve.service.scenes.run import run_gallery
 
     if not gallery_dir.is_dir():
-        raise InputError(f"--gallery-dir {printable(gallery_dir)}: no such folder; name another")
+        raise InputError(f"--gallery-dir {one_line(str(gallery_dir))}: no such folder")
     run_gallery(_settings(host, port, gallery_dir, token_file, no_token), open_browser)
 
 
 def gradio(
     model_dir: str = MODEL_DIR,
+    target: Optional[str] = TARGET,
+    precision: str = PRECISION,
+    artifacts: Path = ARTIFACTS,
     device: str = DEVICE,
     accept_licence: bool = ACCEPT,
     workspace_dir: Path = path_option(
@@ -117,13 +132,12 @@ def gradio(
         )
     if debug:
         logging.getLogger().setLevel(logging.DEBUG)
-    _serve(
-        model_dir,
-        device,
-        accept_licence,
-        _settings(host, port, gallery_dir, token_file, no_token),
-        workspace_dir,
-    )
+    from serve.service.scenes.run import run_backend
+
+    model = _model(model_dir, device, accept_licence)
+    settings = _settings(host, port, gallery_dir, token_file, no_token)
+    load = _loader(model, target, precision, artifacts)
+    run_backend(load, model_dir, settings, workspace_dir)
 
 
 def _settings(
@@ -136,7 +150,7 @@ def _settings(
 
     there = gallery_dir.is_dir()
     if not there:
-        say(f"no gallery: {printable(gallery_dir)} is not there")
+        say(f"no gallery: {one_line(str(gallery_dir))} is not there")
     return Settings(
         host,
         port,
@@ -146,21 +160,32 @@ def _settings(
     )
 
 
-def _serve(model_dir: str, device: str, accept: bool, settings: Settings, root: Path) -> None:
+def _model(model_dir: str, device: str, accept_licence: bool) -> Chosen:
+    """Raises InputError for a model of one image, and as `chosen`."""
     from depth_anything.da3.models import chosen
-    from serve.service.scenes.run import run_backend
 
     check_device(device)
-    model = chosen(model_dir, accept)
+    model = chosen(model_dir, accept_licence)
     if model.one_view:
         raise InputError(f"--model-dir {model_dir}: knows one image at a time, and no scenes")
+    return model
+
+
+def _loader(
+    model: Chosen, target: Optional[str], precision: str, artifacts: Path
+) -> Callable[[], MakeScene]:
+    """What loads the model for the first scene."""
 
     def load() -> MakeScene:
         from depth_anything.da3.eager import EagerScenes
+        from depth_anything.da3.pipelines import pipeline
 
-        return EagerScenes(model)
+        wanted = target or default_target(model)
+        if wanted == EAGER:
+            return EagerScenes(model)
+        return pipeline(model, wanted, precision, artifacts)
 
-    run_backend(load, model_dir, settings, root)
+    return load
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (backend, gallery, gradio)

@@ -24,7 +24,6 @@ from depth_anything.da3.folder import SceneFolder
 
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tiff", ".tif")
 IMAGE, FOLDER, VIDEO, COLMAP = "image", "images", "video", "colmap"
-MOST_FRAMES = 100_000
 
 # Undone by the same turn, but for quarter turns: EXIF orientation -> [H,W,3] as it was stored.
 _STORED: dict[int, Callable[[Pixels], Pixels]] = {
@@ -116,8 +115,8 @@ def video_views(path: Path, fps: float, folder: SceneFolder, most: int) -> Views
 def too_many(count: int, most: int) -> InputError:
     """The error for more views than one scene takes."""
     return InputError(
-        f"{count} or more views, and one scene takes {most}: take fewer with a lower --fps, or "
-        "give --most-views if the memory is there"
+        f"{count} or more views, and one scene takes {most}: take fewer with a lower --fps, a "
+        "video in windows with --window 8, or --most-views if the memory is there"
     )
 
 

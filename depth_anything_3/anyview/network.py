@@ -24,6 +24,8 @@ _UNTRAINED = (
     # The angle of view ends in a ReLU: near 1 radian it is over 0, so that focal lengths are those
     # of cameras. Its weights and those before an exponential are small: values stay near the bias.
     ("camera_decoder.field_of_view.", 1.0, 0.05),
+    # A quaternion is about 1 long, as of a trained network: a short one turns with every rounding.
+    ("camera_decoder.rotation.", 0.5, 0.3),
     ("decoder.depth.conv2.", 1.0, 0.3),
     ("decoder.rays.conv2.", 0.5, 0.3),
 )

@@ -10,13 +10,11 @@ from depth.errors import InputError
 from depth.maps.result import FloatArray
 from depth.scenes.inputs import Plan, planned
 from depth.scenes.scene import Scene
-from depth.sizes import Size, SizeRule, size_text
+from depth.sizes import Size, SizeRule
 from depth.steps.cameras import Cameras
-from depth.steps.stages import RAYS
 from depth.steps.views import Views, metric_views, posed_by_rays, views_after
 from serve.backend import OpenBackend, open_backend
 from serve.cores import Cores
-from serve.errors import NoProgramError
 from serve.jobs.memory import Room
 from serve.scenes.asked import OnStep, SceneAsked
 from serve.scenes.cache import PrefixCache
@@ -74,25 +72,13 @@ class SceneEngine(AbstractContextManager["SceneEngine"]):
         there = self.library.sizes_of(views or len(plan.views)) or self._sizes
         return plan.at(nearest_size(plan.size, there or self.library.sizes))
 
-    def ready(self, size: Size, views: int, ray_pose: bool = False) -> SceneServed:
-        """Programs for scenes of this many views, built if the library can.
-
-        Raises NoProgramError, or what building raises.
-        """
-        served = self.library.scene(size, views)
-        if ray_pose and RAYS not in served.stages:
-            raise NoProgramError(
-                f"{served.artifact.folder}: has no stage {RAYS!r} of {size_text(size)} px, which "
-                "cameras from rays need; compile again with `--rays`, or leave ray_pose out"
-            )
-        return served
-
     def warm_up(self, size: Size, views: int) -> None:
         """Have the programs for scenes of this many views, loaded on every core of a chip.
 
-        A CPU loads them when they are first used. Raises as `ready` and `Scheduler.warm_up`.
+        A CPU loads them when they are first used. Raises as `SceneLibrary.scene` and
+        `Scheduler.warm_up`.
         """
-        served = self.ready(size, views)
+        served = self.library.scene(size, views)
         opened = self._cores.open()
         opened.scheduler.offer(self.library.programs)
         if not opened.backend.shared:
@@ -133,7 +119,7 @@ class SceneEngine(AbstractContextManager["SceneEngine"]):
     ) -> Scene:
         """The scene of images. Raises as the parts above."""
         shot = shot_of(images, self.plan([image.size for image in images], asked), asked)
-        served = self.ready(shot.plan.size, len(shot.plan.views), asked.ray_pose)
+        served = self.library.scene(shot.plan.size, len(shot.plan.views), asked.ray_pose)
         watch = self.watch(wanted, on_step)
         inputs = self.inputs(shot, served, watch)
         views = self.views(inputs, shot.given, asked, served, watch)

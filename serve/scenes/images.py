@@ -19,7 +19,7 @@ from depth.scenes.inputs import Inputs, Plan
 from depth.scenes.scene import Source
 from depth.scenes.sources import source_of_image
 from depth.sizes import Size
-from serve.jobs.memory import Room
+from serve.jobs.memory import Room, default_limit_bytes
 from serve.scenes import asked
 from serve.scenes.watch import Watch
 
@@ -38,6 +38,12 @@ class OpenedImage:
         """(height, width) px, upright."""
         return self.content.header.height_px, self.content.header.width_px
 
+    @property
+    def held_bytes(self) -> int:
+        """In memory, before it is decoded."""
+        content = self.content
+        return len(content.data) if isinstance(content, ImageFile) else content.pixels.nbytes
+
     def source(self, window: tuple[float, float, float, float]) -> Source:
         """For exports: a file is read again, or decoded again, when an export writes it."""
         return source_of_image(self.content, self.path, window)
@@ -53,9 +59,19 @@ def opened(images: Sequence[Given], colour_order: str, first: int = 0) -> list[O
     colour_order  of arrays, `rgb` or `bgr`
     first         the number of the first image, for messages
 
-    Raises ImageError or InputError, with its number, for an image that is none.
+    Raises ImageError or InputError, with its number, for an image that is none, and InputError for
+    images that take more memory than images may.
     """
-    return [_opened(number, image, colour_order) for number, image in enumerate(images, first)]
+    found, left = [], default_limit_bytes()
+    for number, image in enumerate(images, first):
+        found.append(_opened(number, image, colour_order))
+        left -= found[-1].held_bytes
+        if left < 0:
+            raise InputError(
+                f"{len(images)} images: the first {len(found)} take {default_limit_bytes()} bytes "
+                "and more before they are decoded; take fewer, or smaller files"
+            )
+    return found
 
 
 def _opened(number: int, image: Given, colour_order: str) -> OpenedImage:

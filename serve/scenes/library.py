@@ -16,12 +16,13 @@ from depth.sizes import Size, size_text
 from depth.steps.ray_pose import DEFAULT
 from depth.steps.stages import CAMERAS, HEAD, PREFIX, RAYS, TRUNK
 from serve.errors import NoProgramError
-from serve.library import Library, unusable_outputs, unusable_program, unusable_rule
+from serve.library import COMMON, Library, unusable_outputs, unusable_program, unusable_rule
 
 METRIC = "metric"  # a network of one view that knows metres: depth and sky
 
-# Makes artifacts with programs for scenes of this many views at this size.
-BuildScenes = Callable[[Size, int], Iterable[Artifact]]
+# Makes artifacts with programs for scenes of this many views at this size; true: also with what
+# cameras from rays need.
+BuildScenes = Callable[[Size, int, bool], Iterable[Artifact]]
 
 _OF_SCENE = (CAMERAS, TRUNK)  # stages whose programs know the number of views
 _NEEDED = {  # by stage: the tensors that serving knows by name, in and out
@@ -105,11 +106,17 @@ class SceneLibrary(Library):
     @property
     def there(self) -> list[tuple[Size, int]]:
         """Sizes and numbers of views that scenes can have."""
-        return [((s.height_px, s.width_px), s.views) for s in self._of if s.stage == TRUNK]
+        return [((s.height_px, s.width_px), s.views) for s in list(self._of) if s.stage == TRUNK]
 
     def sizes_of(self, views: int) -> list[Size]:
         """Sizes that scenes of this many views can have."""
         return [size for size, found in self.there if found == views]
+
+    def check_views(self, views: int) -> None:
+        """Raises NoProgramError if scenes of this many views have no program at any size."""
+        if self._build_scenes is None and not self.sizes_of(views):
+            size = self.there[0][0] if self.there else (0, 0)
+            raise NoProgramError(self._missing(size, views, rays=False))
 
     def any_artifact(self) -> Artifact:
         """One of them, for what they all have in common. Raises NoProgramError if there is none."""
@@ -119,40 +126,48 @@ class SceneLibrary(Library):
             "no program is loaded; compile an artifact with `python -m compile build`"
         )
 
-    def scene(self, size: Size, views: int) -> SceneServed:
+    def scene(self, size: Size, views: int, rays: bool = False) -> SceneServed:
         """What answers scenes of this many views; built if the library can.
+
+        rays  also what cameras from rays need
 
         Raises NoProgramError that names what there is and the command that builds the rest, and
         what building raises.
         """
-        found = self._found(size, views)
+        found = self._found(size, views, rays)
         if found is None and self._build_scenes is not None:
             with self._making:
-                found = self._found(size, views)
+                found = self._found(size, views, rays)
                 if found is None:
-                    self._add(self._build_scenes(size, views))
-                    found = self._found(size, views)
+                    self._add(self._build_scenes(size, views, rays))
+                    found = self._found(size, views, rays)
         if found is None:
-            raise NoProgramError(self._missing(size, views))
+            raise NoProgramError(self._missing(size, views, rays))
         return found
 
-    def _found(self, size: Size, views: int) -> Optional[SceneServed]:
+    def _found(self, size: Size, views: int, rays: bool) -> Optional[SceneServed]:
         shapes = {s: Shape(*size, views if s in _OF_SCENE else 1, s) for s in _KNOWN}
         there = frozenset(stage for stage, shape in shapes.items() if shape in self._of)
-        if not there.issuperset(_NEEDED):
+        if not there.issuperset(_NEEDED) or (rays and RAYS not in there):
             return None
         artifact = self._of[shapes[TRUNK]]
         prefix = self._of[shapes[PREFIX]]
         recipe = self._recipes[artifact.identity]
         return SceneServed(size, views, artifact, prefix.identity, recipe, there)
 
-    def _missing(self, size: Size, views: int) -> str:
+    def _missing(self, size: Size, views: int, rays: bool) -> str:
         have = ", ".join(f"{count} of {size_text(at)} px" for at, count in sorted(self.there))
         model = self._first.model if self._first else "MODEL"
+        command = f"--model {model} --size {size_text(size)} --views {views}"
+        if rays and self._found(size, views, rays=False):
+            return (
+                f"no program for cameras from rays at {size_text(size)} px. Compile it with "
+                f"`python -m compile build {command} --rays`, or leave ray_pose out"
+            )
         return (
             f"no program for a scene of {views} views of {size_text(size)} px; there are programs "
-            f"for views: {have or 'none'}. Compile it with `python -m compile build --model "
-            f"{model} --size {size_text(size)} --views {views}`, or take another number of images"
+            f"for views: {have or 'none'}. Compile it with `python -m compile build {command}`, or "
+            "take another number of images"
         )
 
     def _keep(self, artifact: Artifact) -> None:
@@ -161,8 +176,19 @@ class SceneLibrary(Library):
             if self._of.setdefault(key.shape, artifact) is artifact:
                 self.stages[key] = artifact, artifact.manifest.stages(key)
 
+    def _common(self, m: Manifest) -> dict[str, object]:
+        own = ("views", "steps", "outputs")  # which rays and numbers of views change
+        found = {name: getattr(m, name) for name in COMMON if name not in own}
+        return {**found, "pre-processing": SceneRecipe.of(m).before}
+
     def _problems(self, m: Manifest) -> Iterator[str]:
         return unservable_scenes(m)
+
+
+def has_scene(artifact: Artifact, size: Size, views: int, rays: bool) -> bool:
+    """Whether an artifact has programs for scenes of this many views."""
+    there = {(p.stage, p.views) for p in artifact.manifest.programs if p.size == size}
+    return (TRUNK, views) in there and (not rays or (RAYS, 1) in there)
 
 
 def unservable_scenes(m: Manifest) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Optional, Union
 
 from depth.errors import InputError
 from depth.images.given import COLOUR_ORDERS, RGB, Given
+from depth.scenes.inputs import GROUP
 from depth.scenes.scene import Scene
 from depth.sizes import Size, SizeRule
 from serve.backend import OpenBackend, open_backend
@@ -100,6 +101,8 @@ class ScenePipeline(AbstractContextManager["ScenePipeline"]):
         asked.check_compiled()
         if isinstance(images, (str, bytes)) or not 0 < len(images) <= MOST_VIEWS:
             raise InputError(f"images of a scene: expected a list of 1 to {MOST_VIEWS}")
+        if asked.mixed != GROUP:
+            self.engine.library.check_views(len(images))  # before a file is read
         wanted = Wanted(asked.deadline_s, given_up)
         with self.turns.taken(wanted):
             return self.engine.scene(opened(images, self._colour_order), asked, wanted, on_step)

@@ -103,7 +103,7 @@ class SceneSequence:
         images = opened(new, self._colour_order, first)
         shared = 0 if before is None else self._windows.window - len(new)
         plan = _plan(images, first, engine, asked, shared + len(new), before)
-        served = engine.ready(plan.size, shared + len(new), asked.ray_pose)
+        served = engine.library.scene(plan.size, shared + len(new), asked.ray_pose)
         watch = engine.watch(wanted)
         shot = Shot(plan, images, tuple(_name(first + n, image) for n, image in enumerate(images)))
         fresh = inputs = engine.inputs(shot, served, watch)

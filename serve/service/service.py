@@ -71,13 +71,19 @@ class Service:
         """`ready`, or why it is not: `draining`, `loading`, `out of service`."""
         if self.draining:
             return "draining"
-        only_scenes = self.backend is not None and self.backend.alone
+        backend = self.backend
+        only_scenes = backend is not None and backend.alone
         if self.repository.starting or not (self.models.ready or only_scenes):
+            return "loading"
+        if backend is not None and not backend.ready:
             return "loading"
         return "ready" if all(model.works for model in self.models.all) else "out of service"
 
     def start(self) -> None:
-        """Begin with jobs and tasks; every model has its name now."""
+        """Begin with jobs and tasks; every model has its name now.
+
+        Raises what loading the model of scenes raises.
+        """
         if self.jobs is not None:
             self._worker = Worker(self.jobs, self.models)
             self._worker.start()

@@ -14,7 +14,7 @@ from depth_anything.cli import main
 from tests.support.commands import Ended, ended
 from tests.support.da3_pictures import SIDE, pictures, saved
 
-SMALL = ("--model-dir", "model", "--process-res", SIDE)
+SMALL = ("--model-dir", "model", "--process-res", SIDE, "--target", "eager")
 
 
 def da3(*arguments: object) -> Ended:

@@ -124,10 +124,11 @@ function draw() {
 
 function showSure() {
   if (!state.scene) return;
-  const share = byId("sure").value / 100;
+  const share = state.scene.conf ? byId("sure").value / 100 : 0;
   cloud.least = share > 0 ? state.scene.confidenceAt(share) : -Infinity;
-  const known = state.scene.conf ? ` (${cloud.least.toPrecision(3)})` : "";
-  byId("sure-text").textContent = share > 0 ? `${byId("sure").value} %${known}` : "all";
+  const chosen = `${byId("sure").value} % (${cloud.least.toPrecision(3)})`;
+  const none = state.scene.conf ? "all" : "this model gives none";
+  byId("sure-text").textContent = share > 0 ? chosen : none;
   cloud.draw();
 }
 

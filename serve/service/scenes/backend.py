@@ -22,19 +22,30 @@ class Backend:
 
     root   the folder that callers may name paths in; it also keeps the tasks
     alone  the service has no model of single images
+    first  load the model at the start, not for the first task
 
     Raises InputError for a root that cannot be used, or that another service has.
     """
 
-    def __init__(self, root: Path, model: SceneModel, alone: bool = True) -> None:
+    def __init__(
+        self, root: Path, model: SceneModel, alone: bool = True, first: bool = False
+    ) -> None:
         self.root = Root(root)
         self.tasks = Tasks(self.root.tasks)
         self.model = model
         self.alone = alone
+        self._first = first
         self._worker = SceneWorker(self.tasks, self.root, model)
 
+    @property
+    def ready(self) -> bool:
+        """Whether tasks begin at once."""
+        return self.model.loaded or not self._first
+
     def start(self) -> None:
-        """Begin with the tasks that wait."""
+        """Begin with the tasks that wait. Raises what loading the model raises."""
+        if self._first:
+            self.model.get()
         self._worker.start()
 
     def close(self) -> None:

@@ -28,6 +28,10 @@ class SceneModel:
         self._loaded_at = 0.0
         self._last_used: Optional[float] = None
 
+    @property
+    def loaded(self) -> bool:
+        return self._make is not None
+
     def get(self) -> MakeScene:
         """Raises what `load` raises."""
         with self._lock:

@@ -176,7 +176,7 @@ def test_the_model_may_come_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DA3_MODEL_DIR", "model")
-    flags = ("--process-res", SIDE, "--export-dir", "from-env", *NPZ)
+    flags = ("--process-res", SIDE, "--target", "eager", "--export-dir", "from-env", *NPZ)
     ended = da3("image", "photos/b.png", *flags)
     assert ended.code == 0, ended.err
     monkeypatch.setenv("DA3_MODEL_DIR", "nowhere/else")
@@ -196,6 +196,9 @@ REFUSED: list[tuple[tuple[Any, ...], str]] = [
     (("--export-feat", "5,x"), "--export-feat '5,x': expected numbers of blocks"),
     (("--export-feat", "5"), "--export-feat and the format feat_vis need each other"),
     (("--focal-px", "0"), "focal length 0.0 px: expected a number over 0"),
+    (("--overlap", "2"), "--overlap is of windows: give --window too"),
+    (("--window", "4"), "--window: the target eager has no windows"),
+    (("--window", "4", "--use-backend"), "--window: a backend makes one scene at a time"),
     (("--fov-deg", "50"), "--focal-px and --fov-deg: da3-small finds the lens itself"),
     (("--most-views", "2"), "3 or more views, and one scene takes 2"),
     (("--model-dir", "da4"), "'da4': no folder, no published repository and no model; choose from"),
@@ -253,7 +256,7 @@ def test_paths_that_are_nothing() -> None:
 def test_weights_that_are_not_there_or_no_weights() -> None:
     Path("bad").mkdir(exist_ok=True)
     Path("bad/config.json").write_text('{"model_name": 7}')
-    flags = ("--export-dir", "never")
+    flags = ("--export-dir", "never", "--target", "eager")
     assert (
         "model_name is no text" in da3("image", "photos/b.png", "--model-dir", "bad", *flags).line()
     )

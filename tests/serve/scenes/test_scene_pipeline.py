@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,39 +11,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from depth.artifact.manifest import Artifact
-from depth.artifact.steps import Do, Normalise
 from depth.errors import ImageError, InputError
 from depth.scenes.export import export_scene, formats_named
 from depth.scenes.options import Options
-from depth.scenes.scene import Scene
-from depth.sizes import Size
-from depth.steps.cameras import Cameras, other_way
 from serve.errors import (
-    ClosedError,
-    ExpiredError,
-    GivenUpError,
     NoProgramError,
-    ProgramError,
-    QueueFullError,
-    RefusedError,
 )
-from serve.scenes.library import SceneLibrary
-from serve.scenes.pipeline import SceneAsked, ScenePipeline
-from tests.support.manifests import made_artifact, made_manifest, written
+from serve.scenes.pipeline import SceneAsked
+from tests.support.scene_pipelines import SMALL, frames, is_truth, pipeline, truth_cameras
 from tests.support.scene_programs import (
     FOV,
     SIZE,
     ScenePrograms,
     frame,
     own_space,
-    pose,
-    scene_manifest,
     true_depth,
 )
-
-WAIT_S = 20.0
-SMALL = SceneAsked(process_res=42)
 
 
 @pytest.fixture
@@ -55,35 +34,6 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> ScenePrograms:
     made = ScenePrograms()
     monkeypatch.setattr("serve.backend.open_runtime", made)
     return made
-
-
-@contextmanager
-def pipeline(
-    views: tuple[int, ...] = (1, 2, 4), batches: tuple[int, ...] = (1,), **options: Any
-) -> Iterator[ScenePipeline]:
-    manifest = {k: options.pop(k) for k in ("more", "sizes", "steps") if k in options}
-
-    def build(_size: Size, _views: int) -> list[Artifact]:
-        return [made_artifact(scene_manifest(views, batches=batches, **manifest))]
-
-    options.setdefault("size_rule", scene_manifest().size)
-    options["sizes"] = manifest.get("sizes", (SIZE,))
-    with ScenePipeline(build, **options) as made:
-        yield made
-
-
-def frames(*numbers: int) -> list[np.ndarray]:
-    return [frame(number) for number in numbers]
-
-
-def is_truth(scene: Scene, *numbers: int) -> bool:
-    """Whether depth and cameras are those of the frames, in the space of the world."""
-    expected = np.stack([true_depth(number) for number in numbers])
-    cameras = np.linalg.inv(np.concatenate((scene.extrinsics, [[[0, 0, 0, 1]]] * len(scene)), 1))
-    centres = np.stack([pose(number)[1] for number in numbers])
-    return np.allclose(scene.depth, expected, rtol=1e-4) and np.allclose(
-        cameras[:, :3, 3], centres, atol=1e-4
-    )
 
 
 def test_a_scene_has_depth_and_a_camera_for_each_view(programs: ScenePrograms) -> None:
@@ -170,35 +120,6 @@ def test_posed_scenes_are_in_the_scale_of_the_given_cameras(programs: SceneProgr
         assert moved.provenance.steps[-1] == "align_to_predicted_cameras"
 
 
-def truth_cameras(*numbers: int) -> Cameras:
-    turns, centres = zip(*map(pose, numbers))
-    lens = np.eye(3)
-    lens[0, 0], lens[1, 1] = SIZE[1] / 2 / np.tan(FOV[1] / 2), SIZE[0] / 2 / np.tan(FOV[0] / 2)
-    lens[:2, 2] = SIZE[1] / 2, SIZE[0] / 2
-    return Cameras(other_way(np.stack(turns), np.stack(centres)), np.stack([lens] * len(numbers)))
-
-
-def test_nearly_rotations_are_made_rotations_and_others_are_refused(
-    programs: ScenePrograms, tmp_path: Path
-) -> None:
-    given = truth_cameras(1, 2)
-    given.extrinsics[:, :, :3] *= 1.004  # off by 8e-3: a scene would refuse it
-    with pipeline() as made:
-        scene = made(frames(1, 2), SceneAsked(process_res=42, cameras=given))
-        export_scene(scene, tmp_path / "out", formats_named("mini_npz"), Options())
-        programs.views.clear()
-        given.extrinsics[:, :, :3] *= 1.01
-        with pytest.raises(InputError, match="view 0: the first three columns do not rotate"):
-            made(frames(1, 2), SceneAsked(process_res=42, cameras=given))
-        skewed = truth_cameras(1, 2)
-        skewed.intrinsics[1, 0, 1] = 3
-        with pytest.raises(InputError, match="intrinsics of view 1: expected .* no skew"):
-            made(frames(1, 2), SceneAsked(process_res=42, cameras=skewed))
-        with pytest.raises(InputError, match="extrinsics .* expected \\(1,3,4\\)"):
-            made(frames(1), SceneAsked(process_res=42, cameras=truth_cameras(1, 2)))
-        assert not programs.views, "refused before the network runs"
-
-
 def test_cameras_from_rays_need_their_stage(programs: ScenePrograms) -> None:
     asked = SceneAsked(process_res=42, ray_pose=True)
     with pipeline(more=("head_rays",)) as made:
@@ -207,7 +128,10 @@ def test_cameras_from_rays_need_their_stage(programs: ScenePrograms) -> None:
         assert "ray_pose(seed=0)" in scene.provenance.steps
         assert programs.views["head_rays"] == 2
         assert not programs.views["head"]
-    with pipeline() as made, pytest.raises(NoProgramError, match="no stage 'head_rays' .*--rays"):
+    with (
+        pipeline() as made,
+        pytest.raises(NoProgramError, match="cameras from rays at 28x42 px.*--rays"),
+    ):
         made(frames(3, 9), asked)
 
 
@@ -219,20 +143,6 @@ def test_a_network_that_knows_metres_scales_the_scene(programs: ScenePrograms) -
     expected = np.stack([true_depth(3), true_depth(9)])
     assert np.allclose(scene.depth, expected, rtol=1e-3)
     assert scene.provenance.steps[-1] == "metric_scale(seed=0)"
-
-
-def test_a_number_of_views_without_a_program_is_named(programs: ScenePrograms) -> None:
-    with pipeline() as made:
-        with pytest.raises(NoProgramError) as raised:
-            made(frames(1, 2, 3), SMALL)
-        assert str(raised.value) == (
-            "no program for a scene of 3 views of 28x42 px; there are programs for views: 1 of "
-            "28x42 px, 2 of 28x42 px, 4 of 28x42 px. Compile it with `python -m compile build "
-            "--model views --size 28x42 --views 3`, or take another number of images"
-        )
-        with pytest.raises(NoProgramError, match="no program for a scene of 2 views of 42x56 px"):
-            made(frames(1, 2), SceneAsked(process_res=56))
-    assert not programs.views
 
 
 @pytest.mark.usefixtures("programs")
@@ -259,9 +169,8 @@ def test_images_of_several_sizes_are_cut_or_left_out() -> None:
         assert group.provenance.steps[1] == "mixed_sizes(group, 1 left out)"
 
 
-def test_files_are_named_and_read_again_for_exports(
-    programs: ScenePrograms, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("programs")
+def test_files_are_named_and_read_again_for_exports(tmp_path: Path) -> None:
     for number in (1, 2):
         Image.fromarray(frame(number)).save(tmp_path / f"{number}.png")
     with pipeline() as made:
@@ -275,125 +184,6 @@ def test_files_are_named_and_read_again_for_exports(
         (tmp_path / "2.png").write_bytes(b"text")
         with pytest.raises(ImageError, match="image 1: .*2.png"):
             made(paths, SMALL)
-
-
-def test_what_is_no_scene_is_refused(programs: ScenePrograms) -> None:
-    with pipeline() as made:
-        for images in ([], "a.png"):
-            with pytest.raises(InputError, match="expected a list of 1 to 4096"):
-                made(images, SMALL)
-        with pytest.raises(InputError, match="1 names for 2 images"):
-            made(frames(1, 2), SceneAsked(process_res=42, names=("a",)))
-        with pytest.raises(InputError, match="image 1: an image of type int"):
-            made([frame(1), 5], SMALL)
-    for wrong in (
-        {"method": "best"},
-        {"strategy": "best"},
-        {"mixed": "best"},
-        {"process_res": 0},
-        {"deadline_s": 0},
-    ):
-        with pytest.raises(InputError):
-            SceneAsked(**wrong)
-    with pytest.raises(InputError, match="no shape policy 'best'"):
-        ScenePipeline(lambda *_: (), policy="best")
-    with pytest.raises(InputError, match="cache of -1 bytes"):
-        ScenePipeline(lambda *_: (), cache_bytes=-1)
-    with pytest.raises(InputError, match="0 scenes at once"):
-        ScenePipeline(lambda *_: (), at_once=0)
-    with pytest.raises(ClosedError):
-        made(frames(1, 2), SMALL)
-    assert not programs.views
-
-
-def test_a_scene_ends_at_its_deadline_or_when_it_is_given_up(programs: ScenePrograms) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
-    def hold(stage: str) -> None:
-        if stage == "trunk":
-            begun.set()
-            go_on.wait(WAIT_S)
-
-    programs.on_run = hold
-    with pipeline(waiting=1, at_once=1) as made, ThreadPoolExecutor(3) as pool:
-        held = pool.submit(made, frames(1, 2), SMALL)
-        assert begun.wait(WAIT_S)
-        stop = threading.Event()
-        waiting = pool.submit(made, frames(3, 4), SMALL, None, stop.is_set)
-        while not made.turns.waiting:
-            threading.Event().wait(0.001)
-        with pytest.raises(QueueFullError, match="1 scenes wait already"):
-            made(frames(5, 6), SMALL)
-        stop.set()
-        with pytest.raises(GivenUpError, match="given up by its caller"):
-            waiting.result(WAIT_S)
-        with pytest.raises(ExpiredError, match="deadline of 0.050 s has passed"):
-            made(frames(5, 6), SceneAsked(process_res=42, deadline_s=0.05))
-        go_on.set()
-        assert is_truth(held.result(WAIT_S), 1, 2)
-        assert is_truth(made(frames(5, 6), SMALL), 5, 6), "the engine goes on"
-    assert (3, 4) not in programs.scenes
-
-
-def test_a_running_scene_is_given_up_between_its_requests(programs: ScenePrograms) -> None:
-    with pipeline() as made:
-        steps: list[str] = []
-
-        def note(step: str, _done: int, _count: int) -> None:
-            steps.append(step)
-
-        with pytest.raises(GivenUpError):
-            made(frames(1, 2), SMALL, note, lambda: "prefix" in steps)
-        assert steps[-1] == "prefix"
-        assert not programs.views["trunk"]
-        assert is_truth(made(frames(1, 2), SMALL), 1, 2)
-
-
-def test_cancelling_gives_the_scene_up(programs: ScenePrograms) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-    programs.on_run = lambda stage: stage == "prefix" and (begun.set(), go_on.wait(WAIT_S))
-
-    async def run(made: ScenePipeline) -> Scene:
-        task = asyncio.create_task(made.async_run(frames(1, 2), SMALL))
-        await asyncio.to_thread(begun.wait, WAIT_S)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        go_on.set()
-        return await made.async_run(frames(3, 4), SMALL)
-
-    with pipeline() as made:
-        assert is_truth(asyncio.run(run(made)), 3, 4)
-    assert not programs.views["trunk"] > 1
-
-
-def test_numbers_that_are_not_finite_and_errors_reach_the_caller(programs: ScenePrograms) -> None:
-    def fail(stage: str) -> None:
-        if stage == "head":
-            raise ValueError("broken")
-
-    programs.on_run = fail
-    with pipeline() as made, pytest.raises(ProgramError, match="broken"):
-        made(frames(1, 2), SMALL)
-
-
-def test_artifacts_of_other_kinds_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RefusedError, match="fused: a model of single images, served by DepthPipe"):
-        SceneLibrary([made_artifact(made_manifest())])
-    whole = scene_manifest()
-    head = next(p for p in whole.programs if p.stage == "head")
-    odd = replace(head, inputs=(replace(head.inputs[0], name="maps"),))
-    others = tuple(p for p in whole.programs if p is not head)
-    with pytest.raises(RefusedError, match="takes maps, expected features"):
-        SceneLibrary([made_artifact(replace(whole, programs=(*others, odd)))])
-    normalised = replace(whole, steps=(Do(Normalise((1, 1, 1), (0, 1, 1))), *whole.steps[2:]))
-    with pytest.raises(RefusedError, match="pre-processing steps normalise"):
-        SceneLibrary([made_artifact(normalised)])
-    with pytest.raises(RefusedError, match="failed its parity gate"):
-        SceneLibrary([made_artifact(replace(whole, gate=replace(whole.gate, passed=False)))])
-    artifact = written(tmp_path, whole)
-    with ScenePipeline(artifact.folder) as made:
-        assert made.engine.library.there == [(SIZE, 1), (SIZE, 2), (SIZE, 4)]
 
 
 @pytest.mark.parametrize(
