@@ -148,12 +148,12 @@ class SceneOptions:
 
     def target_of(self, model: Chosen) -> str:
         """What runs the network of a model: by default eager only what cannot be compiled."""
-        needs_eager = self.blocks or self.wants_gaussians
+        needs_eager = self.blocks or self.gaussians
         return self.target or (EAGER if needs_eager else default_target(model))
 
     @property
-    def wants_gaussians(self) -> bool:
-        """Whether a format is asked for that shows Gaussians."""
+    def gaussians(self) -> bool:
+        """Whether a format needs Gaussians."""
         return not GAUSSIANS.isdisjoint(self.export_format.split("-"))
 
     @property
@@ -196,7 +196,7 @@ class SceneOptions:
             cameras=cameras,
             align_to_given=to_given,
             blocks=self.blocks,
-            gaussians=self.wants_gaussians,
+            gaussians=self.gaussians,
         )
 
 

@@ -44,6 +44,7 @@ function options() {
     num_max_points: Number(byId("most").value) * 1000,
     filter_black_bg: byId("black").checked,
     filter_white_bg: byId("white").checked,
+    video_fps: Number(byId("fps").value),
     ref_view_strategy: byId("strategy").value,
     use_ray_pose: byId("rays").checked,
     show_cameras: byId("in-files").checked,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from depth.errors import InputError
 from depth.scenes.export import DESCRIPTION
 from serve.service.kept.folder import Upload
+from serve.service.scenes.frames import is_video
 from serve.service.scenes.model import SceneModel
 from serve.service.scenes.request import InferenceRequest, SceneOptions, refused
 from serve.service.scenes.root import Root
@@ -54,11 +56,15 @@ class Backend:
         self.model.close()
         self.tasks.close()
 
-    def check(self, request: SceneOptions, views: int) -> None:
-        """Raise RequestError (422) for what cannot be done, before any of it is done."""
-        request.check(views)
+    def check(self, request: SceneOptions, names: Sequence[str]) -> None:
+        """Raise RequestError (422) for what cannot be done, before any of it is done.
+
+        names  of the images, or of a video
+        """
+        request.check(len(names))
         where = "image_paths"
         try:
+            is_video(names)
             if isinstance(request, InferenceRequest):
                 for number, path in enumerate(request.image_paths):
                     where = f"image_paths.{number}"

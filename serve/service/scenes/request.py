@@ -47,6 +47,7 @@ class SceneOptions(BaseModel):
     show_cameras: bool = True
     filter_black_bg: bool = Field(False, description="Nearly black pixels become no points.")
     filter_white_bg: bool = Field(False, description="Nearly white pixels become no points.")
+    video_fps: float = Field(1.0, gt=0, le=60, description="Frames per second of a video.")
     feat_vis_fps: int = Field(15, ge=1, le=240)
 
     def check(self, views: int) -> None:

@@ -101,11 +101,10 @@ def _add_tasks(router: APIRouter, service: Service, backend: Backend) -> None:
         },
     )
     async def inference(request: Request) -> Response:
-        """Have a scene made of images: paths on the server as JSON, or uploads in a form."""
+        """Have a scene made of images or of a video: paths on the server, or uploads in a form."""
         with tasks.uploading(new_id()) as upload:
             asked, names = await _asked(request, service, upload)
-            views = len(names) or len(asked.image_paths)
-            await asyncio.to_thread(backend.check, asked, views)
+            await asyncio.to_thread(backend.check, asked, names or asked.image_paths)
             task = await asyncio.to_thread(backend.submit, upload, asked, names)
         return JSONResponse(
             {

@@ -3,6 +3,7 @@
 ID/task.json     what was asked, written first
 ID/images/…      the images of a request that brought them, under their own names
 ID/started.json  the task has begun; with this and no over.json its process was killed
+ID/frames/…      the frames of a video, while the task runs
 ID/results/…     the files of the scene
 ID/over.json     how it ended, written last
 """
@@ -73,6 +74,10 @@ class Task(KeptJob):
     def results(self) -> Path:
         return self.folder / "results"
 
+    @property
+    def frames(self) -> Path:
+        return self.folder / "frames"
+
     def files(self) -> Iterator[Path]:
         """The files of the result, if the task is completed."""
         if self.status == COMPLETED:
@@ -93,7 +98,7 @@ class Task(KeptJob):
         self.started = time.time()
         self.tell(0.0, f"Starting inference on {self.views} frames...")
         write_whole(self.folder / "started.json", json.dumps({"started": self.started}))
-        shutil.rmtree(self.results, ignore_errors=True)  # of an earlier try
+        self._clear(self.frames, self.results)  # of an earlier try
 
     def tell(self, progress: float, message: str) -> None:
         """How far it is. It never goes back while it runs."""
@@ -108,8 +113,7 @@ class Task(KeptJob):
         with self.writing:
             if self.removed or self.over:
                 return
-            if status != COMPLETED:
-                shutil.rmtree(self.results, ignore_errors=True)
+            self._clear(self.frames, *([] if status == COMPLETED else [self.results]))
             end = {"status": status, "message": message[:2000], "completed": time.time()}
             write_whole(self.folder / "over.json", json.dumps({**end, "started": self.started}))
             self.message, self.progress = message, 1.0 if status == COMPLETED else self.progress
@@ -122,10 +126,14 @@ class Task(KeptJob):
                 return
             for name in ("over.json", "started.json"):
                 (self.folder / name).unlink(missing_ok=True)
-            shutil.rmtree(self.results, ignore_errors=True)
+            self._clear(self.frames, self.results)
             self.cancelled.clear()
             self.started = self.progress = None
             self.message, self.end = "Task submitted", {}
+
+    def _clear(self, *folders: Path) -> None:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def about(self) -> dict[str, Any]:
         """What a caller may know, under upstream's names."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from depth.errors import DepthAnythingError
 from depth.scenes.export import export_scene
 from depth.scenes.scene import Scene
-from serve.errors import ServeError
+from serve.errors import GivenUpError, ServeError
 from serve.service.kept.thread import JobThread
+from serve.service.scenes.frames import frames_of, is_video
 from serve.service.scenes.model import SceneModel
 from serve.service.scenes.root import Root
 from serve.service.scenes.task import CANCELLED, COMPLETED, FAILED, Task
@@ -27,10 +28,6 @@ _SHARES = {  # where a step of a scene begins and ends
     "head": (0.65, 0.85),
     "metric": (0.85, _MADE),
 }
-
-
-class _GivenUpError(ServeError):
-    """Nobody wants the scene any more."""
 
 
 class SceneWorker(JobThread[Task]):
@@ -58,23 +55,30 @@ class SceneWorker(JobThread[Task]):
         logger.info("task %s: %s", task.id, task.status)
 
     def _scene(self, task: Task) -> Scene:
-        uploads = [task.upload(f"{number:05}") for number in range(len(task.names))]
-        images = uploads or [self._root.file(path) for path in task.paths]
-        asked = task.request.asked(task.views, task.names)
-        task.tell(_LOADING, "Loading model...")
-        make = self._model.get()
-        task.tell(_LOADED, f"Running model inference on {task.views} images...")
+        def given_up() -> bool:
+            return self.closing.is_set() or task.cancelled.is_set() or task.removed
+
+        def on_frame(count: int) -> None:
+            task.tell(0.0, f"frames: {count} taken")
+            if given_up():
+                raise GivenUpError("given up")
 
         def on_step(step: str, done: int, count: int) -> None:
             low, high = _SHARES.get(step, (_LOADED, _LOADED))
             task.tell(low + (high - low) * done / max(1, count), f"{step}: {done} of {count}")
 
-        def given_up() -> bool:
-            return self.closing.is_set() or task.cancelled.is_set() or task.removed
-
+        uploads = [task.upload(f"{number:05}") for number in range(len(task.names))]
+        images, names = uploads or [self._root.file(path) for path in task.paths], task.names
+        if is_video(task.paths):
+            images = frames_of(images[0], task.request.video_fps, task.frames, on_frame)
+            names = tuple(image.name for image in images)
+        asked = task.request.asked(len(images), names)
+        task.tell(_LOADING, "Loading model...")
+        make = self._model.get()
+        task.tell(_LOADED, f"Running model inference on {len(images)} images...")
         scene = make(images, asked, on_step, given_up)
         if given_up():
-            raise _GivenUpError("given up")
+            raise GivenUpError("given up")
         return scene
 
     def _export(self, task: Task, scene: Scene) -> None:

@@ -113,7 +113,9 @@ def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 def test_schemathesis_finds_nothing_in_scenes(tmp_path: Path) -> None:
     with scene_process(tmp_path) as url:
-        nothing_is_found(tmp_path, url, "--include-path-regex", "task|gallery|status|cleanup|reload|gpu")
+        nothing_is_found(
+            tmp_path, url, "--include-path-regex", "task|gallery|status|cleanup|reload|gpu"
+        )
 
 
 def nothing_is_found(place: Path, url: str, *more: str) -> None:
