@@ -38,15 +38,18 @@ def command_line(no_args_is_help: bool = False) -> typer.Typer:
     )
 
 
-def path_option(default: Any, text: str, *names: str) -> Any:
+def path_option(default: Any, text: str, *names: str, envvar: Optional[str] = None) -> Any:
     """An option whose value is a path: a leading ~ is the home folder, and "" is refused.
 
-    names  such as "--input", "-i"; by default from the parameter's name
+    names   such as "--input", "-i"; by default from the parameter's name
+    envvar  a variable of the environment that stands in for the option
     """
-    return typer.Option(default, *names, parser=_path, metavar="PATH", help=text)
+    return typer.Option(default, *names, parser=_path, metavar="PATH", help=text, envvar=envvar)
 
 
-def choice_option(default: Any, choices: Iterable[str], text: str, *names: str) -> Any:
+def choice_option(
+    default: Any, choices: Iterable[str], text: str, *names: str, envvar: Optional[str] = None
+) -> Any:
     """An option whose value is one of `choices`, which its help lists and a shell can complete."""
     found = list(choices)
     many = len(found) > _IN_BRACKETS
@@ -54,6 +57,7 @@ def choice_option(default: Any, choices: Iterable[str], text: str, *names: str) 
         default,
         *names,
         click_type=click.Choice(found),
+        envvar=envvar,
         metavar="NAME" if many else None,
         help=f"{text} One of {', '.join(found)}." if many else text,
     )

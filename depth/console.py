@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Callable, Optional
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,6 +61,25 @@ def steps(total: int) -> Iterator[Callable[[str], None]]:
 
         yield step
         progress.update(task, description="done", completed=total)
+
+
+@contextmanager
+def counted(text: str, total: Optional[int]) -> Iterator[Callable[[int], None]]:
+    """Yields a function to call with the number of things that are done.
+
+    total  how many there are; None if nobody knows
+    Shows a bar on a terminal, and elsewhere one line.
+    """
+    console = _stderr()
+    if not console.is_terminal:
+        _line(console, f"{text}: {'unknown number' if total is None else total}")
+        yield lambda _: None
+        return
+    from rich import progress as rich
+
+    with _bar(console, rich.MofNCompleteColumn(), rich.TimeRemainingColumn()) as progress:
+        task = progress.add_task(text, total=total)
+        yield lambda done: progress.update(task, completed=done)
 
 
 @contextmanager

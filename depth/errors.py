@@ -29,6 +29,7 @@ EXTRAS = {  # package -> the extra of this project that has it: see pyproject.to
     "python_multipart": "http",
     "grpc": "grpc",
     "ray": "ray",
+    "av": "video",
 }
 
 

@@ -13,6 +13,7 @@ from depth.exports.cli import export
 from depth_anything import __version__
 from depth_anything.checkpoints_cli import app as checkpoints_app
 from depth_anything.cleaning import clean
+from depth_anything.da3.cli import app as da3_app
 from depth_anything.first_run.cli import first_run
 from depth_anything.inference import inference
 from depth_anything.pictures import run
@@ -28,6 +29,7 @@ app.command()(clean)
 app.command()(schema)
 app.command()(export)
 app.command()(first_run)
+app.add_typer(da3_app, name="da3", short_help="Scenes of images, videos and COLMAP models.")
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(compile_app, name="compile", short_help="Turn a checkpoint into an artifact.")
 # Its sidecar takes a model's name and weights too.

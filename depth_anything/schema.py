@@ -1,4 +1,4 @@
-"""`python main.py schema`: the JSON Schema of what is said about results."""
+"""`python main.py schema`: the JSON Schema of what is said about results and scenes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import click
 import typer
 
 from depth.maps.schema import SCHEMAS, schema_named
+from depth.scenes.schema import SCENE, scene_schema
 
 
-def schema(name: str = typer.Argument(click_type=click.Choice(SCHEMAS))) -> None:
-    """Print a JSON Schema of the JSON beside depth files.
+def schema(name: str = typer.Argument(click_type=click.Choice((*SCHEMAS, SCENE)))) -> None:
+    """Print a JSON Schema of the JSON beside depth files, or in the folder of a scene.
 
     result: NAME.json beside the files of an image. description: the JSON inside a depth file, and
-    of an HTTP answer. report: a line of depth-report.jsonl.
+    of an HTTP answer. report: a line of depth-report.jsonl. scene: scene.json.
     """
-    typer.echo(json.dumps(schema_named(name), indent=2))
+    found = scene_schema() if name == SCENE else schema_named(name)
+    typer.echo(json.dumps(found, indent=2))

@@ -9,13 +9,10 @@ from typing import Any, Optional, Union
 import torch
 from torch import Tensor, nn
 
-from depth.artifact.steps import SkyToFar
 from depth.errors import CheckpointError, InputError
 from depth.family import UNTRAINED
-from depth.maps.result import FloatArray
-from depth.scenes.options import OWN, Options
+from depth.scenes.options import DEFAULT, Options
 from depth.steps.cameras import given_cameras
-from depth.steps.sky import sky_to_far
 from depth.weights.checkpoint import read_checkpoint
 from depth.weights.registry import by_sha256
 from depth.weights.wrappings import unwrapped
@@ -30,12 +27,21 @@ from depth_anything_3.anyview.folder import (
 from depth_anything_3.anyview.layouts import load_nested
 from depth_anything_3.anyview.layouts import load_weights as load_views
 from depth_anything_3.anyview.network import AnyViewNetwork
-from depth_anything_3.export import Made, export_asked, export_prediction
+from depth_anything_3.export import (
+    Export,
+    Made,
+    check_path,
+    check_wish,
+    export_asked,
+    scene_of,
+    write,
+)
 from depth_anything_3.hub import downloaded
-from depth_anything_3.inputs import Source, placed_inputs, shown
+from depth_anything_3.inputs import Inputs, Source, placed_inputs, shown
 from depth_anything_3.layouts import load_weights
-from depth_anything_3.mono import FAR, MONO_MODELS
+from depth_anything_3.mono import MONO_MODELS
 from depth_anything_3.mono_network import MonoNetwork
+from depth_anything_3.one_view import check_views, depth_and_sky, lenses_of, scene_of_each
 from depth_anything_3.scenes import (
     Wish,
     align,
@@ -49,7 +55,6 @@ from depth_anything_3.scenes import (
 from depth_anything_3.specs import Prediction
 
 SCENE_MODELS = (*ANY_VIEW_MODELS, *NESTED_MODELS)
-_AT_ONCE = 8  # images in one run of a network of one view
 _SKY = 0.5  # reported as sky from here on
 
 
@@ -151,14 +156,15 @@ class DepthAnything3(nn.Module):
         """Network inputs [B,N,3,H,W], B scenes, -> depth [B,N,H,W] and what else the model gives.
 
         Models of one view: `sky` [B,N,H,W]. Others: `depth_conf` [B,N,H,W], `extrinsics`
-        [B,N,3,4], `intrinsics` [B,N,3,3], and of a nested model `is_metric` and `scale_factor`.
+        [B,N,3,4], `intrinsics` [B,N,3,3], of a nested model `is_metric` and `scale_factor`, and
+        with infer_gs `gaussians`.
         Given intrinsics are in px of the inputs; extrinsics are normalised here.
         """
-        wish = Wish(tuple(export_feat_layers or ()), use_ray_pose, ref_view_strategy)
-        self._check(extrinsics, wish, infer_gs)
+        wish = Wish(tuple(export_feat_layers or ()), use_ray_pose, ref_view_strategy, infer_gs)
+        self._check(extrinsics, wish)
         model = self._any_view
         if model is None:
-            return _depth_and_sky(self.network, image)
+            return depth_and_sky(self.network, image)
         scenes = []
         for number, images in enumerate(image.cpu().numpy()):
             given = None
@@ -178,9 +184,9 @@ class DepthAnything3(nn.Module):
         infer_gs: bool = False,
         use_ray_pose: bool = False,
         ref_view_strategy: str = "saddle_balanced",
-        render_exts: Any = None,  # noqa: ARG002 - for Gaussians
-        render_ixts: Any = None,  # noqa: ARG002
-        render_hw: Any = None,  # noqa: ARG002
+        render_exts: Any = None,
+        render_ixts: Any = None,
+        render_hw: Any = None,
         process_res: int = 504,
         process_res_method: str = "upper_bound_resize",
         export_dir: Optional[Union[str, Path]] = None,
@@ -189,7 +195,7 @@ class DepthAnything3(nn.Module):
         conf_thresh_percentile: float = 40.0,
         num_max_points: int = 1_000_000,
         show_cameras: bool = True,
-        feat_vis_fps: int = 15,  # noqa: ARG002 - for feat_vis
+        feat_vis_fps: int = 15,
         export_kwargs: Optional[Mapping[str, Any]] = None,
     ) -> Prediction:
         """Depth of each image, at the size that the network saw, and what else the model gives.
@@ -199,22 +205,27 @@ class DepthAnything3(nn.Module):
                      images: cameras that are known. Models of one view refuse them
         align_to_input_ext_scale  True: depth is scaled to the given cameras. False: the given
                      cameras are moved to those that the network predicts
+        infer_gs     also Gaussians, of da3-giant and da3nested-giant-large
         use_ray_pose  cameras from rays instead of the network's own: slower
         export_dir   a folder for files; `depth/scenes/README.md` has the formats
 
-        Intrinsics without extrinsics change nothing, as upstream. Models of one view put the sky
-        at a quantile of the depth of all images. Raises InputError for what is not done.
+        Intrinsics without extrinsics change nothing, as upstream, but the files of models of one
+        view. These models put the sky at a quantile of the depth of all images. Raises InputError
+        for what is not done.
         """
-        wish = Wish(tuple(export_feat_layers or ()), use_ray_pose, ref_view_strategy)
-        self._check(extrinsics, wish, infer_gs, export_dir)
+        wish = Wish(tuple(export_feat_layers or ()), use_ray_pose, ref_view_strategy, infer_gs)
+        self._check(extrinsics, wish)
         export = None
         if export_dir is not None:
-            options = Options(OWN, conf_thresh_percentile, num_max_points, cameras=show_cameras)
-            export = export_asked(export_dir, export_format, options, export_kwargs or {})
+            options = Options(DEFAULT, conf_thresh_percentile, num_max_points, cameras=show_cameras)
+            more = {"feat_vis": {"fps": feat_vis_fps}, **(export_kwargs or {})}
+            export = export_asked(export_dir, export_format, options, more, len(image))
+            check_wish(export, wish.gaussians, bool(wish.blocks))
+            check_path(export, render_exts, render_ixts, render_hw)
         inputs = placed_inputs(image, process_res, process_res_method)
         model = self._any_view
         if model is None:
-            return self._each(inputs.images)
+            return self._each(image, inputs, intrinsics, export)
         given = cameras_of(extrinsics, intrinsics, inputs)
         prediction = prediction_of(seen(model, inputs.images, given, wish), inputs)
         if given is not None:
@@ -223,7 +234,7 @@ class DepthAnything3(nn.Module):
             scaled = given is not None and align_to_input_ext_scale
             steps = steps_of(model, wish, posed=given is not None)
             made = Made(self.model_name, *self._weights, steps, scaled)
-            export_prediction(prediction, image, inputs.places, made, export)
+            write(scene_of(prediction, image, inputs.places, made), export)
         return prediction
 
     @property
@@ -233,23 +244,31 @@ class DepthAnything3(nn.Module):
             return None
         return AnyView(self.model_name, self.network, self.metric)
 
-    def _each(self, inputs: FloatArray) -> Prediction:
+    def _each(
+        self, images: Sequence[Source], inputs: Inputs, intrinsics: Any, export: Optional[Export]
+    ) -> Prediction:
         """Of images that have nothing to do with each other."""
+        if export is not None:
+            check_views(export, self.model_name, len(images))
+            lenses = lenses_of(intrinsics, inputs.places)
         device = next(self.parameters()).device
-        found = self(torch.from_numpy(inputs).to(device)[None])
+        found = self(torch.from_numpy(inputs.images).to(device)[None])
         depth, sky = (found[name][0].cpu().numpy() for name in ("depth", "sky"))
-        return Prediction(depth, sky=sky >= _SKY, processed_images=shown(inputs))
+        prediction = Prediction(depth, sky=sky >= _SKY, processed_images=shown(inputs.images))
+        if export is not None:
+            made = Made(self.model_name, *self._weights, (), scaled=False)
+            write(scene_of_each(prediction, images, inputs.places, lenses, made), export)
+        return prediction
 
-    def _check(
-        self, extrinsics: Any, wish: Wish, infer_gs: bool, export_dir: Optional[object] = None
-    ) -> None:
+    def _check(self, extrinsics: Any, wish: Wish) -> None:
         """Raise InputError that names the arguments which this model does not do."""
-        asked = {"infer_gs": infer_gs}
+        network = self.network
+        without = isinstance(network, MonoNetwork) or network.gaussians is None
+        asked = {"infer_gs": wish.gaussians and without}
         if self._any_view is None:
             asked["extrinsics"] = extrinsics is not None
             asked["export_feat_layers"] = bool(wish.blocks)
             asked["use_ray_pose"] = wish.ray_pose
-            asked["export_dir"] = export_dir is not None
         names = [name for name, there in asked.items() if there]
         if names:
             raise InputError(
@@ -268,16 +287,3 @@ def _load_into(
 
 def _part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
-
-
-def _depth_and_sky(network: nn.Module, image: Tensor) -> dict[str, Any]:
-    views = image.flatten(0, 1)
-    parts = [network(views[i : i + _AT_ONCE]) for i in range(0, len(views), _AT_ONCE)]
-    shape = (*image.shape[:2], *image.shape[3:])
-    depth, sky = (torch.cat(maps).reshape(shape) for maps in zip(*parts))
-    return {"depth": _far_sky(depth, sky, FAR), "sky": sky, "aux": {}}
-
-
-def _far_sky(depth: Tensor, sky: Tensor, step: SkyToFar) -> Tensor:
-    found = sky_to_far(depth.cpu().numpy(), sky.cpu().numpy(), step)
-    return torch.from_numpy(found).to(depth.device)

@@ -13,18 +13,22 @@ from depth.errors import InputError
 from depth.maps.result import FloatArray
 from depth.sizes import Size
 from depth.steps.reference_view import order_of_views, places_of_views
-from depth.steps.stages import PREFIX, TRUNK
+from depth.steps.stages import HEAD, PREFIX, RAYS, TRUNK
 from depth_anything_3.anyview.network import AnyViewNetwork
 
 
 class Watched:
     """A network whose stages also keep what chosen blocks give; everything else is the network's.
 
+    features  also keep the features that the head is given
+
     Made for one call of `views_of`, so calls from several threads do not disturb each other.
     Raises InputError for blocks that the network does not have.
     """
 
-    def __init__(self, network: AnyViewNetwork, blocks: Sequence[int]) -> None:
+    def __init__(
+        self, network: AnyViewNetwork, blocks: Sequence[int], features: bool = False
+    ) -> None:
         count = len(network.encoder.blocks)
         for block in blocks:
             if not isinstance(block, int) or not 0 <= block < count:
@@ -32,6 +36,7 @@ class Watched:
         self._network = network
         self._kept: dict[int, list[Tensor]] = {block: [] for block in blocks}
         self._first = network.encoder.alternate_from
+        self._keeps, self.of_head = features, list[Tensor]()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._network, name)
@@ -41,6 +46,8 @@ class Watched:
 
     def stage_at(self, size: Size, name: str, views: int = 1) -> nn.Module:
         stage = self._network.stage_at(size, name, views)
+        if self._keeps and name in (HEAD, RAYS):
+            return _Fed(stage, self.of_head)
         first = {PREFIX: 0, TRUNK: self._first}.get(name)
         return stage if first is None else self._watch(stage, first)
 
@@ -68,6 +75,19 @@ class Watched:
             if block >= self._first:
                 values = values[places]
             found[f"feat_layer_{block}"] = np.ascontiguousarray(values).reshape(views, h, w, -1)
+        return found
+
+
+class _Fed(nn.Module):
+    """A stage that also keeps its inputs."""
+
+    def __init__(self, stage: nn.Module, inputs: list[Tensor]) -> None:
+        super().__init__()
+        self.stage, self.inputs = stage, inputs
+
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
+        self.inputs.append(features)
+        found: tuple[Tensor, ...] = self.stage(features)
         return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Optional
 
 import numpy as np
@@ -13,14 +13,16 @@ import torch
 from depth.errors import InputError
 from depth.maps.result import FloatArray
 from depth.steps.alignment import ROUNDS, aligned, moved
-from depth.steps.cameras import Cameras, given_cameras
+from depth.steps.cameras import Cameras, given_cameras, normalised
+from depth.steps.gaussians import Gaussians, gaussians_of, pose_scale
 from depth.steps.ray_pose import DEFAULT as RAY_POSE_STEP
 from depth.steps.reference_view import SADDLE_BALANCED
 from depth.steps.views import METRES_STEP, Views, metric_views, posed_by_rays
 from depth_anything_3.anyview.folder import AnyView
-from depth_anything_3.anyview.stages import metric_of, views_of
+from depth_anything_3.anyview.stages import metric_of, numbers_of, views_of
 from depth_anything_3.features import Watched
 from depth_anything_3.inputs import Inputs, shown
+from depth_anything_3.specs import Gaussians as Record
 from depth_anything_3.specs import Prediction
 
 logger = logging.getLogger(__name__)
@@ -33,19 +35,28 @@ class Wish:
     blocks: Sequence[int] = ()  # whose features are wanted
     ray_pose: bool = False  # cameras from rays
     strategy: str = SADDLE_BALANCED  # for the reference view
+    gaussians: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What the network says, and features by name, [S,h,w,C] each."""
+    """What the network says, and features by name, [S,h,w,C] each.
+
+    Gaussians are in the network's own world, also where the views are in metres.
+    """
 
     views: Views
     features: dict[str, FloatArray]
+    gaussians: Optional[Gaussians] = None
+    cameras: Optional[FloatArray] = None  # of the views, in the world of the Gaussians
 
 
 def seen(model: AnyView, images: FloatArray, given: Optional[Cameras], wish: Wish) -> Seen:
     """The scene of images [S,3,H,W]. Raises InputError for what does not fit."""
-    network = Watched(model.network, wish.blocks)
+    size = int(images.shape[2]), int(images.shape[3])
+    if wish.gaussians:
+        model.network.gaussian_stage(size)  # refused before the network runs
+    network = Watched(model.network, wish.blocks, wish.gaussians)
     views = views_of(
         network.as_network(),
         images,
@@ -56,10 +67,29 @@ def seen(model: AnyView, images: FloatArray, given: Optional[Cameras], wish: Wis
     )
     if wish.ray_pose:
         views = posed_by_rays(views)
+    gaussians = cameras = None
+    if wish.gaussians:
+        gaussians, cameras = _gaussians(model, network.of_head, images, views, given)
     if model.metric is not None:
         views = metric_views(views, metric_of(model.metric), images)
-    size = int(images.shape[2]), int(images.shape[3])
-    return Seen(views, network.features(size, len(images), views.reference))
+    features = network.features(size, len(images), views.reference)
+    return Seen(views, features, gaussians, cameras)
+
+
+def _gaussians(
+    model: AnyView,
+    features: list[torch.Tensor],
+    images: FloatArray,
+    views: Views,
+    given: Optional[Cameras],
+) -> tuple[Gaussians, FloatArray]:
+    """And the cameras of the views in their world."""
+    raw, opacities = numbers_of(model.network, features, images)
+    scale = 1.0 if given is None else pose_scale(views.extrinsics, normalised(given.extrinsics))
+    cameras = Cameras(views.extrinsics, views.intrinsics)
+    placed = views.extrinsics.copy()
+    placed[:, :, 3] *= scale
+    return gaussians_of(raw, opacities, views.depth, cameras, scale), placed
 
 
 def cameras_of(extrinsics: Any, intrinsics: Any, inputs: Inputs) -> Optional[Cameras]:
@@ -97,7 +127,16 @@ def prediction_of(found: Seen, inputs: Inputs) -> Prediction:
         processed_images=shown(inputs.images),
         aux=dict(found.features),
         scale_factor=views.scale,
+        gaussians=None if found.gaussians is None else tensors_of([found]),
     )
+
+
+def tensors_of(scenes: Sequence[Seen], device: Optional[torch.device] = None) -> Record:
+    """Gaussians of B scenes of as many views as upstream's record: tensors [B,G,...]."""
+    names = [field.name for field in fields(Gaussians)]
+    arrays = {n: np.stack([getattr(scene.gaussians, n) for scene in scenes]) for n in names}
+    cameras = scenes[0].cameras if len(scenes) == 1 else None
+    return Record(**{n: torch.from_numpy(a).to(device) for n, a in arrays.items()}, cameras=cameras)
 
 
 def align(prediction: Prediction, given: Cameras, to_given: bool) -> None:
@@ -154,4 +193,6 @@ def outputs_of(scenes: Sequence[Seen], device: torch.device) -> dict[str, Any]:
     }
     if scale is not None:
         found.update(is_metric=1, scale_factor=scale)
+    if all(scene.gaussians is not None for scene in scenes):
+        found["gaussians"] = tensors_of(scenes, device)
     return found

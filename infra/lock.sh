@@ -21,7 +21,7 @@ export_lane() { # LANE, what only this lane has
   local lane=$1
   shift
   "$UV" export -q --directory "$work" --frozen --no-emit-project --no-annotate --no-header \
-    --extra "$lane" "$@" --extra onnx --extra openvino --extra s3 --extra http --extra grpc --group test --group lint -o "new/$lane.txt"
+    --extra "$lane" "$@" --extra onnx --extra openvino --extra s3 --extra http --extra grpc --extra video --group test --group lint -o "new/$lane.txt"
 }
 
 compile() { # NAME, requirements on standard input: for what is not a dependency of the project

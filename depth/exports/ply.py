@@ -35,12 +35,21 @@ def encode_ply(
         vertices[axis] = points[:, number]
     for number, colour in enumerate(("red", "green", "blue")):
         vertices[colour] = colours[:, number]
-    properties = [f"property {_NAMES[_VERTEX[name].str]} {name}" for name in _VERTEX.names or ()]
+    return ply_file(vertices, about)
+
+
+def ply_file(vertices: npt.NDArray[Any], about: Mapping[str, Any]) -> bytes:
+    """A PLY file of a structured array [N]: a property for each of its fields, float32 or uint8.
+
+    about  as of `encode_ply`
+    """
+    kinds = ((name, vertices.dtype[name].str) for name in vertices.dtype.names or ())
+    properties = [f"property {_NAMES[kind]} {name}" for name, kind in kinds]
     header = [
         "ply",
         "format binary_little_endian 1.0",
         *_comments(about),
-        f"element vertex {len(points)}",
+        f"element vertex {len(vertices)}",
         *properties,
         "end_header\n",
     ]

@@ -53,10 +53,10 @@ class TorchStages:
         return in_parts(self.network, self.stage(RAYS if rays else HEAD, 1), features)
 
 
-def in_parts(network: nn.Module, stage: Module, values: FloatArray) -> tuple[FloatArray, ...]:
+def in_parts(network: nn.Module, stage: Module, *values: FloatArray) -> tuple[FloatArray, ...]:
     """The outputs of a stage of a network for many views, a few views at a time."""
-    starts = range(0, len(values), _AT_ONCE)
-    parts = [_run(network, stage, values[start : start + _AT_ONCE]) for start in starts]
+    slices = [slice(start, start + _AT_ONCE) for start in range(0, len(values[0]), _AT_ONCE)]
+    parts = [_run(network, stage, *(array[part] for array in values)) for part in slices]
     return tuple(np.concatenate(found) for found in zip(*parts))
 
 

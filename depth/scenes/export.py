@@ -11,11 +11,21 @@ from typing import Any
 
 from depth.errors import DepthFileError, InputError
 from depth.files import make_folders, sha256_bytes, write_whole
-from depth.scenes.formats import colmap, depth_vis, glb, nerfstudio, npz, ply
+from depth.scenes.formats import (
+    colmap,
+    depth_vis,
+    feat_vis,
+    glb,
+    gs_ply,
+    gs_video,
+    nerfstudio,
+    npz,
+    ply,
+)
 from depth.scenes.formats.files import Files
-from depth.scenes.options import DEFAULTS, Options
+from depth.scenes.options import DEFAULTS, OWN, SOURCE, Options, size_of
 from depth.scenes.scene import Scene, about
-from depth.scenes.view import frame_of
+from depth.scenes.view import Frame, frame_of
 
 DESCRIPTION = "scene.json"
 
@@ -28,6 +38,9 @@ FORMATS: dict[str, Callable[[Scene, Options], Files]] = {
     "colmap": colmap.files,
     "nerfstudio": nerfstudio.files,
     "depth_vis": depth_vis.files,
+    "feat_vis": feat_vis.files,
+    "gs_ply": gs_ply.files,
+    "gs_video": gs_video.files,
 }
 
 
@@ -64,7 +77,9 @@ def export_scene(
     """
     files: Files = {}
     for name in formats_named("-".join(formats)):
-        files.update(FORMATS[name](scene, options))  # a name that two formats have is one file
+        files.update(
+            FORMATS[name](scene, options.of(name))
+        )  # a name that two formats have is one file
     present = [name for name in (*files, DESCRIPTION) if os.path.lexists(folder / name)]
     if present and not overwrite:
         raise InputError(
@@ -99,17 +114,23 @@ def _described(scene: Scene, formats: Sequence[str], options: Options) -> dict[s
         **about(scene),
         "formats": list(formats),
         "options": asdict(options),
-        "cameras": [_camera(scene, view, options.size) for view in range(len(scene))],
+        "sizes": {name: size_of(name, options.size) for name in formats},
+        "cameras": [_camera(scene, view, options) for view in range(len(scene))],
     }
 
 
-def _camera(scene: Scene, view: int, size: str) -> dict[str, Any]:
-    frame = frame_of(scene, view, size)
-    height, width = frame.size
+def _camera(scene: Scene, view: int, options: Options) -> dict[str, Any]:
+    """In px of the source image, unless every file has the scene's own size; `maps`: in its px."""
+    size = OWN if options.size == OWN else SOURCE
     return {
         "name": scene.names[view],
-        "width_px": width,
-        "height_px": height,
-        "intrinsics": frame.intrinsics.tolist(),
+        **_lens(frame_of(scene, view, size)),
         "extrinsics": scene.extrinsics[view].tolist(),
+        "maps": _lens(frame_of(scene, view, OWN)),
     }
+
+
+def _lens(frame: Frame) -> dict[str, Any]:
+    height, width = frame.size
+    intrinsics = frame.intrinsics.tolist()
+    return {"width_px": width, "height_px": height, "intrinsics": intrinsics}

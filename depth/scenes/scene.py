@@ -7,8 +7,9 @@ its middle is (W/2, H/2). COLMAP and nerfstudio count px in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, Optional
 
 import numpy as np
@@ -18,6 +19,7 @@ from depth.errors import InputError
 from depth.family import METRES, UNITS
 from depth.maps.result import FloatArray, Provenance
 from depth.sizes import Size
+from depth.steps.gaussians import Gaussians
 
 Pixels = npt.NDArray[np.uint8]
 Doubles = npt.NDArray[np.float64]
@@ -26,6 +28,7 @@ Mask = npt.NDArray[np.bool_]
 METRE = UNITS[METRES]
 
 _NAME_BYTES = 200  # of 255 that file systems take: exports add a suffix
+_FEATURES = re.compile(r"[A-Za-z0-9_]{1,60}")
 _ROTATION_ERROR = 1e-3  # of R times its transpose, against the identity
 
 
@@ -85,6 +88,9 @@ class Scene:
     sky         [S,H,W] bool, or None
     images      [S,H,W,3] uint8 RGB at the size of the depth maps, or None
     sources     the image of each view, or None
+    features    [S,h,w,C] float32 by the names of blocks of the network
+    gaussians   those of all pixels, S*H*W, view by view, in the scene's world
+    assumed     what nobody knows of the cameras, in words, or None: they are known or predicted
     """
 
     depth: FloatArray
@@ -97,6 +103,9 @@ class Scene:
     sky: Optional[Mask] = None
     images: Optional[Pixels] = None
     sources: Optional[tuple[Source, ...]] = None
+    features: Mapping[str, FloatArray] = field(default_factory=dict)
+    gaussians: Optional[Gaussians] = None
+    assumed: Optional[str] = None
 
     def __post_init__(self) -> None:
         _check_array("depth", self.depth, np.float32, None)
@@ -121,6 +130,13 @@ class Scene:
         _check_names(self.names, len(self))
         if self.sources is not None and len(self.sources) != len(self):
             raise InputError(f"{len(self.sources)} sources of {len(self)} views: expected as many")
+        for name, values in self.features.items():
+            _check_features(name, values, len(self))
+        if self.gaussians is not None and len(self.gaussians) != self.depth.size:
+            raise InputError(
+                f"{len(self.gaussians)} Gaussians of a scene: expected one for each of "
+                f"{self.depth.size} pixels"
+            )
 
     def __len__(self) -> int:
         return len(self.depth)
@@ -180,6 +196,15 @@ def _check_names(names: Sequence[str], count: int) -> None:
             raise InputError(f"view name {name!r}: two views have it; expected different names")
 
 
+def _check_features(name: str, values: FloatArray, views: int) -> None:
+    if not _FEATURES.fullmatch(name):
+        raise InputError(f"features {name[:40]!r} of a scene: expected a name such as feat_layer_5")
+    if values.dtype != np.float32 or values.ndim != 4 or len(values) != views or not values.size:
+        raise InputError(
+            f"{name} of a scene: {values.dtype} {values.shape}, expected float32 [{views},h,w,C]"
+        )
+
+
 def about(scene: Scene) -> dict[str, Any]:
     """What the files of a scene say of it: JSON without NaN."""
     return {
@@ -188,4 +213,5 @@ def about(scene: Scene) -> dict[str, Any]:
         "pixel_origin": "the corner of the first pixel; its centre is (0.5, 0.5)",
         "camera_axes": "x right, y down, z forward; extrinsics are world to camera",
         "provenance": asdict(scene.provenance),
+        **({} if scene.assumed is None else {"assumed": scene.assumed}),
     }

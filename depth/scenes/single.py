@@ -53,6 +53,7 @@ def scene_of(result: Result, view: View, name: str, image: Optional[Pixels] = No
         sky=None if sky is None else (sky >= SKY_FROM)[np.newaxis],
         images=None if image is None else _resized(image, rows, columns)[np.newaxis],
         sources=None if image is None else (Source((height, width), lambda: image),),
+        assumed="the angle of view" if view.assumed else None,
     )
 
 

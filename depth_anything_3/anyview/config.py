@@ -50,6 +50,7 @@ class AnyViewConfig(ModelConfig):
     """
 
     alternate_from: int = 1
+    gaussians: bool = False  # whether there is a decoder of Gaussians
 
 
 # One view at a time | all views | all views | one view at a time. Codes: cameras as nine numbers;
@@ -112,17 +113,17 @@ def _config(
     alternate_from: int,
     decoder_dim: int,
     stage_dims: tuple[int, int, int, int],
-    swiglu: bool = False,
+    giant: bool = False,
 ) -> AnyViewConfig:
-    dims = (*encoder, taps, decoder_dim, stage_dims, swiglu, NORM_EPS)
-    return AnyViewConfig(name, *dims, alternate_from)
+    dims = (*encoder, taps, decoder_dim, stage_dims, giant, NORM_EPS)
+    return AnyViewConfig(name, *dims, alternate_from, gaussians=giant)
 
 
 _WIDE = (256, 512, 1024, 1024)
 SMALL = _config("da3-small", (384, 12, 6), (5, 7, 9, 11), 4, 64, (48, 96, 192, 384))
 BASE = _config("da3-base", (768, 12, 12), (5, 7, 9, 11), 4, 128, (96, 192, 384, 768))
 LARGE = _config("da3-large", (1024, 24, 16), (11, 15, 19, 23), 8, 256, _WIDE)
-GIANT = _config("da3-giant", (1536, 40, 24), (19, 27, 33, 39), 13, 256, _WIDE, swiglu=True)
+GIANT = _config("da3-giant", (1536, 40, 24), (19, 27, 33, 39), 13, 256, _WIDE, giant=True)
 
 ANY_VIEW_MODELS: dict[str, Model] = {c.name: model_row(c) for c in (SMALL, BASE, LARGE, GIANT)}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -87,7 +88,25 @@ class DualDecoder(nn.Module):
         self.rays = RayBranch(dim)
 
 
-class HeadStage(nn.Module):
+class Positioned(nn.Module):
+    """A stage at a fixed size, with the constants that say where in the picture a value is."""
+
+    def settle(
+        self, maps: Sequence[tuple[int, tuple[int, int]]], size: Size, device: torch.device
+    ) -> None:
+        """For maps of so and so many channels, each on a (height, width) grid."""
+        self._count = len(maps)
+        for i, (dim, cells) in enumerate(maps):
+            columns, rows = uv_embedding(dim, cells, size[1] / size[0], device)
+            self.register_buffer(f"columns{i}", columns, persistent=False)
+            self.register_buffer(f"rows{i}", rows, persistent=False)
+
+    def uv(self) -> list[Uv]:
+        buffers: dict[str, Tensor] = self._buffers  # type: ignore[assignment]
+        return [(buffers[f"columns{i}"], buffers[f"rows{i}"]) for i in range(self._count)]
+
+
+class HeadStage(Positioned):
     """Features to maps, each view alone, at a fixed size.
 
     rays  also compute the branch of rays
@@ -103,23 +122,14 @@ class HeadStage(nn.Module):
         self.rays = decoder.rays if rays else None
         (h, w), half = grid, decoder.dim // 2
         maps = [*((dim, grid) for dim in decoder.stage_dims), (half, size), (half, (8 * h, 8 * w))]
-        device, aspect = decoder.norm.weight.device, size[1] / size[0]
-        self._count = len(maps)
-        for i, (dim, cells) in enumerate(maps):
-            columns, rows = uv_embedding(dim, cells, aspect, device)
-            self.register_buffer(f"columns{i}", columns, persistent=False)
-            self.register_buffer(f"rows{i}", rows, persistent=False)
+        self.settle(maps, size, decoder.norm.weight.device)
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
         """[V,h*w,4*D] -> depth, confidence [V,H,W]; with rays also [V,8h,8w,6], [V,8h,8w]."""
         (h, w), dim = self.grid, self.embed_dim
-        *of_stages, of_picture, of_rays = self._uv()
+        *of_stages, of_picture, of_rays = self.uv()
         maps = [self.norm(features[..., i * dim : (i + 1) * dim]) for i in range(len(of_stages))]
         stages = self.pyramid(maps, h, w, of_stages)
         x = self.upsample(self.reduce(self.merge(stages, h, w)), self.size)
         found: tuple[Tensor, ...] = self.depth(added(x, of_picture))
         return found if self.rays is None else (*found, *self.rays(stages, h, w, of_rays))
-
-    def _uv(self) -> list[Uv]:
-        buffers: dict[str, Tensor] = self._buffers  # type: ignore[assignment]
-        return [(buffers[f"columns{i}"], buffers[f"rows{i}"]) for i in range(self._count)]

@@ -7,6 +7,7 @@ ours      the network's own state dict
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Union
 
@@ -21,12 +22,13 @@ from depth_anything_3.mono_network import MonoNetwork
 
 logger = logging.getLogger(__name__)
 
+_GAUSSIANS = "gaussians."
 _EXPECTED = (
     "Depth Anything 3 checkpoint of several views: model.*, or encoder.*, decoder.* and camera_*"
 )
 _SCRATCH = r"model\.head\.scratch\."
 _AUX_CONV = _SCRATCH + r"output_conv2_aux\."
-_GAUSSIANS = "model.gs_head."
+_GS_HEAD = "model.gs_head."
 # Upstream has one LayerNorm in four places, of which the last is called: files have the first only.
 _STORED, _CALLED = "output_conv2_aux.0.2.", "output_conv2_aux.3.2."
 _FUSION = {"resConfUnit1": "skip_unit", "resConfUnit2": "unit", "out_conv": "project"}
@@ -48,6 +50,19 @@ def _ray_rules() -> list[Rule]:
         (_AUX_CONV + r"3\.2\.(.*)", r"decoder.rays.norm.\1"),
         (_AUX_CONV + r"3\.5\.(.*)", r"decoder.rays.conv2.\1"),
     ]
+
+
+def _gaussian_rules() -> list[Rule]:
+    """The decoder of Gaussians: named as that of depth, and with convolutions of the image."""
+    conv = re.escape(_GS_HEAD) + r"scratch\.output_conv2\."
+    rules: list[Rule] = [
+        (re.escape(_GS_HEAD) + rf"images_merger\.{2 * i}\.(.*)", rf"{_GAUSSIANS}picture.{i}.\1")
+        for i in range(3)
+    ]
+    for pattern, ours in dpt_rules(_GS_HEAD, {}):
+        rules.append((pattern, ours and ours.replace("decoder.", _GAUSSIANS, 1)))
+    rules += [(conv + rf"{2 * i}\.(.*)", rf"{_GAUSSIANS}conv{i + 1}.\1") for i in range(2)]
+    return rules
 
 
 _CAMERA_RULES: list[Rule] = [
@@ -73,24 +88,18 @@ UPSTREAM = Layout(
         (_SCRATCH + r"output_conv2\.2\.(.*)", r"decoder.depth.conv2.\1"),
         *dpt_rules("model.head.", {}),
         *_CAMERA_RULES,
+        *_gaussian_rules(),
     ),
 )
-OURS = Layout("ours", frozenset(_OURS), ((rf"((?:{'|'.join(_OURS)})\..*)", r"\1"),))
+OURS = Layout("ours", frozenset(_OURS), ((rf"((?:{'|'.join((*_OURS, 'gaussians'))})\..*)", r"\1"),))
 
 
 def to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A published state dict under our names; tensors are shared, not copied.
 
-    The weights of the Gaussians of da3-giant are left out, and the log says so. Raises
-    CheckpointError as `depth.network.layouts.renamed`.
+    Raises CheckpointError as `depth.network.layouts.renamed`.
     """
-    gaussians = [key for key in state if _GAUSSIANS in key]
-    if gaussians:
-        logger.warning(
-            "%d weights of Gaussians are left out: this version does not compute Gaussians",
-            len(gaussians),
-        )
-    kept = {key: tensor for key, tensor in state.items() if _GAUSSIANS not in key}
+    kept = dict(state)
     for key, tensor in list(kept.items()):
         if _STORED in key:
             kept.setdefault(key.replace(_STORED, _CALLED), tensor)
@@ -108,7 +117,19 @@ def load_weights(network: AnyViewNetwork, state: Mapping[str, Tensor], source: s
             "da3nested-giant-large"
         )
     configs = {name: row.config for name, row in ANY_VIEW_MODELS.items()}
-    load(network, to_ours(state), source, configs)
+    ours = to_ours(state)
+    if network.gaussians is None:
+        ours = _without_gaussians(ours, network.model.name)
+    load(network, ours, source, configs)
+
+
+def _without_gaussians(ours: dict[str, Tensor], model: str) -> dict[str, Tensor]:
+    """For a model that does not compute Gaussians, though the file has their weights."""
+    kept = {name: tensor for name, tensor in ours.items() if not name.startswith(_GAUSSIANS)}
+    if len(kept) < len(ours):
+        count = len(ours) - len(kept)
+        logger.warning("%d weights of Gaussians are left out: %s gives none", count, model)
+    return kept
 
 
 def load_nested(

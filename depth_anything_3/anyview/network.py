@@ -18,6 +18,7 @@ from depth_anything_3.anyview.camera_networks import (
 from depth_anything_3.anyview.config import AnyViewConfig
 from depth_anything_3.anyview.decoder import DualDecoder, HeadStage
 from depth_anything_3.anyview.encoder import AnyViewEncoder, PrefixStage, TrunkStage
+from depth_anything_3.anyview.gaussians import GaussianDecoder, GaussianStage
 
 _UNTRAINED = (
     # The angle of view ends in a ReLU: near 1 radian it is over 0, so that focal lengths are those
@@ -47,6 +48,7 @@ class AnyViewNetwork(Network):
         self.decoder = DualDecoder(config)
         self.camera_decoder = CameraDecoder(2 * config.embed_dim)
         self.camera_encoder = CameraEncoder(config.embed_dim)
+        self.gaussians = GaussianDecoder(config) if config.gaussians else None
 
     def fix_size(self, height_px: int, width_px: int) -> None:
         """Settle the position embedding for one size; see `SingleView.fix_size`."""
@@ -91,6 +93,12 @@ class AnyViewNetwork(Network):
     def head(self, size: Size, rays: bool = False) -> HeadStage:
         """The last stage; `rays`: with the branch of rays."""
         return HeadStage(self.decoder, self.grid(self.check(size)), size, rays)
+
+    def gaussian_stage(self, size: Size) -> GaussianStage:
+        """The stage of Gaussians, beside the head. Raises InputError if the model has none."""
+        if self.gaussians is None:
+            raise InputError(f"{self.model.name} gives no Gaussians; da3-giant does")
+        return GaussianStage(self.gaussians, self.grid(self.check(size)), size)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:  # [B,3,H,W] -> 2 x [B,H,W]
         size = int(images.shape[-2]), int(images.shape[-1])

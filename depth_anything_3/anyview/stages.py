@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
 
 from depth.maps.result import FloatArray
 from depth.network.scenes import TorchStages, in_parts
@@ -48,3 +51,19 @@ def metric_of(network: MonoNetwork) -> Callable[[FloatArray], tuple[FloatArray, 
         return depth, sky
 
     return metric
+
+
+def numbers_of(
+    network: AnyViewNetwork, features: Sequence[Tensor], images: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """What the network says of Gaussians: numbers [V,H,W,37] and opacities [V,H,W].
+
+    features  [.,h*w,D] of V views, as the head is given them, in parts
+    images    [V,3,H,W], network inputs
+
+    Raises InputError for a model without Gaussians.
+    """
+    stage = network.gaussian_stage((int(images.shape[2]), int(images.shape[3])))
+    joined = torch.cat(tuple(features)).cpu().numpy()
+    raw, opacities = in_parts(network, stage, joined, images)
+    return raw, opacities

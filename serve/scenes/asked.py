@@ -38,6 +38,9 @@ class SceneAsked:
     mixed           what becomes of images of several sizes: `crop` cuts all around their centres to
                     the least height and width; `group` keeps the largest group of images of one
                     size, and the result names the views that are left out
+    blocks          of the network, whose features are wanted; only a network that is not compiled
+                    gives them
+    gaussians       whether Gaussians are wanted; as `blocks`, and few models have them
     deadline_s      every stage has to begin by then, counted from the call; else ExpiredError
     """
 
@@ -49,6 +52,8 @@ class SceneAsked:
     cameras: Optional[Cameras] = None
     align_to_given: bool = True
     mixed: str = CROP
+    blocks: Sequence[int] = ()
+    gaussians: bool = False
     deadline_s: Optional[float] = None
 
     def __post_init__(self) -> None:
@@ -60,6 +65,15 @@ class SceneAsked:
             raise InputError(f"process_res {self.process_res} px: must be at least 1")
         if self.deadline_s is not None and not self.deadline_s > 0:
             raise InputError(f"deadline of {self.deadline_s} s: must be above 0")
+
+    def check_compiled(self) -> None:
+        """Raise InputError for what compiled programs do not give."""
+        for wanted, what in ((self.blocks, "features of blocks"), (self.gaussians, "Gaussians")):
+            if wanted:
+                raise InputError(
+                    f"{what}: a compiled program has no such outputs; take a network that is not "
+                    "compiled"
+                )
 
 
 # How a scene is made, however: by a pipeline, by a service, by a network that is not compiled.

@@ -98,6 +98,7 @@ class ScenePipeline(AbstractContextManager["ScenePipeline"]):
         there are, ProgramError, QueueFullError, ExpiredError, GivenUpError, OutOfServiceError, or
         ClosedError.
         """
+        asked.check_compiled()
         if isinstance(images, (str, bytes)) or not 0 < len(images) <= MOST_VIEWS:
             raise InputError(f"images of a scene: expected a list of 1 to {MOST_VIEWS}")
         if asked.mixed != GROUP:
@@ -125,6 +126,7 @@ class ScenePipeline(AbstractContextManager["ScenePipeline"]):
         Each frame is in one of the scenes. The last window is as long as the others, so it shares
         more frames with the window before. Raises as a call, and what `frames` raises.
         """
+        asked.check_compiled()
         windows = Windows(window, overlap)
         order = self._colour_order
         return SceneSequence(

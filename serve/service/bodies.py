@@ -25,6 +25,11 @@ class Bodies:
         self._settings = settings
         self.held_bytes = 0
 
+    @property
+    def timeout_s(self) -> float:
+        """For a body to arrive whole."""
+        return self._settings.body_timeout_s
+
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytes]:
         """The whole body; inside `with` it counts as held.
@@ -59,7 +64,7 @@ class Bodies:
         ClientDisconnect if the caller is gone.
         """
         limit_bytes = limit_bytes or self._settings.max_body_bytes
-        timeout_s = timeout_s or self._settings.body_timeout_s
+        timeout_s = timeout_s or self.timeout_s
         check_length(request, limit_bytes)
         deadline_s, received = asyncio.get_running_loop().time() + timeout_s, 0
         stream = request.stream().__aiter__()

@@ -17,6 +17,7 @@ from serve.shapes import POLICIES
 if TYPE_CHECKING:
     from serve.library import Library
     from serve.service.model import Model
+    from serve.service.scenes.backend import Backend
     from serve.service.settings import Settings
     from serve.service.sources import Source
 
@@ -81,6 +82,18 @@ class HttpOptions:
     jobs: Optional[Path] = path_option(
         None, "Folder that keeps batch jobs and their results; without it there is no /v1/batch."
     )
+    scenes: Optional[list[Path]] = typer.Option(
+        None,
+        metavar="ARTIFACT",
+        help="An artifact of a model of several views: makes scenes at /inference. Repeat it for "
+        "further programs of the model.",
+    )
+    scenes_root: Path = path_option(
+        Path(), "Folder that requests for scenes may name paths in; it keeps their tasks."
+    )
+    gallery: Optional[Path] = path_option(
+        None, "Folder of scenes to show at /gallery/: GROUP/SCENE/scene.glb; needs --scenes."
+    )
     log: str = choice_option("text", ("text", "json"), "Lines on stderr.")
     allow_unverified: bool = typer.Option(
         False,
@@ -107,6 +120,7 @@ class HttpOptions:
             tls_certificate=self.tls_certificate,
             tls_key=self.tls_key,
             jobs=self.jobs,
+            gallery=self.gallery,
             model_control=self.model_control,
             grpc_port=self.grpc_port,
             grpc_message_bytes=round(self.grpc_message_mb * 1e6),
@@ -133,9 +147,33 @@ class HttpOptions:
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f"--model {name}: the name is given twice")
-        if not found:
+        if not found and not self.scenes:
             raise InputError("no model: give a folder of an artifact, or --model NAME=FOLDER")
         return found
+
+    def backend(self, alone: bool) -> Optional[Backend]:
+        """What makes scenes; None without an artifact for it. Raises InputError for its root.
+
+        alone  there is no other model
+        """
+        if not self.scenes:
+            if self.gallery is not None:
+                raise InputError("--gallery needs --scenes: give the artifact that makes scenes")
+            return None
+        from serve.scenes.pipeline import ScenePipeline
+        from serve.service.scenes.backend import Backend
+        from serve.service.scenes.model import SceneModel
+
+        places, policy, unverified = self.scenes, self.policy, self.allow_unverified
+
+        def load() -> ScenePipeline:
+            pipeline = ScenePipeline(places, policy=policy, allow_unverified=unverified)
+            for size, views in pipeline.engine.library.there:
+                pipeline.warm_up(size, views)
+            return pipeline
+
+        names = ", ".join(place.name for place in places)
+        return Backend(self.scenes_root, SceneModel(load, names), alone, first=True)
 
     def model_of(self, name: str, library: Library) -> Model:
         """A model over artifacts, not warmed up."""
@@ -173,5 +211,6 @@ def http(
     sources = options.sources(artifact or [])
     repository = Repository(models, sources, options.model_of, options.poll_s)
     log_to_stderr(options.log)
-    service = Service(models, options.settings(), repository)
+    backend = options.backend(alone=not sources)
+    service = Service(models, options.settings(), repository, backend)
     run(service, [], lambda url: say_ready(url, options.log))

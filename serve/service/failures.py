@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
 from depth.errors import DepthAnythingError, ImageError, InputError
 from serve.errors import (
@@ -16,20 +16,29 @@ from serve.errors import (
     QueueFullError,
     ServeError,
 )
-from serve.service.batches.jobs import UnknownJobError
+from serve.service.kept.folder import UnknownJobError
 from serve.service.models import NotReadyError, UnknownModelError
 from serve.service.v2.repository import LoadError
 
 
 class RequestError(ServeError):
-    """A request that HTTP itself refuses, with its status and further headers of the answer."""
+    """A request that HTTP itself refuses.
+
+    headers  further headers of the answer
+    detail   of the answer, for callers that look there
+    """
 
     def __init__(
-        self, status: int, message: str, headers: Optional[Mapping[str, str]] = None
+        self,
+        status: int,
+        message: str,
+        headers: Optional[Mapping[str, str]] = None,
+        detail: Any = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.headers = headers or {}
+        self.detail = detail
 
 
 @dataclass(frozen=True)

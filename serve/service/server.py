@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Callable, Optional
 
 import uvicorn
+from fastapi import FastAPI
 
 from depth.errors import InputError
 from serve.jobs.memory import keep_freed_memory
@@ -33,15 +34,22 @@ _SWITCH_S = 0.0005  # that the event loop waits for a thread that works in Pytho
 OnReady = Callable[[str], None]  # called in a thread, with the URL, once every model is ready
 
 
-def run(service: Service, models: Sequence[Model], on_ready: OnReady) -> None:
+def run(
+    service: Service,
+    models: Sequence[Model],
+    on_ready: OnReady,
+    make: Callable[[Service], FastAPI] = application,
+) -> None:
     """Serve `models` until SIGTERM or SIGINT; then finish what was accepted. For the main thread.
+
+    make  the application of the service
 
     Raises InputError if the address cannot be had or the files of TLS cannot be used, and what
     loading a model raises.
     """
     keep_freed_memory()
     sys.setswitchinterval(_SWITCH_S)
-    asyncio.run(_serve(service, models, on_ready))
+    asyncio.run(_serve(service, models, on_ready, make(service)))
 
 
 class _Server(uvicorn.Server):
@@ -52,12 +60,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(service: Service, models: Sequence[Model], on_ready: OnReady) -> None:
+async def _serve(
+    service: Service, models: Sequence[Model], on_ready: OnReady, app: FastAPI
+) -> None:
     settings = service.settings
     tls_pair(settings)
     with _listening(settings) as listener:
         port = listener.getsockname()[1]
-        server = _Server(_config(service))
+        server = _Server(_config(service, app))
         calls = GrpcDoor(service)
         stop_on_signals(service, server, calls)
         loading = _Loading(service, models, server)
@@ -70,10 +80,10 @@ async def _serve(service: Service, models: Sequence[Model], on_ready: OnReady) -
         raise loading.failed
 
 
-def _config(service: Service) -> uvicorn.Config:
+def _config(service: Service, app: FastAPI) -> uvicorn.Config:
     settings = service.settings
     return uvicorn.Config(
-        application(service),
+        app,
         http=limited(settings.body_timeout_s, settings.max_connections),
         ws="none",
         lifespan="off",

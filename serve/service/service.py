@@ -17,6 +17,7 @@ from serve.service.batches.jobs import Jobs
 from serve.service.batches.worker import Worker
 from serve.service.bodies import Bodies
 from serve.service.models import Models
+from serve.service.scenes.backend import Backend
 from serve.service.settings import Settings
 from serve.service.v2.repository import Repository
 from serve.service.v2.statistics import Statistics
@@ -42,16 +43,24 @@ class Wanted:
 
 
 class Service:
-    """What every door of the service shares. Raises as `Jobs` for its folder of jobs."""
+    """What every door of the service shares. Raises as `Jobs` for its folder of jobs.
+
+    backend  makes scenes; None: the service has no such paths
+    """
 
     def __init__(
-        self, models: Models, settings: Settings, repository: Optional[Repository] = None
+        self,
+        models: Models,
+        settings: Settings,
+        repository: Optional[Repository] = None,
+        backend: Optional[Backend] = None,
     ) -> None:
         self.models = models
         self.settings = settings
         self.repository = repository or Repository(models)
         self.statistics = Statistics()
         self.bodies = Bodies(settings)
+        self.backend = backend
         self.draining = False
         self.jobs = None if settings.jobs is None else Jobs(settings.jobs)
         self._worker: Optional[Worker] = None
@@ -62,20 +71,31 @@ class Service:
         """`ready`, or why it is not: `draining`, `loading`, `out of service`."""
         if self.draining:
             return "draining"
-        if self.repository.starting or not self.models.ready:
+        backend = self.backend
+        only_scenes = backend is not None and backend.alone
+        if self.repository.starting or not (self.models.ready or only_scenes):
+            return "loading"
+        if backend is not None and not backend.ready:
             return "loading"
         return "ready" if all(model.works for model in self.models.all) else "out of service"
 
     def start(self) -> None:
-        """Begin with batch jobs; every model has its name now."""
+        """Begin with jobs and tasks; every model has its name now.
+
+        Raises what loading the model of scenes raises.
+        """
         if self.jobs is not None:
             self._worker = Worker(self.jobs, self.models)
             self._worker.start()
+        if self.backend is not None:
+            self.backend.start()
 
     def close(self) -> None:
-        """Finish what was accepted. Batch jobs go on when a service has their folder again."""
+        """Finish what was accepted. Jobs and tasks go on when a service has their folder again."""
         if self._worker is not None:
             self._worker.close()
+        if self.backend is not None:
+            self.backend.close()
         self.repository.close()
         self.models.close()
         if self.jobs is not None:

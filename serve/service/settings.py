@@ -39,6 +39,7 @@ class Settings:
     max_connections   at a time; by default as many as the limit on open files allows, at most 1000
     tls_certificate, tls_key  PEM files; both or none
     jobs              folder that keeps batch jobs; None: the service takes none
+    gallery           folder of scenes that are shown; None: there is no gallery
 
     Raises InputError for what no service can have, or none should.
     """
@@ -62,6 +63,7 @@ class Settings:
     allow_hosts: tuple[str, ...] = ()
     max_connections: int = field(default_factory=_connections)
     jobs: Optional[Path] = None
+    gallery: Optional[Path] = None
 
     def __post_init__(self) -> None:
         above_0 = ("body_timeout_s", "deadline_s", "drain_s", "max_body_bytes", "held_bytes")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, Callable
+from typing import IO, Any, Callable, NamedTuple
 
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import Headers, UploadFile
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from serve.service.failures import RequestError
 
 _MAX_HEADER_BYTES = 16_000  # of one part
-_MAX_FIELDS = 20  # parts that are no files; they are ignored
+_MAX_FIELDS = 20  # parts that are no files
 _MAX_FIELD_BYTES = 100_000
 
 
@@ -41,15 +41,17 @@ async def read_form(
     field: str,
     max_files: int,
     opened: Callable[[int], IO[bytes]],
-) -> Sequence[UploadFile]:
-    """The files in the parts of name `field`; the caller closes each.
+    max_text_bytes: int = _MAX_FIELD_BYTES,
+) -> Form:
+    """The files in the parts of name `field`, which the caller closes, and the other fields.
 
-    opened  makes the file that receives the n-th upload
+    opened          makes the file that receives the n-th upload
+    max_text_bytes  of each part that is no file
 
     Raises RequestError (400) for a body that is no form, has other files, no file or too many, and
     what `chunks` raises.
     """
-    parser = _Parser(request.headers, chunks, max_files, opened)
+    parser = _Parser(request.headers, chunks, max_files, opened, max_text_bytes)
     try:
         found = (await parser.parse()).multi_items()
     except (MultiPartException, FormParserError) as error:
@@ -65,7 +67,15 @@ async def read_form(
         parser.close()
         said = "it ends before its last boundary" if files and not others else "expected a file"
         raise RequestError(400, f"multipart/form-data: {said}; send files in the field {field!r}")
-    return files
+    texts = {name: text for name, text in found if isinstance(text, str)}
+    return Form(files, texts)
+
+
+class Form(NamedTuple):
+    """The files of a form, and its fields that are no files."""
+
+    files: list[UploadFile]
+    texts: dict[str, str]
 
 
 class _Parser(MultiPartParser):
@@ -77,13 +87,14 @@ class _Parser(MultiPartParser):
         chunks: AsyncGenerator[bytes, None],
         max_files: int,
         opened: Callable[[int], IO[bytes]],
+        max_text_bytes: int,
     ) -> None:
         super().__init__(
             headers,
             chunks,
             max_files=max_files,
             max_fields=_MAX_FIELDS,
-            max_part_size=_MAX_FIELD_BYTES,
+            max_part_size=max_text_bytes,
         )
         self.ended = False
         self._opened = opened

@@ -27,7 +27,7 @@ FOR_OTHERS = ("dpt.py", "api.py", "hub.py", "inputs.py", "specs.py", "published.
 NOT_COMPILED = (
     "depth_anything_3/anyview/folder.py",
     "depth_anything_3/anyview/stages.py",
-    *(f"depth_anything_3/{name}.py" for name in ("export", "features", "scenes")),
+    *(f"depth_anything_3/{name}.py" for name in ("export", "features", "one_view", "scenes")),
     "depth/network/scenes.py",
 )
 

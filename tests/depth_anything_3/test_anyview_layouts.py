@@ -19,7 +19,9 @@ from depth_anything_3.anyview.stages import views_of
 from depth_anything_3.mono_network import MonoNetwork
 from tests.support import da3
 from tests.support.da3_views import (
+    GAUSSIAN_MODEL,
     TINY_MODEL,
+    gaussian_weights,
     nested_state,
     network,
     same,
@@ -41,7 +43,7 @@ PARTS_M = {  # of the backbone, the camera decoder and the camera encoder
     "da3-large": (304.37, 8.41, 50.93),
     "da3-giant": (1136.49, 18.91, 114.53),
 }
-KEYS_IN_FILE = {"da3-small": 437, "da3-base": 437}
+KEYS_IN_FILE = {"da3-small": 437, "da3-base": 437, "da3-giant": 971}
 GAUSSIANS_M = 35.63
 NORM = "model.head.scratch.output_conv2_aux."
 
@@ -66,11 +68,12 @@ def test_a_network_has_upstreams_parameters(name: str, monkeypatch: pytest.Monke
     left_out = unread(row.config.decoder_dim)
     if name == "da3-small":
         assert left_out == 305_589
-    more = PUBLISHED[name] - count(made) - left_out
+    assert count(made) + left_out == PUBLISHED[name]
     if name == "da3-giant":
-        assert round(more / 1e6, 2) == GAUSSIANS_M
+        assert made.gaussians is not None
+        assert round(count(made.gaussians) / 1e6, 2) == GAUSSIANS_M
     else:
-        assert more == 0
+        assert made.gaussians is None
     parts = (made.encoder, made.camera_decoder, made.camera_encoder)
     assert tuple(round(count(part) / 1e6, 2) for part in parts) == PARTS_M[name]
     if name in KEYS_IN_FILE:
@@ -125,7 +128,9 @@ def test_the_layer_norm_that_is_called_goes_before_the_stored_one() -> None:
         load_weights(made, state, "x")
 
 
-def test_gaussians_are_left_out_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_model_without_gaussians_leaves_them_out_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     state = to_upstream(weights())
     state["model.gs_head.projects.0.weight"] = torch.zeros(2)
     state["model.gs_head.images_merger.0.bias"] = torch.zeros(2)
@@ -137,6 +142,23 @@ def test_gaussians_are_left_out_and_the_log_says_so(caplog: pytest.LogCaptureFix
     caplog.clear()
     load_weights(made, to_upstream(weights()), "x")
     assert not caplog.text
+
+
+def test_the_decoder_of_gaussians_loads_and_every_key_counts() -> None:
+    state = to_upstream(gaussian_weights())
+    made = build(GAUSSIAN_MODEL)
+    load_weights(made, state, "x")
+    for name, tensor in gaussian_weights().items():
+        assert torch.equal(made.state_dict()[name], tensor), name
+    theirs = [key for key in state if key.startswith("model.gs_head.")]
+    assert len(theirs) == 66
+    for key in theirs:
+        with pytest.raises(CheckpointError, match="missing gaussians"):
+            load_weights(made, {k: v for k, v in state.items() if k != key}, "x")
+    with pytest.raises(CheckpointError, match="unknown keys in the checkpoint: model.gs_head.norm"):
+        load_weights(made, {**state, "model.gs_head.norm.bias": torch.zeros(1)}, "x")
+    with pytest.raises(CheckpointError, match="missing gaussians"):
+        load_weights(made, to_upstream(weights()), "x")
 
 
 def test_other_files_are_refused_by_name() -> None:

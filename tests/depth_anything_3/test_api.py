@@ -150,7 +150,6 @@ def test_an_unknown_model_is_refused() -> None:
         {"infer_gs": True},
         {"use_ray_pose": True},
         {"export_feat_layers": [3]},
-        {"export_dir": "out"},
     ],
     ids=lambda options: next(iter(options)),
 )

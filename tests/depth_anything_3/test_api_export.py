@@ -72,7 +72,8 @@ def test_files_have_the_prediction(made: DepthAnything3, paths: list[str], tmp_p
     said = json.loads((out / "scene.json").read_text())
     assert said["unit"] is None
     assert [camera["name"] for camera in said["cameras"]] == ["a.png", "b.png", "c.png"]
-    assert (said["options"]["points"], said["options"]["size"]) == (50, "own")
+    assert (said["options"]["points"], said["options"]["size"]) == (50, "default")
+    assert set(said["sizes"].values()) == {"own"}
     provenance = said["provenance"]
     assert (provenance["model"], provenance["weights"]) == ("da3-small", "model.safetensors")
     assert len(provenance["weights_sha256"]) == 64
@@ -135,9 +136,10 @@ def test_nothing_is_overwritten_and_the_refusal_comes_first(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("gs_ply", "'gs_ply': not done, since this version computes no Gaussians"),
-        ("mini_npz-gs_video", "'gs_video': not done, since this version computes no Gaussians"),
-        ("feat_vis", "'feat_vis': not done, since this version draws no features"),
+        ("gs_ply", "'gs_ply' needs infer_gs=True"),
+        ("mini_npz-gs_video", "'gs_video' needs infer_gs=True"),
+        ("gs", "export format 'gs': expected one or more of npz, mini_npz"),
+        ("feat_vis", "'feat_vis' needs export_feat_layers, numbers of blocks"),
         ("obj", "export format 'obj': expected one or more of npz, mini_npz"),
     ],
 )
@@ -153,16 +155,26 @@ def test_options_of_formats_are_upstreams_or_refused(tmp_path: Path) -> None:
     filters = {"glb": {"filter_black_bg": True, "filter_white_bg": False}}
     found = export_asked(tmp_path, "glb", Options(percentile=7), filters)
     assert (found.options.black, found.options.white, found.options.percentile) == (False, True, 7)
+    more = {"feat_vis": {"fps": 5}, "gs_ply": {"gs_views_interval": None}}
+    found = export_asked(tmp_path, "glb", Options(), more, views=30)
+    assert (found.options.fps, found.options.every) == (5, 2)
     for wrong in ({"glb": {"camera_size": 1}}, {"gs_ply": {"filter_black_bg": True}}):
-        with pytest.raises(InputError, match="is not done; of 'glb' there are filter_black_bg"):
+        with pytest.raises(InputError, match="is not done; there are glb: filter_black_bg, glb: "):
             export_asked(tmp_path, "glb", Options(), wrong)
     with pytest.raises(InputError, match="percentile 101"):
         export_asked(tmp_path, "glb", Options(percentile=101), {})
-    sizes = [export_asked(tmp_path, name, Options(), {}).options.size for name in SIZED]
-    assert sizes == list(SIZED.values())
 
 
-SIZED = {"glb": "own", "colmap": "source", "nerfstudio-colmap": "source", "colmap-glb": "own"}
+def test_features_become_pictures(made: DepthAnything3, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"process_res": SIDE, "export_dir": tmp_path / "out"}
+    made.inference(
+        pictures(2), export_format="feat_vis", export_feat_layers=[1, 3], feat_vis_fps=9, **options
+    )
+    names = {path.name for path in (tmp_path / "out/feat_vis").iterdir() if path.is_dir()}
+    assert names == {"feat_layer_1", "feat_layer_3"}
+    said = json.loads((tmp_path / "out/scene.json").read_text())
+    assert said["options"]["fps"] == 9
+    assert "feat_vis/feat_layer_3/000001.jpg" in said["files"]
 
 
 def test_a_prediction_without_cameras_is_no_scene(made: DepthAnything3) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,10 +30,10 @@ from depth_anything_3.mono import model_row as mono_row
 from depth_anything_3.specs import Prediction
 from tests.support.da3_views import ring
 from tests.support.places import PHOTOS, ROOT
+from tests.support.upstream_checkouts import NEEDS_UPSTREAM, UPSTREAM, require_imports
 
 logger = logging.getLogger(__name__)
 
-UPSTREAM = os.environ.get("DEPTH_ANYTHING_3_UPSTREAM", "")
 PROGRAM = ROOT / "tests/support/upstream_da3_inference.py"
 LIMIT = 1e-4  # of the largest value
 RES = 140
@@ -44,11 +43,12 @@ OUTLIER = 4  # the view whose given camera is far off
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-pytestmark = [
-    pytest.mark.skipif(not UPSTREAM, reason="DEPTH_ANYTHING_3_UPSTREAM names no checkout"),
-    pytest.mark.timeout(1800),
-    pytest.mark.xdist_group("upstream"),
-]
+pytestmark = NEEDS_UPSTREAM
+
+
+@pytest.fixture(scope="module", autouse=True)
+def importable() -> None:
+    require_imports()
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,13 @@ CASES = (
     *posed(4, process_res_method="lower_bound_crop", process_res=84),
     *posed(12, process_res=70),
 )
+# Of the nested model, the only one that is small enough here and has Gaussians.
+NESTED_CASES = (
+    *(case for case in CASES if case.name in ("one", "middle", "posed-3-True", "posed-3-False")),
+    Case("plain-gaussians", 2, options={"infer_gs": True}),
+    *(replace(case, name=f"gaussians-{case.name}") for case in posed(3, infer_gs=True)),
+)
+PARTS = ("means", "scales", "rotations", "harmonics", "opacities")
 
 
 def save_images(folder: Path) -> None:
@@ -147,6 +154,8 @@ def fields_of(found: Prediction) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     for name in FIELDS:
         yield name, getattr(found, name)
     yield from found.aux.items()
+    if found.gaussians is not None:
+        yield from ((f"gs-{name}", getattr(found.gaussians, name).numpy()) for name in PARTS)
     if found.scale_factor is not None:
         yield "scale_factor", np.array(found.scale_factor)
 
@@ -180,6 +189,8 @@ def compare(model: DepthAnything3, cases: tuple[Case, ...], theirs: Arrays, fold
             assert value.shape == theirs_now.shape, (case, name)
             if name != "scale_factor":
                 assert value.dtype == theirs_now.dtype, (case, name)
+            if name == "gs-rotations":  # a quaternion and its negative are one rotation
+                theirs_now = theirs_now * np.sign((value * theirs_now).sum(axis=2, keepdims=True))
             difference = np.abs(value.astype(np.float64) - theirs_now).max()
             error = float(difference / np.abs(theirs_now).max())
             worst[name] = max(worst.get(name, 0.0), error)
@@ -206,11 +217,18 @@ def test_predictions_are_equal(tmp_path: Path) -> None:
         compare(model, CASES[1:2], theirs, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["da3-base", "da3-large"])
+def test_predictions_of_larger_networks_are_equal(name: str, tmp_path: Path) -> None:
+    cases = tuple(posed(3, process_res=84, export_feat_layers=[5])[:1])
+    theirs = run_upstream(tmp_path, name, cases)
+    model = DepthAnything3.from_pretrained(tmp_path / "model")
+    assert model.model_name == name
+    compare(model, cases, theirs, tmp_path)
+
+
 def test_metric_predictions_are_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The nested model with fewer blocks, which has the weights of Gaussians."""
-    names = ("one", "middle", "posed-3-True", "posed-3-False")
-    cases = tuple(case for case in CASES if case.name in names)
-    theirs = run_upstream(tmp_path, "reduced-nested", cases)
+    theirs = run_upstream(tmp_path, "reduced-nested", NESTED_CASES)
     giant = replace(GIANT, name="reduced-giant", depth=8, taps=(4, 5, 6, 7), alternate_from=3)
     metric = replace(LARGE, name="reduced-metric", depth=4, taps=(0, 1, 2, 3))
     nested = NestedModel(
@@ -218,5 +236,5 @@ def test_metric_predictions_are_equal(tmp_path: Path, monkeypatch: pytest.Monkey
     )
     monkeypatch.setitem(config.NESTED_MODELS, "da3nested-giant-large", nested)
     model = DepthAnything3.from_pretrained(tmp_path / "model")
-    compare(model, cases, theirs, tmp_path)
-    assert all(int(theirs[f"{name}-is_metric"]) == 1 for name in names)
+    compare(model, NESTED_CASES, theirs, tmp_path)
+    assert all(int(theirs[f"{case.name}-is_metric"]) == 1 for case in NESTED_CASES)

@@ -11,7 +11,6 @@ would compute in half precision.
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,10 +25,10 @@ from depth_anything_3.api import DepthAnything3
 from depth_anything_3.inputs import network_inputs
 from depth_anything_3.mono import MONO_MODELS
 from tests.support.places import ROOT
+from tests.support.upstream_checkouts import NEEDS_UPSTREAM, UPSTREAM, require_imports
 
 logger = logging.getLogger(__name__)
 
-UPSTREAM = os.environ.get("DEPTH_ANYTHING_3_UPSTREAM", "")
 PROGRAM = ROOT / "tests/support/upstream_da3.py"
 IMAGE_SIZES = [
     (37, 53), (504, 301), (1363, 2047), (505, 503), (721, 1281), (90, 1001), (999, 333), (600, 504)
@@ -43,20 +42,12 @@ def run_upstream(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-pytestmark = [
-    pytest.mark.skipif(not UPSTREAM, reason="DEPTH_ANYTHING_3_UPSTREAM names no checkout"),
-    pytest.mark.timeout(1800),
-    pytest.mark.xdist_group("upstream"),
-]
+pytestmark = NEEDS_UPSTREAM
 
 
 @pytest.fixture(scope="module", autouse=True)
 def importable() -> None:
-    done = run_upstream("imports")
-    if done.returncode != 0:
-        pytest.skip(f"{UPSTREAM} does not import: {done.stderr.strip().splitlines()[-1]}")
-    found = Path(done.stdout.strip().splitlines()[-1]).resolve()
-    assert Path(UPSTREAM).resolve() in found.parents, f"not the checkout: {found}"
+    require_imports()
 
 
 def noise(height: int, width: int) -> np.ndarray:  # type: ignore[type-arg]

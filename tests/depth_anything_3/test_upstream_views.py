@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -47,28 +46,21 @@ from tests.support.da3_views import ring, scene
 from tests.support.places import PHOTOS, ROOT
 from tests.support.ray_samples import SIZE as RAYS_SIZE
 from tests.support.ray_samples import rays_of, sample_cameras
+from tests.support.upstream_checkouts import NEEDS_UPSTREAM, UPSTREAM, require_imports
 
 logger = logging.getLogger(__name__)
 
-UPSTREAM = os.environ.get("DEPTH_ANYTHING_3_UPSTREAM", "")
 PROGRAM = ROOT / "tests/support/upstream_da3_views.py"
 LIMIT = 1e-4  # of the largest value
 SIZE = (70, 98)
 NATIVE = (518, 518)  # the position embedding as it is stored
 
-pytestmark = [
-    pytest.mark.skipif(not UPSTREAM, reason="DEPTH_ANYTHING_3_UPSTREAM names no checkout"),
-    pytest.mark.timeout(1800),
-    pytest.mark.xdist_group("upstream"),
-]
+pytestmark = NEEDS_UPSTREAM
 
 
 @pytest.fixture(scope="module", autouse=True)
 def importable() -> None:
-    command = [sys.executable, str(PROGRAM.with_name("upstream_da3.py")), UPSTREAM, "imports"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"{UPSTREAM} does not import: {done.stderr.strip().splitlines()[-1]}")
+    require_imports()
 
 
 @dataclass(frozen=True)

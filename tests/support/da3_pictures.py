@@ -17,7 +17,7 @@ from depth_anything_3.api import DepthAnything3
 from tests.support import da3, da3_views
 
 SIDE = 84
-NESTED = "da3nested-giant-large"
+NESTED, GIANT = "da3nested-giant-large", "da3-giant"
 SIZES = [(60, 90), (90, 60), (80, 90), (56, 84)]  # (height, width) px, one per view
 
 Pixels = npt.NDArray[np.uint8]
@@ -27,6 +27,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Upstream's names mean tiny networks until the test ends."""
     for name in ("da3-small", "da3-large"):
         monkeypatch.setitem(config.ANY_VIEW_MODELS, name, da3_views.TINY_MODEL)
+    monkeypatch.setitem(config.ANY_VIEW_MODELS, GIANT, da3_views.GAUSSIAN_MODEL)
     nested = NestedModel(NESTED, da3_views.TINY_MODEL, da3.TINY_METRIC)
     monkeypatch.setitem(config.NESTED_MODELS, NESTED, nested)
 
@@ -35,7 +36,8 @@ def saved(folder: Path, name: str = "da3-small") -> Path:
     """A folder as upstream's `save_pretrained` writes it."""
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps({"model_name": name}))
-    state = da3_views.to_upstream(da3_views.weights())
+    own = da3_views.gaussian_weights() if name == GIANT else da3_views.weights()
+    state = da3_views.to_upstream(own)
     if name == NESTED:
         parts = (("da3", state), ("da3_metric", da3.to_upstream(da3.weights(da3.TINY_METRIC))))
         state = {

@@ -32,7 +32,11 @@ TINY = replace(
 SIZE = (56, 84)
 TINY_MODEL = model_row(TINY, SizeRule(UPPER, 84, 14, TWICE))
 
-_HEAD = "model.head."
+GAUSSIAN_MODEL = model_row(
+    replace(TINY, name="tiny-gaussians", gaussians=True), SizeRule(UPPER, 84, 14, TWICE)
+)
+
+_HEAD, _GS_HEAD = "model.head.", "model.gs_head."
 _SCRATCH = f"{_HEAD}scratch."
 _STEMS = [
     ("decoder.rays.neck.", f"{_SCRATCH}output_conv1_aux.3."),
@@ -52,6 +56,11 @@ _STEMS = [
     ("camera_encoder.", "model.cam_enc."),
     *upstream_stems("model.backbone.pretrained.", _HEAD, {}),
 ]
+_GAUSSIAN_STEMS = [
+    *((f"decoder.picture.{i}.", f"{_GS_HEAD}images_merger.{2 * i}.") for i in range(3)),
+    *((f"decoder.conv{i + 1}.", f"{_GS_HEAD}scratch.output_conv2.{2 * i}.") for i in range(2)),
+    *upstream_stems("", _GS_HEAD, {}),
+]
 _PARTS = {"skip_unit": "resConfUnit1", "unit": "resConfUnit2", "project": "out_conv"}
 
 
@@ -60,6 +69,12 @@ def network() -> AnyViewNetwork:
     found = build(TINY_MODEL)
     found.load_state_dict(untrained_checkpoint(TINY_MODEL).state)
     return found.eval().requires_grad_(False)
+
+
+@cache
+def gaussian_weights() -> dict[str, Tensor]:
+    """Those of the tiny network with Gaussians; not to be written to."""
+    return untrained_checkpoint(GAUSSIAN_MODEL).state
 
 
 @cache
@@ -114,6 +129,9 @@ def to_upstream(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _upstream(ours: str) -> str:
+    start = "gaussians."
+    if ours.startswith(start):
+        return upstream_name(ours.replace(start, "decoder.", 1), _GAUSSIAN_STEMS)
     start = "decoder.rays.merge.fuse"
     if ours.startswith(start):
         number, part, rest = ours[len(start) :].split(".", 2)

@@ -29,6 +29,7 @@ from upstream_da3_views import REDUCED, made
 
 FIELDS = ("depth", "conf", "sky", "extrinsics", "intrinsics", "processed_images")
 OTHERS = ("is_metric", "scale_factor")
+GAUSSIANS = ("means", "scales", "rotations", "harmonics", "opacities")
 
 
 def api_of(name: str, folder: Path) -> Any:
@@ -49,6 +50,10 @@ def api_of(name: str, folder: Path) -> Any:
 def fields_of(prediction: Any) -> dict[str, Any]:
     arrays = {name: getattr(prediction, name) for name in FIELDS}
     found = {name: np.array(value) for name, value in arrays.items() if value is not None}
+    if prediction.gaussians is not None:
+        found.update(
+            {f"gs-{name}": getattr(prediction.gaussians, name).numpy() for name in GAUSSIANS}
+        )
     for name in OTHERS:
         value = getattr(prediction, name)
         if isinstance(value, (int, float)):  # else an empty dict of addict

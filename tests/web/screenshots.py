@@ -7,10 +7,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from depth.scenes.export import export_scene
 from tests.support.places import ROOT
+from tests.support.rendered import rendered
+from tests.support.scene_services import scene_process
 from tests.support.web import app, chromium, missing
 
 SAMPLES = ROOT / "input_images" / "samples"
+SIDES = ("left", "middle", "right")
+TALL = {"width": 1280, "height": 1100}
 WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 360, "height": 900}
 
 
@@ -56,6 +61,29 @@ def pictures(url: str, browser: Any, folder: Path) -> None:
     shoot(narrow, "narrow", folder)
 
 
+def scenes(url: str, browser: Any, folder: Path) -> None:
+    """A scene on its page, with a distance, and a scene in the gallery."""
+    page = browser.new_context(viewport=TALL).new_page()
+    page.goto(url)
+    data = (SAMPLES / "room.jpg").read_bytes()
+    images = [{"name": f"{side}.jpg", "mimeType": "image/jpeg", "buffer": data} for side in SIDES]
+    page.set_input_files("#files", images)
+    page.click("#start")
+    page.locator("#status").filter(has_text="Done").wait_for(timeout=60_000)
+    page.focus("#picture")
+    for key in ("Enter", *["Shift+ArrowLeft"] * 5, *["Shift+ArrowDown"] * 3, "Enter"):
+        page.keyboard.press(key)
+    page.focus("#surface")
+    for key in ("+", "ArrowLeft", "ArrowLeft", "ArrowDown"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(500)
+    shoot(page, "scene", folder)
+    page.goto(f"{url}/gallery/#samples/room")
+    page.locator("#surface[data-drawn]").wait_for()
+    page.wait_for_timeout(500)
+    shoot(page, "gallery", folder)
+
+
 def main() -> None:
     """Write docs/page-*.jpg, or into the folder that is given."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
@@ -63,6 +91,19 @@ def main() -> None:
         sys.exit(missing())
     with tempfile.TemporaryDirectory() as place, app(Path(place)) as found, chromium() as browser:
         pictures(found[0], browser, folder)
+    size = (252, 336)
+    with (
+        tempfile.TemporaryDirectory() as place,
+        scene_process(Path(place), size=size) as url,
+        chromium() as browser,
+    ):
+        for kind in ("room", "hall", "shelves"):
+            export_scene(
+                rendered(kind=kind, size=size).scene,
+                Path(place, "root", "gallery", "samples", kind),
+                ["glb"],
+            )
+        scenes(url, browser, folder)
 
 
 if __name__ == "__main__":

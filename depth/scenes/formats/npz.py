@@ -1,6 +1,7 @@
 """`npz` and `mini_npz`: arrays under upstream's keys, rounded as upstream rounds them.
 
-Keys: depth, extrinsics, intrinsics, conf where the scene has confidence; npz also has image.
+Keys: depth, conf where the scene has confidence, extrinsics and intrinsics unless something of them
+is assumed; npz also has image.
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ def _arrays(scene: Scene, options: Options, digits: int) -> dict[str, npt.NDArra
     confidence = [view.confidence for view in views if view.confidence is not None]
     if confidence:
         arrays["conf"] = np.round(np.stack(confidence), _CONFIDENCE_DIGITS)
-    arrays["extrinsics"] = scene.extrinsics.astype(np.float32)
-    arrays["intrinsics"] = np.stack([frame.intrinsics for frame in frames]).astype(np.float32)
+    if scene.assumed is None:
+        arrays["extrinsics"] = scene.extrinsics.astype(np.float32)
+        arrays["intrinsics"] = np.stack([frame.intrinsics for frame in frames]).astype(np.float32)
     return arrays
 
 

@@ -14,8 +14,8 @@ from serve.service.failures import RequestError
 from serve.service.routes.errors import error_answer
 from serve.service.settings import Settings, is_loopback
 
-# Without a token: what load balancers ask, and the page, which has nothing of anybody.
-_OPEN_PAGE = ("/", "/docs", "/openapi.json")
+# Without a token: what load balancers ask, and the pages, which have nothing of anybody.
+_OPEN_PAGE = ("/", "/docs", "/openapi.json", "/dashboard", "/gallery", "/gallery/", "/favicon.ico")
 OPEN = (*_OPEN_PAGE, "/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready")
 OPEN_BELOW = "/page/"
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(?::\d{0,5})?")

@@ -12,18 +12,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from threading import Lock
 from typing import Any, Optional
 
 from depth.console import one_line
 from depth.errors import InputError
 from depth.files import read_text, write_whole
 from depth.maps.files import SIDECAR_SUFFIX
+from serve.service.kept.folder import UPLOADS, KeptJob, now
 
 DONE, FAILED, WAITING = "done", "failed", "waiting"  # of an image
 QUEUED, RUNNING = "queued", "running"  # of a job, besides done and failed
@@ -47,23 +46,14 @@ class Image:
 
 
 @dataclass(eq=False)
-class Job:
+class Job(KeptJob):
     """What was asked, and the folder with the rest. Safe in any thread."""
 
-    folder: Path
     model: str
     formats: Sequence[str]
     preview: bool
     images: Sequence[Image]
-    size_bytes: int  # of the uploads
-    created: str
     running: bool = False
-    removed: bool = False  # nothing may be written any more
-    writing: Lock = field(default_factory=Lock)  # held while a result is written
-
-    @property
-    def id(self) -> str:
-        return self.folder.name
 
     @property
     def over(self) -> bool:
@@ -73,8 +63,9 @@ class Job:
     def results(self) -> Path:
         return self.folder / "depth"
 
-    def upload(self, image: Image) -> Path:
-        return self.folder / "images" / image.file
+    @property
+    def written(self) -> Iterable[Path]:
+        return [self.folder, self.results, self.folder / "failed"]
 
     def is_done(self, image: Image) -> bool:
         return (self.results / f"{image.stem}{SIDECAR_SUFFIX}").exists()
@@ -97,7 +88,7 @@ class Job:
         with self.writing:
             if not self.removed:
                 write_whole(self.folder / "over.json", json.dumps({"finished": now()}))
-                shutil.rmtree(self.folder / "images", ignore_errors=True)
+                shutil.rmtree(self.folder / UPLOADS, ignore_errors=True)
 
     def save(self) -> None:
         """Write job.json. Raises OSError."""
@@ -180,8 +171,3 @@ def images_of(names: Sequence[Optional[str]]) -> list[Image]:
         taken.add(stem.casefold())
         found.append(Image(number, name or f"image {number + 1}", stem))
     return found
-
-
-def now() -> str:
-    """UTC time, ISO 8601."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,151 +1,26 @@
-"""The batch jobs of a service: taken whole, kept in a folder, removed when a caller says so."""
+"""The batch jobs of a service."""
 
 from __future__ import annotations
 
-import logging
-import os
-import secrets
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Condition
-from typing import Optional
 
-from depth.errors import InputError
-from depth.files import lock_now, make_folders, remove_left_over, sync_folder, sync_tree
-from serve.errors import QueueFullError, ServeError
-from serve.service.batches.job import Image, Job, now, read_job
+from serve.service.batches.job import Image, Job, read_job
+from serve.service.kept.folder import JobFolder, Upload, now
 
-logger = logging.getLogger(__name__)
-
-MAX_JOBS = 1000
 MAX_IMAGES = 1000  # of a job
 MAX_JOB_BYTES = 2_000_000_000
-MAX_BYTES = 20_000_000_000  # of the uploads of all jobs that are not over
-_NEW, _GONE = ".new-", ".gone-"  # folders that are no jobs yet, or no jobs any more
 
 
-class UnknownJobError(ServeError):
-    """The service has no job of this id."""
+class Jobs(JobFolder[Job]):
+    """Batch jobs in a folder. Raises as `JobFolder`."""
 
-
-class Jobs:
-    """Jobs in a folder, by id, oldest first. Safe in any thread.
-
-    Raises InputError for a folder that cannot be used, or that another service has.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.changed = Condition()
-        self._folder = folder
-        self._jobs: dict[str, Job] = {}
-        self._uploading_bytes = 0
-        try:
-            make_folders(folder)
-            self._handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            lock_now(self._handle)
-        except BlockingIOError as error:
-            raise InputError(f"{folder}: another service keeps its jobs there") from error
-        except OSError as error:
-            raise InputError(f"{folder}: cannot keep jobs: {error.strerror}") from error
-        self._read()
-
-    @property
-    def all(self) -> list[Job]:
-        with self.changed:
-            return list(self._jobs.values())
-
-    def find(self, job_id: str) -> Job:
-        """Raises UnknownJobError."""
-        with self.changed:
-            if job_id not in self._jobs:
-                raise UnknownJobError("there is no such job; it may have been deleted")
-            return self._jobs[job_id]
-
-    @contextmanager
-    def uploading(self) -> Iterator[Upload]:
-        """A folder for the uploads of a new job. Raises QueueFullError if too many are kept."""
-        with self.changed:
-            if len(self._jobs) >= MAX_JOBS:
-                raise QueueFullError(f"{MAX_JOBS} jobs are kept; delete finished jobs", 60)
-        upload = Upload(self, self._folder / f"{_NEW}{secrets.token_hex(16)}")
-        (upload.folder / "images").mkdir(parents=True)
-        try:
-            yield upload
-        finally:
-            shutil.rmtree(upload.folder, ignore_errors=True)
-            self.count(-upload.size_bytes)
-
-    def count(self, size_bytes: int) -> None:
-        """Count bytes of uploads. Raises QueueFullError if all take too many."""
-        with self.changed:
-            self._uploading_bytes += size_bytes
-            kept_bytes = sum(job.size_bytes for job in self._jobs.values() if not job.over)
-            if size_bytes > 0 and kept_bytes + self._uploading_bytes > MAX_BYTES:
-                raise QueueFullError("too many uploads wait already; try again later", 60)
+    def read(self, folder: Path) -> Job:
+        return read_job(folder)
 
     def add(
         self, upload: Upload, model: str, formats: Sequence[str], preview: bool, images: list[Image]
     ) -> Job:
         """Make a job of uploads. It is on the disk when this returns. Raises OSError."""
-        folder = upload.folder.with_name(upload.folder.name[len(_NEW) :])
-        job = Job(upload.folder, model, formats, preview, images, upload.size_bytes, now())
-        job.save()
-        sync_tree(upload.folder)
-        upload.folder.rename(folder)
-        sync_folder(self._folder)
-        job.folder = folder
-        with self.changed:
-            self._jobs[job.id] = job
-            self.changed.notify_all()
-        return job
-
-    def remove(self, job_id: str) -> None:
-        """End a job and delete all that it has. Raises UnknownJobError."""
-        with self.changed:
-            job = self._jobs.pop(job_id, None)
-        if job is None:
-            raise UnknownJobError("there is no such job; it may have been deleted")
-        with job.writing:
-            job.removed = True
-            gone = job.folder.with_name(f"{_GONE}{job.id}")
-            job.folder.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
-
-    def next(self) -> Optional[Job]:
-        """The oldest job that is not over."""
-        with self.changed:
-            return next((job for job in self._jobs.values() if not job.over), None)
-
-    def close(self) -> None:
-        """Leave the folder to another service."""
-        os.close(self._handle)
-
-    def _read(self) -> None:
-        found = []
-        for folder in sorted(self._folder.iterdir()):
-            if folder.name.startswith((_NEW, _GONE)):
-                shutil.rmtree(folder, ignore_errors=True)
-            elif folder.is_dir() and not folder.name.startswith("."):
-                try:
-                    found.append(read_job(folder))
-                except InputError as error:
-                    logger.warning("%s", error)
-        for job in sorted(found, key=lambda each: each.created):
-            remove_left_over([job.folder, job.results, job.folder / "failed"])
-            self._jobs[job.id] = job
-
-
-class Upload:
-    """The folder of uploads that are no job yet."""
-
-    def __init__(self, jobs: Jobs, folder: Path) -> None:
-        self.folder = folder
-        self.size_bytes = 0
-        self._jobs = jobs
-
-    def add(self, size_bytes: int) -> None:
-        """Count bytes that came. Raises QueueFullError if all uploads take too many."""
-        self.size_bytes += size_bytes
-        self._jobs.count(size_bytes)
+        size_bytes = upload.size_bytes
+        return self.put(Job(upload.folder, size_bytes, now(), model, formats, preview, images))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from functools import partial
 
 from depth.errors import DepthAnythingError, ImageError
@@ -16,47 +15,24 @@ from serve.jobs.stage import Asked, ImageResult, Pixels
 from serve.jobs.under_way import UnderWay, under_way_in
 from serve.service.batches.job import Image, Job
 from serve.service.batches.jobs import Jobs
+from serve.service.kept.thread import JobThread
 from serve.service.model import Model
 from serve.service.models import Models, NotReadyError, UnknownModelError
 
 logger = logging.getLogger(__name__)
 
 _AGAIN_S = 0.2  # after a full queue
-_LATER_S = 5.0  # while nothing can be worked on
 
 
-class Worker:
-    """Works on the jobs of a service from `start` to `close`."""
+class Worker(JobThread[Job]):
+    """Works on the batch jobs of a service from `start` to `close`.
+
+    `close` finishes the image under way.
+    """
 
     def __init__(self, jobs: Jobs, models: Models) -> None:
-        self._jobs = jobs
+        super().__init__("batches", jobs, self._tried)
         self._models = models
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="batches", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        """Finish the image under way; the next start goes on with the rest."""
-        self._closing.set()
-        with self._jobs.changed:
-            self._jobs.changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _work(self) -> None:
-        while not self._closing.is_set():
-            job = self._jobs.next()
-            if job is None:
-                with self._jobs.changed:
-                    self._jobs.changed.wait(_LATER_S)
-                continue
-            try:
-                self._tried(job)
-            except Exception:  # the thread goes on: other jobs may be whole
-                logger.exception("job %s: unexpected error", job.id)
-                self._closing.wait(_LATER_S)
 
     def _tried(self, job: Job) -> None:
         job.running = True
@@ -67,10 +43,10 @@ class Worker:
                 job.fail(image, str(error))
         except (ClosedError, NotReadyError, OutOfServiceError) as error:
             logger.warning("job %s waits: %s", job.id, error)
-            self._closing.wait(_LATER_S)
+            self.pause()
         finally:
             job.running = False
-        if not (job.removed or self._closing.is_set() or any(job.waiting())):
+        if not (job.removed or self.closing.is_set() or any(job.waiting())):
             job.end()
 
     def _images(self, job: Job) -> None:
@@ -79,7 +55,7 @@ class Worker:
         names = [image.file for image in job.images]
         with under_way_in(job.folder, names, True) as under_way:
             for image in sorted(waiting, key=lambda each: each.file in under_way.suspects):
-                if self._closing.is_set() or job.removed:
+                if self.closing.is_set() or job.removed:
                     return
                 if image.file in under_way.guilty:
                     job.fail(image, _GUILTY)
@@ -110,12 +86,12 @@ class Worker:
                     write_result(result, stem, job.formats, result.source, job.preview, pixels)
 
         work = partial(model.stage.through, held, Asked(), write)
-        while not (self._closing.is_set() or job.removed):
+        while not (self.closing.is_set() or job.removed):
             try:
                 model.submit(work).result()
                 return
             except QueueFullError:  # callers who wait for an answer go first
-                self._closing.wait(_AGAIN_S)
+                self.closing.wait(_AGAIN_S)
 
 
 _GUILTY = (
@@ -127,7 +103,7 @@ _GUILTY = (
 def _held(job: Job, image: Image) -> Held:
     """The upload under the name that its caller gave it. Raises ImageError."""
     try:
-        data = read_regular(job.upload(image), MAX_FILE_BYTES)
+        data = read_regular(job.upload(image.file), MAX_FILE_BYTES)
     except OSError as error:
         raise ImageError(f"{image.name}: cannot be read: {error.strerror}") from error
     return Held(image.name, partial(ImageFile, data, image.name))

@@ -75,6 +75,19 @@ export async function fileAt(url, name) {
   return new File([blob], name, { type: blob.type });
 }
 
+export async function bytesAt(url) {
+  return answered((await ask(url)).arrayBuffer());
+}
+
+export async function textAt(url) {
+  return answered((await ask(url)).text());
+}
+
+// A picture that needs a token becomes a blob; any other is its own address.
+export async function pictureAt(url) {
+  return hasToken() ? URL.createObjectURL(await fileAt(url, "picture")) : url;
+}
+
 // options: model, fov_deg, output_size; empty values are left out.
 function depthPath(options) {
   const query = new URLSearchParams();
@@ -132,6 +145,42 @@ export function batch(id) {
 
 export async function removeBatch(id) {
   await ask(`/v1/batch/${encodeURIComponent(id)}`, { method: "DELETE" });
+}
+
+// options: as the fields of POST /inference
+export function startScene(images, options) {
+  const body = new FormData();
+  for (const image of images) body.append("images", image, image.name);
+  body.append("request", JSON.stringify(options));
+  return json("/inference", { method: "POST", body });
+}
+
+export function sceneModel() {
+  return json("/status");
+}
+
+export function task(id) {
+  return json(`/task/${encodeURIComponent(id)}`);
+}
+
+export function taskFiles(id) {
+  return json(`/task/${encodeURIComponent(id)}/files`);
+}
+
+export function cancelTask(id) {
+  return json(`/task/${encodeURIComponent(id)}/cancel`, { method: "POST" });
+}
+
+export function resubmitTask(id) {
+  return json(`/task/${encodeURIComponent(id)}/resubmit`, { method: "POST" });
+}
+
+export function deleteTask(id) {
+  return json(`/task/${encodeURIComponent(id)}`, { method: "DELETE" });
+}
+
+export function jsonAt(path) {
+  return json(path);
 }
 
 export function openapi() {

@@ -5,7 +5,9 @@ const ENTRY = 0x02014b50;
 const END = 0x06054b50;
 const HEADER = /'descr': '([^']+)', 'fortran_order': False, 'shape': \(([\d, ]*)\)/;
 
-// ArrayBuffer -> { name: { values: Float32Array, height, width } or string }
+const KINDS = { "<f4": Float32Array, "<f8": Float64Array, "|u1": Uint8Array };
+
+// ArrayBuffer -> { name: { values, shape, height, width } or string }; the last two of a map
 export function readNpz(buffer) {
   const found = {};
   for (const { name, start, size } of entries(new DataView(buffer))) {
@@ -42,8 +44,9 @@ function readNpy(buffer, start, size) {
   const data = buffer.slice(start + 10 + length, start + size);
   if (dtype.startsWith("<U")) return fromUtf32(new Uint32Array(data));
   const shape = sizes.split(",").filter((each) => each.trim()).map(Number);
-  if (dtype !== "<f4" || shape.length !== 2) throw new Error(`an array of ${dtype}: expected <f4`);
-  return { values: new Float32Array(data), height: shape[0], width: shape[1] };
+  const Kind = KINDS[dtype];
+  if (!Kind) throw new Error(`an array of ${dtype}: expected one of ${Object.keys(KINDS)}`);
+  return { values: new Kind(data), shape, height: shape[0], width: shape[1] };
 }
 
 function fromUtf32(codes) {

@@ -55,3 +55,11 @@ export function levelOf(value, low, high, flipped) {
   const share = Math.min(1, Math.max(0, (value - low) / (high - low)));
   return Math.floor((flipped ? 1 - share : share) * 255);
 }
+
+// Ends of a palette for distances: nearly all values that are over 0 are between.
+export function levelRange(values) {
+  const step = Math.max(1, Math.floor(values.length / 50_000));
+  const found = values.filter((value, number) => number % step === 0 && value > 0).sort();
+  if (!found.length) return [0, 1];
+  return [found[Math.floor((found.length - 1) * 0.02)], found[Math.floor((found.length - 1) * 0.98)]];
+}

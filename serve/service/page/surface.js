@@ -1,8 +1,9 @@
 // A mesh with a picture on it in WebGL 2, turned by mouse, touch and keys.
 
+import { cleared, moved, Orbit, perspective, product, program, turned } from "./orbit.js";
+
 const TEXTURE_PX = 2048;
 const HOME = { yaw: 0.35, pitch: 0.12, zoom: 1.3 };
-const TURN = 0.08; // rad for a key
 
 const VERTEX = `#version 300 es
 in vec3 position;
@@ -22,50 +23,13 @@ void main() {
   colour = vec4(texture(picture, at).rgb, 1.0);
 }`;
 
-// 4x4 matrices by columns, as WebGL takes them.
-function product(left, right) {
-  const found = new Float32Array(16);
-  for (let column = 0; column < 4; column += 1) {
-    for (let row = 0; row < 4; row += 1) {
-      for (let k = 0; k < 4; k += 1) {
-        found[column * 4 + row] += left[k * 4 + row] * right[column * 4 + k];
-      }
-    }
-  }
-  return found;
-}
-
-function moved(x, y, z) {
-  return [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, x, y, z, 1];
-}
-
-function turned({ yaw, pitch }) {
-  const [s, c, t, d] = [Math.sin(yaw), Math.cos(yaw), Math.sin(pitch), Math.cos(pitch)];
-  const across = [c, 0, -s, 0, 0, 1, 0, 0, s, 0, c, 0, 0, 0, 0, 1];
-  const over = [1, 0, 0, 0, 0, d, t, 0, 0, -t, d, 0, 0, 0, 0, 1];
-  return product(over, across);
-}
-
-function perspective(across, down, near, far) {
-  const depth = 1 / (near - far);
-  return [across, 0, 0, 0, 0, down, 0, 0, 0, 0, (near + far) * depth, -1, 0, 0, 2 * near * far * depth, 0];
-}
-
 export class Surface {
   // say(text): why there is no surface
   constructor(canvas, say) {
     this.canvas = canvas;
     this.say = say;
-    this.view = { ...HOME };
+    this.orbit = new Orbit(canvas, HOME, () => this.draw());
     this.mesh = null;
-    this.pointers = new Map();
-    canvas.addEventListener("keydown", (event) => this.#key(event));
-    canvas.addEventListener("pointerdown", (event) => this.#down(event));
-    canvas.addEventListener("pointermove", (event) => this.#drag(event));
-    for (const end of ["pointerup", "pointercancel"]) {
-      canvas.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
-    }
-    canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
     canvas.addEventListener("webglcontextrestored", () => this.#start() && this.#load());
     new ResizeObserver(() => this.draw()).observe(canvas);
@@ -88,7 +52,7 @@ export class Surface {
   }
 
   home() {
-    this.#turn(HOME);
+    this.orbit.reset();
   }
 
   #start() {
@@ -97,19 +61,12 @@ export class Surface {
       this.say("This browser has no WebGL 2, so there is no 3D view. A GLB file has the same surface.");
       return false;
     }
-    const program = gl.createProgram();
-    for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
-      const shader = gl.createShader(kind);
-      gl.shaderSource(shader, text);
-      gl.compileShader(shader);
-      gl.attachShader(program, shader);
-    }
-    gl.linkProgram(program);
-    gl.useProgram(program);
+    const made = program(gl, VERTEX, FRAGMENT);
+    gl.useProgram(made);
     this.gl = gl;
-    this.matrix = gl.getUniformLocation(program, "matrix");
+    this.matrix = gl.getUniformLocation(made, "matrix");
     this.buffers = ["position", "place"].map((name) => {
-      const place = gl.getAttribLocation(program, name);
+      const place = gl.getAttribLocation(made, name);
       gl.enableVertexAttribArray(place);
       return [gl.createBuffer(), place];
     });
@@ -150,14 +107,10 @@ export class Surface {
   }
 
   draw() {
-    const { gl, mesh: found, canvas, view } = this;
+    const { gl, mesh: found, canvas } = this;
+    const { view } = this.orbit;
     if (!gl || !found || !canvas.clientWidth) return;
-    const dense = Math.min(window.devicePixelRatio || 1, 2);
-    canvas.width = Math.round(canvas.clientWidth * dense);
-    canvas.height = Math.round(canvas.clientHeight * dense);
-    gl.viewport(0, 0, canvas.width, canvas.height);
-    gl.clearColor(0, 0, 0, 0);
-    gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+    cleared(gl, canvas);
     // From home without a turn, the camera sees the whole photograph.
     const fit = Math.min(canvas.width / found.width, canvas.height / found.height);
     const across = (2 * found.focal * fit) / canvas.width;
@@ -167,63 +120,5 @@ export class Surface {
     const pose = product(moved(0, 0, -away), product(turned(view), moved(0, 0, found.middle)));
     gl.uniformMatrix4fv(this.matrix, false, product(lens, pose));
     gl.drawElements(gl.TRIANGLES, found.indices.length, gl.UNSIGNED_INT, 0);
-  }
-
-  #turn({ yaw = this.view.yaw, pitch = this.view.pitch, zoom = this.view.zoom }) {
-    const steep = Math.PI / 2;
-    this.view = {
-      yaw,
-      pitch: Math.min(steep, Math.max(-steep, pitch)),
-      zoom: Math.min(8, Math.max(0.1, zoom)),
-    };
-    requestAnimationFrame(() => this.draw());
-  }
-
-  #key(event) {
-    const { yaw, pitch, zoom } = this.view;
-    const change = {
-      ArrowLeft: { yaw: yaw - TURN },
-      ArrowRight: { yaw: yaw + TURN },
-      ArrowUp: { pitch: pitch - TURN },
-      ArrowDown: { pitch: pitch + TURN },
-      "+": { zoom: zoom / 1.1 },
-      "=": { zoom: zoom / 1.1 },
-      "-": { zoom: zoom * 1.1 },
-      Home: HOME,
-      0: HOME,
-    }[event.key];
-    if (!change || event.ctrlKey || event.metaKey) return;
-    event.preventDefault();
-    this.#turn(change);
-  }
-
-  #down(event) {
-    this.canvas.setPointerCapture(event.pointerId);
-    this.pointers.set(event.pointerId, [event.clientX, event.clientY]);
-  }
-
-  // One pointer turns, two of them zoom.
-  #drag(event) {
-    const before = this.pointers.get(event.pointerId);
-    if (!before) return;
-    const apart = this.#apart();
-    this.pointers.set(event.pointerId, [event.clientX, event.clientY]);
-    if (this.pointers.size > 1) {
-      this.#turn({ zoom: this.view.zoom * (apart / Math.max(1, this.#apart())) });
-      return;
-    }
-    const [x, y] = [event.clientX - before[0], event.clientY - before[1]];
-    const scale = Math.PI / Math.max(1, this.canvas.clientWidth);
-    this.#turn({ yaw: this.view.yaw + x * scale, pitch: this.view.pitch + y * scale });
-  }
-
-  #apart() {
-    const [first, second] = [...this.pointers.values()];
-    return second ? Math.hypot(first[0] - second[0], first[1] - second[1]) : 1;
-  }
-
-  #wheel(event) {
-    event.preventDefault();
-    this.#turn({ zoom: this.view.zoom * Math.exp(event.deltaY * 0.001) });
   }
 }

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable
-from pathlib import Path
-from typing import IO, Any, Optional
+from collections.abc import Callable
+from typing import Any, Optional
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi import Path as InPath
@@ -18,18 +17,17 @@ from depth.maps.files import FORMATS
 from serve.service.answers import MEDIA_TYPES
 from serve.service.asgi.noted import noted_of
 from serve.service.batches.job import Job, images_of
-from serve.service.batches.jobs import MAX_IMAGES, MAX_JOB_BYTES, Jobs, UnknownJobError, Upload
-from serve.service.bodies import check_not_packed
+from serve.service.batches.jobs import MAX_IMAGES, MAX_JOB_BYTES, Jobs
 from serve.service.failures import RequestError
+from serve.service.kept.folder import UnknownJobError
+from serve.service.kept.uploading import uploaded
 from serve.service.routes.documented import answer, errors, schema
 from serve.service.routes.query import strict_query
 from serve.service.routes.sending import Whole
 from serve.service.service import Service
-from serve.service.uploads import is_form, read_form
 
 FIELD = "images"
 PREVIEW = "preview"
-_TIMEOUTS = 20  # times the limit of one image's body
 _MAX_RESULT_BYTES = 1_000_000_000
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[a-z]+){1,2}")
 _ID = InPath(description="Id of a job.", pattern="^[0-9a-f]{32}$")
@@ -125,8 +123,9 @@ def batch_routes(service: Service) -> APIRouter:
         model = service.models.usable(options.model)
         noted_of(request.scope).model = model.name
         with jobs.uploading() as upload:
-            names = await _uploaded(request, service, upload)
-            new = (upload, model.name, formats, PREVIEW in options.format, images_of(names))
+            form = await uploaded(request, service.bodies, upload, FIELD, MAX_IMAGES, MAX_JOB_BYTES)
+            images = images_of([file.filename for file in form.files])
+            new = (upload, model.name, formats, PREVIEW in options.format, images)
             job = await asyncio.to_thread(jobs.add, *new)
         url = _url(job)
         return JSONResponse(job.about(url, with_images=False), 202, {"Location": url})
@@ -177,27 +176,6 @@ def add_job_routes(router: APIRouter, service: Service) -> None:
         if media_type is None:
             raise UnknownJobError("the job has no such file; its images list their files")
         return Whole(data, media_type, {}, service.bodies)
-
-
-async def _uploaded(request: Request, service: Service, upload: Upload) -> list[Optional[str]]:
-    """Write the files of a form into the folder of an upload; returns their names."""
-    check_not_packed(request)
-    if not is_form(request):
-        raise RequestError(415, f"send multipart/form-data with files in the field {FIELD!r}")
-
-    async def counted() -> AsyncGenerator[bytes, None]:
-        timeout_s = _TIMEOUTS * service.settings.body_timeout_s
-        async for chunk in service.bodies.chunks(request, MAX_JOB_BYTES, timeout_s):
-            upload.add(len(chunk))
-            yield chunk
-
-    def opened(number: int) -> IO[bytes]:
-        return Path(upload.folder, "images", f"{number:05}").open("w+b")
-
-    files = await read_form(request, counted(), FIELD, MAX_IMAGES, opened)
-    for file in files:
-        await file.close()
-    return [file.filename for file in files]
 
 
 def _jobs(service: Service) -> Jobs:

@@ -173,7 +173,7 @@ async def image_in(request: Request, bodies: Bodies) -> AsyncIterator[bytes]:
                 hold.add(len(chunk))
                 yield chunk
 
-        (upload,) = await read_form(request, counted(), FIELD, 1, in_memory)
+        (upload,), _ = await read_form(request, counted(), FIELD, 1, in_memory)
         try:
             data = await upload.read()
         finally:

@@ -34,7 +34,10 @@ def error_answer(error: Exception, scope: Optional[Scope] = None) -> JSONRespons
     headers = dict(failure.headers)
     if failure.retry_after_s is not None:
         headers["Retry-After"] = str(failure.retry_after_s)
-    return JSONResponse({"error": failure.message, "kind": failure.kind}, failure.status, headers)
+    said = {"error": failure.message, "kind": failure.kind}
+    detail = getattr(error, "detail", None)
+    more = {} if detail is None else {"detail": detail}
+    return JSONResponse({**said, **more}, failure.status, headers)
 
 
 def add_error_answers(app: FastAPI) -> None:

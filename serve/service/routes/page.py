@@ -1,7 +1,8 @@
-"""The web page and its files: static, from this package, and allowed to ask nothing else."""
+"""The web pages and their files: static, from this package, and allowed to ask nothing else."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
@@ -29,17 +30,17 @@ class _Files(StaticFiles):
         return answer
 
 
-def add_page(app: FastAPI) -> None:
-    """`GET /` is the page, `GET /docs` shows the paths of the service, `/page/` has their files."""
+def add_page(app: FastAPI, pages: Mapping[str, str]) -> None:
+    """Pages by their paths, each the name of a file, and `/page/`, which has all their files."""
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/")
-    async def index() -> Response:
-        return FileResponse(FOLDER / "index.html", headers=POLICY)
+    def add(path: str, name: str) -> None:
+        async def page() -> Response:
+            return FileResponse(FOLDER / name, headers=POLICY)
 
-    @router.get("/docs")
-    async def docs() -> Response:
-        return FileResponse(FOLDER / "docs.html", headers=POLICY)
+        router.add_api_route(path, page)
 
+    for path, name in pages.items():
+        add(path, name)
     app.include_router(router)
     app.mount("/page", _Files(directory=FOLDER, check_dir=False))

@@ -111,12 +111,14 @@ def test_a_scene_without_points_is_refused() -> None:
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"size": "half"}, "size 'half' of an export: expected source or own"),
+        ({"size": "half"}, "size 'half' of an export: expected default, source or own"),
         ({"percentile": -1}, "percentile -1: expected 0 to 100"),
         ({"percentile": 101}, "percentile 101: expected 0 to 100"),
         ({"percentile": float("nan")}, "percentile nan"),
         ({"points": 0}, "points 0: expected 1 or more"),
         ({"track_points": 0}, "track_points 0"),
+        ({"every": 0}, "every 0: expected 1 or more"),
+        ({"fps": 0}, "fps 0: expected over 0, up to 240"),
         ({"seed": -1}, "seed -1: expected 0 or more"),
     ],
 )

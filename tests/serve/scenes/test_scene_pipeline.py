@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from depth.errors import ImageError
+from depth.errors import ImageError, InputError
 from depth.scenes.export import export_scene, formats_named
 from depth.scenes.options import Options
 from serve.errors import (
@@ -182,3 +184,18 @@ def test_files_are_named_and_read_again_for_exports(tmp_path: Path) -> None:
         (tmp_path / "2.png").write_bytes(b"text")
         with pytest.raises(ImageError, match="image 1: .*2.png"):
             made(paths, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("more", "text"), [({"blocks": (3,)}, "features of blocks"), ({"gaussians": True}, "Gaussians")]
+)
+def test_what_programs_do_not_give_is_refused(
+    more: dict[str, Any], text: str, programs: ScenePrograms
+) -> None:
+    with pipeline() as made:
+        asked = replace(SMALL, **more)
+        with pytest.raises(InputError, match=f"^{text}: a compiled program has no such outputs"):
+            made(frames(0), asked)
+        with pytest.raises(InputError, match=f"^{text}: a compiled program has no such outputs"):
+            next(made.sequence(frames(0), asked))
+    assert not programs.runs["prefix"]

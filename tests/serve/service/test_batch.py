@@ -15,9 +15,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from depth.errors import InputError
-from serve.service.batches import jobs as jobs_module
 from serve.service.batches.job import images_of
 from serve.service.batches.jobs import Jobs
+from serve.service.kept import folder as kept
 from tests.support.processes import until
 from tests.support.services import PNG, a_process, a_service, client_of
 
@@ -115,9 +115,9 @@ def test_other_bodies_are_refused(client: TestClient, tmp_path: Path) -> None:
 
 def test_limits(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     files = [("images", ("a.png", PNG))]
-    monkeypatch.setattr(jobs_module, "MAX_BYTES", 100)
+    monkeypatch.setattr(kept, "MAX_BYTES", 100)
     assert client.post("/v1/batch", files=files).status_code == 429
-    monkeypatch.setattr(jobs_module, "MAX_JOBS", 0)
+    monkeypatch.setattr(kept, "MAX_JOBS", 0)
     answer = client.post("/v1/batch", files=files)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
 

@@ -1,0 +1,1 @@
+"""Models that COLMAP wrote, read as hostile input, and their images without distortion."""

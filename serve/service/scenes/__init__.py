@@ -1,0 +1,1 @@
+"""Scenes behind HTTP: tasks that make them, and a gallery that shows them."""
