@@ -246,11 +246,13 @@ def test_the_model_is_loaded_by_the_first_task_and_again(client: TestClient, fak
         "uptime": 0.0,
         "gpu_memory": None,
         "gallery": False,
+        "images": False,
     }
     ended(client, submitted(client))
     assert client.get("/status").json()["model_loaded"] is True
     assert client.post("/reload").json() == {"message": "Model reloaded successfully"}
     assert fake.closed
+    assert client.get("/v1/models").json() == {"models": [], "scenes": True}
     assert client.get("/gpu-memory").json()["available"] is False
 
 
