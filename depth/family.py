@@ -182,6 +182,26 @@ def model_named(name: str) -> Model:
         raise InputError(f"no model {name!r}; choose from {', '.join(found)}") from None
 
 
+def image_models() -> dict[str, Model]:
+    """The models that take one image at a time."""
+    return {name: row for name, row in models().items() if not row.takes_scenes}
+
+
+def image_model_named(name: str) -> Model:
+    """The row of a model that takes one image at a time.
+
+    Raises InputError that lists those, or names what makes scenes for a model of scenes.
+    """
+    found = image_models()
+    if name not in found and name in models():
+        raise InputError(
+            f"model {name!r} makes scenes of several views, and here each image stands alone: "
+            "`python main.py da3` and ScenePipeline take it. Models of single images are "
+            f"{', '.join(found)}"
+        )
+    return found[name] if name in found else model_named(name)
+
+
 def build(model: Model) -> Network:
     """The network of a model, untrained, at no fixed size, in training mode as torch makes it."""
     found: Network = module(model.family, "network").build(model)

@@ -11,13 +11,15 @@ import typer
 
 from compile.errors import CompileError
 from depth.command import choice_option, command_line, guarded, path_option
-from depth.family import model_named, models
+from depth.family import image_model_named, image_models, model_named
 from serve.errors import ServeError
 
 app = command_line()
 
 _MODEL = choice_option(
-    None, models(), "By default vits, or demo if the weights of vits cannot be had."
+    None,
+    image_models(),
+    "By default vits, or demo if the weights of vits cannot be had. Models of scenes: main.py da3.",
 )
 _PRECISION = choice_option(
     "fp32", ("fp32", "bf16", "int8", "auto"), "As `inference.py --precision`."
@@ -77,7 +79,7 @@ def page(
 
     target = "openvino"
     host_target(target, default_precision(target) if precision == AUTO else precision)
-    weights = choose(model_named(model) if model else None, checkpoint)
+    weights = choose(image_model_named(model) if model else None, checkpoint)
     if weights.remark:
         typer.echo(weights.remark, err=True)
     row = model_named(weights.model)

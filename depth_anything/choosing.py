@@ -10,7 +10,7 @@ import typer
 from compile.weights import BUNDLED, DEFAULT_MODEL, find
 from depth.console import aligned
 from depth.errors import InputError, LicenceError
-from depth.family import model_named
+from depth.family import image_models, model_named
 from depth.weights import registry
 from depth.weights.download import fetch
 from depth_anything.checkpoints_cli import HEADER, remarks, row
@@ -23,7 +23,8 @@ def chosen_model() -> str:
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise InputError("--choose asks in a terminal, and there is none: give --model NAME")
-    files = registry.published_files()
+    own = image_models()
+    files = {name: file for name, file in registry.published_files().items() if name in own}
     size = f"{BUNDLED.stat().st_size / 1e6:.0f} MB"
     bundled = (DEFAULT_MODEL, size.rjust(7), "yes", "Apache-2.0", "bundled: for tests only")
     rows = [*(row(file, registry.CHECKPOINTS) for file in files.values()), bundled]

@@ -11,7 +11,7 @@ import typer
 from compile.errors import CompileError
 from depth.command import choice_option, command_line, guarded, path_option
 from depth.errors import InputError
-from depth.family import model_named, models
+from depth.family import image_model_named, image_models, model_named
 from serve.errors import ServeError
 from serve.folder.options import FolderOptions, takes_folder_options
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 app = command_line()
 
 _MODEL = choice_option(
-    None, models(), "By default vits, or demo if the weights of vits cannot be had."
+    None,
+    image_models(),
+    "By default vits, or demo if the weights of vits cannot be had. Models of scenes: main.py da3.",
 )
 _TARGET = choice_option(
     "openvino",
@@ -129,7 +131,7 @@ def _weights(
     from compile.weights import choose
 
     host_target(target, default_precision(target) if precision == AUTO else precision)
-    weights = choose(model_named(model) if model else None, checkpoint)
+    weights = choose(image_model_named(model) if model else None, checkpoint)
     if weights.remark:
         typer.echo(weights.remark, err=True)
     return weights

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 from compile.errors import CompileError
 from depth.command import command_line, guarded
 from depth.errors import InputError
-from depth.family import ModelConfig, model_named, models
+from depth.family import ModelConfig, image_models, model_named
 from depth.files import sha256_file
 from depth.weights.dimensions import dimensions
 from depth.weights.registry import by_sha256, published_files
@@ -85,7 +85,7 @@ def _chosen(model: Optional[str]) -> _Chosen:
     if name is None:
         raise InputError(
             f"{model}: no artifact, no weights and no model; expected a path, a name in "
-            f"~/.simplepicture3d/models, or one of {', '.join(models())}"
+            f"~/.simplepicture3d/models, or one of {', '.join(image_models())}"
         )
     return _Chosen(name, find(model_named(name)))
 
@@ -114,13 +114,13 @@ def _name_of(model: str, weights: Path) -> str:
     found = dimensions(weights)
     fitting = [
         row.name
-        for row in models().values()
+        for row in image_models().values()
         if isinstance(row.config, ModelConfig) and (row.config.embed_dim, row.config.depth) == found
     ]
     if len(fitting) != 1:
         raise InputError(
             f"{weights}: weights of {' or '.join(fitting) or 'no model known here'}; call the file "
-            f"or its folder by the model's name: one of {', '.join(models())}"
+            f"or its folder by the model's name: one of {', '.join(image_models())}"
         )
     return fitting[0]
 
@@ -129,7 +129,7 @@ def _name_by(model: str) -> Optional[str]:
     """The model by its name here, the name of its published file, or its repository on the hub."""
     last = Path(model).name
     stem = Path(last).stem if Path(last).suffix in _WEIGHTS else last
-    if stem in models():
+    if stem in image_models():
         return stem
     for name, file in published_files().items():
         repository = file.repository.partition("/")[2].lower()

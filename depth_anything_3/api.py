@@ -27,7 +27,15 @@ from depth_anything_3.anyview.folder import (
 from depth_anything_3.anyview.layouts import load_nested
 from depth_anything_3.anyview.layouts import load_weights as load_views
 from depth_anything_3.anyview.network import AnyViewNetwork
-from depth_anything_3.export import Export, Made, check_wish, export_asked, scene_of, write
+from depth_anything_3.export import (
+    Export,
+    Made,
+    check_path,
+    check_wish,
+    export_asked,
+    scene_of,
+    write,
+)
 from depth_anything_3.hub import downloaded
 from depth_anything_3.inputs import Inputs, Source, placed_inputs, shown
 from depth_anything_3.layouts import load_weights
@@ -176,9 +184,9 @@ class DepthAnything3(nn.Module):
         infer_gs: bool = False,
         use_ray_pose: bool = False,
         ref_view_strategy: str = "saddle_balanced",
-        render_exts: Any = None,  # noqa: ARG002 - for gs_video
-        render_ixts: Any = None,  # noqa: ARG002
-        render_hw: Any = None,  # noqa: ARG002
+        render_exts: Any = None,
+        render_ixts: Any = None,
+        render_hw: Any = None,
         process_res: int = 504,
         process_res_method: str = "upper_bound_resize",
         export_dir: Optional[Union[str, Path]] = None,
@@ -213,6 +221,7 @@ class DepthAnything3(nn.Module):
             more = {"feat_vis": {"fps": feat_vis_fps}, **(export_kwargs or {})}
             export = export_asked(export_dir, export_format, options, more, len(image))
             check_wish(export, wish.gaussians, bool(wish.blocks))
+            check_path(export, render_exts, render_ixts, render_hw)
         inputs = placed_inputs(image, process_res, process_res_method)
         model = self._any_view
         if model is None:

@@ -21,15 +21,12 @@ from depth.scenes.options import Options
 from depth.scenes.scene import METRE, Scene
 from depth.scenes.scene import Source as SceneSource
 from depth.sizes import Size
-from depth.steps.gaussians import Gaussians
+from depth.steps.alignment import Similarity, aligned
+from depth.steps.gaussians import Gaussians, moved
 from depth_anything_3.inputs import Source, rgb
-from depth_anything_3.specs import Gaussians as Record
 from depth_anything_3.specs import Prediction
 
-_REFUSED = {
-    "gs": "gs_ply has the Gaussians",
-    "gs_video": "this version draws no Gaussians; a viewer of 3D Gaussian Splatting takes gs_ply",
-}
+_GAUSSIANS = ("gs_ply", "gs_video")  # formats that need them
 # Of export_kwargs: arguments of formats, and how they become our options.
 _ARGUMENTS: dict[tuple[str, str], Callable[[Any, int], dict[str, Any]]] = {
     ("glb", "filter_black_bg"): lambda value, _views: {"black": not value},
@@ -76,9 +73,6 @@ def export_asked(
     Raises InputError for a format or option that is not done, and for a folder that has a scene
     already.
     """
-    for name in text.split("-"):
-        if name in _REFUSED:
-            raise InputError(f"export_format {name!r}: not done, since {_REFUSED[name]}")
     formats = formats_named(text)
     where = Path(folder)
     if os.path.lexists(where / DESCRIPTION):
@@ -91,10 +85,17 @@ def export_asked(
 
 def check_wish(export: Export, gaussians: bool, features: bool) -> None:
     """Raise InputError for formats of what the caller did not ask for."""
-    if "gs_ply" in export.formats and not gaussians:
-        raise InputError("export_format 'gs_ply' needs infer_gs=True")
+    wanted = [name for name in _GAUSSIANS if name in export.formats]
+    if wanted and not gaussians:
+        raise InputError(f"export_format {wanted[0]!r} needs infer_gs=True")
     if "feat_vis" in export.formats and not features:
         raise InputError("export_format 'feat_vis' needs export_feat_layers, numbers of blocks")
+
+
+def check_path(export: Export, *of_caller: Any) -> None:
+    """Raise InputError for a film on a path that the caller gives: it has a path of its own."""
+    if "gs_video" in export.formats and any(each is not None for each in of_caller):
+        raise InputError("render_exts, render_ixts, render_hw: not done for gs_video; leave out")
 
 
 def _arguments(more: Mapping[str, Any], views: int) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def scene_of(
         images=prediction.processed_images,
         sources=sources_of(images, places, (height, width)),
         features={n: v for n, v in prediction.aux.items() if n.startswith(_FEATURES)},
-        gaussians=_numbers(prediction.gaussians),
+        gaussians=_placed(prediction),
     )
 
 
@@ -172,10 +173,19 @@ def sources_of(
     )
 
 
-def _numbers(record: Optional[Record]) -> Optional[Gaussians]:
-    if record is None:
+def _placed(prediction: Prediction) -> Optional[Gaussians]:
+    """The Gaussians in the space of the prediction's cameras, which may be metres, or given."""
+    record = prediction.gaussians
+    if record is None or record.cameras is None or prediction.extrinsics is None:
         return None
-    return Gaussians(*(getattr(record, f.name)[0].cpu().numpy() for f in fields(Gaussians)))
+    found = Gaussians(*(getattr(record, f.name)[0].cpu().numpy() for f in fields(Gaussians)))
+    scale, own = prediction.scale_factor or 1.0, record.cameras.copy()
+    own[:, :, 3] *= np.float32(scale)
+    cameras = prediction.extrinsics[:, :3].astype(np.float32)
+    found = moved(found, Similarity(np.eye(3), np.zeros(3), scale))
+    if np.array_equal(cameras[:, :, :3], own[:, :, :3]):
+        return found
+    return moved(found, aligned(cameras, own))
 
 
 def view_names(images: Sequence[Source]) -> tuple[str, ...]:

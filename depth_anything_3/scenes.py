@@ -48,6 +48,7 @@ class Seen:
     views: Views
     features: dict[str, FloatArray]
     gaussians: Optional[Gaussians] = None
+    cameras: Optional[FloatArray] = None  # of the views, in the world of the Gaussians
 
 
 def seen(model: AnyView, images: FloatArray, given: Optional[Cameras], wish: Wish) -> Seen:
@@ -66,12 +67,13 @@ def seen(model: AnyView, images: FloatArray, given: Optional[Cameras], wish: Wis
     )
     if wish.ray_pose:
         views = posed_by_rays(views)
-    gaussians = None
+    gaussians = cameras = None
     if wish.gaussians:
-        gaussians = _gaussians(model, network.of_head, images, views, given)
+        gaussians, cameras = _gaussians(model, network.of_head, images, views, given)
     if model.metric is not None:
         views = metric_views(views, metric_of(model.metric), images)
-    return Seen(views, network.features(size, len(images), views.reference), gaussians)
+    features = network.features(size, len(images), views.reference)
+    return Seen(views, features, gaussians, cameras)
 
 
 def _gaussians(
@@ -80,11 +82,14 @@ def _gaussians(
     images: FloatArray,
     views: Views,
     given: Optional[Cameras],
-) -> Gaussians:
+) -> tuple[Gaussians, FloatArray]:
+    """And the cameras of the views in their world."""
     raw, opacities = numbers_of(model.network, features, images)
     scale = 1.0 if given is None else pose_scale(views.extrinsics, normalised(given.extrinsics))
     cameras = Cameras(views.extrinsics, views.intrinsics)
-    return gaussians_of(raw, opacities, views.depth, cameras, scale)
+    placed = views.extrinsics.copy()
+    placed[:, :, 3] *= scale
+    return gaussians_of(raw, opacities, views.depth, cameras, scale), placed
 
 
 def cameras_of(extrinsics: Any, intrinsics: Any, inputs: Inputs) -> Optional[Cameras]:
@@ -122,16 +127,16 @@ def prediction_of(found: Seen, inputs: Inputs) -> Prediction:
         processed_images=shown(inputs.images),
         aux=dict(found.features),
         scale_factor=views.scale,
-        gaussians=None if found.gaussians is None else tensors_of([found.gaussians]),
+        gaussians=None if found.gaussians is None else tensors_of([found]),
     )
 
 
-def tensors_of(scenes: Sequence[Gaussians], device: Optional[torch.device] = None) -> Record:
+def tensors_of(scenes: Sequence[Seen], device: Optional[torch.device] = None) -> Record:
     """Gaussians of B scenes of as many views as upstream's record: tensors [B,G,...]."""
-    arrays = {
-        f.name: np.stack([getattr(scene, f.name) for scene in scenes]) for f in fields(Record)
-    }
-    return Record(**{name: torch.from_numpy(a).to(device) for name, a in arrays.items()})
+    names = [field.name for field in fields(Gaussians)]
+    arrays = {n: np.stack([getattr(scene.gaussians, n) for scene in scenes]) for n in names}
+    cameras = scenes[0].cameras if len(scenes) == 1 else None
+    return Record(**{n: torch.from_numpy(a).to(device) for n, a in arrays.items()}, cameras=cameras)
 
 
 def align(prediction: Prediction, given: Cameras, to_given: bool) -> None:
@@ -188,7 +193,6 @@ def outputs_of(scenes: Sequence[Seen], device: torch.device) -> dict[str, Any]:
     }
     if scale is not None:
         found.update(is_metric=1, scale_factor=scale)
-    gaussians = [scene.gaussians for scene in scenes if scene.gaussians is not None]
-    if gaussians:
-        found["gaussians"] = tensors_of(gaussians, device)
+    if all(scene.gaussians is not None for scene in scenes):
+        found["gaussians"] = tensors_of(scenes, device)
     return found

@@ -25,6 +25,7 @@ class Gaussians:
     rotations: torch.Tensor  # [1,G,4], w x y z
     harmonics: torch.Tensor  # [1,G,3,9], R G B
     opacities: torch.Tensor  # [1,G], 0 to 1
+    cameras: Optional[npt.NDArray[np.float32]] = None  # [N,3,4], world to camera; not upstream's
 
 
 @dataclass

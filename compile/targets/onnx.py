@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +15,38 @@ from compile.trace import OPSET, export_onnx
 from depth.errors import first_line
 from depth.maps.result import FloatArray
 
+_MOST_BYTES = 1_900_000_000  # of weights inside the file; the rest of it is small
+
 
 def build(part: Part, stem: Path, precision: str) -> list[Path]:  # noqa: ARG001 - one only
-    """Export `stem.onnx`."""
+    """Export `stem.onnx`, and `stem.onnx.data` with the weights of a large part.
+
+    A file of ONNX has at most 2 GB. Raises BuildError.
+    """
     path = stem.parent / f"{stem.name}.onnx"
-    export_onnx(part, path)
-    return [path]
+    size_bytes = sum(t.numel() * t.element_size() for t in part.module.state_dict().values())
+    if size_bytes <= _MOST_BYTES:
+        export_onnx(part, path)
+        return [path]
+    with tempfile.TemporaryDirectory(dir=stem.parent) as scratch:
+        exported = Path(scratch) / "network.onnx"
+        export_onnx(part, exported)  # over 2 GB torch writes a file per tensor beside it
+        return _with_data(exported, path)
+
+
+def _with_data(exported: Path, path: Path) -> list[Path]:
+    """A model again, with all large tensors in one file beside it."""
+    import onnx  # only here: a third of a second
+
+    data = path.with_name(f"{path.name}.data")
+    onnx.save_model(
+        onnx.load(str(exported)),
+        str(path),
+        save_as_external_data=True,
+        all_tensors_to_one_file=True,
+        location=data.name,
+    )
+    return [path, data]
 
 
 def load(files: Sequence[Path], ports: Ports, precision: str) -> Run:  # noqa: ARG001 - one only

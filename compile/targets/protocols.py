@@ -184,18 +184,21 @@ class Limit:
     mean_rel: float
     max_abs: float  # of sky, whose values have no scale of their own
     mean_abs: float
+    scene_mean_rel: float = 0.0  # in place of mean_rel in scenes: more layers, and exp at the end
     rotation_deg: float = 0.0  # of cameras; see compile/parity/cameras.py
     translation: float = 0.0
     field_of_view_deg: float = 0.0
 
     def of(self, outputs: Sequence[Output]) -> Limits:
         """By output and name, as a manifest's gate states them."""
-        return {output.name: self._of_kind(output.kind) for output in outputs}
+        scenes = any(output.kind == CAMERA for output in outputs)
+        return {output.name: self._of_kind(output.kind, scenes) for output in outputs}
 
-    def _of_kind(self, kind: str) -> dict[str, float]:
+    def _of_kind(self, kind: str, scenes: bool) -> dict[str, float]:
         if kind == SKY:
             return {"max_abs": self.max_abs, "mean_abs": self.mean_abs}
         if kind == CAMERA:
             names = ("rotation_deg", "translation", "field_of_view_deg")
             return {name: getattr(self, name) for name in names}
-        return {"max_rel": self.max_rel, "mean_rel": self.mean_rel}
+        mean_rel = self.scene_mean_rel if scenes else self.mean_rel
+        return {"max_rel": self.max_rel, "mean_rel": mean_rel}

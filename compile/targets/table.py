@@ -55,6 +55,7 @@ FP32 = Limit(
     mean_rel=5e-5,
     max_abs=5e-4,
     mean_abs=5e-5,
+    scene_mean_rel=5e-5,
     rotation_deg=0.02,
     translation=5e-4,
     field_of_view_deg=0.02,
@@ -64,7 +65,8 @@ BF16 = Limit(
     mean_rel=0.01,
     max_abs=0.1,
     mean_abs=0.01,
-    rotation_deg=2.0,
+    scene_mean_rel=0.02,
+    rotation_deg=5.0,
     translation=0.05,
     field_of_view_deg=2.0,
 )

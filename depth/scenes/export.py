@@ -11,7 +11,17 @@ from typing import Any
 
 from depth.errors import DepthFileError, InputError
 from depth.files import make_folders, sha256_bytes, write_whole
-from depth.scenes.formats import colmap, depth_vis, feat_vis, glb, gs_ply, nerfstudio, npz, ply
+from depth.scenes.formats import (
+    colmap,
+    depth_vis,
+    feat_vis,
+    glb,
+    gs_ply,
+    gs_video,
+    nerfstudio,
+    npz,
+    ply,
+)
 from depth.scenes.formats.files import Files
 from depth.scenes.options import DEFAULTS, OWN, SOURCE, Options, size_of
 from depth.scenes.scene import Scene, about
@@ -30,6 +40,7 @@ FORMATS: dict[str, Callable[[Scene, Options], Files]] = {
     "depth_vis": depth_vis.files,
     "feat_vis": feat_vis.files,
     "gs_ply": gs_ply.files,
+    "gs_video": gs_video.files,
 }
 
 

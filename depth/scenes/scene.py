@@ -89,7 +89,7 @@ class Scene:
     images      [S,H,W,3] uint8 RGB at the size of the depth maps, or None
     sources     the image of each view, or None
     features    [S,h,w,C] float32 by the names of blocks of the network
-    gaussians   those of all pixels, S*H*W, view by view, in the network's own world
+    gaussians   those of all pixels, S*H*W, view by view, in the scene's world
     assumed     what nobody knows of the cameras, in words, or None: they are known or predicted
     """
 

@@ -169,3 +169,9 @@ def _quaternion(m: Doubles) -> Doubles:  # [3,3] -> [4]
     largest = max((3, 0, 1, 2), key=squares.__getitem__)
     found = np.array(candidates[largest]) / (2 * np.sqrt(squares[largest]))
     return -found if found[3] < 0 else found
+
+
+def quaternion_of(rotation: Doubles) -> FloatArray:
+    """w x y z of a rotation [3,3], w not below 0."""
+    found: FloatArray = _quaternion(rotation)[[3, 0, 1, 2]].astype(np.float32)
+    return found

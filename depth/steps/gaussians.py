@@ -8,13 +8,14 @@ Letters: S views of H x W px | G = S*H*W Gaussians, view by view, row by row
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from depth.maps.result import FloatArray
-from depth.steps.alignment import Rounds, aligned
-from depth.steps.cameras import Cameras, codes_of_cameras
+from depth.steps.alignment import Rounds, Similarity, aligned
+from depth.steps.cameras import Cameras, codes_of_cameras, quaternion_of
 from depth.steps.harmonics import COUNT, DEGREES, rotation_of_harmonics
 
 CHANNELS = 2 + 3 + 4 + 3 * COUNT + 1  # offset in px, scale, quaternion x y z w, colour, depth
@@ -106,6 +107,44 @@ def pose_scale(predicted: FloatArray, given: FloatArray) -> float:
     return float(np.clip(aligned(given, predicted, _ALL_VIEWS).scale, *_POSE_SCALES))
 
 
+def moved(gaussians: Gaussians, found: Similarity) -> Gaussians:
+    """The same in the world that a similarity transform leads to."""
+    scale, quaternion = np.float32(found.scale), quaternion_of(found.rotation)
+    return Gaussians(
+        (found.scale * gaussians.means @ found.rotation.T + found.shift).astype(np.float32),
+        gaussians.scales * scale,
+        _product(quaternion, gaussians.rotations),
+        gaussians.harmonics @ rotation_of_harmonics(found.rotation).T.astype(np.float32),
+        gaussians.opacities,
+    )
+
+
+def matrices_of(quaternions: npt.NDArray[Any]) -> Doubles:
+    """[P,3,3] of w x y z [P,4], of length 1."""
+    w, x, y, z = quaternions.astype(np.float64).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), 2, 0)
+
+
+def _product(first: FloatArray, second: FloatArray) -> FloatArray:  # [4], [P,4] -> [P,4]
+    """Of quaternions w x y z: the second rotation, then the first."""
+    a, b, c, d = first
+    w, x, y, z = second.T
+    return np.stack(
+        [
+            a * w - b * x - c * y - d * z,
+            a * x + b * w + c * z - d * y,
+            a * y - b * z + c * w + d * x,
+            a * z + b * y - c * x + d * w,
+        ],
+        axis=1,
+    )
+
+
 def _rays(offsets: FloatArray, inverse: Doubles, turned: FloatArray) -> FloatArray:
     """[H,W,3], of length 1, in the world; offsets [H,W,2] px from the centres of pixels."""
     height, width = offsets.shape[:2]
@@ -133,17 +172,8 @@ def _turned(camera: FloatArray, raw: FloatArray) -> FloatArray:
     Upstream turns them in the order x y z w, though renderers read the result, and so the network
     means it, as w x y z. Here the numbers are the same: the last of the four is not below 0.
     """
-    y, z, w, x = (raw / (np.linalg.norm(raw, axis=1, keepdims=True) + np.float32(_TINY))).T
-    a, b, c, d = camera
-    found = np.stack(
-        [
-            d * x + a * w + b * z - c * y,
-            d * y - a * z + b * w + c * x,
-            d * z + a * y - b * x + c * w,
-            d * w - a * x - b * y - c * z,
-        ],
-        axis=1,
-    )
+    unit = raw / (np.linalg.norm(raw, axis=1, keepdims=True) + np.float32(_TINY))
+    found = _product(camera[[3, 0, 1, 2]], unit[:, [2, 3, 0, 1]])[:, [1, 2, 3, 0]]
     found[found[:, 3] < 0] *= -1
     return found
 

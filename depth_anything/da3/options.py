@@ -21,7 +21,7 @@ DEFAULT_MODEL = "da3-small"
 EAGER = "eager"
 BACKEND_URL = "http://localhost:8008"
 FEATURES = "feat_vis"  # the format that needs --export-feat
-GAUSSIANS = "gs_ply"  # the format that needs Gaussians
+GAUSSIANS = frozenset({"gs_ply", "gs_video"})  # formats that need Gaussians
 
 _METHODS = ("upper_bound_resize", "upper_bound_crop", "lower_bound_resize", "lower_bound_crop")
 _STRATEGIES = ("saddle_balanced", "saddle_sim_range", "first", "middle")
@@ -191,7 +191,7 @@ class SceneOptions:
             cameras=cameras,
             align_to_given=to_given,
             blocks=self.blocks,
-            gaussians=GAUSSIANS in self.export_format.split("-"),
+            gaussians=not GAUSSIANS.isdisjoint(self.export_format.split("-")),
         )
 
 

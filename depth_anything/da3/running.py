@@ -63,8 +63,8 @@ def _here(
     scene, said = _scene(options, model, views, to_given)
     folder.remove_scene()
     formats = formats_named(options.export_format)
-    with counted(f"writing {options.export_format}", None):
-        files = export_scene(scene, folder.path, formats, options.options())
+    say(f"writing {options.export_format}")
+    files = export_scene(scene, folder.path, formats, options.options())
     for path in files:
         typer.echo(path)
     if said:

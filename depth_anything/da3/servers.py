@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from depth.command import path_option
-from depth.console import say
+from depth.console import one_line, say
 from depth.errors import InputError
-from depth.images.read import printable
-from depth_anything.da3.models import Chosen
 from depth_anything.da3.options import (
     ACCEPT,
     ARTIFACTS,
@@ -26,6 +24,7 @@ from depth_anything.da3.options import (
 )
 
 if TYPE_CHECKING:
+    from depth_anything.da3.models import Chosen
     from serve.scenes.asked import MakeScene
     from serve.service.settings import Settings
 
@@ -92,7 +91,7 @@ def gallery(
     from serve.service.scenes.run import run_gallery
 
     if not gallery_dir.is_dir():
-        raise InputError(f"--gallery-dir {printable(gallery_dir)}: no such folder; name another")
+        raise InputError(f"--gallery-dir {one_line(str(gallery_dir))}: no such folder")
     run_gallery(_settings(host, port, gallery_dir, token_file, no_token), open_browser)
 
 
@@ -151,7 +150,7 @@ def _settings(
 
     there = gallery_dir.is_dir()
     if not there:
-        say(f"no gallery: {printable(gallery_dir)} is not there")
+        say(f"no gallery: {one_line(str(gallery_dir))} is not there")
     return Settings(
         host,
         port,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 
 import onnxruntime
@@ -18,9 +21,9 @@ class OnnxRuntime(CheckedProgram):
     """One program on the CPU, whose tensors are called as in the manifest."""
 
     def __init__(self, artifact: Artifact, program: Program, _streams: int) -> None:
-        model = artifact.open_files(program.files[:1])[0]
+        files = artifact.open_files(program.files)
         try:
-            session = onnxruntime.InferenceSession(bytes(model), providers=["CPUExecutionProvider"])
+            session = _session(program, files)
         except Exception as error:  # its exceptions share no base but Exception
             raise ProgramError(
                 f"{label(artifact, program)}: ONNX Runtime could not load it: {first_line(error)}"
@@ -38,6 +41,18 @@ class OnnxRuntime(CheckedProgram):
         except Exception as error:  # its exceptions share no base but Exception
             raise ProgramError(f"{self.label}: ONNX Runtime failed: {first_line(error)}") from error
         return found
+
+
+def _session(program: Program, files: Sequence[memoryview]) -> onnxruntime.InferenceSession:
+    """From memory, or from private copies of its files where the weights are in a second file."""
+    providers = ["CPUExecutionProvider"]
+    if len(files) == 1:
+        return onnxruntime.InferenceSession(bytes(files[0]), providers=providers)
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder) / Path(file.path).name for file in program.files]
+        for path, data in zip(paths, files):
+            path.write_bytes(data)
+        return onnxruntime.InferenceSession(str(paths[0]), providers=providers)
 
 
 open_program = OnnxRuntime

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from depth.steps.alignment import Similarity
 from depth.steps.cameras import Cameras, cameras_of_codes
-from depth.steps.gaussians import CHANNELS, Gaussians, gaussians_of, pose_scale
+from depth.steps.gaussians import CHANNELS, Gaussians, gaussians_of, moved, pose_scale
 from depth.steps.harmonics import harmonics_of, rotation_of_harmonics
 
 H, W = 3, 4
@@ -150,3 +151,19 @@ def test_a_part_of_the_gaussians() -> None:
     assert len(found[some]) == H * W
     np.testing.assert_array_equal(found[some].means, found.means[some])
     assert isinstance(CAMERAS, Cameras)
+
+
+def test_a_similarity_moves_places_sizes_rotations_and_colours() -> None:
+    raw = plain()
+    raw[..., 5:-1] = np.random.default_rng(7).standard_normal(raw[..., 5:-1].shape)
+    before, turn, shift = made(raw), rotation(8), np.array([1.0, -2, 3])
+    after = moved(before, Similarity(turn, shift, 2.5))
+    np.testing.assert_allclose(after.means, 2.5 * before.means @ turn.T + shift, rtol=1e-5)
+    np.testing.assert_allclose(after.scales, 2.5 * before.scales, rtol=1e-6)
+    np.testing.assert_allclose(
+        matrix(after.rotations[5]), turn @ matrix(before.rotations[5]), atol=1e-5
+    )
+    directions = np.eye(3)[[0, 1, 2, 2]] @ rotation(9)
+    seen = harmonics_of(directions @ turn.T) @ after.harmonics[5].T
+    np.testing.assert_allclose(seen, harmonics_of(directions) @ before.harmonics[5].T, atol=1e-5)
+    np.testing.assert_array_equal(after.opacities, before.opacities)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from depth.family import image_models
 from depth.weights.registry import published_files
 from tests.support.places import ROOT
 
@@ -32,7 +33,8 @@ inference._weights = weights
 sys.argv[1:] = ["--choose"]
 inference.main()
 """
-NUMBERS = {name: number for number, name in enumerate([*published_files(), "demo"], start=1)}
+OFFERED = [name for name in published_files() if name in image_models()]  # scenes: main.py da3
+NUMBERS = {name: number for number, name in enumerate([*OFFERED, "demo"], start=1)}
 
 
 def asked(folder: Path, *answers: str) -> tuple[int, str]:

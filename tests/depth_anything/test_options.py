@@ -11,7 +11,7 @@ from click.shell_completion import ShellComplete
 
 from compile.targets.table import TARGETS
 from depth.command import command_of
-from depth.family import models
+from depth.family import image_models
 from depth.maps.files import FORMATS
 from depth.maps.result import OUTPUT_SIZES
 from depth.preprocess import MODES
@@ -22,7 +22,7 @@ CHOICES = {
     "--format": FORMATS,
     "--preprocess": MODES,
     "--output-size": OUTPUT_SIZES,
-    "--model": models(),
+    "--model": image_models(),
     "--target": TARGETS,
     "--policy": POLICIES,
 }

@@ -137,8 +137,8 @@ def test_nothing_is_overwritten_and_the_refusal_comes_first(
     ("name", "text"),
     [
         ("gs_ply", "'gs_ply' needs infer_gs=True"),
-        ("mini_npz-gs_video", "'gs_video': not done, since this version draws no Gaussians"),
-        ("gs", "'gs': not done, since gs_ply has the Gaussians"),
+        ("mini_npz-gs_video", "'gs_video' needs infer_gs=True"),
+        ("gs", "export format 'gs': expected one or more of npz, mini_npz"),
         ("feat_vis", "'feat_vis' needs export_feat_layers, numbers of blocks"),
         ("obj", "export format 'obj': expected one or more of npz, mini_npz"),
     ],

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import pytest
 import torch
 
 from depth.errors import InputError
+from depth.scenes.inputs import Place
+from depth.steps.alignment import aligned
 from depth_anything_3.api import DepthAnything3
+from depth_anything_3.export import Made, scene_of
 from depth_anything_3.specs import Prediction
 from tests.support.da3_pictures import GIANT, SIDE, cameras, install, model, pictures
 
+MADE = Made("da3-giant", "untrained", "", (), scaled=False)
 FIELDS = {"means": (3,), "scales": (3,), "rotations": (4,), "harmonics": (3, 9), "opacities": ()}
 
 
@@ -64,6 +68,39 @@ def test_given_cameras_scale_the_gaussians(made: DepthAnything3) -> None:
     assert one.gaussians is not None
     assert again.gaussians is not None
     assert torch.equal(one.gaussians.means, again.gaussians.means)  # alignment comes after
+
+
+@pytest.mark.parametrize("given", [None, True, False], ids=["predicted", "given", "moved"])
+def test_files_have_gaussians_in_the_space_of_the_cameras(
+    given: Optional[bool], made: DepthAnything3
+) -> None:
+    """The same transform moves the cameras of the views and the Gaussians."""
+    images = pictures(3)
+    cameras_given = () if given is None else (*cameras(images), given)
+    found = made.inference(images, *cameras_given, process_res=SIDE, infer_gs=True)
+    scene = scene_of(found, images, [Place((60, 90), (1.0, 1.0))] * 3, MADE)
+    assert scene.gaussians is not None
+    assert found.gaussians is not None
+    own = found.gaussians.cameras
+    assert own is not None
+    means = scene.gaussians.means.reshape(*found.depth.shape, 3)
+    raw = found.gaussians.means[0].numpy().reshape(means.shape)
+    fit = aligned(scene.extrinsics.astype(np.float32), own)
+    np.testing.assert_allclose(means, fit.scale * raw @ fit.rotation.T + fit.shift, atol=1e-4)
+    if given is None:
+        np.testing.assert_array_equal(means, raw)
+
+
+def test_metres_scale_the_gaussians_of_a_file(made: DepthAnything3) -> None:
+    images = pictures(2)
+    found = made.inference(images, process_res=SIDE, infer_gs=True)
+    assert found.gaussians is not None
+    found.scale_factor, found.is_metric = 3.0, 1
+    found.extrinsics[:, :, 3] *= 3  # type: ignore[index]
+    scene = scene_of(found, images, [Place((60, 90), (1.0, 1.0))] * 2, MADE)
+    assert scene.gaussians is not None
+    np.testing.assert_allclose(scene.gaussians.means, 3 * found.gaussians.means[0], rtol=1e-5)
+    np.testing.assert_allclose(scene.gaussians.scales, 3 * found.gaussians.scales[0], rtol=1e-5)
 
 
 def test_forward_gives_gaussians_of_each_scene(made: DepthAnything3) -> None:

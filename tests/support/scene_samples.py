@@ -33,9 +33,13 @@ def with_all(scene: Scene) -> Scene:
     names = ("feat_layer_1", "feat_layer_3")
     features = {name: rng.standard_normal((*cells, 5), dtype=np.float32) for name in names}
     raw = np.zeros((*scene.depth.shape, CHANNELS), np.float32)
-    raw[..., 2:5], raw[..., 8] = -4.0, 1.0
+    raw[..., 2:5], raw[..., 8] = -2.5, 1.0
     for channel in range(3):  # the first harmonic is 0.2821, and grey is at 0
         raw[..., 9 + 9 * channel] = (scene.images[..., channel] / 255 - 0.5) / 0.2821
+    rows, columns = np.indices(scene.size) + 0.5
+    for view, lens in enumerate(scene.intrinsics):  # depth counts along rays of length 1
+        ray = np.stack([(columns - lens[0, 2]) / lens[0, 0], (rows - lens[1, 2]) / lens[1, 1]])
+        raw[view, ..., -1] = scene.depth[view] * (np.sqrt(1 + (ray**2).sum(0)) - 1)
     cameras = Cameras(scene.extrinsics.astype(np.float32), scene.intrinsics.astype(np.float32))
     solid = np.full(scene.depth.shape, 0.9, np.float32)
     return replace(

@@ -66,4 +66,4 @@ def _encoded(scene: Scene, found: Gaussians) -> bytes:
     }
     for name, values in columns.items():
         vertices[name] = values
-    return ply_file(vertices, {**about(scene), "unit": None, "gaussians": len(found)})
+    return ply_file(vertices, {**about(scene), "gaussians": len(found)})

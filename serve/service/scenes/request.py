@@ -18,7 +18,7 @@ from serve.service.failures import RequestError
 MOST_PX = 4096  # of process_res
 MOST_POINTS = 50_000_000
 
-_NOT_HERE = ("feat_vis", "gs_ply")  # formats of what compiled programs do not give
+_NOT_HERE = ("feat_vis", "gs_ply", "gs_video")  # formats of what compiled programs do not give
 _MOST_TOLD = 20  # errors of a body
 _Row = Annotated[list[float], Field(min_length=3, max_length=4)]
 _Matrix = Annotated[list[_Row], Field(min_length=3, max_length=4)]

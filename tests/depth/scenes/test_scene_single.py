@@ -22,7 +22,7 @@ from tests.support.exported import HEIGHT, WIDTH, image, metric
 from tests.support.scene_readers import ply_points
 
 RGB = np.ascontiguousarray(image()[..., ::-1])
-OF_SEVERAL = ("feat_vis", "gs_ply")  # which models of one view do not give
+OF_SEVERAL = ("feat_vis", "gs_ply", "gs_video")  # which models of one view do not give
 KNOWN = View(10.0, 10.0, (HEIGHT, WIDTH), EXIF)
 
 
