@@ -59,7 +59,7 @@ class _Points:
     wanted: Doubles  # [P,3]
     given: Doubles  # [P,3]
     weights: Doubles  # [P]: by confidence
-    depth: Doubles  # [P], in the wanted space: errors grow with it
+    depth: Doubles  # [P], of both spaces, in the scale of the wanted space: errors grow with it
 
     def off(self, move: Similarity) -> Doubles:
         """[P]: how far each point is from its place, as a share of its depth."""
@@ -76,7 +76,7 @@ def joined(wanted: Views, given: Views, step: Joining = DEFAULT) -> Joint:
     With too few sure points, the cameras decide, which the log says.
     """
     first = _by_cameras(wanted, given)
-    points = _points(wanted, given, step)
+    points = _points(wanted, given, first.scale, step)
     if len(points.depth) < step.fewest_points:
         logger.warning("%d sure points are shared: the cameras join", len(points.depth))
         return Joint(first, float("inf"))
@@ -125,7 +125,7 @@ def _by_cameras(wanted: Views, given: Views) -> Similarity:
     return Similarity(rotation, shift, scale)
 
 
-def _points(wanted: Views, given: Views, step: Joining) -> _Points:
+def _points(wanted: Views, given: Views, scale: float, step: Joining) -> _Points:
     """Pixels that are sure in both windows, as points of both spaces."""
     sure = np.minimum(wanted.confidence, given.confidence).astype(np.float64)
     good = (wanted.depth > 0) & (given.depth > 0) & np.isfinite(sure)
@@ -138,7 +138,7 @@ def _points(wanted: Views, given: Views, step: Joining) -> _Points:
         _to_space(wanted, places),
         _to_space(given, places),
         sure[at],
-        wanted.depth[at].astype(np.float64),
+        np.sqrt(scale * wanted.depth[at].astype(np.float64) * given.depth[at]),
     )
 
 
@@ -159,14 +159,18 @@ def _to_world(extrinsics: FloatArray) -> Doubles:
 
 
 def _fitted(points: _Points, weights: Doubles) -> Similarity:
-    """By weighted least squares: Umeyama (1991)."""
+    """By weighted least squares (Umeyama, 1991), but for the scale, which is Horn's (1987).
+
+    It is the ratio of the spreads: with noise in both spaces, that of least squares is too small,
+    and a sequence would shrink from window to window.
+    """
     shares = weights / weights.sum()
     middle, other = shares @ points.wanted, shares @ points.given
     wanted, given = points.wanted - middle, points.given - other
     covariance = (wanted * shares[:, None]).T @ given
     rotation = nearest_rotation(covariance)
-    spread = max(float(shares @ (given**2).sum(axis=1)), _TINY)
-    scale = max(float(np.trace(rotation.T @ covariance)) / spread, _TINY)
+    spreads = [max(float(shares @ (p**2).sum(axis=1)), _TINY) for p in (wanted, given)]
+    scale = float(np.sqrt(spreads[0] / spreads[1]))
     return Similarity(rotation, middle - scale * rotation @ other, scale)
 
 
