@@ -128,6 +128,7 @@ def test_uploads_are_named_and_their_files_come_back(client: TestClient, root: P
         assert archive.testzip() is None
         assert sorted(archive.namelist()) == [each["name"] for each in listed["files"]]
     assert sorted(path.name for path in root.iterdir()) == [".tasks", "photos"]
+    assert not (root / ".tasks" / task / "images").exists()  # they have served
 
 
 def test_a_deleted_task_is_gone_with_its_files(client: TestClient, root: Path) -> None:
