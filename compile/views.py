@@ -1,4 +1,4 @@
-"""How many views a scene may have, and what models of scenes refuse. Loads no torch."""
+"""How many views scenes have, and which models take scenes. Loads no torch."""
 
 from __future__ import annotations
 

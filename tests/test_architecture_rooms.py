@@ -43,8 +43,9 @@ FRONT_ENDS = ("bench", "doctor", "folder", "pipeline", "ray", "s3", "scenes", "s
 
 # Lowest first; an arrow leads down, or stays on its floor in the same room.
 COMPILE_FLOORS = (
-    ("errors", "products", "shapes_only"),
-    ("macs", "parts", "views"),
+    ("errors", "products", "shapes_only", "views"),
+    ("macs",),
+    ("parts",),
     ("graph", "trace", "specialise", "lowering", "untrained"),
     ("targets", "weights"),
     ("source",),
