@@ -53,7 +53,7 @@ def test_a_number_of_views_without_a_program_is_named(programs: ScenePrograms) -
             "--model views --size 28x42 --views 3`, or take another number of images"
         )
         with pytest.raises(
-            NoProgramError, match="2 views of 42x56 px.*, or use the shape policy `buck"
+            NoProgramError, match="2 views of 42x56 px.* policy `buckets`, or"
         ):
             made(frames(1, 2), SceneAsked(process_res=56))
     assert not programs.views
