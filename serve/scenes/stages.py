@@ -8,12 +8,12 @@ import numpy as np
 
 from depth.maps.result import FloatArray
 from depth.sizes import Size
-from depth.steps.stages import CAMERAS, HEAD, PREFIX, RAYS, TRUNK, Prefixes, check_images
+from depth.steps.stages import CAMERAS, HEAD, METRIC, PREFIX, RAYS, TRUNK, Prefixes, check_images
 from serve.arrays import Arrays
 from serve.errors import ProgramError
 from serve.scenes import asked
 from serve.scenes.cache import PrefixCache, keys_of
-from serve.scenes.library import METRIC, SceneServed
+from serve.scenes.library import SceneServed
 from serve.scenes.watch import Watch
 
 _MAPS = ("depth", "confidence")
@@ -59,7 +59,7 @@ class ServedStages:
         """As `Stages.trunk`."""
         request = {"tokens": tokens, "camera_tokens": camera_tokens}
         (found,) = self._run(TRUNK, [request], asked.TRUNK)
-        return found["features"], found["codes"]
+        return found["features"], _finite(found["codes"], "codes of cameras")
 
     def head(self, features: FloatArray, rays: bool) -> tuple[FloatArray, ...]:
         """As `Stages.head`."""
@@ -79,7 +79,10 @@ class ServedStages:
 
 
 def _stacked(found: Sequence[Arrays], name: str) -> FloatArray:
-    stacked = np.stack([outputs[name] for outputs in found])
-    if not np.isfinite(stacked).all():
+    return _finite(np.stack([outputs[name] for outputs in found]), name)
+
+
+def _finite(values: FloatArray, name: str) -> FloatArray:
+    if not np.isfinite(values).all():
         raise ProgramError(f"the network's {name} are not finite: its numbers overflow")
-    return stacked
+    return values
