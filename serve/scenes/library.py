@@ -166,10 +166,13 @@ class SceneLibrary(Library):
                 f"no program for cameras from rays at {size_text(size)} px. Compile it with "
                 f"`python -m compile build {command} --rays`, or leave ray_pose out"
             )
+        other = "take another number of images"
+        if self.sizes_of(views):
+            other = "use the shape policy `buckets`, or another process_res"
         return (
             f"no program for a scene of {views} views of {size_text(size)} px; there are programs "
             f"for views: {have or 'none'}. Compile it with `python -m compile build {command}`, or "
-            "take another number of images"
+            f"{other}"
         )
 
     def _keep(self, artifact: Artifact) -> None:

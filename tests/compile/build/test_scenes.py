@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from compile.build.build import build
-from compile.build.request import VIEWS, Request
+from compile.build.request import Request
 from compile.build.scenes import ScenePrograms
 from compile.errors import ParityError
 from compile.parity.again import reparity
@@ -18,13 +18,15 @@ from compile.targets import torchscript
 from compile.targets.protocols import Arrays, Ports, Run
 from compile.targets.table import target_named
 from compile.untrained import untrained_checkpoint
+from compile.views import VIEWS
 from depth.artifact.manifest import Artifact, Manifest, dump_manifest, parse_manifest, read_artifact
 from depth.artifact.probe import probe_inputs
 from depth.artifact.steps import Do, OrderViews
 from depth.errors import ArtifactError, InputError
 from depth.maps.result import FloatArray
 from depth_anything_3 import config
-from tests.support.da3_views import SIZE, TINY_MODEL
+from depth_anything_3.anyview.config import model_row
+from tests.support.da3_views import SIZE, TINY, TINY_MODEL
 from tests.support.models import DEMO
 
 STAGES = ["prefix", "cameras", "trunk", "head"]
@@ -110,6 +112,16 @@ def test_other_targets(target: str, precision: str, tmp_path: Path) -> None:
     assert measured is not None
     # Real arithmetic in another order, or in another precision: not a copy of the reference.
     assert 0 < (measured["depth"]["max_rel"] or 0) < (1e-5 if precision == "fp32" else 0.1)
+
+
+def test_a_network_like_the_giant(tmp_path: Path) -> None:
+    """SwiGLU, and a block over all views as the first of the trunk."""
+    changes = {"swiglu": True, "depth": 7, "alternate_from": 3, "taps": (3, 4, 5, 6)}
+    row = model_row(replace(TINY, name="tiny-giant", **changes), TINY_MODEL.size)
+    request = asked(model=row, checkpoint=untrained_checkpoint(row), target="onnx", views=(2,))
+    m = read_artifact(build(request, tmp_path)).manifest
+    assert m.gate.passed
+    assert (m.model, m.views.most) == ("tiny-giant", 2)
 
 
 def test_views_are_1_2_and_4_by_default() -> None:
