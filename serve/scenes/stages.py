@@ -59,7 +59,7 @@ class ServedStages:
         """As `Stages.trunk`."""
         request = {"tokens": tokens, "camera_tokens": camera_tokens}
         (found,) = self._run(TRUNK, [request], asked.TRUNK)
-        return found["features"], found["codes"]
+        return found["features"], _finite(found["codes"], "codes of cameras")
 
     def head(self, features: FloatArray, rays: bool) -> tuple[FloatArray, ...]:
         """As `Stages.head`."""
@@ -79,7 +79,10 @@ class ServedStages:
 
 
 def _stacked(found: Sequence[Arrays], name: str) -> FloatArray:
-    stacked = np.stack([outputs[name] for outputs in found])
-    if not np.isfinite(stacked).all():
+    return _finite(np.stack([outputs[name] for outputs in found]), name)
+
+
+def _finite(values: FloatArray, name: str) -> FloatArray:
+    if not np.isfinite(values).all():
         raise ProgramError(f"the network's {name} are not finite: its numbers overflow")
-    return stacked
+    return values

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from depth.artifact.steps import Do, Normalise
@@ -15,6 +16,7 @@ from depth.errors import InputError
 from depth.scenes.export import export_scene, formats_named
 from depth.scenes.options import Options
 from depth.scenes.scene import Scene
+from depth.steps.alignment import Similarity
 from serve.errors import (
     ClosedError,
     ExpiredError,
@@ -52,9 +54,7 @@ def test_a_number_of_views_without_a_program_is_named(programs: ScenePrograms) -
             "28x42 px, 2 of 28x42 px, 4 of 28x42 px. Compile it with `python -m compile build "
             "--model views --size 28x42 --views 3`, or take another number of images"
         )
-        with pytest.raises(
-            NoProgramError, match="2 views of 42x56 px.* policy `buckets`, or"
-        ):
+        with pytest.raises(NoProgramError, match="2 views of 42x56 px.* policy `buckets`, or"):
             made(frames(1, 2), SceneAsked(process_res=56))
     assert not programs.views
 
@@ -157,6 +157,12 @@ def test_numbers_that_are_not_finite_and_errors_reach_the_caller(programs: Scene
     programs.on_run = fail
     with pipeline() as made, pytest.raises(ProgramError, match="broken"):
         made(frames(1, 2), SMALL)
+    programs.on_run = lambda _stage: None
+    for scale, shift in ((np.nan, 0), (1, np.nan)):
+        space = Similarity(np.eye(3), np.full(3, shift), scale)
+        programs.space_of = lambda _numbers, space=space: space
+        with pipeline() as made, pytest.raises(ProgramError, match="are not finite"):
+            made(frames(1, 2), SMALL)
 
 
 def test_artifacts_of_other_kinds_are_refused(tmp_path: Path) -> None:
