@@ -43,11 +43,12 @@ FRONT_ENDS = ("bench", "doctor", "folder", "pipeline", "ray", "s3", "service", "
 
 # Lowest first; an arrow leads down, or stays on its floor in the same room.
 COMPILE_FLOORS = (
-    ("errors", "products", "shapes_only"),
+    ("errors", "products", "shapes_only", "views"),
     ("macs",),
+    ("parts",),
     ("graph", "trace", "specialise", "lowering", "untrained"),
     ("targets", "weights"),
-    ("source", "parts"),
+    ("source",),
     ("preflight", "parity"),
     ("neuron", "int8"),
     ("build",),

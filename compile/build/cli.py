@@ -50,6 +50,11 @@ _TIMEOUT = typer.Option(
     help="inf1 and inf2: end a compiler run after this long; by default 2 hours. A try with an "
     "easier try behind it has half of this.",
 )
+_FORCE = typer.Option(
+    False,
+    "--force",
+    help="Write the artifact even if parity fails; it says so, and serving refuses it.",
+)
 
 
 def build(
@@ -72,11 +77,7 @@ def build(
         "fixed-seed weights, to try a target without a download.",
     ),
     images: Path = IMAGES,
-    force: bool = typer.Option(
-        False,
-        "--force",
-        help="Write the artifact even if parity fails; it says so, and serving refuses it.",
-    ),
+    force: bool = _FORCE,
     variant: list[str] = _VARIANTS,
     float_layers: list[str] = typer.Option([], help=FLOAT_LAYERS_HELP),
     timeout_s: Optional[float] = _TIMEOUT,

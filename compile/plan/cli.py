@@ -7,8 +7,8 @@ from typing import Optional
 
 import typer
 
-from compile.build.request import check_scenes
 from compile.plan.estimate import DECODE_MS, Layout
+from compile.views import check_scenes
 from depth.chips import INSTANCES
 from depth.command import choice_option
 from depth.errors import InputError
@@ -18,6 +18,15 @@ from depth.sizes import parse_size
 _VIEWS = (1, 2, 4, 8)  # of a scene, if no number is named
 _MODELS = ", ".join(models())
 _INSTANCE = choice_option(["inf1.xlarge"], INSTANCES, "What to rent.")
+_SCENE_VIEWS = typer.Option(
+    [],
+    help="Views of a scene, of models of scenes. Repeat it for several; 1, 2, 4 and 8 by default.",
+)
+_DECODE = typer.Option(
+    DECODE_MS,
+    help="CPU-ms per image for decoding, resizing and writing depth. The default was measured "
+    "with 2048x1362 photographs on other processors; 0 if others do it.",
+)
 
 
 def plan(
@@ -29,11 +38,7 @@ def plan(
     size: list[str] = typer.Option(["518x518"], help="HEIGHTxWIDTH in px."),
     instance: list[str] = _INSTANCE,
     batch: int = typer.Option(1, help="Images per run."),
-    views: list[int] = typer.Option(
-        [],
-        help="Views of a scene, of models of scenes. Repeat it for several; 1, 2, 4 and 8 by "
-        "default.",
-    ),
+    views: list[int] = _SCENE_VIEWS,
     split: bool = typer.Option(
         False, "--split/--fused", help="The model's stages as programs of their own, or all as one."
     ),
@@ -46,11 +51,7 @@ def plan(
     price_per_hour: Optional[float] = typer.Option(
         None, help="Dollars for the instance; by default on demand in us-east-1, as once published."
     ),
-    decode_ms: float = typer.Option(
-        DECODE_MS,
-        help="CPU-ms per image for decoding, resizing and writing depth. The default was measured "
-        "with 2048x1362 photographs on other processors; 0 if others do it.",
-    ),
+    decode_ms: float = _DECODE,
 ) -> None:
     """Estimate speed and cost on Neuron instances.
 

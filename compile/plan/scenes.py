@@ -38,7 +38,7 @@ _COLUMNS = (
 class ScenePlan:
     """Scenes of one number of views on one instance; every core is at work on its own scene."""
 
-    name: str  # "da3-small at 336x504"
+    name: str  # model and size
     views: int
     instance: Instance
     macs_per_view: float

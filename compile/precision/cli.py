@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from compile.build.request import MAX_PHOTOGRAPHS, check_scenes
+from compile.build.request import MAX_PHOTOGRAPHS
 from compile.targets.modes import modes_of
+from compile.views import check_scenes
 from depth.chips import CHIPS
 from depth.command import choice_option
 from depth.errors import InputError
@@ -27,25 +28,29 @@ _MODEL = typer.Option(
     ["vits"], metavar="NAME", help=f"One of {', '.join(models())}. Repeat it for several."
 )
 _TARGET = choice_option(["inf1"], CHIPS, "Repeat it for several.")
+_SIZE = typer.Option(
+    None,
+    help="HEIGHTxWIDTH in px; by default the model's own for a picture of 3:4. Repeat it for "
+    "several.",
+)
+_SCENE_VIEWS = typer.Option(
+    [], help="Views of a scene, of models of scenes. Repeat it for several; 2 by default."
+)
+_RAYS = typer.Option(False, "--rays", help="Models of scenes: also their rays.")
+_CHECKPOINT = typer.Option(
+    None,
+    help="Weights file, or the word `untrained`: one for each --model, in their order. By "
+    "default each model's own in checkpoints/.",
+)
 
 
 def precision(
     model: list[str] = _MODEL,
     target: list[str] = _TARGET,
-    size: Optional[list[str]] = typer.Option(
-        None,
-        help="HEIGHTxWIDTH in px; by default the model's own for a picture of 3:4. Repeat it for "
-        "several.",
-    ),
-    views: list[int] = typer.Option(
-        [], help="Views of a scene, of models of scenes. Repeat it for several; 2 by default."
-    ),
-    rays: bool = typer.Option(False, "--rays", help="Models of scenes: also their rays."),
-    checkpoint: Optional[list[str]] = typer.Option(
-        None,
-        help="Weights file, or the word `untrained`: one for each --model, in their order. By "
-        "default each model's own in checkpoints/.",
-    ),
+    size: Optional[list[str]] = _SIZE,
+    views: list[int] = _SCENE_VIEWS,
+    rays: bool = _RAYS,
+    checkpoint: Optional[list[str]] = _CHECKPOINT,
     images: Path = typer.Option(
         Path("input_images"), help="Folder of photographs to use beside the built-in test images."
     ),
@@ -60,8 +65,7 @@ def precision(
     documented to cast: a forecast, not a measurement. Prints a table for each model, size and
     target; the exit code is 1 if one has no mode in the limit.
     """
-    if out is not None and not out.parent.is_dir():
-        raise InputError(f"{out.parent}: no such folder to write {out.name} to; make it first")
+    _check_out(out)
     modes = [mode for name in target for mode in modes_of(name)]
     jobs = [
         (row, given, pixels, count)
@@ -99,6 +103,11 @@ def precision(
         write_whole(out, document(reports, _this_command()))
     for report in reports:
         report.choose()  # raises PrecisionError if no mode is within the limit
+
+
+def _check_out(out: Optional[Path]) -> None:
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"{out.parent}: no such folder to write {out.name} to; make it first")
 
 
 def _views_of(row: Model, views: Sequence[int], rays: bool) -> list[Optional[int]]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from compile.build.request import VIEWS, check_scenes
 from compile.errors import PreflightError
 from compile.targets.modes import Mode, mode_named
+from compile.views import VIEWS, check_scenes
 from depth.chips import CHIPS
 from depth.command import choice_option
 from depth.errors import InputError
@@ -23,32 +23,35 @@ if TYPE_CHECKING:
 _MODEL, _SIZE = "vits", "518x518"
 _TABLE_VIEWS = 4  # of the scenes in the table of all models
 _TARGET = choice_option("inf1", CHIPS, "What it would run on.")
+_ALL = typer.Option(
+    False,
+    "--all-models",
+    help="A table of every model in place of one model's report; by default at the size of the "
+    "checkpoints' patch grid and at one of the model's size rule. The exit code is 1 only if "
+    "an operator would be left for the CPU; the table says what would not fit.",
+)
+_VIEWS = typer.Option(
+    [],
+    help="Views of a scene, of models of scenes. Repeat it for several programs. By default "
+    "1, 2 and 4, and 4 with --all-models.",
+)
+_RAYS = typer.Option(
+    False, "--rays", help="Models of scenes: also the stage that cameras from rays need."
+)
 
 
 def preflight(
     model: Optional[str] = typer.Option(
         None, metavar="NAME", help=f"One of {', '.join(models())}.", show_default="vits"
     ),
-    all_models: bool = typer.Option(
-        False,
-        "--all-models",
-        help="A table of every model in place of one model's report; by default at the size of the "
-        "checkpoints' patch grid and at one of the model's size rule. The exit code is 1 only if "
-        "an operator would be left for the CPU; the table says what would not fit.",
-    ),
+    all_models: bool = _ALL,
     target: str = _TARGET,
     size: list[str] = typer.Option(
         [], help="HEIGHTxWIDTH in px. Repeat it for several programs.", show_default="518x518"
     ),
     batch: list[int] = typer.Option([1], help="Images per run. Repeat it for several programs."),
-    views: list[int] = typer.Option(
-        [],
-        help="Views of a scene, of models of scenes. Repeat it for several programs. By default "
-        "1, 2 and 4, and 4 with --all-models.",
-    ),
-    rays: bool = typer.Option(
-        False, "--rays", help="Models of scenes: also the stage that cameras from rays need."
-    ),
+    views: list[int] = _VIEWS,
+    rays: bool = _RAYS,
     passes: Optional[str] = typer.Option(
         None, help="Lowering passes, comma-separated; by default those that the target uses."
     ),
