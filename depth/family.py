@@ -114,7 +114,8 @@ class WithRays:
     """What a model of scenes has if cameras are to be made from rays."""
 
     stage: Stage  # that also gives rays
-    steps: tuple[Step, ...]  # behind those of `Model.chain`
+    after: Step  # of `Model.chain`
+    steps: tuple[Step, ...]  # that follow it
     outputs: tuple[Output, ...]
 
 

@@ -80,8 +80,11 @@ def steps_of(model: Model, passes: Sequence[str], rays: bool = False) -> tuple[S
     """From image file to result, without the steps that the programs do themselves."""
     folded = normalise_of(model, passes)
     before = [Do(step) for step in model.before if step != folded]
-    also = model.rays.steps if rays and model.rays else ()
-    return (*before, *(model.chain or (RunStage(FUSED),)), *also, *map(Do, model.after))
+    chain = model.chain or (RunStage(FUSED),)
+    if rays and model.rays:
+        place = chain.index(model.rays.after) + 1
+        chain = (*chain[:place], *model.rays.steps, *chain[place:])
+    return (*before, *chain, *map(Do, model.after))
 
 
 def _tensors(ports: Sequence[Port]) -> tuple[Tensor, ...]:

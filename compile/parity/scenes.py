@@ -24,16 +24,17 @@ from depth.errors import InputError
 from depth.family import CAMERA, IMAGES, Output
 from depth.maps.result import FloatArray
 from depth.network.base import Network
-from depth.network.scenes import TorchStages
+from depth.network.scenes import TorchStages, in_parts
 from depth.preprocess import unnormalised
 from depth.sizes import Size
 from depth.steps.cameras import Cameras
 from depth.steps.reference_view import FIRST, Order, order_of_views, places_of_views, reference_view
-from depth.steps.stages import CAMERAS, HEAD, PREFIX, RAYS, TRUNK, Prefixes, Stages
+from depth.steps.stages import CAMERAS, HEAD, METRIC, PREFIX, RAYS, TRUNK, Prefixes, Stages
 from depth.steps.views import Rays, Views, views_after
 
 Link = tuple[Ports, Run]
 Links = Mapping[tuple[str, int], Link]  # by stage and number of views; 1 where a stage knows one
+Maps = dict[str, FloatArray]  # by output
 _ARC = 0.2  # radians from each known camera to the next
 
 
@@ -72,6 +73,16 @@ class SavedStages:
         """As `Stages.head`."""
         return tuple(self._in_batches(RAYS if rays else HEAD, "features", features).values())
 
+    def metric(self, images: FloatArray) -> Maps:
+        """Depth and sky of a second network, by the names of the result's outputs."""
+        given = unnormalised(images, self.normalise) if self.normalise else images
+        found = self._in_batches(METRIC, IMAGES.name, given)
+        return {"metric_depth": found["depth"], "sky": found["sky"]}
+
+    @property
+    def has_metric(self) -> bool:
+        return (METRIC, 1) in self.links
+
     def _in_batches(self, stage: str, name: str, values: FloatArray) -> dict[str, FloatArray]:
         starts = range(0, len(values), self.batch)
         filled = np.concatenate((values, np.repeat(values[-1:], -len(values) % self.batch, axis=0)))
@@ -100,6 +111,7 @@ class Reference:
 
     scene: ParityScene
     views: Views
+    metric: Maps  # of a second network, if the model has it
 
 
 def parity_scenes(inputs: Sequence[ParityInput], views: int, size: Size) -> list[ParityScene]:
@@ -121,21 +133,31 @@ def references(
 ) -> list[Reference]:
     """What the eager network says of each scene, at its fixed size."""
     stages = TorchStages(network.fixed_size, network.stage, network)
-    return [
-        Reference(scene, views_after(stages, stages.prefix(scene.images), scene.cameras, rays=rays))
-        for scene in scenes
-    ]
+    has_metric = any(stage.name == METRIC for stage in network.model.split)
+    found = []
+    for scene in scenes:
+        views = views_after(stages, stages.prefix(scene.images), scene.cameras, rays=rays)
+        maps: Maps = {}
+        if has_metric:
+            names = ("metric_depth", "sky")
+            maps = dict(zip(names, in_parts(network, network.stage(METRIC), scene.images)))
+        found.append(Reference(scene, views, maps))
+    return found
 
 
 def measure_scenes(
-    outputs: Sequence[Output], stages: Stages, expected: Sequence[Reference], rays: bool = False
+    outputs: Sequence[Output],
+    stages: SavedStages,
+    expected: Sequence[Reference],
+    rays: bool = False,
 ) -> list[InputErrors]:
     """The errors of stages on each scene. Raises ParityError if they are not finite numbers."""
     results = []
     for reference in expected:
         found, same = _again(stages, reference, rays)
         numbers = camera_errors(reference.scene.name, reference.views, found, same)
-        results.append(_compared(reference, found, outputs, numbers, rays))
+        metric = stages.metric(reference.scene.images) if stages.has_metric else {}
+        results.append(_compared(reference, found, metric, outputs, numbers, rays))
     return results
 
 
@@ -167,10 +189,16 @@ def _in_order(found: Views, places: Order, reference: int) -> Views:
 
 
 def _compared(
-    reference: Reference, found: Views, outputs: Sequence[Output], cameras: Numbers, rays: bool
+    reference: Reference,
+    found: Views,
+    metric: Maps,
+    outputs: Sequence[Output],
+    cameras: Numbers,
+    rays: bool,
 ) -> InputErrors:
     maps = [output for output in outputs if output.kind != CAMERA]
-    expected, got = _arrays(reference.views, rays), _arrays(found, rays)
+    expected = {**_arrays(reference.views, rays), **reference.metric}
+    got = {**_arrays(found, rays), **metric}
     errors = compare(reference.scene.name, maps, expected, got)
     named = {output.name: cameras for output in outputs if output.kind == CAMERA}
     return replace(errors, measured={**errors.measured, **named})

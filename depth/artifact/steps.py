@@ -106,6 +106,21 @@ class CamerasFromRays:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class ScaleToMetres:
+    """Depth and cameras of a scene in metres, by a second network: depth/steps/metric_scale.py."""
+
+    divisor: float = 300.0  # metres = depth of the metric network * focal length in px / divisor
+    sky: float = 0.3  # sky where the sky map is at least this
+    least_pixels: int = 10  # of the ground: more than these are needed
+    least_metres: float = 1e-2  # below, depth of the metric network does not count
+    least_depth: float = 1e-3  # the same of the scene's depth
+    far: float = 0.99  # the quantile of depth that the sky gets,
+    farthest_m: float = 200.0  # and its limit
+    most_values: int = 100_000  # for a median or a quantile; of more values, a sample is drawn
+    seed: int = 0
+
+
 HostStep = Union[
     Resize,
     Normalise,
@@ -117,6 +132,7 @@ HostStep = Union[
     RestoreViews,
     DecodeCameras,
     CamerasFromRays,
+    ScaleToMetres,
 ]
 
 NAMES: dict[type, str] = {
@@ -130,6 +146,7 @@ NAMES: dict[type, str] = {
     RestoreViews: "restore_views",
     DecodeCameras: "decode_cameras",
     CamerasFromRays: "cameras_from_rays",
+    ScaleToMetres: "scale_to_metres",
 }
 
 

@@ -50,7 +50,8 @@ class Gaussians:
     def __len__(self) -> int:
         return len(self.means)
 
-    def __getitem__(self, kept: npt.NDArray[np.bool_]) -> Gaussians:
+    def __getitem__(self, kept: npt.NDArray[Any]) -> Gaussians:
+        """Some of them, by a mask [G] or by numbers."""
         return Gaussians(*(getattr(self, field.name)[kept] for field in fields(self)))
 
     def sound(self) -> npt.NDArray[np.bool_]:

@@ -6,24 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from depth.artifact.steps import ScaleToMetres
 from depth.errors import InputError
 from depth.maps.result import FloatArray
 from depth.steps.sky import drawn, quantile
-
-
-@dataclass(frozen=True)
-class MetricScale:
-    """The parameters of `in_metres`."""
-
-    divisor: float = 300.0  # metres = depth of the metric network * focal length in px / divisor
-    sky: float = 0.3  # sky where the sky map is at least this
-    least_pixels: int = 10  # of the ground: more than these are needed
-    least_metres: float = 1e-2  # below, depth of the metric network does not count
-    least_depth: float = 1e-3  # the same of the scene's depth
-    far: float = 0.99  # the quantile of depth that the sky gets,
-    farthest_m: float = 200.0  # and its limit
-    most_values: int = 100_000  # for a median or a quantile; of more values, a sample is drawn
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,7 +28,7 @@ def in_metres(
     extrinsics: FloatArray,
     focal_px: FloatArray,
     metric: tuple[FloatArray, FloatArray],
-    step: MetricScale,
+    step: ScaleToMetres,
 ) -> MetricScene:
     """The scene times the factor that fits it best to the metric network, by least squares.
 
@@ -85,7 +71,7 @@ def _factor(wanted: FloatArray, given: FloatArray) -> float:
     return float(doubles @ wanted.astype(np.float64) / max(float(doubles @ doubles), 1e-12))
 
 
-def _sampled(values: FloatArray, step: MetricScale) -> FloatArray:
+def _sampled(values: FloatArray, step: ScaleToMetres) -> FloatArray:
     if values.size <= step.most_values:
         return values
     chosen = np.random.default_rng(step.seed).permutation(values.size)[: step.most_values]

@@ -18,6 +18,7 @@ from depth.sizes import Size
 
 PREFIX, CAMERAS, TRUNK, HEAD = "prefix", "cameras", "trunk", "head"
 RAYS = "head_rays"  # in place of `head` where rays are asked for
+METRIC = "metric"  # a second network, of one view, that knows metres: images to depth and sky
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Optional
 
 import numpy as np
 
-from depth.artifact.steps import CamerasFromRays
+from depth.artifact.steps import CamerasFromRays, ScaleToMetres
 from depth.errors import InputError
 from depth.maps.result import FloatArray
 from depth.steps.cameras import (
@@ -19,7 +19,7 @@ from depth.steps.cameras import (
     given_cameras,
     normalised,
 )
-from depth.steps.metric_scale import MetricScale, in_metres
+from depth.steps.metric_scale import in_metres
 from depth.steps.ray_pose import DEFAULT as RAY_POSE_STEP
 from depth.steps.ray_pose import cameras_of_rays
 from depth.steps.reference_view import (
@@ -31,7 +31,7 @@ from depth.steps.reference_view import (
 )
 from depth.steps.stages import Prefixes, Stages
 
-METRES_STEP = MetricScale()
+METRES_STEP = ScaleToMetres()
 
 # Normalised images [V,3,H,W] to depth and sky [V,H,W], by a network that knows metres.
 Metric = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
@@ -133,7 +133,7 @@ def posed_by_rays(views: Views, step: CamerasFromRays = RAY_POSE_STEP) -> Views:
 
 
 def metric_views(
-    views: Views, metric: Metric, images: FloatArray, step: MetricScale = METRES_STEP
+    views: Views, metric: Metric, images: FloatArray, step: ScaleToMetres = METRES_STEP
 ) -> Views:
     """A scene in metres, by a second network that sees the same images [S,3,H,W].
 

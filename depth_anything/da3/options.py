@@ -148,8 +148,13 @@ class SceneOptions:
 
     def target_of(self, model: Chosen) -> str:
         """What runs the network of a model: by default eager only what cannot be compiled."""
-        needs_eager = self.blocks or GAUSSIANS in self.export_format.split("-")
+        needs_eager = self.blocks or self.gaussians
         return self.target or (EAGER if needs_eager else default_target(model))
+
+    @property
+    def gaussians(self) -> bool:
+        """Whether a format needs Gaussians."""
+        return not GAUSSIANS.isdisjoint(self.export_format.split("-"))
 
     @property
     def blocks(self) -> tuple[int, ...]:
@@ -191,7 +196,7 @@ class SceneOptions:
             cameras=cameras,
             align_to_given=to_given,
             blocks=self.blocks,
-            gaussians=not GAUSSIANS.isdisjoint(self.export_format.split("-")),
+            gaussians=self.gaussians,
         )
 
 

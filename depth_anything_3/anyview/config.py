@@ -1,8 +1,8 @@
-"""The models of any number of views, as data. The nested model is in no command yet."""
+"""The models of any number of views, as data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from depth.artifact.steps import (
     SCENE,
@@ -13,13 +13,17 @@ from depth.artifact.steps import (
     OrderViews,
     RestoreViews,
     RunStage,
+    ScaleToMetres,
 )
 from depth.family import (
     CAMERA,
     CONFIDENCE,
     DEPTH,
+    FOCAL_NORMALISED,
     IMAGES,
+    METRES,
     RELATIVE_DEPTH,
+    SKY,
     Model,
     ModelConfig,
     Output,
@@ -30,7 +34,7 @@ from depth.family import (
 from depth.family import RAYS as LINES
 from depth.sizes import SizeRule
 from depth.steps.reference_view import SADDLE_BALANCED
-from depth.steps.stages import CAMERAS, HEAD, PREFIX, RAYS, TRUNK
+from depth.steps.stages import CAMERAS, HEAD, METRIC, PREFIX, RAYS, TRUNK
 from depth_anything_3.mono import BACK, BEFORE, MONO_MODELS, SIZE
 
 NORM_EPS = 1e-5  # of every LayerNorm but those of the blocks
@@ -75,6 +79,7 @@ CHAIN = (
 )
 WITH_RAYS = WithRays(
     Stage(RAYS, (Port("features", "BPD"),), (*_MAPS, *_LINES)),
+    RunStage(HEAD),
     (RunStage(RAYS), Do(CamerasFromRays(), SCENE)),
     (Output("rays", LINES, "BGI6"), Output("ray_confidence", CONFIDENCE, "BGI")),
 )
@@ -130,6 +135,29 @@ class NestedModel:
     name: str
     any_view: Model
     metric: Model
+
+
+_METRIC = Stage(METRIC, (IMAGES,), (Port(DEPTH, "BHW"), Port("sky", "BHW")))
+
+
+def nested_row(nested: NestedModel) -> Model:
+    """A model of any number of views in metres, compiled as one."""
+    row = nested.any_view
+    depth, *others = row.outputs
+    return replace(
+        row,
+        name=nested.name,
+        config=nested,
+        outputs=(
+            replace(depth, becomes=METRES),
+            *others,
+            Output("metric_depth", FOCAL_NORMALISED),
+            Output("sky", SKY),
+        ),
+        split=(*row.split, _METRIC),
+        chain=(*row.chain, RunStage(METRIC), Do(ScaleToMetres(), SCENE)),
+        remark="depth and cameras in metres",
+    )
 
 
 NESTED_MODELS: dict[str, NestedModel] = {

@@ -40,7 +40,7 @@ class SceneAsked:
                     size, and the result names the views that are left out
     blocks          of the network, whose features are wanted; only a network that is not compiled
                     gives them
-    gaussians       whether Gaussians are wanted; as `blocks`, and only of da3-giant
+    gaussians       whether Gaussians are wanted; as `blocks`, and few models have them
     deadline_s      every stage has to begin by then, counted from the call; else ExpiredError
     """
 
@@ -72,7 +72,7 @@ class SceneAsked:
             if wanted:
                 raise InputError(
                     f"{what}: a compiled program has no such outputs; take a network that is not "
-                    "compiled, depth_anything_3.api.DepthAnything3 or the target eager"
+                    "compiled"
                 )
 
 

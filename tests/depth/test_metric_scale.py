@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from depth.artifact.steps import ScaleToMetres
 from depth.errors import InputError
-from depth.steps.metric_scale import MetricScale, MetricScene, in_metres
+from depth.steps.metric_scale import MetricScene, in_metres
 
-STEP = MetricScale()
+STEP = ScaleToMetres()
 VIEWS, H, W = 3, 20, 30
 FOCAL_PX = np.array([300, 150, 600], dtype=np.float32)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from depth.errors import InputError
-from depth.family import models
+from depth.family import image_model_named, image_models, models
 from depth.steps.cameras import Cameras
 from depth.steps.reference_view import STRATEGIES, reference_view
 from depth.steps.views import Rays, Views, metric_views, posed_by_rays, views_after
@@ -250,11 +250,17 @@ def test_metres_by_a_second_network(net: AnyViewNetwork) -> None:
     assert views.scale is None
 
 
-def test_commands_offer_scenes_but_not_those_of_two_networks() -> None:
+def test_commands_offer_scenes() -> None:
     found = models()
     assert all(found[name] is row for name, row in ANY_VIEW_MODELS.items())
-    assert not NESTED_MODELS.keys() & found.keys()
-    assert [name for name, row in found.items() if row.takes_scenes] == [*ANY_VIEW_MODELS]
+    scenes = [name for name, row in found.items() if row.takes_scenes]
+    assert scenes == [*ANY_VIEW_MODELS, *NESTED_MODELS]
+    assert found["da3nested-giant-large"].kind == "metres"
+    assert not image_models().keys() & {*scenes}
+    with pytest.raises(InputError, match="'da3-small' makes scenes of several views"):
+        image_model_named("da3-small")
+    with pytest.raises(InputError, match="no model 'da4'"):
+        image_model_named("da4")
 
 
 def test_rows_say_what_the_values_are() -> None:
