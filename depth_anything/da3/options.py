@@ -34,7 +34,7 @@ MODEL_DIR = typer.Option(
     "model.safetensors. Upstream's default is da3nested-giant-large: 6.8 GB, and not for "
     "commercial use.",
 )
-DEVICE = typer.Option("auto", "--device", help="auto or cpu: the same. Others are refused, with what to use.")
+DEVICE = typer.Option("auto", "--device", help="auto or cpu, which are the same.")
 TARGET = choice_option(
     None,
     (EAGER, OPENVINO, "onnx", "torchscript"),
