@@ -50,6 +50,8 @@ def build(request: Request, out: Path, on_step: Step = lambda _: None) -> Path:
     far. Nothing is left in `out` then.
     """
     target = target_named(request.target, request.precision)
+    calibrated = request.precision in target.calibrated
+    check_scenes(request.model, request.views, request.rays, calibrated)
     ready(target, request.precision)
     maker = builder(target)
     _check(request, target)
@@ -100,7 +102,6 @@ def _check(request: Request, target: Target) -> None:
     for size in request.sizes:
         request.model.size.check(size)
     calibrated = request.precision in target.calibrated
-    check_scenes(request.model, request.views, request.rays, calibrated)
     for batch in request.batches:
         if batch < 1:
             raise InputError(f"batch {batch}: must be at least 1")

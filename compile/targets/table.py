@@ -67,7 +67,7 @@ BF16 = Limit(
     max_abs=0.1,
     mean_abs=0.01,
     scene_mean_rel=0.02,
-    rotation_deg=5.0,
+    rotation_deg=2.0,
     translation=0.05,
     field_of_view_deg=2.0,
 )

@@ -25,7 +25,8 @@ from depth.artifact.steps import Do, OrderViews
 from depth.errors import ArtifactError, InputError
 from depth.maps.result import FloatArray
 from depth_anything_3 import config
-from tests.support.da3_views import SIZE, TINY_MODEL
+from depth_anything_3.anyview.config import model_row
+from tests.support.da3_views import SIZE, TINY, TINY_MODEL
 from tests.support.models import DEMO
 
 STAGES = ["prefix", "cameras", "trunk", "head"]
@@ -111,6 +112,16 @@ def test_other_targets(target: str, precision: str, tmp_path: Path) -> None:
     assert measured is not None
     # Real arithmetic in another order, or in another precision: not a copy of the reference.
     assert 0 < (measured["depth"]["max_rel"] or 0) < (1e-5 if precision == "fp32" else 0.1)
+
+
+def test_a_network_like_the_giant(tmp_path: Path) -> None:
+    """SwiGLU, and a block over all views as the first of the trunk."""
+    changes = {"swiglu": True, "depth": 7, "alternate_from": 3, "taps": (3, 4, 5, 6)}
+    row = model_row(replace(TINY, name="tiny-giant", **changes), TINY_MODEL.size)
+    request = asked(model=row, checkpoint=untrained_checkpoint(row), target="onnx", views=(2,))
+    m = read_artifact(build(request, tmp_path)).manifest
+    assert m.gate.passed
+    assert (m.model, m.views.most) == ("tiny-giant", 2)
 
 
 def test_views_are_1_2_and_4_by_default() -> None:

@@ -243,3 +243,22 @@ def test_the_plan_is_for_the_targets_smallest_instance_unless_one_is_named(
     given = {"model": "vits", "target": target}
     spec = make_spec({**given, **({"instance": instance} if instance else {})}, "here")
     assert spec.plan_instance == plan
+
+
+def test_scenes_in_a_job(asked: list[JobSpec], tmp_path: Path) -> None:
+    file = tmp_path / "job.toml"
+    file.write_text('model = "da3-small"\nsizes = ["112x168"]\nviews = [1, 3]\nrays = true\n')
+    command("job", str(file))
+    command(
+        "job", "--model", "da3-small", "--size", "112x168", "--views", "1", "--views", "3", "--rays"
+    )
+    assert [(spec.views, spec.rays) for spec in asked] == [((1, 3), True)] * 2
+    assert asked[0].digest() == asked[1].digest()
+    assert make_spec(read_spec(file), "x").digest() != replace(asked[0], views=(1,)).digest()
+    for wrong, text in (
+        ({"views": [0]}, "a scene has 1 to 512"),
+        ({"precision": "auto"}, "int8 and auto are calibrated"),
+        ({"model": "vits", "sizes": ["518x518"]}, "takes one image at a time"),
+    ):
+        with pytest.raises(InputError, match=text):
+            make_spec({**read_spec(file), **wrong}, "x")
