@@ -9,7 +9,7 @@ from pathlib import Path
 
 from depth.artifact.manifest import MANIFEST, read_artifact
 from depth.errors import CheckpointError, DownloadError, InputError
-from depth.family import model_named, models
+from depth.family import model_named
 from depth.files import read_regular
 from depth.images.read import printable
 from depth.weights.registry import CHECKPOINTS, PublishedFile, known_files, places
@@ -29,14 +29,9 @@ class Chosen:
     artifact: bool = False
 
     @property
-    def compiles(self) -> bool:
-        """Whether there are programs of it, or can be."""
-        return self.artifact or self.name in models()
-
-    @property
     def one_view(self) -> bool:
         """Whether the model knows one image at a time, and no cameras."""
-        return self.name in models() and not model_named(self.name).takes_scenes
+        return not model_named(self.name).takes_scenes
 
 
 def chosen(text: str, accept_licence: bool) -> Chosen:
@@ -74,7 +69,7 @@ def _of_folder(folder: Path) -> Chosen:
         ) from error
     if not isinstance(name, str):
         raise CheckpointError(f"{printable(path)}: model_name is no text")
-    return Chosen(name, folder / WEIGHTS)
+    return Chosen(model_named(name).name, folder / WEIGHTS)
 
 
 def _weights(file: PublishedFile, accept_licence: bool) -> Path:

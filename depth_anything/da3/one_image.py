@@ -29,7 +29,7 @@ def scene_of_image(
     """
     from depth_anything.model_pipeline import DepthPipeline
 
-    target, focal = options.target_of(chosen), options.focal()
+    target, focal = options.runs_on, options.focal()
     if target == EAGER:
         raise InputError(f"--target {EAGER}: {chosen.name} runs compiled only; leave it out")
     source = read_image(path)

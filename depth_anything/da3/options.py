@@ -14,11 +14,10 @@ from depth.errors import InputError
 if TYPE_CHECKING:
     from depth.scenes.options import Options
     from depth.steps.focal import FocalAsked
-    from depth_anything.da3.models import Chosen
     from serve.scenes.asked import SceneAsked
 
 DEFAULT_MODEL = "da3-small"
-EAGER = "eager"
+EAGER, OPENVINO = "eager", "openvino"
 BACKEND_URL = "http://localhost:8008"
 FEATURES = "feat_vis"  # the format that needs --export-feat
 GAUSSIANS = frozenset({"gs_ply", "gs_video"})  # formats that need Gaussians
@@ -35,13 +34,13 @@ MODEL_DIR = typer.Option(
     "model.safetensors. Upstream's default is da3nested-giant-large: 6.8 GB, and not for "
     "commercial use.",
 )
-DEVICE = typer.Option("auto", "--device", help="auto or cpu. Others run through --target.")
+DEVICE = typer.Option("auto", "--device", help="auto or cpu, which are the same.")
 TARGET = choice_option(
     None,
-    (EAGER, "openvino", "onnx", "torchscript"),
+    (EAGER, OPENVINO, "onnx", "torchscript"),
     "What runs the network. eager: torch, without compiling. By default openvino: each size and "
-    "number of views is compiled once, a minute or two, checked, and kept. What cannot be compiled "
-    "is eager.",
+    "number of views is compiled once, a minute or two, checked, and kept. Features and Gaussians "
+    "are eager.",
 )
 PRECISION = choice_option("fp32", ("fp32", "bf16"), "bf16 is faster, and of openvino only.")
 ARTIFACTS = path_option(Path("artifacts"), "Where compiled programs are kept.")
@@ -146,10 +145,10 @@ class SceneOptions:
         self.focal()
         self.asked((), None, True)
 
-    def target_of(self, model: Chosen) -> str:
-        """What runs the network of a model: by default eager only what cannot be compiled."""
-        needs_eager = self.blocks or self.gaussians
-        return self.target or (EAGER if needs_eager else default_target(model))
+    @property
+    def runs_on(self) -> str:
+        """The target: by default eager only for what programs do not give."""
+        return self.target or (EAGER if self.blocks or self.gaussians else OPENVINO)
 
     @property
     def gaussians(self) -> bool:
@@ -201,11 +200,6 @@ class SceneOptions:
 
 
 takes_scene_options = takes_options(SceneOptions)
-
-
-def default_target(model: Chosen) -> str:
-    """Programs for a CPU, or the eager network of a model that is not compiled."""
-    return "openvino" if model.compiles else EAGER
 
 
 def check_device(device: str) -> None:

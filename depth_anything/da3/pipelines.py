@@ -29,7 +29,7 @@ def opened(options: SceneOptions, model: Chosen) -> Iterator[MakeScene]:
     """What makes scenes of a model of several views: programs, or the eager network."""
     if options.focal_px is not None or options.fov_deg is not None:
         raise InputError(f"--focal-px and --fov-deg: {model.name} finds the lens itself; leave out")
-    target = options.target_of(model)
+    target = options.runs_on
     if target == EAGER:
         from depth_anything.da3.eager import EagerScenes
 
@@ -44,15 +44,11 @@ def pipeline(model: Chosen, target: str, precision: str, artifacts: Path) -> Sce
     """Programs of a model of several views, compiled when first needed, or of an artifact.
 
     artifacts  the folder that keeps them
-
-    Raises InputError for a model that is not compiled.
     """
     from depth_anything.scene_pipeline import ScenePipeline
 
     if model.artifact:
         return ScenePipeline(str(model.weights.resolve()))
-    if not model.compiles:
-        raise InputError(f"{model.name} is not compiled by this version: give --target {EAGER}")
     return ScenePipeline(
         model.name,
         checkpoint=model.weights,
@@ -71,7 +67,7 @@ def in_windows(
     """
     if views.cameras is not None or model.one_view:
         raise InputError("--window: needs a model of several views, and finds the cameras itself")
-    target = options.target_of(model)
+    target = options.runs_on
     if target == EAGER:
         raise InputError(f"--window: the target {EAGER} has no windows; take --target openvino")
     overlap = window // 2 if options.overlap is None else options.overlap

@@ -17,10 +17,10 @@ from depth_anything.da3.options import (
     DEVICE,
     EAGER,
     MODEL_DIR,
+    OPENVINO,
     PRECISION,
     TARGET,
     check_device,
-    default_target,
 )
 
 if TYPE_CHECKING:
@@ -180,10 +180,9 @@ def _loader(
         from depth_anything.da3.eager import EagerScenes
         from depth_anything.da3.pipelines import pipeline
 
-        wanted = target or default_target(model)
-        if wanted == EAGER:
+        if target == EAGER:
             return EagerScenes(model)
-        return pipeline(model, wanted, precision, artifacts)
+        return pipeline(model, target or OPENVINO, precision, artifacts)
 
     return load
 

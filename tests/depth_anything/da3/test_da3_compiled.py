@@ -121,12 +121,24 @@ def test_a_model_of_one_image_has_a_lens_given_or_assumed() -> None:
     assert "--target eager: da3metric-large runs compiled only" in eager.line()
 
 
-def test_a_model_that_is_not_compiled_is_eager_or_refused() -> None:
-    Path("nested").mkdir()
-    Path("nested/config.json").write_text('{"model_name": "da3nested-giant-large"}')
-    flags = ("image", "photos/b.png", "--model-dir", "nested", "--export-dir", "never")
-    ended = da3(*flags, "--target", "onnx")
-    assert ended.code == 2
-    assert (
-        "da3nested-giant-large is not compiled by this version: give --target eager" in ended.line()
-    )
+def test_what_programs_do_not_give_is_eager() -> None:
+    flags = ("images", "photos", "--model-dir", "model", "--process-res", SIDE)
+    features = ("--export-format", "feat_vis", "--export-feat", "2, 5", "--feat-vis-fps", 7)
+    ended = da3(*flags, *features, "--export-dir", "features")
+    assert ended.code == 0, ended.err
+    assert described(Path("features"))["provenance"]["target"] == "eager"
+    pictures = {path.parent.name for path in Path("features/feat_vis").rglob("*.jpg")}
+    assert pictures == {"feat_layer_2", "feat_layer_5"}
+    refused = da3(*flags, *features, "--target", "torchscript", "--export-dir", "never")
+    assert refused.code == 2
+    assert "features of blocks: a compiled program has no such outputs" in refused.err
+    refused = da3(*flags, "--export-format", "gs_ply", "--export-dir", "never")
+    assert (refused.code, "Gaussians" in refused.err) == (2, True)
+    assert not Path("never").exists()
+
+
+def test_a_folder_of_an_unknown_model() -> None:
+    Path("unknown").mkdir()
+    Path("unknown/config.json").write_text('{"model_name": "da4"}')
+    ended = da3("image", "photos/b.png", "--model-dir", "unknown", "--export-dir", "never")
+    assert (ended.code, "da4" in ended.line()) == (2, True)
