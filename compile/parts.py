@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -49,6 +49,19 @@ def parts(
         letters = {letter: size for letter, size in own.items() if letter in mine}
         found.append(Part(stage, module, examples, letters))
     return found
+
+
+def scene_parts(
+    network: Network, batches: Iterable[int], views: Iterable[int], rays: bool = False
+) -> list[Part]:
+    """The stages of a model of scenes, each once for every batch or number of views it knows."""
+    found: dict[tuple[str, int, int], Part] = {}
+    for count in views:
+        for batch in batches:
+            for part in parts(network, batch, views=count, rays=rays):
+                key = part.stage.name, part.batch, part.views
+                found.setdefault(key, part)
+    return list(found.values())
 
 
 def stages_of(

@@ -74,6 +74,7 @@ HEAVY = (
     "serve/runtimes/neuron.py",
     "serve/runtimes/neuron_program.py",
     "serve/runtimes/neuronx.py",
+    "depth_anything/da3/eager.py",
     "depth_anything/first_run/experiments",
     "serve/runtimes/torchscript.py",
 )

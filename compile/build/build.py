@@ -15,7 +15,7 @@ from compile.build.programs import CpuPrograms, DevicePrograms, images_of
 from compile.build.proven import Proven, Step
 from compile.build.report import ProgramReport, write_reports
 from compile.build.request import Request, check_scenes
-from compile.build.scenes import ScenePrograms
+from compile.build.scenes import DeviceScenePrograms, ScenePrograms
 from compile.errors import BuildError, ParityError
 from compile.int8.layers import ADVICE
 from compile.parity.measure import failure, worst
@@ -28,7 +28,7 @@ from depth.errors import InputError, first_line
 from depth.network.base import Network
 from depth.sizes import Size, size_text
 
-Programs = Union[CpuPrograms, ScenePrograms, DevicePrograms]
+Programs = Union[CpuPrograms, ScenePrograms, DevicePrograms, DeviceScenePrograms]
 
 _FULL_BYTES = 1 << 20  # a disk with less room than this is full
 
@@ -147,7 +147,8 @@ def _build_programs(
 def programs_for(request: Request, target: Target, maker: Builder, folder: Path) -> Programs:
     """What makes the programs of a request into files in `folder`."""
     if target.device:
-        return DevicePrograms(request, target, folder, cast(DeviceBuilder, maker))
+        device = DeviceScenePrograms if request.model.takes_scenes else DevicePrograms
+        return device(request, target, folder, cast(DeviceBuilder, maker))
     kind = ScenePrograms if request.model.takes_scenes else CpuPrograms
     return kind(request, target, folder, cast(HostBuilder, maker))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from typing import Any, Optional, cast
 import torch
 
 from compile.build.proven import BasePrograms, Proven, Step
-from compile.errors import BuildError, PreflightError
+from compile.errors import BuildError
 from compile.int8.graph import layers_of, restored
 from compile.int8.images import batches
 from compile.int8.layers import FLOAT_LAYERS, Quantisation, check_float_layers, is_part
@@ -22,8 +21,8 @@ from compile.parity.chain import chained, normalise_of
 from compile.parity.inputs import parity_inputs
 from compile.parity.measure import measure
 from compile.parts import parts
-from compile.preflight.programs import network_for, preflight_all
-from compile.preflight.report import PreflightReport, all_together, problems_alone
+from compile.preflight.programs import network_for, preflight_all, runnable
+from compile.preflight.report import PreflightReport
 from compile.targets.modes import mode_named
 from compile.targets.protocols import (
     Arrays,
@@ -43,8 +42,6 @@ from depth.maps.result import FloatArray
 from depth.network.base import Network
 from depth.preprocess import unnormalised
 from depth.sizes import Size, ratio_text
-
-logger = logging.getLogger(__name__)
 
 # For demo and vits from the figures of the README; for larger networks in proportion, not measured.
 _DURATIONS = ((1e7, "about 5 s"), (5e7, "about 20 s"), (2e8, "about a minute"), (inf, "minutes"))
@@ -213,13 +210,7 @@ class DevicePrograms(BasePrograms):
             mode_named(self.target.name, self.request.precision),
             lambda text: on_step(f"checking that {self.target.name} can run it: {text}"),
         )
-        problems = problems_alone(reports)
-        if problems:
-            raise PreflightError("; ".join(problems))
-        together = all_together(reports)
-        if not together.passed:  # a core can hold some of them at a time
-            logger.warning("%s", together.text())
-        return replace(self, reports={one.program: one for one in reports})
+        return replace(self, reports=runnable(reports))
 
     def with_layers(self, _network: Network, _on_step: Step) -> DevicePrograms:
         """As it is: nothing is in int8."""

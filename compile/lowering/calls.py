@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compile.parts import parts
 from compile.shapes_only import without_values
 from depth.network.base import Network
 
@@ -15,14 +16,17 @@ from depth.network.base import Network
 def arguments_of(network: Network) -> dict[str, tuple[Any, ...]]:
     """By the path of a module, the arguments of the last call of its forward; of tensors the shape.
 
-    For one image of the network's fixed size.
+    For one image of the network's fixed size, and for scenes of one view. Every stage runs, also
+    the stage that gives rays.
     """
     found: dict[str, tuple[Any, ...]] = {}
     shapes = without_values(network)
+    stages = parts(shapes, 1, split=True, rays=True)
     for path, module in shapes.named_modules():
         module.register_forward_pre_hook(partial(_note, found, path))
     with torch.no_grad():
-        shapes(torch.empty(1, 3, *network.fixed_size, device="meta"))
+        for part in stages:
+            part.module(*(example.to("meta") for example in part.examples))
     return found
 
 

@@ -81,7 +81,7 @@ PASSES: dict[str, Pass] = {
             "the queries of each block are multiplied in slices",
             "the logits of all queries are larger than the memory of a core is estimated to be",
             rewrites.slice_attention,
-            ("4", "2", "8", "16"),
+            ("4", "2", "8", "16", rewrites.FIT),
         ),
         Pass(
             "input",

@@ -6,7 +6,7 @@ Constants are computed in float64 and rounded once.
 
 from __future__ import annotations
 
-from typing import TypeVar, Union
+from typing import Any, TypeVar, Union
 
 import torch
 from torch import Tensor, nn
@@ -15,24 +15,40 @@ from compile.lowering.attention import AttendInBlocks
 from compile.lowering.calls import arguments_of
 from compile.lowering.patches import FromHalf, PatchMatmul
 from compile.lowering.resize import ConvolutionResize, MatmulResize, ProductResize
-from compile.lowering.tokens import ClassTokenLast, FirstTokens, first_row_last
+from compile.lowering.tokens import (
+    ClassTokenLast,
+    FirstTokens,
+    LastToken,
+    OtherClassTokenLast,
+    first_row_last,
+)
 from depth.artifact.steps import Normalise
 from depth.errors import InputError
 from depth.family import FLOAT16
 from depth.network.base import Network
 from depth.network.dpt import Interpolate
 from depth.network.position import FixedPosition, ResampledPosition
+from depth.network.rotary import RotaryAttention
 from depth.network.vit import (
     Attend,
     Attention,
     Block,
+    ClassToken,
     ClassTokenFirst,
-    Encoder,
     LayerScale,
+    OtherClassToken,
     PatchConvolution,
+    PatchTokens,
     Scale,
 )
 
+_LAST: dict[type[nn.Module], type[nn.Module]] = {
+    ClassTokenFirst: ClassTokenLast,
+    PatchTokens: FirstTokens,
+    ClassToken: LastToken,
+    OtherClassToken: OtherClassTokenLast,
+}
+FIT = "fit"  # the variant of attention_blocks that counts its slices itself
 RESIZES: dict[str, type[ProductResize]] = {"matmul": MatmulResize, "conv1x1": ConvolutionResize}
 
 Patches = Union[PatchConvolution, PatchMatmul]
@@ -79,6 +95,11 @@ def fold_attention_scale(network: Network, _variant: str) -> None:
             gain[: len(gain) // 3] = attention.scale.factor  # the rows that make q
             _scale_rows(qkv, gain)
             attention.scale = nn.Identity()
+    for rotary in _parts(network, RotaryAttention):
+        if isinstance(rotary.scale, Scale):  # turning by position keeps a factor
+            norm = rotary.q_norm
+            _scale_rows(norm, torch.full_like(norm.bias, rotary.scale.factor))
+            rotary.scale = nn.Identity()
 
 
 def fold_layer_scale(network: Network, _variant: str) -> None:
@@ -89,19 +110,14 @@ def fold_layer_scale(network: Network, _variant: str) -> None:
 
 def move_class_token(network: Network, _variant: str) -> None:
     """Fixes the position embedding too, because its rows change their places."""
-    encoders = [
-        encoder
-        for encoder in _parts(network, Encoder)
-        if isinstance(encoder.with_class_token, ClassTokenFirst)
-    ]
-    if encoders:
-        fix_position(network, "")
-    for encoder in encoders:
-        position = encoder.position
-        if isinstance(position, FixedPosition):
-            encoder.position = FixedPosition(first_row_last(position.constant))
-            encoder.with_class_token = ClassTokenLast()
-            encoder.patch_tokens = FirstTokens()
+    if not _found(network, ClassTokenFirst):
+        return
+    fix_position(network, "")
+    for path, position in _found(network, FixedPosition):
+        _replace(network, path, FixedPosition(first_row_last(position.constant)))
+    for first, last in _LAST.items():
+        for path, _ in _found(network, first):
+            _replace(network, path, last())
 
 
 def multiply_resizes(network: Network, variant: str) -> None:
@@ -112,16 +128,28 @@ def multiply_resizes(network: Network, variant: str) -> None:
 
 
 def slice_attention(network: Network, variant: str) -> None:
-    count, arguments = int(variant), arguments_of(network)
-    for path, _ in _found(network, Attend):
-        tokens = arguments[path][0][2]
+    count = None if variant == FIT else int(variant)
+    if count is not None:
+        tokens = max(given[3] for given in _arguments(network, Attend))
         if count > tokens:
             raise InputError(f"attention_blocks={count}: there are {tokens} tokens only")
-        _replace(network, path, AttendInBlocks(tokens, count))
+    attentions: list[Union[Attention, RotaryAttention]] = [
+        *_parts(network, Attention),
+        *_parts(network, RotaryAttention),
+    ]
+    for attention in attentions:
+        if isinstance(attention.attend, Attend):
+            attention.attend = AttendInBlocks(attention.num_heads, count)
 
 
 def _embeds(network: Network) -> list[tuple[str, Patches]]:
     return [*_found(network, PatchConvolution), *_found(network, PatchMatmul)]
+
+
+def _arguments(network: Network, kind: type[nn.Module]) -> list[tuple[Any, ...]]:
+    """Of each part of a kind, what it is called with; see `arguments_of`."""
+    arguments = arguments_of(network)
+    return [arguments[path] for path, _ in _found(network, kind)]
 
 
 def _found(network: Network, kind: type[Kind]) -> list[tuple[str, Kind]]:
@@ -153,9 +181,11 @@ def _folded(gain: nn.Module, linear: nn.Linear) -> nn.Module:
     return nn.Identity()
 
 
-def _scale_rows(linear: nn.Linear, gain: Tensor) -> None:
-    linear.weight = _parameter(linear.weight.double() * gain.double()[:, None])
-    linear.bias = _parameter(linear.bias.double() * gain.double())
+def _scale_rows(layer: Union[nn.Linear, nn.LayerNorm], gain: Tensor) -> None:
+    rows = gain.double()
+    layer.bias = _parameter(layer.bias.double() * rows)
+    weight = layer.weight.double()
+    layer.weight = _parameter(weight * (rows if weight.ndim == 1 else rows[:, None]))
 
 
 def _bias(layer: Union[nn.Linear, nn.Conv2d]) -> Tensor:

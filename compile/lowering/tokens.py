@@ -26,5 +26,19 @@ class FirstTokens(nn.Module):
         return x[:, : tokens - 1]
 
 
+class LastToken(nn.Module):
+    """In the place of `ClassToken`."""
+
+    def forward(self, x: Tensor, tokens: int) -> Tensor:  # [B,N,D] -> [B,D]
+        return x[:, tokens - 1]
+
+
+class OtherClassTokenLast(nn.Module):
+    """In the place of `OtherClassToken`."""
+
+    def forward(self, token: Tensor, patches: Tensor) -> Tensor:  # [..,1,D], [..,h*w,D] -> [..,N,D]
+        return torch.cat((patches, token), dim=-2)
+
+
 def first_row_last(position: Tensor) -> Tensor:  # [1,N,D] -> [1,N,D]
     return torch.cat((position[:, 1:], position[:, :1]), dim=1)

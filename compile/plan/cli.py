@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Optional
 
 import typer
 
+from compile.build.request import check_scenes
 from compile.plan.estimate import DECODE_MS, Layout
 from depth.chips import INSTANCES
 from depth.command import choice_option
 from depth.errors import InputError
-from depth.family import model_named, models
+from depth.family import Model, model_named, models
 from depth.sizes import parse_size
 
+_VIEWS = (1, 2, 4, 8)  # of a scene, if no number is named
 _MODELS = ", ".join(models())
 _INSTANCE = choice_option(["inf1.xlarge"], INSTANCES, "What to rent.")
 
@@ -26,6 +29,11 @@ def plan(
     size: list[str] = typer.Option(["518x518"], help="HEIGHTxWIDTH in px."),
     instance: list[str] = _INSTANCE,
     batch: int = typer.Option(1, help="Images per run."),
+    views: list[int] = typer.Option(
+        [],
+        help="Views of a scene, of models of scenes. Repeat it for several; 1, 2, 4 and 8 by "
+        "default.",
+    ),
     split: bool = typer.Option(
         False, "--split/--fused", help="The model's stages as programs of their own, or all as one."
     ),
@@ -57,10 +65,44 @@ def plan(
     if price_per_hour is not None and len(instance) > 1:
         raise InputError("--price-per-hour is the price of one instance: name a single --instance")
     layout = Layout(batch, split, cores_per_program, attention_blocks)
+    rows = [model_named(name) for name in model]
+    for row in rows:
+        check_scenes(row, views, rays=False, calibrated=False)
+    if any(row.takes_scenes for row in rows):
+        if layout != Layout() or not all(row.takes_scenes for row in rows):
+            raise InputError(
+                "models of scenes are planned by themselves, with --views, --size and --instance "
+                "only: leave out other models and the options of a layout"
+            )
+        typer.echo(_scenes(rows, size, instance, views, price_per_hour, decode_ms))
+        return
     plans = [
         plan_for(row, parse_size(text, row.size.check), machine, layout, price_per_hour, decode_ms)
-        for row in map(model_named, model)
+        for row in rows
         for text in size
         for machine in instance
     ]
     typer.echo(plan_table(plans[0]) if len(plans) == 1 else overview_table(plans))
+
+
+def _scenes(
+    rows: Sequence[Model],
+    sizes: Sequence[str],
+    instances: Sequence[str],
+    views: Sequence[int],
+    price_per_hour: Optional[float],
+    decode_ms: float,
+) -> str:
+    from compile.plan.scenes import scene_plan_for, scene_table
+
+    return scene_table(
+        [
+            scene_plan_for(
+                row, parse_size(text, row.size.check), count, machine, price_per_hour, decode_ms
+            )
+            for row in rows
+            for text in sizes
+            for machine in instances
+            for count in dict.fromkeys(views or _VIEWS)
+        ]
+    )

@@ -109,6 +109,11 @@ def _check(instance: Instance, layout: Layout, dollars_per_hour: float, decode_m
             f"{layout.attention_blocks} attention blocks: choose from "
             f"{', '.join(map(str, ATTENTION_BLOCKS))}"
         )
+    check_host(dollars_per_hour, decode_ms)
+
+
+def check_host(dollars_per_hour: float, decode_ms: float) -> None:
+    """Raise InputError for a price or a time that makes no sense."""
     for name, value in (("price per hour", dollars_per_hour), ("decoding time in ms", decode_ms)):
         if not 0 <= value < float("inf"):
             raise InputError(f"{name} {value}: must be 0 or more")

@@ -132,7 +132,7 @@ def _fill(product: Product, chip: Chip) -> float:
 
 
 def _softmax_operations(work: Work) -> float:
-    return _SOFTMAX_OPERATIONS * work.scores * work.layers
+    return _SOFTMAX_OPERATIONS * work.total_scores
 
 
 def _score_bytes(work: Work) -> float:
@@ -141,6 +141,6 @@ def _score_bytes(work: Work) -> float:
 
 def _memory_bytes(work: Work, chip: Chip, load: Load, case: Case) -> float:
     trips = case.trips_fitting if fits_on_chip(work, chip, load) else case.trips_spilling
-    scores = 2 * trips * load.batch * _score_bytes(work) * work.layers
+    scores = 2 * trips * load.batch * VALUE_BYTES * work.total_scores
     kept = load.cores_per_program > 1 and load.cores_per_program >= pipeline_cores(work.weights)
     return scores + (0.0 if kept else VALUE_BYTES * work.weights)

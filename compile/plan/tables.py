@@ -27,7 +27,7 @@ def plan_table(plan: Plan) -> str:
         "",
         _work_line(plan),
         _instance_line(plan.instance, plan.host.decode_ms, plan.dollars_per_hour),
-        _range_line(plan.instance.chip),
+        range_line(plan.instance.chip),
         "",
         *markdown(heading, rows, right=[1 + place for place in _NUMBERS]),
     ]
@@ -48,7 +48,7 @@ def overview_table(plans: Sequence[Plan]) -> str:
     lines = [
         f"## {plans[0].chosen.layout}: estimated, never measured",
         "",
-        *(_range_line(chip) for chip in dict.fromkeys(plan.instance.chip for plan in plans)),
+        *(range_line(chip) for chip in dict.fromkeys(plan.instance.chip for plan in plans)),
         "",
         *markdown(heading, rows, right=[2 + place for place in _NUMBERS]),
     ]
@@ -73,7 +73,7 @@ def _instance_line(instance: Instance, decode_ms: float, dollars_per_hour: float
     )
 
 
-def _range_line(chip: Chip) -> str:
+def range_line(chip: Chip) -> str:
     whole, aws, others = map(_factors, (factors(chip), AWS[chip].factors, OTHERS[chip].factors))
     call = "" if BEST_CALIBRATIONS[chip] == CALIBRATIONS[chip] else ", what a call costs the host"
     return (
@@ -91,10 +91,10 @@ def _factors(ends: tuple[float, float]) -> str:
 def _cells(found: Estimate) -> tuple[str, ...]:
     """In the order of _COLUMNS."""
     rates = found.latency_ms, found.images_per_s_per_core, found.images_per_s
-    return (*map(_text, rates), found.bound, _text(found.dollars_per_million))
+    return (*map(range_text, rates), found.bound, range_text(found.dollars_per_million))
 
 
-def _text(found: Range) -> str:
+def range_text(found: Range) -> str:
     return f"{_number(found.middle)} ({_number(found.low)} to {_number(found.high)})"
 
 

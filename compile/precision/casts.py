@@ -52,14 +52,14 @@ class Casts(TorchFunctionMode):
         # By the weight's id: the network keeps its weights alive, so that each id stays unique.
         self._rounded = {id(weight): rounded(weight, dtype) for weight in _weights(network)}
 
-    def run(self, images: Tensor) -> tuple[Tensor, ...]:
-        """One forward pass: [B,3,H,W] float32 -> the network's outputs, float32."""
+    def run(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """One forward pass: float32 inputs, as [B,3,H,W] -> the network's outputs, float32."""
         mode = self._mode
-        images = self._round(images, mode.io, "input")
+        given = [self._round(values, mode.io, "input") for values in inputs]
         if mode.everything is not None:
-            images = self._round(images, mode.everything, "input")
+            given = [self._round(values, mode.everything, "input") for values in given]
         with torch.no_grad(), _paths(self._network, self._running), self:
-            found = self._network(images)
+            found = self._network(*given)
         outputs = found if isinstance(found, tuple) else (found,)
         return tuple(self._round(output, mode.io, "output") for output in outputs)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from compile.build.request import MAX_PHOTOGRAPHS
+from compile.build.request import MAX_PHOTOGRAPHS, check_scenes
 from compile.targets.modes import modes_of
 from depth.chips import CHIPS
 from depth.command import choice_option
@@ -22,6 +22,7 @@ from depth.sizes import Size, parse_size, size_text
 if TYPE_CHECKING:
     from compile.precision.report import PrecisionReport
 
+_VIEWS = 2  # of a scene, if no number is named
 _MODEL = typer.Option(
     ["vits"], metavar="NAME", help=f"One of {', '.join(models())}. Repeat it for several."
 )
@@ -36,6 +37,10 @@ def precision(
         help="HEIGHTxWIDTH in px; by default the model's own for a picture of 3:4. Repeat it for "
         "several.",
     ),
+    views: list[int] = typer.Option(
+        [], help="Views of a scene, of models of scenes. Repeat it for several; 2 by default."
+    ),
+    rays: bool = typer.Option(False, "--rays", help="Models of scenes: also their rays."),
     checkpoint: Optional[list[str]] = typer.Option(
         None,
         help="Weights file, or the word `untrained`: one for each --model, in their order. By "
@@ -58,11 +63,16 @@ def precision(
     if out is not None and not out.parent.is_dir():
         raise InputError(f"{out.parent}: no such folder to write {out.name} to; make it first")
     modes = [mode for name in target for mode in modes_of(name)]
-    jobs = _jobs(model, checkpoint, size)
+    jobs = [
+        (row, given, pixels, count)
+        for row, given, pixels in _jobs(model, checkpoint, size)
+        for count in _views_of(row, views, rays)
+    ]
 
     from compile.parity.inputs import photographs
     from compile.precision.forecast import runs
     from compile.precision.report import document
+    from compile.precision.scenes import Scenes
     from compile.precision.survey import survey
     from compile.specialise import specialise
     from compile.targets.table import BF16, NEURON_PASSES
@@ -71,7 +81,7 @@ def precision(
 
     reports: list[PrecisionReport] = []
     with steps(total=len(jobs) * (2 + runs(modes))) as step:
-        for row, given, pixels in jobs:
+        for row, given, pixels, count in jobs:
             step(f"{row.name} at {size_text(pixels)}: read the weights")
             weights = read(row, given)
             reports += survey(
@@ -82,12 +92,19 @@ def precision(
                 photographs(images, MAX_PHOTOGRAPHS),
                 BF16,
                 step,
+                Scenes(count, rays) if count else None,
             )
     typer.echo("\n".join(report.markdown() for report in reports), nl=False)
     if out is not None:
         write_whole(out, document(reports, _this_command()))
     for report in reports:
         report.choose()  # raises PrecisionError if no mode is within the limit
+
+
+def _views_of(row: Model, views: Sequence[int], rays: bool) -> list[Optional[int]]:
+    """The numbers of views to forecast for; None of a model that takes one image at a time."""
+    check_scenes(row, views, rays, calibrated=False)
+    return [*(dict.fromkeys(views) or [_VIEWS])] if row.takes_scenes else [None]
 
 
 def _this_command() -> str:

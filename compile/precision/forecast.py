@@ -48,6 +48,14 @@ class Forecast:
         return self.overflow if measured is None else failure(measured, limit.of(self.outputs))
 
 
+@dataclass(frozen=True)
+class StageShare:
+    """The forecast of a mode that rounds in one stage only."""
+
+    stage: str
+    forecast: Forecast
+
+
 def forecasts(
     network: Network,
     modes: Sequence[Mode],
@@ -61,6 +69,13 @@ def forecasts(
     """
     on_step("float32 reference")
     references = _references(network, images)
+    return of_each(modes, lambda mode: _forecast(network, mode, images, references), on_step)
+
+
+def of_each(
+    modes: Sequence[Mode], forecast: Callable[[Mode], Forecast], on_step: Step
+) -> list[Forecast]:
+    """A forecast for each mode; modes that round alike are run once."""
     total, started = runs(modes), time.monotonic()
     known: dict[Rounding, Forecast] = {}
     found = []
@@ -69,7 +84,7 @@ def forecasts(
         if rounding not in known:
             left = _time_left(time.monotonic() - started, len(known), total)
             on_step(f"{mode.target} {mode.name}{left}")
-            known[rounding] = _forecast(network, mode, images, references)
+            known[rounding] = forecast(mode)
         same = known[rounding]
         found.append(Forecast(mode, same.outputs, same.results, same.overflow))
     return found

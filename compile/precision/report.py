@@ -8,7 +8,7 @@ from typing import Optional
 
 from compile.errors import PrecisionError
 from compile.parity.measure import figures
-from compile.precision.forecast import Forecast, choose
+from compile.precision.forecast import Forecast, StageShare, choose
 from compile.targets.modes import Mode
 from compile.targets.protocols import Limit
 from compile.targets.table import default_precision
@@ -56,6 +56,7 @@ class PrecisionReport:
     images: tuple[str, ...]
     limit: Limit
     forecasts: tuple[Forecast, ...]
+    shares: tuple[StageShare, ...] = ()  # of a model of scenes
 
     def choose(self) -> Forecast:
         """The fastest mode within the limit. Raises PrecisionError if there is none."""
@@ -79,7 +80,24 @@ class PrecisionReport:
             + "".join(f"; {text}" for text in self._other_limits()),
             "",
         ]
-        return "\n".join([*facts, *_table(self.forecasts, self.limit, chosen), "", verdict, ""])
+        table = _table(self.forecasts, self.limit, chosen)
+        return "\n".join([*facts, *table, "", verdict, "", *self._shares()])
+
+    def _shares(self) -> list[str]:
+        """What the error is if one stage rounds and the others are float32."""
+        if not self.shares:
+            return []
+        names = [output.name for output in self.shares[0].forecast.outputs if output.name != DEPTH]
+        rows = [
+            (share.stage, *_figures(share.forecast, names, self.limit)) for share in self.shares
+        ]
+        heading = ("stage that rounds", *_DEPTH_NUMBERS, *names)
+        return [
+            f"Mode `{self.shares[0].forecast.mode.name}` in one stage, float32 in the others:",
+            "",
+            *markdown(heading, rows, right=range(1, len(heading))),
+            "",
+        ]
 
     def _choice(self, chosen: Forecast) -> str:
         """What auto takes, and why the default is another mode."""
@@ -127,7 +145,7 @@ def _table(forecasts: Sequence[Forecast], limit: Limit, chosen: Optional[Forecas
     heading = ("mode", _RANK, "compiler arguments", *_DEPTH_NUMBERS, *others, "verdict", _SAME)
     groups: dict[tuple[str, ...], list[Forecast]] = {}  # by figures; the fastest first
     for forecast in sorted(forecasts, key=lambda one: (one.mode.speed_rank, one is not chosen)):
-        row = (*_figures(forecast, others), _verdict(forecast, limit))
+        row = (*_figures(forecast, others, limit), _verdict(forecast, limit))
         groups.setdefault(row, []).append(forecast)
     rows = [
         (
@@ -146,13 +164,15 @@ def _asked(mode: Mode) -> tuple[str, ...]:
     return mode.name, str(mode.speed_rank), ", ".join(f"`{text}`" for text in arguments)
 
 
-def _figures(forecast: Forecast, others: Sequence[str]) -> list[str]:
+def _figures(forecast: Forecast, others: Sequence[str], limit: Limit) -> list[str]:
     measured = forecast.measured
     if measured is None:
         return ["-"] * (len(_DEPTH_NUMBERS) + len(others))
     depth = [measured[DEPTH][name] or 0 for name in _DEPTH_NUMBERS]
     cells = [*(f"{value:.2e}" for value in depth[:-1]), f"{depth[-1]:.4f}"]
-    return [*cells, *(figures(dict([*measured[name].items()][:2])) for name in others)]
+    limits = limit.of(forecast.outputs)
+    limited = ({key: measured[name][key] for key in limits[name]} for name in others)
+    return [*cells, *map(figures, limited)]
 
 
 def _mean(forecast: Forecast) -> str:

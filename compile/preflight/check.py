@@ -48,19 +48,24 @@ def preflight(
     traceable).
     """
     neuron_target(target)
-    lowered = stock(network) if passes is None else lower(network, passes)
+    lowered = lowered_for(network, passes)
     example = example.to(getattr(torch, lowered.image_dtype))
-    if any(weights.is_meta for weights in network.parameters()):
-        lowered = without_values(lowered)  # what the passes have made too
-        example = torch.empty_like(example, device="meta")
     work = Work(count_macs(lowered, example[:1]), costs(network, passes or ())) if counted else None
     program = f"{size_text(network.fixed_size)}-b{len(example)}"
-    return check(lowered, example, target, program, mode, work)
+    return check(lowered, (example,), target, program, mode, work)
+
+
+def lowered_for(network: Network, passes: Optional[Sequence[str]]) -> Network:
+    """The network by these passes, or as published; without values if it has none."""
+    lowered = stock(network) if passes is None else lower(network, passes)
+    if any(weights.is_meta for weights in network.parameters()):
+        return without_values(lowered)  # what the passes have made too
+    return lowered
 
 
 def check(
     module: nn.Module,
-    example: Tensor,
+    examples: Sequence[Tensor],
     target: str,
     program: str,
     mode: Optional[Mode] = None,
@@ -68,11 +73,15 @@ def check(
 ) -> PreflightReport:
     """Preflight of a lowered module: a whole network or a stage, called `program` in the report.
 
-    Without a mode, memory is estimated for the target's widest. Raises TargetError or BuildError.
+    The examples move to `meta` where the module is. Without a mode, memory is estimated for the
+    target's widest. Raises TargetError or BuildError.
     """
     neuron_target(target)
-    with shapes_traceable() if example.is_meta else nullcontext():
-        traced = trace(module, (example,))
+    on_meta = any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
+    if on_meta:
+        examples = [torch.empty_like(example, device="meta") for example in examples]
+    with shapes_traceable() if on_meta else nullcontext():
+        traced = trace(module, examples)
     graph = read_graph(traced)
     sizes = [(constant.name, constant.size_bytes) for constant in graph.constants]
     return PreflightReport(

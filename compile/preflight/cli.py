@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
 
 import typer
 
+from compile.build.request import VIEWS, check_scenes
 from compile.errors import PreflightError
 from compile.targets.modes import Mode, mode_named
 from depth.chips import CHIPS
@@ -15,7 +17,11 @@ from depth.errors import InputError
 from depth.family import Model, model_named, models
 from depth.sizes import Size, parse_size
 
+if TYPE_CHECKING:
+    from compile.preflight.scenes import SceneShapes
+
 _MODEL, _SIZE = "vits", "518x518"
+_TABLE_VIEWS = 4  # of the scenes in the table of all models
 _TARGET = choice_option("inf1", CHIPS, "What it would run on.")
 
 
@@ -35,6 +41,14 @@ def preflight(
         [], help="HEIGHTxWIDTH in px. Repeat it for several programs.", show_default="518x518"
     ),
     batch: list[int] = typer.Option([1], help="Images per run. Repeat it for several programs."),
+    views: list[int] = typer.Option(
+        [],
+        help="Views of a scene, of models of scenes. Repeat it for several programs. By default "
+        "1, 2 and 4, and 4 with --all-models.",
+    ),
+    rays: bool = typer.Option(
+        False, "--rays", help="Models of scenes: also the stage that cameras from rays need."
+    ),
     passes: Optional[str] = typer.Option(
         None, help="Lowering passes, comma-separated; by default those that the target uses."
     ),
@@ -64,35 +78,66 @@ def preflight(
     chosen = needed if passes is None else [name for name in passes.split(",") if name]
     mode = None if precision is None else mode_named(target, precision)
     if all_models:
-        if model or checkpoint or no_lowering or batch != [1]:
-            raise InputError("--all-models goes with --target, --size, --passes and --precision")
-        _all_models(target, size, chosen, mode)
+        if model or checkpoint or no_lowering or rays or batch != [1]:
+            raise InputError(
+                "--all-models goes with --target, --size, --views, --passes and --precision"
+            )
+        _all_models(target, size, views or [_TABLE_VIEWS], chosen, mode)
     else:
         row = model_named(model or _MODEL)
-        sizes = dict.fromkeys(parse_size(text, row.size.check) for text in size or [_SIZE])
-        shapes = [(pair, count) for pair in sizes for count in dict.fromkeys(batch)]
+        sizes = list(dict.fromkeys(parse_size(text, row.size.check) for text in size or [_SIZE]))
+        check_scenes(row, views, rays, calibrated=False)
+        shapes = _Shapes(sizes, batch, views, rays)
         _one_model(row, checkpoint, target, shapes, None if no_lowering else chosen, mode)
+
+
+@dataclass(frozen=True)
+class _Shapes:
+    """As the options say."""
+
+    sizes: Sequence[Size]
+    batches: Sequence[int]
+    views: Sequence[int]
+    rays: bool
+
+    def of_images(self) -> list[tuple[Size, int]]:
+        return [(pair, count) for pair in self.sizes for count in dict.fromkeys(self.batches)]
+
+    def of_scenes(self) -> SceneShapes:
+        from compile.preflight.scenes import SceneShapes
+
+        batches, views = (tuple(dict.fromkeys(c)) for c in (self.batches, self.views or VIEWS))
+        return SceneShapes(batches, views, self.rays)
 
 
 def _one_model(
     row: Model,
     checkpoint: Optional[str],
     target: str,
-    shapes: Sequence[tuple[Size, int]],
+    shapes: _Shapes,
     passes: Optional[Sequence[str]],
     mode: Optional[Mode],
 ) -> None:
-    from compile.preflight.programs import lane_remark, network_for, preflight_all
+    from compile.preflight import programs
     from compile.preflight.report import all_together, problems_of
     from depth.console import steps
 
-    network = network_for(row, checkpoint)
-    with steps(total=len(shapes)) as step:
-        reports = preflight_all(network, target, shapes, passes, mode, step)
-    remark = lane_remark(target)
+    network, lines = programs.network_for(row, checkpoint), []
+    if row.takes_scenes:
+        scenes = shapes.of_scenes()
+        with steps(total=len(shapes.sizes) * scenes.programs(row)) as step:
+            reports, costs = programs.scene_reports(
+                network, target, shapes.sizes, scenes, passes, mode, step
+            )
+        lines = ["\n".join(cost.text() for cost in costs)]
+    else:
+        asked = shapes.of_images()
+        with steps(total=len(asked)) as step:
+            reports = programs.preflight_all(network, target, asked, passes, mode, step)
+    remark = programs.lane_remark(target)
     if remark:
         typer.echo(remark, err=True)
-    sections = [*(report.text() for report in reports), all_together(reports).text()]
+    sections = [*(report.text() for report in reports), *lines, all_together(reports).text()]
     typer.echo("\n\n".join(sections))
     problems = problems_of(reports)
     if problems:
@@ -105,7 +150,11 @@ def _usable(text: str, every: Sequence[Model]) -> set[Size]:
 
 
 def _all_models(
-    target: str, size: Sequence[str], passes: Sequence[str], mode: Optional[Mode]
+    target: str,
+    size: Sequence[str],
+    views: Sequence[int],
+    passes: Sequence[str],
+    mode: Optional[Mode],
 ) -> None:
     from compile.preflight.programs import lane_remark
     from compile.preflight.table import rows_of, table_text
@@ -114,7 +163,7 @@ def _all_models(
     every = list(models().values())
     sizes = [pair for text in dict.fromkeys(size) for pair in _usable(text, every)]
     with steps(total=len(every) * (len(sizes) or 2)) as step:
-        rows = rows_of(every, target, sizes, passes, mode, step)
+        rows = rows_of(every, target, sizes, views, passes, mode, step)
     remark = lane_remark(target)
     if remark:
         typer.echo(remark, err=True)

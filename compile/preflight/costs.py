@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from compile.lowering.passes import apply, asked, copied, label
 from compile.macs import count_macs
+from compile.parts import parts
 from compile.shapes_only import without_values
 from depth.network.base import Network
 
@@ -32,23 +31,29 @@ class Costs:
         return 100 * sum(cost.macs for cost in self.passes) / self.macs_before
 
 
-def costs(network: Network, passes: Sequence[str]) -> Costs:
-    """What each pass adds at the network's fixed size. Counted on shapes; no weights needed."""
+def costs(network: Network, passes: Sequence[str], views: int = 1) -> Costs:
+    """What each pass adds at the network's fixed size. Counted on shapes; no weights needed.
+
+    Of a model of scenes: for a scene of `views` views, without rays.
+    """
     chosen = asked(passes)
     lowered = copied(without_values(network))
-    before = macs, held = _counted(lowered)
+    before = macs, held = _counted(lowered, views)
     found = []
     for row, variant in chosen:
         apply(lowered, row, variant)
-        now = _counted(lowered)
+        now = _counted(lowered, views)
         found.append(PassCost(label(row, variant), now[0] - macs, now[1] - held))
         macs, held = now
     return Costs(before[0], tuple(found))
 
 
-def _counted(network: Network) -> tuple[int, int]:
+def _counted(network: Network, views: int) -> tuple[int, int]:
     """Multiply-accumulates, and bytes of weights and constants."""
     tensors = [*network.parameters(), *network.buffers()]
     held = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    example = torch.empty(1, 3, *network.fixed_size, device="meta")
-    return sum(count_macs(network, example).values()), held
+    macs = 0
+    for part in parts(network, 1, views=views):
+        times = 1 if part.stage.of_scenes else views
+        macs += times * sum(count_macs(part.module, *part.examples).values())
+    return macs, held

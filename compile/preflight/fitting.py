@@ -44,7 +44,7 @@ def what_fits(
         held = next(((s, b) for s, b in own if fits(model, s, b)), None)
         if held is not None:
             found.append(f"batch {held[1]}" if held[0] == size else f"size {size_text(held[0])}")
-    other = next((row.name for row in _smaller(model) if fits(row, size, batch)), None)
+    other = next((row.name for row in smaller(model) if fits(row, size, batch)), None)
     return ", ".join([*found, *filter(None, [other])])
 
 
@@ -62,7 +62,7 @@ def _sizes(model: Model, size: Size) -> Iterator[Size]:
         yield height, width
 
 
-def _smaller(model: Model) -> list[Model]:
+def smaller(model: Model) -> list[Model]:
     """The models of the family with fewer weights and the same kind of depth, largest first."""
     counts = {
         row.name: _weights(row)

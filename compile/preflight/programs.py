@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Callable, Optional
 
 import torch
 
+from compile.errors import PreflightError
 from compile.preflight.check import preflight, torch_version
 from compile.preflight.fitting import what_fits
-from compile.preflight.report import PreflightReport
+from compile.preflight.report import PreflightReport, all_together, problems_alone
+from compile.preflight.scenes import (
+    SceneCost,
+    SceneShapes,
+    advice,
+    scene_costs,
+    scene_preflight,
+)
 from compile.shapes_only import build_without_values
 from compile.targets.modes import Mode
 from compile.weights import read
 from depth.errors import InputError
 from depth.family import Model, build, load_weights
 from depth.network.base import Network
-from depth.sizes import size_text
+from depth.sizes import Size, size_text
 
+logger = logging.getLogger(__name__)
 _SMALL = 1e7  # weights: with values such a network is traced faster
 INF1_TORCH = "1.13.1"  # the only one that torch-neuron for Inf1 takes
 
@@ -61,6 +71,48 @@ def preflight_all(
             report = replace(report, advice=advice)
         reports.append(report)
     return reports
+
+
+def scene_reports(
+    network: Network,
+    target: str,
+    sizes: Sequence[Size],
+    shapes: SceneShapes,
+    passes: Optional[Sequence[str]],
+    mode: Optional[Mode],
+    on_step: Callable[[str], None],
+) -> tuple[list[PreflightReport], list[SceneCost]]:
+    """Of a model of scenes: a report per program, and the cost of scenes per number of views.
+
+    The network is left at the last size. Raises what `preflight` does. The last report of those
+    that do not fit says what would.
+    """
+    reports, costs = [], []
+    for size in sizes:
+        network.fix_size(*size)
+        found = scene_preflight(network, target, shapes, passes, mode, on_step)
+        own = scene_costs(network.model, found)
+        unfit = [place for place, report in enumerate(found) if not report.fits]
+        if unfit:
+            text = advice(network.model, target, shapes, size, passes, mode)
+            found[unfit[-1]] = replace(found[unfit[-1]], advice=text)
+        reports += found
+        costs += own
+    return reports, costs
+
+
+def runnable(reports: Sequence[PreflightReport]) -> dict[str, PreflightReport]:
+    """By program. Raises PreflightError if one of them would not run on the chip.
+
+    Logs a warning if a core cannot hold all of them at a time.
+    """
+    problems = problems_alone(reports)
+    if problems:
+        raise PreflightError("; ".join(problems))
+    together = all_together(reports)
+    if not together.passed:  # a core can hold some of them at a time
+        logger.warning("%s", together.text())
+    return {report.program: report for report in reports}
 
 
 def lane_remark(target: str) -> Optional[str]:

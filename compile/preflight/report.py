@@ -45,7 +45,7 @@ class Work:
     """Multiply-accumulates of one image, and what the lowering passes add to them."""
 
     macs: Mapping[str, int]  # by kind
-    costs: Costs
+    costs: Optional[Costs] = None  # None: of a stage
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,19 @@ class PreflightReport:
     footprint: Footprint
     work: Optional[Work] = None  # of a whole network; not counted for a part of it
     advice: str = ""  # what would fit a core in place of it, in words
+    stage: str = ""  # of a model of scenes
+    views: Optional[int] = None  # of a scene, where the stage knows them
 
     @property
     def passed(self) -> bool:
         return not self.problems()
+
+    @property
+    def unit(self) -> str:
+        """What a run of the program is for, in words."""
+        if self.views is None:
+            return "view" if self.stage else "image"
+        return f"scene of {counted_views(self.views)}"
 
     @property
     def left_for_cpu(self) -> int:
@@ -92,13 +101,14 @@ class PreflightReport:
         if not self.constants_fit:
             found.append(
                 f"constants of {_gb(self.constants_bytes)}, the compiler reads "
-                f"{_gb(chip.constants_bytes or 0)} at most: take a smaller model, or split it into "
-                "its stages"
+                f"{_gb(chip.constants_bytes or 0)} at most: take a smaller model"
+                + ("" if self.stage else ", or split it into its stages")
             )
         if self.footprint.total_bytes > chip.core_bytes:
+            smaller = "batch" if self.views is None else "number of views"
             found.append(
                 f"about {_gb(self.footprint.total_bytes)} of device memory, a core has "
-                f"{_gb(chip.core_bytes)}: take a smaller size, batch or model"
+                f"{_gb(chip.core_bytes)}: take a smaller size, {smaller} or model"
             )
         if self.advice:
             found[-1] += f" (by the same estimate this fits: {self.advice})"
@@ -122,7 +132,7 @@ class PreflightReport:
             f"graph: {self.nodes} nodes, all judged; traced with torch {self.torch_version}",
             *self._work(),
             self._constants(),
-            *_footprint(self.footprint),
+            *_footprint(self.footprint, self.unit),
             *(f"FAILS: {problem}" for problem in self.problems()),
         ]
         verdict = "passes" if self.passed else "FAILS"
@@ -133,8 +143,8 @@ class PreflightReport:
             return []
         total = sum(self.work.macs.values())
         parts = ", ".join(f"{kind} {count / 1e9:.1f}" for kind, count in self.work.macs.items())
-        lines = [f"multiply-accumulates: {total / 1e9:.1f} G per image ({parts})"]
-        if self.work.costs.passes:
+        lines = [f"multiply-accumulates: {total / 1e9:.1f} G per {self.unit} ({parts})"]
+        if self.work.costs and self.work.costs.passes:
             lines.append(
                 f"added by the passes: {self.work.costs.extra_percent:+.1f} % ("
                 + ", ".join(_cost(cost) for cost in self.work.costs.passes)
@@ -196,18 +206,22 @@ def all_together(reports: Sequence[PreflightReport]) -> DeviceMemory:
     return DeviceMemory(reports[0].target, {report.program: report.footprint for report in reports})
 
 
+def counted_views(views: int) -> str:
+    return "1 view" if views == 1 else f"{views} views"
+
+
 def _cost(cost: PassCost) -> str:
     parts = [f"{cost.macs / 1e9:+.2f} G"] if cost.macs else []
     parts += [f"{cost.constant_bytes / 1e6:+.2f} MB of constants"] if cost.constant_bytes else []
     return f"{cost.name}: {' and '.join(parts) or 'nothing'}"
 
 
-def _footprint(copy: Footprint) -> list[str]:
+def _footprint(copy: Footprint, of: str) -> list[str]:
     return [
         f"device memory per copy, estimated for mode {copy.mode}: "
         f"weights {_mb(copy.weights_bytes)}, activations {_mb(copy.activations_bytes)} at most "
         f"({copy.peak_at}); its code comes on top, and only the compiler knows it",
-        f"host to device per image: {_mb(copy.input_bytes)} in, {_mb(copy.output_bytes)} out",
+        f"host to device per {of}: {_mb(copy.input_bytes)} in, {_mb(copy.output_bytes)} out",
     ]
 
 

@@ -10,17 +10,18 @@ import torch
 
 from compile.preflight.check import preflight
 from compile.preflight.costs import Costs, costs
-from compile.preflight.report import PreflightReport
+from compile.preflight.report import PreflightReport, all_together, counted_views
+from compile.preflight.scenes import SceneShapes, scene_preflight
 from compile.shapes_only import build_without_values
 from compile.targets.modes import Mode
 from depth.chips import CHIPS
 from depth.console import markdown
 from depth.family import Model
+from depth.network.base import Network
 from depth.network.position import NATIVE_GRID
 from depth.sizes import Size, size_text
 
-# Passes whose multiply-accumulates the table has. The last is no default; it is counted all the
-# same, for who asks for it.
+# Passes whose multiply-accumulates the table has.
 _COUNTED = ("resize", "class_token", "attention_blocks")
 _HEADING = (
     "model",
@@ -41,26 +42,35 @@ class ModelRow:
 
     name: str
     sizes: tuple[Size, ...]
-    reports: tuple[PreflightReport, ...]
+    programs: tuple[tuple[PreflightReport, ...], ...]  # all that are needed at a size
     costs: tuple[Costs, ...]
+    views: Optional[int] = None  # of a scene, of models of scenes
 
     @property
     def left_for_cpu(self) -> int:
-        return sum(report.left_for_cpu for report in self.reports)
+        return sum(report.left_for_cpu for reports in self.programs for report in reports)
+
+    @property
+    def fits(self) -> list[bool]:
+        return [
+            all(report.fits for report in reports) and all_together(reports).passed
+            for reports in self.programs
+        ]
 
     def cells(self) -> tuple[str, ...]:
-        chip = CHIPS[self.reports[0].target]
+        chip, every = CHIPS[self.programs[0][0].target], self.programs
+        scenes = f", {counted_views(self.views)}" if self.views else ""
         most = f" of {chip.constants_bytes / 1e9:.1f}" if chip.constants_bytes else ""
         return (
             f"`{self.name}`",
-            _once(size_text(size) for size in self.sizes),
-            _once(str(sum(row.count for row in one.rows)) for one in self.reports),
-            _once(str(one.left_for_cpu) for one in self.reports),
+            _once(size_text(size) for size in self.sizes) + scenes,
+            _once(str(sum(row.count for one in all_ for row in one.rows)) for all_ in every),
+            _once(str(sum(one.left_for_cpu for one in all_)) for all_ in every),
             *(_once(_percent(one, name) for one in self.costs) for name in _COUNTED),
-            _once(f"{one.constants_bytes / 1e9:.2f}" for one in self.reports) + f"{most} GB",
-            _once(f"{one.footprint.total_bytes / 1e9:.2f}" for one in self.reports)
+            _once(_gb(max(one.constants_bytes for one in all_)) for all_ in every) + f"{most} GB",
+            _once(_gb(all_together(all_).core_bytes) for all_ in every)
             + f" of {chip.core_bytes / 1e9:.0f} GB",
-            _once("yes" if one.fits else "no" for one in self.reports),
+            _once("yes" if fits else "no" for fits in self.fits),
         )
 
 
@@ -68,34 +78,49 @@ def rows_of(
     models: Sequence[Model],
     target: str,
     sizes: Sequence[Size],
+    views: Sequence[int],
     passes: Sequence[str],
     mode: Optional[Mode],
     on_step: Callable[[str], None],
 ) -> list[ModelRow]:
     """A row for each model at these sizes, or at those of `sizes_of` if there are none.
 
-    Raises what `preflight` raises, and InputError for a size that a model cannot have.
+    A model of scenes has a row for each number of views. Raises what `preflight` raises, and
+    InputError for a size that a model cannot have.
     """
-    counted: dict[tuple[object, ...], Costs] = {}
-    names = {text.partition("=")[0] for text in passes}
-    every = [*passes, *(name for name in _COUNTED[-1:] if name not in names)]
+    known: dict[tuple[object, ...], Costs] = {}
     found = []
     for model in models:
         network = build_without_values(model)
         shapes = tuple(tuple(weights.shape) for weights in network.parameters())
         own = tuple(sizes) or sizes_of(model)
-        reports = []
-        for size in own:
-            on_step(f"{model.name} at {size_text(size)}: lower and trace")
-            network.fix_size(*size)
-            images = torch.empty(1, 3, *size)
-            reports.append(preflight(network, images, target, passes, mode, counted=False))
-            if (shapes, size) not in counted:  # models that differ in their taps cost the same
-                counted[shapes, size] = costs(network, every)
-        found.append(
-            ModelRow(model.name, own, tuple(reports), tuple(counted[shapes, one] for one in own))
-        )
+        for count in views if model.takes_scenes else (None,):
+            reports = []
+            for size in own:
+                on_step(f"{model.name} at {size_text(size)}: lower and trace")
+                network.fix_size(*size)
+                reports.append(_reports(network, target, count, passes, mode))
+                key = shapes, size, count
+                if key not in known:  # models that differ in their taps cost the same
+                    known[key] = costs(network, passes, count or 1)
+            counted = tuple(known[shapes, size, count] for size in own)
+            found.append(ModelRow(model.name, own, tuple(reports), counted, count))
     return found
+
+
+def _reports(
+    network: Network,
+    target: str,
+    views: Optional[int],
+    passes: Sequence[str],
+    mode: Optional[Mode],
+) -> tuple[PreflightReport, ...]:
+    """Of one image, or of every stage of a scene."""
+    if views is not None:
+        shapes = SceneShapes(views=(views,))
+        return tuple(scene_preflight(network, target, shapes, passes, mode, counting=False))
+    images = torch.empty(1, 3, *network.fixed_size)
+    return (preflight(network, images, target, passes, mode, counted=False),)
 
 
 def sizes_of(model: Model) -> tuple[Size, ...]:
@@ -109,6 +134,10 @@ def sizes_of(model: Model) -> tuple[Size, ...]:
 def table_text(rows: Sequence[ModelRow]) -> str:
     """Markdown."""
     return "\n".join(markdown(_HEADING, [row.cells() for row in rows], _NUMBERS))
+
+
+def _gb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.2f}"
 
 
 def _percent(found: Costs, name: str) -> str:

@@ -38,8 +38,8 @@ class Target:
     calibrated: Mapping[str, Calibrated] = field(default_factory=dict)  # by precision
 
 
-# Lowering passes of inf1 and inf2. Slices of attention cost nothing but operators, and whether they
-# pay is not known.
+# Lowering passes of inf1 and inf2. Slices of attention cost nothing but operators. Where the logits
+# would fill a core's memory they are needed; whether they pay elsewhere is not known.
 NEURON_PASSES = (
     "position",
     "normalisation",
@@ -47,6 +47,7 @@ NEURON_PASSES = (
     "attention_scale",
     "layer_scale",
     "class_token",
+    "attention_blocks=fit",
     "resize",
 )
 

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.util import find_spec
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Optional
@@ -50,6 +51,20 @@ class Frame:
 
     number: int
     pixels: Pixels  # [H,W,3] RGB
+
+
+class _Opened:
+    """An open file as PyAV takes it. A place before its beginning is -1, as FFmpeg has it."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        self.read, self.tell = file.read, file.tell
+        self._file = file
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except OSError:  # PyAV would print it
+            return -1
 
 
 class Video(AbstractContextManager["Video"]):
@@ -125,13 +140,15 @@ class Video(AbstractContextManager["Video"]):
     def _refusal(self, reason: str) -> ImageError:
         return ImageError(f"{self.name}: {reason}")
 
-    def _opened(self, file: Any) -> Any:
+    def _opened(self, file: BufferedReader) -> Any:
         import av
 
         closed = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
         try:
-            return av.open(file, container_options=closed)  # its `options` crash PyAV on FLV
-        except (av.FFmpegError, ValueError) as error:
+            return av.open(
+                _Opened(file), container_options=closed
+            )  # its `options` crash PyAV on FLV
+        except (av.FFmpegError, OSError, ValueError) as error:
             kinds = ", ".join(EXTENSIONS)
             raise self._refusal(
                 f"no video that can be read ({first_line(error)}); expected {kinds}"
@@ -184,7 +201,7 @@ class Video(AbstractContextManager["Video"]):
             except av.InvalidDataError:
                 self.damaged += 1
                 continue
-            except av.FFmpegError as error:
+            except (av.FFmpegError, OSError) as error:  # OSError: a place before the file's begin
                 raise self._refusal(f"cannot be decoded ({first_line(error)})") from error
             yield from found
 
@@ -202,7 +219,7 @@ class Video(AbstractContextManager["Video"]):
                 src_color_range="JPEG" if full else "MPEG",
                 dst_color_range="JPEG",
             )
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
             raise self._refusal(
                 f"px of the form {frame.format.name}: {first_line(error)}"
             ) from error

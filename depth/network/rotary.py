@@ -81,7 +81,7 @@ class RotaryAttention(nn.Module):
         k = self._heads(qkv[..., self.dim : 2 * self.dim], tokens)
         k = self._turned(self.k_norm(k), tables)
         v = self._heads(qkv[..., 2 * self.dim :], tokens)
-        return self.proj(self.attend(self.scale(q), k, v).transpose(1, 2).flatten(2))
+        return self.proj(self.attend(self.scale(q), k, v, tokens).transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor, tokens: int) -> Tensor:  # [B,N,D] -> [B,K,N,d]
         return x.reshape(-1, tokens, self.num_heads, self.head_dim).transpose(1, 2)

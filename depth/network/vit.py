@@ -49,7 +49,13 @@ class LayerScale(nn.Module):
 class Attend(nn.Module):
     """Attention of all queries at once: logits [B,K,N,N]."""
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # 3 x [B,K,N,D/K] -> the same
+    def forward(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        tokens: int,  # noqa: ARG002 - for a replacement that has to know it
+    ) -> Tensor:  # 3 x [B,K,N,D/K] -> the same
         return (q @ k.transpose(-2, -1)).softmax(dim=-1) @ v
 
 
@@ -69,7 +75,7 @@ class Attention(nn.Module):
         q = self._heads(qkv[..., : self.dim], tokens)
         k = self._heads(qkv[..., self.dim : 2 * self.dim], tokens)
         v = self._heads(qkv[..., 2 * self.dim :], tokens)
-        return self.proj(self.attend(self.scale(q), k, v).transpose(1, 2).flatten(2))
+        return self.proj(self.attend(self.scale(q), k, v, tokens).transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor, tokens: int) -> Tensor:  # [B,N,D] -> [B,K,N,D/K]
         return x.reshape(-1, tokens, self.num_heads, self.head_dim).transpose(1, 2)
@@ -146,7 +152,9 @@ class PatchConvolution(nn.Conv2d):
 class ClassTokenFirst(nn.Module):
     """Put the class token in front of the patch tokens.
 
-    A zero row becomes the class token when the position is added: no batch arithmetic.
+    A zero row becomes the class token when the position is added: no batch arithmetic. A network
+    with this block finds its tokens by `PatchTokens`, `ClassToken` and `OtherClassToken` alone, so
+    that a pass may move the class token.
     """
 
     def forward(self, patches: Tensor, position: Tensor) -> Tensor:  # [B,h*w,D], [1,N,D] -> [B,N,D]
@@ -158,6 +166,20 @@ class PatchTokens(nn.Module):
 
     def forward(self, x: Tensor, tokens: int) -> Tensor:  # noqa: ARG002 - [B,N,D] -> [B,h*w,D]
         return x[:, 1:]
+
+
+class ClassToken(nn.Module):
+    """Drop the patch tokens."""
+
+    def forward(self, x: Tensor, tokens: int) -> Tensor:  # noqa: ARG002 - [B,N,D] -> [B,D]
+        return x[:, 0]
+
+
+class OtherClassToken(nn.Module):
+    """Put another token in the place of the class token."""
+
+    def forward(self, token: Tensor, patches: Tensor) -> Tensor:  # [..,1,D], [..,h*w,D] -> [..,N,D]
+        return torch.cat((token, patches), dim=-2)
 
 
 class Encoder(nn.Module):

@@ -176,9 +176,13 @@ def _straight(images: Path, posed: Posed, pinhole: Pinhole, folder: SceneFolder,
         stored = pixels
     _check_size((stored.shape[0], stored.shape[1]), posed, path)
     try:
-        return folder.add_input(f"{name}.png", pinhole.image(np.ascontiguousarray(stored)))
+        return folder.add_input(_as_png(name), pinhole.image(np.ascontiguousarray(stored)))
     except ImageError as error:
         raise InputError(f"{printable(path)}: {error}") from error
+
+
+def _as_png(name: str) -> str:
+    return name if name.lower().endswith(".png") else f"{name}.png"
 
 
 def _check_size(size: tuple[int, int], posed: Posed, path: Path) -> None:

@@ -16,7 +16,14 @@ from depth.network.rotary import (
     rotary_tables,
     shared_positions,
 )
-from depth.network.vit import Block, ClassTokenFirst, PatchConvolution, PatchTokens
+from depth.network.vit import (
+    Block,
+    ClassToken,
+    ClassTokenFirst,
+    OtherClassToken,
+    PatchConvolution,
+    PatchTokens,
+)
 from depth_anything_3.anyview.camera_networks import CameraDecoder
 from depth_anything_3.anyview.config import NORM_EPS, AnyViewConfig
 
@@ -35,6 +42,8 @@ class AnyViewEncoder(nn.Module):
         self.position: nn.Module = ResampledPosition(dim)
         self.with_class_token: nn.Module = ClassTokenFirst()
         self.patch_tokens: nn.Module = PatchTokens()
+        self.class_token: nn.Module = ClassToken()
+        self.with_camera_token: nn.Module = OtherClassToken()
         self.camera_token = nn.Parameter(torch.zeros(1, 2, dim))  # first view, any other view
         kinds = [Block if i < self.alternate_from else RotaryBlock for i in range(config.depth)]
         self.blocks = nn.ModuleList([kind(dim, heads, swiglu) for kind in kinds])
@@ -48,7 +57,7 @@ class PrefixStage(nn.Module):
         super().__init__()
         self.grid = grid
         self.patch_embed, self.position = encoder.patch_embed, encoder.position
-        self.with_class_token = encoder.with_class_token
+        self.with_class_token, self.class_token = encoder.with_class_token, encoder.class_token
         self.blocks = nn.ModuleList(list(encoder.blocks)[: encoder.alternate_from])
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,7 +70,7 @@ class PrefixStage(nn.Module):
         *before, last = self.blocks
         for block in before:
             x = block(x, 1 + h * w)
-        return last(x, 1 + h * w), x[:, 0]
+        return last(x, 1 + h * w), self.class_token(x, 1 + h * w)
 
 
 class TrunkStage(nn.Module):
@@ -85,13 +94,14 @@ class TrunkStage(nn.Module):
         self.first, self.taps = encoder.alternate_from, encoder.taps
         self.blocks = nn.ModuleList(list(encoder.blocks)[self.first :])
         self.norm, self.patch_tokens = encoder.norm, encoder.patch_tokens
+        self.class_token, self.with_camera_token = encoder.class_token, encoder.with_camera_token
         device = encoder.camera_token.device
         own = rotary_tables(patch_positions(*grid, device), encoder.head_dim)
         shared = rotary_tables(shared_positions(*grid, device), encoder.head_dim)
         for name, table in zip(("local_cosine", "local_sine"), own):
-            self.register_buffer(name, table, persistent=False)
+            self.register_buffer(name, self._ordered(table), persistent=False)
         for name, table in zip(("global_cosine", "global_sine"), shared):
-            self.register_buffer(name, table.repeat(views, 1), persistent=False)
+            self.register_buffer(name, self._ordered(table).repeat(views, 1), persistent=False)
 
     def forward(self, tokens: Tensor, camera_tokens: Tensor) -> tuple[Tensor, Tensor]:
         """[B,S,N,D], [B,S,D] -> features [B,S,h*w,T*2D], cameras as nine numbers [B,S,9].
@@ -101,7 +111,7 @@ class TrunkStage(nn.Module):
         """
         n, dim = self.tokens, self.dim
         x = tokens.reshape(-1, n, dim)  # [B*S,N,D]
-        x = torch.cat((camera_tokens.reshape(-1, 1, dim), self.patch_tokens(x, n)), dim=1)
+        x = self.with_camera_token(camera_tokens.reshape(-1, 1, dim), self.patch_tokens(x, n))
         own, features = x, []
         for index, block in enumerate(self.blocks, self.first):
             if index % 2:
@@ -110,13 +120,17 @@ class TrunkStage(nn.Module):
                 x = own = block(x, n, (self.local_cosine, self.local_sine))
             if index in self.taps:
                 features += [self.patch_tokens(own, n), self.norm(self.patch_tokens(x, n))]
-        cameras = torch.cat((own[:, 0], x[:, 0]), dim=1)  # [B*S,2D]
+        cameras = torch.cat((self.class_token(own, n), self.class_token(x, n)), dim=1)  # [B*S,2D]
         side_by_side = torch.cat(features, dim=2)  # [B*S,h*w,T*2D]
         width = 2 * dim * len(self.taps)
         return (
             side_by_side.reshape(-1, self.views, n - 1, width),
             self.cameras(cameras.reshape(-1, self.views, 2 * dim)),
         )
+
+    def _ordered(self, table: Tensor) -> Tensor:  # [N,d] -> the same, in the order of the tokens
+        ordered: Tensor = self.with_camera_token(table[:1], table[1:])
+        return ordered
 
     def _across(self, block: nn.Module, x: Tensor) -> Tensor:  # [B*S,N,D] -> [B*S,N,D]
         n, tables = self.views * self.tokens, (self.global_cosine, self.global_sine)

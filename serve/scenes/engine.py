@@ -108,7 +108,9 @@ class SceneEngine(AbstractContextManager["SceneEngine"]):
         views = views_after(stages, prefixes, given, asked.strategy, rays=asked.ray_pose)
         if asked.ray_pose:
             views = posed_by_rays(views, served.recipe.ray_pose)
-        return metric_views(views, stages.metric, inputs) if served.metric else views
+        if served.metric:
+            views = metric_views(views, stages.metric, inputs, served.recipe.metres)
+        return views
 
     def scene(
         self,

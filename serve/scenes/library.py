@@ -9,16 +9,15 @@ from typing import Callable, Optional
 
 from depth.artifact.manifest import Artifact, Manifest
 from depth.artifact.program import Program, Shape
-from depth.artifact.steps import CamerasFromRays, Do, HostStep, RunStage
+from depth.artifact.steps import CamerasFromRays, Do, HostStep, RunStage, ScaleToMetres
 from depth.errors import InputError
 from depth.scenes.inputs import Inputs
 from depth.sizes import Size, size_text
 from depth.steps.ray_pose import DEFAULT
-from depth.steps.stages import CAMERAS, HEAD, PREFIX, RAYS, TRUNK
+from depth.steps.stages import CAMERAS, HEAD, METRIC, PREFIX, RAYS, TRUNK
+from depth.steps.views import METRES_STEP
 from serve.errors import NoProgramError
 from serve.library import COMMON, Library, unusable_outputs, unusable_program, unusable_rule
-
-METRIC = "metric"  # a network of one view that knows metres: depth and sky
 
 # Makes artifacts with programs for scenes of this many views at this size; true: also with what
 # cameras from rays need.
@@ -45,6 +44,7 @@ class SceneRecipe:
     inputs: Inputs
     before: tuple[HostStep, ...]
     ray_pose: CamerasFromRays
+    metres: ScaleToMetres
 
     @staticmethod
     def of(manifest: Manifest) -> SceneRecipe:
@@ -54,7 +54,9 @@ class SceneRecipe:
         before = tuple(step.step for step in steps[:first] if isinstance(step, Do))
         all_done = [step.step for step in steps if isinstance(step, Do)]
         rays = [step for step in all_done if isinstance(step, CamerasFromRays)]
-        return SceneRecipe(Inputs(before, manifest.size), before, (*rays, DEFAULT)[0])
+        metres = [step for step in all_done if isinstance(step, ScaleToMetres)]
+        inputs = Inputs(before, manifest.size)
+        return SceneRecipe(inputs, before, (*rays, DEFAULT)[0], (*metres, METRES_STEP)[0])
 
 
 @dataclass(frozen=True)
@@ -164,10 +166,13 @@ class SceneLibrary(Library):
                 f"no program for cameras from rays at {size_text(size)} px. Compile it with "
                 f"`python -m compile build {command} --rays`, or leave ray_pose out"
             )
+        other = "take another number of images"
+        if self.sizes_of(views):
+            other = "use the shape policy `buckets`, or another process_res"
         return (
             f"no program for a scene of {views} views of {size_text(size)} px; there are programs "
             f"for views: {have or 'none'}. Compile it with `python -m compile build {command}`, or "
-            "take another number of images"
+            f"{other}"
         )
 
     def _keep(self, artifact: Artifact) -> None:

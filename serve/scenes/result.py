@@ -16,7 +16,7 @@ from depth.scenes.names import names_of
 from depth.scenes.scene import METRE, Scene
 from depth.steps.alignment import aligned, moved
 from depth.steps.cameras import Cameras, given_cameras
-from depth.steps.views import METRES_STEP, Views
+from depth.steps.views import Views
 from serve.scenes.asked import SceneAsked
 from serve.scenes.images import OpenedImage
 from serve.scenes.library import SceneServed
@@ -143,7 +143,7 @@ def _steps(served: SceneServed, shot: Shot, asked: SceneAsked) -> list[str]:
     if asked.ray_pose:
         steps.append(f"ray_pose(seed={served.recipe.ray_pose.seed})")
     if served.metric:
-        steps.append(f"metric_scale(seed={METRES_STEP.seed})")
+        steps.append(f"metric_scale(seed={served.recipe.metres.seed})")
     if shot.given is not None:
         way = "to_given" if asked.align_to_given else "to_predicted"
         steps.append(f"align_{way}_cameras")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterable, Sequence, Sized
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -24,6 +25,10 @@ from serve.scenes.engine import SceneEngine
 from serve.scenes.images import OpenedImage, opened
 from serve.scenes.result import Shot, scene_of
 from serve.scenes.watch import Wanted
+
+logger = logging.getLogger(__name__)
+
+_BAD = 0.15  # error of a joint, as a share of depth, from which on the log warns
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,13 @@ class SceneSequence:
             joint = joined(
                 some_views(before.views, slice(-shared, None)), some_views(views, slice(shared))
             )
+            if joint.error > _BAD:
+                logger.warning(
+                    "frames from %d on do not fit the frames before: half of the points are off by "
+                    "%.0f %% of their depth and more; is there a cut?",
+                    first,
+                    100 * joint.error,
+                )
             views, step = moved_views(views, joint.move), _told(joint, shared)
         scene = scene_of(
             some_views(views, slice(shared, None)), shot, asked, served, fresh, engine.policy

@@ -8,12 +8,12 @@ import numpy as np
 
 from depth.maps.result import FloatArray
 from depth.sizes import Size
-from depth.steps.stages import CAMERAS, HEAD, PREFIX, RAYS, TRUNK, Prefixes, check_images
+from depth.steps.stages import CAMERAS, HEAD, METRIC, PREFIX, RAYS, TRUNK, Prefixes, check_images
 from serve.arrays import Arrays
 from serve.errors import ProgramError
 from serve.scenes import asked
 from serve.scenes.cache import PrefixCache, keys_of
-from serve.scenes.library import METRIC, SceneServed
+from serve.scenes.library import SceneServed
 from serve.scenes.watch import Watch
 
 _MAPS = ("depth", "confidence")

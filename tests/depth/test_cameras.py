@@ -94,6 +94,20 @@ def test_cameras_at_one_place_are_not_divided_by_nothing() -> None:
     assert np.allclose(found, np.eye(3, 4), atol=1e-6)
 
 
+def test_nearly_a_rotation_becomes_the_nearest() -> None:
+    """Digits cut off in a file; up to 1e-4 nothing changes."""
+    exact = np.column_stack((turned((1, 2, 3), 40), (1, 2, 3)))
+    lens = np.diag([50.0, 50.0, 1.0])[None]
+    for digits, same in ((5, True), (2, False)):
+        cut = exact.round(digits)
+        found = given_cameras(cut[None], lens, 1).extrinsics[0].astype(np.float64)
+        assert np.array_equal(found, cut.astype(np.float32)) == same
+        assert np.abs(found[:, :3].T @ found[:, :3] - np.eye(3)).max() < 1e-4
+        assert np.abs(found - exact).max() < 10.0**-digits
+        assert np.array_equal(found[:, 3], exact[:, 3])
+    assert np.array_equal(cut, exact.round(2)), "the caller's matrix stays"
+
+
 def test_square_matrices_are_taken() -> None:
     cameras = placed()
     square = np.concatenate(

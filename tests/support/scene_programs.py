@@ -150,14 +150,16 @@ class ScenePrograms:
         self.runs: Counter[str] = Counter()
         self.views: Counter[str] = Counter()
         self.scenes: list[tuple[int, ...]] = []  # the frames that a trunk saw together
+        self.noise = 0.0  # of depth, as a share
         self.on_run: Callable[[str], object] = lambda _stage: None  # may raise
-        self._lock = threading.Lock()
+        self.rng = np.random.default_rng(0)
+        self.lock = threading.Lock()
 
     def __call__(self, _artifact: Artifact, stages: Sequence[Program], _streams: int = 1) -> Any:
         return _Program(self, stages[0])
 
     def count(self, stage: str, views: int) -> None:
-        with self._lock:
+        with self.lock:
             self.runs[stage] += 1
             self.views[stage] += views
 
@@ -204,11 +206,12 @@ class _Program:
         return {"features": features, "codes": codes}
 
     def _head(self, features: FloatArray) -> dict[str, Any]:
-        depth = [
-            true_depth(row[0], self._made.size) * row[1] for row in features[:, 0].astype(float)
-        ]
+        rows, size = features[:, 0].astype(float), self._made.size
+        depth = np.stack([true_depth(row[0], size) * row[1] for row in rows])
+        with self._programs.lock:
+            depth *= self._programs.rng.lognormal(0, self._programs.noise, depth.shape)
         sure = 1 + np.linspace(1, 2, self._made.size[1])
-        return {"depth": np.stack(depth), "confidence": sure}
+        return {"depth": depth, "confidence": sure}
 
     def _head_rays(self, features: FloatArray) -> dict[str, Any]:
         shape = self._made.shapes(self._made.outputs)["ray_confidence"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -180,6 +181,15 @@ def test_options_reach_the_task_and_files_come_back(open_at: Open, walls: str) -
     assert found.page.locator("#downloads a").first.inner_text() == "all files, as ZIP"
 
 
+def test_the_page_of_single_images_leads_to_scenes(open_at: Open, walls: str) -> None:
+    found = open_at(walls, "/page/index.html")
+    found.expected = ("404",)  # it has no samples
+    found.page.click("#to-scenes")
+    found.page.wait_for_url("**/page/scenes.html")
+    found.page.locator("#chosen").wait_for()
+    assert not found.page.is_visible("#to-images")  # this service has scenes alone
+
+
 def test_a_file_that_is_no_image_says_so(open_at: Open, walls: str, tmp_path: Path) -> None:
     found = open_at(walls)
     assert found.page.is_disabled("#start")
@@ -197,7 +207,7 @@ def test_a_running_scene_can_be_cancelled_and_run_again(open_at: Open, tmp_path:
         found = open_at(url)
         found.page.set_input_files("#files", PAIR * 5)
         found.page.click("#start")
-        found.page.locator("#status").filter(has_text="prefix: 1 of 10").wait_for()
+        found.page.locator("#status").filter(has_text=re.compile(r"prefix: \d of 10")).wait_for()
         assert 0.3 < found.page.locator("progress").evaluate("bar => bar.value") < 0.5
         found.page.click("#cancel")
         found.page.locator("#status").filter(has_text="Cancelled.").wait_for()

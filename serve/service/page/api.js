@@ -60,6 +60,11 @@ export async function models() {
   return (await json("/v1/models")).models;
 }
 
+// Whether the service also makes scenes of several images.
+export async function hasScenes() {
+  return (await json("/v1/models")).scenes === true;
+}
+
 // The sample images that the service offers; none if it knows no such path.
 export async function samples() {
   try {

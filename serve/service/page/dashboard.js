@@ -24,8 +24,9 @@ function say(problem) {
   byId("token-form").hidden = problem?.status !== 401;
 }
 
-function showModel({ model_dir: name, device, model_loaded: loaded, load_time: took, gallery }) {
+function showModel({ model_dir: name, device, model_loaded: loaded, load_time: took, gallery, images }) {
   byId("to-gallery").hidden = !gallery;
+  byId("to-images").hidden = !images;
   const facts = [
     ["Model", `${name} on ${device}`],
     ["State", loaded ? `loaded in ${took.toFixed(1)} s` : "is loaded for the first task"],

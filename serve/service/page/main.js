@@ -234,6 +234,7 @@ function connectInputs() {
     say("");
     listModels(byId("model"), say);
     listSamples(byId("samples"), take, say);
+    linkScenes();
     run();
   });
 }
@@ -254,9 +255,18 @@ function connectView() {
   }
 }
 
+async function linkScenes() {
+  try {
+    byId("to-scenes").hidden = !(await api.hasScenes());
+  } catch (problem) {
+    say(problem);
+  }
+}
+
 connectTabs();
 connectInputs();
 connectView();
 new Batch(byId("many"), () => byId("model").value, say);
 listModels(byId("model"), say);
 listSamples(byId("samples"), take, say);
+linkScenes();

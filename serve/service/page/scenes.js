@@ -197,7 +197,9 @@ function connect() {
 // What the service has; without its token, a form for the token.
 async function lookAround() {
   try {
-    byId("to-gallery").hidden = !(await api.sceneModel()).gallery;
+    const { gallery, images } = await api.sceneModel();
+    byId("to-gallery").hidden = !gallery;
+    byId("to-images").hidden = !images;
   } catch (problem) {
     say(problem);
   }

@@ -31,7 +31,7 @@ _ABOUT: dict[str, Any] = {
         "licence": {"type": ["string", "null"]},
     },
 }
-_MODELS = schema(models={"type": "array", "items": _ABOUT})
+_MODELS = schema(models={"type": "array", "items": _ABOUT}, scenes={"type": "boolean"})
 _METRICS = {
     "description": "Metrics in Prometheus' text format.",
     "content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}},
@@ -64,8 +64,9 @@ def health_routes(service: Service) -> APIRouter:
 
     @router.get("/v1/models", responses={200: answer("The models.", _MODELS), **errors()})
     async def models() -> Response:
-        """The models, the default first."""
-        return JSONResponse({"models": _listed(service)})
+        """The models of single images, the default first; and whether scenes are made."""
+        scenes = service.backend is not None
+        return JSONResponse({"models": _listed(service), "scenes": scenes})
 
     @router.get("/metrics", response_class=Response, responses={200: _METRICS, **errors()})
     async def metrics() -> Response:

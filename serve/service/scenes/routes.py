@@ -63,8 +63,9 @@ def scene_routes(service: Service, backend: Backend) -> APIRouter:
 def _add_state(router: APIRouter, backend: Backend, gallery: bool) -> None:
     @router.get("/status", responses={200: answer("The model.", _OBJECT), **errors()})
     async def status() -> Response:
-        """Whether the model is loaded, which, and since when; whether there is a gallery."""
-        return JSONResponse({**backend.model.about(), "gallery": gallery})
+        """The model and since when it is loaded; whether there is a gallery, and single images."""
+        more = {"gallery": gallery, "images": not backend.alone}
+        return JSONResponse({**backend.model.about(), **more})
 
     @router.get("/gpu-memory", responses={200: answer("Of CUDA.", _OBJECT), **errors()})
     async def gpu_memory() -> Response:

@@ -1,7 +1,7 @@
 """A task: a folder that says all that is known of the scene which it makes.
 
 ID/task.json     what was asked, written first
-ID/images/…      the images of a request that brought them, under their own names
+ID/images/00000  the images that a request brought, by number, until the task is completed
 ID/started.json  the task has begun; with this and no over.json its process was killed
 ID/frames/…      the frames of a video, while the task runs
 ID/results/…     the files of the scene
@@ -22,7 +22,7 @@ from typing import Any, Optional
 
 from depth.errors import InputError
 from depth.files import read_text, write_whole
-from serve.service.kept.folder import KeptJob
+from serve.service.kept.folder import UPLOADS, KeptJob
 from serve.service.scenes.request import InferenceRequest, SceneOptions
 
 PENDING, RUNNING = "pending", "running"
@@ -106,14 +106,15 @@ class Task(KeptJob):
         self.message = message
 
     def finish(self, status: str, message: str) -> None:
-        """The end of the task, unless it has ended; without a result, its files go.
+        """The end of the task, unless it has ended. With a result its uploads go, else its files.
 
         Raises OSError.
         """
         with self.writing:
             if self.removed or self.over:
                 return
-            self._clear(self.frames, *([] if status == COMPLETED else [self.results]))
+            over = self.folder / UPLOADS if status == COMPLETED else self.results
+            self._clear(self.frames, over)
             end = {"status": status, "message": message[:2000], "completed": time.time()}
             write_whole(self.folder / "over.json", json.dumps({**end, "started": self.started}))
             self.message, self.progress = message, 1.0 if status == COMPLETED else self.progress

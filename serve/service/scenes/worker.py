@@ -77,8 +77,8 @@ class SceneWorker(JobThread[Task]):
         make = self._model.get()
         task.tell(_LOADED, f"Running model inference on {len(images)} images...")
         scene = make(images, asked, on_step, given_up)
-        if given_up():
-            raise GivenUpError("given up")
+        if task.cancelled.is_set():
+            raise GivenUpError("cancelled")
         return scene
 
     def _export(self, task: Task, scene: Scene) -> None:

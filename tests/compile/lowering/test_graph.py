@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from compile.lowering.passes import lower, stock
+from compile.lowering.passes import lower, stock, with_variants
 from compile.parts import stages_of
 from compile.targets.table import NEURON_PASSES
 from compile.trace import trace
@@ -45,8 +45,8 @@ def test_the_metric_head_and_the_gated_feed_forward_add_two_operators_each_at_mo
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_variant_adds_one_operator(variant: str) -> None:
-    passes = [name for name in NEURON_PASSES if name != variant.partition("=")[0]]
-    assert set(operators(lower(network(TINY), [*passes, variant]))) == LOWERED | VARIANTS[variant]
+    lowered = lower(network(TINY), with_variants(NEURON_PASSES, [variant]))
+    assert set(operators(lowered)) == LOWERED | VARIANTS[variant]
 
 
 def test_what_the_passes_remove_is_in_the_published_graph() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from compile.lowering.attention import TILE, AttendInBlocks, edges_of
-from compile.lowering.passes import lower, stock
+from compile.lowering.passes import lower, stock, with_variants
 from compile.parts import parts
 from compile.targets.table import NEURON_PASSES
 from compile.trace import trace
@@ -82,13 +82,14 @@ def test_slices_at_whole_tiles_hold_every_token_once(count: int) -> None:
         assert max(lengths) <= TILE * ceil(ceil(tokens / TILE) / count)
 
 
-@pytest.mark.parametrize("passes", [["attention_blocks=2"], [*NEURON_PASSES, "attention_blocks=2"]])
+@pytest.mark.parametrize("passes", [[], NEURON_PASSES], ids=["alone", "with others"])
 def test_a_network_with_such_slices_keeps_its_numbers(passes: list[str]) -> None:
+    passes = with_variants(passes, ["attention_blocks=2"])
     plain = network(TINY, TILED)
     lowered = lower(plain, [name for name in passes if name != "normalisation"])
     for block in lowered.encoder.blocks:
         assert isinstance(block.attn.attend, AttendInBlocks)
-        assert [rows.stop for rows in block.attn.attend.slices] == [TILE, 257]
+        assert block.attn.attend.edges(257) == [0, TILE, 257]
     assert error(lowered(image(plain)), plain(image(plain))) <= 5e-5
 
 
@@ -172,7 +173,7 @@ def test_attention_by_chunk_or_split_would_be_seen(
 ) -> None:
     def forward(self: Attention, x: Tensor, tokens: int) -> Tensor:
         q, k, v = (self._heads(each, tokens) for each in parted(self.qkv(x)))  # type: ignore[operator]
-        return self.proj(self.attend(self.scale(q), k, v).transpose(1, 2).flatten(2))
+        return self.proj(self.attend(self.scale(q), k, v, tokens).transpose(1, 2).flatten(2))
 
     monkeypatch.setattr(Attention, "forward", forward)
     for passes in ([], list(NEURON_PASSES)):

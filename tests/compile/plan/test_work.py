@@ -72,8 +72,8 @@ def test_plan_refuses_a_size_that_no_network_has() -> None:
 
 def test_programs_in_a_row_hand_on_what_stays_on_the_device() -> None:
     first, second = Work((), 5, 100.0, scores=7, layers=2), Work((), 6, 50.0)
-    assert first + second == Work((), 11, 100.0, scores=7, layers=2)
+    assert first + second == Work((), 11, 100.0, scores=7, layers=2, all_scores=14)
 
 
 def test_blocks_are_those_of_the_lowering() -> None:
-    assert set(map(str, ATTENTION_BLOCKS[1:])) == set(PASSES["attention_blocks"].variants)
+    assert {*map(str, ATTENTION_BLOCKS[1:]), "fit"} == set(PASSES["attention_blocks"].variants)

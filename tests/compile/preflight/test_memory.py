@@ -133,7 +133,7 @@ def small(core_bytes: int, constants_bytes: Optional[int] = None) -> Chip:
 
 
 def linear_report() -> PreflightReport:
-    return check(nn.Linear(8, 4), torch.zeros(1, 3, 8), "inf1", "one")
+    return check(nn.Linear(8, 4), (torch.zeros(1, 3, 8),), "inf1", "one")
 
 
 def test_constants_over_the_limit_fail_with_the_names_of_the_largest(
@@ -162,7 +162,7 @@ def test_a_program_over_the_memory_of_a_core_fails(monkeypatch: pytest.MonkeyPat
 
 def test_programs_that_fit_alone_may_not_fit_together(monkeypatch: pytest.MonkeyPatch) -> None:
     one = linear_report()
-    reports = [one, check(nn.Linear(8, 4), torch.zeros(2, 3, 8), "inf1", "two")]
+    reports = [one, check(nn.Linear(8, 4), (torch.zeros(2, 3, 8),), "inf1", "two")]
     need = sum(report.footprint.total_bytes for report in reports)
     monkeypatch.setitem(CHIPS, "inf1", small(need))
     together = all_together(reports)

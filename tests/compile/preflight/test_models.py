@@ -28,6 +28,8 @@ from tests.support.models import SIZE, TINY, TINY_GIANT, network
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # a minute or two; more on a busy machine
 
+# At 518x518 px, 4 views in a scene.
+UNFIT = {"vitg", "da3-large", "da3-giant"}
 SMALLER = replace(TINY, name="smaller", embed_dim=12, num_heads=1)
 ROWS = {row.name: row for row in (model_row("tiny", TINY), model_row("smaller", SMALLER))}
 ROWS["tiny-mono"] = da3.TINY_MONO
@@ -88,7 +90,7 @@ def test_the_table_says_what_does_not_fit_and_fails_for_operators_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cli, "models", lambda: {"tiny": ROWS["tiny"]})
-    monkeypatch.setattr(table, "costs", lambda network, passes: Costs(1, ()))  # noqa: ARG005
+    monkeypatch.setattr(table, "costs", lambda *_: Costs(1, ()))
     monkeypatch.setitem(CHIPS, "inf1", replace(CHIPS["inf1"], core_bytes=100_000))
     size = ("--size", "28x42")
     ended = command("preflight", "--all-models", *size)
@@ -103,7 +105,10 @@ def test_the_table_says_what_does_not_fit_and_fails_for_operators_only(
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("--model", "vits"), "--all-models goes with --target, --size, --passes and --precision"),
+        (
+            ("--model", "vits"),
+            "--all-models goes with --target, --size, --views, --passes and --precision",
+        ),
         (("--batch", "2"), "--all-models goes with"),
         (("--no-lowering",), "--all-models goes with"),
         (("--checkpoint", "untrained"), "--all-models goes with"),
@@ -159,7 +164,7 @@ def test_the_report_of_what_does_not_fit_says_what_does(monkeypatch: pytest.Monk
 @pytest.fixture(name="every", scope="module")
 def every_fixture() -> list[ModelRow]:
     rows: list[Model] = list(models().values())
-    return rows_of(rows, "inf1", [], NEURON_PASSES, None, lambda _: None)
+    return rows_of(rows, "inf1", [], [4], NEURON_PASSES, None, lambda _: None)
 
 
 def test_every_model_runs_whole_on_the_chip_and_all_but_the_giant_fit(
@@ -167,9 +172,8 @@ def test_every_model_runs_whole_on_the_chip_and_all_but_the_giant_fit(
 ) -> None:
     assert [row.name for row in every] == list(models())
     assert [row.left_for_cpu for row in every] == [0] * len(every)
-    unfit = {row.name for row in every if not all(report.fits for report in row.reports)}
-    assert unfit == {"vitg"}
+    assert {row.name for row in every if not all(row.fits)} == UNFIT
     for row in every:
         for costs in row.costs:
-            assert 1 < costs.extra_percent < 30
+            assert 0.5 < costs.extra_percent < 30
             assert [one.name for one in costs.passes if one.macs] == ["resize=matmul"]

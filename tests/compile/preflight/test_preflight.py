@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from compile.errors import TargetError
-from compile.lowering.passes import lower
+from compile.lowering.passes import lower, with_variants
 from compile.parts import stages_of
 from compile.preflight import check as check_module
 from compile.preflight.check import check, preflight
@@ -74,9 +74,7 @@ def failing(report: PreflightReport) -> dict[str, list[str]]:
     ids=str,
 )
 def test_a_lowered_network_leaves_nothing_for_the_cpu(target: str, passes: tuple[str, ...]) -> None:
-    names = {name.split("=")[0] for name in passes}
-    chosen = (*(name for name in NEURON_PASSES if name not in names), *passes)
-    report = report_of(target=target, passes=chosen)
+    report = report_of(target=target, passes=with_variants(NEURON_PASSES, passes))
     assert (report.passed, report.left_for_cpu, report.problems()) == (True, 0, [])
     assert sum(row.count for row in report.rows) > 100
     assert report.nodes > sum(row.count for row in report.rows)
@@ -165,8 +163,8 @@ def test_preflight_checks_the_stages_of_a_split_network_apart() -> None:
     (_, encoder), (_, decoder) = stages_of(lower(network(TINY), NEURON_PASSES), split=True)
     tokens = torch.zeros(1, 20, 4 * TINY.embed_dim)
     reports = [
-        check(encoder, torch.zeros(1, 3, *SIZE), "inf1", "56x70-b1-encoder"),
-        check(decoder, tokens, "inf1", "56x70-b1-decoder", mode_named("inf1", "all")),
+        check(encoder, (torch.zeros(1, 3, *SIZE),), "inf1", "56x70-b1-encoder"),
+        check(decoder, (tokens,), "inf1", "56x70-b1-decoder", mode_named("inf1", "all")),
     ]
     assert [(one.program, one.passed) for one in reports] == [
         ("56x70-b1-encoder", True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from compile.build.build import build
 from compile.build.request import Request
 from compile.untrained import untrained_checkpoint
+from depth.family import build as network_of
+from depth.family import load_weights
 from depth.images.read import read_image
 from depth.scenes.export import export_scene, formats_named
 from depth.scenes.inputs import Inputs, planned
@@ -18,10 +21,12 @@ from depth.scenes.options import Options
 from depth.scenes.scene import Scene
 from depth.steps.alignment import aligned
 from depth.steps.cameras import Cameras
-from depth.steps.views import Views, posed_by_rays
+from depth.steps.views import Views, metric_views, posed_by_rays
 from depth_anything_3 import config
-from depth_anything_3.anyview.stages import views_of
+from depth_anything_3.anyview.config import NestedModel, nested_row
+from depth_anything_3.anyview.stages import metric_of, views_of
 from serve.scenes.pipeline import SceneAsked, ScenePipeline
+from tests.support.da3 import TINY_METRIC
 from tests.support.da3_views import SIZE, TINY_MODEL, network, ring
 from tests.support.hostile import encoded, picture
 
@@ -51,16 +56,20 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScenePipeline]:
         yield pipeline
 
 
+def inputs_of(photos: list[Path]) -> np.ndarray:
+    """Network inputs, as serving makes them."""
+    pixels = [read_image(path).pixels for path in photos]
+    plan = planned([image.shape[:2] for image in pixels], TINY_MODEL.size, 84, ASKED.method)
+    assert plan.size == SIZE
+    inputs = Inputs(TINY_MODEL.before, TINY_MODEL.size)
+    return np.concatenate([inputs.of(image, plan, n) for n, image in enumerate(pixels)])
+
+
 def eager(
     photos: list[Path], given: object = (None, None), strategy: str = "saddle_balanced"
 ) -> Views:
     """What the network says of photographs, through the same inputs."""
-    pixels = [read_image(path).pixels for path in photos]
-    plan = planned([image.shape[:2] for image in pixels], TINY_MODEL.size, 84, ASKED.method)
-    inputs = Inputs(TINY_MODEL.before, TINY_MODEL.size)
-    images = np.concatenate([inputs.of(image, plan, n) for n, image in enumerate(pixels)])
-    assert plan.size == SIZE
-    return views_of(network(), images, *given, strategy, rays=True)
+    return views_of(network(), inputs_of(photos), *given, strategy, rays=True)
 
 
 def off(found: Scene, expected: Views) -> dict[str, float]:
@@ -114,6 +123,30 @@ def test_cameras_from_rays_are_those_of_the_eager_network(
     errors = off(scene, expected)
     assert max(errors.values()) < 20 * GATE, errors  # of a fit to noise: the weights are random
     assert errors["depth"] < GATE
+
+
+def test_a_nested_model_is_in_metres(
+    photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = nested_row(NestedModel("tiny-nested", TINY_MODEL, TINY_METRIC))
+    monkeypatch.setitem(config.MODELS, row.name, row)
+    weights = untrained_checkpoint(row)
+    weights.state["metric.decoder.heads.sky.conv2.bias"] -= 10  # nothing is sky
+    request = Request(row, weights, "torchscript", "fp32", [SIZE], views=(2,))
+    folder = build(request, tmp_path)
+    both: Any = network_of(row)
+    load_weights(both, weights.state, "untrained")
+    both.eval()
+    images = inputs_of(photos[:2])
+    plain = views_of(both.any_view, images)
+    expected = metric_views(plain, metric_of(both.metric), images)
+    with ScenePipeline(folder) as pipeline:
+        scene = pipeline(photos[:2], ASKED)
+    assert scene.unit == "m"
+    errors = off(scene, expected)
+    assert max(errors.values()) < GATE, errors
+    assert abs(expected.scale - 1) > 10 * GATE
+    assert off(scene, plain)["depth"] > 10 * GATE
 
 
 def test_a_sequence_saves_prefixes_and_exports(

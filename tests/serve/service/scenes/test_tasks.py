@@ -128,6 +128,7 @@ def test_uploads_are_named_and_their_files_come_back(client: TestClient, root: P
         assert archive.testzip() is None
         assert sorted(archive.namelist()) == [each["name"] for each in listed["files"]]
     assert sorted(path.name for path in root.iterdir()) == [".tasks", "photos"]
+    assert not (root / ".tasks" / task / "images").exists()  # they have served
 
 
 def test_a_deleted_task_is_gone_with_its_files(client: TestClient, root: Path) -> None:
@@ -246,11 +247,13 @@ def test_the_model_is_loaded_by_the_first_task_and_again(client: TestClient, fak
         "uptime": 0.0,
         "gpu_memory": None,
         "gallery": False,
+        "images": False,
     }
     ended(client, submitted(client))
     assert client.get("/status").json()["model_loaded"] is True
     assert client.post("/reload").json() == {"message": "Model reloaded successfully"}
     assert fake.closed
+    assert client.get("/v1/models").json() == {"models": [], "scenes": True}
     assert client.get("/gpu-memory").json()["available"] is False
 
 
