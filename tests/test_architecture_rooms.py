@@ -44,10 +44,10 @@ FRONT_ENDS = ("bench", "doctor", "folder", "pipeline", "ray", "s3", "service", "
 # Lowest first; an arrow leads down, or stays on its floor in the same room.
 COMPILE_FLOORS = (
     ("errors", "products", "shapes_only"),
-    ("macs",),
+    ("macs", "parts", "views"),
     ("graph", "trace", "specialise", "lowering", "untrained"),
     ("targets", "weights"),
-    ("source", "parts"),
+    ("source",),
     ("preflight", "parity"),
     ("neuron", "int8"),
     ("build",),

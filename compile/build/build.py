@@ -14,7 +14,7 @@ from compile.build.package import package, scratch_in
 from compile.build.programs import CpuPrograms, DevicePrograms, images_of
 from compile.build.proven import Proven, Step
 from compile.build.report import ProgramReport, write_reports
-from compile.build.request import Request, check_scenes
+from compile.build.request import Request
 from compile.build.scenes import DeviceScenePrograms, ScenePrograms
 from compile.errors import BuildError, ParityError
 from compile.int8.layers import ADVICE
@@ -23,6 +23,7 @@ from compile.specialise import specialise
 from compile.targets.modes import FP16, mode_named
 from compile.targets.protocols import Builder, DeviceBuilder, HostBuilder
 from compile.targets.table import Target, builder, ready, target_named
+from compile.views import check_scenes
 from depth.artifact.program import Program
 from depth.errors import InputError, first_line
 from depth.network.base import Network

@@ -11,8 +11,9 @@ import typer
 from compile.build.asked import build_asked
 from compile.build.request import Request, requested
 from compile.targets.table import TARGETS
+from compile.views import VIEWS
 from depth.command import choice_option
-from depth.family import models
+from depth.family import model_named, models
 
 IMAGES = typer.Option(
     Path("input_images"),
@@ -90,20 +91,12 @@ def build(
     from depth.console import steps
 
     sizes, batches = list(dict.fromkeys(size)), list(dict.fromkeys(batch))
-    with steps(total=1 + 3 * len(sizes) * len(batches)) as step:
+    with steps(total=_steps(model, len(sizes), len(batches), len(set(views)))) as step:
 
         def ask(chosen: Optional[str], floats: Sequence[str]) -> Request:
             return requested(
-                model,
-                target,
-                chosen,
-                sizes,
-                batches,
-                checkpoint,
-                images,
-                step,
-                floats,
-                timeout_s,
+                *(model, target, chosen, sizes, batches, checkpoint, images, step),
+                *(floats, timeout_s),
                 split=split,
                 views=views,
                 rays=rays,
@@ -113,3 +106,10 @@ def build(
 
         folder = build_asked(ask, target, precision, float_layers, out, step)
     typer.echo(folder)
+
+
+def _steps(model: str, sizes: int, batches: int, views: int) -> int:
+    """What a build tells of: reading, and of each size preparing, compiling and checking."""
+    if not model_named(model).takes_scenes:
+        return 1 + 3 * sizes * batches
+    return 1 + sizes * (2 + 2 * batches + 2 * (views or len(VIEWS)))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from compile.targets.protocols import Settings
 from compile.targets.table import default_precision, precision_here, ready, target_named
-from depth.errors import InputError
-from depth.family import Model, Output, model_named, models
+from compile.views import VIEWS, check_scenes
+from depth.family import Model, Output, model_named
 from depth.sizes import Size, parse_size
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from compile.parity.inputs import Picture
     from depth.weights.checkpoint import Checkpoint
 
-VIEWS = (1, 2, 4)  # of scenes, if no number is named
-MOST_VIEWS = 512
 MAX_PHOTOGRAPHS = 3  # each costs an eager run per program
 
 
@@ -73,33 +71,6 @@ class Request:
         for size in dict.fromkeys(self.sizes):
             for batch in dict.fromkeys(self.batches):
                 yield size, batch
-
-
-def check_scenes(
-    model: Model, views: Sequence[int], rays: bool, calibrated: bool, measured: bool = False
-) -> None:
-    """Raise InputError for what scenes cannot have, or single images cannot.
-
-    calibrated  the precision is one that is calibrated on images
-    measured    the precision is `auto`
-    """
-    if not model.takes_scenes:
-        if rays or any(count != 1 for count in views):
-            several = ", ".join(row.name for row in models().values() if row.takes_scenes)
-            raise InputError(
-                f"model {model.name!r} takes one image at a time: --views and --rays are for "
-                f"models of scenes: {several}"
-            )
-        return
-    if any(not 1 <= count <= MOST_VIEWS for count in views):
-        raise InputError(f"views {list(views)}: a scene has 1 to {MOST_VIEWS}")
-    if rays and model.rays is None:
-        raise InputError(f"model {model.name!r} has no rays: leave out --rays")
-    if calibrated or measured:
-        raise InputError(
-            f"model {model.name!r} is compiled in fp32 or bf16: int8 and auto are calibrated and "
-            "measured on single images"
-        )
 
 
 def requested(

@@ -11,8 +11,8 @@ from typing import Any, Optional
 
 import tomli
 
-from compile.build.request import check_scenes
 from compile.targets.table import AUTO, chosen_by_measurement, default_precision, target_named
+from compile.views import check_scenes
 from depth.artifact.strict_json import decode
 from depth.chips import instance_named
 from depth.errors import InputError

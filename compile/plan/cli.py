@@ -7,8 +7,8 @@ from typing import Optional
 
 import typer
 
-from compile.build.request import check_scenes
 from compile.plan.estimate import DECODE_MS, Layout
+from compile.views import check_scenes
 from depth.chips import INSTANCES
 from depth.command import choice_option
 from depth.errors import InputError

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from compile.build.request import MAX_PHOTOGRAPHS, check_scenes
+from compile.build.request import MAX_PHOTOGRAPHS
 from compile.targets.modes import modes_of
+from compile.views import check_scenes
 from depth.chips import CHIPS
 from depth.command import choice_option
 from depth.errors import InputError

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from compile.build.request import VIEWS, check_scenes
 from compile.errors import PreflightError
 from compile.targets.modes import Mode, mode_named
+from compile.views import VIEWS, check_scenes
 from depth.chips import CHIPS
 from depth.command import choice_option
 from depth.errors import InputError

@@ -15,13 +15,14 @@ from compile.build.fastest.candidates import candidates
 from compile.build.fastest.measure import fastest, in_turns
 from compile.build.fastest.record import FILE, Candidate, Chosen, Key, find, keep, source_of
 from compile.build.package import package, scratch_in
-from compile.build.request import Request, check_scenes
+from compile.build.request import Request
 from compile.errors import BuildError, FloatLayersError, ParityError
 from compile.int8.layers import FLOAT_LAYERS_FLAG
 from compile.parity.chain import chained, normalise_of
 from compile.parity.inputs import parity_inputs
 from compile.targets.protocols import Ports, Run
 from compile.targets.table import Target, builder, default_precision, target_named
+from compile.views import check_scenes
 from depth.artifact.manifest import Artifact, read_artifact
 from depth.errors import InputError, first_line
 from depth.family import DEPTH, IMAGES

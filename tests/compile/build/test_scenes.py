@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from compile.build.build import build
-from compile.build.request import VIEWS, Request
+from compile.build.request import Request
 from compile.build.scenes import ScenePrograms
 from compile.errors import ParityError
 from compile.parity.again import reparity
@@ -18,6 +18,7 @@ from compile.targets import torchscript
 from compile.targets.protocols import Arrays, Ports, Run
 from compile.targets.table import target_named
 from compile.untrained import untrained_checkpoint
+from compile.views import VIEWS
 from depth.artifact.manifest import Artifact, Manifest, dump_manifest, parse_manifest, read_artifact
 from depth.artifact.probe import probe_inputs
 from depth.artifact.steps import Do, OrderViews
