@@ -64,27 +64,33 @@ export class Scene {
     return [row(0), -row(4), -row(8)];
   }
 
-  // { positions, colours, sureness }: every n-th pixel, if there are too many.
+  // { positions, colours, sureness }: of all pixels, or of as many, evenly, as there may be.
   points({ most = MOST_POINTS, black = true, white = true } = {}) {
     const total = this.views * this.width * this.height;
-    const step = Math.max(1, Math.ceil(Math.sqrt(total / Math.min(most, MOST_POINTS))));
-    const [positions, colours, sureness] = [[], [], []];
+    const share = Math.min(1, most / total, MOST_POINTS / total);
+    const room = Math.ceil(total * share);
+    const found = {
+      positions: new Float32Array(room * 3),
+      colours: new Uint8Array(room * 3),
+      sureness: new Float32Array(room),
+    };
     const { values: rgb } = this.image;
-    for (let view = 0; view < this.views; view += 1) {
-      for (let y = step >> 1; y < this.height; y += step) {
-        for (let x = step >> 1; x < this.width; x += step) {
-          const at = (view * this.height + y) * this.width + x;
-          if (!(this.depth.values[at] > 0) || left(rgb, at * 3, black, white)) continue;
-          positions.push(...this.seen(this.#world(view, x + 0.5, y + 0.5, this.depth.values[at])));
-          colours.push(rgb[at * 3], rgb[at * 3 + 1], rgb[at * 3 + 2]);
-          sureness.push(this.conf ? this.conf.values[at] : 1);
-        }
-      }
+    let count = 0;
+    for (let at = 0; at < total; at += 1) {
+      if (Math.floor((at + 1) * share) === Math.floor(at * share)) continue;
+      const distance = this.depth.values[at];
+      if (!(distance > 0) || left(rgb, at * 3, black, white)) continue;
+      const row = Math.floor(at / this.width);
+      const [x, y] = [(at % this.width) + 0.5, (row % this.height) + 0.5];
+      found.positions.set(this.seen(this.#world(Math.floor(row / this.height), x, y, distance)), count * 3);
+      for (let channel = 0; channel < 3; channel += 1) found.colours[count * 3 + channel] = rgb[at * 3 + channel];
+      found.sureness[count] = this.conf ? this.conf.values[at] : 1;
+      count += 1;
     }
     return {
-      positions: Float32Array.from(positions),
-      colours: Uint8Array.from(colours),
-      sureness: Float32Array.from(sureness),
+      positions: found.positions.subarray(0, count * 3),
+      colours: found.colours.subarray(0, count * 3),
+      sureness: found.sureness.subarray(0, count),
     };
   }
 

@@ -52,9 +52,7 @@ def test_a_number_of_views_without_a_program_is_named(programs: ScenePrograms) -
             "28x42 px, 2 of 28x42 px, 4 of 28x42 px. Compile it with `python -m compile build "
             "--model views --size 28x42 --views 3`, or take another number of images"
         )
-        with pytest.raises(
-            NoProgramError, match="2 views of 42x56 px.* policy `buckets`, or"
-        ):
+        with pytest.raises(NoProgramError, match="2 views of 42x56 px.* policy `buckets`, or"):
             made(frames(1, 2), SceneAsked(process_res=56))
     assert not programs.views
 
