@@ -29,7 +29,7 @@ from tests.support.models import SIZE, TINY, TINY_GIANT, network
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # a minute or two; more on a busy machine
 
 # At 518x518 px, 4 views in a scene.
-UNFIT = {"vitg", "da3-large", "da3-giant"}
+UNFIT = {"vitg", "da3-large", "da3-giant", "da3nested-giant-large"}
 SMALLER = replace(TINY, name="smaller", embed_dim=12, num_heads=1)
 ROWS = {row.name: row for row in (model_row("tiny", TINY), model_row("smaller", SMALLER))}
 ROWS["tiny-mono"] = da3.TINY_MONO
