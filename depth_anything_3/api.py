@@ -209,9 +209,8 @@ class DepthAnything3(nn.Module):
         use_ray_pose  cameras from rays instead of the network's own: slower
         export_dir   a folder for files; `depth/scenes/README.md` has the formats
 
-        Intrinsics without extrinsics change nothing, as upstream, but the files of models of one
-        view. These models put the sky at a quantile of the depth of all images. Raises InputError
-        for what is not done.
+        Intrinsics alone change nothing, as upstream, but the files of models of one view. These
+        put the sky at a quantile of the depth of all images. Raises InputError.
         """
         wish = Wish(tuple(export_feat_layers or ()), use_ray_pose, ref_view_strategy, infer_gs)
         self._check(extrinsics, wish)
