@@ -40,7 +40,8 @@ CONFIDENCE, SKY = "confidence", "sky"
 RAYS = "rays"  # direction and origin of a line per cell of a grid
 CAMERA = "camera"  # nine numbers per view, see depth/steps/cameras.py
 DEPTH_KINDS = (RELATIVE_INVERSE, RELATIVE_DEPTH, FOCAL_NORMALISED, METRES)
-KINDS = (*DEPTH_KINDS, CONFIDENCE, SKY, RAYS, CAMERA)
+MAP_KINDS = (*DEPTH_KINDS, CONFIDENCE, SKY)  # of arrays [H,W]
+KINDS = (*MAP_KINDS, RAYS, CAMERA)
 UNITS = {METRES: "m"}  # by kind; the others have none
 
 UNTRAINED = "untrained"  # the name of fixed-seed weights, in commands and in results

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import InputError
-from depth.family import DEPTH, DEPTH_KINDS, KINDS, UNITS
+from depth.family import DEPTH, DEPTH_KINDS, MAP_KINDS, UNITS
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -38,8 +38,8 @@ class Map:
     focal_divisor: Optional[float] = None  # focal_normalised: metres = values * focal px / this
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InputError(f"kind {self.kind!r}: expected one of {', '.join(KINDS)}")
+        if self.kind not in MAP_KINDS:
+            raise InputError(f"kind {self.kind!r}: expected one of {', '.join(MAP_KINDS)}")
         if self.values.ndim != 2 or self.values.dtype != np.float32 or not self.values.size:
             raise InputError(
                 f"values are {self.values.dtype} {self.values.shape}: "

@@ -111,7 +111,7 @@ def test_weights_of_other_dimensions_are_refused_before_torch_is_needed(
 def test_every_model_of_the_files_dimensions_is_named(folder: Path) -> None:
     path = folder / "mine.safetensors"
     save_file(untrained_checkpoint(VITS).state, path)
-    names = "vits, or vits-metric-indoor, vits-metric-outdoor, v1-vits"
+    names = "vits, or vits-metric-indoor, vits-metric-outdoor, v1-vits, da3-small"
     with pytest.raises(CheckpointError, match=f"demo has 6 of 192; give --model {names}$"):
         choose(DEMO, path)
 

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from depth.errors import InputError
-from depth.family import DEPTH_KINDS, KINDS, UNITS
+from depth.family import DEPTH_KINDS, MAP_KINDS, UNITS
 from depth.maps import meta
 from depth.maps.formats import CODECS
 from depth.maps.result import (
@@ -96,7 +96,7 @@ def test_choices_are_those_of_the_code() -> None:
             found = found["properties"][key]
         return set(found["enum"])
 
-    assert choices("map", "kind") == set(KINDS)
+    assert choices("map", "kind") == set(MAP_KINDS)
     assert choices("map", "unit") == {*UNITS.values(), None}
     assert choices("depth_map", "kind") == set(DEPTH_KINDS)
     assert choices("file_format") == set(CODECS)
