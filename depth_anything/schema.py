@@ -12,7 +12,7 @@ from depth.scenes.schema import SCENE, scene_schema
 
 
 def schema(name: str = typer.Argument(click_type=click.Choice((*SCHEMAS, SCENE)))) -> None:
-    """Print a JSON Schema of the JSON beside depth files, or of scenes.
+    """Print the JSON Schema of JSON beside depth files, or of scenes.
 
     result: NAME.json beside the files of an image. description: the JSON inside a depth file, and
     of an HTTP answer. report: a line of depth-report.jsonl. scene: scene.json.
