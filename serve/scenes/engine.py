@@ -26,6 +26,9 @@ from serve.scenes.watch import Wanted, Watch
 from serve.scheduling.core import Snapshot
 from serve.shapes import EXACT, POLICIES, nearest_size
 
+# Runs that share a CPU: a trunk has no other run beside it, so each run gets every core.
+_AT_ONCE = 1
+
 
 class SceneEngine(AbstractContextManager["SceneEngine"]):
     """Makes scenes through the programs of a library. Safe in any thread.
@@ -79,14 +82,14 @@ class SceneEngine(AbstractContextManager["SceneEngine"]):
         `Scheduler.warm_up`.
         """
         served = self.library.scene(size, views)
-        opened = self._cores.open()
+        opened = self._cores.open(_AT_ONCE)
         opened.scheduler.offer(self.library.programs)
         if not opened.backend.shared:
             opened.scheduler.warm_up({served.shape(stage) for stage in served.stages})
 
     def watch(self, wanted: Wanted, on_step: Optional[OnStep] = None) -> Watch:
         """What runs the requests of a scene. Opens the cores. Raises as `Cores.open`."""
-        scheduler = self._cores.open().scheduler
+        scheduler = self._cores.open(_AT_ONCE).scheduler
         scheduler.offer(self.library.programs)
         return Watch(scheduler, wanted, on_step)
 

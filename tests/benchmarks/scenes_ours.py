@@ -30,7 +30,7 @@ def main() -> None:
     shape = (views, 3, *size)
     images = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     with SceneEngine(SceneLibrary([artifact]), cache=PrefixCache(0)) as engine:
-        served = engine.ready(size, views)
+        served = engine.library.scene(size, views)
         for _ in sys.stdin:
             started = time.perf_counter()
             engine.views(images, None, SceneAsked(), served, engine.watch(Wanted()))
