@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -22,6 +22,8 @@ from depth_anything.da3.sources import Views
 if TYPE_CHECKING:
     from depth_anything.scene_pipeline import ScenePipeline
     from serve.scenes.asked import MakeScene
+
+_CACHE_BYTES = 128 << 20  # a frame serves two windows: more than those of two are kept for nothing
 
 
 @contextmanager
@@ -40,21 +42,25 @@ def opened(options: SceneOptions, model: Chosen) -> Iterator[MakeScene]:
         yield found
 
 
-def pipeline(model: Chosen, target: str, precision: str, artifacts: Path) -> ScenePipeline:
+def pipeline(
+    model: Chosen, target: str, precision: str, artifacts: Path, **options: Any
+) -> ScenePipeline:
     """Programs of a model of several views, compiled when first needed, or of an artifact.
 
     artifacts  the folder that keeps them
+    options    further options of `ScenePipeline`
     """
     from depth_anything.scene_pipeline import ScenePipeline
 
     if model.artifact:
-        return ScenePipeline(str(model.weights.resolve()))
+        return ScenePipeline(str(model.weights.resolve()), **options)
     return ScenePipeline(
         model.name,
         checkpoint=model.weights,
         target=target,
         precision=precision,
         folder=artifacts,
+        **options,
     )
 
 
@@ -73,7 +79,7 @@ def in_windows(
     overlap = window // 2 if options.overlap is None else options.overlap
     asked, formats = options.asked((), None, True), formats_named(options.export_format)
     paths, number = [str(path) for path in views.paths], 0
-    made = pipeline(model, target, options.precision, options.artifacts)
+    made = pipeline(model, target, options.precision, options.artifacts, cache_bytes=_CACHE_BYTES)
     with made as found, counted("frames", len(paths)) as count:
 
         def on_step(_step: str, done: int, _total: int) -> None:
