@@ -123,8 +123,9 @@ def move_class_token(network: Network, _variant: str) -> None:
 def multiply_resizes(network: Network, variant: str) -> None:
     arguments = arguments_of(network)
     for path, _ in _found(network, Interpolate):
-        before, after = arguments[path]
-        _replace(network, path, RESIZES[variant](before[2:], after))
+        if path in arguments:  # else it is of a part that no program has, such as Gaussians
+            before, after = arguments[path]
+            _replace(network, path, RESIZES[variant](before[2:], after))
 
 
 def slice_attention(network: Network, variant: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from compile.build import programs
+from compile.build import proven
 from compile.build.build import build
 from compile.build.request import Request
 from compile.neuron import program
@@ -74,7 +74,7 @@ def remember(monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(place, name, remembered)
 
-    once(programs, "lower", lambda network, passes: (*network_key(network), passes))
+    once(proven, "lower", lambda network, passes: (*network_key(network), passes))
     once(
         preflights,
         "preflight",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from compile.lowering.passes import lower
+from compile.lowering.passes import lower, with_variants
 from compile.targets.table import NEURON_PASSES
 from tests.support.networks import TINY, network
 from tests.support.neuron_standin import SMALL, example, lowered, pretend_installed, small
@@ -53,7 +53,7 @@ def test_another_compiler_compiles_anew(target: Target, tmp_path: Path) -> None:
 
 
 def test_a_pass_that_changes_no_weight_compiles_anew(target: Target) -> None:
-    sliced = lower(network(TINY, SMALL), [*NEURON_PASSES, "attention_blocks=2"])
+    sliced = lower(network(TINY, SMALL), with_variants(NEURON_PASSES, ["attention_blocks=2"]))
     weights = {name: tensor.shape for name, tensor in sliced.state_dict().items()}
     assert weights == {name: tensor.shape for name, tensor in lowered().state_dict().items()}
     assert calls_after(target, "a", lowered()) == 1
