@@ -15,11 +15,11 @@ from tests.support.scene_services import scene_process
 from tests.support.services import TOKEN
 from tests.support.web import Opened
 from tests.web.test_page_places import WIDTHS, serious
-from tests.web.test_scenes import Open, differ, look, open_at, scene_browser
+from tests.web.test_scenes import Open, differ, look, open_at
 
 pytestmark = pytest.mark.web
 
-__all__ = ["open_at", "scene_browser"]  # fixtures
+__all__ = ["open_at"]  # a fixture
 SCENES = 18
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.scene_services import scene_process
 from tests.support.services import TOKEN
-from tests.support.web import Opened, chromium, missing
+from tests.support.web import Opened
 from tests.web.conftest import SAMPLES
 from tests.web.test_page_places import WIDTHS, serious
 
@@ -26,21 +26,13 @@ ROOM = (126, 168)  # (height, width) px
 Open = Callable[..., Opened]
 
 
-@pytest.fixture(scope="module")
-def scene_browser() -> Iterator[Any]:
-    if missing():
-        pytest.skip(missing())
-    with chromium() as found:
-        yield found
-
-
 @pytest.fixture
-def open_at(scene_browser: Any) -> Iterator[Open]:
+def open_at(browser: Any) -> Iterator[Open]:
     """Opens a page; its console stays empty, and it asks the service alone."""
     with ExitStack() as stack:
 
         def open_page(url: str, path: str = "/", **options: Any) -> Opened:
-            return stack.enter_context(shown(scene_browser, url, path, options))
+            return stack.enter_context(shown(browser, url, path, options))
 
         yield open_page
 
