@@ -89,7 +89,7 @@ def scene_plan_for(
     first = stages[0][0]
 
     def of(prefixes: int, decoded: int) -> Estimate:
-        """A scene with so many runs of the first stage, of so many photographs."""
+        """A scene: how often the first stage runs, and how many photographs it reads."""
         runs: list[Work] = []
         for name, work, of_scenes in stages:
             times = 1 if of_scenes else prefixes if name == first else views

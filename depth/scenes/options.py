@@ -28,7 +28,7 @@ class Options:
     cameras       whether GLB shows the cameras
     black         whether nearly black pixels become points: all three channels below 16
     white         whether nearly white pixels become points: all three channels 240 and above
-    every         Gaussians come from every so many views
+    every         1: Gaussians of each view; 2: of each second view
     fps           pictures per second of a video
     """
 

@@ -94,7 +94,7 @@ class Positioned(nn.Module):
     def settle(
         self, maps: Sequence[tuple[int, tuple[int, int]]], size: Size, device: torch.device
     ) -> None:
-        """For maps of so and so many channels, each on a (height, width) grid."""
+        """For maps with these numbers of channels, each on a (height, width) grid."""
         self._count = len(maps)
         for i, (dim, cells) in enumerate(maps):
             columns, rows = uv_embedding(dim, cells, size[1] / size[0], device)

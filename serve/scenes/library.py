@@ -1,4 +1,4 @@
-"""The programs of models of several views: what there is for a scene of so many views at a size."""
+"""The programs of models of several views: those for a number of views at a size."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from depth.scenes.scene import METRE, Scene
 from depth.steps.alignment import aligned, moved
 from depth.steps.cameras import Cameras, given_cameras
 from depth.steps.views import Views
+from serve.provenance import made_with
 from serve.scenes.asked import SceneAsked
 from serve.scenes.images import OpenedImage
 from serve.scenes.library import SceneServed
@@ -116,21 +117,8 @@ def scene_of(
 
 def provenance_of(served: SceneServed, shot: Shot, asked: SceneAsked, policy: str) -> Provenance:
     """How the scene is made."""
-    m = served.artifact.manifest
-    return Provenance(
-        model=m.model,
-        weights=m.checkpoint.file,
-        weights_sha256=m.checkpoint.sha256,
-        artifact=served.artifact.identity,
-        target=m.target,
-        precision=m.precision,
-        preprocess_mode=REFERENCE,
-        shape_policy=policy,
-        model_height_px=served.size[0],
-        model_width_px=served.size[1],
-        output_size=MODEL,
-        steps=tuple(_steps(served, shot, asked)),
-    )
+    steps = tuple(_steps(served, shot, asked))
+    return made_with(served.artifact, served.size, (REFERENCE, policy, MODEL), steps)
 
 
 def _steps(served: SceneServed, shot: Shot, asked: SceneAsked) -> list[str]:

@@ -51,7 +51,7 @@ class SceneOptions(BaseModel):
     feat_vis_fps: int = Field(15, ge=1, le=240)
 
     def check(self, views: int) -> None:
-        """Raise RequestError (422) for what no scene of so many views can have."""
+        """Raise RequestError (422) for what a scene of this number of views cannot have."""
         if self.infer_gs:
             raise refused("infer_gs", "Gaussians are not computed here; leave it out")
         wrong = set(self.export_format.split("-")).intersection(_NOT_HERE)

@@ -24,7 +24,7 @@ OK = {"success": True, "task_id": ID, "message": "Task submitted"}
 
 
 class Answers:
-    """A backend that says what it is told to; `bodies` are what it got."""
+    """A backend with prepared answers; `bodies` has the requests it got."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
