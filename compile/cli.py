@@ -44,7 +44,7 @@ def inspect(artifact: Path = _ARTIFACT, identity: Optional[str] = _IDENTITY) -> 
 
     Opens no program.
     """
-    from compile.summary import summary
+    from compile.build.summary import summary
 
     typer.echo(summary(read_artifact(artifact, identity)))
 

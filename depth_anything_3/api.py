@@ -39,8 +39,8 @@ from depth_anything_3.export import (
 from depth_anything_3.hub import downloaded
 from depth_anything_3.inputs import Inputs, Source, placed_inputs, shown
 from depth_anything_3.layouts import load_weights
-from depth_anything_3.mono import MONO_MODELS
-from depth_anything_3.mono_network import MonoNetwork
+from depth_anything_3.mono.config import MONO_MODELS
+from depth_anything_3.mono.network import MonoNetwork
 from depth_anything_3.one_view import check_views, depth_and_sky, lenses_of, scene_of_each
 from depth_anything_3.scenes import (
     Wish,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from depth.family import Model
 from depth_anything_3.anyview.config import ANY_VIEW_MODELS, NESTED_MODELS, nested_row
-from depth_anything_3.mono import MONO_MODELS
+from depth_anything_3.mono.config import MONO_MODELS
 
 MODELS: dict[str, Model] = {
     **MONO_MODELS,

@@ -20,7 +20,7 @@ from depth.maps.result import FloatArray
 from depth.scenes.inputs import Inputs as SceneInputs
 from depth.scenes.inputs import Pixels, Place, centre, planned
 from depth.sizes import Size
-from depth_anything_3.mono import BEFORE, SIZE
+from depth_anything_3.mono.config import BEFORE, SIZE
 
 _THREADS = 8
 _INPUTS = SceneInputs(BEFORE, SIZE)

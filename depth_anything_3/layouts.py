@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from depth.network.layouts import load
-from depth_anything_3 import mono_layouts
 from depth_anything_3.anyview import layouts as anyview_layouts
 from depth_anything_3.anyview.network import AnyViewNetwork
+from depth_anything_3.mono import layouts as mono_layouts
 from depth_anything_3.nested_network import NestedNetwork
 
 _OURS = ("any_view.", "metric.")  # of the two networks of a nested model

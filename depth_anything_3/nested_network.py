@@ -11,7 +11,7 @@ from depth.network.base import Network
 from depth.steps.stages import METRIC
 from depth_anything_3.anyview.config import NestedModel
 from depth_anything_3.anyview.network import AnyViewNetwork
-from depth_anything_3.mono_network import MonoNetwork
+from depth_anything_3.mono.network import MonoNetwork
 
 
 class NestedNetwork(Network):

@@ -6,7 +6,7 @@ from depth.family import Model
 from depth.network.base import Network
 from depth_anything_3.anyview.config import NestedModel
 from depth_anything_3.anyview.network import AnyViewNetwork
-from depth_anything_3.mono_network import MonoNetwork
+from depth_anything_3.mono.network import MonoNetwork
 from depth_anything_3.nested_network import NestedNetwork
 
 

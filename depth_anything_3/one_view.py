@@ -22,7 +22,7 @@ from depth.steps.cameras import given_cameras
 from depth.steps.sky import sky_to_far
 from depth_anything_3.export import Export, Made, provenance_of, sources_of, view_names
 from depth_anything_3.inputs import Source
-from depth_anything_3.mono import FAR, FOCAL_DIVISOR, MONO_MODELS
+from depth_anything_3.mono.config import FAR, FOCAL_DIVISOR, MONO_MODELS
 from depth_anything_3.specs import Prediction
 
 WITHOUT_CAMERAS = ("npz", "mini_npz", "depth_vis")  # formats that hold several such images

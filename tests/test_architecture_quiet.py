@@ -65,7 +65,7 @@ HEAVY = (
     "compile/preflight/table.py",
     "compile/shapes_only.py",
     "compile/specialise.py",
-    "compile/summary.py",
+    "compile/build/summary.py",
     "compile/targets/onnx.py",
     "compile/targets/openvino.py",
     "compile/targets/torchscript.py",

@@ -35,7 +35,7 @@ from depth.family import RAYS as LINES
 from depth.sizes import SizeRule
 from depth.steps.reference_view import SADDLE_BALANCED
 from depth.steps.stages import CAMERAS, HEAD, METRIC, PREFIX, RAYS, TRUNK
-from depth_anything_3.mono import BACK, BEFORE, MONO_MODELS, SIZE
+from depth_anything_3.mono.config import BACK, BEFORE, MONO_MODELS, SIZE
 
 NORM_EPS = 1e-5  # of every LayerNorm but those of the blocks
 CAMERA_HEADS, CAMERA_BLOCKS = 16, 4  # of the camera encoder, in every model

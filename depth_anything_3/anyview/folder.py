@@ -15,7 +15,7 @@ from depth.weights.registry import by_sha256
 from depth_anything_3.anyview.config import ANY_VIEW_MODELS, NESTED_MODELS
 from depth_anything_3.anyview.layouts import load_nested, load_weights
 from depth_anything_3.anyview.network import AnyViewNetwork, build
-from depth_anything_3.mono_network import MonoNetwork
+from depth_anything_3.mono.network import MonoNetwork
 
 CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
 _MAX_CONFIG_BYTES = 1 << 20

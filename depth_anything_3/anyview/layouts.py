@@ -17,8 +17,8 @@ from depth.errors import CheckpointError
 from depth.network.layouts import Layout, Rule, dpt_rules, load, renamed, vit_rules
 from depth_anything_3.anyview.config import ANY_VIEW_MODELS
 from depth_anything_3.anyview.network import AnyViewNetwork
-from depth_anything_3.mono_layouts import load_weights as load_mono
-from depth_anything_3.mono_network import MonoNetwork
+from depth_anything_3.mono.layouts import load_weights as load_mono
+from depth_anything_3.mono.network import MonoNetwork
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from depth.sizes import Size
 from depth.steps.reference_view import SADDLE_BALANCED, check_strategy
 from depth.steps.views import Views, known_cameras, views_after
 from depth_anything_3.anyview.network import AnyViewNetwork
-from depth_anything_3.mono_network import MonoNetwork
+from depth_anything_3.mono.network import MonoNetwork
 
 
 def eager_stages(network: AnyViewNetwork, size: Size) -> TorchStages:

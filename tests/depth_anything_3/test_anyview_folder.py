@@ -17,7 +17,7 @@ from depth_anything_3.anyview import folder as folder_module
 from depth_anything_3.anyview.config import NESTED_MODELS
 from depth_anything_3.anyview.folder import AnyView, built, from_folder, model_name
 from depth_anything_3.anyview.network import build
-from depth_anything_3.mono_network import MonoNetwork
+from depth_anything_3.mono.network import MonoNetwork
 from tests.support import da3
 from tests.support.da3_views import TINY_MODEL, nested_state, same, to_upstream, weights
 

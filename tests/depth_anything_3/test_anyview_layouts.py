@@ -16,7 +16,7 @@ from depth_anything_3.anyview.config import ANY_VIEW_MODELS, NESTED_MODELS
 from depth_anything_3.anyview.layouts import load_nested, load_weights, to_ours
 from depth_anything_3.anyview.network import AnyViewNetwork, build
 from depth_anything_3.anyview.stages import views_of
-from depth_anything_3.mono_network import MonoNetwork
+from depth_anything_3.mono.network import MonoNetwork
 from tests.support import da3
 from tests.support.da3_views import (
     GAUSSIAN_MODEL,

@@ -19,9 +19,10 @@ from safetensors.torch import save_file
 
 from depth.errors import CheckpointError, DownloadError, ImageError, InputError
 from depth.steps.sky import sky_to_far
-from depth_anything_3 import hub, mono
+from depth_anything_3 import hub
 from depth_anything_3.api import DepthAnything3
 from depth_anything_3.inputs import network_inputs
+from depth_anything_3.mono import config as mono
 from tests.support.da3 import TINY_METRIC, TINY_MONO, network, to_upstream, weights
 
 Pixels = npt.NDArray[np.uint8]

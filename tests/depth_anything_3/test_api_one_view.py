@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pytest
 
 from depth.errors import InputError
-from depth_anything_3 import mono
 from depth_anything_3.api import DepthAnything3
+from depth_anything_3.mono import config as mono
 from tests.support import da3
 from tests.support.da3_pictures import SIZES, pictures
 from tests.support.exported import read_ply

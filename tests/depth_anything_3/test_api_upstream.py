@@ -25,8 +25,8 @@ from PIL import Image
 from depth_anything_3.anyview import config
 from depth_anything_3.anyview.config import GIANT, NestedModel, model_row
 from depth_anything_3.api import DepthAnything3
-from depth_anything_3.mono import LARGE
-from depth_anything_3.mono import model_row as mono_row
+from depth_anything_3.mono.config import LARGE
+from depth_anything_3.mono.config import model_row as mono_row
 from depth_anything_3.specs import Prediction
 from tests.support.da3_views import ring
 from tests.support.places import PHOTOS, ROOT

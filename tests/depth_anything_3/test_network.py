@@ -10,9 +10,9 @@ import torch
 from compile.shapes_only import build_without_values
 from depth.errors import CheckpointError, InputError
 from depth.family import FAMILIES, models
-from depth_anything_3.mono import MONO_MODELS
-from depth_anything_3.mono_layouts import load_weights, to_ours
-from depth_anything_3.mono_network import MonoNetwork
+from depth_anything_3.mono.config import MONO_MODELS
+from depth_anything_3.mono.layouts import load_weights, to_ours
+from depth_anything_3.mono.network import MonoNetwork
 from depth_anything_3.published import FILES
 from tests.support.da3 import TINY_METRIC, TINY_MONO, network, to_upstream, weights
 

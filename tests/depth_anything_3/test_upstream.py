@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from depth.family import build, load_weights
 from depth_anything_3.api import DepthAnything3
 from depth_anything_3.inputs import network_inputs
-from depth_anything_3.mono import MONO_MODELS
+from depth_anything_3.mono.config import MONO_MODELS
 from tests.support.places import ROOT
 from tests.support.upstream_checkouts import NEEDS_UPSTREAM, UPSTREAM, require_imports
 

@@ -39,9 +39,9 @@ from depth_anything_3.anyview.layouts import load_nested
 from depth_anything_3.anyview.network import build
 from depth_anything_3.anyview.stages import eager_stages, metric_of, views_of
 from depth_anything_3.inputs import network_inputs
-from depth_anything_3.mono import LARGE
-from depth_anything_3.mono import model_row as mono_row
-from depth_anything_3.mono_network import MonoNetwork
+from depth_anything_3.mono.config import LARGE
+from depth_anything_3.mono.config import model_row as mono_row
+from depth_anything_3.mono.network import MonoNetwork
 from tests.support.da3_views import ring, scene
 from tests.support.places import PHOTOS, ROOT
 from tests.support.ray_samples import SIZE as RAYS_SIZE

@@ -11,8 +11,8 @@ from torch import Tensor
 from compile.untrained import untrained_checkpoint
 from depth.family import Model
 from depth.sizes import TWICE, UPPER, SizeRule
-from depth_anything_3.mono import LARGE, model_row
-from depth_anything_3.mono_network import MonoNetwork
+from depth_anything_3.mono.config import LARGE, model_row
+from depth_anything_3.mono.network import MonoNetwork
 from tests.support.upstream_names import upstream_name, upstream_stems
 
 TINY = replace(

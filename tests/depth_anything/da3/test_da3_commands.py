@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,10 @@ import pytest
 from PIL import Image
 
 from depth_anything_3.api import DepthAnything3
-from tests.support.da3_commands import SMALL, da3, described, prepare, results
-from tests.support.da3_pictures import SIDE, install
+from tests.support.da3_commands import SMALL, da3, described, results
+from tests.support.da3_pictures import SIDE
 
 NPZ = ("--export-format", "mini_npz")
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A working folder. Tests write into folders of their own in it."""
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        install(patch)
-        prepare(folder)
-        yield folder
 
 
 @pytest.fixture(autouse=True)

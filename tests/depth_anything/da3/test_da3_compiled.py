@@ -13,7 +13,7 @@ import pytest
 from safetensors.torch import save_file
 
 from depth_anything_3 import config
-from depth_anything_3.mono import MONO_MODELS
+from depth_anything_3.mono.config import MONO_MODELS
 from tests.support import da3 as da3_networks
 from tests.support.da3_commands import da3, described, prepare, results
 from tests.support.da3_pictures import SIDE, install

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -13,19 +12,10 @@ from urllib.request import urlopen
 import pytest
 
 from serve.scenes.asked import SceneAsked
-from tests.support.da3_commands import da3, prepare
-from tests.support.da3_pictures import SIDE, install
+from tests.support.da3_commands import da3
+from tests.support.da3_pictures import SIDE
 from tests.support.places import ROOT
 from tests.support.processes import start, wait_for
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        install(patch)
-        prepare(folder)
-        yield folder
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -16,21 +15,11 @@ from depth.scenes.colmap.undistorted import pinhole_of
 from depth_anything.da3.folder import SceneFolder
 from depth_anything.da3.sources import Views, colmap_views, kind_of, video_views
 from tests.support.colmap_models import POSE, lens, write_binary, write_text
-from tests.support.da3_commands import SMALL, da3, described, prepare, results
-from tests.support.da3_pictures import install
+from tests.support.da3_commands import SMALL, da3, described, results
 from tests.support.hostile import picture as noise
 from tests.support.videos import picture, turned, write_video
 
 SIZE = (48, 64)
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        install(patch)
-        prepare(folder)
-        yield folder
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from depth.errors import CheckpointError
 from depth.network.layouts import OURS, Layout, dpt_rules, load, renamed, vit_rules
-from depth_anything_3.mono import MONO_MODELS
+from depth_anything_3.mono.config import MONO_MODELS
 
 _EXPECTED = "Depth Anything 3 checkpoint: model.*, or encoder.* and decoder.*"
 _HEADS = {"depth": "output_conv2", "sky": "sky_output_conv2"}  # ours: theirs

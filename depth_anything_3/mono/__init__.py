@@ -1,0 +1,1 @@
+"""The models of one view: depth and sky."""
