@@ -38,10 +38,11 @@ FOCAL_NORMALISED = "focal_normalised"  # metres once multiplied by a focal lengt
 METRES = "metres"
 CONFIDENCE, SKY = "confidence", "sky"
 RAYS = "rays"  # direction and origin of a line per cell of a grid
+INSTANCE_MASKS = "instance_masks"  # arrays that a named step decodes to masks of instances
 CAMERA = "camera"  # nine numbers per view, see depth/steps/cameras.py
 DEPTH_KINDS = (RELATIVE_INVERSE, RELATIVE_DEPTH, FOCAL_NORMALISED, METRES)
 MAP_KINDS = (*DEPTH_KINDS, CONFIDENCE, SKY)  # of arrays [H,W]
-KINDS = (*MAP_KINDS, RAYS, CAMERA)
+KINDS = (*MAP_KINDS, RAYS, CAMERA, INSTANCE_MASKS)
 UNITS = {METRES: "m"}  # by kind; the others have none
 
 UNTRAINED = "untrained"  # the name of fixed-seed weights, in commands and in results

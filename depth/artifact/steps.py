@@ -121,6 +121,29 @@ class ScaleToMetres:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Letterbox:
+    """The image scaled into the network's size with its aspect ratio kept, centred, and the rest
+    filled: depth/steps/letterbox.py.
+    """
+
+    level: int = 114  # 0..255, of the filling
+
+
+@dataclass(frozen=True)
+class DecodeYolov8Seg:
+    """Boxes, scores and prototypes to instances: depth/steps/instances.py has the way."""
+
+    classes: tuple[str, ...]  # their names, by index
+    wanted: tuple[str, ...]  # that a caller gets without naming any; () for all
+    detections: str  # names of the outputs
+    prototypes: str
+    confidence: float = 0.25  # scores have to be above it
+    overlap: float = 0.7  # of two boxes of a class with a larger share in common, the surer stays
+    most: int = 300  # instances per image
+    threshold: float = 0.0  # an instance is where its logits are above it
+
+
 HostStep = Union[
     Resize,
     Normalise,
@@ -133,6 +156,8 @@ HostStep = Union[
     DecodeCameras,
     CamerasFromRays,
     ScaleToMetres,
+    Letterbox,
+    DecodeYolov8Seg,
 ]
 
 NAMES: dict[type, str] = {
@@ -147,6 +172,8 @@ NAMES: dict[type, str] = {
     DecodeCameras: "decode_cameras",
     CamerasFromRays: "cameras_from_rays",
     ScaleToMetres: "scale_to_metres",
+    Letterbox: "letterbox",
+    DecodeYolov8Seg: "decode_yolov8_seg",
 }
 
 

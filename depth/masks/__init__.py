@@ -1,0 +1,1 @@
+"""Masks for photogrammetry: which pixels of an image count, as files that each program reads."""

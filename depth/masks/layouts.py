@@ -1,0 +1,76 @@
+"""How each photogrammetry program finds the mask of an image, and how the pixels are laid out.
+
+Sources: COLMAP, FAQ "mask image regions"; nerfstudio, `colmap_dataparser.py`; the help of
+OpenDroneMap, Metashape and RealityScan. Nobody has loaded these masks into Metashape or RealityScan
+here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from depth.errors import InputError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The name of a mask, from the path of its image inside the folder of images.
+
+    keeps_suffix  whether the mask's name has the whole name of the image, with its extension
+    ending        what follows the name
+    """
+
+    name: str
+    keeps_suffix: bool
+    ending: str
+
+    def mask_of(self, image: PurePosixPath) -> PurePosixPath:
+        """Where the mask lies inside the folder of masks: folders are mirrored."""
+        name = image.name if self.keeps_suffix else image.stem
+        return image.with_name(name + self.ending)
+
+
+LAYOUTS = {
+    layout.name: layout
+    for layout in (
+        Layout("colmap", keeps_suffix=True, ending=".png"),
+        Layout("metashape", keeps_suffix=False, ending="_mask.png"),
+        Layout("realitycapture", keeps_suffix=True, ending=".mask.png"),
+        Layout("odm", keeps_suffix=False, ending="_mask.png"),
+        Layout("nerfstudio", keeps_suffix=False, ending=".png"),
+    )
+}
+
+
+def layout_named(name: str) -> Layout:
+    """A row of `LAYOUTS`. Raises InputError that lists them."""
+    if name not in LAYOUTS:
+        raise InputError(f"no mask layout {name!r}; choose from {', '.join(LAYOUTS)}")
+    return LAYOUTS[name]
+
+
+def masks_of(
+    images: Sequence[PurePosixPath], layout: Layout
+) -> dict[PurePosixPath, PurePosixPath]:
+    """The mask of each image, by the image; images that are masks of others are left out.
+
+    Raises InputError for two images whose masks would have one name; case does not count.
+    """
+    masks = {image: layout.mask_of(image) for image in images}
+    named = {_key(mask) for mask in masks.values()}
+    chosen = {image: mask for image, mask in masks.items() if _key(image) not in named}
+    first: dict[str, PurePosixPath] = {}
+    for image, mask in chosen.items():
+        other = first.setdefault(_key(mask), image)
+        if other != image:
+            raise InputError(
+                f"{other} and {image} would both have the mask {mask} in the layout "
+                f"{layout.name}: rename an image, or take another --layout, such as colmap"
+            )
+    return chosen
+
+
+def _key(path: PurePosixPath) -> str:
+    return str(path).casefold()
