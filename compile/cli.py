@@ -10,6 +10,7 @@ import typer
 from compile.build.cli import IMAGES, build
 from compile.build.request import MAX_PHOTOGRAPHS
 from compile.errors import CompileError, ParityError
+from compile.imported.cli import import_
 from compile.job.cli import job
 from compile.plan.cli import plan
 from compile.precision.cli import precision as forecast_precision
@@ -105,6 +106,7 @@ def parity(
 for _name, _command in (
     ("job", job),
     ("build", build),
+    ("import", import_),
     ("preflight", preflight),
     ("precision", forecast_precision),
     ("plan", plan),

@@ -20,6 +20,8 @@ _ENTRIES = ("compile/build/programs.py", "compile/specialise.py", "compile/lower
 # What a result's numbers depend on beside the programs.
 _HOST_ENTRIES = ("depth/preprocess.py", "depth/steps")
 _INT8 = "compile/int8"
+_IMPORTED = "compile/imported/build.py"
+_TRACE = "compile/trace.py"  # of networks in torch
 # What measures, reports, stores, fetches, waits or reads images: no number of a program comes from
 # it, so that nothing below is hashed or followed. A target's row counts by its passes.
 LEFT_OUT = (
@@ -27,6 +29,7 @@ LEFT_OUT = (
     "compile/build/report.py",
     "compile/build/request.py",
     "compile/errors.py",
+    "compile/imported/parity.py",
     "compile/neuron/cache.py",
     "compile/neuron/failure.py",
     "compile/targets/host.py",
@@ -63,8 +66,20 @@ def source_sha256(target: str, precision: str, family: str, root: Path = ROOT) -
     `target`: a name of compile/targets/table.py; `precision`: one of its precisions; `family`: the
     package of a family. Raises TargetError for an unknown target or precision.
     """
-    digest = hashlib.sha256(repr(target_named(target, precision).passes).encode())
-    for path, code in sorted(codes(target, precision, family, root)):
+    passes = target_named(target, precision).passes
+    return _digest(passes, codes(target, precision, family, root))
+
+
+def imported_sha256(target: str, root: Path = ROOT) -> str:
+    """The same of a file that somebody else exported: its target's builder, and the host steps."""
+    row = target_named(target)
+    entries = (f"{row.module.replace('.', '/')}.py", _IMPORTED, *_HOST_ENTRIES)
+    return _digest((), _reached(entries, (*LEFT_OUT, _INT8, _TRACE), root))
+
+
+def _digest(passes: tuple[str, ...], found: Iterable[tuple[str, CodeType]]) -> str:
+    digest = hashlib.sha256(repr(passes).encode())
+    for path, code in sorted(found):
         digest.update(repr((path, _told(code))).encode())
     return digest.hexdigest()
 
@@ -77,6 +92,13 @@ def codes(target: str, precision: str, family: str, root: Path) -> Iterator[tupl
     modules = [row.module, *(f"{family}.{name}" for name in FAMILY_MODULES)]
     modules += [quantised.module] if quantised else []
     entries = [*_ENTRIES, *_HOST_ENTRIES, *(f"{name.replace('.', '/')}.py" for name in modules)]
+    return _reached(entries, left_out, root)
+
+
+def _reached(
+    entries: Iterable[str], left_out: Iterable[str], root: Path
+) -> Iterator[tuple[str, CodeType]]:
+    """These files, and all that they import, but for what is left out."""
     packages = _packages(root)
     left = list(_files(entries, root))
     seen = set(left)

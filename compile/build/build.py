@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Union, cast
 
 from compile.build.describe import describe, described
-from compile.build.package import package, scratch_in
+from compile.build.package import new_artifact, package
 from compile.build.programs import CpuPrograms, DevicePrograms, images_of
 from compile.build.proven import Proven, Step
 from compile.build.report import ProgramReport, write_reports
@@ -25,13 +23,11 @@ from compile.targets.protocols import Builder, DeviceBuilder, HostBuilder
 from compile.targets.table import Target, builder, ready, target_named
 from compile.views import check_scenes
 from depth.artifact.program import Program
-from depth.errors import InputError, first_line
+from depth.errors import InputError
 from depth.network.base import Network
 from depth.sizes import Size, size_text
 
 Programs = Union[CpuPrograms, ScenePrograms, DevicePrograms, DeviceScenePrograms]
-
-_FULL_BYTES = 1 << 20  # a disk with less room than this is full
 
 
 @dataclass
@@ -55,15 +51,7 @@ def build(request: Request, out: Path, on_step: Step = lambda _: None) -> Path:
     ready(target, request.precision)
     maker = builder(target)
     _check(request, target)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BuildError(
-            f"{out}: no folder for artifacts: {error.strerror}; name another"
-        ) from error
-    with _writable(out), scratch_in(out) as scratch, _roomy(out):
-        folder = scratch / "artifact"
-        (folder / "programs").mkdir(parents=True)
+    with new_artifact(out) as folder:
         built = _build_programs(request, target, maker, folder, on_step)
         passed = None if target.device else not built.failures
         if built.failures and not request.force:
@@ -71,31 +59,6 @@ def build(request: Request, out: Path, on_step: Step = lambda _: None) -> Path:
         manifest = describe(built.request, target, maker, built.programs, built.reports, passed)
         write_reports(folder, manifest, built.reports, built.request.quantisation)
         return package(folder, manifest, out)
-
-
-@contextmanager
-def _writable(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise BuildError(
-            f"{error.filename or out}: cannot be written: {error.strerror or error}; make room, or "
-            f"name another folder than {out}"
-        ) from error
-
-
-@contextmanager
-def _roomy(out: Path) -> Iterator[None]:
-    """Name a full disk: OpenVINO then saves files that do not load, torch raises obscure errors."""
-    try:
-        yield
-    except (BuildError, RuntimeError) as error:
-        if shutil.disk_usage(out).free >= _FULL_BYTES:
-            raise
-        raise BuildError(
-            f"{out}: no space left on the device; make room, or name another folder: "
-            f"{first_line(error)}"
-        ) from error
 
 
 def _check(request: Request, target: Target) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from compile.errors import BuildError
 from compile.source import source_sha256
 from depth.artifact.manifest import (
     MANIFEST,
@@ -22,10 +23,11 @@ from depth.artifact.manifest import (
     read_artifact,
 )
 from depth.artifact.verification import VERIFIED_FILE
-from depth.errors import ArtifactError
+from depth.errors import ArtifactError, first_line
 from depth.files import lock_now, locked, sync_folder, sync_tree
 
 _SCRATCH = ".building-"
+_FULL_BYTES = 1 << 20  # a disk with less room than this is full
 
 
 def package(folder: Path, manifest: Manifest, out: Path) -> Path:
@@ -53,6 +55,49 @@ def package(folder: Path, manifest: Manifest, out: Path) -> Path:
             sync_folder(final)
     sync_folder(out)
     return final
+
+
+@contextmanager
+def new_artifact(out: Path) -> Iterator[Path]:
+    """An empty folder inside `out`, with `programs` in it, that `package` makes an artifact of.
+
+    Raises BuildError where `out` cannot be written, or its disk is full.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BuildError(
+            f"{out}: no folder for artifacts: {error.strerror}; name another"
+        ) from error
+    with _writable(out), scratch_in(out) as scratch, _roomy(out):
+        folder = scratch / "artifact"
+        (folder / "programs").mkdir(parents=True)
+        yield folder
+
+
+@contextmanager
+def _writable(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BuildError(
+            f"{error.filename or out}: cannot be written: {error.strerror or error}; make room, or "
+            f"name another folder than {out}"
+        ) from error
+
+
+@contextmanager
+def _roomy(out: Path) -> Iterator[None]:
+    """Name a full disk: OpenVINO then saves files that do not load, torch raises obscure errors."""
+    try:
+        yield
+    except (BuildError, RuntimeError) as error:
+        if shutil.disk_usage(out).free >= _FULL_BYTES:
+            raise
+        raise BuildError(
+            f"{out}: no space left on the device; make room, or name another folder: "
+            f"{first_line(error)}"
+        ) from error
 
 
 @contextmanager
@@ -111,8 +156,13 @@ def is_whole(folder: Path) -> bool:
 
 def provenance_versions(target: str, precision: str, family: str) -> dict[str, str]:
     """Versions that the manifest names for every target. Raises TargetError as `source_sha256`."""
+    return surroundings(source_sha256(target, precision, family))
+
+
+def surroundings(source: str) -> dict[str, str]:
+    """`source`, the hash of our code, and where it runs."""
     return {
-        "source_sha256": source_sha256(target, precision, family),
+        "source_sha256": source,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "machine": platform.machine(),

@@ -8,19 +8,22 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
-from compile.build.proven import Proven
-from compile.int8.images import Calibration
-from compile.int8.layers import Quantisation
-from compile.neuron.record import BuildRecord
 from compile.parity.inputs import printable
 from compile.parity.measure import InputErrors, Measured, figures, limits_text
-from compile.preflight.report import PreflightReport
-from compile.targets.protocols import Compiled
 from depth.artifact.manifest import Manifest
 from depth.artifact.program import Program
 from depth.console import markdown
+from depth.family import INSTANCE_MASKS
+
+if TYPE_CHECKING:
+    from compile.build.proven import Proven
+    from compile.int8.images import Calibration
+    from compile.int8.layers import Quantisation
+    from compile.neuron.record import BuildRecord
+    from compile.preflight.report import PreflightReport
+    from compile.targets.protocols import Compiled
 
 PREFLIGHT = "## Preflight"  # the last part of report.md
 
@@ -71,7 +74,7 @@ def write_reports(
         data["calibration"] = _calibration_facts(quantisation.calibration)
         data["layers"] = quantisation.layer_facts()
     (folder / "report.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    lines = [*_heading(manifest, made, machine["host"]), *_int8_lines(quantisation)]
+    lines = [*heading(manifest, made, machine["host"]), *_int8_lines(quantisation)]
     lines += _table(manifest.programs)
     for report in reports:
         lines += ["", *_program(report)]
@@ -107,7 +110,8 @@ def _int8_lines(quantisation: Optional[Quantisation]) -> list[str]:
     ]
 
 
-def _heading(manifest: Manifest, made: str, host: str) -> list[str]:
+def heading(manifest: Manifest, made: str, host: str) -> list[str]:
+    """The first lines of report.md. `made`: a time in UTC; `host`: the machine in words."""
     verdict = _VERDICTS[manifest.gate.passed]
     return [
         f"# {manifest.model} for {manifest.target}, {manifest.precision}",
@@ -116,12 +120,19 @@ def _heading(manifest: Manifest, made: str, host: str) -> list[str]:
         f"- weights: {manifest.checkpoint.file}, licence {manifest.checkpoint.licence}, "
         f"sha256 {manifest.checkpoint.sha256}",
         f"- outputs: {outputs_text(manifest)}",
-        f"- parity with the eager fp32 network: {verdict} "
+        f"- parity with {reference_text(manifest)}: {verdict} "
         f"(limits: {limits_text(manifest.gate.limits)})",
         "",
         "Relative errors: max_rel to the largest reference value, mean_rel to its mean.",
         "",
     ]
+
+
+def reference_text(manifest: Manifest) -> str:
+    """What the saved programs are compared with."""
+    if any(output.kind == INSTANCE_MASKS for output in manifest.outputs):
+        return "the given file in ONNX Runtime"
+    return "the eager fp32 network"
 
 
 def outputs_text(manifest: Manifest) -> str:

@@ -64,13 +64,18 @@ def printable(name: str) -> str:
 def parity_inputs(model: Model, size: Size, real: Sequence[Picture] = ()) -> list[ParityInput]:
     """Test images as a model sees them at (height, width) px: hard cases, then the photographs."""
     prepare = Preparation(model.before, model.size)
-    made = [
+    made = hard_cases(size)
+    return [ParityInput(image.name, prepare(image.pixels, size)) for image in (*made, *real)]
+
+
+def hard_cases(size: Size) -> list[Picture]:
+    """Pictures of (height, width) px that tell networks apart."""
+    return [
         Picture("constant", np.full((*size, 3), 127, np.uint8)),
         Picture("noise", _noise(size)),
         Picture("thin lines", _thin_lines(size)),
         Picture("scene", _scene(size)),
     ]
-    return [ParityInput(image.name, prepare(image.pixels, size)) for image in (*made, *real)]
 
 
 def _noise(size: Size) -> Pixels:

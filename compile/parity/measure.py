@@ -20,11 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from compile.errors import ParityError
 from compile.parity.inputs import ParityInput
@@ -32,7 +31,9 @@ from compile.targets.protocols import Limits, Run, named
 from depth.artifact.program import Numbers
 from depth.family import DEPTH_KINDS, SKY, Output
 from depth.maps.result import FloatArray
-from depth.network.base import Network
+
+if TYPE_CHECKING:
+    from depth.network.base import Network
 
 Values = npt.NDArray[np.float64]
 Measured = Mapping[str, Numbers]  # by output
@@ -78,6 +79,8 @@ def measure(
 
 
 def eager(network: Network, images: FloatArray) -> dict[str, FloatArray]:
+    import torch  # the only place: figures are also those of files that no torch network made
+
     with torch.no_grad():
         found: Any = network(torch.from_numpy(images))
     names = [output.name for output in network.model.outputs]

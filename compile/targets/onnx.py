@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import onnxruntime
-import torch
 
 from compile.errors import BuildError
 from compile.targets.protocols import Arrays, Part, Ports, Run, named
-from compile.trace import OPSET, export_onnx
 from depth.errors import first_line
 from depth.maps.result import FloatArray
 
@@ -23,6 +22,8 @@ def build(part: Part, stem: Path, precision: str) -> list[Path]:  # noqa: ARG001
 
     A file of ONNX has at most 2 GB. Raises BuildError.
     """
+    from compile.trace import export_onnx  # loads torch, which an imported file does without
+
     path = stem.parent / f"{stem.name}.onnx"
     size_bytes = sum(t.numel() * t.element_size() for t in part.module.state_dict().values())
     if size_bytes <= _MOST_BYTES:
@@ -31,22 +32,16 @@ def build(part: Part, stem: Path, precision: str) -> list[Path]:  # noqa: ARG001
     with tempfile.TemporaryDirectory(dir=stem.parent) as scratch:
         exported = Path(scratch) / "network.onnx"
         export_onnx(part, exported)  # over 2 GB torch writes a file per tensor beside it
-        return _with_data(exported, path)
+        from compile.targets.onnx_file import with_data  # a third of a second
+
+        return with_data(exported, path)
 
 
-def _with_data(exported: Path, path: Path) -> list[Path]:
-    """A model again, with all large tensors in one file beside it."""
-    import onnx  # only here: a third of a second
-
-    data = path.with_name(f"{path.name}.data")
-    onnx.save_model(
-        onnx.load(str(exported)),
-        str(path),
-        save_as_external_data=True,
-        all_tensors_to_one_file=True,
-        location=data.name,
-    )
-    return [path, data]
+def import_file(given: Path, stem: Path) -> list[Path]:
+    """Pack a file that somebody else exported, as it is."""
+    path = stem.parent / f"{stem.name}.onnx"
+    shutil.copyfile(given, path)
+    return [path]
 
 
 def load(files: Sequence[Path], ports: Ports, precision: str) -> Run:  # noqa: ARG001 - one only
@@ -63,8 +58,16 @@ def load(files: Sequence[Path], ports: Ports, precision: str) -> Run:  # noqa: A
 
 
 def flags(precision: str) -> tuple[str, ...]:  # noqa: ARG001 - one precision only
+    from compile.trace import OPSET
+
     return (f"opset={OPSET}",)
 
 
 def versions() -> dict[str, str]:
-    return {"onnxruntime": onnxruntime.__version__, "torch": torch.__version__}
+    import torch
+
+    return {**runtime_versions(), "torch": torch.__version__}
+
+
+def runtime_versions() -> dict[str, str]:
+    return {"onnxruntime": onnxruntime.__version__}

@@ -9,11 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from compile.errors import BuildError
 from compile.targets.protocols import Arrays, Change, Part, Ports, Run
-from compile.trace import export_onnx
 from depth.errors import first_line
 from depth.maps.result import FloatArray
 
@@ -54,24 +51,40 @@ def build_quantised(part: Part, stem: Path, change: Change) -> list[Path]:
 
 
 def _converted(part: Part, stem: Path, change: Change) -> list[Path]:
-    entry, weights = (stem.parent / f"{stem.name}.{suffix}" for suffix in ("xml", "bin"))
     with converted(part) as graph:
-        ov.save_model(change(graph), entry, compress_to_fp16=False)
+        return _saved(change(graph), stem)
+
+
+def _saved(graph: Any, stem: Path) -> list[Path]:
+    entry, weights = (stem.parent / f"{stem.name}.{suffix}" for suffix in ("xml", "bin"))
+    ov.save_model(graph, entry, compress_to_fp16=False)
     return [entry, weights]
 
 
 @contextmanager
 def converted(part: Part) -> Iterator[Any]:
     """A part as OpenVINO's graph. Raises BuildError, also for what OpenVINO raises inside."""
+    from compile.trace import export_onnx  # loads torch, which an imported file does without
+
     with tempfile.TemporaryDirectory() as scratch:
         exported = Path(scratch) / "network.onnx"
         export_onnx(part, exported)
-        try:
+        with _explained():
             yield ov.Core().read_model(exported)
-        except RuntimeError as error:
-            raise BuildError(
-                f"OpenVINO could not convert the network: {first_line(error)}"
-            ) from error
+
+
+def import_file(given: Path, stem: Path) -> list[Path]:
+    """Convert a file that somebody else exported; weights stay as they are. Raises BuildError."""
+    with _explained():
+        return _saved(ov.Core().read_model(given), stem)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise BuildError(f"OpenVINO could not convert the network: {first_line(error)}") from error
 
 
 def load(files: Sequence[Path], ports: Ports, precision: str) -> Run:
@@ -110,4 +123,10 @@ def flags(precision: str) -> tuple[str, ...]:
 
 
 def versions() -> dict[str, str]:
-    return {"openvino": ov.__version__, "torch": torch.__version__}
+    import torch
+
+    return {**runtime_versions(), "torch": torch.__version__}
+
+
+def runtime_versions() -> dict[str, str]:
+    return {"openvino": ov.__version__}

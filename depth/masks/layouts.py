@@ -51,9 +51,7 @@ def layout_named(name: str) -> Layout:
     return LAYOUTS[name]
 
 
-def masks_of(
-    images: Sequence[PurePosixPath], layout: Layout
-) -> dict[PurePosixPath, PurePosixPath]:
+def masks_of(images: Sequence[PurePosixPath], layout: Layout) -> dict[PurePosixPath, PurePosixPath]:
     """The mask of each image, by the image; images that are masks of others are left out.
 
     Raises InputError for two images whose masks would have one name; case does not count.

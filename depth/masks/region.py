@@ -59,7 +59,8 @@ def levels_of(region: Region) -> Levels:
 
 def with_holes_filled(region: Region) -> Region:
     """The region, and all that it cuts off from the border of the image."""
-    _, labels = cv2.connectedComponents((~region).astype(np.uint8), connectivity=4)
+    _, found = cv2.connectedComponents((~region).astype(np.uint8), connectivity=4)
+    labels = np.asarray(found)
     rows = np.concatenate([labels[0], labels[-1]])
     columns = np.concatenate([labels[:, 0], labels[:, -1]])
     outside = np.zeros(int(labels.max()) + 1, np.bool_)
@@ -76,8 +77,10 @@ def dilated(region: Region, radius_px: float) -> Region:
     """
     if radius_px < 1 or not region.any():
         return region
-    distance = cv2.distanceTransform((~region).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return distance <= radius_px
+    outside = (~region).astype(np.uint8)
+    distance = np.asarray(cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+    grown: Region = distance <= radius_px
+    return grown
 
 
 def as_stored(region: Region, orientation: int) -> Region:

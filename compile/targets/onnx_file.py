@@ -1,0 +1,176 @@
+"""Files of ONNX by the package `onnx`: written again, and described without running them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Optional
+
+import onnx
+from onnx import TensorProto
+
+from depth.errors import InputError, first_line
+from depth.files import read_regular
+
+MOST_BYTES = 1_000_000_000  # of a file that is imported, with the weights beside it
+_MOST_NODES = 20_000
+_MOST_VALUES = 1 << 28  # of a tensor inside, 1 GB
+_ENDLESS = ("If", "Loop", "Scan", "SequenceMap")  # operators with graphs of their own
+_OWN_DOMAINS = ("", "ai.onnx")
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of a file."""
+
+    name: str
+    shape: tuple[Optional[int], ...]  # None: not fixed
+    dtype: str  # "float32"
+
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """What a file says about itself."""
+
+    data: bytes  # of the whole model, with the weights inside
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    metadata: Mapping[str, str]
+    opset: int
+
+
+def with_data(exported: Path, path: Path) -> list[Path]:
+    """A model again, with all large tensors in one file beside it."""
+    data = path.with_name(f"{path.name}.data")
+    onnx.save_model(
+        onnx.load(str(exported)),
+        str(path),
+        save_as_external_data=True,
+        all_tensors_to_one_file=True,
+        location=data.name,
+    )
+    return [path, data]
+
+
+def read_file(path: Path) -> OnnxFile:
+    """Read a file that somebody else made, as hostile input: nothing of it is run.
+
+    Raises InputError with the reason: not ONNX, too large, operators that run for an unknown time
+    or come from elsewhere, or weights in files outside its folder.
+    """
+    try:
+        data = read_regular(path, MOST_BYTES)
+        model = onnx.load_model_from_string(data)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except Exception as error:  # of protobuf; its exceptions differ between its versions
+        raise InputError(
+            f"{path}: not an ONNX file, or cut short: {first_line(error)}; export it again"
+        ) from error
+    for problem in _foreign(model):
+        raise InputError(f"{path}: {problem}")
+    if _with_files_inside(model, path, len(data)):
+        data = model.SerializeToString()
+    for problem in _invalid(model):
+        raise InputError(f"{path}: {problem}")
+    graph = model.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    return OnnxFile(
+        data,
+        tuple(_port(value) for value in graph.input if value.name not in weights),
+        tuple(map(_port, graph.output)),
+        {entry.key: entry.value for entry in model.metadata_props},
+        max((o.version for o in model.opset_import if o.domain in _OWN_DOMAINS), default=0),
+    )
+
+
+def _foreign(model: Any) -> Iterator[str]:
+    graph = model.graph
+    if not graph.node or not graph.output:
+        yield "has no graph: expected an exported ONNX network"
+    if len(graph.node) > _MOST_NODES:
+        yield f"has {len(graph.node)} operators, expected at most {_MOST_NODES}"
+    if model.functions:
+        yield "brings functions of its own, which are refused; export it with plain operators"
+    for node in graph.node:
+        if node.domain not in _OWN_DOMAINS:
+            yield (
+                f"has the operator {node.op_type!r} of {node.domain!r}: only those of ONNX itself "
+                "are accepted; export it without plugins"
+            )
+        if node.op_type in _ENDLESS:
+            yield f"has the operator {node.op_type!r}, whose work is not known; export it without"
+        if any(_is_outside(attribute.t) for attribute in node.attribute):
+            yield f"has a constant of {node.op_type!r} in another file; export it again"
+
+
+def _invalid(model: Any) -> Iterator[str]:
+    """What the shapes inside say, before a runtime makes room for them."""
+    try:
+        onnx.checker.check_model(model)
+        graph = onnx.shape_inference.infer_shapes(model).graph
+    except Exception as error:  # RuntimeError, ValidationError, and what protobuf raises
+        yield f"is not valid ONNX: {first_line(error)}; export it again"
+        return
+    for value in (*graph.value_info, *graph.output, *graph.input):
+        count = 1
+        for side in _port(value).shape:
+            count *= side or 1
+        if count > _MOST_VALUES:
+            yield f"has a tensor {value.name!r} of {count} values: the limit is {_MOST_VALUES}"
+
+
+def _with_files_inside(model: Any, path: Path, size_bytes: int) -> bool:
+    """Take weights from files beside the model into it; whether there were any.
+
+    Raises InputError for a file that is not beside it, or too large.
+    """
+    outside = [tensor for tensor in model.graph.initializer if _is_outside(tensor)]
+    for name in sorted({_location(tensor) for tensor in outside}):
+        file = _beside(path, name)
+        size_bytes += file.stat().st_size
+        if size_bytes > MOST_BYTES:
+            raise InputError(f"{path}: has more than {MOST_BYTES // 10**6} MB with {name!r}")
+    for tensor in outside:
+        try:
+            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
+        except Exception as error:  # ValueError, ValidationError, OSError
+            raise InputError(f"{path}: {_location(tensor)!r}: {first_line(error)}") from error
+        tensor.data_location = TensorProto.DEFAULT
+        del tensor.external_data[:]
+    return bool(outside)
+
+
+def _is_outside(tensor: Any) -> bool:
+    return bool(tensor.data_location == TensorProto.EXTERNAL)
+
+
+def _location(tensor: Any) -> str:
+    return next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+
+
+def _beside(path: Path, name: str) -> Path:
+    """The file of weights. Raises InputError unless it is a regular file below the model's."""
+    pure, folder = PurePosixPath(name), path.parent.resolve()
+    inside = name and not pure.is_absolute() and ".." not in pure.parts and "\\" not in name
+    try:
+        file = (folder / pure).resolve()
+        if not inside or folder not in file.parents:
+            raise InputError(f"{path}: its weights are in {name!r}, outside its folder; refused")
+        if not file.is_file():
+            raise InputError(f"{path}: its weights are in {name!r}, which is missing; copy it")
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: its weights are in {name!r}: {error}") from error
+    return file
+
+
+def _port(value: Any) -> Port:
+    tensor = value.type.tensor_type
+    shape = tuple(
+        int(side.dim_value) if side.HasField("dim_value") else None for side in tensor.shape.dim
+    )
+    names = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+    return Port(value.name, shape, names.get(tensor.elem_type, f"type {tensor.elem_type}"))
