@@ -19,6 +19,8 @@ from depth.artifact.anchor import expected_digits
 from depth.artifact.manifest import Artifact, read_artifact
 from depth.artifact.verification import state
 from depth.command import command_line, ends_on_sigterm, guarded
+from depth.errors import InputError
+from depth.family import INSTANCE_MASKS
 from depth.store.cli import list_, promote, pull, push
 
 app = command_line(no_args_is_help=True)
@@ -67,7 +69,9 @@ def verify(artifact: Path = _ARTIFACT, identity: Optional[str] = _IDENTITY) -> N
 def parity(
     artifact: Path = _ARTIFACT,
     checkpoint: Optional[Path] = typer.Option(
-        None, help="The weights it was made from, if they are not in checkpoints/."
+        None,
+        help="The weights it was made from, if they are not in checkpoints/. Of an imported file: "
+        "that file.",
     ),
     images: Path = IMAGES,
     identity: Optional[str] = _IDENTITY,
@@ -83,12 +87,16 @@ def parity(
     Runs its programs on this machine and prints a table; the exit code is 1 if a program is over
     its limit.
     """
+    opened = read_artifact(artifact, identity)
+    if any(output.kind == INSTANCE_MASKS for output in opened.manifest.outputs):
+        _parity_of_file(opened, checkpoint, images)
+        return
+
     from compile.parity.again import check_where, reparity
     from compile.parity.device import keep, read_reports
     from compile.parity.inputs import photographs
     from depth.console import steps
 
-    opened = read_artifact(artifact, identity)
     check_where(opened, on_device)
     _check_files(opened)
     if on_device:
@@ -101,6 +109,21 @@ def parity(
     typer.echo(found.table())
     if found.problems:
         raise ParityError("; ".join(found.problems))
+
+
+def _parity_of_file(artifact: Artifact, given: Optional[Path], images: Path) -> None:
+    """The same of a file of ONNX that a user imported. Raises InputError without that file."""
+    from compile.imported.parity import again
+    from compile.parity.inputs import photographs
+
+    if given is None:
+        raise InputError(
+            f"{artifact.folder}: made of {artifact.manifest.checkpoint.file}: name that file with "
+            "--checkpoint FILE"
+        )
+    _check_files(artifact)
+    for line in again(artifact, given, photographs(images, MAX_PHOTOGRAPHS)):
+        typer.echo(line)
 
 
 for _name, _command in (

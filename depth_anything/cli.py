@@ -21,6 +21,7 @@ from depth_anything.schema import schema
 from depth_anything.sidecar import sidecar
 from serve.cli import app as serve_app
 from serve.errors import ServeError
+from serve.masks.cli import masks
 
 app = command_line(no_args_is_help=True)
 app.command()(inference)
@@ -28,6 +29,7 @@ app.command()(run)
 app.command()(clean)
 app.command()(schema)
 app.command()(export)
+app.command()(masks)
 app.command()(first_run)
 app.add_typer(da3_app, name="da3", short_help="Scenes of images, videos and COLMAP models.")
 app.add_typer(checkpoints_app, name="checkpoints")

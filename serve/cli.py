@@ -14,6 +14,7 @@ from serve.bench.cli import bench
 from serve.doctor.cli import doctor
 from serve.errors import ServeError
 from serve.folder.options import FolderOptions, takes_folder_options
+from serve.masks.cli import masks
 from serve.ray.cli import ray
 from serve.s3.cli import s3
 from serve.service.cli import http
@@ -75,6 +76,7 @@ def folder(
 
 
 app.command("http")(http)
+app.command("masks")(masks)
 app.command("s3")(s3)
 app.command("ray")(ray)
 app.command("pull")(pull)

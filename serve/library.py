@@ -9,7 +9,16 @@ from depth.artifact.manifest import Artifact, Manifest
 from depth.artifact.program import Program, ProgramKey, Shape, Tensor
 from depth.artifact.verification import BUILT, FAILED, state
 from depth.errors import InputError
-from depth.family import DEPTH, DEPTH_KINDS, FLOAT16, FLOAT32, FUSED, IMAGES, KINDS
+from depth.family import (
+    DEPTH,
+    DEPTH_KINDS,
+    FLOAT16,
+    FLOAT32,
+    FUSED,
+    IMAGES,
+    INSTANCE_MASKS,
+    KINDS,
+)
 from depth.sizes import BOUNDS, ROUNDINGS, Size, SizeRule, size_text
 from serve.errors import NoProgramError, RefusedError
 from serve.recipe import Recipe
@@ -137,6 +146,11 @@ class Library:
 
     def _check(self, artifact: Artifact) -> None:
         m = artifact.manifest
+        if any(output.kind == INSTANCE_MASKS for output in m.outputs):
+            raise RefusedError(
+                f"{artifact.folder}: makes masks of instances, and no depth; give it to `python "
+                f"main.py masks --artifact {artifact.folder}`"
+            )
         for problem in self._problems(m):
             raise RefusedError(
                 f"{artifact.folder}: {problem}; this version cannot serve it: compile again, or "

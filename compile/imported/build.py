@@ -34,7 +34,7 @@ from depth.errors import InputError
 from depth.family import FUSED, INSTANCE_MASKS
 from depth.files import sha256_bytes, sha256_file
 from depth.sizes import ONCE, UPPER, SizeRule
-from depth.steps.instances import PROTOTYPE_PX, STRIDES
+from depth.steps.instances import PROTOTYPE_PX, STRIDES, class_indices
 
 FAMILY = "imported"  # of no package: what a manifest says of a user's file
 TARGETS = ("openvino", "onnx")
@@ -118,17 +118,11 @@ def import_masks(asked: Import, out: Path, on_step: Callable[[str], None] = lamb
 
 
 def _decode(contract: Contract, wanted: Sequence[str]) -> DecodeYolov8Seg:
-    check_classes(wanted, contract.classes)
-    return DecodeYolov8Seg(
+    step = DecodeYolov8Seg(
         contract.classes, tuple(wanted), contract.detections, contract.prototypes
     )
-
-
-def check_classes(wanted: Sequence[str], classes: Sequence[str]) -> None:
-    """Raises InputError that lists the classes there are."""
-    unknown = [name for name in wanted if name not in classes]
-    if unknown:
-        raise InputError(f"no class {unknown[0]!r}; there are {', '.join(classes)}")
+    class_indices(step, wanted)
+    return step
 
 
 def _model_name(path: Path) -> str:

@@ -4,11 +4,14 @@ Detections:
 
     box_px        largest difference of a box's numbers, in px of the network's input
     score         largest difference of a score, 0..1
-    coefficient   largest difference of a coefficient, as a share of the largest coefficient
+    coefficient   largest difference of a coefficient
 
 Prototypes:
 
-    max_rel, mean_rel   as in compile/parity/measure.py
+    max_rel       largest difference
+    mean_rel      mean difference
+
+The last three are shares of the largest such number that the given file has on any test image.
 """
 
 from __future__ import annotations
@@ -59,12 +62,19 @@ def probes(
 ) -> list[ParityInput]:
     """Test images as the network sees them: hard cases of another shape, then the photographs."""
     found = []
-    for picture in (*hard_cases((size[0], size[1] * 3 // 4)), *real):
+    for picture in (*hard_cases((size[0], size[1] * 3 // 4)), _colours(size), *real):
         height, width = picture.pixels.shape[:2]
         place = placed((height, width), size)
         image = letterboxed(picture.pixels, place, letterbox, normalise)
         found.append(ParityInput(picture.name, image))
     return found
+
+
+def _colours(size: Size) -> Picture:
+    """Fields of every corner of the colour cube: noise and waves have no saturated areas."""
+    corners = np.array([(b, g, r) for b in (0, 255) for g in (0, 255) for r in (0, 255)], np.uint8)
+    fields = corners.reshape(2, 4, 3).repeat(size[0] // 2, axis=0).repeat(size[1] // 4, axis=1)
+    return Picture("colours", fields)
 
 
 def reference_of(data: bytes, scratch: Path, ports: Ports) -> tuple[Path, Run]:
@@ -84,22 +94,42 @@ def compare(
     Raises ParityError for numbers that are not finite or of another shape, and if the file answers
     every image alike: agreement would prove nothing.
     """
-    first: dict[str, FloatArray] = {}
-    varies = False
-    found = []
-    for test in tests:
-        expected, got = reference({images: test.image}), run({images: test.image})
+    pairs = [(reference({images: test.image}), run({images: test.image})) for test in tests]
+    for test, (expected, got) in zip(tests, pairs):
         for name in (step.detections, step.prototypes):
             _check(name, test.name, expected[name], got[name])
-            before = first.setdefault(name, expected[name])
-            varies |= not np.array_equal(before, expected[name])
-        found.append(Compared(test.name, _figures(step, expected, got)))
-    if not varies:
+    names = (step.detections, step.prototypes)
+    first = pairs[0][0]
+    if all(np.array_equal(first[name], expected[name]) for expected, _ in pairs for name in names):
         raise ParityError(
             "the given file answers every test image alike, so that comparing with it proves "
             "nothing; check the file"
         )
-    return found
+    scales = _Scales.of(step, [expected for expected, _ in pairs])
+    return [
+        Compared(test.name, _figures(step, scales, expected, got))
+        for test, (expected, got) in zip(tests, pairs)
+    ]
+
+
+@dataclass(frozen=True)
+class _Scales:
+    """What errors are shares of: an image without a thing on it has only tiny coefficients."""
+
+    coefficient: float  # the largest of all test images
+    prototype: float
+    mean_prototype: float  # of the image where it is largest
+
+    @staticmethod
+    def of(step: DecodeYolov8Seg, expected: Sequence[Mapping[str, FloatArray]]) -> _Scales:
+        rest = _BOX + len(step.classes)
+        coefficients = (np.abs(arrays[step.detections][0, rest:]).max() for arrays in expected)
+        prototypes = [np.abs(arrays[step.prototypes]) for arrays in expected]
+        return _Scales(
+            float(max(coefficients)),
+            float(max(array.max() for array in prototypes)),
+            float(max(array.mean() for array in prototypes)),
+        )
 
 
 def worst(found: Sequence[Compared]) -> Figures:
@@ -128,23 +158,25 @@ def _check(name: str, image: str, expected: FloatArray, got: FloatArray) -> None
 
 
 def _figures(
-    step: DecodeYolov8Seg, expected: Mapping[str, FloatArray], got: Mapping[str, FloatArray]
+    step: DecodeYolov8Seg,
+    scales: _Scales,
+    expected: Mapping[str, FloatArray],
+    got: Mapping[str, FloatArray],
 ) -> Figures:
-    scores = slice(_BOX, _BOX + len(step.classes))
-    r, p = (arrays[step.detections][0].astype(np.float64) for arrays in (expected, got))
-    error = np.abs(p - r)
-    rest, rest_error = np.abs(r[scores.stop :]), error[scores.stop :]
-    proto, proto_got = (arrays[step.prototypes].astype(np.float64) for arrays in (expected, got))
-    proto_error, proto_size = np.abs(proto_got - proto), np.abs(proto)
+    error, proto = (
+        np.abs(got[name].astype(np.float64) - expected[name])[0]
+        for name in (step.detections, step.prototypes)
+    )
+    rest = _BOX + len(step.classes)
     return {
         step.detections: {
             "box_px": float(error[:_BOX].max()),
-            "score": float(error[scores].max()),
-            "coefficient": _share(rest_error.max(), rest.max()),
+            "score": float(error[_BOX:rest].max()),
+            "coefficient": _share(error[rest:].max(), scales.coefficient),
         },
         step.prototypes: {
-            "max_rel": _share(proto_error.max(), proto_size.max()),
-            "mean_rel": _share(proto_error.mean(), proto_size.mean()),
+            "max_rel": _share(proto.max(), scales.prototype),
+            "mean_rel": _share(proto.mean(), scales.mean_prototype),
         },
     }
 

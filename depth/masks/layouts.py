@@ -51,13 +51,17 @@ def layout_named(name: str) -> Layout:
     return LAYOUTS[name]
 
 
-def masks_of(images: Sequence[PurePosixPath], layout: Layout) -> dict[PurePosixPath, PurePosixPath]:
-    """The mask of each image, by the image; images that are masks of others are left out.
+def masks_of(
+    images: Sequence[PurePosixPath], layout: Layout, beside: bool = False
+) -> dict[PurePosixPath, PurePosixPath]:
+    """The mask of each image, by the image.
+
+    beside  whether masks lie beside their images: then the masks of others are no images
 
     Raises InputError for two images whose masks would have one name; case does not count.
     """
     masks = {image: layout.mask_of(image) for image in images}
-    named = {_key(mask) for mask in masks.values()}
+    named = {_key(mask) for image, mask in masks.items() if mask != image} if beside else set()
     chosen = {image: mask for image, mask in masks.items() if _key(image) not in named}
     first: dict[str, PurePosixPath] = {}
     for image, mask in chosen.items():

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.artifact.steps import DecodeYolov8Seg
+from depth.errors import InputError
 from depth.maps.result import FloatArray
 from depth.sizes import Size
 from depth.steps.letterbox import Placed
@@ -44,6 +45,14 @@ class Instance:
 def cells_of(size: Size) -> int:
     """How many columns the detections of a network of (height, width) px have."""
     return sum((size[0] // stride) * (size[1] // stride) for stride in STRIDES)
+
+
+def class_indices(step: DecodeYolov8Seg, names: Collection[str]) -> tuple[int, ...]:
+    """The classes of these names; () for all. Raises InputError that lists the names there are."""
+    for name in names:
+        if name not in step.classes:
+            raise InputError(f"no class {name!r}; there are {', '.join(step.classes)}")
+    return tuple(sorted({step.classes.index(name) for name in names}))
 
 
 def instances_in(

@@ -23,15 +23,21 @@ if TYPE_CHECKING:
 _LINE_EVERY_S = 30.0  # of progress, where there is no terminal
 
 
-def shown(stop: Stop, work: Callable[[OnEntry], Report], place: Callable[[str], str]) -> Report:
+def shown(
+    stop: Stop,
+    work: Callable[[OnEntry], Report],
+    place: Callable[[str], str],
+    made: str = "depth",
+) -> Report:
     """Run `work` and print its files on stdout, all else on stderr.
 
     place  where a file of an entry is, by its name, as users write it
+    made   what the bar says is made
 
     SIGTERM, SIGINT and a spot notice request the stop.
     """
     started = time.monotonic()
-    with _screen() as screen, stop_on_signals(stop), spot_notices(stop):
+    with _screen(made) as screen, stop_on_signals(stop), spot_notices(stop):
         report = work(_View(screen, place).show)
     lost = lost_output()  # the exit code is about the images
     if lost:
@@ -41,7 +47,7 @@ def shown(stop: Stop, work: Callable[[OnEntry], Report], place: Callable[[str], 
 
 
 @contextmanager
-def _screen() -> Iterator[_Screen]:
+def _screen(made: str) -> Iterator[_Screen]:
     """A bar in a terminal. A line now and then on a pipe or in a log."""
     if sys.stderr is None or not sys.stderr.isatty():  # None: it was closed
         yield _Screen()
@@ -50,7 +56,7 @@ def _screen() -> Iterator[_Screen]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     pace_column = TextColumn("{task.fields[pace]}")
-    columns = (TextColumn("depth"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn(made), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, pace_column, console=console, redirect_stdout=False) as bars:
         yield _Terminal(bars)
