@@ -92,7 +92,7 @@ def import_masks(asked: Import, out: Path, on_step: Callable[[str], None] = lamb
     except InputError as error:
         raise InputError(f"{asked.file}: {error}") from error
     step = _decode(contract, asked.wanted)
-    model = asked.name or _model_name(asked.file)
+    model = _model_name(asked.file) if asked.name is None else asked.name
     if not _NAME.fullmatch(model):
         raise InputError(f"--name {model!r}: expected up to 64 of a-z, 0-9, dot, dash, underscore")
     maker = cast(Importer, builder(target))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,13 +12,14 @@ import onnx
 from onnx import TensorProto
 
 from depth.errors import InputError, first_line
-from depth.files import read_regular
+from depth.files import read_regular, reading
 
 MOST_BYTES = 1_000_000_000  # of a file that is imported, with the weights beside it
 _MOST_NODES = 20_000
 _MOST_VALUES = 1 << 28  # of a tensor inside, 1 GB
 _ENDLESS = ("If", "Loop", "Scan", "SequenceMap")  # operators with graphs of their own
 _OWN_DOMAINS = ("", "ai.onnx")
+_BYTES = {TensorProto.FLOAT: 4, TensorProto.INT64: 8, TensorProto.INT32: 4}  # by type of weights
 
 
 @dataclass(frozen=True)
@@ -133,13 +135,29 @@ def _with_files_inside(model: Any, path: Path, size_bytes: int) -> bool:
         if size_bytes > MOST_BYTES:
             raise InputError(f"{path}: has more than {MOST_BYTES // 10**6} MB with {name!r}")
     for tensor in outside:
-        try:
-            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
-        except Exception as error:  # ValueError, ValidationError, OSError
-            raise InputError(f"{path}: {_location(tensor)!r}: {first_line(error)}") from error
-        tensor.data_location = TensorProto.DEFAULT
-        del tensor.external_data[:]
+        _take_in(tensor, path)
     return bool(outside)
+
+
+def _take_in(tensor: Any, path: Path) -> None:
+    """The bytes of weights in a file beside the model. Raises InputError if there are others."""
+    told = {entry.key: entry.value for entry in tensor.external_data}
+    count = math.prod(tensor.dims) * _BYTES.get(tensor.data_type, 0)
+    try:
+        start, length = int(told.get("offset") or 0), int(told.get("length") or count)
+        with reading(_beside(path, told.get("location", ""))) as file:
+            file.seek(start)
+            data = file.read(min(max(length, 0), MOST_BYTES))
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: weights {tensor.name!r} in another file: {error}") from error
+    if not count or len(data) != count:
+        raise InputError(
+            f"{path}: weights {tensor.name!r} in another file have {len(data)} bytes, expected "
+            f"{count}; export it again"
+        )
+    tensor.raw_data = data
+    tensor.data_location = TensorProto.DEFAULT
+    del tensor.external_data[:]
 
 
 def _is_outside(tensor: Any) -> bool:

@@ -74,9 +74,16 @@ def converted(part: Part) -> Iterator[Any]:
 
 
 def import_file(given: Path, stem: Path) -> list[Path]:
-    """Convert a file that somebody else exported; weights stay as they are. Raises BuildError."""
+    """Convert a file that somebody else exported; weights stay as they are. Raises BuildError.
+
+    Operators are called by their order: OpenVINO counts on from graph to graph, so that the same
+    file would give other bytes the next time.
+    """
     with _explained():
-        return _saved(ov.Core().read_model(given), stem)
+        graph = ov.Core().read_model(given)
+        for number, operator in enumerate(graph.get_ordered_ops()):
+            operator.set_friendly_name(f"{operator.get_type_name()}_{number}")
+        return _saved(graph, stem)
 
 
 @contextmanager

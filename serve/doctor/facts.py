@@ -57,6 +57,7 @@ class ArtifactFacts:
     reason: str  # why it is damaged
     size_bytes: int
     identity: str = ""  # "" if it is damaged
+    makes: str = ""  # what it gives, if that is no depth
 
 
 @dataclass(frozen=True)

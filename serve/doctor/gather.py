@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Callable
 
 from depth.artifact.anchor import identity_digits
-from depth.artifact.manifest import MANIFEST, read_artifact
+from depth.artifact.manifest import MANIFEST, Manifest, read_artifact
 from depth.artifact.verification import state
 from depth.cpu import ROOT, read_cpu, text_of
 from depth.errors import ArtifactError
+from depth.family import INSTANCE_MASKS
 from serve.doctor import neuron
 from serve.doctor.facts import DAMAGED, ArtifactFacts, Facts, Metadata
 from serve.jobs import spot
@@ -88,9 +89,16 @@ def _artifact(folder: Path, allowed: tuple[str, ...]) -> ArtifactFacts:
             "",
             sum(file.size_bytes for file in files),
             artifact.identity,
+            _makes(m),
         )
     except ArtifactError as error:
         return ArtifactFacts(folder.name, "", "", DAMAGED, str(error), 0)
+
+
+def _makes(manifest: Manifest) -> str:
+    """What an artifact gives that depth front ends do not serve; "" for depth."""
+    masks = any(output.kind == INSTANCE_MASKS for output in manifest.outputs)
+    return "masks of instances, for `python main.py masks`" if masks else ""
 
 
 def _distribution() -> str:

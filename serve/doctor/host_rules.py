@@ -110,6 +110,7 @@ def artifact_findings(facts: Facts) -> Iterator[Finding]:
     for artifact in facts.artifacts:
         remark = _remark(artifact, facts)
         text = f"{artifact.folder}: {artifact.state}, {artifact.size_bytes / 1e6:.0f} MB"
+        text += f", {artifact.makes}" if artifact.makes else ""
         if remark is None:
             yield Finding(OK, "artifact", text)
         else:

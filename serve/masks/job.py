@@ -67,7 +67,8 @@ def run_masks(
     ManifestError if the log cannot be kept. A failure of a single image is an entry.
     """
     stop = stop or Stop()
-    tasks, left_out = _tasks(job)
+    with report_in(job.output, writable=False) as log:
+        tasks, left_out = _tasks(job, log)
     report = Report(len(tasks), left_out=left_out)
     with report_in(job.output, not job.dry_run) as log:
         if not job.dry_run:
@@ -86,7 +87,7 @@ def run_masks(
     return report
 
 
-def _tasks(job: MaskJob) -> tuple[list[MaskTask], Mapping[str, int]]:
+def _tasks(job: MaskJob, log: MaskReport) -> tuple[list[MaskTask], Mapping[str, int]]:
     """The images, and how many other files of each extension are there."""
     if job.images.is_file():
         raise InputError(f"{job.images}: a file; --images names a folder of images")
@@ -94,21 +95,24 @@ def _tasks(job: MaskJob) -> tuple[list[MaskTask], Mapping[str, int]]:
     inside = Path(os.path.realpath(job.output))
     root = Path(os.path.realpath(job.images))
     images = [path.relative_to(job.images) for path in found.images]
+    if root == inside:
+        masks = {line.mask.name for line in log.lines.values() if line.mask is not None}
+        images = [path for path in images if path.as_posix() not in masks]
     if root in inside.parents:  # masks of an earlier run are no images
         made = inside.relative_to(root)
         images = [path for path in images if made not in path.parents]
     if not images:
         raise NoImagesError(f"{job.images}: no images in it; name another folder for --images")
     names = [PurePosixPath(path.as_posix()) for path in images]
-    masks = masks_of(names, layout_named(job.layout), beside=inside == root)
-    taken = {root / path for path in masks}
-    for image, mask in masks.items():
+    chosen = masks_of(names, layout_named(job.layout), beside=inside == root)
+    taken = {root / path for path in chosen}
+    for image, mask in chosen.items():
         if inside / mask in taken:
             raise InputError(
                 f"{job.output / mask}: the mask of {image} would replace an image; give another "
                 "--output"
             )
-    return [MaskTask(*pair) for pair in masks.items()], by_extension(found.others)
+    return [MaskTask(*pair) for pair in chosen.items()], by_extension(found.others)
 
 
 class _Work:

@@ -1,0 +1,372 @@
+"""A folder of images becomes a folder of masks: by the command, again, and after a kill."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from depth.errors import InputError
+from depth.family import METRES, RELATIVE_INVERSE
+from depth.files import sha256_file
+from depth.maps.files import write_result
+from depth.maps.result import Map
+from depth.masks.rules import DepthRules
+from depth_anything.cli import main
+from serve.cli import main as serve_main
+from serve.errors import NoImagesError
+from serve.masks.job import run_masks
+from serve.masks.report import REPORT
+from serve.masks.request import MaskJob
+from serve.masks.stored import StoredDepth
+from tests.support.commands import Ended, ended
+from tests.support.depth_samples import ramp, result
+from tests.support.hostile import encoded, picture
+from tests.support.mask_artifacts import mask_artifact
+
+H, W = 60, 80
+
+
+def masks_(*arguments: object) -> Ended:
+    return ended(lambda: main("main.py"), "main.py", "masks", *arguments)
+
+
+def photos(folder: Path, names: tuple[str, ...] = ("a/b.jpg", "c.png")) -> Path:
+    for seed, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kind = "PNG" if name.endswith("png") else "JPEG"
+        path.write_bytes(encoded(picture(H, W, seed), kind))
+    return folder
+
+
+def depth_for(folder: Path, images: Path, kind: str = RELATIVE_INVERSE, **maps: Map) -> Path:
+    """Stored depth of every image: a ramp that falls from 9 to 1 downwards."""
+    for path in sorted(p for p in images.rglob("*") if p.is_file()):
+        values = np.ascontiguousarray(ramp(12, 16, 1, 9)[::-1])
+        found = result(values, kind)
+        found = replace(found, maps={**found.maps, **maps})
+        stem = folder / path.relative_to(images).with_suffix("")
+        source = {"sha256": sha256_file(path), "width_px": W, "height_px": H}
+        write_result(found, stem, ["npy"], source)
+    return folder
+
+
+def lines(output: Path) -> dict[str, Any]:
+    found = map(json.loads, (output / REPORT).read_text("utf-8").splitlines())
+    return {line["image"]: line for line in found}
+
+
+def mask(path: Path) -> Any:
+    found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert found is not None
+    assert found.dtype == np.uint8
+    assert set(np.unique(found)) <= {0, 255}
+    return found
+
+
+def test_the_farthest_fifth_of_every_image_is_masked(tmp_path: Path) -> None:
+    images, out = photos(tmp_path / "in"), tmp_path / "out"
+    depth = depth_for(tmp_path / "depth", images)
+    done = masks_("--images", images, "-o", out, "--depth", depth, "--farthest", "20%")
+    assert done.code == 0, done.err
+    assert sorted(done.out.split()) == [str(out / "a/b.jpg.png"), str(out / "c.png.png")]
+    assert f"to look: {out / 'index.html'}" in done.err
+    for name in ("a/b.jpg", "c.png"):
+        found = mask(out / f"{name}.png")
+        assert found.shape == (H, W)
+        assert 0.15 < (found == 0).mean() < 0.25
+        assert (found[:40] == 255).all()
+        line = lines(out)[name]
+        assert line["masked"] == pytest.approx((found == 0).mean(), abs=1e-5)
+        assert line["sources"] == {"quantile": line["masked"]}
+    page = (out / "index.html").read_text("utf-8")
+    assert '<img src=".previews/a/b.jpg.jpg"' in page
+    assert "% masked</span>, quantile" in page
+    assert (out / ".previews/c.png.jpg").read_bytes()[:2] == b"\xff\xd8"
+
+
+def test_sources_are_joined_and_counted(tmp_path: Path) -> None:
+    images = tmp_path / "in"
+    images.mkdir()
+    pixels = np.full((H, W, 3), 114, np.uint8)
+    pixels[:30, :40] = (255, 0, 0)  # red, RGB
+    Image.fromarray(pixels).save(images / "a.png")
+    sky = Map(ramp(12, 16, 0, 1), "sky")
+    depth = depth_for(tmp_path / "depth", images, METRES, sky=sky)
+    artifact, out = mask_artifact(tmp_path), tmp_path / "out"
+    arguments = ("-i", images, "-o", out, "--depth", depth, "--far", "7", "--near", "1.5")
+    done = masks_(*arguments, "--sky", "--artifact", artifact.folder, "--class", "red")
+    assert done.code == 0, done.err
+    line = lines(out)["a.png"]
+    assert list(line["sources"]) == ["range", "sky", "instances"]
+    assert line["instances"] == {"red": line["instances"]["red"]}
+    found = mask(out / "a.png.png") == 0
+    assert found[5, 5]
+    assert found[-1].all()
+    assert max(line["sources"].values()) <= line["masked"] <= sum(line["sources"].values()) + 1e-5
+    assert "warning: more than 50 % is masked of a.png" in done.err
+    assert 'class="much"' in (out / "index.html").read_text("utf-8")
+
+
+def test_an_image_without_anything_gets_a_white_mask(tmp_path: Path) -> None:
+    images, out = tmp_path / "in", tmp_path / "out"
+    images.mkdir()
+    for name in ("a.png", "c.png"):
+        Image.new("RGB", (W, H), (114, 114, 114)).save(images / name)
+    artifact = mask_artifact(tmp_path)
+    done = masks_("-i", images, "-o", out, "--artifact", artifact.folder, "--class", "green")
+    assert done.code == 0, done.err
+    for name in ("a.png", "c.png"):
+        assert (mask(out / f"{name}.png") == 255).all()
+        assert lines(out)[name]["instances"] == {}
+    assert "warning" not in done.err
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_a_mask_has_the_pixels_of_the_file_or_of_the_upright_image(
+    upright: bool, tmp_path: Path
+) -> None:
+    images, out = tmp_path / "in", tmp_path / "out"
+    images.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying, shown after a quarter turn clockwise
+    (images / "a.jpg").write_bytes(encoded(picture(H, W), "JPEG", exif=exif))
+    depth = depth_for(tmp_path / "depth", images)
+    arguments = ("-i", images, "-o", out, "--depth", depth, "--farthest", "20")
+    assert masks_(*arguments, *["--upright"] * upright).code == 0
+    found = mask(out / "a.jpg.png") == 0
+    if upright:
+        assert found.shape == (W, H)
+        assert found[-1].all()
+    else:
+        assert found.shape == (H, W)
+        assert found[:, -1].all()  # the upright image's last row
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [
+        ("colmap", "a/b.jpg.png"),
+        ("metashape", "a/b_mask.png"),
+        ("realitycapture", "a/b.jpg.mask.png"),
+        ("odm", "a/b_mask.png"),
+        ("nerfstudio", "a/b.png"),
+    ],
+)
+def test_every_layout_mirrors_the_tree(layout: str, name: str, tmp_path: Path) -> None:
+    images, out = photos(tmp_path / "in", ("a/b.jpg", "b.jpg")), tmp_path / "out"
+    depth = depth_for(tmp_path / "depth", images)
+    done = masks_(
+        *("-i", images, "-o", out, "--depth", depth, "--nearest", "10", "--mask-layout", layout),
+        *("--no-preview", "--invert"),
+    )
+    assert done.code == 0, done.err
+    assert (mask(out / name) == 255).mean() == pytest.approx(0.1, abs=0.05)
+    there = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
+    assert there == {name, name[2:], REPORT}
+
+
+def test_a_rerun_keeps_what_is_whole_and_makes_what_changed(tmp_path: Path) -> None:
+    images, out = photos(tmp_path / "in"), tmp_path / "out"
+    depth = depth_for(tmp_path / "depth", images)
+    arguments = ("-i", images, "-o", out, "--depth", depth)
+    fifth = (*arguments, "--farthest", "20")
+    assert "2 done" in masks_(*fifth).err
+    assert "2 already there" in masks_(*fifth).err
+    assert "2 done" in masks_(*arguments, "--farthest", "30").err
+    assert "2 done" in masks_(*fifth).err
+    (out / "c.png.png").unlink()
+    assert "1 done, 1 already there" in masks_(*fifth).err
+    (out / ".previews/c.png.jpg").write_bytes(b"torn")
+    assert "1 done, 1 already there" in masks_(*fifth).err
+    (images / "c.png").write_bytes(encoded(picture(H, W, 9), "PNG"))
+    changed = masks_(*fifth)
+    assert changed.code == 3
+    assert "c.png is of another image" in changed.err or "of this one before it" in changed.err
+    depth_for(depth, images)
+    assert "1 done, 1 already there" in masks_(*fifth).err
+    depth_for(depth, images, METRES)
+    assert "2 done" in masks_(*fifth).err
+
+
+def test_settings_of_the_network_count(tmp_path: Path) -> None:
+    images, out = photos(tmp_path / "in"), tmp_path / "out"
+    artifact = mask_artifact(tmp_path).folder
+    arguments = ("-i", images, "-o", out, "--artifact", artifact)
+    assert "2 done" in masks_(*arguments).err
+    assert "2 already there" in masks_(*arguments).err
+    assert "2 done" in masks_(*arguments, "--class", "red").err
+    assert "2 done" in masks_(*arguments, "--class", "red", "--confidence", "0.5").err
+    other = mask_artifact(tmp_path, "openvino").folder
+    assert "2 done" in masks_("-i", images, "-o", out, "--artifact", other).err
+
+
+def test_a_mask_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
+    images, out = photos(tmp_path / "in"), tmp_path / "out"
+    depth = depth_for(tmp_path / "depth", images)
+    arguments = ("-i", images, "-o", out, "--depth", depth, "--farthest", "20")
+    out.mkdir()
+    drawn = out / "c.png.png"
+    drawn.write_bytes(b"drawn by hand")
+    found = masks_(*arguments)
+    assert found.code == 3
+    assert "is not as a job of masks wrote it; move it away, or give --replace" in found.err
+    assert drawn.read_bytes() == b"drawn by hand"
+    assert "1 done, 1 already there" in masks_(*arguments, "--replace").err
+    drawn.write_bytes(b"changed since")
+    assert masks_(*arguments).code == 3
+    # A failure in between does not make a mask of ours foreign.
+    drawn.unlink()
+    assert masks_(*arguments).code == 0
+    whole = (images / "c.png").read_bytes()
+    (images / "c.png").write_bytes(whole[:50])
+    assert masks_(*arguments).code == 3
+    (images / "c.png").write_bytes(whole)
+    assert masks_(*arguments, "--fill-holes").code == 0
+
+
+def test_a_killed_job_is_finished_by_the_next(tmp_path: Path) -> None:
+    images, out = photos(tmp_path / "in"), tmp_path / "out"
+    depth = depth_for(tmp_path / "depth", images)
+    arguments = ("-i", images, "-o", out, "--depth", depth, "--farthest", "20")
+    assert masks_(*arguments).code == 0
+    # Killed after the mask was written and before its line was: the line is torn.
+    whole = (out / REPORT).read_bytes().splitlines(keepends=True)
+    (out / REPORT).write_bytes(whole[0] + whole[1][:40])
+    assert "1 done, 1 already there" in masks_(*arguments).err
+    assert (out / REPORT).read_bytes().count(b"\n") == 2
+    assert set(lines(out)) == {"a/b.jpg", "c.png"}
+
+
+def test_masks_beside_their_images_are_not_masked_themselves(tmp_path: Path) -> None:
+    images = photos(tmp_path / "in")
+    depth = depth_for(tmp_path / "depth", images)
+    arguments = ("-i", images, "-o", images, "--depth", depth, "--farthest", "20", "--layout")
+    for _ in range(2):
+        done = masks_(*arguments, "odm")
+        assert done.code == 0, done.err
+        assert set(lines(images)) == {"a/b.jpg", "c.png"}
+    assert (images / "a/b_mask.png").exists()
+    for layout in ("colmap", "realitycapture"):
+        assert masks_(*arguments, layout).code == 0
+        assert set(lines(images)) == {"a/b.jpg", "c.png"}
+    refused = masks_(*arguments, "nerfstudio")
+    assert refused.code == 2
+    assert "the mask of c.png would replace an image" in refused.line()
+
+
+def test_masks_inside_the_folder_of_images_are_no_images(tmp_path: Path) -> None:
+    images = photos(tmp_path / "in")
+    depth = depth_for(tmp_path / "depth", images)
+    arguments = ("-i", images, "-o", images / "masks", "--depth", depth, "--farthest", "20")
+    assert "2 done" in masks_(*arguments).err
+    assert "2 already there" in masks_(*arguments).err
+
+
+def test_each_failure_names_its_image_and_the_others_are_done(tmp_path: Path) -> None:
+    images = photos(tmp_path / "in", ("a.jpg", "b.png", "c.png"))
+    depth, out = depth_for(tmp_path / "depth", images), tmp_path / "out"
+    (images / "a.jpg").write_bytes(b"no image")
+    (depth / "b.json").unlink()
+    done = masks_("-i", images, "-o", out, "--depth", depth, "--farthest", "20")
+    assert done.code == 3
+    assert "failed: a.jpg: " in done.err
+    assert f"failed: b.png: no depth of b.png in {depth}" in done.err
+    assert f"reasons are in {out / REPORT}" in done.err
+    assert lines(out)["a.jpg"]["status"] == "failed"
+    assert "2 images failed" in (out / "index.html").read_text("utf-8")
+    assert (out / "c.png.png").exists()
+
+
+def test_depth_of_images_of_one_name_is_found_by_their_bytes(tmp_path: Path) -> None:
+    images, out = photos(tmp_path / "in", ("x.jpg", "x.png")), tmp_path / "out"
+    depth = tmp_path / "depth"
+    for name in ("x.jpg", "x.png"):  # as a folder job calls them where they collide
+        found = result(np.ascontiguousarray(ramp(12, 16, 1, 9)[::-1]))
+        write_result(found, depth / name, ["npy"], {"sha256": sha256_file(images / name)})
+    done = masks_("-i", images, "-o", out, "--depth", depth, "--farthest", "20")
+    assert done.code == 0, done.err
+    damaged = depth / "x.png.npy"
+    damaged.write_bytes(damaged.read_bytes()[:-4] + b"abcd")
+    again = masks_("-i", images, "-o", out, "--depth", depth, "--farthest", "30")
+    assert again.code == 3
+    assert "x.png.npy has other bytes than its .json says" in again.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "nothing to mask: give --artifact, or --depth with"),
+        (("--sky",), "need --depth"),
+        (("--class", "red"), "--class and --confidence need --artifact"),
+        (("--depth", "nowhere", "--sky"), "nowhere: no folder of depth files"),
+        (("--depth", ".", "--farthest", "much"), "expected a share in percent"),
+        (("--depth", ".", "--sky", "--dilate", "3"), "expected 0 to 2 percent"),
+        (("--depth", ".", "--near", "3", "--far", "2"), "is not below --far"),
+    ],
+)
+def test_usage(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    images = photos(tmp_path / "in")
+    found = masks_("-i", images, "-o", tmp_path / "out", *arguments)
+    assert found.code == 2
+    assert said in found.line()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    images, out = photos(tmp_path / "in"), tmp_path / "out"
+    depth = depth_for(tmp_path / "depth", images)
+    done = masks_("-i", images, "-o", out, "--depth", depth, "--sky", "--dry-run")
+    assert done.code == 0
+    assert "to do: c.png: no mask of these settings yet" in done.out
+    assert not out.exists()
+
+
+def test_folders_without_images_and_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NoImagesError, match="no images in it"):
+        run_masks(job_of(tmp_path / "empty", tmp_path))
+    image = photos(tmp_path / "in", ("a.png",)) / "a.png"
+    with pytest.raises(InputError, match="a file; --images names a folder"):
+        run_masks(job_of(image, tmp_path))
+
+
+def job_of(images: Path, scratch: Path) -> MaskJob:
+    from serve.masks.request import MaskJob
+
+    (scratch / "stored").mkdir(exist_ok=True)
+    rules = DepthRules(sky=True)
+    return MaskJob(
+        images, output or scratch / "o", rules=rules, depth=StoredDepth(scratch / "stored")
+    )
+
+
+def test_the_first_failure_can_end_the_job(tmp_path: Path) -> None:
+    names = tuple(f"{i}.png" for i in range(12))
+    job = replace(job_of(photos(tmp_path / "in", names), tmp_path), fail_fast=True)
+    report = run_masks(job)
+    assert 1 <= report.counts["failed"] < 12
+    assert report.stopped == "a failure"
+    assert report.left == 12 - report.counts["failed"]
+
+
+def test_a_page_of_another_program_stays(tmp_path: Path) -> None:
+    images, out = photos(tmp_path / "in"), tmp_path / "out"
+    depth = depth_for(tmp_path / "depth", images)
+    out.mkdir()
+    (out / "index.html").write_text("<html>mine", "utf-8")
+    done = masks_("-i", images, "-o", out, "--depth", depth, "--farthest", "20")
+    assert done.code == 0
+    assert (out / "index.html").read_text("utf-8") == "<html>mine"
+
+
+def test_serve_has_the_same_command(tmp_path: Path) -> None:
+    found = ended(serve_main, "python -m serve", "masks", "-i", tmp_path, "-o", tmp_path)
+    assert "nothing to mask" in found.line()
