@@ -96,8 +96,7 @@ def _tasks(job: MaskJob, log: MaskReport) -> tuple[list[MaskTask], Mapping[str, 
     root = Path(os.path.realpath(job.images))
     images = [path.relative_to(job.images) for path in found.images]
     if root == inside:
-        masks = {line.mask.name for line in log.lines.values() if line.mask is not None}
-        images = [path for path in images if path.as_posix() not in masks]
+        images = [path for path in images if path.as_posix() not in log.masks]
     if root in inside.parents:  # masks of an earlier run are no images
         made = inside.relative_to(root)
         images = [path for path in images if made not in path.parents]
@@ -123,7 +122,7 @@ class _Work:
 
     def __init__(self, job: MaskJob, log: MaskReport, room: Room) -> None:
         self._job = job
-        self._before = dict(log.lines)
+        self._before, self._written = dict(log.lines), dict(log.masks)
         self._room = room
         self.full = ""
 
@@ -149,8 +148,7 @@ class _Work:
                 self.full = f"a full disk ({error})"
             if not isinstance(error, (DepthAnythingError, ServeError)):
                 logger.error("%s: unexpected error", name, exc_info=error)
-            mask = before.mask if before is not None else None
-            return Line(name, FAILED, sha256, settings, mask, reason=str(error) or repr(error))
+            return Line(name, FAILED, sha256, settings, reason=str(error) or repr(error))
 
     def _depth_of(self, task: MaskTask, file: ImageFile) -> Optional[Path]:
         job = self._job
@@ -177,10 +175,8 @@ class _Work:
         A killed job may have written these same bytes.
         """
         path = self._job.output / task.mask
-        before = self._before.get(str(task.name))
-        ours = [Named(str(task.mask), sha256_bytes(data))]
-        if before is not None and before.mask is not None:
-            ours.append(before.mask)
+        name = str(task.mask)
+        ours = [Named(name, sha256_bytes(data)), Named(name, self._written.get(name, ""))]
         if os.path.lexists(path) and not self._job.replace and not any(map(self._is_whole, ours)):
             raise DepthFileError(
                 f"{path}: is there, and is not as a job of masks wrote it; move it away, or give "

@@ -7,7 +7,7 @@ Keys of a line, format 1:
     status     "done" or "failed"
     sha256     of the image's bytes; "" if they could not be read
     settings   everything else that the mask depends on: layout, rules, artifact, depth
-    mask       {name, sha256} inside the output folder; of an earlier run, or null, if it failed
+    mask       {name, sha256} inside the output folder; null if it failed
     preview    {name, sha256}, or null
     masked     share of the image that is left out, 0 to 1
     sources    the same of each source: range, quantile, sky, confidence, instances
@@ -61,11 +61,16 @@ class Line:
 
 
 class MaskReport:
-    """The lines of a log in memory, by image, and the open file that they are appended to."""
+    """The lines of a log in memory, and the open file that they are appended to.
+
+    lines  the last line of each image
+    masks  the sha256 of every mask that was ever written, by its name, also in other layouts
+    """
 
     def __init__(self, path: Path, descriptor: Optional[int]) -> None:
         self.path = path
         self.lines: dict[str, Line] = {}
+        self.masks: dict[str, str] = {}
         self._descriptor = descriptor
         self._end = 0
         if descriptor is not None:
@@ -81,11 +86,16 @@ class MaskReport:
                 self._end += len(text)
                 line = _line_of(text)
                 if line is not None:
-                    self.lines[line.image] = line
+                    self._note(line)
+
+    def _note(self, line: Line) -> None:
+        self.lines[line.image] = line
+        if line.mask is not None:
+            self.masks[line.mask.name] = line.mask.sha256
 
     def append(self, line: Line) -> None:
         """Add a line. Raises ManifestError if the disk refuses."""
-        self.lines[line.image] = line
+        self._note(line)
         if self._descriptor is None:
             return
         data = json.dumps({"format": FORMAT, **asdict(line)}).encode() + b"\n"

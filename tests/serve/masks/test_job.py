@@ -1,74 +1,31 @@
-"""A folder of images becomes a folder of masks: by the command, again, and after a kill."""
+"""A folder of images becomes a folder of masks, by the command."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from depth.errors import InputError
-from depth.family import METRES, RELATIVE_INVERSE
+from depth.family import METRES
 from depth.files import sha256_file
 from depth.maps.files import write_result
 from depth.maps.result import Map
 from depth.masks.rules import DepthRules
-from depth_anything.cli import main
 from serve.cli import main as serve_main
 from serve.errors import NoImagesError
 from serve.masks.job import run_masks
 from serve.masks.report import REPORT
 from serve.masks.request import MaskJob
 from serve.masks.stored import StoredDepth
-from tests.support.commands import Ended, ended
+from tests.support.commands import ended
 from tests.support.depth_samples import ramp, result
 from tests.support.hostile import encoded, picture
 from tests.support.mask_artifacts import mask_artifact
-
-H, W = 60, 80
-
-
-def masks_(*arguments: object) -> Ended:
-    return ended(lambda: main("main.py"), "main.py", "masks", *arguments)
-
-
-def photos(folder: Path, names: tuple[str, ...] = ("a/b.jpg", "c.png")) -> Path:
-    for seed, name in enumerate(names):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kind = "PNG" if name.endswith("png") else "JPEG"
-        path.write_bytes(encoded(picture(H, W, seed), kind))
-    return folder
-
-
-def depth_for(folder: Path, images: Path, kind: str = RELATIVE_INVERSE, **maps: Map) -> Path:
-    """Stored depth of every image: a ramp that falls from 9 to 1 downwards."""
-    for path in sorted(p for p in images.rglob("*") if p.is_file()):
-        values = np.ascontiguousarray(ramp(12, 16, 1, 9)[::-1])
-        found = result(values, kind)
-        found = replace(found, maps={**found.maps, **maps})
-        stem = folder / path.relative_to(images).with_suffix("")
-        source = {"sha256": sha256_file(path), "width_px": W, "height_px": H}
-        write_result(found, stem, ["npy"], source)
-    return folder
-
-
-def lines(output: Path) -> dict[str, Any]:
-    found = map(json.loads, (output / REPORT).read_text("utf-8").splitlines())
-    return {line["image"]: line for line in found}
-
-
-def mask(path: Path) -> Any:
-    found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    assert found is not None
-    assert found.dtype == np.uint8
-    assert set(np.unique(found)) <= {0, 255}
-    return found
+from tests.support.mask_jobs import H, W, depth_for, lines, mask, masks_, photos
 
 
 def test_the_farthest_fifth_of_every_image_is_masked(tmp_path: Path) -> None:
@@ -173,95 +130,6 @@ def test_every_layout_mirrors_the_tree(layout: str, name: str, tmp_path: Path) -
     assert there == {name, name[2:], REPORT}
 
 
-def test_a_rerun_keeps_what_is_whole_and_makes_what_changed(tmp_path: Path) -> None:
-    images, out = photos(tmp_path / "in"), tmp_path / "out"
-    depth = depth_for(tmp_path / "depth", images)
-    arguments = ("-i", images, "-o", out, "--depth", depth)
-    fifth = (*arguments, "--farthest", "20")
-    assert "2 done" in masks_(*fifth).err
-    assert "2 already there" in masks_(*fifth).err
-    assert "2 done" in masks_(*arguments, "--farthest", "30").err
-    assert "2 done" in masks_(*fifth).err
-    (out / "c.png.png").unlink()
-    assert "1 done, 1 already there" in masks_(*fifth).err
-    (out / ".previews/c.png.jpg").write_bytes(b"torn")
-    assert "1 done, 1 already there" in masks_(*fifth).err
-    (images / "c.png").write_bytes(encoded(picture(H, W, 9), "PNG"))
-    changed = masks_(*fifth)
-    assert changed.code == 3
-    assert "c.png is of another image" in changed.err or "of this one before it" in changed.err
-    depth_for(depth, images)
-    assert "1 done, 1 already there" in masks_(*fifth).err
-    depth_for(depth, images, METRES)
-    assert "2 done" in masks_(*fifth).err
-
-
-def test_settings_of_the_network_count(tmp_path: Path) -> None:
-    images, out = photos(tmp_path / "in"), tmp_path / "out"
-    artifact = mask_artifact(tmp_path).folder
-    arguments = ("-i", images, "-o", out, "--artifact", artifact)
-    assert "2 done" in masks_(*arguments).err
-    assert "2 already there" in masks_(*arguments).err
-    assert "2 done" in masks_(*arguments, "--class", "red").err
-    assert "2 done" in masks_(*arguments, "--class", "red", "--confidence", "0.5").err
-    other = mask_artifact(tmp_path, "openvino").folder
-    assert "2 done" in masks_("-i", images, "-o", out, "--artifact", other).err
-
-
-def test_a_mask_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
-    images, out = photos(tmp_path / "in"), tmp_path / "out"
-    depth = depth_for(tmp_path / "depth", images)
-    arguments = ("-i", images, "-o", out, "--depth", depth, "--farthest", "20")
-    out.mkdir()
-    drawn = out / "c.png.png"
-    drawn.write_bytes(b"drawn by hand")
-    found = masks_(*arguments)
-    assert found.code == 3
-    assert "is not as a job of masks wrote it; move it away, or give --replace" in found.err
-    assert drawn.read_bytes() == b"drawn by hand"
-    assert "1 done, 1 already there" in masks_(*arguments, "--replace").err
-    drawn.write_bytes(b"changed since")
-    assert masks_(*arguments).code == 3
-    # A failure in between does not make a mask of ours foreign.
-    drawn.unlink()
-    assert masks_(*arguments).code == 0
-    whole = (images / "c.png").read_bytes()
-    (images / "c.png").write_bytes(whole[:50])
-    assert masks_(*arguments).code == 3
-    (images / "c.png").write_bytes(whole)
-    assert masks_(*arguments, "--fill-holes").code == 0
-
-
-def test_a_killed_job_is_finished_by_the_next(tmp_path: Path) -> None:
-    images, out = photos(tmp_path / "in"), tmp_path / "out"
-    depth = depth_for(tmp_path / "depth", images)
-    arguments = ("-i", images, "-o", out, "--depth", depth, "--farthest", "20")
-    assert masks_(*arguments).code == 0
-    # Killed after the mask was written and before its line was: the line is torn.
-    whole = (out / REPORT).read_bytes().splitlines(keepends=True)
-    (out / REPORT).write_bytes(whole[0] + whole[1][:40])
-    assert "1 done, 1 already there" in masks_(*arguments).err
-    assert (out / REPORT).read_bytes().count(b"\n") == 2
-    assert set(lines(out)) == {"a/b.jpg", "c.png"}
-
-
-def test_masks_beside_their_images_are_not_masked_themselves(tmp_path: Path) -> None:
-    images = photos(tmp_path / "in")
-    depth = depth_for(tmp_path / "depth", images)
-    arguments = ("-i", images, "-o", images, "--depth", depth, "--farthest", "20", "--layout")
-    for _ in range(2):
-        done = masks_(*arguments, "odm")
-        assert done.code == 0, done.err
-        assert set(lines(images)) == {"a/b.jpg", "c.png"}
-    assert (images / "a/b_mask.png").exists()
-    for layout in ("colmap", "realitycapture"):
-        assert masks_(*arguments, layout).code == 0
-        assert set(lines(images)) == {"a/b.jpg", "c.png"}
-    refused = masks_(*arguments, "nerfstudio")
-    assert refused.code == 2
-    assert "the mask of c.png would replace an image" in refused.line()
-
-
 def test_masks_inside_the_folder_of_images_are_no_images(tmp_path: Path) -> None:
     images = photos(tmp_path / "in")
     depth = depth_for(tmp_path / "depth", images)
@@ -339,13 +207,9 @@ def test_folders_without_images_and_files_are_refused(tmp_path: Path) -> None:
 
 
 def job_of(images: Path, scratch: Path) -> MaskJob:
-    from serve.masks.request import MaskJob
-
-    (scratch / "stored").mkdir(exist_ok=True)
-    rules = DepthRules(sky=True)
-    return MaskJob(
-        images, output or scratch / "o", rules=rules, depth=StoredDepth(scratch / "stored")
-    )
+    stored = scratch / "stored"
+    stored.mkdir(exist_ok=True)
+    return MaskJob(images, scratch / "out", rules=DepthRules(sky=True), depth=StoredDepth(stored))
 
 
 def test_the_first_failure_can_end_the_job(tmp_path: Path) -> None:
