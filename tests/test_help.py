@@ -58,6 +58,9 @@ HELPS = {
     ("main.py", "da3", "gallery"): ["--open-browser", "--port"],
     ("main.py", "da3", "gradio"): ["--workspace-dir", "--share", "--cache-gs-tag"],
     ("main.py", "export"): ["--image", "--to", "--fov-deg"],
+    ("main.py", "masks"): ["--images", "--layout", "--artifact", "--farthest", "--dilate"],
+    ("-m", "serve", "masks"): ["--class", "--near", "--replace"],
+    ("-m", "compile", "import"): ["--as", "--classes", "--names", "--target"],
     ("main.py", "checkpoints"): ["list", "fetch"],
     ("main.py", "checkpoints", "fetch"): ["--accept-licence"],
 }
