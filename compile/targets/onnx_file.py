@@ -18,6 +18,8 @@ MOST_BYTES = 1_000_000_000  # of a file that is imported, with the weights besid
 _MOST_NODES = 20_000
 _MOST_VALUES = 1 << 28  # of a tensor inside, 1 GB
 _ENDLESS = ("If", "Loop", "Scan", "SequenceMap")  # operators with graphs of their own
+# Operators whose output may be of any size, by numbers in their inputs.
+_GROWING = ("ConstantOfShape", "Expand", "Pad", "Range", "Resize", "Tile", "Upsample", "OneHot")
 _OWN_DOMAINS = ("", "ai.onnx")
 _BYTES = {TensorProto.FLOAT: 4, TensorProto.INT64: 8, TensorProto.INT32: 4}  # by type of weights
 
@@ -115,12 +117,21 @@ def _invalid(model: Any) -> Iterator[str]:
     except Exception as error:  # RuntimeError, ValidationError, and what protobuf raises
         yield f"is not valid ONNX: {first_line(error)}; export it again"
         return
-    for value in (*graph.value_info, *graph.output, *graph.input):
-        count = 1
-        for side in _port(value).shape:
-            count *= side or 1
+    shapes = {
+        value.name: _port(value).shape
+        for value in (*graph.value_info, *graph.output, *graph.input)
+        if value.type.tensor_type.HasField("shape")
+    }
+    for name, shape in shapes.items():
+        count = math.prod(side or 1 for side in shape)
         if count > _MOST_VALUES:
-            yield f"has a tensor {value.name!r} of {count} values: the limit is {_MOST_VALUES}"
+            yield f"has a tensor {name!r} of {count} values: the limit is {_MOST_VALUES}"
+    for node in graph.node:
+        if node.op_type in _GROWING and None in shapes.get(node.output[0], (None,)):
+            yield (
+                f"has the operator {node.op_type!r} with an output of unknown size; export it with "
+                "dynamic=False and simplify=True"
+            )
 
 
 def _with_files_inside(model: Any, path: Path, size_bytes: int) -> bool:

@@ -76,7 +76,8 @@ def run_masks(
         work = _Work(job, log, Room(_FILES))
         for line in each(tasks, work.done, _WORKERS, stop.requested):
             if line.status in (DONE, FAILED) and not job.dry_run:
-                log.append(line)
+                now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+                log.append(replace(line, finished=now))
             report.counts[line.status] += 1
             if line.status == FAILED and job.fail_fast:
                 stop.request("a failure")
@@ -214,7 +215,6 @@ class _Work:
             round(share_of(region), 6),
             {source: round(share_of(part), 6) for source, part in regions.items()},
             instances,
-            finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
 
     def _rules(self, stored: Optional[Path], header: ImageHeader) -> Iterator[tuple[str, Region]]:

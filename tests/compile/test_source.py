@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compile.errors import TargetError
-from compile.source import LEFT_OUT, ROOT, codes, source_sha256
+from compile.source import LEFT_OUT, ROOT, codes, imported_sha256, source_sha256
 from compile.targets.table import TARGETS
 from depth.family import FAMILIES
 
@@ -181,3 +181,18 @@ def test_what_is_left_out_exists() -> None:
 def test_an_unknown_target_is_refused() -> None:
     with pytest.raises(TargetError, match="no target 'gpu'"):
         source_sha256("gpu", "fp32", V2)
+
+
+def test_an_imported_file_goes_by_its_own_code(code: Path) -> None:
+    before = {target: imported_sha256(target, code) for target in ("openvino", "onnx")}
+    assert before["openvino"] != before["onnx"]
+    assert before["openvino"] == imported_sha256("openvino")
+    for other in ("compile/trace.py", f"{V2}/network.py", "compile/imported/cli.py"):
+        append(code / other, "\n_ANOTHER = 1\n")
+        assert imported_sha256("openvino", code) == before["openvino"], other
+    found = {before["openvino"]}
+    for own in ("compile/imported/contract.py", "depth/steps/instances.py"):
+        append(code / own, "\n_ANOTHER = 1\n")
+        found.add(imported_sha256("openvino", code))
+    append(code / "compile/targets/openvino.py", "\n_ANOTHER = 1\n")
+    assert len({*found, imported_sha256("openvino", code)}) == 4

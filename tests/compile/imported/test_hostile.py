@@ -124,6 +124,19 @@ def bomb(model: Any) -> None:
     model.graph.output.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, ["n"]))
 
 
+def hidden_bomb(model: Any) -> None:
+    """The same by a shape that is computed, so that nobody knows it before."""
+    for name in ("large", "larger"):
+        values = numpy_helper.from_array(np.array([1 << 20], np.int64), name)
+        model.graph.initializer.append(values)
+    nodes = [
+        helper.make_node("Mul", ["large", "larger"], ["huge"]),
+        helper.make_node("ConstantOfShape", ["huge"], ["filled"]),
+        helper.make_node("ReduceSum", ["filled"], ["more"]),
+    ]
+    model.graph.node.extend(nodes)
+
+
 @pytest.mark.parametrize(
     ("tamper", "said"),
     [
@@ -133,6 +146,7 @@ def bomb(model: Any) -> None:
         (with_function, "brings functions of its own"),
         (add_node("NoSuchOperator"), "is not valid ONNX"),
         (bomb, "a tensor 'more' of"),
+        (hidden_bomb, "operator 'ConstantOfShape' with an output of unknown size"),
     ],
 )
 def test_operators_that_are_not_run(tamper: Tamper, said: str, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from serve.masks.request import MaskJob
 from serve.masks.stored import StoredDepth
 from tests.support.commands import ended
 from tests.support.depth_samples import ramp, result
+from tests.support.fresh_python import run_python
 from tests.support.hostile import encoded, picture
 from tests.support.mask_artifacts import mask_artifact
 from tests.support.mask_jobs import H, W, depth_for, lines, mask, masks_, photos
@@ -234,3 +235,18 @@ def test_a_page_of_another_program_stays(tmp_path: Path) -> None:
 def test_serve_has_the_same_command(tmp_path: Path) -> None:
     found = ended(serve_main, "python -m serve", "masks", "-i", tmp_path, "-o", tmp_path)
     assert "nothing to mask" in found.line()
+
+
+def test_the_command_loads_no_torch(tmp_path: Path) -> None:
+    images, artifact = photos(tmp_path / "in", ("a.png",)), mask_artifact(tmp_path)
+    done = run_python(
+        "-c",
+        "import sys\n"
+        "from depth_anything.cli import main\n"
+        "try:\n    main('main.py')\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "assert 'torch' not in sys.modules",
+        *("masks", "-i", str(images), "-o", str(tmp_path / "out")),
+        *("--artifact", str(artifact.folder)),
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out/a.png.png").exists()

@@ -14,7 +14,7 @@ from depth.errors import InputError
 from serve.doctor.gather import gather
 from serve.doctor.host_rules import artifact_findings
 from serve.engine import Engine
-from serve.errors import RefusedError
+from serve.errors import ProgramError, RefusedError
 from serve.library import Library
 from serve.masks.network import InstanceNetwork
 from serve.scenes.library import SceneLibrary
@@ -137,6 +137,28 @@ def test_a_manifest_that_cannot_be_decoded_is_refused(
 ) -> None:
     with pytest.raises(RefusedError, match=said):
         InstanceNetwork(altered(mask_artifact(tmp_path), change))
+
+
+def test_numbers_that_are_not_finite_fail_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = InstanceNetwork(mask_artifact(tmp_path))
+    right = network._runtime.run
+
+    def overflowing(arrays: Any) -> Any:
+        outputs = right(arrays)
+        outputs["output1"] = outputs["output1"].copy()
+        outputs["output1"][0, 5, 3, 3] = np.inf
+        return outputs
+
+    monkeypatch.setattr(network._runtime, "run", overflowing)
+    with pytest.raises(ProgramError, match="the network's output1 is not finite"):
+        network.find(scene(RED_BOX))
+
+
+def test_an_image_of_another_shape_than_any_network_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="too narrow for a network"):
+        InstanceNetwork(mask_artifact(tmp_path)).find(np.zeros((1, 9999, 3), np.uint8))
 
 
 def test_doctor_names_what_it_makes(tmp_path: Path) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from depth.family import METRES
-from serve.masks.report import REPORT
+from depth.files import sha256_file
+from serve.masks.report import REPORT, report_in
 from tests.support.hostile import encoded, picture
 from tests.support.mask_artifacts import mask_artifact
 from tests.support.mask_jobs import H, W, depth_for, lines, masks_, photos
@@ -98,3 +104,65 @@ def test_masks_beside_their_images_are_not_masked_themselves(tmp_path: Path) -> 
     refused = masks_(*arguments, "nerfstudio")
     assert refused.code == 2
     assert "the mask of c.png would replace an image" in refused.line()
+
+
+def test_two_jobs_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    images, out = photos(tmp_path / "in"), tmp_path / "out"
+    depth = depth_for(tmp_path / "depth", images)
+    with report_in(out, writable=True):
+        found = masks_("-i", images, "-o", out, "--depth", depth, "--farthest", "20")
+    assert found.code == 1
+    assert "another job is writing masks there; wait for it" in found.line()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe not JSON\n", b"[1]\n" * 3, b'{"format": 1}\n'])
+def test_lines_of_something_else_are_let_be(content: bytes, tmp_path: Path) -> None:
+    images, out = photos(tmp_path / "in"), tmp_path / "out"
+    depth = depth_for(tmp_path / "depth", images)
+    out.mkdir()
+    (out / REPORT).write_bytes(content)
+    for fate in ("2 done", "2 already there"):
+        done = masks_("-i", images, "-o", out, "--depth", depth, "--farthest", "20")
+        assert fate in done.err
+    assert (out / REPORT).read_bytes().startswith(content)
+
+
+def test_a_log_that_names_files_outside_reads_none_of_them(tmp_path: Path) -> None:
+    images, out = photos(tmp_path / "in", ("a.png",)), tmp_path / "out"
+    depth = depth_for(tmp_path / "depth", images)
+    arguments = ("-i", images, "-o", out, "--depth", depth, "--farthest", "20")
+    assert masks_(*arguments).code == 0
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    line = lines(out)["a.png"]
+    for name in ("../secret", str(secret), "a\0b"):
+        line["mask"] = {"name": name, "sha256": sha256_file(secret)}
+        (out / REPORT).write_text(json.dumps(line) + "\n", "utf-8")
+        assert "1 done" in masks_(*arguments).err
+
+
+def test_a_link_is_no_log(tmp_path: Path) -> None:
+    images, out = photos(tmp_path / "in"), tmp_path / "out"
+    depth = depth_for(tmp_path / "depth", images)
+    out.mkdir()
+    (out / REPORT).symlink_to(tmp_path / "elsewhere")
+    found = masks_("-i", images, "-o", out, "--depth", depth, "--farthest", "20")
+    assert found.code == 1
+    assert "cannot be used: a link, which is not followed here; move it away" in found.line()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_full_disk_ends_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, out = photos(tmp_path / "in", tuple(f"{i}.png" for i in range(12))), tmp_path / "out"
+    depth = depth_for(tmp_path / "depth", images)
+
+    def full(path: Path, _data: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("serve.masks.job.write_whole", full)
+    arguments = ("-i", images, "-o", out, "--depth", depth, "--farthest", "20", "--no-preview")
+    done = masks_(*arguments)
+    assert done.code == 3
+    assert "left after a full disk" in done.err
+    monkeypatch.undo()
+    assert "12 done" in masks_(*arguments).err
