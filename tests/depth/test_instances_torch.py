@@ -54,12 +54,15 @@ def test_regions_are_those_of_interpolate(image: tuple[int, int]) -> None:
     found = instances_in(rows, STEP)[:40]
     place = placed(image, NETWORK)
     logits = torch.stack([by_torch(each, torch.from_numpy(prototypes), place) for each in found])
-    expected = (logits > 0).any(0).numpy()
-    unsure = (logits.abs() < 1e-4).any(0).numpy() & ~expected
+    largest = logits.max(0).values.numpy()
     region = region_of(found, prototypes, place, 0.0)
-    assert 0.1 < expected.mean() < 0.95
-    assert not region[~expected & ~unsure].any()
-    assert np.count_nonzero(region != expected) <= 1e-4 * region.size
+    assert 0.1 < region.mean() < 0.95
+    # Where the largest logit is nearly zero, as outside of all boxes, rounding decides.
+    assert region[largest > 1e-4].all()
+    assert not region[largest < -1e-4].any()
+    near = np.abs(largest) <= 1e-4
+    assert np.count_nonzero(region & near) < 1e-3 * region.size
+    assert 0.05 < near.mean() < 0.9
 
 
 def by_torch(instance: Instance, prototypes: Any, place: Placed) -> Any:
