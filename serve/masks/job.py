@@ -135,25 +135,20 @@ class _Work:
         try:
             file = ImageFile.read(self._job.images / task.name)
             sha256 = file.sha256
-            stored = self._depth_of(task, file)
-            depth = self._job.depth.fingerprint(stored) if self._job.depth and stored else ""
-            settings = self._job.settings(depth)
+            depth = self._job.depth if self._job.rules.any else None
+            settings = self._job.settings(depth.key(task.name, file) if depth else "")
             if before is not None and self._is_kept(before, sha256, settings):
                 return replace(before, status=KEPT)
             if self._job.dry_run:
                 return Line(name, TODO, sha256, settings, reason="no mask of these settings yet")
             with self._room.taken(file.header):
-                return self._made(task, file, stored, settings)
+                return self._made(task, file, settings)
         except Exception as error:  # an image must not stop the others
             if is_full(error):
                 self.full = f"a full disk ({error})"
             if not isinstance(error, (DepthAnythingError, ServeError)):
                 logger.error("%s: unexpected error", name, exc_info=error)
             return Line(name, FAILED, sha256, settings, reason=str(error) or repr(error))
-
-    def _depth_of(self, task: MaskTask, file: ImageFile) -> Optional[Path]:
-        job = self._job
-        return job.depth.find(task.name, file) if job.depth and job.rules.any else None
 
     def _is_kept(self, before: Line, sha256: str, settings: Mapping[str, Any]) -> bool:
         if (before.status, before.sha256, before.settings) != (DONE, sha256, settings):
@@ -184,16 +179,14 @@ class _Work:
                 "--replace"
             )
 
-    def _made(
-        self, task: MaskTask, file: ImageFile, stored: Optional[Path], settings: Mapping[str, Any]
-    ) -> Line:
+    def _made(self, task: MaskTask, file: ImageFile, settings: Mapping[str, Any]) -> Line:
         job, header = self._job, file.header
         pixels = None
         if job.network is not None:
             pixels = decode(file).pixels
         elif job.preview:
             pixels = decode(file, _small).pixels
-        regions = dict(self._rules(stored, header))
+        regions = dict(self._rules(task, file))
         instances: Mapping[str, int] = {}
         if job.network is not None and pixels is not None:
             found = job.network.find(pixels)
@@ -217,10 +210,10 @@ class _Work:
             instances,
         )
 
-    def _rules(self, stored: Optional[Path], header: ImageHeader) -> Iterator[tuple[str, Region]]:
-        if self._job.depth is not None and stored is not None:
-            result = self._job.depth.read(stored)
-            size = header.height_px, header.width_px
+    def _rules(self, task: MaskTask, file: ImageFile) -> Iterator[tuple[str, Region]]:
+        if self._job.depth is not None and self._job.rules.any:
+            result = self._job.depth.result(task.name, file)
+            size = file.header.height_px, file.header.width_px
             yield from self._job.rules.regions(result, size)
 
     def _write(self, name: PurePosixPath, data: bytes) -> Named:

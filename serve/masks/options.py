@@ -44,6 +44,9 @@ class MaskOptions:
     depth: Optional[Path] = path_option(
         None, "Depth of these images: the output folder of inference.py or of `serve folder`."
     )
+    depth_artifact: Optional[Path] = path_option(
+        None, "Make depth while masks are made, by an artifact of depth; no depth file is kept."
+    )
     near: Optional[float] = typer.Option(
         None, help="Mask what is nearer, in metres; depth has to be in metres."
     )
@@ -91,8 +94,7 @@ class MaskOptions:
         from depth.masks.region import Shaping
         from depth.masks.rules import DepthRules, share_of
         from serve.masks.request import MaskJob
-        from serve.masks.running import network_of
-        from serve.masks.stored import StoredDepth
+        from serve.masks.running import depth_of, network_of
 
         nearest, farthest = (
             None if text is None else share_of(text) for text in (self.nearest, self.farthest)
@@ -107,7 +109,7 @@ class MaskOptions:
             self.layout,
             rules,
             Shaping(self.dilate, self.fill_holes, self.invert),
-            StoredDepth(self.depth) if self.depth else None,
+            depth_of(self.depth, self.depth_artifact),
             network_of(self.artifact, self.classes, self.confidence, self.allow_failed_parity),
             upright=self.upright,
             preview=self.preview,

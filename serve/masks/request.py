@@ -12,8 +12,8 @@ from depth.errors import InputError
 from depth.masks.layouts import layout_named
 from depth.masks.region import Shaping
 from depth.masks.rules import DepthRules
+from serve.masks.depths import DepthSource
 from serve.masks.network import InstanceNetwork
-from serve.masks.stored import StoredDepth
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class MaskJob:
     layout: str = "colmap"
     rules: DepthRules = field(default_factory=DepthRules)
     shaping: Shaping = field(default_factory=Shaping)
-    depth: Optional[StoredDepth] = None
+    depth: Optional[DepthSource] = None
     network: Optional[InstanceNetwork] = None
     upright: bool = False
     preview: bool = True
@@ -55,10 +55,10 @@ class MaskJob:
         if self.rules.any and self.depth is None:
             raise InputError(
                 "--near, --far, --nearest, --farthest, --sky and --min-confidence need --depth: "
-                "the output folder of an earlier `python main.py inference`"
+                "the output folder of an earlier `python main.py inference`; or --depth-artifact"
             )
 
-    def settings(self, depth_sha256: str) -> Mapping[str, Any]:
+    def settings(self, depth_key: str) -> Mapping[str, Any]:
         """Everything that a mask depends on besides the image's bytes, as JSON has it."""
         network: Optional[dict[str, Any]] = None
         if self.network is not None:
@@ -72,7 +72,7 @@ class MaskJob:
             "upright": self.upright,
             "rules": asdict(self.rules),
             "shaping": asdict(self.shaping),
-            "depth": depth_sha256,
+            "depth": depth_key,
             "network": network,
         }
         return cast(Mapping[str, Any], json.loads(json.dumps(made)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Optional
 
@@ -16,6 +17,7 @@ from depth.masks.region import MUCH
 from serve.jobs import screen
 from serve.jobs.entry import DONE, FAILED
 from serve.jobs.stop import Stop
+from serve.masks.depths import DepthSource, MadeDepth, StoredDepth
 from serve.masks.job import run_masks
 from serve.masks.network import InstanceNetwork
 from serve.masks.page import write_page
@@ -40,15 +42,25 @@ def network_of(
     return InstanceNetwork(read_artifact(artifact), classes, confidence, allow_failed_parity)
 
 
+def depth_of(folder: Optional[Path], artifact: Optional[Path]) -> Optional[DepthSource]:
+    """Depth that is stored, or made by an artifact; None if neither is named."""
+    if folder is not None and artifact is not None:
+        raise InputError("--depth and --depth-artifact: give one of them")
+    if artifact is not None:
+        return MadeDepth.of(artifact)
+    return StoredDepth(folder) if folder is not None else None
+
+
 def run(job: MaskJob) -> int:
     """Run the job and print; returns the exit code. Raises what `run_masks` raises."""
     stop = Stop()
-    report = screen.shown(
-        stop,
-        lambda on_entry: run_masks(job, on_entry, stop),
-        lambda name: str(job.output / name),
-        made="masks",
-    )
+    with closing(job.depth) if job.depth is not None else nullcontext():
+        report = screen.shown(
+            stop,
+            lambda on_entry: run_masks(job, on_entry, stop),
+            lambda name: str(job.output / name),
+            made="masks",
+        )
     if not job.dry_run:
         with report_in(job.output, writable=True) as log:
             _warn([line for line in log.lines.values() if line.status == DONE])

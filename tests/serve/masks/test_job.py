@@ -16,17 +16,23 @@ from depth.maps.files import write_result
 from depth.maps.result import Map
 from depth.masks.rules import DepthRules
 from serve.cli import main as serve_main
+from serve.engine import Engine
 from serve.errors import NoImagesError
+from serve.folder.job import run_folder
+from serve.folder.request import FolderJob
+from serve.library import Library
+from serve.masks.depths import StoredDepth
 from serve.masks.job import run_masks
 from serve.masks.report import REPORT
 from serve.masks.request import MaskJob
-from serve.masks.stored import StoredDepth
+from serve.shapes import BUCKETS
 from tests.support.commands import ended
 from tests.support.depth_samples import ramp, result
 from tests.support.fresh_python import run_python
 from tests.support.hostile import encoded, picture
 from tests.support.mask_artifacts import mask_artifact
 from tests.support.mask_jobs import H, W, depth_for, lines, mask, masks_, photos
+from tests.support.programs import make_artifact
 
 
 def test_the_farthest_fifth_of_every_image_is_masked(tmp_path: Path) -> None:
@@ -250,3 +256,23 @@ def test_the_command_loads_no_torch(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out/a.png.png").exists()
+
+
+def test_depth_is_made_on_the_way_as_the_folder_job_makes_it(tmp_path: Path) -> None:
+    images, out, artifact = photos(tmp_path / "in"), tmp_path / "out", make_artifact(tmp_path)
+    stored = tmp_path / "depth"
+    with Engine(Library([artifact]), BUCKETS) as engine:
+        run_folder(engine, FolderJob(images, stored, formats=["npy"]))
+    arguments = ("-i", images, "--farthest", "25", "--no-preview", "-o")
+    assert masks_(*arguments, tmp_path / "two steps", "--depth", stored).code == 0
+    for fate in ("2 done", "2 already there"):
+        done = masks_(*arguments, out, "--depth-artifact", artifact.folder)
+        assert fate in done.err
+    for name in ("a/b.jpg.png", "c.png.png"):
+        found = (out / name).read_bytes()
+        assert found == (tmp_path / "two steps" / name).read_bytes()
+        assert 0.2 < (mask(out / name) == 0).mean() < 0.6  # equal depths go together
+    both = masks_(*arguments, out, "--depth-artifact", artifact.folder, "--depth", stored)
+    assert both.line() == "--depth and --depth-artifact: give one of them\n"
+    wrong = masks_(*arguments, out, "--depth-artifact", mask_artifact(tmp_path).folder)
+    assert "makes masks of instances, and no depth" in wrong.line()
