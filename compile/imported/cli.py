@@ -39,9 +39,9 @@ def import_(
     ),
     out: Path = _OUT,
 ) -> None:
-    """Make an artifact of your own segmentation network: prints its folder.
+    """Make an artifact of your own segmentation network.
 
-    Takes files in the layout of YOLOv8 and YOLO11 segmentation. The saved program is compared with
+    Prints its folder. Takes files in the layout of YOLOv8 and YOLO11 segmentation. The saved program is compared with
     the file in ONNX Runtime on test images; if it is over the limit, nothing is written and the
     exit code is 1. The terms of the file's licence stay yours to keep.
 
