@@ -41,9 +41,9 @@ def import_(
 ) -> None:
     """Make an artifact of your own segmentation network.
 
-    Prints its folder. Takes files in the layout of YOLOv8 and YOLO11 segmentation. The saved program is compared with
-    the file in ONNX Runtime on test images; if it is over the limit, nothing is written and the
-    exit code is 1. The terms of the file's licence stay yours to keep.
+    Prints its folder. Takes files in the layout of YOLOv8 and YOLO11 segmentation. The saved
+    program is compared with the file in ONNX Runtime on test images. If it is over the limit,
+    nothing is written and the exit code is 1. The terms of the file's licence are yours to keep.
 
     \b
     python -m compile import seg.onnx --as instance-masks --classes person
@@ -52,6 +52,7 @@ def import_(
     from compile.imported.build import Import, import_masks
     from compile.imported.names import read_names
     from compile.parity.inputs import photographs
+    from depth.artifact.manifest import read_artifact
     from depth.console import steps
 
     asked = Import(
@@ -65,4 +66,6 @@ def import_(
     )
     with steps(total=3) as step:
         folder = import_masks(asked, out, step)
+    licence = read_artifact(folder).manifest.checkpoint.licence
+    typer.echo(f"{file.name}: licence {licence}; its terms are yours to keep", err=True)
     typer.echo(folder)

@@ -147,6 +147,7 @@ def test_the_command_prints_the_folder_and_inspect_and_verify_know_it(tmp_path: 
     assert made.code == 0, made.err
     folder = Path(made.out.strip())
     assert folder.parent == tmp_path / "out"
+    assert "seg.onnx: licence our own; its terms are yours to keep\n" in made.err
     shown = compile_("inspect", folder).out
     assert "seg (imported)" in shown
     assert "output0 (instance_masks), output1 (instance_masks)" in shown
