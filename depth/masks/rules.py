@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import InputError
-from depth.family import CONFIDENCE, METRES, RELATIVE_INVERSE, SKY
+from depth.family import CONFIDENCE, FOCAL_NORMALISED, METRES, RELATIVE_INVERSE, SKY
 from depth.maps.result import FloatArray, Map, Result
 from depth.postprocess import resize_depth
 from depth.sizes import Size
@@ -113,6 +113,11 @@ def _quantile(values: FloatArray, share: float) -> float:
 
 
 def _metres(result: Result) -> Map:
+    if result.depth.kind == FOCAL_NORMALISED:
+        raise InputError(
+            "--near and --far are metres, and its depth needs a focal length for that: make depth "
+            "again with --focal-px, --fov-deg or --intrinsics"
+        )
     if result.depth.kind != METRES:
         raise InputError(
             f"--near and --far are metres, and its depth is {result.depth.kind}: make depth with a "

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from depth.errors import InputError
-from depth.family import DEPTH, METRES, RELATIVE_DEPTH, RELATIVE_INVERSE
+from depth.family import DEPTH, FOCAL_NORMALISED, METRES, RELATIVE_DEPTH, RELATIVE_INVERSE
 from depth.maps.result import Map, Result
 from depth.masks.rules import DepthRules, Region, share_of
 from tests.support.depth_samples import result, several
@@ -39,6 +39,11 @@ def test_metres_outside_a_range_are_left_out() -> None:
 def test_a_range_in_metres_needs_metres(kind: str) -> None:
     with pytest.raises(InputError, match=f"its depth is {kind}: .*--farthest 20%"):
         region(DepthRules(far_m=8.0), result(ROW, kind))
+
+
+def test_depth_without_its_focal_length_is_no_metres() -> None:
+    with pytest.raises(InputError, match="make depth again with --focal-px, --fov-deg"):
+        region(DepthRules(near_m=1.0), result(ROW, FOCAL_NORMALISED))
 
 
 def test_the_farthest_share_goes_by_the_direction_of_the_kind() -> None:
