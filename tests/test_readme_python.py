@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from compile.build.build import build
@@ -31,6 +32,7 @@ from serve.library import Library
 from serve.shapes import BUCKETS
 from tests.support.da3_views import SIZE, TINY_MODEL
 from tests.support.hostile import encoded, picture
+from tests.support.mask_artifacts import mask_artifact
 from tests.support.places import ROOT
 from tests.support.programs import make_artifact
 from tests.support.services import a_service, client_of
@@ -222,6 +224,20 @@ def is_cropped(names: Names) -> None:
     assert made.depth.shape == (2, 84, 84)
 
 
+def masks_of_an_image() -> Names:
+    """artifacts/MASKS and a photograph of a red wall."""
+    mask_artifact(Path("artifacts")).folder.rename("artifacts/MASKS")
+    Path("a.jpg").write_bytes(encoded(Image.new("RGB", (70, 56), (255, 0, 0)), "JPEG"))
+    return {}
+
+
+def is_masked(names: Names) -> None:
+    assert set(names["found"].counts) == {"red"}
+    ignored = names["ignored"]
+    assert (ignored.dtype, ignored.shape) == (np.bool_, (56, 70))
+    assert ignored.mean() > 0.9
+
+
 # By a line of the block: what it needs, and what its comments promise.
 RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
     'DepthPipeline("vits")("a.jpg")': (a_named_model, is_saved),
@@ -238,6 +254,7 @@ RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
     'ScenePipeline("da3-small")': (views_of_a_scene, is_served_scene),
     'ScenePipeline("artifacts/SCENES")': (an_artifact_of_scenes, is_served_scene),
     'DepthAnything3("da3-small")': (nothing, is_cropped),
+    'InstanceNetwork(read_artifact(Path("artifacts/MASKS")))': (masks_of_an_image, is_masked),
 }
 
 
