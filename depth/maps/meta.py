@@ -21,6 +21,7 @@ Keys, in this order (format 2):
       encoding      inside a file only: {dtype, scale, offset}
     preview     beside the files only: {name, size_bytes, sha256} of the picture for eyes, or null
     focal       {px, source} that metres were made with, px of the network's input; else null
+    projection  of a panorama only: the fields of `Projection`
     provenance  the fields of `Provenance`, and `trained`: false if the weights are random
     source      what the caller says about the image: path, size, sha256, notes
 
@@ -38,31 +39,15 @@ from typing import Any, Optional, TypeVar, Union
 
 from depth.artifact.strict_json import decode, parse_object
 from depth.errors import DepthFileError, InputError
-from depth.family import (
-    CONFIDENCE,
-    FOCAL_NORMALISED,
-    METRES,
-    RELATIVE_DEPTH,
-    RELATIVE_INVERSE,
-    SKY,
-    UNTRAINED,
-)
+from depth.family import UNTRAINED
 from depth.files import localised
 from depth.images.header import MAX_PIXELS
+from depth.maps.meanings import meaning_of
+from depth.maps.projection import Projection
 from depth.maps.result import Focal, Map, Provenance, Result
 
 FORMAT = 2
 MAX_JSON_BYTES = 2**20
-
-_MEANINGS = {
-    RELATIVE_INVERSE: (None, "larger is nearer; no unit; comparable only within this image"),
-    RELATIVE_DEPTH: (None, "larger is farther; no unit; comparable only within this image"),
-    FOCAL_NORMALISED: (None, "larger is farther; metres = value * focal length / focal_divisor"),
-    # Hypersim's ray distances were converted to planar depth for training; VKITTI's are planar.
-    METRES: ("m", "distance along the optical axis in metres"),
-    SKY: (None, "larger is more surely sky"),
-    CONFIDENCE: (None, "larger is more certain; no unit"),
-}
 
 Meta = dict[str, Any]
 NamedBytes = tuple[str, bytes]  # a file
@@ -129,6 +114,7 @@ class Sidecar:
     maps: Mapping[str, ListedMap]
     preview: Optional[Picture]
     focal: Optional[Focal]
+    projection: Optional[Projection]
     provenance: Provenance
     source: Mapping[str, Any]
 
@@ -149,6 +135,7 @@ class Inside:
 
     maps: Mapping[str, EncodedMap]
     focal: Optional[Focal]
+    projection: Optional[Projection]
     provenance: Provenance
     source: Mapping[str, Any]
 
@@ -168,9 +155,11 @@ class Description:
     ) -> None:
         made_by = result.provenance
         self._encodings = {part: asdict(encoding) for part, encoding in encodings.items()}
-        self._maps = {name: _about(result.maps[name], source) for name, _ in encodings}
+        projection = result.projection
+        self._maps = {name: _about(result.maps[name], source, projection) for name, _ in encodings}
         self._rest = {
             "focal": None if result.focal is None else asdict(result.focal),
+            **({} if projection is None else {"projection": asdict(projection)}),
             "provenance": {**asdict(made_by), "trained": made_by.weights != UNTRAINED},
             "source": dict(source),
         }
@@ -207,17 +196,16 @@ def _listed(name: str, data: bytes) -> Meta:
     return {"name": name, "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def _about(found: Map, source: Mapping[str, Any]) -> Meta:
+def _about(found: Map, source: Mapping[str, Any], projection: Optional[Projection]) -> Meta:
     """What is said of a map, less its files. Raises InputError for values that are not finite."""
     low, high = float(found.values.min()), float(found.values.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise InputError(f"depth values reach from {low} to {high}: expected finite numbers")
-    unit, meaning = _MEANINGS[found.kind]
     height_px, width_px = found.values.shape
     return {
         "kind": found.kind,
-        "unit": unit,
-        "meaning": meaning,
+        "unit": found.unit,
+        "meaning": meaning_of(found.kind, projection),
         "height_px": height_px,
         "width_px": width_px,
         "to_image_px": _to_image_px((height_px, width_px), source),
@@ -271,7 +259,7 @@ def _parse(kind: type[T], data: bytes) -> T:
             "read it with the version that wrote it"
         )
     try:
-        found = decode(kind, meta, further=True)
+        found = decode(kind, {"projection": None, **meta}, further=True)
     except ValueError as error:
         raise DepthFileError(f"its description: {error}") from error
     maps: Mapping[str, MapFacts] = found.maps  # type: ignore[attr-defined]

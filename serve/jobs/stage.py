@@ -131,7 +131,7 @@ class Stage:
             }
             timing_ms = {"read": read_ms, "wait": raw.wait_ms, "network": raw.network_ms}
             result = ImageResult(
-                made.maps, made.provenance, made.focal, facts, timing_ms, header.focal_px
+                **vars(made), source=facts, timing_ms=timing_ms, exif_focal_px=header.focal_px
             )
             return use(result, source.pixels)
 
