@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import FitError
+from depth.maps.fit import SCALE, SCALE_SHIFT
 
 Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[Any]  # of any float dtype
 
-SCALE, SCALE_SHIFT = "scale", "scale_shift"
 FITS_BY = (SCALE, SCALE_SHIFT)
 
 _NORMAL = 1.4826  # standard deviation of normal errors per median of their sizes
