@@ -10,6 +10,7 @@ from depth.family import (
     METRES,
     RELATIVE_DEPTH,
     RELATIVE_INVERSE,
+    SCENE_UNITS,
     SKY,
 )
 from depth.maps.projection import Projection
@@ -20,6 +21,7 @@ _MEANINGS = {
     FOCAL_NORMALISED: "larger is farther; metres = value * focal length / focal_divisor",
     # Hypersim's ray distances were converted to planar depth for training; VKITTI's are planar.
     METRES: "distance along the optical axis in metres",
+    SCENE_UNITS: "distance along the optical axis in units of the fit's reference",
     SKY: "larger is more surely sky",
     CONFIDENCE: "larger is more certain; no unit",
 }
@@ -30,6 +32,7 @@ _OF_PANORAMAS = {
     RELATIVE_DEPTH: "distance along the ray: larger is farther; no unit; comparable only within "
     "this image",
     METRES: "distance along the ray in metres",
+    SCENE_UNITS: "distance along the ray in units of the fit's reference",
     CONFIDENCE: "how well overlapping views agree: 1 fully, 0.5 a single view; no unit",
 }
 

@@ -4,8 +4,8 @@ Keys, in this order (format 2):
 
     format      2
     maps        name -> what the map is; "depth" is always there, or the only one inside its file
-      kind          "relative_inverse", "relative_depth", "focal_normalised", "metres", "sky",
-                    "confidence"
+      kind          "relative_inverse", "relative_depth", "focal_normalised", "metres",
+                    "scene_units", "sky", "confidence"
       unit          "m" or null
       meaning       unit and direction in plain words
       height_px     rows
@@ -21,6 +21,7 @@ Keys, in this order (format 2):
       encoding      inside a file only: {dtype, scale, offset}
     preview     beside the files only: {name, size_bytes, sha256} of the picture for eyes, or null
     focal       {px, source} that metres were made with, px of the network's input; else null
+    fit         the fields of `FitRecord` in depth/maps/fit.py, if depth was fitted; else null
     projection  of a panorama only: the fields of `Projection`
     provenance  the fields of `Provenance`, and `trained`: false if the weights are random
     source      what the caller says about the image: path, size, sha256, notes
@@ -42,6 +43,7 @@ from depth.errors import DepthFileError, InputError
 from depth.family import UNTRAINED
 from depth.files import localised
 from depth.images.header import MAX_PIXELS
+from depth.maps.fit import FitRecord
 from depth.maps.meanings import meaning_of
 from depth.maps.projection import Projection
 from depth.maps.result import Focal, Map, Provenance, Result
@@ -114,6 +116,7 @@ class Sidecar:
     maps: Mapping[str, ListedMap]
     preview: Optional[Picture]
     focal: Optional[Focal]
+    fit: Optional[FitRecord]
     projection: Optional[Projection]
     provenance: Provenance
     source: Mapping[str, Any]
@@ -135,6 +138,7 @@ class Inside:
 
     maps: Mapping[str, EncodedMap]
     focal: Optional[Focal]
+    fit: Optional[FitRecord]
     projection: Optional[Projection]
     provenance: Provenance
     source: Mapping[str, Any]
@@ -159,6 +163,7 @@ class Description:
         self._maps = {name: _about(result.maps[name], source, projection) for name, _ in encodings}
         self._rest = {
             "focal": None if result.focal is None else asdict(result.focal),
+            "fit": None if result.fit is None else asdict(result.fit),
             **({} if projection is None else {"projection": asdict(projection)}),
             "provenance": {**asdict(made_by), "trained": made_by.weights != UNTRAINED},
             "source": dict(source),

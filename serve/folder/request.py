@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
+
+if TYPE_CHECKING:
+    from depth.fitting.fitter import Fitter
 
 
 @dataclass(frozen=True, init=False)
@@ -21,6 +24,7 @@ class FolderJob:
     fail_fast     stop at the first failure
     dry_run       only report what the job would do
     memory_gb     limit of the memory of images under way, in GB; None for the default
+    fit           moves depth onto measured depth
     """
 
     input: Path
@@ -34,6 +38,7 @@ class FolderJob:
     fail_fast: bool
     dry_run: bool
     memory_gb: Optional[float]
+    fit: Optional[Fitter]
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class FolderJob:
         fail_fast: bool = False,
         dry_run: bool = False,
         memory_gb: Optional[float] = None,
+        fit: Optional[Fitter] = None,
     ) -> None:
         given = locals()
         for field in fields(self):

@@ -10,6 +10,7 @@ from typing import Callable, Optional, Protocol, Union
 
 from depth.images.listing import counted
 from depth.images.read import ImageFile, SourceImage
+from depth.maps.fit import FitBasis, FitRecord
 from depth.maps.result import Focal, Provenance, Result
 from serve.engine import Foreseen
 from serve.errors import RESTART
@@ -36,6 +37,7 @@ class Settings:
     remark: str
     provenance: Optional[Provenance]  # None: the program of its size is not made yet
     focal: Optional[Focal]  # that metres are made with
+    fit: Optional[FitBasis] = None  # what depth is moved onto
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,19 @@ class Entry:
     reason: str = ""  # why it failed, or why it is to be done
     notes: tuple[str, ...] = ()  # what was left out of the image, such as "alpha ignored"
     timing_ms: Mapping[str, float] = field(default_factory=dict)  # of read, wait, network, write
+    fit: Optional[FitRecord] = None  # how depth was moved onto measured depth
     finished: str = ""  # UTC time, ISO 8601; of a manifest's line
 
 
-Written = tuple[Mapping[str, int], Optional[Settings]]  # files and their bytes; their settings
+
+@dataclass(frozen=True)
+class Written:
+    """The files of an image and their bytes, their settings, and how depth was fitted."""
+
+    outputs: Mapping[str, int]
+    settings: Optional[Settings] = None
+    fit: Optional[FitRecord] = None
+
 
 
 class Outputs(Protocol):
@@ -65,7 +76,7 @@ class Outputs(Protocol):
     def write(self, task: Task, source: SourceImage, result: Result) -> Written:
         """Write the files of an image."""
 
-    def settings(self, foreseen: Foreseen) -> Optional[Settings]:
+    def settings(self, task: Task, foreseen: Foreseen) -> Optional[Settings]:
         """What a result of an image would depend on, for the entry of a failure."""
 
 
