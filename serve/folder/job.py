@@ -68,7 +68,7 @@ def run_folder(
             for entry in entries:
                 try:
                     if writable:
-                        _record(manifest, entry)
+                        record(manifest, entry)
                 except ManifestError as error:  # a rerun records it
                     stop.request(str(error))
                     refused = error
@@ -91,7 +91,7 @@ def _maps_of(engine: Engine) -> tuple[str, ...]:
     return tuple(output.name for output in engine.library.any_artifact().manifest.outputs)
 
 
-def _record(manifest: JobManifest, entry: Entry) -> None:
+def record(manifest: JobManifest, entry: Entry) -> None:
     """Append an image's entry, unless the manifest has the same already."""
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     line = replace(entry, status=DONE if entry.status == KEPT else entry.status, finished=now)

@@ -8,55 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from depth.errors import InputError
 from depth.images.header import ImageHeader
 from depth.images.read import Needed, SourceImage
 from depth.maps.result import FULL, Focal, Provenance, Result
-from depth.panoramas.alignment import ALIGNMENTS
 from depth.panoramas.geometry import check_whole_sphere
 from depth.panoramas.joining import joined
-from depth.panoramas.layouts import DEFAULT_LAYOUT, Layout, layout_named
 from depth.panoramas.sampling import seen_in, width_for
 from depth.preprocess import REFERENCE
 from depth.sizes import Size
 from depth.steps.focal import FocalAsked
 from serve.engine import Engine, Foreseen, Prepared, Raw
 from serve.library import Library, Served
+from serve.panoramas.asked import PanoramaAsked
+from serve.scheduling.queues import Pending
 
 _USUAL_PX = 512  # what a view is sized by if the model's rule is asked: rules give a side near it
-_LEAST_PX, _MOST_PX = 56, 4096
-
-
-@dataclass(frozen=True)
-class PanoramaAsked:
-    """How a panorama is cut and joined. Raises InputError for what cannot be.
-
-    layout   of the views, one of depth/panoramas/layouts.py
-    fov_deg  their angle of view; 0 for the layout's own
-    side_px  of the views; 0 for the network's own size, so that no view is resized
-    align    `affine`, `scale` or `none`; "" for what the kind of depth allows
-    """
-
-    layout: str = DEFAULT_LAYOUT
-    fov_deg: float = 0.0
-    side_px: int = 0
-    align: str = ""
-
-    def __post_init__(self) -> None:
-        if self.align not in ("", *ALIGNMENTS):
-            raise InputError(f"alignment {self.align!r}: expected {', '.join(ALIGNMENTS)}")
-        if self.side_px and not _LEAST_PX <= self.side_px <= _MOST_PX:
-            raise InputError(f"views of {self.side_px} px: expected {_LEAST_PX} to {_MOST_PX}")
-        self.views  # noqa: B018 - it says what is wrong
-
-    @property
-    def views(self) -> Layout:
-        return layout_named(self.layout, self.fov_deg)
-
-    def step(self, side_px: int) -> str:
-        """As provenances name it, with all that a result depends on."""
-        given = f"{self.layout}, fov={self.views.fov_deg:g}, side={side_px}"
-        return f"join_views({given}, align={self.align or 'by_kind'})"
 
 
 @dataclass(frozen=True)
@@ -129,8 +95,10 @@ class PanoramaEngine(Engine):
     def run(self, prepared: Prepared, deadline_s: Optional[float] = None) -> RawViews:
         """As `Engine.run`, of every view; `deadline_s` counts for each."""
         assert isinstance(prepared, PreparedViews)
-        pending = [self.submit(view, deadline_s) for view in prepared.views]
+        pending: list[Pending] = []
         try:
+            for view in prepared.views:
+                pending.append(self.submit(view, deadline_s))  # noqa: PERF401 - some may be there
             views = tuple(Raw.of(each, view) for each, view in zip(pending, prepared.views))
         except BaseException:
             for each in pending:
@@ -151,7 +119,8 @@ class PanoramaEngine(Engine):
             width = width_for(layout.views[0], self.side_px)
             size = min(size, (width // 2, width))
         whole = joined(layout, [each.maps for each in results], size, self.asked.align or None)
-        return Result(whole.maps, self._told(made.provenance), made.focal, whole.projection)
+        told = self._told(made.provenance)
+        return Result(whole.maps, told, made.focal, projection=whole.projection)
 
     def foreseen(self, header: ImageHeader) -> Foreseen:
         """What a result of a panorama will be made with. Raises as `size_for`."""

@@ -1,0 +1,1 @@
+"""`python main.py panorama`, and `PanoramaPipeline` from Python: depth of equirectangular images."""
