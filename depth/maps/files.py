@@ -199,7 +199,9 @@ def _read_file(path: Path) -> Result:
         if name != DEPTH:
             raise DepthFileError(f"it holds the map {name!r} alone: read the .json beside it")
         found = _restore(pixels, facts, facts.encoding)
-        return Result({DEPTH: found}, inside.provenance, inside.focal, inside.fit, inside.projection)
+        return Result(
+            {DEPTH: found}, inside.provenance, inside.focal, inside.fit, inside.projection
+        )
     beside = path.with_name(path.name[: -len(codec.suffix)] + SIDECAR_SUFFIX)
     if not beside.exists():
         raise DepthFileError(
@@ -211,7 +213,9 @@ def _read_file(path: Path) -> Result:
     if listed is None or kind not in listed.files:
         raise DepthFileError(f"{beside.name} beside it lists no {kind} file")
     found = _decoded(data, kind, listed)
-    return Result({DEPTH: found}, sidecar.provenance, sidecar.focal, sidecar.fit, sidecar.projection)
+    return Result(
+        {DEPTH: found}, sidecar.provenance, sidecar.focal, sidecar.fit, sidecar.projection
+    )
 
 
 def _read_listed(path: Path) -> Result:

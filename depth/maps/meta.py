@@ -263,7 +263,9 @@ def _parse(kind: type[T], data: bytes) -> T:
             "read it with the version that wrote it"
         )
     try:
-        found = decode(kind, {"preset": None, "projection": None, **meta}, further=True)
+        found = decode(
+            kind, {"preset": None, "fit": None, "projection": None, **meta}, further=True
+        )
     except ValueError as error:
         raise DepthFileError(f"its description: {error}") from error
     maps: Mapping[str, MapFacts] = found.maps  # type: ignore[attr-defined]

@@ -120,9 +120,7 @@ def _overlaps(views: Sequence[View], values: Sequence[FloatArray]) -> Iterator[_
     for a, b in combinations(range(len(views)), 2):
         both = seen[a] & seen[b]
         if both.any():
-            yield _Overlap(
-                (a, b), (along[a][both], along[b][both]), (flat[a][both], flat[b][both])
-            )
+            yield _Overlap((a, b), (along[a][both], along[b][both]), (flat[a][both], flat[b][both]))
 
 
 def _differences(count: int, columns: int) -> Doubles:

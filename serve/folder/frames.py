@@ -22,7 +22,9 @@ from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, FAILED, KEPT, TODO, Entry, OnEntry, Report, Task
 from serve.jobs.stop import Stop
 
-Follow = Callable[[Result, Optional[Result]], Result]  # a frame's result, and that of the one before
+Follow = Callable[
+    [Result, Optional[Result]], Result
+]  # a frame's result, and that of the one before
 
 
 def is_video(path: Path) -> bool:

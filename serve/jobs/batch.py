@@ -104,7 +104,7 @@ class Batch:
         with closing(ahead(self._looked())) as self._chunks:
             try:
                 for entry in self._entries():
-                    self.report.counts[entry.status] += 1
+                    self.report.add(entry)
                     if entry.status == FAILED and self._fail_fast:
                         self._stop.request("a failure")
                     yield entry

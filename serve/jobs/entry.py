@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Optional, Protocol, Union
 
+from depth.console import one_line
 from depth.images.listing import counted
 from depth.images.read import ImageFile, SourceImage
 from depth.maps.fit import FitBasis, FitRecord
@@ -56,7 +57,6 @@ class Entry:
     finished: str = ""  # UTC time, ISO 8601; of a manifest's line
 
 
-
 @dataclass(frozen=True)
 class Written:
     """The files of an image and their bytes, their settings, and how depth was fitted."""
@@ -64,7 +64,6 @@ class Written:
     outputs: Mapping[str, int]
     settings: Optional[Settings] = None
     fit: Optional[FitRecord] = None
-
 
 
 class Outputs(Protocol):
@@ -92,6 +91,24 @@ class Report:
     stopped: str = ""  # why the run ended early
     restart: bool = False  # a new process can go on where this one had to stop
     left_out: Mapping[str, int] = field(default_factory=dict)  # files by extension, no images
+    fitted: int = 0  # images whose depth was moved onto measured depth
+    worst_fit: tuple[float, str] = (0.0, "")  # the largest median error as a share, and its image
+
+    def add(self, entry: Entry) -> None:
+        """Count an image."""
+        self.counts[entry.status] += 1
+        if entry.fit is not None:
+            self.fitted += 1
+            self.worst_fit = max(self.worst_fit, (entry.fit.median_share, entry.image))
+
+    @property
+    def fits(self) -> str:
+        """Such as "3 fitted to measured depth, worst a.jpg with a median error of 2.1 %"; or ""."""
+        if not self.fitted:
+            return ""
+        share, image = self.worst_fit
+        worst = f"worst {one_line(image)} with a median error of {100 * share:.2g} %"
+        return f"{self.fitted} fitted to measured depth, {worst}"
 
     @property
     def left(self) -> int:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from depth.errors import InputError
 from depth.family import DEPTH_KINDS, MAP_KINDS, UNITS
 from depth.maps import meta
+from depth.maps.fit import FIT_BY, FIT_SOURCES, FIT_SPACES, FitBasis, FitRecord
 from depth.maps.formats import CODECS
 from depth.maps.projection import ALONG_RAY, EQUIRECTANGULAR, JoinedView, Projection
 from depth.maps.result import (
@@ -43,6 +44,7 @@ WRITTEN: list[tuple[str, type[Any], set[str]]] = [
     ("focal", Focal, set()),
     ("projection", Projection, set()),
     ("joined_view", JoinedView, set()),
+    ("fit_basis", FitBasis, set()),
     ("provenance", Provenance, {"trained"}),
     ("settings", Settings, set()),
     ("entry", Entry, {"format"}),
@@ -109,6 +111,14 @@ def test_choices_are_those_of_the_code() -> None:
     assert choices("projection", "kind") == {EQUIRECTANGULAR}
     assert choices("projection", "distance") == {ALONG_RAY}
     assert choices("projection", "alignment") == set(ALIGNMENTS)
+    assert choices("fit_basis", "source") == set(FIT_SOURCES)
+    assert choices("fit_basis", "by") == set(FIT_BY)
+    assert choices("fit_basis", "unit") == {*UNITS.values(), None}
+    assert choices("fit", "space") == set(FIT_SPACES)
+    basis, fit = definitions["fit_basis"], definitions["fit"]
+    names = {field.name for field in fields(FitRecord)}
+    assert {*basis["properties"], *fit["properties"]} == names
+    assert {*basis["required"], *fit["required"]} == names
     assert choices("provenance", "preprocess_mode") == set(MODES)
     assert choices("provenance", "shape_policy") == set(POLICIES)
     assert choices("provenance", "output_size") == set(OUTPUT_SIZES)
