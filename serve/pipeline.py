@@ -60,6 +60,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
     focal_px, fov_deg, intrinsics   the camera, unless a call names it; see depth/steps/focal.py
     allow_unverified                serve what was never measured on its device
     one_at_a_time                   a CPU gives all its cores to one image, not to two
+    engine                          makes the engine; that of serve/panoramas/ takes panoramas
 
     The other options are those of `Engine`. A source that builds needs `size_rule` or `sizes`. An
     image is a path, bytes of a file, a PIL image or a uint8 array [H,W,3]. Options of calls:
@@ -94,13 +95,14 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         allow_unverified: bool = False,
         one_at_a_time: bool = False,
         backend: OpenBackend = open_backend,
+        engine: Callable[..., Engine] = Engine,
     ) -> None:
         check_choice("colour order", colour_order, COLOUR_ORDERS)
         self._fit = None if fit is None else fitter_of(fit)
         focal = FocalAsked(focal_px, fov_deg, intrinsics)
         library = library_of(source, alias, Path(folder), endpoint_url, allow_unverified)
-        engine = Engine(library, policy, size_rule, sizes, preprocess, output_size, focal, backend)
-        self.stage = Stage(engine, sizes, remark, one_at_a_time)
+        sized = policy, size_rule, sizes, preprocess, output_size
+        self.stage = Stage(engine(library, *sized, focal, backend), sizes, remark, one_at_a_time)
         self._colour_order = colour_order
 
     @overload

@@ -111,16 +111,20 @@ def _overlaps(views: Sequence[View], values: Sequence[FloatArray]) -> Iterator[_
     for view, each in zip(views, values):
         x, y, inside = places(view, rays)
         small = cv2.resize(each, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
-        at = [((np.where(inside, axis, 0) + 1) * _SIDE_PX / 2 - 0.5) for axis in (x, y)]
-        at = [np.clip(axis, 0, _SIDE_PX - 1).astype(np.float32) for axis in at]
+        across, down = (_px(np.where(inside, axis, 0)) for axis in (x, y))
         closer = 1 / np.sqrt(1 + (x.astype(np.float64) ** 2 + y**2) * view.half**2)
         seen.append(inside)
         flat.append(closer)
-        along.append(cv2.remap(small, *at, cv2.INTER_LINEAR).ravel() * closer)
+        along.append(cv2.remap(small, across, down, cv2.INTER_LINEAR).ravel() * closer)
     for a, b in combinations(range(len(views)), 2):
         both = seen[a] & seen[b]
         if both.any():
             yield _Overlap((a, b), (along[a][both], along[b][both]), (flat[a][both], flat[b][both]))
+
+
+def _px(place: FloatArray) -> FloatArray:
+    """From -1 to 1 in a view, to px of a reduced view."""
+    return np.clip((place + 1) * np.float32(_SIDE_PX / 2) - np.float32(0.5), 0, _SIDE_PX - 1)
 
 
 def _differences(count: int, columns: int) -> Doubles:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from depth.images.read import Pixels
 from depth.maps.result import FloatArray
@@ -15,7 +16,7 @@ from depth.panoramas.geometry import View, rays
 _PAD = 2  # rows and columns beyond each edge, for the neighbours of its pixels
 _DENSER = 1.5  # px of the panorama to px of a view in its middle: more would be left out
 
-Values = TypeVar("Values", Pixels, FloatArray)
+Values = npt.NDArray[Any]  # uint8 or float32
 
 
 class Sphere:
@@ -23,17 +24,17 @@ class Sphere:
     rounds positions to 1/32 px.
     """
 
-    def __init__(self, values: Pixels | FloatArray) -> None:
+    def __init__(self, values: Values) -> None:
         self._size = values.shape[:2]
         self._padded = _padded(values)
 
-    def along(self, directions: FloatArray) -> Pixels | FloatArray:
+    def along(self, directions: FloatArray) -> Values:
         """The values [h,w] or [h,w,3] in directions [h,w,3] of any length."""
         height, width = self._size
         x, y, z = (directions[..., axis] for axis in range(3))
         across = np.arctan2(x, z) / np.float32(2 * np.pi) + np.float32(0.5)
         down = np.arctan2(y, np.hypot(x, z)) / np.float32(np.pi) + np.float32(0.5)
-        return cv2.remap(  # type: ignore[return-value]
+        return cv2.remap(
             self._padded,
             (across * width + np.float32(_PAD - 0.5)).astype(np.float32, copy=False),
             (down * height + np.float32(_PAD - 0.5)).astype(np.float32, copy=False),
@@ -48,7 +49,7 @@ def seen_in(pixels: Pixels, views: tuple[View, ...], side_px: int) -> list[Pixel
     flickers between them.
     """
     sphere = Sphere(_reduced(pixels, views[0].focal_px(side_px)))
-    return [sphere.along(rays(view, side_px)) for view in views]  # type: ignore[misc]
+    return [sphere.along(rays(view, side_px)) for view in views]
 
 
 def width_for(view: View, side_px: int) -> int:

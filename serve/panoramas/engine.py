@@ -14,11 +14,10 @@ from depth.maps.result import FULL, Focal, Provenance, Result
 from depth.panoramas.geometry import check_whole_sphere
 from depth.panoramas.joining import joined
 from depth.panoramas.sampling import seen_in, width_for
-from depth.preprocess import REFERENCE
 from depth.sizes import Size
 from depth.steps.focal import FocalAsked
 from serve.engine import Engine, Foreseen, Prepared, Raw
-from serve.library import Library, Served
+from serve.library import Served
 from serve.panoramas.asked import PanoramaAsked
 from serve.scheduling.queues import Pending
 
@@ -42,24 +41,17 @@ class RawViews(Raw):
 class PanoramaEngine(Engine):
     """As `Engine`, of equirectangular panoramas. All views have one size: one program, in batches.
 
-    asked  how panoramas are cut and joined
+    asked  how panoramas are cut and joined; the other arguments are those of `Engine`
 
     The camera of views is known, so models that need a focal length give metres. With output size
     `model`, a panorama is as fine as the middle of its views. Raises InputError for an image that
     is not twice as wide as high, otherwise as `Engine`.
     """
 
-    def __init__(
-        self,
-        library: Library,
-        *args: Any,
-        asked: Optional[PanoramaAsked] = None,
-        preprocess: str = REFERENCE,
-        **options: Any,
-    ) -> None:
+    def __init__(self, *args: Any, asked: Optional[PanoramaAsked] = None, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.asked = asked or PanoramaAsked()
-        options["focal"] = FocalAsked(fov_deg=self.asked.views.fov_deg)
-        super().__init__(library, *args, preprocess=preprocess, **options)
+        self.focal = FocalAsked(fov_deg=self.asked.views.fov_deg)
 
     @property
     def needed(self) -> Optional[Needed]:

@@ -12,8 +12,8 @@ from depth.errors import FitError
 from depth.family import DEPTH, METRES, RELATIVE_INVERSE
 from depth.fitting.robust import Fitting, fit
 from depth.maps.fit import SCALE
-from depth.maps.result import Map, Result
-from depth.panoramas.geometry import even_directions
+from depth.maps.result import FloatArray, Map, Result
+from depth.panoramas.geometry import Doubles, even_directions
 from depth.panoramas.sampling import Sphere
 
 _SAMPLES = 8192  # directions in which two frames are compared
@@ -40,6 +40,6 @@ def in_scale(result: Result, before: Optional[Result]) -> Result:
     return replace(result, maps=maps, projection=replace(projection, scale=factor))
 
 
-def _inverse(depth: Map, rays: np.ndarray) -> np.ndarray:
+def _inverse(depth: Map, rays: FloatArray) -> Doubles:
     values = Sphere(depth.values).along(rays).ravel().astype(np.float64)
     return values if depth.kind == RELATIVE_INVERSE else 1 / np.maximum(values, 1e-9)
