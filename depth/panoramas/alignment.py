@@ -72,27 +72,33 @@ def aligned(views: Sequence[View], values: Sequence[FloatArray], method: str) ->
     values  [side,side] per view, inverse depth along the optical axis up to scale and shift
     method  AFFINE, SCALE (all shifts 0) or NONE
 
+    Views that show nothing, or contradict each other with every scale over 0, stay as they are.
     Raises InputError for an unknown method or views that do not overlap.
     """
     if method not in ALIGNMENTS:
         raise InputError(f"alignment {method!r}: expected {', '.join(ALIGNMENTS)}")
     count = len(views)
+    unchanged = Aligned((1.0,) * count, (0.0,) * count)
     if method == NONE:
-        return Aligned((1.0,) * count, (0.0,) * count)
+        return unchanged
     rows = np.concatenate([each.rows(count) for each in _overlaps(views, values)])
     if len(rows) < _FEWEST:
         raise InputError(f"{count} views: they hardly overlap; take a wider angle of view")
-    size = float(np.abs(rows[:, :count]).sum() / (rows[:, :count] != 0).sum() or 1.0)
+    size = float(np.abs(rows[:, :count]).sum()) / max(int((rows[:, :count] != 0).sum()), 1)
+    if not size:
+        return unchanged  # the views show nothing at all
     rows[:, :count] /= size
     solved = _solved(rows if method == AFFINE else rows[:, :count], count)
     scales = solved[:count] / size
+    if not scales.min() > 0:
+        return unchanged  # the views contradict each other whatever is done
     shifts = solved[count:] if method == AFFINE else np.zeros(count)
     unit = float(np.exp(np.log(scales).mean()))
     return Aligned(tuple((scales / unit).tolist()), tuple((shifts / unit).tolist()))
 
 
 def _solved(rows: Doubles, count: int) -> Doubles:
-    """[P]: scales over 0 and shifts, with a prior as strong as the samples contradict each other."""
+    """[P]: scales over 0, and shifts. The prior is as strong as samples contradict each other."""
     differences = _differences(count, rows.shape[1])
     off = np.abs(rows @ _trimmed(rows, differences * math.sqrt(_FIRST)))
     # Aligned values are near a half.

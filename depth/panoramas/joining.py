@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Callable, Optional
 
-import cv2
 import numpy as np
 
 from depth.errors import InputError

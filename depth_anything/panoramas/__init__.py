@@ -1,1 +1,1 @@
-"""`python main.py panorama`, and `PanoramaPipeline` from Python: depth of equirectangular images."""
+"""Depth of panoramas: `python main.py panorama`, and `PanoramaPipeline` from Python."""

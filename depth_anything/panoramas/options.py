@@ -41,8 +41,8 @@ class PanoramaOptions:
     align: Optional[str] = choice_option(
         None,
         ("affine", "scale", "none"),
-        "What each view may be changed by so that views agree, in inverse depth. By default affine, "
-        "a scale and a shift, for relative depth of V2, and scale for metres.",
+        "What each view may be changed by so that views agree, in inverse depth. By default affine "
+        "(scale and shift) for relative inverse depth, else scale.",
     )
     fps: float = typer.Option(
         1.0, help="Frames per second to take of a video: every n-th frame, n = its rate / fps."

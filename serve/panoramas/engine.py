@@ -70,7 +70,7 @@ class PanoramaEngine(Engine):
     def prepare(
         self,
         source: SourceImage,
-        focal: Optional[FocalAsked] = None,
+        focal: Optional[FocalAsked] = None,  # noqa: ARG002 - as the base
         size: Optional[Size] = None,
     ) -> PreparedViews:
         """Network input for every view. `focal` has no effect: a view's camera is known."""
