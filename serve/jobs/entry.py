@@ -36,6 +36,7 @@ class Settings:
     remark: str
     provenance: Optional[Provenance]  # None: the program of its size is not made yet
     focal: Optional[Focal]  # that metres are made with
+    preset: str = ""  # with the camera that is asked for, where its files say it
 
 
 @dataclass(frozen=True)
