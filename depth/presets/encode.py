@@ -20,9 +20,19 @@ from depth.maps.png import MAX_CODE
 from depth.maps.result import FloatArray, Result
 from depth.maps.tiff import encode_tiff
 from depth.presets import sides
+from depth.presets.panoramas import view_files
 from depth.presets.shot import NOTHING_KNOWN, Shot
 from depth.presets.sp3d import encode_sp3d
-from depth.presets.table import CAMERA, NAN, PICTURE, Extra, Preset, check_kind, preset_named
+from depth.presets.table import (
+    CAMERA,
+    NAN,
+    PICTURE,
+    VIEWS,
+    Extra,
+    Preset,
+    check_kind,
+    preset_named,
+)
 from depth.presets.values import Numbers, numbers_of, range_of
 
 Stored = npt.NDArray[Any]
@@ -58,6 +68,13 @@ def preset_files(name: str, result: Result, base: str, shot: Shot = NOTHING_KNOW
     the preset has it.
     """
     preset = preset_named(name)
+    if preset.container == VIEWS:
+        return view_files(preset, result, base, shot)
+    if result.projection is not None:
+        raise InputError(
+            f"preset {name}: reads depth along the optical axis of an ordinary image, and this is "
+            "a panorama: take its cube faces, with --cube-faces of main.py panorama"
+        )
     check_kind(name, result.depth.kind)
     numbers = numbers_of(result, preset.holds)
     stored = _stored(preset, numbers)

@@ -20,6 +20,7 @@ PRESET_NAMES = (
     "comfyui",
     "sp3d",
 )
+CUBE_FACES, TANGENT_VIEWS = "cube-faces", "tangent-views"  # of panoramas, by their own options
 DEFAULT_FORMATS = ("png",)
 
 

@@ -8,6 +8,7 @@ from typing import Optional
 
 from depth.errors import InputError
 from depth.family import DEPTH_KINDS, FOCAL_NORMALISED, METRES
+from depth.presets.names import CUBE_FACES, TANGENT_VIEWS
 
 # What the numbers of a file are.
 DISTANCE = "distance"  # along the optical axis; larger is farther
@@ -16,6 +17,7 @@ NEARNESS = "nearness"  # 0 to 1 within the image; 1 is nearest
 NATIVE = "native"  # as the model gives them
 
 ZERO, NAN, FARTHEST = "0", "NaN", "the farthest value"  # what stands where there is no depth
+VIEWS = "views"  # the container of views of a panorama: files in folders
 CAMERA, PICTURE = "camera", "picture"  # what a preset takes besides depth
 
 DISTANCES = (METRES,)
@@ -213,12 +215,31 @@ _ROWS = (
 )
 PRESETS: Mapping[str, Preset] = {row.name: row for row in _ROWS}
 
+_COLMAP_RIG = "rigs.rst in COLMAP's documentation"
+
+
+def _views(name: str, sure: tuple[str, ...], folder: str) -> Preset:
+    """Views of a panorama, each in a folder of its own, as COLMAP's rigs have it."""
+    images = (Extra(f"{view}_image", ".jpg", f"{folder}/images/{view}/") for view in sure)
+    depths = (Extra(f"{view}_depth", ".png", f"{folder}/depth/{view}/") for view in sure[1:])
+    first = f"{folder}/depth/{sure[0]}/"
+    shape = (name, NATIVE, VIEWS, "uint16", ZERO, ".png", "COLMAP's rigs", _COLMAP_RIG)
+    return Preset(*shape, folder=first, extras=(*images, *depths))
+
+
+# Of panoramas only, by options of their command.
+OF_PANORAMAS: Mapping[str, Preset] = {
+    CUBE_FACES: _views(CUBE_FACES, ("front", "right", "back", "left", "up", "down"), "cube"),
+    TANGENT_VIEWS: _views(TANGENT_VIEWS, ("view0", "up", "down"), "views"),
+}
+
 
 def preset_named(name: str) -> Preset:
     """A row of the table. Raises InputError that lists the names there are."""
-    if name not in PRESETS:
+    found = PRESETS.get(name) or OF_PANORAMAS.get(name)
+    if found is None:
         raise InputError(f"preset {name!r}: expected one of {', '.join(PRESETS)}")
-    return PRESETS[name]
+    return found
 
 
 def check_kind(name: str, kind: str, by: str = "") -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import typer
 
 from depth.command import choice_option, takes_options
+from depth.errors import InputError
 from serve.folder.options import FolderOptions
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ class PanoramaOptions:
         help="An equirectangular image, a folder of such images, or a video of such frames."
     )
     output: Path = FolderOptions.output
-    format: list[str] = FolderOptions.format
+    format: list[str] = choice_option(
+        ["png"], ("png", "npy", "npz", "pfm", "exr", "tiff"), "png: 16-bit. Repeat it for several."
+    )
     preview: Optional[bool] = FolderOptions.preview
     views: str = choice_option(
         "tangent10",
@@ -43,6 +46,15 @@ class PanoramaOptions:
         ("affine", "scale", "none"),
         "What each view may be changed by so that views agree, in inverse depth. By default affine "
         "(scale and shift) for relative inverse depth, else scale.",
+    )
+    cube_faces: bool = typer.Option(
+        False,
+        "--cube-faces",
+        help="Also write six views of 90 degrees with depth along their axes: cube/images/front/ "
+        "NAME.jpg, cube/depth/front/NAME.png and so on, and cube/rig_SIDE.json for COLMAP.",
+    )
+    save_views: bool = typer.Option(
+        False, "--save-views", help="The same of the views of --views, below views/."
     )
     fps: float = typer.Option(
         1.0, help="Frames per second to take of a video: every n-th frame, n = its rate / fps."
@@ -64,13 +76,20 @@ class PanoramaOptions:
         return PanoramaAsked(self.views, self.fov_deg, self.view_px, self.align or "")
 
     def job(self, **facts: Any) -> FolderJob:
-        """The folder job. `facts`: of the weights; further arguments of FolderJob."""
+        """The folder job. `facts`: of the weights; further arguments of FolderJob.
+
+        Raises InputError for options that do not go together.
+        """
+        from depth.presets.names import CUBE_FACES, TANGENT_VIEWS
         from serve.folder.request import FolderJob
 
+        if self.cube_faces and self.save_views:
+            raise InputError("--cube-faces and --save-views: give one of them, and run again")
         return FolderJob(
             self.input,
             self.output,
             formats=self.format,
+            preset=CUBE_FACES if self.cube_faces else TANGENT_VIEWS if self.save_views else "",
             preview=self.preview is not False,
             retry_failed=self.retry_failed,
             fail_fast=self.fail_fast,

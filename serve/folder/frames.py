@@ -11,8 +11,9 @@ from depth.errors import DepthAnythingError
 from depth.files import remove_left_over
 from depth.images.read import ImageFile, SourceImage, decode
 from depth.images.video import EXTENSIONS, Frame, Video
-from depth.maps.files import SIDECAR_SUFFIX, output_names, read_depth
+from depth.maps.files import SIDECAR_SUFFIX, read_depth
 from depth.maps.result import Result
+from depth.presets.files import result_names
 from serve.engine import Engine
 from serve.errors import OutOfServiceError, RestartError, ServeError
 from serve.folder.job import record
@@ -50,7 +51,13 @@ def run_frames(
     `run_folder`, and the library's errors.
     """
     stop = stop or Stop()
-    names_for = partial(output_names, formats=job.formats, preview=job.preview, maps=job.maps)
+    names_for = partial(
+        result_names,
+        formats=job.formats,
+        preview=job.preview,
+        maps=job.maps,
+        preset=job.preset,
+    )
     with Video(job.input, fps) as video, manifest_in(job.output, not job.dry_run) as manifest:
         frames = _Frames(engine, job, FolderOutputs(job, names_for, manifest.failed), follow)
         report = Report(-(-(video.total or 1) // video.step))

@@ -45,7 +45,7 @@ def check_preset(engine: Engine, job: FolderJob) -> None:
 
 def write_summary(report: JobManifest, job: FolderJob) -> None:
     """Write the preset's file for all images that are done. Raises ManifestError."""
-    name = PRESETS[job.preset].summary if job.preset else ""
+    name = preset_named(job.preset).summary if job.preset else ""
     if not name:
         return
     data = summary_of(job.preset, _done(report, job.output))
