@@ -110,7 +110,9 @@ def test_cube_faces_cover_the_sphere_once() -> None:
 def test_what_is_no_layout_is_refused() -> None:
     with pytest.raises(InputError, match="choose from cube6, tangent10, rows18"):
         layout_named("cube7")
-    with pytest.raises(InputError, match="leave gaps, or hardly overlap: take a wider angle, as 110"):
+    with pytest.raises(
+        InputError, match="leave gaps, or hardly overlap: take a wider angle, as 110"
+    ):
         layout_named("cube6", 90)
     for angle in (20, 150, math.nan):
         with pytest.raises(InputError, match="expected 40 to 140"):

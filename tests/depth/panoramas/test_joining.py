@@ -46,7 +46,9 @@ def errors_of(found: Joined) -> np.ndarray:
     values, true = (each.astype(np.float64) for each in sampled)
     columns = np.stack([values * true, true], 1)
     best = np.linalg.lstsq(columns, np.ones(len(true)), rcond=None)[0]
-    return np.abs(1 / np.maximum(np.stack([values, np.ones_like(values)], 1) @ best, 1e-3) / true - 1)
+    return np.abs(
+        1 / np.maximum(np.stack([values, np.ones_like(values)], 1) @ best, 1e-3) / true - 1
+    )
 
 
 TRUTH32 = TRUTH.astype(np.float32)
@@ -176,7 +178,10 @@ def test_views_that_contradict_each_other_stay_as_they_are() -> None:
     for values in (
         [np.full((SIDE, SIDE), 2, np.float32)] * 6,
         [rng.standard_normal((SIDE, SIDE)).astype(np.float32) for _ in range(6)],
-        [(1 if number % 2 else -1) / depth_of(view, SIDE) for number, view in enumerate(layout.views)],
+        [
+            (1 if number % 2 else -1) / depth_of(view, SIDE)
+            for number, view in enumerate(layout.views)
+        ],
     ):
         found = joined(layout, maps_of(values), SIZE)
         assert np.isfinite(found.maps[DEPTH].values).all()
