@@ -93,6 +93,16 @@ def fitter_of(
     return Fitter(reference, by)
 
 
+def many_of(fitter: Fitter) -> Fitter:
+    """The fitter, for images that come one by one. Raises InputError if it names no images."""
+    if fitter.reference.of_one_image:
+        raise InputError(
+            "the measured depth names no image, and there may be many: add the column image to "
+            "points, give a folder of files, or fit single results, as by result.fitted(points)"
+        )
+    return fitter
+
+
 def _opened(
     given: Union[str, os.PathLike[str]], unit: Optional[str], step: Optional[float]
 ) -> Reference:

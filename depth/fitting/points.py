@@ -22,7 +22,7 @@ import numpy.typing as npt
 from depth.errors import FitError, InputError
 from depth.files import read_regular, sha256_bytes
 from depth.fitting.names import Names
-from depth.fitting.samples import Samples
+from depth.fitting.samples import Samples, digest_of
 from depth.images.header import ImageHeader
 from depth.images.read import printable
 from depth.maps.fit import POINTS
@@ -45,8 +45,15 @@ class PointsReference:
     source: str = POINTS
     metric: bool = True
 
+    @property
+    def of_one_image(self) -> bool:
+        return "" in self.rows
+
+    def digest(self) -> str:
+        return digest_of(self.rows, lambda name: sha256_bytes(self.rows[name].tobytes()))
+
     def check(self, images: Collection[str]) -> None:
-        if "" not in self.rows:
+        if not self.of_one_image:
             self._names.check(images)
         elif len(images) != 1:
             raise InputError(
@@ -69,7 +76,7 @@ class PointsReference:
         return Samples(x, y, depth)
 
     def _of(self, image: str) -> Rows:
-        return self.rows[""] if "" in self.rows else self.rows[self._names.of(image)]
+        return self.rows[""] if self.of_one_image else self.rows[self._names.of(image)]
 
     @cached_property
     def _names(self) -> Names:
