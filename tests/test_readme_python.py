@@ -113,7 +113,7 @@ def points_of_an_image() -> Names:
     with DepthPipeline("artifacts/NAME", policy=BUCKETS) as pipeline:
         values = pipeline("a.jpg").depth.values.astype(np.float64)
     rows = [
-        f"{x},{y},{1 / (0.2 * values[y, x] + 0.1)!r}"
+        f"{x},{y},{float(1 / (0.2 * values[y, x] + 0.1))!r}"
         for y in range(0, 56, 9)
         for x in range(0, 70, 9)
     ]

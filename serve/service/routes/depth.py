@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -161,7 +162,7 @@ def depth_routes(service: Service) -> APIRouter:
         noted_of(request.scope).model = model.name
         model.check_room()  # before a large body is read for nothing
         async with upload_in(request, service.bodies) as (data, points):
-            asked = replace(asked, fit=None if points is None else fitter_in(points))
+            asked = replace(asked, fit=await asyncio.to_thread(fitter_in, points))
             wanted = Wanted(model.name, form, options.map, asked, options.palette)
             answer = await service.answer(hold(data), wanted, until_gone(request))
         return Whole(answer.data, answer.media_type, answer.headers, service.bodies)
@@ -205,8 +206,10 @@ async def upload_in(request: Request, bodies: Bodies) -> AsyncIterator[tuple[byt
         yield data, texts.get(POINTS)
 
 
-def fitter_in(text: str) -> Fitter:
-    """What moves depth onto points in JSON. Raises InputError."""
+def fitter_in(text: Optional[str]) -> Optional[Fitter]:
+    """What moves depth onto points in JSON, or None. Raises InputError."""
+    if text is None:
+        return None
     try:
         rows = json.loads(text)
         points = np.array(rows if isinstance(rows, list) else None, np.float64)

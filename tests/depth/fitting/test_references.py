@@ -198,3 +198,20 @@ def test_a_fitted_result_is_not_fitted_again(room):
     found = fitter_of(rows).fitted(relative(room, 0), "", header(room))
     with pytest.raises(FitError, match="fitted before"):
         fitter_of(rows).fitted(found, "", header(room))
+
+
+def test_depth_beyond_the_measured_range_is_cut_and_counted(room):
+    rows = measured(room, 0, wrong=0)
+    near, far = rows[:, 2].min() / 10, rows[:, 2].max() * 10
+    result = relative(room, 0)
+    values = result.depth.values
+    values[:2] = (-1 - TRUTH.shift) / TRUTH.scale  # inverse depth below 0
+    values[-1] = (1e4 - TRUTH.shift) / TRUTH.scale
+    inside = rows[(rows[:, 1] > 1) & (rows[:, 1] < len(values) - 1)]
+    found = fitter_of(inside).fitted(result, "", header(room))
+    assert found.fit is not None
+    width = values.shape[1]
+    assert (found.fit.cut_far_px, found.fit.cut_near_px) == (2 * width, width)
+    assert found.depth.values[0, 0] == pytest.approx(found.fit.far)
+    assert found.depth.values[-1, 0] == pytest.approx(found.fit.near)
+    assert (found.fit.near, found.fit.far) == pytest.approx((near, far), rel=0.1)
