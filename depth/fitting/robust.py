@@ -42,8 +42,8 @@ class Fitting:
     seed: int = 0
     rounds: int = 50
     settled: float = 1e-9  # change of the fit, as a share, below which the rounds end
-    explained: float = 0.5  # median error after the fit to that of a constant, at most
-    scale_error: float = 0.1  # of three standard errors of the scale to the scale, at most
+    explained: float = 0.7  # median error after the fit to that of a constant, at most
+    scale_error: float = 0.2  # of three standard errors of the scale to the scale, at most
     off: float = 0.1  # scale only: median error to median target, that is always fine
 
     @property
