@@ -31,6 +31,7 @@ _ALONE = 0.5  # confidence where one view alone says what is there
 _SEVERAL = 1.2  # weighted views, from which on the panorama's disagreement is counted
 _LEAST = 0.1  # of the median value: what disagreement is relative to at least, such as in the sky
 _SAMPLES = 16_384
+_THIN = 4  # rows and columns between values that a median is taken of
 _NEAREST = 1e-6  # of the farthest depth, so that an inverse exists
 
 Maps = Mapping[str, Map]
@@ -90,11 +91,11 @@ def joined(
         planes = [np.dstack([plane, sky]) for plane, sky in zip(planes, skies)]
     whole = blended(layout.views, planes, size)
     relative = _relative(whole)
-    maps = {DEPTH: Map(_depth(whole.values[..., 0], kind), kind)}
+    middle, most = _disagreement(relative, whole.views)
+    maps = {DEPTH: Map(_depth(np.ascontiguousarray(whole.values[..., 0]), kind), kind)}
     maps[CONFIDENCE] = Map(_confidence(relative, whole.views), CONFIDENCE)
     if len(skies) == len(views):
         maps[SKY] = Map(np.ascontiguousarray(whole.values[..., 1]), SKY)
-    middle, most = _disagreement(relative, whole.views)
     facts = tuple(
         JoinedView(view.name, view.yaw_deg, view.pitch_deg, view.fov_deg, scale, shift)
         for view, scale, shift in zip(layout.views, found.scales, found.shifts)
@@ -142,24 +143,33 @@ def _flipped(values: FloatArray) -> FloatArray:
 
 
 def _relative(whole: Blended) -> FloatArray:
-    """[H,W]: how far views differ, relative to the value."""
+    """[H,W]: how far views differ, relative to the value. Takes the place of `spread`."""
     size = np.abs(whole.values[..., 0])
-    return whole.spread / np.maximum(size, np.float32(_LEAST * float(np.median(size)) or 1.0))
+    usual = float(np.median(size[::_THIN, ::_THIN]))
+    np.maximum(size, np.float32(_LEAST * usual or 1.0), out=size)
+    return np.divide(whole.spread, size, out=whole.spread)
 
 
 def _confidence(relative: FloatArray, views: FloatArray) -> FloatArray:
-    """1 where views agree, a half where they differ by _HALF or where one view is alone."""
-    agreed = 1 / (1 + relative / np.float32(_HALF))
-    several = np.clip(views - 1, 0, 1)
-    found: FloatArray = np.float32(_ALONE) + several * (agreed - np.float32(_ALONE))
-    return found
+    """1 where views agree, a half where they differ by _HALF or where one view is alone.
+
+    Takes the place of `relative`, and changes `views`: a panorama has many px.
+    """
+    relative += np.float32(_HALF)
+    agreed = np.divide(np.float32(_HALF), relative, out=relative)
+    views -= np.float32(1)
+    several = np.clip(views, 0, 1, out=views)
+    agreed -= np.float32(_ALONE)
+    agreed *= several
+    agreed += np.float32(_ALONE)
+    return agreed
 
 
 def _disagreement(relative: FloatArray, views: FloatArray) -> tuple[float, float]:
     """The median and the 95th percentile over the sphere, where several views count."""
     rays = even_directions(_SAMPLES)[np.newaxis]
-    at = Sphere(np.dstack([relative, views])).along(rays)[0]
-    found = at[at[:, 1] >= _SEVERAL, 0]
+    off, several = (Sphere(each).along(rays)[0] for each in (relative, views))
+    found = off[several >= _SEVERAL]
     if not len(found):
         return 0.0, 0.0
     middle, most = np.quantile(found, (0.5, 0.95)).tolist()
