@@ -32,6 +32,7 @@ from serve.pipeline import DepthPipeline
 from serve.shapes import BUCKETS
 from tests.support.da3_views import SIZE, TINY_MODEL
 from tests.support.hostile import encoded, picture
+from tests.support.panoramas import is_panorama, panorama_of_a_page
 from tests.support.places import ROOT
 from tests.support.programs import make_artifact
 from tests.support.services import a_service, client_of
@@ -251,6 +252,7 @@ RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
     'DepthPipeline("vits")("a.jpg")': (a_named_model, is_saved),
     'pipeline("depth-estimation"': (an_artifact, is_like_transformers),
     'with DepthPipeline("artifacts/NAME"': (an_artifact, is_pipeline),
+    'PanoramaPipeline("demo"': (panorama_of_a_page, is_panorama),
     "with Engine(Library([read_artifact": (an_artifact, is_result),
     'read_depth("output_depth/a/b.json")': (a_result, is_result),
     "with Scheduler(workers, programs, reopen)": (cores, is_answer),

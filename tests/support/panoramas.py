@@ -72,3 +72,17 @@ def write_panorama(path: Path, height_px: int = 32) -> Path:
     size = height_px, 2 * height_px
     path.write_bytes(encoded(Image.fromarray(picture(size)), "PNG"))
     return path
+
+
+def panorama_of_a_page() -> dict[str, Any]:
+    """What the page of panoramas reads."""
+    write_panorama(Path("room-360.png"))
+    return {}
+
+
+def is_panorama(names: dict[str, Any]) -> None:
+    """What the page of panoramas says of its block."""
+    result = names["result"]
+    assert result.depth.values.shape == (32, 64)
+    assert result.projection.disagreement >= 0
+    assert Path("room.confidence.png").is_file()
