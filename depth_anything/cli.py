@@ -16,6 +16,7 @@ from depth_anything.cleaning import clean
 from depth_anything.da3.cli import app as da3_app
 from depth_anything.first_run.cli import first_run
 from depth_anything.inference import inference
+from depth_anything.panoramas.cli import panorama
 from depth_anything.pictures import run
 from depth_anything.schema import schema
 from depth_anything.sidecar import sidecar
@@ -30,6 +31,7 @@ app.command()(clean)
 app.command()(schema)
 app.command()(export)
 app.command()(masks)
+app.command()(panorama)
 app.command()(first_run)
 app.add_typer(da3_app, name="da3", short_help="Scenes of images, videos and COLMAP models.")
 app.add_typer(checkpoints_app, name="checkpoints")

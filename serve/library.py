@@ -11,13 +11,13 @@ from depth.artifact.verification import BUILT, FAILED, state
 from depth.errors import InputError
 from depth.family import (
     DEPTH,
-    DEPTH_KINDS,
     FLOAT16,
     FLOAT32,
     FUSED,
     IMAGES,
     INSTANCE_MASKS,
     KINDS,
+    NETWORK_DEPTHS,
 )
 from depth.sizes import BOUNDS, ROUNDINGS, Size, SizeRule, size_text
 from serve.errors import NoProgramError, RefusedError
@@ -217,8 +217,8 @@ def unusable_rule(rule: SizeRule) -> Iterator[str]:
 
 def unusable_outputs(m: Manifest) -> Iterator[str]:
     kinds: Mapping[str, str] = {output.name: output.kind for output in m.outputs}
-    if len(kinds) < len(m.outputs) or kinds.get(DEPTH) not in DEPTH_KINDS:
-        yield f"outputs are {kinds}, expected one {DEPTH!r} of kind {', '.join(DEPTH_KINDS)}"
+    if len(kinds) < len(m.outputs) or kinds.get(DEPTH) not in NETWORK_DEPTHS:
+        yield f"outputs are {kinds}, expected one {DEPTH!r} of kind {', '.join(NETWORK_DEPTHS)}"
     for output in m.outputs:
         for kind in (output.kind, output.becomes or output.kind):
             if kind not in KINDS:

@@ -57,6 +57,7 @@ HELPS = {
     ("main.py", "da3", "backend"): ["--root", "--gallery-dir", "--token-file", "--port"],
     ("main.py", "da3", "gallery"): ["--open-browser", "--port"],
     ("main.py", "da3", "gradio"): ["--workspace-dir", "--share", "--cache-gs-tag"],
+    ("main.py", "panorama"): ["--views", "--align", "--cube-faces", "--save-views", "--fps"],
     ("main.py", "export"): ["--image", "--to", "--fov-deg"],
     ("main.py", "masks"): ["--images", "--layout", "--artifact", "--farthest", "--dilate"],
     ("-m", "serve", "masks"): ["--class", "--near", "--replace"],

@@ -27,6 +27,8 @@ MEDIA_TYPES = {GLB: "model/gltf-binary", PLY: "application/x-ply"}
 _TEXTURE_PX = 2048  # the longer side of a texture at most
 _QUALITY = 90
 
+WHOLE_SPHERE = {"projection": "equirectangular", "distances": "along the ray", "assumed": False}
+
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -53,11 +55,15 @@ def encode_export(
         raise InputError(f"export {kind!r}: expected one of {', '.join(EXPORTS)}")
     size = image_size or (image.shape[0], image.shape[1])
     _check_image(result, image, size)
-    view = view_of(result, asked, exif_focal, size)
-    focal = None if view.assumed else network_focal(view, result)
+    whole = result.projection is not None
+    if whole and asked != NOTHING_ASKED:
+        raise InputError("a panorama sees everything around: leave --focal-px and --fov-deg out")
+    view = None if whole else view_of(result, asked, exif_focal, size)
+    focal = None if view is None or view.assumed else network_focal(view, result)
     found = distances(result.depth, focal)
     rows, columns = found.z.shape
-    flat = surface(found.z, view.on_grid((rows, columns)), result.maps.get(SKY))
+    lens = None if view is None else view.on_grid((rows, columns))
+    flat = surface(found.z, lens, result.maps.get(SKY))
     about = described(result, view, found, flat)
     places = _texture_places(flat, (rows, columns), size)
     if kind == PLY:
@@ -65,14 +71,17 @@ def encode_export(
     return encode_glb(flat, places, _texture(image), about)
 
 
-def described(result: Result, view: View, found: Distances, flat: Surface) -> dict[str, Any]:
+def described(
+    result: Result, view: Optional[View], found: Distances, flat: Surface
+) -> dict[str, Any]:
     """What an exported file says of itself: JSON without NaN."""
     made = result.provenance
     return {
         "kind": result.depth.kind,
         "unit": found.unit,
         "relation": found.relation,
-        "field_of_view": view.described(),
+        "fit": None if result.fit is None else asdict(result.fit),
+        "field_of_view": view.described() if view else WHOLE_SPHERE,
         "axes": "x right, y up, the camera at the origin looks along -z",
         "points": len(flat.points),
         "triangles": len(flat.triangles),

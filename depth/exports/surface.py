@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ SKY_FROM = 0.3  # sky where the sky map is at least this, as Depth Anything 3 ha
 EDGE_RATIO = 1.08  # a triangle whose farthest corner is farther than this times its nearest is none
 
 Indices = npt.NDArray[np.uint32]
+Focal = Optional[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,10 @@ class Surface:
     dropped: dict[str, int]
 
 
-def surface(
-    z: FloatArray, focal: tuple[float, float], sky: Map | None = None, most: int = MAX_POINTS
-) -> Surface:
+def surface(z: FloatArray, focal: Focal, sky: Map | None = None, most: int = MAX_POINTS) -> Surface:
     """The surface of distances [H,W]. A point stays if it is the corner of a triangle that stays.
 
-    focal  (fx, fy) in px of the map
+    focal  (fx, fy) in px of the map; None for a panorama, whose distances are along the rays
     sky    a map of the same size, or None
     most   how many points at most; more are thinned out, every n-th row and column stays
 
@@ -97,10 +97,20 @@ def _compact(triangles: npt.NDArray[np.intp], count: int) -> tuple[npt.NDArray[n
     return kept, number[triangles]
 
 
-def _points(
-    places: FloatArray, z: FloatArray, focal: tuple[float, float], size: tuple[int, ...]
-) -> FloatArray:
+def _points(places: FloatArray, z: FloatArray, focal: Focal, size: tuple[int, ...]) -> FloatArray:
     """[N,3]. The optical axis goes through the middle of the map."""
+    if focal is None:
+        return _on_sphere(places, z, size)
     middle = np.array([(size[1] - 1) / 2, (size[0] - 1) / 2], np.float32)
     across = (places - middle) / np.array(focal, np.float32) * z[:, np.newaxis]
     return np.stack([across[:, 0], -across[:, 1], -z], 1).astype(np.float32, copy=False)
+
+
+def _on_sphere(places: FloatArray, distance: FloatArray, size: tuple[int, ...]) -> FloatArray:
+    """[N,3] of a panorama, whose middle is ahead."""
+    height, width = size
+    across = ((places[:, 0] + 0.5) / width - 0.5) * 2 * np.pi
+    up = (0.5 - (places[:, 1] + 0.5) / height) * np.pi
+    level = np.cos(up)
+    rays = np.stack([level * np.sin(across), np.sin(up), -level * np.cos(across)], 1)
+    return (rays * distance[:, np.newaxis]).astype(np.float32)

@@ -4,8 +4,8 @@ Keys, in this order (format 2):
 
     format      2
     maps        name -> what the map is; "depth" is always there, or the only one inside its file
-      kind          "relative_inverse", "relative_depth", "focal_normalised", "metres", "sky",
-                    "confidence"
+      kind          "relative_inverse", "relative_depth", "focal_normalised", "metres",
+                    "scene_units", "sky", "confidence"
       unit          "m" or null
       meaning       unit and direction in plain words
       height_px     rows
@@ -20,7 +20,10 @@ Keys, in this order (format 2):
                     sha256}
       encoding      inside a file only: {dtype, scale, offset}
     preview     beside the files only: {name, size_bytes, sha256} of the picture for eyes, or null
+    preset      beside the files only, and only of a preset: see depth/maps/consumer.py
     focal       {px, source} that metres were made with, px of the network's input; else null
+    fit         the fields of `FitRecord` in depth/maps/fit.py, if depth was fitted; else null
+    projection  of a panorama only: the fields of `Projection`
     provenance  the fields of `Provenance`, and `trained`: false if the weights are random
     source      what the caller says about the image: path, size, sha256, notes
 
@@ -29,7 +32,6 @@ value = offset + scale * stored number; float32 files have scale 1 and offset 0.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -38,34 +40,19 @@ from typing import Any, Optional, TypeVar, Union
 
 from depth.artifact.strict_json import decode, parse_object
 from depth.errors import DepthFileError, InputError
-from depth.family import (
-    CONFIDENCE,
-    FOCAL_NORMALISED,
-    METRES,
-    RELATIVE_DEPTH,
-    RELATIVE_INVERSE,
-    SKY,
-    UNTRAINED,
-)
+from depth.family import UNTRAINED
 from depth.files import localised
 from depth.images.header import MAX_PIXELS
+from depth.maps.consumer import ListedPreset, NamedBytes, Picture, PresetFiles
+from depth.maps.fit import FitRecord
+from depth.maps.meanings import meaning_of
+from depth.maps.projection import Projection
 from depth.maps.result import Focal, Map, Provenance, Result
 
 FORMAT = 2
 MAX_JSON_BYTES = 2**20
 
-_MEANINGS = {
-    RELATIVE_INVERSE: (None, "larger is nearer; no unit; comparable only within this image"),
-    RELATIVE_DEPTH: (None, "larger is farther; no unit; comparable only within this image"),
-    FOCAL_NORMALISED: (None, "larger is farther; metres = value * focal length / focal_divisor"),
-    # Hypersim's ray distances were converted to planar depth for training; VKITTI's are planar.
-    METRES: ("m", "distance along the optical axis in metres"),
-    SKY: (None, "larger is more surely sky"),
-    CONFIDENCE: (None, "larger is more certain; no unit"),
-}
-
 Meta = dict[str, Any]
-NamedBytes = tuple[str, bytes]  # a file
 Part = tuple[str, str]  # a map by name, and the format of one of its files
 T = TypeVar("T")
 
@@ -82,15 +69,6 @@ class Encoding:
 @dataclass(frozen=True)
 class ListedFile(Encoding):
     """One file of a map, as the .json lists it."""
-
-    name: str
-    size_bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """The preview, as the .json lists it."""
 
     name: str
     size_bytes: int
@@ -128,7 +106,10 @@ class Sidecar:
 
     maps: Mapping[str, ListedMap]
     preview: Optional[Picture]
+    preset: Optional[ListedPreset]
     focal: Optional[Focal]
+    fit: Optional[FitRecord]
+    projection: Optional[Projection]
     provenance: Provenance
     source: Mapping[str, Any]
 
@@ -140,6 +121,8 @@ class Sidecar:
         }
         if self.preview is not None:
             found[self.preview.name] = self.preview
+        if self.preset is not None:
+            found.update({file.name: file for file in self.preset.files.values()})
         return found
 
 
@@ -149,6 +132,8 @@ class Inside:
 
     maps: Mapping[str, EncodedMap]
     focal: Optional[Focal]
+    fit: Optional[FitRecord]
+    projection: Optional[Projection]
     provenance: Provenance
     source: Mapping[str, Any]
 
@@ -168,23 +153,35 @@ class Description:
     ) -> None:
         made_by = result.provenance
         self._encodings = {part: asdict(encoding) for part, encoding in encodings.items()}
-        self._maps = {name: _about(result.maps[name], source) for name, _ in encodings}
+        projection = result.projection
+        named = dict.fromkeys(name for name, _ in encodings) or result.maps
+        self._maps = {name: _about(result.maps[name], source, projection) for name in named}
         self._rest = {
             "focal": None if result.focal is None else asdict(result.focal),
+            "fit": None if result.fit is None else asdict(result.fit),
+            **({} if projection is None else {"projection": asdict(projection)}),
             "provenance": {**asdict(made_by), "trained": made_by.weights != UNTRAINED},
             "source": dict(source),
         }
         self.inside = {part: self._text(*part) for part in encodings}
 
-    def beside(self, files: Mapping[Part, NamedBytes], preview: Optional[NamedBytes]) -> bytes:
+    def beside(
+        self,
+        files: Mapping[Part, NamedBytes],
+        preview: Optional[NamedBytes],
+        preset: Optional[PresetFiles] = None,
+    ) -> bytes:
         """The JSON beside the files, in indented UTF-8."""
         maps: Meta = {name: {**about, "files": {}} for name, about in self._maps.items()}
         for part, file in files.items():
             name, kind = part
-            listed = _listed(*file)
+            listed = asdict(Picture.of(file))
             maps[name]["files"][kind] = {"name": file[0], **self._encodings[part], **listed}
-        picture = None if preview is None else _listed(*preview)
-        return _beside({"format": FORMAT, "maps": maps, "preview": picture, **self._rest})
+        picture = None if preview is None else asdict(Picture.of(preview))
+        by_preset = {} if preset is None else {"preset": preset.listed()}
+        return _beside(
+            {"format": FORMAT, "maps": maps, "preview": picture, **by_preset, **self._rest}
+        )
 
     def _text(self, name: str, kind: str) -> str:
         facts = {**self._maps[name], "encoding": self._encodings[name, kind]}
@@ -194,7 +191,7 @@ class Description:
 
 def with_preview(beside: bytes, preview: NamedBytes) -> bytes:
     """The JSON beside the files, which `parse_sidecar` takes, with another preview."""
-    return _beside({**parse_object(beside), "preview": _listed(*preview)})
+    return _beside({**parse_object(beside), "preview": asdict(Picture.of(preview))})
 
 
 def _beside(whole: Meta) -> bytes:
@@ -203,21 +200,16 @@ def _beside(whole: Meta) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _listed(name: str, data: bytes) -> Meta:
-    return {"name": name, "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-
-
-def _about(found: Map, source: Mapping[str, Any]) -> Meta:
+def _about(found: Map, source: Mapping[str, Any], projection: Optional[Projection]) -> Meta:
     """What is said of a map, less its files. Raises InputError for values that are not finite."""
     low, high = float(found.values.min()), float(found.values.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise InputError(f"depth values reach from {low} to {high}: expected finite numbers")
-    unit, meaning = _MEANINGS[found.kind]
     height_px, width_px = found.values.shape
     return {
         "kind": found.kind,
-        "unit": unit,
-        "meaning": meaning,
+        "unit": found.unit,
+        "meaning": meaning_of(found.kind, projection),
         "height_px": height_px,
         "width_px": width_px,
         "to_image_px": _to_image_px((height_px, width_px), source),
@@ -271,7 +263,9 @@ def _parse(kind: type[T], data: bytes) -> T:
             "read it with the version that wrote it"
         )
     try:
-        found = decode(kind, meta, further=True)
+        found = decode(
+            kind, {"preset": None, "fit": None, "projection": None, **meta}, further=True
+        )
     except ValueError as error:
         raise DepthFileError(f"its description: {error}") from error
     maps: Mapping[str, MapFacts] = found.maps  # type: ignore[attr-defined]

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from depth.errors import InputError
 from depth.family import DEPTH, DEPTH_KINDS, MAP_KINDS, UNITS
+from depth.maps.fit import FitRecord
+from depth.maps.projection import Projection
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -77,6 +79,8 @@ class Result:
     maps: Mapping[str, Map]
     provenance: Provenance
     focal: Optional[Focal] = None  # what metres were made with
+    fit: Optional[FitRecord] = None  # how depth was moved onto measured depth
+    projection: Optional[Projection] = None  # of a panorama; None for ordinary images
 
     def __post_init__(self) -> None:
         if DEPTH not in self.maps or self.maps[DEPTH].kind not in DEPTH_KINDS:

@@ -21,14 +21,19 @@ from serve.jobs.stop import Stop
 logger = logging.getLogger(__name__)
 
 
-def run(engine: Engine, job: FolderJob, stop: Stop) -> int:
+def run(
+    engine: Engine, job: FolderJob, stop: Stop, work: Optional[Callable[[OnEntry], Report]] = None
+) -> int:
     """Run the job and print; returns the exit code. Raises what `run_folder` raises.
+
+    work  runs the job; by default `run_folder`
 
     With previews, index.html shows what is there, however the job ends.
     """
     page: Optional[Path] = None
+    work = work or (lambda on_entry: run_folder(engine, job, on_entry, stop))
     try:
-        report = shown(job.output, stop, lambda on_entry: run_folder(engine, job, on_entry, stop))
+        report = shown(job.output, stop, work)
     finally:
         if job.preview and not job.dry_run:
             page = _index(job.output)

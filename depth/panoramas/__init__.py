@@ -1,0 +1,1 @@
+"""Panoramas: views of an equirectangular image, and their depth joined to one map."""

@@ -1,0 +1,1 @@
+"""Depth of panoramas: `python main.py panorama`, and `PanoramaPipeline` from Python."""

@@ -1,0 +1,1 @@
+"""Depth of equirectangular panoramas through the programs of ordinary images."""
