@@ -9,6 +9,7 @@ import typer
 from compile.cli import app as compile_app
 from compile.errors import CompileError
 from depth.command import command_line, guarded
+from depth.evaluation.cli import evaluate
 from depth.exports.cli import export
 from depth_anything import __version__
 from depth_anything.checkpoints_cli import app as checkpoints_app
@@ -28,6 +29,7 @@ app.command()(run)
 app.command()(clean)
 app.command()(schema)
 app.command()(export)
+app.command()(evaluate)
 app.command()(first_run)
 app.add_typer(da3_app, name="da3", short_help="Scenes of images, videos and COLMAP models.")
 app.add_typer(checkpoints_app, name="checkpoints")
