@@ -23,8 +23,8 @@ class Anchoring:
     """The parameters of an anchor."""
 
     slow: int = 200  # frames of the slow mean
-    warm: int = 30  # frames of a shot that settle where its depth lies beside the mean
-    pull: float = 0.02  # share of what has drifted since, that each frame takes back
+    warm: int = 60  # frames of a shot that settle where its depth lies beside the mean
+    pull: float = 0.01  # share of what has drifted since, that each frame takes back
 
 
 ANCHORING = Anchoring()
