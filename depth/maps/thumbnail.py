@@ -51,7 +51,8 @@ def legend(depth: Map) -> tuple[str, str]:
     """What stands at the near and at the far end of the bar of colours."""
     if depth.kind != METRES:
         return "near", "far"
-    return f"near: {depth.values.min():.3g} m", f"far: {depth.values.max():.3g} m"
+    low, high = depth.ends
+    return f"near: {low:.3g} m", f"far: {high:.3g} m"
 
 
 def _bar(kind: str) -> Levels:
@@ -61,13 +62,14 @@ def _bar(kind: str) -> Levels:
 
 
 def _depth(depth: Map, height_px: int, width_px: int) -> Levels:
-    low, high = depth.values.min(), depth.values.max()
+    low, high = depth.ends
     if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError(f"depth values reach from {low} to {high}: expected finite numbers")
     # Sums of large values leave float32's range.
     small = np.clip(np.nan_to_num(_resized(depth.values, height_px, width_px)), low, high)
     return colours_of(
-        upstream_levels(small.astype(np.float32, copy=False), (low, high)), depth.kind
+        upstream_levels(small.astype(np.float32, copy=False), (np.float32(low), np.float32(high))),
+        depth.kind,
     )
 
 
