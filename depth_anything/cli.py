@@ -17,15 +17,19 @@ from depth_anything.cleaning import clean
 from depth_anything.da3.cli import app as da3_app
 from depth_anything.first_run.cli import first_run
 from depth_anything.inference import inference
-from depth_anything.pictures import run
 from depth_anything.schema import schema
 from depth_anything.sidecar import sidecar
+from depth_anything.upstream.pictures import run
+from depth_anything.upstream.points import pointcloud
+from depth_anything.upstream.videos import run_video
 from serve.cli import app as serve_app
 from serve.errors import ServeError
 
 app = command_line(no_args_is_help=True)
 app.command()(inference)
 app.command()(run)
+app.command()(run_video)
+app.command()(pointcloud)
 app.command()(clean)
 app.command()(schema)
 app.command()(export)
