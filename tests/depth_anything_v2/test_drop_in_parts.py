@@ -19,6 +19,7 @@ from tests.support.models import to_upstream, weights
 
 DEMO: dict[str, Any] = {"encoder": "demo", "features": 32, "out_channels": [24, 48, 96, 192]}
 STATE = to_upstream(weights(CONFIGS["demo"]))
+MATCHED = "<All keys matched successfully>"  # as torch prints it
 IMAGES = torch.rand(2, 3, 28, 42, generator=torch.Generator().manual_seed(0))
 
 
@@ -47,10 +48,7 @@ def test_names_are_upstreams_inside_of_a_larger_module() -> None:
     assert outer.state_dict().keys() == expected
     assert {name for name, _ in outer.named_parameters()} == expected
     again = nn.ModuleDict({"depth": DepthAnythingV2(**DEMO), "other": nn.Linear(2, 2)})
-    assert (
-        str(again.load_state_dict(outer.state_dict(), strict=True))
-        == "<All keys matched successfully>"
-    )
+    assert str(again.load_state_dict(outer.state_dict(), strict=True)) == MATCHED
     assert torch.equal(again["depth"].eval()(IMAGES), made()(IMAGES))
 
 
@@ -88,11 +86,8 @@ def test_a_program_for_fine_tuning_trains_both_parts() -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     trainer.step(IMAGES)
     after = model.state_dict()
-    for name in (
-        "pretrained.pos_embed",
-        "pretrained.blocks.0.ls1.gamma",
-        "depth_head.projects.0.bias",
-    ):
+    moved = ("pretrained.pos_embed", "pretrained.blocks.0.ls1.gamma", "depth_head.projects.0.bias")
+    for name in moved:
         assert not torch.equal(before[name], after[name]), name
 
 
@@ -178,7 +173,7 @@ def test_an_encoder_alone_loads_the_file_of_its_authors() -> None:
     }
     encoder = DINOv2("demo").eval()
     assert encoder.state_dict().keys() == theirs.keys()
-    assert str(encoder.load_state_dict(theirs)) == "<All keys matched successfully>"
+    assert str(encoder.load_state_dict(theirs)) == MATCHED
     assert torch.equal(encoder(IMAGES), made().pretrained(IMAGES))
     del theirs["norm.bias"]
     with pytest.raises(RuntimeError, match="norm.bias"):
@@ -269,8 +264,8 @@ def test_targets_are_resized_by_the_nearest_pixel() -> None:
     ("method", "keep", "expected"),
     [
         ("lower_bound", True, (84, 56)),
-        ("upper_bound", True, (56, 28)),
-        ("minimal", True, (56, 42)),
+        ("upper_bound", True, (56, 42)),
+        ("minimal", True, (84, 56)),
         ("minimal", False, (56, 56)),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.folder import pictures
+from depth.maps import png
 from serve.folder.flat import run_flat
 from serve.folder.pictures import PictureJob
 from serve.jobs.entry import DONE, FAILED, Entry, Report
@@ -68,7 +68,7 @@ def test_what_cannot_be_written_leaves_nothing(
     def full(_pixels: object) -> bytes:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pictures.png, "encode", full)
+    monkeypatch.setattr(png, "encode", full)
     report, found = run(tmp_path / "in", tmp_path / "full")
     assert report.counts[FAILED] == 2
     assert not (tmp_path / "full").exists()
