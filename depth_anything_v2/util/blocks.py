@@ -53,6 +53,22 @@ class FeatureFusionBlock(nn.Module):
         return self.out_conv(x)
 
 
+def _make_scratch(
+    in_shape: Sequence[int], out_shape: int, groups: int = 1, expand: bool = False
+) -> nn.Module:
+    """Upstream's function: convolutions `layer1_rn` to `layer4_rn` to one number of channels.
+
+    Raises InputError for `expand`.
+    """
+    if expand:
+        raise InputError("expand: Depth Anything V2 never has it; leave it out")
+    made = nn.Module()
+    for number, channels in enumerate(in_shape[:4], start=1):
+        layer = nn.Conv2d(channels, out_shape, 3, padding=1, bias=False, groups=groups)
+        made.add_module(f"layer{number}_rn", layer)
+    return made
+
+
 def _check(activation: nn.Module, **flags: bool) -> None:
     if not isinstance(activation, nn.ReLU):
         raise InputError(f"activation {type(activation).__name__}: expected nn.ReLU")

@@ -13,7 +13,7 @@ from depth.errors import InputError
 from depth_anything_v2.config import CONFIGS
 from depth_anything_v2.dinov2 import DINOv2, vit_giant2, vit_small
 from depth_anything_v2.dpt import DepthAnythingV2, DPTHead
-from depth_anything_v2.util.blocks import FeatureFusionBlock, ResidualConvUnit
+from depth_anything_v2.util.blocks import FeatureFusionBlock, ResidualConvUnit, _make_scratch
 from depth_anything_v2.util.transform import NormalizeImage, PrepareForNet, Resize
 from tests.support.models import to_upstream, weights
 
@@ -229,6 +229,11 @@ def test_blocks_of_a_decoder() -> None:
         "out_conv",
     }
     assert ResidualConvUnit(4, nn.ReLU())(x).shape == x.shape
+    scratch: Any = _make_scratch([24, 48, 96, 192], 32)
+    assert {f"depth_head.scratch.{name}" for name in scratch.state_dict()} < STATE.keys()
+    assert scratch.layer2_rn(torch.rand(1, 48, 3, 5)).shape == (1, 32, 3, 5)
+    with pytest.raises(InputError, match="expand: Depth Anything V2 never has it"):
+        _make_scratch([24, 48, 96, 192], 32, expand=True)
     with pytest.raises(InputError, match="deconv, bn: Depth Anything V2 never has it"):
         FeatureFusionBlock(4, nn.ReLU(), deconv=True, bn=True)
     with pytest.raises(InputError, match="activation GELU: expected nn.ReLU"):
