@@ -9,6 +9,7 @@ import typer
 from compile.cli import app as compile_app
 from compile.errors import CompileError
 from depth.command import command_line, guarded
+from depth.evaluation.cli import evaluate
 from depth.exports.cli import export
 from depth_anything import __version__
 from depth_anything.checkpoints_cli import app as checkpoints_app
@@ -17,9 +18,11 @@ from depth_anything.da3.cli import app as da3_app
 from depth_anything.first_run.cli import first_run
 from depth_anything.inference import inference
 from depth_anything.panoramas.cli import panorama
-from depth_anything.pictures import run
 from depth_anything.schema import schema
 from depth_anything.sidecar import sidecar
+from depth_anything.upstream.pictures import run
+from depth_anything.upstream.points import pointcloud
+from depth_anything.upstream.videos import run_video
 from serve.cli import app as serve_app
 from serve.errors import ServeError
 from serve.masks.cli import masks
@@ -27,11 +30,14 @@ from serve.masks.cli import masks
 app = command_line(no_args_is_help=True)
 app.command()(inference)
 app.command()(run)
+app.command()(run_video)
+app.command()(pointcloud)
 app.command()(clean)
 app.command()(schema)
 app.command()(export)
 app.command()(masks)
 app.command()(panorama)
+app.command()(evaluate)
 app.command()(first_run)
 app.add_typer(da3_app, name="da3", short_help="Scenes of images, videos and COLMAP models.")
 app.add_typer(checkpoints_app, name="checkpoints")

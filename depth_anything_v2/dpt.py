@@ -13,13 +13,27 @@ from torch import Tensor, nn
 
 from depth.errors import CheckpointError, InputError
 from depth.maps.result import FloatArray
-from depth.network.layouts import OWN_PREFIX
 from depth.postprocess import resize_depth
 from depth.preprocess import Preparation
 from depth.weights.wrappings import unwrapped
 from depth_anything_v2.config import CONFIGS, SIZE, model_row
+from depth_anything_v2.dinov2 import DinoVisionTransformer
+from depth_anything_v2.head import DPTHead, check_plain
 from depth_anything_v2.layouts import load_weights, to_ours
-from depth_anything_v2.network import build
+from depth_anything_v2.network import DepthAnything, build
+
+__all__ = ["DPTHead", "DepthAnythingV2"]
+
+
+_PART = {"encoder": "pretrained", "decoder": "depth_head"}
+UNUSED = (
+    "pretrained.mask_token",
+    *(
+        f"depth_head.scratch.refinenet4.resConfUnit1.{conv}.{kind}"
+        for conv in ("conv1", "conv2")
+        for kind in ("weight", "bias")
+    ),
+)
 
 
 class DepthAnythingV2(nn.Module):
@@ -29,11 +43,16 @@ class DepthAnythingV2(nn.Module):
     metric model (metres), as in upstream's metric_depth/; without it the output is relative
     inverse depth. `use_bn` and `use_clstoken` fit no published checkpoint and are refused.
 
+    State dict, parameters and modules have upstream's names. `pretrained` and `depth_head` can be
+    called as upstream's.
+
     A call changes nothing on the object: calls may come from several threads, at any sizes. A
     change of the weights takes effect at the next call.
 
     Raises InputError for arguments that fit no network.
     """
+
+    network: DepthAnything
 
     def __init__(
         self,
@@ -45,28 +64,21 @@ class DepthAnythingV2(nn.Module):
         max_depth: Optional[float] = None,
     ) -> None:
         super().__init__()
-        if use_bn or use_clstoken:
-            raise InputError("use_bn and use_clstoken: no published checkpoint has them; leave out")
+        check_plain(use_bn, use_clstoken, out_channels)
         if encoder not in CONFIGS:
             raise InputError(f"encoder {encoder!r}: choose from {', '.join(CONFIGS)}")
-        if len(out_channels) != 4:
-            raise InputError(f"out_channels {tuple(out_channels)}: expected four numbers")
         c0, c1, c2, c3 = out_channels
         config = replace(CONFIGS[encoder], decoder_dim=features, stage_dims=(c0, c1, c2, c3))
         self.encoder = encoder
         self.max_depth = max_depth
         self.intermediate_layer_idx = {name: list(row.taps) for name, row in CONFIGS.items()}
-        self.network = build(model_row(encoder, config, max_depth))
-
-    @property
-    def pretrained(self) -> nn.Module:
-        """Upstream's name of the encoder."""
-        return self.network.encoder
-
-    @property
-    def depth_head(self) -> nn.Module:
-        """Upstream's name of the decoder."""
-        return self.network.decoder
+        network = build(model_row(encoder, config, max_depth))
+        # The same modules as of the two parts, which torch knows: so all names are upstream's.
+        object.__setattr__(self, "network", network)
+        self.pretrained = DinoVisionTransformer(network.encoder, config.num_heads)
+        self.depth_head = DPTHead(
+            config.embed_dim, features, out_channels=out_channels, decoder=network.decoder
+        )
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *_: Any, **__: Any) -> Any:
         """Load a checkpoint of any known layout, or this module's own state dict.
@@ -76,7 +88,20 @@ class DepthAnythingV2(nn.Module):
         """
         state, where = unwrapped(state_dict)
         load_weights(self.network, state, f"the state dict{where}")
+        with torch.no_grad():
+            for name, unused in self._unused().items():
+                theirs = next((k for k in state if k == name or k.endswith(f".{name}")), None)
+                if theirs is not None and state[theirs].shape == unused.shape:
+                    unused.copy_(state[theirs])
         return nn.modules.module._IncompatibleKeys([], [])
+
+    def _unused(self) -> dict[str, Tensor]:
+        """What upstream saves and no call uses, by its name."""
+        return {
+            name: tensor
+            for name, tensor in self.state_dict(keep_vars=True).items()
+            if name in UNUSED
+        }
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *rest: Any, **named: Any
@@ -84,18 +109,18 @@ class DepthAnythingV2(nn.Module):
         """Accept weights of any known layout also as part of a larger module."""
         keys = [key for key in state_dict if key.startswith(prefix)]
         theirs = {key[len(prefix) :]: state_dict[key] for key in keys}
-        if theirs and not any(key.startswith(OWN_PREFIX) for key in theirs):
-            try:
-                ours = to_ours(theirs)
-            except CheckpointError as error:
-                errors: list[str] = rest[-1]
-                errors.append(str(error))
-            else:
-                for key in keys:
-                    del state_dict[key]
-                state_dict.update(
-                    {f"{prefix}{OWN_PREFIX}{name}": part for name, part in ours.items()}
-                )
+        try:
+            ours = to_ours(theirs) if theirs else {}
+        except CheckpointError as error:
+            errors: list[str] = rest[-1]
+            errors.append(str(error))
+        else:
+            for key in keys:
+                del state_dict[key]
+            state_dict.update({f"{prefix}{_PART[k.split('.')[0]]}.{k}": t for k, t in ours.items()})
+            state_dict.update(
+                {prefix + name: theirs.get(name, kept) for name, kept in self._unused().items()}
+            )
         super()._load_from_state_dict(  # type: ignore[no-untyped-call]
             state_dict, prefix, *rest, **named
         )

@@ -23,7 +23,7 @@ from tests.support.hostile import encoded, picture, write_hostile_folder
 from tests.support.on_demand import compile_in_this_process
 from tests.support.places import ROOT
 
-SCRIPTS = {"inference.py": "depth_anything.inference", "run.py": "depth_anything.pictures"}
+SCRIPTS = {"inference.py": "depth_anything.inference", "run.py": "depth_anything.upstream.pictures"}
 PATHS = ("--input", "--output", "--artifacts", "--checkpoint")
 SIDE = str(model_named("demo").size.side_px)
 

@@ -1,4 +1,4 @@
-"""Videos: frames of a file, upright, RGB, read as hostile input; and pictures as a file.
+"""Videos: frames of a file, upright, RGB, read as hostile input.
 
 PyAV (FFmpeg) decodes. FFmpeg gets the open file and no way to open another: no playlist, no URL and
 no second file. Memory does not grow with the length of the video.
@@ -6,10 +6,9 @@ no second file. Memory does not grow with the length of the video.
 
 from __future__ import annotations
 
-import io
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -36,13 +35,10 @@ EXTENSIONS = (".mp4", ".avi", ".mov", ".mkv", ".flv", ".wmv", ".webm", ".m4v")  
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpegts,mpeg,ogg"
 _THREADS = 4  # of the decoder, at most: each holds a frame
 _MAX_RATE = 1000.0  # frames/s
+_TICKS = 90_000  # of a second
 _WIDEST = 8  # of a px, in its heights; the rest is damage
 _WHOLE = 0.95  # of the frames that the header promises
 _MATRIX, _FULL_RANGE = "DISPLAYMATRIX", 2  # FFmpeg's names of what comes with a frame
-
-# H.264 that every player takes.
-_MP4_CODEC, _MP4_PIXELS = "libx264", "yuv420p"
-_MP4_QUALITY = {"crf": "18", "preset": "medium"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,7 @@ class Frame:
 
     number: int
     pixels: Pixels  # [H,W,3] RGB
+    seconds: Fraction = Fraction(0)  # its time by the file, exact
 
 
 class _Opened:
@@ -124,7 +121,7 @@ class Video(AbstractContextManager["Video"]):
                     f"frame {count - 1} is {pixels.shape[1]}x{pixels.shape[0]} px, the first "
                     f"{size[1]}x{size[0]}: cut the video where its size changes",
                 )
-            yield Frame(count - 1, pixels)
+            yield Frame(count - 1, pixels, self._seconds(found, count - 1))
         if not count:
             raise self._refusal("damaged: none of its frames can be decoded")
         promised = self._stream.frames
@@ -137,12 +134,22 @@ class Video(AbstractContextManager["Video"]):
                 self.damaged,
             )
 
+    @property
+    def tick(self) -> Fraction:
+        """What times are whole numbers of, in s."""
+        return self._stream.time_base or Fraction(1, _TICKS)
+
+    def _seconds(self, frame: Any, number: int) -> Fraction:
+        """Its time, or without a time stamp that of its number."""
+        if frame.pts is None or not frame.time_base:
+            return number / Fraction(self.rate).limit_denominator(_TICKS)
+        return frame.pts * frame.time_base
+
     def _refusal(self, reason: str) -> ImageError:
         return ImageError(f"{self.name}: {reason}")
 
     def _opened(self, file: BufferedReader) -> Any:
-        import av
-
+        av = pyav()
         closed = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
         try:
             return av.open(
@@ -187,8 +194,7 @@ class Video(AbstractContextManager["Video"]):
         return max(round(float(seconds) * self.rate), 0) or None
 
     def _decoded(self) -> Iterator[Any]:
-        import av
-
+        av = pyav()
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -206,8 +212,7 @@ class Video(AbstractContextManager["Video"]):
             yield from found
 
     def _pixels(self, frame: Any) -> Pixels:
-        import av
-
+        av = pyav()
         if frame.width * frame.height > MAX_PIXELS:
             raise self._refusal(f"a frame of {frame.width}x{frame.height} px, too large")
         try:
@@ -251,32 +256,13 @@ def _square(pixels: Pixels, ratio: Optional[Fraction]) -> Pixels:
     return resized
 
 
+def pyav() -> Any:
+    """The package. Raises ModuleNotFoundError without it."""
+    import av
+
+    return av
+
+
 def has_video() -> bool:
     """Whether PyAV is installed."""
     return find_spec("av") is not None
-
-
-def encoded_mp4(pictures: Iterable[Pixels], fps: float) -> bytes:
-    """H.264 of pictures [H,W,3] RGB of one size, which is not below 2 px; odd sides lose a px.
-
-    The same pictures give the same bytes, by the same version of PyAV. Raises InputError for no
-    picture, ModuleNotFoundError without PyAV.
-    """
-    import av
-
-    file = io.BytesIO()
-    stream: Any = None
-    with av.open(file, "w", format="mp4") as container:
-        for picture in pictures:
-            height, width = (side - side % 2 for side in picture.shape[:2])
-            if stream is None:
-                rate = Fraction(fps).limit_denominator(1000)
-                stream = container.add_stream(_MP4_CODEC, rate=rate, options=_MP4_QUALITY)
-                stream.width, stream.height, stream.pix_fmt = width, height, _MP4_PIXELS
-                stream.thread_count = 1
-            plain = np.ascontiguousarray(picture[:height, :width])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(plain, format="rgb24")))
-        if stream is None:
-            raise InputError("a video of no pictures: expected at least one")
-        container.mux(stream.encode())
-    return file.getvalue()

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import DepthFileError, InputError
-from depth.family import DEPTH
+from depth.family import DEPTH, METRES
 from depth.files import has_bytes, read_regular, write_set
 from depth.images.header import MAX_PIXELS
 from depth.maps.consumer import PresetFiles, is_inside
@@ -182,7 +182,10 @@ def _stored(result: Result, name: str, kind: str) -> tuple[Encoding, npt.NDArray
     if dtype == "float32":
         return Encoding(dtype, 1.0, 0.0), found.values
     coding = coding_for(found)
-    return Encoding(dtype, coding.scale, coding.offset), to_codes(found.values, coding)
+    values = found.values
+    if found.span is not None and found.kind != METRES:
+        values = np.clip(values, *found.span)
+    return Encoding(dtype, coding.scale, coding.offset), to_codes(values, coding)
 
 
 def _read_file(path: Path) -> Result:

@@ -12,7 +12,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -28,6 +28,8 @@ from depth.maps.result import FloatArray
 from depth.maps.tiff import decode_tiff, encode_tiff
 
 NPZ_VALUES, NPZ_TEXT = "depth", "meta"  # names of the arrays in an NPZ
+
+NUMBERS = ("<f4", "<f8", "<f2", "<u2", "<i4")  # dtypes of depth in files of others
 
 _NPY_EXAMPLE = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }"
 _NPY_HEADER = re.compile(
@@ -68,18 +70,28 @@ def _decode_npy(data: bytes) -> tuple[FloatArray, None]:
     return _read_values(io.BytesIO(data), len(data)), None
 
 
+def decode_numbers(data: bytes) -> npt.NDArray[Any]:
+    """[H,W] of an NPY file that anyone wrote, of one of NUMBERS. Raises DepthFileError."""
+    return _read_numbers(io.BytesIO(data), len(data), NUMBERS)
+
+
 def _read_values(stream: IO[bytes], size_bytes: int) -> FloatArray:
     """A float32 [H,W] array in NPY form, of which there are `size_bytes`."""
+    return _read_numbers(stream, size_bytes, ("<f4",)).astype(np.float32)
+
+
+def _read_numbers(stream: IO[bytes], size_bytes: int, dtypes: Sequence[str]) -> npt.NDArray[Any]:
     dtype, shape = _npy_header(stream)
-    if dtype != "<f4" or len(shape) != 2:
-        raise DepthFileError(f"NPY of {dtype}, shape {shape}: expected '<f4' [H,W]")
+    if dtype not in dtypes or len(shape) != 2:
+        wanted = " or ".join(map(repr, dtypes))
+        raise DepthFileError(f"NPY of {dtype}, shape {shape}: expected {wanted} [H,W]")
     check_size(*shape)
-    expected = shape[0] * shape[1] * 4
+    expected = shape[0] * shape[1] * np.dtype(dtype).itemsize
     # The declared size first, so that a small archive cannot unpack to a large one.
     data = stream.read(expected) if size_bytes >= expected else b""
     if len(data) != expected or stream.read(1):
         raise DepthFileError(f"damaged NPY: expected {expected} bytes of values")
-    return np.frombuffer(data, "<f4").reshape(shape).astype(np.float32)
+    return np.frombuffer(data, dtype).reshape(shape)
 
 
 def _npy_header(stream: IO[bytes]) -> tuple[str, tuple[int, ...]]:

@@ -47,14 +47,14 @@ class Coding:
 
 
 def coding_for(found: Map) -> Coding:
-    """Metres keep a fixed unit, whatever the image; other kinds fill the codes, image by image.
+    """Metres keep a fixed unit, whatever the image; other kinds fill the codes from end to end.
 
     Metres without a largest value, further than any fixed unit reaches, fill the codes from 0.
     Raises InputError for metres that the unit cannot hold.
     """
-    low, high = float(found.values.min()), float(found.values.max())
     if found.kind == METRES:
-        return _metres_coding(found.largest, low, high)
+        return _metres_coding(found.largest, float(found.values.min()), float(found.values.max()))
+    low, high = found.ends
     if high - low < _SMALLEST_RANGE:
         return Coding(0.0, low)
     if not high - low <= float(np.finfo(np.float32).max):  # NaN too

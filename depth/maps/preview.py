@@ -73,7 +73,8 @@ def upstream_levels(values: FloatArray, span: Optional[Span] = None) -> Levels:
 
 def colour_preview(depth: Map) -> Levels:
     """[H,W,3] uint8 BGR; near is red, far is blue."""
-    return colours_of(upstream_levels(depth.values), depth.kind)
+    low, high = map(np.float32, depth.ends)
+    return colours_of(upstream_levels(np.clip(depth.values, low, high), (low, high)), depth.kind)
 
 
 def colours_of(levels: Levels, kind: str) -> Levels:

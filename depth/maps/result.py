@@ -38,6 +38,8 @@ class Map:
     kind: str
     largest: Optional[float] = None  # the far end of its range, where the model has one
     focal_divisor: Optional[float] = None  # focal_normalised: metres = values * focal px / this
+    # Lowest and highest value that 16-bit files and previews show, for several maps alike; None: of `values`.
+    span: Optional[tuple[float, float]] = None
 
     def __post_init__(self) -> None:
         if self.kind not in MAP_KINDS:
@@ -47,6 +49,11 @@ class Map:
                 f"values are {self.values.dtype} {self.values.shape}: "
                 "expected a non-empty float32 [H,W]"
             )
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest value that pictures show: the span, or of the values."""
+        return self.span or (float(self.values.min()), float(self.values.max()))
 
     @property
     def unit(self) -> Optional[str]:

@@ -52,8 +52,9 @@ def legend(depth: Map) -> tuple[str, str]:
     """What stands at the near and at the far end of the bar of colours."""
     if depth.kind not in _UNITS:
         return "near", "far"
+    low, high = depth.ends
     unit = _UNITS[depth.kind]
-    return f"near: {depth.values.min():.3g}{unit}", f"far: {depth.values.max():.3g}{unit}"
+    return f"near: {low:.3g}{unit}", f"far: {high:.3g}{unit}"
 
 
 def _bar(kind: str) -> Levels:
@@ -63,13 +64,14 @@ def _bar(kind: str) -> Levels:
 
 
 def _depth(depth: Map, height_px: int, width_px: int) -> Levels:
-    low, high = depth.values.min(), depth.values.max()
+    low, high = depth.ends
     if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError(f"depth values reach from {low} to {high}: expected finite numbers")
     # Sums of large values leave float32's range.
     small = np.clip(np.nan_to_num(_resized(depth.values, height_px, width_px)), low, high)
     return colours_of(
-        upstream_levels(small.astype(np.float32, copy=False), (low, high)), depth.kind
+        upstream_levels(small.astype(np.float32, copy=False), (np.float32(low), np.float32(high))),
+        depth.kind,
     )
 
 

@@ -28,6 +28,7 @@ NOT_COMPILED = (
     "depth_anything_3/anyview/folder.py",
     "depth_anything_3/anyview/stages.py",
     *(f"depth_anything_3/{name}.py" for name in ("export", "features", "one_view", "scenes")),
+    *(f"depth_anything_v2/{name}" for name in ("dinov2.py", "head.py", "names.py", "util/")),
     "depth/network/scenes.py",
 )
 

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from depth.errors import InputError
-from depth.images.video import encoded_mp4, has_video
+from depth.images.film import encoded_mp4
+from depth.images.video import has_video
 from depth.maps.result import FloatArray
 from depth.scenes.formats.files import Files
 from depth.scenes.formats.images import encoded

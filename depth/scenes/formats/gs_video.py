@@ -11,7 +11,8 @@ from functools import partial
 import numpy as np
 
 from depth.errors import InputError
-from depth.images.video import encoded_mp4, has_video
+from depth.images.film import encoded_mp4
+from depth.images.video import has_video
 from depth.scenes.formats.files import Files
 from depth.scenes.geometry import quaternion
 from depth.scenes.options import Options

@@ -11,7 +11,7 @@ import pytest
 
 from depth.errors import InputError
 from depth.images import video
-from depth.images.video import encoded_mp4
+from depth.images.film import encoded_mp4
 from depth.scenes.export import export_scene
 from depth.scenes.formats.feat_vis import colours
 from depth.scenes.options import Options

@@ -14,9 +14,10 @@ import pytest
 from depth.maps.files import read_depth
 from serve.errors import ManifestError
 from serve.folder import manifest as manifests
+from serve.folder.flat import run_flat
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST, manifest_in
-from serve.folder.pictures import PictureJob, run_pictures
+from serve.folder.pictures import PictureJob
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, KEPT, TODO, Entry, Report
 from tests.support.folder_jobs import make_engine, write_images
@@ -150,7 +151,7 @@ def test_a_full_disk_ends_a_job_of_pictures(
 ) -> None:
     full_after(2)
     pictures = PictureJob(job.input, job.output, pred_only=True, grayscale=True)
-    report = run_pictures(make_engine(), pictures, lambda *_: None)
+    report = run_flat(make_engine(), pictures, lambda *_: None)
     assert (report.counts[DONE], report.left, report.exit_code) == (2, COUNT - 2, 3)
 
 
@@ -249,8 +250,8 @@ def test_a_damaged_file_that_is_not_asked_for_counts_too(job: FolderJob) -> None
 def test_a_list_of_images_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "list.txt")
     job = PictureJob(tmp_path / "list.txt", tmp_path / "out", pred_only=True, grayscale=True)
-    with pytest.raises(ValueError, match="cannot be read as a list of images: .*not a regular"):
-        run_pictures(make_engine(), job, lambda *_: None)
+    with pytest.raises(ValueError, match="cannot be read as a list of files: .*not a regular"):
+        run_flat(make_engine(), job, lambda *_: None)
 
 
 def test_a_line_of_a_list_ends_only_where_a_line_ends(tmp_path: Path) -> None:
@@ -259,5 +260,5 @@ def test_a_line_of_a_list_ends_only_where_a_line_ends(tmp_path: Path) -> None:
     (tmp_path / "images" / ONE).rename(odd)
     (tmp_path / "list.txt").write_bytes(f"{odd}\r\n\r\n{odd}\n".encode("utf-8-sig"))
     job = PictureJob(tmp_path / "list.txt", tmp_path / "out", pred_only=True, grayscale=True)
-    report: Report = run_pictures(make_engine(), job, lambda *_: None)
+    report: Report = run_flat(make_engine(), job, lambda *_: None)
     assert (report.total, report.counts[DONE]) == (1, 1)

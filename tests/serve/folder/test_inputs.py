@@ -13,10 +13,11 @@ from depth.errors import InputError
 from depth.images.listing import list_images
 from serve.engine import Engine
 from serve.errors import NoImagesError
+from serve.folder.flat import run_flat
 from serve.folder.inputs import check_apart, images_in
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
-from serve.folder.pictures import PictureJob, run_pictures
+from serve.folder.pictures import PictureJob
 from serve.folder.request import FolderJob
 from serve.jobs.entry import Entry
 from serve.jobs.screen import closing
@@ -42,7 +43,7 @@ def run(job: Job) -> list[Entry]:
         if isinstance(job, FolderJob):
             run_folder(engine, job, lambda entry, _: found.append(entry))
         else:
-            run_pictures(engine, job, lambda entry, _: found.append(entry))
+            run_flat(engine, job, lambda entry, _: found.append(entry))
     return found
 
 
@@ -137,7 +138,7 @@ def test_other_files_are_counted_without_those_of_the_output(
     with_others(images, images / "out")
     with Engine(Library([]), policy="buckets") as engine:
         job: Any = make(images, images / "out")
-        run_job: Any = run_folder if make is FolderJob else run_pictures
+        run_job: Any = run_folder if make is FolderJob else run_flat
         report = run_job(engine, job, lambda *_: None)
     assert report.left_out == {".dng": 1, ".mp4": 1, "": 1}
     assert closing(report, 2.0) == f"1 failed in 2.0 s; {OTHERS}"

@@ -16,8 +16,9 @@ from depth.images.read import ImageFile
 from depth.sizes import Size
 from serve.engine import Engine
 from serve.errors import NoProgramError
+from serve.folder.flat import run_flat
 from serve.folder.job import run_folder
-from serve.folder.pictures import PictureJob, run_pictures
+from serve.folder.pictures import PictureJob
 from serve.folder.request import FolderJob
 from serve.jobs import batch
 from serve.jobs.entry import DONE, FAILED, KEPT, TODO, Entry
@@ -73,7 +74,7 @@ def test_pictures_open_every_image_once(tmp_path: Path) -> None:
     write_images(tmp_path / "in", 3)
     job = PictureJob(tmp_path / "in", tmp_path / "out", pred_only=False, grayscale=False)
     with opens() as opened:
-        run_pictures(make_engine(), job, lambda *_: None)
+        run_flat(make_engine(), job, lambda *_: None)
     assert [opened.of(path) for path in (tmp_path / "in").rglob("*.png")] == [1] * 3
 
 

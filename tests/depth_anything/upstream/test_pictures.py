@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from serve.folder import pictures
-from serve.folder.pictures import PictureJob, run_pictures
+from depth.maps import png
+from serve.folder.flat import run_flat
+from serve.folder.pictures import PictureJob
 from serve.jobs.entry import DONE, FAILED, Entry, Report
 from tests.support.folder_jobs import make_engine, write_images
 from tests.support.hostile import encoded, picture
@@ -19,7 +20,7 @@ PNG = encoded(picture(), "PNG")
 def run(img_path: Path, outdir: Path) -> tuple[Report, list[Entry]]:
     found: list[Entry] = []
     job = PictureJob(img_path, outdir, pred_only=False, grayscale=False)
-    return run_pictures(make_engine(), job, lambda entry, _: found.append(entry)), found
+    return run_flat(make_engine(), job, lambda entry, _: found.append(entry)), found
 
 
 def names(folder: Path) -> list[str]:
@@ -67,7 +68,7 @@ def test_what_cannot_be_written_leaves_nothing(
     def full(_pixels: object) -> bytes:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pictures.png, "encode", full)
+    monkeypatch.setattr(png, "encode", full)
     report, found = run(tmp_path / "in", tmp_path / "full")
     assert report.counts[FAILED] == 2
     assert not (tmp_path / "full").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
@@ -10,11 +9,11 @@ import typer
 
 from compile.errors import CompileError
 from depth.command import choice_option, command_line, guarded, path_option
-from depth.family import RELATIVE_INVERSE, model_named, models
+from depth.family import RELATIVE_INVERSE, models
 from serve.errors import ServeError
 
 app = command_line()
-_ENCODERS = [name for name, model in models().items() if model.kind == RELATIVE_INVERSE]
+ENCODERS = [name for name, model in models().items() if model.kind == RELATIVE_INVERSE]
 _IMG_PATH = path_option(
     ..., "An image, a folder of images, or a .txt file with a path per line.", "--img-path", "-i"
 )
@@ -31,7 +30,7 @@ def run(
         "for upstream's.",
     ),
     outdir: Path = _OUTDIR,
-    encoder: str = choice_option("vitl", _ENCODERS, "The model."),
+    encoder: str = choice_option("vitl", ENCODERS, "The model."),
     pred_only: bool = typer.Option(False, "--pred-only", help="Without the photograph beside it."),
     grayscale: bool = typer.Option(False, "--grayscale", help="Gray instead of colours."),
 ) -> None:
@@ -40,24 +39,11 @@ def run(
     Weights are read from checkpoints/, where upstream expects them, or from the folder of that
     name beside run.py, or downloaded if their licence allows every use.
     """
-    from compile.on_demand import Cache
-    from compile.weights import choose
-    from serve.engine import Engine
-    from serve.folder.cli import shown
-    from serve.folder.pictures import PictureJob, run_pictures
-    from serve.jobs.stop import Stop
-    from serve.library import Library
+    from depth_anything.upstream.flat import run_job
+    from serve.folder.pictures import PictureJob
 
-    model = model_named(encoder)
-    stop = Stop()
-    weights = choose(model)
-    cache = Cache(Path("artifacts"), weights, "openvino", "fp32", img_path, stop.requested)
-    library = Library(cache.artifacts(), build=cache.build)
     job = PictureJob(img_path, outdir, pred_only, grayscale)
-    rule = replace(model.size, side_px=input_size or model.size.side_px)
-    with Engine(library, size_rule=rule) as engine:
-        report = shown(outdir, stop, lambda on_entry: run_pictures(engine, job, on_entry, stop))
-    raise typer.Exit(report.exit_code)
+    raise typer.Exit(run_job(job, encoder, None, input_size))
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Upstream's scripts of Depth Anything V2, with their flags, on compiled programs."""

@@ -1,0 +1,58 @@
+"""Upstream's run_video.py: the same flags, the same frames, each at its own time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+import typer
+
+from depth.command import choice_option, path_option
+from depth_anything.upstream.pictures import ENCODERS
+
+_PARTLY, _FAILED = 3, 1
+_VIDEO_PATH = path_option(
+    ..., "A video, a folder of videos, or a .txt file with a path per line.", "--video-path"
+)
+_OUTDIR = path_option(Path("vis_video_depth"), "Folder that receives the videos.", "--outdir")
+
+
+def run_video(
+    video_path: Path = _VIDEO_PATH,
+    input_size: Optional[int] = typer.Option(
+        None,
+        min=1,
+        help="Short side of the network's input in px; by default what the model is made for, 518 "
+        "for upstream's.",
+    ),
+    outdir: Path = _OUTDIR,
+    encoder: str = choice_option("vitl", ENCODERS, "The model."),
+    pred_only: bool = typer.Option(False, "--pred-only", help="Without the video beside it."),
+    grayscale: bool = typer.Option(False, "--grayscale", help="Gray instead of colours."),
+) -> None:
+    """MP4 videos of depth with upstream's flags. Sound is left out.
+
+    As in upstream's script, each frame is stretched over its own range of depth. So brightness
+    flickers, and says nothing of distances from frame to frame. Odd sides lose a pixel.
+    """
+    from depth.command import ends_on_sigterm
+    from depth.console import counted, one_line
+    from depth.errors import DepthAnythingError
+    from depth_anything.model_pipeline import DepthPipeline
+    from serve.folder.videos import VideoJob, draw_video, opened, videos_of
+
+    job = VideoJob(video_path, outdir, pred_only, grayscale)
+    videos = videos_of(job)
+    failed = 0
+    pipeline = DepthPipeline(encoder, input_size=input_size)
+    with ends_on_sigterm(), pipeline:
+        for source, target in videos:
+            try:
+                with opened(source) as video, counted(one_line(str(source)), video.total) as bar:
+                    draw_video(pipeline, video, target, job, bar)
+                typer.echo(one_line(str(target)))
+            except DepthAnythingError as error:
+                failed += 1
+                typer.echo(f"failed: {one_line(f'{source}: {error}')}", err=True)
+    if failed:
+        raise typer.Exit(_FAILED if failed == len(videos) else _PARTLY)

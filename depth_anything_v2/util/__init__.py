@@ -1,0 +1,1 @@
+"""Upstream's helpers under their import paths. Importing this does nothing."""

@@ -1,0 +1,95 @@
+"""Encoder, decoder, blocks and transforms give the numbers of upstream's own code.
+
+    DEPTH_ANYTHING_UPSTREAM=../Depth-Anything-V2 make test ARGS=tests/depth_anything_v2
+
+Runs only if that variable names a checkout of DepthAnything/Depth-Anything-V2.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from depth_anything_v2.dpt import DepthAnythingV2
+from tests.support.places import ROOT
+from tests.support.upstream_v2 import fused, transforms
+
+UPSTREAM = os.environ.get("DEPTH_ANYTHING_UPSTREAM")
+
+pytestmark = [
+    pytest.mark.skipif(not UPSTREAM, reason="DEPTH_ANYTHING_UPSTREAM names no checkout"),
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("upstream"),
+]
+
+
+@pytest.fixture(scope="module", params=["relative", "metric"])
+def theirs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """state.pth, arrays.npz and parameters.npy."""
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    program = ROOT / "tests/support/upstream_v2.py"
+    command = [sys.executable, str(program), str(UPSTREAM), str(folder), request.param]
+    subprocess.run(command, check=True)
+    return folder
+
+
+def ours(theirs: Path) -> DepthAnythingV2:
+    max_depth = 80.0 if theirs.name.startswith("metric") else None
+    model = DepthAnythingV2("vits", 64, [48, 96, 192, 384], max_depth=max_depth)
+    model.load_state_dict(torch.load(theirs / "state.pth", weights_only=True))
+    return model.eval()
+
+
+def arrays_of(theirs: Path) -> dict[str, Any]:
+    with np.load(theirs / "arrays.npz") as file:
+        return dict(file)
+
+
+def test_names_and_weights_are_upstreams(theirs: Path) -> None:
+    model, state = ours(theirs), torch.load(theirs / "state.pth", weights_only=True)
+    found = model.state_dict()
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[name], state[name]) for name in state)
+    names = {name for name, _ in model.named_parameters()}
+    assert names == set(np.load(theirs / "parameters.npy").tolist())
+
+
+def test_encoder_and_head_give_upstreams_numbers(theirs: Path) -> None:
+    model, arrays = ours(theirs), arrays_of(theirs)
+    image = torch.rand(2, 3, 56, 70, generator=torch.Generator().manual_seed(1))
+    found: dict[str, Any] = {}
+    with torch.no_grad():
+        found["depth"] = model(image)
+        taken = model.pretrained.get_intermediate_layers(image, [2, 5, 8, 11], True, True, False)
+        for number, (part, token) in enumerate(taken):
+            found[f"map{number}"], found[f"token{number}"] = part, token
+        (found["last"],) = model.pretrained.get_intermediate_layers(image)
+        found["class"] = model.pretrained(image)
+        found["patches"] = model.pretrained.patch_embed(image)
+        features = model.pretrained.get_intermediate_layers(
+            image, model.intermediate_layer_idx["vits"], return_class_token=True
+        )
+        found["head"] = model.depth_head(features, 4, 5)
+        found["fused"] = fused()
+    for name, values in found.items():
+        expected = arrays[name]
+        assert values.shape == expected.shape, name
+        assert expected.std() > 0, name
+        worst = np.abs(values.numpy() - expected).max() / np.abs(expected).max()
+        assert worst <= 1e-5, (name, worst)
+
+
+def test_transforms_give_upstreams_bits(theirs: Path) -> None:
+    expected, found = arrays_of(theirs), dict[str, Any]()
+    transforms(found)
+    assert {name for name in expected if "bound" in name or "minimal" in name} == set(found)
+    assert len(found) > 300
+    for name, values in found.items():
+        assert np.array_equal(np.asarray(values), expected[name]), name
