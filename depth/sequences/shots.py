@@ -55,13 +55,15 @@ class Shots:
 
     def begins(self, small: Pixels) -> bool:
         """Whether the frame, uint8 [h,w,3] at `small_size`, begins a shot."""
-        histogram = cv2.calcHist([small], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3)
+        planes: list[Any] = [small]
+        histogram = cv2.calcHist(planes, [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3)
         gray = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-        seen = _Seen(histogram / small[..., 0].size, cv2.Canny(gray, *_CANNY) > 0)
+        edges: Mask = np.asarray(cv2.Canny(gray, *_CANNY)) > 0
+        seen = _Seen(np.asarray(histogram, np.float32), edges)
         last, self._last = self._last, seen
         if last is None or last.edges.shape != seen.edges.shape:
             return True
-        off = cv2.compareHist(last.histogram, histogram, cv2.HISTCMP_BHATTACHARYYA)
+        off = cv2.compareHist(last.histogram, seen.histogram, cv2.HISTCMP_BHATTACHARYYA)
         return off > _OTHER or (off > _DOUBTFUL and _change(last.edges, seen.edges) > _NEW_EDGES)
 
 

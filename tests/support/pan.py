@@ -44,7 +44,7 @@ def _colours(u: np.ndarray, v: np.ndarray, seed: int) -> np.ndarray:
 
 
 def shot(at: float, scene: int = 0) -> Shot:
-    """What the camera sees when it has gone `at` of its way, 0 to 1; another scene: other colours."""
+    """What the camera sees when it is `at` of its way, 0 to 1. Another scene: other colours."""
     height, width = SIZE
     turn, x0 = 0.5 * at - 0.2, 2.0 * at
     rows, columns = np.mgrid[:height, :width]
