@@ -11,7 +11,7 @@ from depth.fitting.robust import ScaleShift
 from depth.images.read import Pixels
 from depth.maps.result import FloatArray
 from depth.sequences.flicker import Flicker
-from depth.sequences.motion import Gray, Motion, gray_of, motion
+from depth.sequences.motion import Motion
 from depth.sequences.neighbours import UNMOVED, Aligned, Neighbours
 from depth.sequences.ranges import FRAME, STREAMING, Span, StreamingRange, wider
 from depth.sequences.shots import Shots, reduced, small_size
@@ -69,15 +69,13 @@ class Following:
         self._shots = Shots()
         self._neighbours = Neighbours(kind) if align == NEIGHBOURS else None
         self._streaming = StreamingRange()
-        self._last: Optional[Gray] = None
         self.span: Optional[Span] = None  # of all written values so far
         self.before, self.after, self.own_range = Flicker(), Flicker(), Flicker()
 
     def place(self, look: Look) -> Placed:
         """The next frame."""
-        begins = self._shots.begins(look.picture)
-        last, self._last = self._last, gray_of(look.picture)
-        found = None if begins or last is None else motion(last, self._last)
+        found = self._shots.motion(look.picture)
+        begins = found is None
         aligned = Aligned(UNMOVED, True)
         if self._neighbours:
             aligned = self._neighbours.aligned(look.values, found)

@@ -32,9 +32,10 @@ from depth.artifact.strict_json import parse_object
 from depth.files import read_regular, replacing
 from depth.fitting.robust import ScaleShift
 from depth.sequences.following import Placed
+from serve.folder.manifest import SEQUENCE
 from serve.sequences.raw import RawFrame
 
-NAME, FORMAT = "sequence.json", 1
+NAME, FORMAT = SEQUENCE, 1
 _MAX_BYTES = 2_000_000_000
 
 
