@@ -31,8 +31,9 @@ class SizeRule:
               side whose factor is nearer to 1 does, so that the image changes least
     rounding  `once`: scaled sides to the nearest multiple, halves to even; a side that would cross
               a lower or upper bound goes to the multiple inside it (`Resize` in
-              midas/transforms.py of MiDaS and util/transform.py of Depth Anything V2). `twice`: to whole px, halves to even, then to the nearest multiple,
-              halves up (the input processor of Depth Anything 3)
+              midas/transforms.py of MiDaS, and in util/transform.py of Depth Anything V2).
+              `twice`: to whole px, halves to even, then to the nearest multiple, halves up (the
+              input processor of Depth Anything 3)
     """
 
     bound: str

@@ -1,1 +1,1 @@
-"""MiDaS (Ranftl et al.): what its models are, and what their numbers mean. Importing does nothing."""
+"""MiDaS: what its models are, and what their numbers mean. Importing this does nothing."""

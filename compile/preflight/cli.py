@@ -20,7 +20,7 @@ from depth.sizes import Size, parse_size
 if TYPE_CHECKING:
     from compile.preflight.scenes import SceneShapes
 
-_MODEL, _SIZE = "vits", "518x518"
+_MODEL = "vits"
 _TABLE_VIEWS = 4  # of the scenes in the table of all models
 _TARGET = choice_option("inf1", CHIPS, "What it would run on.")
 _ALL = typer.Option(
@@ -47,7 +47,10 @@ def preflight(
     all_models: bool = _ALL,
     target: str = _TARGET,
     size: list[str] = typer.Option(
-        [], help="HEIGHTxWIDTH in px. Repeat it for several programs.", show_default="518x518"
+        [],
+        help="HEIGHTxWIDTH in px; by default the model's own for a square, 518x518 of vits. Repeat "
+        "it for several programs.",
+        show_default=False,
     ),
     batch: list[int] = typer.Option([1], help="Images per run. Repeat it for several programs."),
     views: list[int] = _VIEWS,
@@ -88,7 +91,8 @@ def preflight(
         _all_models(target, size, views or [_TABLE_VIEWS], chosen, mode)
     else:
         row = model_named(model or _MODEL)
-        sizes = list(dict.fromkeys(parse_size(text, row.size.check) for text in size or [_SIZE]))
+        sizes = list(dict.fromkeys(parse_size(text, row.size.check) for text in size))
+        sizes = sizes or [row.native_size]
         check_scenes(row, views, rays, calibrated=False)
         shapes = _Shapes(sizes, batch, views, rays)
         _one_model(row, checkpoint, target, shapes, None if no_lowering else chosen, mode)

@@ -43,10 +43,13 @@ def built(name: str) -> Any:
 
         return DPTDepthModel(path=None, backbone=BACKBONES[name], non_negative=True)
     import geffnet
+
     from midas.midas_net_custom import MidasNet_small
 
     # It loads a repository from the network: here the checkout on the path.
-    torch.hub.load = lambda _, model, pretrained, **options: getattr(geffnet, model)(**options)
+    torch.hub.load = lambda _, model, **options: getattr(geffnet, model)(
+        **{**options, "pretrained": False}
+    )
     return MidasNet_small(None, blocks={"expand": True})
 
 
