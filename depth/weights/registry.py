@@ -24,6 +24,7 @@ OWN_CHECKPOINTS = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[2] /
 
 MODEL, SPACE = "model", "space"  # what a repository of the hub is
 RELEASE = "release"  # of a repository on GitHub: `revision` is its tag
+GITHUB = "https://github.com"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class PublishedFile:
     def page_url(self) -> str:
         """The page with the model card and the download."""
         if self.repository_type == RELEASE:
-            return f"https://github.com/{self.repository}/releases/tag/{self.revision}"
+            return f"{GITHUB}/{self.repository}/releases/tag/{self.revision}"
         kind = "spaces/" if self.repository_type == SPACE else ""
         return f"https://huggingface.co/{kind}{self.repository}"
 

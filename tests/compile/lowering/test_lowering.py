@@ -172,8 +172,8 @@ def test_the_stages_one_after_the_other_are_the_whole() -> None:
 def test_a_rewrite_that_is_not_exact_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = resize.interpolation
 
-    def corners_not_aligned(before: int, after: int) -> Tensor:
-        return exact(before, after + 1)[:after]
+    def corners_not_aligned(before: int, after: int, align_corners: bool) -> Tensor:
+        return exact(before, after + 1, align_corners)[:after]
 
     monkeypatch.setattr(resize, "interpolation", corners_not_aligned)
     plain = network(TINY)
