@@ -76,6 +76,12 @@ PASSES: dict[str, Pass] = {
             rewrites.move_class_token,
         ),
         Pass(
+            "project_first",
+            "the 1x1 convolution of each fusion comes before its resize",
+            "it and the resize work on fewer values",
+            rewrites.project_first,
+        ),
+        Pass(
             "resize",
             "bilinear resizing with aligned corners is two constant matrix products",
             "torch-neuron refuses align_corners=True",

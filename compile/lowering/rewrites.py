@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from compile.lowering.attention import AttendInBlocks
 from compile.lowering.calls import arguments_of
+from compile.lowering.fusions import ProjectingFirst
 from compile.lowering.images import FromHalf, NormalisingInput
 from compile.lowering.patches import PatchMatmul
 from compile.lowering.resize import ConvolutionResize, MatmulResize, ProductResize
@@ -28,7 +29,7 @@ from depth.errors import InputError
 from depth.family import FLOAT16
 from depth.network.base import Network
 from depth.network.convolution import BatchNorm, ConvolutionNorm, ImageInput
-from depth.network.dpt import Interpolate
+from depth.network.dpt import Fusion, Interpolate
 from depth.network.position import FixedPosition, ResampledPosition
 from depth.network.rotary import RotaryAttention
 from depth.network.vit import (
@@ -133,6 +134,11 @@ def move_class_token(network: Network, _variant: str) -> None:
     for first, last in _LAST.items():
         for path, _ in _found(network, first):
             _replace(network, path, last())
+
+
+def project_first(network: Network, _variant: str) -> None:
+    for path, fusion in _found(network, Fusion):
+        _replace(network, path, ProjectingFirst(fusion))
 
 
 def multiply_resizes(network: Network, variant: str) -> None:
