@@ -68,7 +68,7 @@ def _centre(module: nn.Module, kind: str, head: Optional[Head]) -> float:
         return _GAIN
     if head is not None:
         return _EXP_BIAS if isinstance(head.activation, Exp) else _LAST_BIAS
-    is_norm = isinstance(module, (nn.LayerNorm, BatchNorm))
+    is_norm = isinstance(module, (nn.LayerNorm, nn.GroupNorm, BatchNorm))
     return 1.0 if is_norm and kind in ("weight", "running_var") else 0.0
 
 

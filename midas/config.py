@@ -44,8 +44,9 @@ class SmallConfig:
 class DptConfig:
     """The dimensions of a network of one vision transformer and one DPT decoder.
 
-    `resnet` has the blocks of each stage of a ResNetV2 in front of the transformer, or nothing.
-    Then `taps` are those two blocks that feed the decoder after the two finest stages of it.
+    `resnet` has the blocks of each stage of a ResNetV2 in front of the transformer, or nothing. Its
+    stages are as wide as the first stage of the decoder, twice and four times as wide. Its first
+    two stages feed the decoder, and two `taps` the rest.
     """
 
     name: str
@@ -77,6 +78,8 @@ SMALL = SmallConfig(
 )
 LARGE = DptConfig("dpt-large", 1024, 24, 16, (5, 11, 17, 23), 256, (256, 512, 1024, 1024))
 HYBRID = DptConfig("dpt-hybrid", 768, 12, 12, (8, 11), 256, (256, 512, 768, 768), resnet=(3, 4, 9))
+# By name, for a refusal that says what a file looks like.
+CONFIGS: dict[str, DptConfig] = {config.name: config for config in (HYBRID, LARGE)}
 
 CUBIC = Resize("cubic", "cubic", "float64", 1)
 HALF = Normalise((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # of values in 0..1
@@ -100,6 +103,6 @@ def model_row(config: Any, size: SizeRule, normalise: Normalise) -> Model:
 
 SMALL_MODEL = model_row(SMALL, SizeRule(UPPER, 256, MULTIPLE_PX, ONCE), IMAGENET)
 DPT_SIZE = SizeRule(MINIMAL, 384, MULTIPLE_PX, ONCE)
-DPT_MODELS = tuple(model_row(config, DPT_SIZE, HALF) for config in (HYBRID, LARGE))
+DPT_MODELS = tuple(model_row(config, DPT_SIZE, HALF) for config in CONFIGS.values())
 
-MODELS: dict[str, Model] = {model.name: model for model in (SMALL_MODEL,)}
+MODELS: dict[str, Model] = {model.name: model for model in (SMALL_MODEL, *DPT_MODELS)}
