@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from depth.errors import CheckpointError, InputError
+from depth.errors import InputError
 from depth.maps.result import FloatArray
-from depth.network.layouts import OWN_PREFIX
+from depth.network.drop_in import DropIn
 from depth.postprocess import resize_depth
 from depth.preprocess import Preparation
-from depth.weights.wrappings import unwrapped
 from depth_anything_v2.config import CONFIGS, SIZE, model_row
-from depth_anything_v2.layouts import load_weights, to_ours
 from depth_anything_v2.network import build
 
 
-class DepthAnythingV2(nn.Module):
+class DepthAnythingV2(DropIn):
     """Drop-in for the class of the same name in DepthAnything/Depth-Anything-V2.
 
     Takes upstream's arguments and checkpoints and gives upstream's numbers. `max_depth` makes the
@@ -44,7 +42,6 @@ class DepthAnythingV2(nn.Module):
         use_clstoken: bool = False,
         max_depth: Optional[float] = None,
     ) -> None:
-        super().__init__()
         if use_bn or use_clstoken:
             raise InputError("use_bn and use_clstoken: no published checkpoint has them; leave out")
         if encoder not in CONFIGS:
@@ -53,10 +50,10 @@ class DepthAnythingV2(nn.Module):
             raise InputError(f"out_channels {tuple(out_channels)}: expected four numbers")
         c0, c1, c2, c3 = out_channels
         config = replace(CONFIGS[encoder], decoder_dim=features, stage_dims=(c0, c1, c2, c3))
+        super().__init__(build(model_row(encoder, config, max_depth)))
         self.encoder = encoder
         self.max_depth = max_depth
         self.intermediate_layer_idx = {name: list(row.taps) for name, row in CONFIGS.items()}
-        self.network = build(model_row(encoder, config, max_depth))
 
     @property
     def pretrained(self) -> nn.Module:
@@ -67,38 +64,6 @@ class DepthAnythingV2(nn.Module):
     def depth_head(self) -> nn.Module:
         """Upstream's name of the decoder."""
         return self.network.decoder
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], *_: Any, **__: Any) -> Any:
-        """Load a checkpoint of any known layout, or this module's own state dict.
-
-        Entries around it, such as "model" or "state_dict", and a prefix of all keys are taken off.
-        Always strict: raises CheckpointError that names the keys that do not fit.
-        """
-        state, where = unwrapped(state_dict)
-        load_weights(self.network, state, f"the state dict{where}")
-        return nn.modules.module._IncompatibleKeys([], [])
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *rest: Any, **named: Any
-    ) -> None:
-        """Accept weights of any known layout also as part of a larger module."""
-        keys = [key for key in state_dict if key.startswith(prefix)]
-        theirs = {key[len(prefix) :]: state_dict[key] for key in keys}
-        if theirs and not any(key.startswith(OWN_PREFIX) for key in theirs):
-            try:
-                ours = to_ours(theirs)
-            except CheckpointError as error:
-                errors: list[str] = rest[-1]
-                errors.append(str(error))
-            else:
-                for key in keys:
-                    del state_dict[key]
-                state_dict.update(
-                    {f"{prefix}{OWN_PREFIX}{name}": part for name, part in ours.items()}
-                )
-        super()._load_from_state_dict(  # type: ignore[no-untyped-call]
-            state_dict, prefix, *rest, **named
-        )
 
     def forward(self, x: Tensor) -> Tensor:  # [B,3,H,W] -> [B,H,W]; H, W multiples of 14
         depth: Tensor = self.network(x)

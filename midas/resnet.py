@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depth.network.convolution import ConvolutionNorm, SameConvolution
+from depth.network.convolution import ConvolutionNorm, GroupNorm, SameConvolution
 
 STEM_DIM = 64
 GROUPS = 32
@@ -69,5 +69,5 @@ def _layer(
     in_dim: int, dim: int, kernel_px: int, stride: int = 1, linear: bool = False
 ) -> ConvolutionNorm:
     activation: nn.Module = nn.Identity() if linear else nn.ReLU()
-    norm = nn.GroupNorm(GROUPS, dim)
+    norm = GroupNorm(GROUPS, dim)
     return ConvolutionNorm(SameConvolution(in_dim, dim, kernel_px, stride), norm, activation)

@@ -38,6 +38,13 @@ class BatchNorm(nn.Module):
         )
 
 
+class GroupNorm(nn.GroupNorm):
+    """GroupNorm (Wu and He, 2018) that can be traced: torch's module asks for the batch size."""
+
+    def forward(self, x: Tensor) -> Tensor:  # [B,C,H,W] -> the same
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+
 class ReLU6(nn.Module):
     """Values cut off below 0 and above 6."""
 
@@ -67,7 +74,7 @@ class SameConvolution(nn.Conv2d):
 
 
 class ConvolutionNorm(nn.Module):
-    """Convolution without bias, then BatchNorm, then `activation`."""
+    """Convolution without bias, then BatchNorm or GroupNorm, then `activation`."""
 
     def __init__(self, convolution: nn.Conv2d, norm: nn.Module, activation: nn.Module) -> None:
         super().__init__()
