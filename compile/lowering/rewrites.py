@@ -151,7 +151,7 @@ def multiply_resizes(network: Network, variant: str) -> None:
 
 def slice_attention(network: Network, variant: str) -> None:
     count = None if variant == FIT else int(variant)
-    if count is not None:
+    if count is not None and _found(network, Attend):
         tokens = max(given[3] for given in _arguments(network, Attend))
         if count > tokens:
             raise InputError(f"attention_blocks={count}: there are {tokens} tokens only")

@@ -151,9 +151,26 @@ def _one_model(
         raise PreflightError("; ".join(problems))
 
 
-def _usable(text: str, every: Sequence[Model]) -> set[Size]:
-    """The size that a text says. Raises InputError unless every model can have it."""
-    return {parse_size(text, row.size.check) for row in every}
+def _usable(size: Sequence[str], every: Sequence[Model]) -> tuple[list[Model], list[Size]]:
+    """The models that can have all these sizes, and the sizes.
+
+    The others are named on stderr. Raises InputError if no model can have them.
+    """
+    found: list[Model] = []
+    sizes: list[Size] = []
+    problem: Optional[InputError] = None
+    for row in every:
+        try:
+            sizes = [parse_size(text, row.size.check) for text in dict.fromkeys(size)]
+            found.append(row)
+        except InputError as error:
+            problem = problem or error
+    if problem and not found:
+        raise problem
+    left = [row.name for row in every if row not in found]
+    if left:
+        typer.echo(f"left out, {problem}: {', '.join(left)}", err=True)
+    return found, sizes
 
 
 def _all_models(
@@ -167,8 +184,7 @@ def _all_models(
     from compile.preflight.table import rows_of, table_text
     from depth.console import steps
 
-    every = list(models().values())
-    sizes = [pair for text in dict.fromkeys(size) for pair in _usable(text, every)]
+    every, sizes = _usable(size, list(models().values()))
     with steps(total=len(every) * (len(sizes) or 2)) as step:
         rows = rows_of(every, target, sizes, views, passes, mode, step)
     remark = lane_remark(target)
