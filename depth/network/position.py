@@ -21,6 +21,7 @@ class ResampledPosition(nn.Module):
 
     def __init__(self, dim: int, native_grid: int = NATIVE_GRID) -> None:
         super().__init__()
+        self.native_grid = native_grid  # cells per side of `pos_embed`
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + native_grid**2, dim))
 
@@ -37,8 +38,7 @@ class BilinearPosition(ResampledPosition):
 
     def fitted(self, h: int, w: int) -> Tensor:
         cls, cells = self.pos_embed[:, :1].float(), self.pos_embed[:, 1:].float()
-        side = round(cells.shape[1] ** 0.5)
-        grid = cells.transpose(1, 2).reshape(1, -1, side, side)
+        grid = cells.transpose(1, 2).reshape(1, -1, self.native_grid, self.native_grid)
         grid = F.interpolate(grid, size=(h, w), mode="bilinear", align_corners=False)
         fitted = torch.cat((cls, grid.flatten(2).transpose(1, 2)), dim=1)
         return fitted.to(self.pos_embed.dtype)
@@ -66,12 +66,12 @@ class SettledPosition(FixedPosition):
 
     def __init__(self, live: ResampledPosition, h: int, w: int) -> None:
         super().__init__(_settled(live, h, w))
-        self.grid, self.kind = (h, w), type(live)
+        self.grid, self.kind, self.native_grid = (h, w), type(live), live.native_grid
         self.cls_token, self.pos_embed = live.cls_token, live.pos_embed
 
     def live(self) -> ResampledPosition:
         """The module that is resampled at every call, with the same parameters."""
-        live = self.kind(0)
+        live = self.kind(0, self.native_grid)
         live.cls_token, live.pos_embed = self.cls_token, self.pos_embed
         return live.train(self.training)
 
