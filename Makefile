@@ -5,7 +5,7 @@
 .PHONY: help setup setup-int8 setup-neuron inference compile parity test test-long test-int8 test-inf1-lane test-inf1-long test-triton test-first-run test-dry-run test-ray test-ceph check check-infra deploy-dry-run fix bench checkpoints freeze demo-model picture app test-web screenshots clean clean-artifacts
 
 PYTHON := .venv/bin/python
-PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 serve tests
+PACKAGES := checkpoints/demo compile depth depth_anything depth_anything_3 depth_anything_v2 midas serve tests
 # Not ?=: a variable of the shell that happens to be called TARGET or MODEL must not steer a run.
 MODEL =
 TARGET = openvino

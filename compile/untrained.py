@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from compile.shapes_only import build_without_values
 from depth.family import UNTRAINED, Model
 from depth.maps.result import FloatArray
+from depth.network.convolution import BatchNorm
 from depth.network.dpt import Exp, Head
 from depth.network.vit import LayerScale
 from depth.weights.checkpoint import Checkpoint
@@ -67,7 +68,8 @@ def _centre(module: nn.Module, kind: str, head: Optional[Head]) -> float:
         return _GAIN
     if head is not None:
         return _EXP_BIAS if isinstance(head.activation, Exp) else _LAST_BIAS
-    return 1.0 if isinstance(module, nn.LayerNorm) and kind == "weight" else 0.0
+    is_norm = isinstance(module, (nn.LayerNorm, nn.GroupNorm, BatchNorm))
+    return 1.0 if is_norm and kind in ("weight", "running_var") else 0.0
 
 
 def _head_that_ends_with(path: str, modules: dict[str, nn.Module]) -> Optional[Head]:

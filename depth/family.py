@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from depth.artifact.steps import HostStep, Normalise, Step
 from depth.errors import InputError
-from depth.sizes import SizeRule
+from depth.sizes import Size, SizeRule
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from depth.network.base import Network
 
-FAMILIES = ["depth_anything_v2", "depth_anything_3"]  # packages
+FAMILIES = ["depth_anything_v2", "depth_anything_3", "midas"]  # packages
 
 # Kinds of output.
 RELATIVE_INVERSE = "relative_inverse"  # inverse depth without unit: larger is nearer
@@ -144,11 +144,21 @@ class Model:
     # network is run whole, or its stages one after the other.
     chain: tuple[Step, ...] = ()
     rays: Optional[WithRays] = None  # what a build with rays has beside the rest
+    # Side of the square images that its position embedding or its training is made for, px; by
+    # default what the size rule gives a square.
+    native_px: Optional[int] = None
 
     @property
     def takes_scenes(self) -> bool:
         """Whether a stage of it has several views at once."""
         return any(stage.of_scenes for stage in self.split)
+
+    @property
+    def native_size(self) -> Size:
+        """(height, width) px of a program, if no size is named."""
+        if self.native_px is None:
+            return self.size.size_for(1, 1)
+        return self.native_px, self.native_px
 
     @property
     def kind(self) -> str:

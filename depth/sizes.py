@@ -19,7 +19,7 @@ MAX_INPUT_PX = 8192 * 14 * 14
 _USUAL = tuple(map(Fraction, ("1", "5/4", "4/3", "3/2", "16/9", "2")))
 _NEAR, _LARGEST_PART = 0.05, 9
 
-BOUNDS = LOWER, UPPER = "lower", "upper"
+BOUNDS = LOWER, UPPER, MINIMAL = "lower", "upper", "minimal"
 ROUNDINGS = ONCE, TWICE = "once", "twice"
 
 
@@ -27,11 +27,13 @@ ROUNDINGS = ONCE, TWICE = "once", "twice"
 class SizeRule:
     """From image size to network size, the aspect ratio kept but for rounding.
 
-    bound     `lower`: the short side becomes `side_px`; `upper`: the long side does
+    bound     `lower`: the short side becomes `side_px`; `upper`: the long side does; `minimal`: the
+              side whose factor is nearer to 1 does, so that the image changes least
     rounding  `once`: scaled sides to the nearest multiple, halves to even; a side that would cross
-              the bound goes to the multiple inside it (`Resize` in util/transform.py of Depth
-              Anything V2). `twice`: to whole px, halves to even, then to the nearest multiple,
-              halves up (the input processor of Depth Anything 3)
+              a lower or upper bound goes to the multiple inside it (`Resize` in
+              midas/transforms.py of MiDaS, and in util/transform.py of Depth Anything V2).
+              `twice`: to whole px, halves to even, then to the nearest multiple, halves up (the
+              input processor of Depth Anything 3)
     """
 
     bound: str
@@ -71,6 +73,9 @@ class SizeRule:
         check_multiple(size, self.multiple_px)
 
     def _scale(self, height_px: int, width_px: int) -> float:
+        if self.bound == MINIMAL:
+            by_height, by_width = self.side_px / height_px, self.side_px / width_px
+            return by_width if abs(1 - by_width) < abs(1 - by_height) else by_height
         side = min(height_px, width_px) if self.bound == LOWER else max(height_px, width_px)
         return self.side_px / side
 

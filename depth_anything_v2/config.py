@@ -65,6 +65,7 @@ def model_row(
         SPLIT,
         remark,
         weights_like=config.name,
+        native_px=518,
     )
 
 

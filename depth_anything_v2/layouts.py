@@ -12,7 +12,16 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from depth.network.layouts import OURS, Layout, Rule, dpt_rules, load, renamed, vit_rules
+from depth.network.layouts import (
+    OURS,
+    Layout,
+    Rule,
+    dpt_rules,
+    load,
+    renamed,
+    transformers_fusion_rules,
+    vit_rules,
+)
 from depth_anything_v2.config import CONFIGS
 
 _EXPECTED = (
@@ -25,21 +34,6 @@ UPSTREAM = Layout(
     frozenset({"pretrained", "depth_head"}),
     (*vit_rules("pretrained."), *dpt_rules("depth_head.", {"depth": "output_conv2"})),
 )
-
-
-def _fusion_rules() -> list[Rule]:
-    """transformers counts the fusions from the coarsest."""
-    layers = r"neck\.fusion_stage\.layers"
-    rules: list[Rule] = [(layers + r"\.0\.residual_layer1\..*", None)]  # never called: no skip
-    for theirs in range(4):
-        layer, fuse = rf"{layers}\.{theirs}\.", f"decoder.merge.fuse{3 - theirs}"
-        rules += [
-            (layer + r"residual_layer1\.convolution(\d)\.(.*)", rf"{fuse}.skip_unit.conv\1.\2"),
-            (layer + r"residual_layer2\.convolution(\d)\.(.*)", rf"{fuse}.unit.conv\1.\2"),
-            (layer + r"projection\.(.*)", rf"{fuse}.project.\1"),
-        ]
-    return rules
-
 
 _EMBEDDINGS, _LAYER = r"backbone\.embeddings\.", r"backbone\.encoder\.layer\.(\d+)\."
 _REASSEMBLE = r"neck\.reassemble_stage\.layers\.(\d)\."
@@ -64,7 +58,7 @@ TRANSFORMERS = Layout(
         (_REASSEMBLE + r"projection\.(.*)", r"decoder.pyramid.project.\1.\2"),
         (_REASSEMBLE + r"resize\.(.*)", r"decoder.pyramid.resize.\1.\2"),
         (r"neck\.convs\.(\d)\.(.*)", r"decoder.pyramid.adapt.\1.\2"),
-        *_fusion_rules(),
+        *transformers_fusion_rules(),
         (r"head\.conv1\.(.*)", r"decoder.reduce.\1"),
         (r"head\.conv2\.(.*)", r"decoder.heads.depth.conv1.\1"),
         (r"head\.conv3\.(.*)", r"decoder.heads.depth.conv2.\1"),

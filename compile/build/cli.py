@@ -14,6 +14,7 @@ from compile.targets.table import TARGETS
 from compile.views import VIEWS
 from depth.command import choice_option
 from depth.family import model_named, models
+from depth.sizes import size_text
 
 IMAGES = typer.Option(
     Path("input_images"),
@@ -21,6 +22,12 @@ IMAGES = typer.Option(
     "calibrated on up to 32 others.",
 )
 _TARGET = choice_option("openvino", TARGETS, "inf1, inf2: on a machine with its compiler.")
+SIZE = typer.Option(
+    [],
+    help="HEIGHTxWIDTH in px, multiples of the model's step: 14, or 32 of MiDaS. By default the "
+    "model's own for a square, 518x518 of vits. Repeat it for several programs.",
+    show_default=False,
+)
 _VARIANTS = typer.Option(
     [],
     help="A lowering pass beside those of the target, or a variant of a pass: resize=conv1x1, "
@@ -62,9 +69,7 @@ def build(
     model: str = typer.Option("vits", metavar="NAME", help=f"One of {', '.join(models())}."),
     target: str = _TARGET,
     precision: Optional[str] = _PRECISION,
-    size: list[str] = typer.Option(
-        ["518x518"], help="HEIGHTxWIDTH in px, multiples of 14. Repeat it for several programs."
-    ),
+    size: list[str] = SIZE,
     batch: list[int] = typer.Option([1], help="Images per run. Repeat it for several programs."),
     split: bool = typer.Option(
         False, "--split", help="Encoder and decoder as programs of their own."
@@ -91,7 +96,8 @@ def build(
     """
     from depth.console import steps
 
-    sizes, batches = list(dict.fromkeys(size)), list(dict.fromkeys(batch))
+    named = size or [size_text(model_named(model).native_size)]
+    sizes, batches = list(dict.fromkeys(named)), list(dict.fromkeys(batch))
     with steps(total=_steps(model, len(sizes), len(batches), len(set(views)))) as step:
 
         def ask(chosen: Optional[str], floats: Sequence[str]) -> Request:

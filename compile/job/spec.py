@@ -18,7 +18,7 @@ from depth.chips import instance_named
 from depth.errors import InputError
 from depth.family import model_named
 from depth.files import read_text, sha256_bytes
-from depth.sizes import parse_size
+from depth.sizes import parse_size, size_text
 
 _INSTANCES = {"inf1": "inf1.xlarge", "inf2": "inf2.xlarge"}  # by target: the smallest
 _ELSEWHERE = {"accept_licence", "endpoint_url", "out", "store"}
@@ -27,11 +27,11 @@ _MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class JobSpec:
-    """Every field of a job file. Sizes are HEIGHTxWIDTH in px, multiples of 14."""
+    """Every field of a job file. Sizes are HEIGHTxWIDTH in px."""
 
     model: str
     target: str = "openvino"
-    sizes: tuple[str, ...] = ("518x518",)
+    sizes: tuple[str, ...] = ("518x518",)  # in a job file or command, by default the model's own
     batches: tuple[int, ...] = (1,)
     precision: str = ""  # empty: the target's first on a CPU, AUTO on inf1 and inf2
     checkpoint: Optional[str] = None  # weights file; by default the model's own, or downloaded
@@ -100,7 +100,9 @@ def make_spec(found: Mapping[str, Any], where: str) -> JobSpec:
         spec = decode(JobSpec, {**json.loads(json.dumps(defaults)), **given})
     except ValueError as error:
         raise InputError(f"{where}: {error}") from error
-    model_named(spec.model)
+    row = model_named(spec.model)
+    if "sizes" not in found:
+        spec = replace(spec, sizes=(size_text(row.native_size),))
     if not spec.precision:
         spec = replace(spec, precision=_default_precision(spec.target))
     _check(spec, where)

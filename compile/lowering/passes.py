@@ -40,7 +40,7 @@ PASSES: dict[str, Pass] = {
         ),
         Pass(
             "normalisation",
-            "scaling to 0..1 and ImageNet normalisation are part of the patch weights",
+            "scaling to 0..1 and normalisation are part of the patch weights, or come first",
             "the host sends pixels as they are, and has less to do",
             rewrites.fold_normalisation,
         ),
@@ -49,6 +49,12 @@ PASSES: dict[str, Pass] = {
             "the patch convolution is one matrix product",
             "3 input channels are expected to leave most rows of the matrix engine idle",
             rewrites.multiply_patches,
+        ),
+        Pass(
+            "batch_norm",
+            "each BatchNorm is part of the convolution before it",
+            "a multiplication and an addition per layer less on the vector engine",
+            rewrites.fold_batch_norm,
         ),
         Pass(
             "attention_scale",
@@ -68,6 +74,12 @@ PASSES: dict[str, Pass] = {
             "patch tokens behind it begin at row 1 of a tile of 128 rows, and each feature map "
             "moves all rows by one",
             rewrites.move_class_token,
+        ),
+        Pass(
+            "project_first",
+            "the 1x1 convolution of each fusion comes before its resize",
+            "it and the resize work on fewer values",
+            rewrites.project_first,
         ),
         Pass(
             "resize",

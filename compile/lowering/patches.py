@@ -1,11 +1,10 @@
-"""Image to patch tokens as one matrix product, and images in float16.
+"""Image to patch tokens as one matrix product.
 
 Shapes: B batch | H W pixels | h w patch grid | D width
 """
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -33,19 +32,3 @@ class PatchMatmul(nn.Linear):
         rows = images.reshape(-1, 3, h, side * w * side).transpose(1, 2)
         cells = rows.reshape(-1, 3 * side, w, side).transpose(1, 2)  # [B*h,w,3*side,side]
         return F.linear(cells.reshape(-1, h * w, 3 * side**2), self.weight, self.bias)
-
-
-class FromHalf(nn.Module):
-    """Around a patch embedding: images in float16 become float32, the first operator of a program.
-
-    Images in float32 are rounded to float16, as the caller of the program rounds them.
-    """
-
-    def __init__(self, patches: nn.Module) -> None:
-        super().__init__()
-        self.patches = patches
-
-    def forward(self, images: Tensor, h: int, w: int) -> Tensor:  # [B,3,H,W] -> [B,h*w,D]
-        half = images if images.dtype == torch.float16 else images.half()
-        tokens: Tensor = self.patches(half.float(), h, w)
-        return tokens

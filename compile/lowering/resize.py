@@ -1,4 +1,4 @@
-"""Bilinear resizing with aligned corners in two exact variants made of products.
+"""Bilinear resizing in two exact variants made of products.
 
 Shapes: B batch | C channels | H W before | H' W' after
 """
@@ -22,11 +22,11 @@ class ProductResize(nn.Module):
     rows: Tensor
     columns: Tensor
 
-    def __init__(self, in_size: Size, out_size: Size) -> None:
+    def __init__(self, in_size: Size, out_size: Size, align_corners: bool = True) -> None:
         super().__init__()
         (h, w), (height, width) = in_size, out_size
-        self.register_buffer("rows", interpolation(h, height))
-        self.register_buffer("columns", interpolation(w, width))
+        self.register_buffer("rows", interpolation(h, height, align_corners))
+        self.register_buffer("columns", interpolation(w, width, align_corners))
         # Multiply-accumulates per channel of either order.
         self.columns_first = (
             w * h * width + h * height * width < h * w * height + w * width * height
@@ -36,8 +36,8 @@ class ProductResize(nn.Module):
 class MatmulResize(ProductResize):
     """rows @ x @ columns^T, channel by channel."""
 
-    def __init__(self, in_size: Size, out_size: Size) -> None:
-        super().__init__(in_size, out_size)
+    def __init__(self, in_size: Size, out_size: Size, align_corners: bool = True) -> None:
+        super().__init__(in_size, out_size, align_corners)
         self.columns = self.columns.t().contiguous()
 
     def forward(self, x: Tensor, size: Size) -> Tensor:  # noqa: ARG002 - [B,C,H,W] -> [B,C,H',W']
@@ -49,8 +49,8 @@ class MatmulResize(ProductResize):
 class ConvolutionResize(ProductResize):
     """The same products as 1x1 convolutions, the resized axis in the place of the channels."""
 
-    def __init__(self, in_size: Size, out_size: Size) -> None:
-        super().__init__(in_size, out_size)
+    def __init__(self, in_size: Size, out_size: Size, align_corners: bool = True) -> None:
+        super().__init__(in_size, out_size, align_corners)
         self.rows = self.rows[:, :, None, None]
         self.columns = self.columns[:, :, None, None]
 
@@ -64,12 +64,12 @@ class ConvolutionResize(ProductResize):
         return x.permute(0, 2, 3, 1)
 
 
-def interpolation(before: int, after: int) -> Tensor:
+def interpolation(before: int, after: int, align_corners: bool = True) -> Tensor:
     """Weights [after,before], float32: what torch's own operator makes of unit vectors.
 
     Computed any better they would differ from it by up to 1e-4: torch finds the places of its
     samples in float32, and not in the same way in every release.
     """
     units = torch.eye(before)[None, None]  # [1,1,before,before]
-    resized: Tensor = Interpolate()(units, (after, before))
+    resized: Tensor = Interpolate(align_corners)(units, (after, before))
     return resized[0, 0]

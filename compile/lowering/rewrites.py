@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from compile.lowering.attention import AttendInBlocks
 from compile.lowering.calls import arguments_of
-from compile.lowering.patches import FromHalf, PatchMatmul
+from compile.lowering.fusions import ProjectingFirst
+from compile.lowering.images import FromHalf, NormalisingInput
+from compile.lowering.patches import PatchMatmul
 from compile.lowering.resize import ConvolutionResize, MatmulResize, ProductResize
 from compile.lowering.tokens import (
     ClassTokenLast,
@@ -26,7 +28,8 @@ from depth.artifact.steps import Normalise
 from depth.errors import InputError
 from depth.family import FLOAT16
 from depth.network.base import Network
-from depth.network.dpt import Interpolate
+from depth.network.convolution import BatchNorm, ConvolutionNorm, ImageInput
+from depth.network.dpt import Fusion, Interpolate
 from depth.network.position import FixedPosition, ResampledPosition
 from depth.network.rotary import RotaryAttention
 from depth.network.vit import (
@@ -66,25 +69,38 @@ def fix_position(network: Network, _variant: str) -> None:
 
 def fold_normalisation(network: Network, _variant: str) -> None:
     step = next((s for s in network.model.before if isinstance(s, Normalise)), None)
-    embeds = _embeds(network)
-    if step is None or not embeds:
+    entries, embeds = _found(network, ImageInput), _embeds(network)
+    if step is None or not (entries or embeds):
         raise InputError(
             f"lowering pass 'normalisation': {network.model.name} has no patches that a "
-            "normalisation could become part of"
+            "normalisation could become part of, and no block ImageInput"
         )
-    for _, embed in embeds:
+    for path, _ in entries:
+        _replace(network, path, NormalisingInput(step))
+    for _, embed in () if entries else embeds:
         _fold_into(embed, step)
 
 
 def take_half(network: Network, _variant: str) -> None:
-    for path, embed in _embeds(network):
-        _replace(network, path, FromHalf(embed))
+    for path, entry in _found(network, ImageInput) or _embeds(network):
+        _replace(network, path, FromHalf(entry))
     network.image_dtype = FLOAT16
 
 
 def multiply_patches(network: Network, _variant: str) -> None:
     for path, convolution in _found(network, PatchConvolution):
         _replace(network, path, PatchMatmul(convolution))
+
+
+def fold_batch_norm(network: Network, _variant: str) -> None:
+    for layer in _parts(network, ConvolutionNorm):
+        if isinstance(layer.norm, BatchNorm):
+            norm, convolution = layer.norm, layer.convolution
+            gain = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+            weight = convolution.weight.double() * gain[:, None, None, None]
+            convolution.weight = _parameter(weight)
+            convolution.bias = _parameter(norm.bias.double() - norm.running_mean.double() * gain)
+            layer.norm = nn.Identity()
 
 
 def fold_attention_scale(network: Network, _variant: str) -> None:
@@ -120,17 +136,22 @@ def move_class_token(network: Network, _variant: str) -> None:
             _replace(network, path, last())
 
 
+def project_first(network: Network, _variant: str) -> None:
+    for path, fusion in _found(network, Fusion):
+        _replace(network, path, ProjectingFirst(fusion))
+
+
 def multiply_resizes(network: Network, variant: str) -> None:
     arguments = arguments_of(network)
-    for path, _ in _found(network, Interpolate):
+    for path, part in _found(network, Interpolate):
         if path in arguments:  # else it is of a part that no program has, such as Gaussians
             before, after = arguments[path]
-            _replace(network, path, RESIZES[variant](before[2:], after))
+            _replace(network, path, RESIZES[variant](before[2:], after, part.align_corners))
 
 
 def slice_attention(network: Network, variant: str) -> None:
     count = None if variant == FIT else int(variant)
-    if count is not None:
+    if count is not None and _found(network, Attend):
         tokens = max(given[3] for given in _arguments(network, Attend))
         if count > tokens:
             raise InputError(f"attention_blocks={count}: there are {tokens} tokens only")

@@ -13,10 +13,15 @@ from depth.chips import INSTANCES
 from depth.command import choice_option
 from depth.errors import InputError
 from depth.family import Model, model_named, models
-from depth.sizes import parse_size
+from depth.sizes import Size, parse_size
 
 _VIEWS = (1, 2, 4, 8)  # of a scene, if no number is named
 _MODELS = ", ".join(models())
+_SIZE = typer.Option(
+    [],
+    help="HEIGHTxWIDTH in px; by default each model's own for a square, 518x518 of vits.",
+    show_default=False,
+)
 _INSTANCE = choice_option(["inf1.xlarge"], INSTANCES, "What to rent.")
 _SCENE_VIEWS = typer.Option(
     [],
@@ -35,7 +40,7 @@ def plan(
         metavar="NAME",
         help=f"One of {_MODELS}. Repeat it, or --size or --instance, to compare.",
     ),
-    size: list[str] = typer.Option(["518x518"], help="HEIGHTxWIDTH in px."),
+    size: list[str] = _SIZE,
     instance: list[str] = _INSTANCE,
     batch: int = typer.Option(1, help="Images per run."),
     views: list[int] = _SCENE_VIEWS,
@@ -78,12 +83,16 @@ def plan(
         typer.echo(_scenes(rows, size, instance, views, price_per_hour, decode_ms))
         return
     plans = [
-        plan_for(row, parse_size(text, row.size.check), machine, layout, price_per_hour, decode_ms)
+        plan_for(row, pixels, machine, layout, price_per_hour, decode_ms)
         for row in rows
-        for text in size
+        for pixels in _sizes(row, size)
         for machine in instance
     ]
     typer.echo(plan_table(plans[0]) if len(plans) == 1 else overview_table(plans))
+
+
+def _sizes(row: Model, named: Sequence[str]) -> list[Size]:
+    return [parse_size(text, row.size.check) for text in named] or [row.native_size]
 
 
 def _scenes(
@@ -98,11 +107,9 @@ def _scenes(
 
     return scene_table(
         [
-            scene_plan_for(
-                row, parse_size(text, row.size.check), count, machine, price_per_hour, decode_ms
-            )
+            scene_plan_for(row, pixels, count, machine, price_per_hour, decode_ms)
             for row in rows
-            for text in sizes
+            for pixels in _sizes(row, sizes)
             for machine in instances
             for count in dict.fromkeys(views or _VIEWS)
         ]

@@ -20,7 +20,7 @@ from depth.sizes import Size, parse_size
 if TYPE_CHECKING:
     from compile.preflight.scenes import SceneShapes
 
-_MODEL, _SIZE = "vits", "518x518"
+_MODEL = "vits"
 _TABLE_VIEWS = 4  # of the scenes in the table of all models
 _TARGET = choice_option("inf1", CHIPS, "What it would run on.")
 _ALL = typer.Option(
@@ -47,7 +47,10 @@ def preflight(
     all_models: bool = _ALL,
     target: str = _TARGET,
     size: list[str] = typer.Option(
-        [], help="HEIGHTxWIDTH in px. Repeat it for several programs.", show_default="518x518"
+        [],
+        help="HEIGHTxWIDTH in px; by default the model's own for a square, 518x518 of vits. Repeat "
+        "it for several programs.",
+        show_default=False,
     ),
     batch: list[int] = typer.Option([1], help="Images per run. Repeat it for several programs."),
     views: list[int] = _VIEWS,
@@ -88,7 +91,8 @@ def preflight(
         _all_models(target, size, views or [_TABLE_VIEWS], chosen, mode)
     else:
         row = model_named(model or _MODEL)
-        sizes = list(dict.fromkeys(parse_size(text, row.size.check) for text in size or [_SIZE]))
+        sizes = list(dict.fromkeys(parse_size(text, row.size.check) for text in size))
+        sizes = sizes or [row.native_size]
         check_scenes(row, views, rays, calibrated=False)
         shapes = _Shapes(sizes, batch, views, rays)
         _one_model(row, checkpoint, target, shapes, None if no_lowering else chosen, mode)
@@ -147,9 +151,26 @@ def _one_model(
         raise PreflightError("; ".join(problems))
 
 
-def _usable(text: str, every: Sequence[Model]) -> set[Size]:
-    """The size that a text says. Raises InputError unless every model can have it."""
-    return {parse_size(text, row.size.check) for row in every}
+def _usable(size: Sequence[str], every: Sequence[Model]) -> tuple[list[Model], list[Size]]:
+    """The models that can have all these sizes, and the sizes.
+
+    The others are named on stderr. Raises InputError if no model can have them.
+    """
+    found: list[Model] = []
+    sizes: list[Size] = []
+    problem: Optional[InputError] = None
+    for row in every:
+        try:
+            sizes = [parse_size(text, row.size.check) for text in dict.fromkeys(size)]
+            found.append(row)
+        except InputError as error:
+            problem = problem or error
+    if problem and not found:
+        raise problem
+    left = [row.name for row in every if row not in found]
+    if left:
+        typer.echo(f"left out, {problem}: {', '.join(left)}", err=True)
+    return found, sizes
 
 
 def _all_models(
@@ -163,8 +184,7 @@ def _all_models(
     from compile.preflight.table import rows_of, table_text
     from depth.console import steps
 
-    every = list(models().values())
-    sizes = [pair for text in dict.fromkeys(size) for pair in _usable(text, every)]
+    every, sizes = _usable(size, list(models().values()))
     with steps(total=len(every) * (len(sizes) or 2)) as step:
         rows = rows_of(every, target, sizes, views, passes, mode, step)
     remark = lane_remark(target)

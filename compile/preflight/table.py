@@ -18,7 +18,6 @@ from depth.chips import CHIPS
 from depth.console import markdown
 from depth.family import Model
 from depth.network.base import Network
-from depth.network.position import NATIVE_GRID
 from depth.sizes import Size, size_text
 
 # Passes whose multiply-accumulates the table has.
@@ -124,9 +123,8 @@ def _reports(
 
 
 def sizes_of(model: Model) -> tuple[Size, ...]:
-    """The size of the checkpoints' own patch grid, and the first other size of the model's rule."""
-    side_px = NATIVE_GRID * model.size.multiple_px
-    native = (side_px, side_px)
+    """The size that the checkpoints are made for, and the first other size of the model's rule."""
+    native = model.native_size
     by_rule = (model.size.size_for(1, 1), model.size.size_for(3, 4))
     return native, next(size for size in by_rule if size != native)
 

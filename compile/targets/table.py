@@ -44,6 +44,7 @@ NEURON_PASSES = (
     "position",
     "normalisation",
     "patch_embed",
+    "batch_norm",
     "attention_scale",
     "layer_scale",
     "class_token",

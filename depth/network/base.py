@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Optional
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from depth.errors import InputError
 from depth.family import FLOAT32, Model
-from depth.sizes import Size
+from depth.sizes import Size, size_text
 
 
 class Network(nn.Module):
@@ -39,6 +40,32 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
+    def check_movable(self, size: Size) -> None:
+        """Raise InputError unless `fix_size` may move the network to this (height, width) px."""
+        self.model.size.check(size)
+        if self.passes:
+            raise InputError(
+                f"a lowered network keeps its size {size_text(self.fixed_size)}: move the network "
+                "that it was made of, and lower that again"
+            )
+
+    def size_of(self, images: Tensor) -> Size:
+        """(height, width) px of images [B,3,H,W] as plain ints, in a trace the fixed ones.
+
+        Raises InputError if the network cannot have that size, or is fixed at another.
+        """
+        if self.size is not None and _tracing():
+            return self.size
+        size = int(images.shape[-2]), int(images.shape[-1])
+        if self.size is None:
+            self.model.size.check(size)
+        elif size != self.size:
+            raise InputError(
+                f"images of {size_text(size)} px: the network is fixed at {size_text(self.size)}; "
+                "fix_size moves it"
+            )
+        return size
+
     def stage(self, name: str, views: int = 1) -> nn.Module:
         """A stage of `model.split` at the fixed size that shares this network's weights.
 
@@ -55,3 +82,8 @@ class Network(nn.Module):
         if self.size is None:
             raise InputError(f"{self.model.name} has no size yet: fix_size gives it one")
         return self.size
+
+
+def _tracing() -> bool:
+    """Whether a trace is being made, in which shapes are not plain ints."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]

@@ -21,10 +21,14 @@ HEAD_DIM = 32
 
 
 class Interpolate(nn.Module):
-    """Bilinear, corners aligned, to a (height, width)."""
+    """Bilinear, to a (height, width). `align_corners` as torch has it."""
+
+    def __init__(self, align_corners: bool = True) -> None:
+        super().__init__()
+        self.align_corners = align_corners
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:  # [B,C,.,.] -> [B,C,*size]
-        return F.interpolate(x, size=size, mode="bilinear", align_corners=True)
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=self.align_corners)
 
 
 class ResidualUnit(nn.Module):
@@ -40,14 +44,14 @@ class ResidualUnit(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Add a stage to the running map, then resize to the next stage."""
+    """Add a stage to the running map, then resize to the next stage, of `out_dim` channels."""
 
-    def __init__(self, dim: int, has_skip: bool) -> None:
+    def __init__(self, dim: int, has_skip: bool, out_dim: int) -> None:
         super().__init__()
         self.skip_unit = ResidualUnit(dim) if has_skip else None
         self.unit = ResidualUnit(dim)
         self.upsample: nn.Module = Interpolate()
-        self.project = nn.Conv2d(dim, dim, 1)
+        self.project = nn.Conv2d(dim, out_dim, 1)
 
     def forward(self, x: Tensor, size: tuple[int, int], skip: Optional[Tensor] = None) -> Tensor:
         if self.skip_unit is not None:
@@ -85,14 +89,19 @@ class Pyramid(nn.Module):
 
 
 class Merge(nn.Module):
-    """Fuse the four feature maps of a pyramid, from the coarsest to the finest."""
+    """Fuse the four feature maps of a pyramid, from the coarsest to the finest.
 
-    def __init__(self, dim: int) -> None:
+    dim     channels of the finest map, and of the result
+    widths  channels of the four maps, the finest first, in multiples of `dim`
+    """
+
+    def __init__(self, dim: int, widths: Sequence[int] = (1, 1, 1, 1)) -> None:
         super().__init__()
-        self.fuse3 = Fusion(dim, has_skip=False)
-        self.fuse2 = Fusion(dim, has_skip=True)
-        self.fuse1 = Fusion(dim, has_skip=True)
-        self.fuse0 = Fusion(dim, has_skip=True)
+        finest, second, third, coarsest = (dim * width for width in widths)
+        self.fuse3 = Fusion(coarsest, has_skip=False, out_dim=third)
+        self.fuse2 = Fusion(third, has_skip=True, out_dim=second)
+        self.fuse1 = Fusion(second, has_skip=True, out_dim=finest)
+        self.fuse0 = Fusion(finest, has_skip=True, out_dim=finest)
 
     def forward(self, stages: Sequence[Tensor], h: int, w: int) -> Tensor:  # -> [B,C,8h,8w]
         s0, s1, s2, s3 = stages

@@ -10,13 +10,12 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from torch import Tensor, nn
 
 from depth.errors import CheckpointError
-from depth.family import ModelConfig
 from depth.network.position import NATIVE_GRID
 
 logger = logging.getLogger(__name__)
@@ -81,6 +80,20 @@ def dpt_rules(prefix: str, heads: Mapping[str, str]) -> list[Rule]:
     return rules
 
 
+def transformers_fusion_rules() -> list[Rule]:
+    """The decoder's fusions under the names of transformers, which counts from the coarsest."""
+    layers = r"neck\.fusion_stage\.layers"
+    rules: list[Rule] = [(layers + r"\.0\.residual_layer1\..*", None)]  # never called: no skip
+    for theirs in range(4):
+        layer, fuse = rf"{layers}\.{theirs}\.", f"decoder.merge.fuse{3 - theirs}"
+        rules += [
+            (layer + r"residual_layer1\.convolution(\d)\.(.*)", rf"{fuse}.skip_unit.conv\1.\2"),
+            (layer + r"residual_layer2\.convolution(\d)\.(.*)", rf"{fuse}.unit.conv\1.\2"),
+            (layer + r"projection\.(.*)", rf"{fuse}.project.\1"),
+        ]
+    return rules
+
+
 # Our own names; all keys start with one of the two words.
 OURS = Layout("ours", frozenset({"encoder", "decoder"}), ((r"((?:encoder|decoder)\..*)", r"\1"),))
 
@@ -119,7 +132,7 @@ def load(
     network: nn.Module,
     ours: Mapping[str, Tensor],
     source: str,
-    configs: Mapping[str, ModelConfig],
+    configs: Mapping[str, Any],
 ) -> None:
     """Load a state dict under our names into a network, all keys or none.
 
@@ -142,13 +155,17 @@ def load(
     network.load_state_dict(dict(ours))
 
 
-def _identified(ours: Mapping[str, Tensor], configs: Mapping[str, ModelConfig]) -> Optional[str]:
+def _identified(ours: Mapping[str, Tensor], configs: Mapping[str, Any]) -> Optional[str]:
     embedding = ours.get("encoder.position.pos_embed")
-    if embedding is None or embedding.ndim != 3 or embedding.shape[1] != 1 + NATIVE_GRID**2:
+    if embedding is None or embedding.ndim != 3:
         return None
     blocks = {name.split(".")[2] for name in ours if name.startswith("encoder.blocks.")}
-    found = embedding.shape[2], len(blocks)
-    return next((name for name, c in configs.items() if (c.embed_dim, c.depth) == found), None)
+    found = embedding.shape[2], len(blocks), embedding.shape[1]
+    dimensions = {
+        name: (c.embed_dim, c.depth, 1 + getattr(c, "native_grid", NATIVE_GRID) ** 2)
+        for name, c in configs.items()
+    }
+    return next((name for name, own in dimensions.items() if own == found), None)
 
 
 def some(items: Sequence[str], limit: int = 3) -> str:

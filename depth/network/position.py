@@ -19,14 +19,29 @@ Kind = TypeVar("Kind", bound=nn.Module)
 class ResampledPosition(nn.Module):
     """Computed from the weights at every call, so that a change of the weights takes effect."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, native_grid: int = NATIVE_GRID) -> None:
         super().__init__()
+        self.native_grid = native_grid  # cells per side of `pos_embed`
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
-        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + NATIVE_GRID**2, dim))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + native_grid**2, dim))
 
     def forward(self, h: int, w: int) -> Tensor:  # [1,N,D]
-        position = fit_pos_embed(self.pos_embed, h, w)
+        position = self.fitted(h, w)
         return torch.cat((position[:, :1] + self.cls_token, position[:, 1:]), dim=1)
+
+    def fitted(self, h: int, w: int) -> Tensor:  # [1,N,D], without the class token
+        return fit_pos_embed(self.pos_embed, h, w)
+
+
+class BilinearPosition(ResampledPosition):
+    """Resampled bilinearly, cell by cell, as MiDaS does it (`_resize_pos_embed` in its vit.py)."""
+
+    def fitted(self, h: int, w: int) -> Tensor:
+        cls, cells = self.pos_embed[:, :1].float(), self.pos_embed[:, 1:].float()
+        grid = cells.transpose(1, 2).reshape(1, -1, self.native_grid, self.native_grid)
+        grid = F.interpolate(grid, size=(h, w), mode="bilinear", align_corners=False)
+        fitted = torch.cat((cls, grid.flatten(2).transpose(1, 2)), dim=1)
+        return fitted.to(self.pos_embed.dtype)
 
 
 class FixedPosition(nn.Module):
@@ -51,12 +66,12 @@ class SettledPosition(FixedPosition):
 
     def __init__(self, live: ResampledPosition, h: int, w: int) -> None:
         super().__init__(_settled(live, h, w))
-        self.grid = (h, w)
+        self.grid, self.kind, self.native_grid = (h, w), type(live), live.native_grid
         self.cls_token, self.pos_embed = live.cls_token, live.pos_embed
 
     def live(self) -> ResampledPosition:
         """The module that is resampled at every call, with the same parameters."""
-        live = ResampledPosition(0)
+        live = self.kind(0, self.native_grid)
         live.cls_token, live.pos_embed = self.cls_token, self.pos_embed
         return live.train(self.training)
 

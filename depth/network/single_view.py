@@ -17,7 +17,7 @@ from depth.network.base import Network
 from depth.network.dpt import Decoder
 from depth.network.position import settle
 from depth.network.vit import Encoder
-from depth.sizes import Size, size_text
+from depth.sizes import Size
 
 Maps = Union[Tensor, tuple[Tensor, ...]]  # [B,H,W] per head; a tuple where there are several
 
@@ -46,12 +46,7 @@ class SingleView(Network):
         Call it again for another size, and after writing to a parameter, but not after
         `load_state_dict`. Raises InputError for a size that the network cannot have.
         """
-        self.model.size.check((height_px, width_px))
-        if self.passes:
-            raise InputError(
-                f"a lowered network keeps its size {size_text(self.fixed_size)}: move the network "
-                "that it was made of, and lower that again"
-            )
+        self.check_movable((height_px, width_px))
         settle(self.encoder, *self._grid((height_px, width_px)))
         self.size = (height_px, width_px)
 
@@ -66,22 +61,9 @@ class SingleView(Network):
         return DecoderStage(self.decoder, grid, size)
 
     def forward(self, images: Tensor) -> Maps:  # [B,3,H,W] -> [B,H,W] per head
-        size = self._size_of(images)
+        size = self.size_of(images)
         grid = self._grid(size)
         return _maps(self.decoder(self.encoder(images, *grid), *grid, size))
-
-    def _size_of(self, images: Tensor) -> Size:
-        if self.size is not None and _tracing():
-            return self.size
-        size = int(images.shape[-2]), int(images.shape[-1])
-        if self.size is None:
-            self.model.size.check(size)
-        elif size != self.size:
-            raise InputError(
-                f"images of {size_text(size)} px: the network is fixed at {size_text(self.size)}; "
-                "fix_size moves it"
-            )
-        return size
 
     def _grid(self, size: Size) -> tuple[int, int]:
         patch_px = self.encoder.patch_px
@@ -112,11 +94,6 @@ class DecoderStage(nn.Module):
         dim, count = self.decoder.embed_dim, self.decoder.token_maps
         features = [tokens[..., i * dim : (i + 1) * dim] for i in range(count)]
         return _maps(self.decoder(features, *self.grid, self.size))
-
-
-def _tracing() -> bool:
-    """Whether a trace is being made, in which shapes are not plain ints."""
-    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
 
 
 def _maps(maps: list[Tensor]) -> Maps:

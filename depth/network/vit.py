@@ -117,16 +117,21 @@ class SwiGlu(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, each scaled and added to its input."""
+    """Attention and feed-forward, each scaled and added to its input.
 
-    def __init__(self, dim: int, num_heads: int, swiglu: bool = False) -> None:
+    layer_scale  False for vision transformers before DINOv2, which add them as they are
+    """
+
+    def __init__(
+        self, dim: int, num_heads: int, swiglu: bool = False, layer_scale: bool = True
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.attn = Attention(dim, num_heads)
-        self.scale1: nn.Module = LayerScale(dim)
+        self.scale1: nn.Module = LayerScale(dim) if layer_scale else nn.Identity()
         self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.mlp = SwiGlu(dim) if swiglu else Mlp(dim)
-        self.scale2: nn.Module = LayerScale(dim)
+        self.scale2: nn.Module = LayerScale(dim) if layer_scale else nn.Identity()
 
     def forward(self, x: Tensor, tokens: int) -> Tensor:  # [B,N,D] -> [B,N,D]
         x = x + self.scale1(self.attn(self.norm1(x), tokens))

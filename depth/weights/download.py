@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 from depth.console import without_user
 from depth.errors import DownloadError, LicenceError, first_line
 from depth.files import locked, sha256_file
-from depth.weights.registry import PublishedFile
+from depth.weights.registry import GITHUB, PublishedFile
+from depth.weights.release import asset_url, download_asset, is_asset
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,8 @@ def _fetch_new(file: PublishedFile, target: Path) -> None:
     try:
         with _client_settings():
             if not _copy_from_hub_cache(file, staged):
-                _download(file, staging)
+                _check_reachable(file, staging.parent)
+                (download_asset(file, staged) if is_asset(file) else _download(file, staging))
         problem = _mismatch(file, staged)
         if problem is None:
             staged.replace(target)
@@ -112,17 +114,17 @@ def _fetch_new(file: PublishedFile, target: Path) -> None:
         raise _cannot_fetch(
             file,
             target.parent,
-            f"{_public(_endpoint())} sent other bytes than the published ones ({problem}). They "
-            "were deleted; fetch again, and if it stays so, do not trust that server",
+            f"{_public(_endpoint(file))} sent other bytes than the published ones ({problem}). "
+            "They were deleted; fetch again, and if it stays so, do not trust that server",
         )
 
 
 def _cannot_fetch(file: PublishedFile, folder: Path, reason: str) -> DownloadError:
+    mirror = "" if is_asset(file) else " HF_ENDPOINT names a mirror of the hub."
     return DownloadError(
         f"{file.local_name}: {reason}.\n"
         f"By hand: download {file.filename} from {file.page_url}\n"
-        f"and save it as {(folder / file.local_name).absolute()}. "
-        "HF_ENDPOINT names a mirror of the hub."
+        f"and save it as {(folder / file.local_name).absolute()}.{mirror}"
     )
 
 
@@ -183,7 +185,10 @@ def _address(file: PublishedFile) -> dict[str, Any]:
     }
 
 
-def _endpoint() -> str:
+def _endpoint(file: Optional[PublishedFile] = None) -> str:
+    """The server that has the file; the hub's if none is given."""
+    if file is not None and is_asset(file):
+        return GITHUB
     from huggingface_hub import constants
 
     return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
@@ -209,8 +214,10 @@ def _copy_from_hub_cache(file: PublishedFile, staged: Path) -> bool:
     """Copy the file if the hub's shared cache has it with the right bytes; else return False."""
     from huggingface_hub import try_to_load_from_cache
 
+    if file.sha256 is None or is_asset(file):
+        return False
     cached = try_to_load_from_cache(**_address(file))
-    if file.sha256 is None or not isinstance(cached, str):
+    if not isinstance(cached, str):
         return False
     if _mismatch(file, Path(cached)) is not None:
         logger.warning("%s has wrong bytes and is not used", cached)
@@ -220,12 +227,15 @@ def _copy_from_hub_cache(file: PublishedFile, staged: Path) -> bool:
     return True
 
 
+def _check_reachable(file: PublishedFile, folder: Path) -> None:
+    refusal = _refusal(file)
+    if refusal is not None:
+        raise _cannot_fetch(file, folder, refusal)
+
+
 def _download(file: PublishedFile, staging: Path) -> None:
     from huggingface_hub import hf_hub_download
 
-    refusal = _refusal(file)
-    if refusal is not None:
-        raise _cannot_fetch(file, staging.parent, refusal)
     hf_hub_download(
         **_address(file),
         endpoint=_endpoint(),
@@ -235,26 +245,36 @@ def _download(file: PublishedFile, staging: Path) -> None:
 
 
 def _refusal(file: PublishedFile) -> Optional[str]:
-    """Why the hub does not give the file; None if it does.
+    """Why the server does not give the file; None if it does.
 
     Asked before the download: the hub's client would try six times, for half a minute, to reach a
     server that is down.
     """
-    from huggingface_hub import get_session, hf_hub_url
+    from huggingface_hub import get_session
     from huggingface_hub.errors import OfflineModeIsEnabled
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-    endpoint = _endpoint()
-    url = hf_hub_url(**_address(file), endpoint=endpoint)
+    endpoint = _endpoint(file)
+    url, headers = _request(file, endpoint)
     try:
-        answer = get_session().head(url, headers=build_hf_headers(), timeout=_PROBE_TIMEOUT_S)
+        answer = get_session().head(url, headers=headers, timeout=_PROBE_TIMEOUT_S)
     except OfflineModeIsEnabled:
-        return "HF_HUB_OFFLINE is set, and the file is not in the hub's cache"
+        cached = "" if is_asset(file) else ", and the file is not in the hub's cache"
+        return f"HF_HUB_OFFLINE is set{cached}"
     except OSError as error:
         proxy = _proxy_variable(endpoint)
         through = f" through the proxy in {proxy}" if proxy else ""
         return f"cannot reach {_public(endpoint)}{through} ({_reason(error)})"
     return _refusal_by_status(answer.status_code, _public(endpoint))
+
+
+def _request(file: PublishedFile, endpoint: str) -> tuple[str, dict[str, str]]:
+    """Address and headers of a request for the file."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    if is_asset(file):
+        return asset_url(file), {}
+    return hf_hub_url(**_address(file), endpoint=endpoint), build_hf_headers()
 
 
 def _refusal_by_status(status: int, endpoint: str) -> Optional[str]:

@@ -23,11 +23,13 @@ _INSTALLED = Path(__file__).resolve().parent / "checkpoints"  # what a wheel bri
 OWN_CHECKPOINTS = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[2] / "checkpoints"
 
 MODEL, SPACE = "model", "space"  # what a repository of the hub is
+RELEASE = "release"  # of a repository on GitHub: `revision` is its tag
+GITHUB = "https://github.com"
 
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """One checkpoint on the model hub."""
+    """One checkpoint on the model hub, or among the files of a release on GitHub."""
 
     model: str  # a name in depth.family.models(), or of a model that this version does not have
     repository: str  # "owner/name" on the hub
@@ -52,6 +54,8 @@ class PublishedFile:
     @property
     def page_url(self) -> str:
         """The page with the model card and the download."""
+        if self.repository_type == RELEASE:
+            return f"{GITHUB}/{self.repository}/releases/tag/{self.revision}"
         kind = "spaces/" if self.repository_type == SPACE else ""
         return f"https://huggingface.co/{kind}{self.repository}"
 

@@ -103,6 +103,7 @@ def model_row(config: AnyViewConfig, size: SizeRule = SIZE) -> Model:
         "all views of a call share one scale",
         chain=CHAIN,
         rays=WITH_RAYS,
+        native_px=518,
     )
 
 

@@ -61,6 +61,7 @@ def model_row(name: str, config: ModelConfig, size: SizeRule = SIZE, metric: boo
         SPLIT,
         "metres need the focal length of the camera" if metric else "",
         weights_like=config.name,
+        native_px=518,
     )
 
 

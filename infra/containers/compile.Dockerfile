@@ -15,6 +15,7 @@ COPY infra /opt/depth/infra
 COPY depth_anything /opt/depth/depth_anything
 COPY depth_anything_v2 /opt/depth/depth_anything_v2
 COPY depth_anything_3 /opt/depth/depth_anything_3
+COPY midas /opt/depth/midas
 COPY depth /opt/depth/depth
 COPY compile /opt/depth/compile
 COPY serve /opt/depth/serve

@@ -7,11 +7,22 @@ from dataclasses import replace
 import pytest
 
 from depth.errors import InputError
-from depth.sizes import LOWER, ONCE, TWICE, UPPER, SizeRule, parse_size, ratio_text, size_text
+from depth.sizes import (
+    LOWER,
+    MINIMAL,
+    ONCE,
+    TWICE,
+    UPPER,
+    SizeRule,
+    parse_size,
+    ratio_text,
+    size_text,
+)
 
 V2 = SizeRule(LOWER, 518, 14, ONCE)
 DA3 = SizeRule(UPPER, 504, 14, TWICE)
 MIDAS = SizeRule(UPPER, 256, 32, ONCE)
+DPT = SizeRule(MINIMAL, 384, 32, ONCE)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +59,10 @@ def test_the_lower_bound_rounded_once(
         (replace(DA3, bound=LOWER), (480, 640), (504, 672)),
         (replace(DA3, side_px=525), (525, 525), (532, 532)),  # 37.5 patches: halves up
         (MIDAS, (480, 640), (192, 256)),
+        (DPT, (1080, 1920), (384, 672)),  # the short side's factor is nearer to 1
+        (DPT, (1920, 1080), (672, 384)),
+        (DPT, (300, 200), (384, 256)),  # so is the long side's of an image that grows
+        (DPT, (300, 900), (384, 1152)),  # factors 1.28 and 0.43
         (MIDAS, (250, 256), (256, 256)),
         (replace(MIDAS, side_px=100), (100, 100), (96, 96)),  # 3.1 of 32 px
         (replace(MIDAS, side_px=120), (120, 120), (96, 96)),  # 128 would cross the bound

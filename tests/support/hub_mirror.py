@@ -48,7 +48,11 @@ class Handler(BaseHTTPRequestHandler):
         hub = self.server
         hub.requests.append(f"{self.command} {self.headers.get('Range', '')}".strip())
         path = f"{FILE.repository}/resolve/{FILE.revision}"
-        known = self.path in (f"/{path}/{FILE.filename}", f"/spaces/{path}/sub/{FILE.filename}")
+        known = self.path in (
+            f"/{path}/{FILE.filename}",
+            f"/spaces/{path}/sub/{FILE.filename}",
+            f"/{FILE.repository}/releases/download/{FILE.revision}/{FILE.filename}",
+        )
         status = hub.status if known else 404
         if length_bytes <= 0:
             status = 416  # as real servers answer who asks for bytes beyond the end

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from compile.lowering.images import FromHalf
 from compile.lowering.passes import lower, with_variants
-from compile.lowering.patches import FromHalf
 from compile.parts import parts
 from compile.preflight.check import preflight
 from compile.preflight.costs import costs

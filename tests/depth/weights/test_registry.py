@@ -12,6 +12,7 @@ from depth.command import guarded
 from depth.errors import InputError
 from depth.family import FAMILIES, models, module
 from depth.weights.registry import (
+    RELEASE,
     SPACE,
     PublishedFile,
     by_sha256,
@@ -41,9 +42,12 @@ def test_a_row_is_well_formed(file: PublishedFile) -> None:
     assert re.fullmatch("[0-9a-f]{40}", file.revision) or file.sha256 is not None
     assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
     kind = "spaces/" if file.repository_type == SPACE else ""
-    assert file.page_url == f"https://huggingface.co/{kind}{file.repository}"
+    page = f"https://huggingface.co/{kind}{file.repository}"
+    if file.repository_type == RELEASE:
+        page = f"https://github.com/{file.repository}/releases/tag/{file.revision}"
+    assert file.page_url == page
     assert "/" not in file.local_name
-    assert file.local_name.endswith((".pth", ".safetensors"))
+    assert file.local_name.endswith((".pth", ".pt", ".bin", ".safetensors"))
 
 
 @pytest.mark.parametrize(
