@@ -16,6 +16,7 @@ from depth.fitting.fitter import Fitter, fitter_of
 from depth.maps.files import read_depth
 from depth.maps.schema import schema_named
 from serve.engine import Engine
+from serve.folder.index import write_index
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
 from serve.folder.request import FolderJob
@@ -87,6 +88,9 @@ def test_depth_is_in_metres_and_every_file_says_how(engine: Engine, folder: Path
         Draft202012Validator(schema_named("report")).validate(line)
         assert line["fit"]["inliers"] > 200
         assert line["settings"]["fit"]["sha256"] == line["fit"]["sha256"]
+    page = write_index(folder / "out").read_text()
+    assert page.count("fit: ") == 3
+    assert "of 300 points agree, median error" in page
     worst = max(found.values(), key=lambda entry: entry.fit.median_share if entry.fit else 0)
     line = closing(report, 1.0)
     assert f"3 fitted to measured depth, worst {worst.image} with a median error of" in line
