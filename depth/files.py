@@ -137,7 +137,8 @@ def write_set(folder: Path, files: Sequence[tuple[str, Union[bytes, memoryview]]
     """Files of one set, written in full onto the disk before the first gets its name.
 
     The last file names the others: an old file of its name goes first, and the new file comes last.
-    Names may have a folder inside `folder`. Folders are made. Temporary files of a killed process: see `remove_left_over`.
+    Names may have a folder inside `folder`. Folders are made. Temporary files of a killed process:
+    see `remove_left_over`.
     """
     make_folders(folder)
     waiting: list[tuple[Path, Path]] = []  # temporary, final

@@ -52,6 +52,11 @@ class PresetFacts:
     beyond_px: int
     facts: Mapping[str, Any]
 
+    @property
+    def setting(self) -> str:
+        """The preset, and what its files depend on beside the result."""
+        return f"{self.name} {self.asked}".strip()
+
 
 @dataclass(frozen=True)
 class ListedPreset(PresetFacts):

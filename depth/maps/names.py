@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Optional
 
 from depth.errors import InputError
 from depth.family import DEPTH
@@ -35,6 +36,12 @@ def output_names(
             "format out, or take another, such as npz"
         )
     return [*of_preset, *names, *[base + PREVIEW_SUFFIX] * preview, base + SIDECAR_SUFFIX]
+
+
+def sidecar_in(names: Iterable[str]) -> Optional[str]:
+    """The .json of a result among the names of its files: the last, for a preset may have some."""
+    found = [name for name in names if name.endswith(SIDECAR_SUFFIX)]
+    return found[-1] if found else None
 
 
 def check_formats(formats: Sequence[str], may_be_none: bool = False) -> None:

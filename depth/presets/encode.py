@@ -39,11 +39,12 @@ MEDIA_TYPES = {
 
 
 def file_names(preset: Preset, base: str) -> list[str]:
-    """The names of the files that every result has, relative to the folder of its .json.
+    """The names of the files that every result has alone, relative to the folder of its .json.
 
-    A file that needs a camera may come besides. base: the last part of the stem
+    A file that needs a camera may come besides, and a file that images of a folder share. base:
+    the last part of the stem
     """
-    sure = (extra for extra in preset.extras if extra.needs != CAMERA)
+    sure = (extra for extra in preset.extras if extra.needs != CAMERA and not extra.name)
     return [f"{preset.folder}{base}{preset.suffix}", *(_name(extra, base) for extra in sure)]
 
 

@@ -7,7 +7,7 @@ the format too. The .json lists the files of both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Optional
 
 from depth.family import DEPTH
@@ -16,15 +16,6 @@ from depth.maps.result import Result
 from depth.presets.encode import file_names, preset_files
 from depth.presets.shot import Shot
 from depth.presets.table import preset_named
-
-DEFAULT_FORMATS = ("png",)
-
-
-def formats_of(formats: Optional[Sequence[str]], preset: str) -> tuple[str, ...]:
-    """The formats that are asked for: without any, PNG, or none beside a preset."""
-    if formats:
-        return tuple(formats)
-    return () if preset else DEFAULT_FORMATS
 
 
 def result_names(
@@ -60,9 +51,3 @@ def save_result(
     shot = shot or Shot.of(source)
     files = preset_files(preset, result, stem.name, shot) if preset else None
     return write_result(result, stem, formats, source, preview, shot.pixels, files)
-
-
-def stem_of(path: PurePosixPath, preset: str) -> PurePosixPath:
-    """The stem of an image's files, by its path in the input folder; "" is no preset."""
-    whole = bool(preset) and preset_named(preset).whole_name
-    return path if whole else path.with_suffix("")

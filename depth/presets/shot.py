@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from depth.exports.view import view_of
 from depth.maps.result import Result
-from depth.presets.table import CAMERA, Preset
+from depth.presets.table import CAMERA, Preset, preset_named
 from depth.steps.focal import NOTHING_ASKED, FocalAsked
 
 
@@ -79,6 +79,11 @@ def asked_of(preset: Preset, asked: FocalAsked) -> str:
     )
     given = {"focal_px": asked.focal_px, "fov_deg": asked.fov_deg, "intrinsics": matrix}
     return ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
+
+
+def preset_setting(preset: str, asked: FocalAsked) -> str:
+    """What a rerun compares of a preset, as `PresetFacts.setting` has it; "" without a preset."""
+    return f"{preset} {asked_of(preset_named(preset), asked)}".strip() if preset else ""
 
 
 NOTHING_KNOWN = Shot()

@@ -19,10 +19,11 @@ from typing import Optional
 
 from depth.errors import DepthFileError, InputError
 from depth.files import read_regular, remove_left_over
-from depth.maps.files import SIDECAR_SUFFIX
 from depth.maps.meta import MAX_JSON_BYTES, Sidecar, parse_sidecar
+from depth.maps.names import sidecar_in
 from serve.folder.index import pages_of
 from serve.folder.manifest import MANIFEST, JobManifest, manifest_in
+from serve.folder.preset import own_summaries
 from serve.jobs.under_way import UNDER_WAY
 
 _CHUNK_BYTES = 1 << 20
@@ -65,12 +66,13 @@ class _Cleaning:
         self._left = 0
 
     def cleaned(self, report: JobManifest) -> Iterator[Fate]:
+        summaries = own_summaries(report, self._folder)
         for image in report.images:
             entry = report.find(image)
             for fate in self._result(entry.outputs) if entry else ():
                 self._left += bool(fate.left)
                 yield fate
-        own = [page.name for page in pages_of(self._folder)]
+        own = [page.name for page in pages_of(self._folder)] + summaries
         own += [UNDER_WAY] if _names_images(self._folder / UNDER_WAY) else []
         own += [MANIFEST] if report.images and not self._left else []
         for name in own:
@@ -82,14 +84,14 @@ class _Cleaning:
 
     def _result(self, outputs: Mapping[str, int]) -> Iterator[Fate]:
         """Of the files of an image; the .json goes last, since it says what the others hold."""
-        beside = next((name for name in outputs if name.endswith(SIDECAR_SUFFIX)), None)
+        beside = sidecar_in(outputs)
         digests: dict[str, str] = {}
         if beside is not None:
             with suppress(OSError, ValueError, DepthFileError):
                 sidecar, digests[beside] = self._sidecar(beside)
                 folder = PurePosixPath(beside).parent
                 for name, file in sidecar.files.items():
-                    digests[str(folder / PurePosixPath(name).name)] = file.sha256
+                    digests[str(folder / name)] = file.sha256
         for name in sorted(outputs, key=lambda name: name == beside):
             try:
                 if self._is_removed(name, outputs[name], digests.get(name)):

@@ -16,12 +16,14 @@ from depth.errors import InputError
 from depth.family import DEPTH
 from depth.files import remove_left_over
 from depth.images.listing import by_extension
-from depth.maps.files import output_names
+from depth.presets.files import result_names
+from depth.presets.table import preset_named
 from serve.engine import Engine
 from serve.errors import ManifestError
 from serve.folder.inputs import NamesFor, check_apart, images_of, no_images, unique_stems
 from serve.folder.manifest import JobManifest, manifest_in
 from serve.folder.outputs import FolderOutputs
+from serve.folder.preset import check_preset, write_summary
 from serve.folder.request import FolderJob
 from serve.jobs.batch import Batch
 from serve.jobs.entry import DONE, KEPT, Entry, OnEntry, Report, Task
@@ -48,7 +50,9 @@ def run_folder(
     """
     stop = stop or Stop()
     job = replace(job, maps=tuple(job.maps) or _maps_of(engine))
-    names_for = partial(output_names, formats=job.formats, preview=job.preview, maps=job.maps)
+    check_preset(engine, job)
+    asked = {"formats": job.formats, "preview": job.preview, "maps": job.maps}
+    names_for = partial(result_names, **asked, preset=job.preset)
     tasks, left_out = _tasks(job, names_for)
     if job.fit is not None:
         job.fit.reference.check([task.name for task in tasks])
@@ -62,7 +66,7 @@ def run_folder(
         if writable:
             remove_left_over({task.stem.parent for task in tasks})
             manifest.note_left_out(left_out)
-        outputs = FolderOutputs(job, names_for, manifest.failed)
+        outputs = FolderOutputs(job, names_for, manifest.failed, engine.focal)
         room = Room(len(names_for("")) - 1, limit_bytes)  # less the .json
         batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run, room, under_way)
         batch.report.left_out = left_out
@@ -75,6 +79,8 @@ def run_folder(
                     stop.request(str(error))
                     refused = error
                 on_entry(entry, batch.report.total)
+        if writable:
+            write_summary(manifest, job)
     if refused and not batch.report.left:
         raise refused
     return batch.report
@@ -113,8 +119,9 @@ def _tasks(job: FolderJob, names_for: NamesFor) -> tuple[list[Task], dict[str, i
     if not images:
         raise no_images(job.input, found.others, "--input")
     paths = [image.relative_to(folder) for image in images]
-    named = unique_stems([*paths, *beside], names_for)
+    whole_names = bool(job.preset) and preset_named(job.preset).whole_name
+    named = unique_stems([*paths, *beside], names_for, whole_names)
     stems = [job.output / stem for stem in named[: len(paths)]]
-    check_apart(images, (stem.with_name(name) for stem in stems for name in names_for(stem.name)))
+    check_apart(images, (stem.parent / name for stem in stems for name in names_for(stem.name)))
     tasks = [Task(image, path.as_posix(), stem) for image, path, stem in zip(images, paths, stems)]
     return tasks, by_extension(found.others)

@@ -23,12 +23,14 @@ from depth.maps.files import (
     add_preview,
     not_whole,
     read_sidecar,
-    write_result,
 )
 from depth.maps.meta import Sidecar
 from depth.maps.result import Result
 from depth.maps.thumbnail import panel_px, reduced
+from depth.presets.files import save_result
+from depth.presets.shot import Shot, preset_setting
 from depth.sizes import size_text
+from depth.steps.focal import NOTHING_ASKED, FocalAsked
 from serve.engine import Foreseen
 from serve.errors import DiskFullError
 from serve.folder.inputs import NamesFor
@@ -42,12 +44,20 @@ class FolderOutputs:
     """Depth files in the job's output folder.
 
     failed  entries of the images that failed in an earlier run, by name
+    asked   what the user says of the camera of every image
     """
 
-    def __init__(self, job: FolderJob, names_for: NamesFor, failed: Mapping[str, Entry]) -> None:
+    def __init__(
+        self,
+        job: FolderJob,
+        names_for: NamesFor,
+        failed: Mapping[str, Entry],
+        asked: FocalAsked = NOTHING_ASKED,
+    ) -> None:
         self._job = job
-        formats = tuple(sorted(job.formats))
-        self._settings = Settings(formats, job.preview, job.remark, None, None)
+        self._asked = asked
+        formats, preset = tuple(sorted(job.formats)), preset_setting(job.preset, asked)
+        self._settings = Settings(formats, job.preview, job.remark, None, None, preset)
         self._names_for = names_for
         self._failed = failed
         self._drawing = Lock()
@@ -60,7 +70,7 @@ class FolderOutputs:
         *names, name = self._names_for(task.stem.name)
         if job.preview:
             names.pop()  # which can be drawn again
-        path = task.stem.with_name(name)
+        path = task.stem.parent / name
         sidecar: Optional[Sidecar] = None
         reason = "no result yet"
         try:
@@ -80,7 +90,7 @@ class FolderOutputs:
             sidecar, reason = self._with_preview(file, path, sidecar)
         if sidecar is not None and not reason:
             kept = dict.fromkeys([*names, *sidecar.files, name])
-            sizes_bytes = self._sizes_bytes(map(path.with_name, kept))
+            sizes_bytes = self._sizes_bytes(path.parent / each for each in kept)
             return Entry(task.name, KEPT, file.sha256, settings, sizes_bytes, fit=sidecar.fit)
         last = self._failed.get(task.name)
         if last is None or not _same(last.settings, settings):
@@ -96,9 +106,11 @@ class FolderOutputs:
             result = job.fit.fitted(result, task.name, source.header)
         if result.maps[DEPTH].kind == FOCAL_NORMALISED:
             self._warn(task)
+        known = {"asked": self._asked, "exif_focal": source.header.focal_px}
+        shot = Shot.of(facts, pixels=source.pixels, **known)
         with full_disk_ends():
-            written = write_result(
-                result, task.stem, job.formats, facts, job.preview, source.pixels
+            written = save_result(
+                result, task.stem, job.formats, facts, job.preview, job.preset, shot
             )
         made = replace(
             self._settings,
@@ -228,6 +240,9 @@ def _other_settings(sidecar: Sidecar, maps: Sequence[str], settings: Settings) -
     lacking = any(set(settings.formats) - set(listed.files) for listed in sidecar.maps.values())
     if lacking:
         return "made in other formats"
+    listed = sidecar.preset
+    if (listed.setting if listed else "") != settings.preset:
+        return "made for another preset, or with another camera for it"
     notes = sidecar.source.get("notes")
     if settings.remark and not (isinstance(notes, list) and settings.remark in notes):
         return "made with another remark"

@@ -39,6 +39,7 @@ class Settings:
     provenance: Optional[Provenance]  # None: the program of its size is not made yet
     focal: Optional[Focal]  # that metres are made with
     fit: Optional[FitBasis] = None  # what depth is moved onto
+    preset: str = ""  # with the camera that is asked for, where its files say it
 
 
 @dataclass(frozen=True)
