@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
 from depth.errors import InputError
 from depth.fitting.fitter import Fitter, fitter_of
+from depth.fitting.points import read_points
 from depth.maps.files import read_depth
 from depth.maps.schema import schema_named
 from serve.engine import Engine
@@ -145,3 +148,18 @@ def test_a_reference_of_other_images_stops_the_job(engine: Engine, folder: Path)
     with pytest.raises(InputError, match="no column 'image', and there are 3 images"):
         run(engine, folder, fitter_of(path))
     assert not (folder / "out").exists()
+
+
+def test_3dgs_gets_inverse_depth_in_the_unit_of_the_model(engine: Engine, folder: Path) -> None:
+    points = read_points(folder / "points.csv")
+    fit = Fitter(replace(points, source="colmap", metric=False))
+    run(engine, folder, fit, formats=("npy",), preset="3dgs")
+    found = json.loads((folder / "out" / "depth_params.json").read_text())
+    assert set(found) == {name[:-4] for name in NAMES}
+    for name in NAMES:
+        meta = sidecar(folder, name)
+        assert (meta["maps"]["depth"]["kind"], meta["fit"]["unit"]) == ("scene_units", None)
+        depth = read_depth((folder / "out" / name).with_suffix(".json")).depth.values
+        codes = cv2.imread(str(folder / "out" / name), cv2.IMREAD_UNCHANGED) / 65536
+        inverse = codes * found[name[:-4]]["scale"] + found[name[:-4]]["offset"]
+        assert inverse * depth == pytest.approx(1, rel=1e-3)
