@@ -66,7 +66,7 @@ SERVE_FLOORS = (
     ("cores",),
     ("engine",),
     ("jobs",),
-    ("scenes",),
+    ("scenes", "panoramas"),
     FRONT_ENDS,
     ("cli",),
     ("__main__", "__init__"),
