@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
 from depth.errors import InputError
 from depth.fitting.fitter import Fitter, fitter_of
+from depth.fitting.points import read_points
 from depth.maps.files import read_depth
 from depth.maps.schema import schema_named
 from serve.engine import Engine
+from serve.folder.index import write_index
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
 from serve.folder.request import FolderJob
@@ -87,6 +91,9 @@ def test_depth_is_in_metres_and_every_file_says_how(engine: Engine, folder: Path
         Draft202012Validator(schema_named("report")).validate(line)
         assert line["fit"]["inliers"] > 200
         assert line["settings"]["fit"]["sha256"] == line["fit"]["sha256"]
+    page = write_index(folder / "out").read_text()
+    assert page.count("fit: ") == 3
+    assert "of 300 points agree, median error" in page
     worst = max(found.values(), key=lambda entry: entry.fit.median_share if entry.fit else 0)
     line = closing(report, 1.0)
     assert f"3 fitted to measured depth, worst {worst.image} with a median error of" in line
@@ -141,3 +148,18 @@ def test_a_reference_of_other_images_stops_the_job(engine: Engine, folder: Path)
     with pytest.raises(InputError, match="no column 'image', and there are 3 images"):
         run(engine, folder, fitter_of(path))
     assert not (folder / "out").exists()
+
+
+def test_3dgs_gets_inverse_depth_in_the_unit_of_the_model(engine: Engine, folder: Path) -> None:
+    points = read_points(folder / "points.csv")
+    fit = Fitter(replace(points, source="colmap", metric=False))
+    run(engine, folder, fit, formats=("npy",), preset="3dgs")
+    found = json.loads((folder / "out" / "depth_params.json").read_text())
+    assert set(found) == {name[:-4] for name in NAMES}
+    for name in NAMES:
+        meta = sidecar(folder, name)
+        assert (meta["maps"]["depth"]["kind"], meta["fit"]["unit"]) == ("scene_units", None)
+        depth = read_depth((folder / "out" / name).with_suffix(".json")).depth.values
+        codes = cv2.imread(str(folder / "out" / name), cv2.IMREAD_UNCHANGED) / 65536
+        inverse = codes * found[name[:-4]]["scale"] + found[name[:-4]]["offset"]
+        assert inverse * depth == pytest.approx(1, rel=1e-3)
