@@ -66,7 +66,7 @@ SERVE_FLOORS = (
     ("cores",),
     ("engine",),
     ("jobs",),
-    ("scenes",),
+    ("scenes", "panoramas"),
     FRONT_ENDS,
     ("sequences",),
     ("cli",),

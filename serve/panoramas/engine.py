@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
+from depth.errors import InputError
 from depth.images.header import ImageHeader
 from depth.images.read import Needed, SourceImage
 from depth.maps.result import FULL, Focal, Provenance, Result
@@ -86,26 +87,25 @@ class PanoramaEngine(Engine):
 
     def run(self, prepared: Prepared, deadline_s: Optional[float] = None) -> RawViews:
         """As `Engine.run`, of every view; `deadline_s` counts for each."""
-        assert isinstance(prepared, PreparedViews)
+        views = _views_of(prepared)
         pending: list[Pending] = []
         try:
-            for view in prepared.views:
+            for view in views:
                 pending.append(self.submit(view, deadline_s))  # noqa: PERF401 - some may be there
-            views = tuple(Raw.of(each, view) for each, view in zip(pending, prepared.views))
+            raws = tuple(Raw.of(each, view) for each, view in zip(pending, views))
         except BaseException:
             for each in pending:
                 each.cancel()
             raise
-        wait_ms = max(view.wait_ms for view in views)
-        network_ms = sum(view.network_ms for view in views)
-        return RawViews(views[0].outputs, prepared, wait_ms, network_ms, views)
+        wait_ms = max(raw.wait_ms for raw in raws)
+        network_ms = sum(raw.network_ms for raw in raws)
+        return RawViews(raws[0].outputs, prepared, wait_ms, network_ms, raws)
 
     def finish(self, raw: Raw, output_size: Optional[str] = None) -> Result:
         """The result, its depth along the rays. Raises as `Engine.finish`."""
-        assert isinstance(raw, RawViews)
         header, layout = raw.prepared.source.header, self.asked.views
         size = header.height_px, header.width_px
-        results = [super(PanoramaEngine, self).finish(view, output_size) for view in raw.views]
+        results = [super(PanoramaEngine, self).finish(view, output_size) for view in _raws_of(raw)]
         made = results[0]
         if made.provenance.output_size != FULL:
             width = width_for(layout.views[0], self.side_px)
@@ -127,3 +127,15 @@ class PanoramaEngine(Engine):
 
     def _told(self, made: Provenance) -> Provenance:
         return replace(made, steps=(*made.steps, self.asked.step(self.side_px)))
+
+
+def _views_of(prepared: Prepared) -> tuple[Prepared, ...]:
+    if not isinstance(prepared, PreparedViews):
+        raise InputError("an ordinary image: prepare it with this engine, which cuts panoramas")
+    return prepared.views
+
+
+def _raws_of(raw: Raw) -> tuple[Raw, ...]:
+    if not isinstance(raw, RawViews):
+        raise InputError("an ordinary image: run it with this engine, which cuts panoramas")
+    return raw.views
