@@ -31,9 +31,7 @@ def main(folder: Path, count: int = typer.Option(48, min=1, help="How many scene
         name = f"{number:04}-{scene.kind}.png"
         cv2.imwrite(str(folder / "images" / name), scene.image)
         near = scene.inverse_depth >= 1 / FARTHEST_M
-        metres = np.divide(
-            1, scene.inverse_depth, where=near, out=np.zeros_like(scene.inverse_depth)
-        )
+        metres = np.where(near, 1 / np.maximum(scene.inverse_depth, 1 / FARTHEST_M), 0)
         codes = np.round(metres * _UNITS).astype(np.uint16)
         (folder / "truth" / name).write_bytes(png.encode(codes))
 
