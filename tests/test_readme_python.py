@@ -262,6 +262,11 @@ def is_masked(names: Names) -> None:
     assert ignored.mean() > 0.9
 
 
+def are_parts(names: Names) -> None:
+    assert names["disparity"].shape == (1, 1, 518, 518)
+    assert "pretrained.blocks.0.ls1.gamma" in names["frozen"]
+
+
 # By a line of the block: what it needs, and what its comments promise.
 RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
     'pipeline("a.jpg").fitted(points)': (points_of_an_image, is_fitted),
@@ -275,6 +280,7 @@ RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
     "answer = httpx.post(": (a_service_at_hand, is_network_s),
     "with SidecarClient(command)": (a_photograph, is_stub),
     'DepthAnythingV2(encoder="vits"': (weights, is_depth),
+    "tokens = model.pretrained.get_inter": (nothing, are_parts),
     "for path in export_scene(": (nothing, is_exported),
     "scene = views_of(network": (nothing, is_scene),
     'ScenePipeline("da3-small")': (views_of_a_scene, is_served_scene),

@@ -56,6 +56,7 @@ def evaluate(
     """
     from depth.console import counted, one_line
     from depth.evaluation.files import Arrays
+    from depth.evaluation.pairing import paired, predictions_in, truths_in
     from depth.evaluation.report import check_report, table, write_report
     from depth.evaluation.run import Protocol, reasons
     from depth.evaluation.run import evaluate as evaluated
@@ -64,8 +65,9 @@ def evaluate(
         check_report(report)
     arrays = Arrays(pred_kind, pred_scale)
     protocol = Protocol(align, min_depth, max_depth, crop, truth_scale, arrays)
-    with counted("images measured", None) as progress:
-        found = evaluated(pred, truth, protocol, progress)
+    pairs = paired(predictions_in(pred), truths_in(truth))
+    with counted("images to measure", len(pairs.pairs)) as progress:
+        found = evaluated(pairs, protocol, progress)
     for line in table(found):
         typer.echo(one_line(line))
     for line in reasons(found, _SHOWN):

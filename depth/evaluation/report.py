@@ -36,12 +36,12 @@ def table(found: Evaluation) -> list[str]:
     lines = [*aligned(rows), f"{len(found.rows)} images, {found.pixels} valid pixels"]
     if resampled:
         lines.append(f"{resampled} predictions were resized to the size of their true depth")
-    lines += [
+    makers = [
         f"made by {made.model}, weights {made.weights}, {made.target} {made.precision}, artifact "
         f"{made.artifact or 'none'}"
         for made in found.made
     ]
-    return lines
+    return [*lines, *dict.fromkeys(makers)]  # of several sizes, each once
 
 
 def write_report(path: Path, found: Evaluation) -> None:

@@ -14,7 +14,7 @@ from depth.evaluation.alignment import INVERSE, NONE, Move, check_kind, move_for
 from depth.evaluation.crops import inside
 from depth.evaluation.files import Arrays, Prediction, read_prediction, read_truth
 from depth.evaluation.metrics import METRICS, Doubles, measured
-from depth.evaluation.pairing import Found, paired, predictions_in, truths_in
+from depth.evaluation.pairing import Found, Pairs
 from depth.family import RELATIVE_INVERSE
 from depth.maps.result import Provenance
 from depth.postprocess import resize_depth
@@ -97,19 +97,15 @@ class Evaluation:
 
 
 def evaluate(
-    predictions: Path,
-    truths: Path,
-    protocol: Protocol,
-    progress: Callable[[int], None] = lambda _: None,
+    found: Pairs, protocol: Protocol, progress: Callable[[int], None] = lambda _: None
 ) -> Evaluation:
-    """Pair the files of two folders and measure every pair.
+    """Measure every pair.
 
     progress  is told the number of pairs that are done
 
-    A pair that cannot be measured is left out with its reason. Raises InputError if there is no
-    pair, or for a kind of prediction that the alignment is not made for.
+    A pair that cannot be measured is left out with its reason. Raises InputError for a kind of
+    prediction that the alignment is not made for, or whole numbers without a scale.
     """
-    found = paired(predictions_in(predictions), truths_in(truths))
     result = Evaluation(protocol, found.rule)
     result.left_out += [LeftOut(file.base, "has no true depth") for file in found.no_truth]
     result.left_out += [LeftOut(file.base, "has no prediction") for file in found.no_prediction]

@@ -49,7 +49,7 @@ def run_video(
         for source, target in videos:
             try:
                 with opened(source) as video, counted(one_line(str(source)), video.total) as bar:
-                    draw_video(pipeline, video, target, job, bar)
+                    draw_video(pipeline.stream, video, target, job, bar)
                 typer.echo(one_line(str(target)))
             except DepthAnythingError as error:
                 failed += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,15 +16,17 @@ from depth.files import make_folders, replacing
 from depth.images.film import Film, preview_coding
 from depth.images.read import Pixels
 from depth.images.video import EXTENSIONS, Video
+from depth.maps.result import Result
 from serve.folder.flat import flat_stems, listed, with_suffix
 from serve.folder.pictures import drawn
-from serve.pipeline import DepthPipeline
 
 _EVERY = 1000.0  # frames/s: every frame
 _SUFFIX = ".mp4"
 _FINEST_RATE = 90_000
 
 Progress = Callable[[int], None]
+# Results of images [H,W,3] RGB in their order, as the pipeline's `stream`.
+Streamed = Callable[[Iterator[Pixels]], Generator[Result, None, None]]
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def videos_of(job: VideoJob) -> list[tuple[Path, Path]]:
 
 
 def draw_video(
-    pipeline: DepthPipeline,
+    results_of: Streamed,
     video: Video,
     target: Path,
     job: VideoJob,
@@ -67,7 +69,7 @@ def draw_video(
 
     Each frame is stretched over its own range of depth, as upstream does it. The file appears
     whole. Raises ImageError for a damaged video, DepthFileError if it cannot be written, and what
-    the pipeline raises.
+    the stream raises.
     """
     waiting: deque[tuple[Pixels, Fraction]] = deque()
 
@@ -80,7 +82,7 @@ def draw_video(
     rate = Fraction(video.rate).limit_denominator(_FINEST_RATE)
     try:
         make_folders(target.parent)
-        results = pipeline.stream(taken())
+        results = results_of(taken())
         film = partial(Film, coding=preview_coding(), tick=video.tick, rate=rate)
         with closing(results), replacing(target) as file, film(file) as made:
             for done, result in enumerate(results, start=1):

@@ -13,6 +13,7 @@ import pytest
 
 from depth.errors import DepthFileError, InputError
 from depth.evaluation.files import Arrays, read_prediction, read_truth
+from depth.evaluation.pairing import paired, predictions_in, truths_in
 from depth.evaluation.report import write_report
 from depth.evaluation.run import Evaluation, Protocol, evaluate
 from depth.family import METRES, RELATIVE_INVERSE
@@ -135,7 +136,8 @@ def test_arrays_of_others_are_read_once_their_kind_is_said(tmp_path: Path) -> No
     np.save(tmp_path / "truth/a.npy", metres)
     (tmp_path / "pred/a.png").write_bytes(png.encode(np.round(metres * 256).astype(np.uint16)))
     arrays = Arrays(METRES, 256)
-    found = evaluate(tmp_path / "pred", tmp_path / "truth", Protocol(arrays=arrays))
+    pairs = paired(predictions_in(tmp_path / "pred"), truths_in(tmp_path / "truth"))
+    found = evaluate(pairs, Protocol(arrays=arrays))
     assert found.rows[0].figures["abs_rel"] < 2e-3
     assert found.made == []
     ended = evaluated(tmp_path)

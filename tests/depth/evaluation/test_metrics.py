@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from checkpoints.demo.evaluate import FARTHEST_M, held_out, score
 from depth.errors import InputError
 from depth.evaluation.alignment import ALIGNMENTS, INVERSE, check_kind, least_squares, move_for
 from depth.evaluation.crops import CROPS, inside
@@ -94,6 +95,23 @@ def test_two_by_two_on_paper() -> None:
     assert figures["log10"] == pytest.approx((math.log10(1.5) + math.log10(2)) / 3)
     assert figures["silog"] == pytest.approx(100 * np.std(logs))
     assert [figures[f"delta{n}"] for n in (1, 2, 3)] == pytest.approx([1 / 3, 2 / 3, 2 / 3])
+
+
+def test_the_figures_of_the_bundled_model_are_measured_alike() -> None:
+    """checkpoints/demo has its own code for delta1 and AbsRel."""
+    (scene,) = held_out(1)
+    noise = np.random.default_rng(0).normal(0, 0.05, scene.inverse_depth.shape)
+    predicted = (0.4 * scene.inverse_depth + 3 + noise).astype(np.float32)
+    truth = np.where(scene.inverse_depth > 0, 1 / np.maximum(scene.inverse_depth, 1e-9), 0.0)
+    expected = score(predicted, scene.inverse_depth)
+    _, figures, _ = measure(
+        Prediction(predicted.astype(np.float64), RELATIVE_INVERSE),
+        truth,
+        Protocol(INVERSE, most_m=FARTHEST_M),
+    )
+    assert 0.05 < expected.abs_rel < 2
+    assert figures["delta1"] == pytest.approx(expected.delta1, abs=1e-5)
+    assert figures["abs_rel"] == pytest.approx(expected.abs_rel, rel=1e-5)
 
 
 def test_a_factor_changes_the_error_and_not_silog() -> None:

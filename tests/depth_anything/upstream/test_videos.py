@@ -54,7 +54,7 @@ def job(path: Path, outdir: Path, pred_only: bool = False, grayscale: bool = Fal
 def drawn(pipeline: Any, asked: VideoJob) -> Path:
     ((source, target),) = videos_of(asked)
     with opened(source) as video:
-        assert draw_video(pipeline, video, target, asked) == FRAMES
+        assert draw_video(pipeline.stream, video, target, asked) == FRAMES
     return target
 
 
@@ -110,7 +110,7 @@ def test_a_damaged_video_leaves_no_file(pipeline: Any, tmp_path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 3])
     with pytest.raises(ImageError), opened(path) as video:
-        draw_video(pipeline, video, tmp_path / "out/a.mp4", asked)
+        draw_video(pipeline.stream, video, tmp_path / "out/a.mp4", asked)
     assert not list((tmp_path / "out").glob("*"))
 
 
@@ -118,7 +118,7 @@ def test_a_place_that_cannot_be_written_says_so(pipeline: Any, tmp_path: Path) -
     path = write_video(tmp_path / "a.mp4", FRAMES)
     (tmp_path / "out").touch()
     with opened(path) as video, pytest.raises(DepthFileError, match="cannot be written"):
-        draw_video(pipeline, video, tmp_path / "out/a.mp4", job(path, tmp_path / "out"))
+        draw_video(pipeline.stream, video, tmp_path / "out/a.mp4", job(path, tmp_path / "out"))
 
 
 def test_the_command_goes_on_after_a_damaged_video(
