@@ -58,12 +58,12 @@ class DepthAnythingV2(DropIn):
     @property
     def pretrained(self) -> nn.Module:
         """Upstream's name of the encoder."""
-        return self.network.encoder
+        return self.network.get_submodule("encoder")
 
     @property
     def depth_head(self) -> nn.Module:
         """Upstream's name of the decoder."""
-        return self.network.decoder
+        return self.network.get_submodule("decoder")
 
     def forward(self, x: Tensor) -> Tensor:  # [B,3,H,W] -> [B,H,W]; H, W multiples of 14
         depth: Tensor = self.network(x)
