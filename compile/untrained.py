@@ -14,7 +14,7 @@ from depth.family import UNTRAINED, Model
 from depth.maps.result import FloatArray
 from depth.network.convolution import BatchNorm
 from depth.network.dpt import Exp, Head
-from depth.network.vit import LayerScale
+from depth.network.vit import Block, LayerScale
 from depth.weights.checkpoint import Checkpoint
 
 # Trained LayerScale gains are small, and small ones keep rounding errors small.
@@ -58,6 +58,7 @@ def _draw(
     bias, share = next(((b, s) for start, b, s in own if name.startswith(start)), (None, 1.0))
     if len(shape) > 1:
         share = _EXP_SHARE if head and isinstance(head.activation, Exp) else share
+        share *= _GAIN if _adds_unscaled(path, modules) else 1.0
         return noise * np.float32(share * (1.0 / np.prod(shape[1:])) ** 0.5)
     centre = _centre(modules[path], kind, head) if bias is None else bias
     return np.float32(centre) + np.float32(0.05) * noise
@@ -77,3 +78,11 @@ def _head_that_ends_with(path: str, modules: dict[str, nn.Module]) -> Optional[H
     parent, _, name = path.rpartition(".")
     head = modules.get(parent)
     return head if isinstance(head, Head) and name == "conv2" else None
+
+
+def _adds_unscaled(path: str, modules: dict[str, nn.Module]) -> bool:
+    """Whether this layer ends a branch of a block without LayerScale: its weights are the gain."""
+    block = modules.get(".".join(path.split(".")[:-2]))
+    if not isinstance(block, Block) or isinstance(block.scale1, LayerScale):
+        return False
+    return modules[path] in (block.attn.proj, block.mlp.last)

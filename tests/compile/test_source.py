@@ -23,13 +23,15 @@ TOLD = (*TOLD, "depth/steps", *FAMILIES)
 # What is there for others than a build: drop-in classes, published files, the network to compare
 # with.
 FOR_OTHERS = ("dpt.py", "api.py", "hub.py", "inputs.py", "specs.py", "published.py")
-# No program is made of these: they compute and write scenes eagerly.
+# No program is made of these: they compute and write scenes eagerly, or are for others.
 NOT_COMPILED = (
     "depth_anything_3/anyview/folder.py",
     "depth_anything_3/anyview/stages.py",
     *(f"depth_anything_3/{name}.py" for name in ("export", "features", "one_view", "scenes")),
     *(f"depth_anything_v2/{name}" for name in ("dinov2.py", "head.py", "names.py", "util/")),
     "depth/network/scenes.py",
+    "depth/network/drop_in.py",  # upstream's classes, as `FOR_OTHERS`
+    *(f"midas/{name}.py" for name in ("base_model", "dpt_depth", "midas_net_custom")),
 )
 
 DECIDING = (
