@@ -92,9 +92,10 @@ def inference(
     from serve.folder.cli import run
     from serve.jobs.stop import Stop
     from serve.library import Library
+    from serve.sequences import cli as sequences
     from serve.shapes import BUCKETS, common_sizes
 
-    stop, focal = Stop(), options.focal()
+    stop, focal, sequence = Stop(), options.focal(), sequences.asked_for(options)
     if options.preview is None:
         options = replace(options, preview=True)
     if choose:
@@ -113,6 +114,8 @@ def inference(
     rule = replace(row.size, side_px=input_size or row.size.side_px)
     sizes = common_sizes(rule) if policy == BUCKETS else ()
     with options.engine(library, policy, focal, rule, sizes) as engine:
+        if sequence:
+            raise typer.Exit(sequences.run(engine, options, job, stop))
         raise typer.Exit(run(engine, job, stop))
 
 

@@ -63,14 +63,17 @@ def folder(
     from serve.folder.cli import run
     from serve.jobs.stop import Stop
     from serve.library import Library
+    from serve.sequences import cli as sequences
 
-    focal = options.focal()
+    focal, sequence = options.focal(), sequences.asked_for(options)
     library = Library(
         read_artifacts(artifact, identity),
         allow_failed_parity=allow_failed_parity,
         allow_unverified=allow_unverified,
     )
     with options.engine(library, policy, focal) as engine:
+        if sequence:
+            raise typer.Exit(sequences.run(engine, options, options.job(), Stop()))
         raise typer.Exit(run(engine, options.job(), Stop()))
 
 

@@ -68,6 +68,7 @@ SERVE_FLOORS = (
     ("jobs",),
     ("scenes",),
     FRONT_ENDS,
+    ("sequences",),
     ("cli",),
     ("__main__", "__init__"),
 )

@@ -18,6 +18,7 @@ from depth.images.read import Pixels
 from depth.images.video import pyav
 
 _QUALITY = {"crf": "18", "preset": "medium"}
+_SAME_BYTES = {"fflags": "+bitexact"}  # no random number, no date
 _FINEST = 1_000_000  # ticks of a second
 
 
@@ -78,7 +79,9 @@ class Film(AbstractContextManager["Film"]):
         self._coding = coding
         self._tick = tick if tick.denominator <= coding.ticks else Fraction(1, 60_000)
         self._rate = rate or Fraction(24)
-        self._container = pyav().open(file, "w", format=coding.container)
+        self._container = pyav().open(
+            file, "w", format=coding.container, container_options=_SAME_BYTES
+        )
         self._stream: Any = None
         self._last = -1
 

@@ -36,7 +36,7 @@ class Map:
     kind: str
     largest: Optional[float] = None  # the far end of its range, where the model has one
     focal_divisor: Optional[float] = None  # focal_normalised: metres = values * focal px / this
-    # Lowest and highest value that 16-bit files and previews show, for several maps alike; None: of `values`.
+    # Lowest and highest value that 16-bit files and previews show; None: those of `values`.
     span: Optional[tuple[float, float]] = None
 
     def __post_init__(self) -> None:

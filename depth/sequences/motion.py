@@ -47,9 +47,9 @@ def gray_of(small: Pixels) -> Gray:
 
 def motion(before: Gray, now: Gray) -> Motion:
     """The motion between two pictures [h,w] of one size, of at least 16 px a side."""
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    there: npt.NDArray[Any] = dis.calc(now, before, None)  # type: ignore[call-overload]
-    back: npt.NDArray[Any] = dis.calc(before, now, None)  # type: ignore[call-overload]
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    there: npt.NDArray[Any] = dis.calc(now, before, None)
+    back: npt.NDArray[Any] = dis.calc(before, now, None)
     height, width = now.shape
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     columns, rows = columns + there[..., 0], rows + there[..., 1]

@@ -45,7 +45,8 @@ class StreamingRange:
             self._span = low, high
         else:
             last_low, last_high = self._span
-            self._span = last_low + _SHARE * (low - last_low), last_high + _SHARE * (
-                high - last_high
+            self._span = (
+                last_low + _SHARE * (low - last_low),
+                last_high + _SHARE * (high - last_high),
             )
         return self._span

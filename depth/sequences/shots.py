@@ -1,12 +1,11 @@
-"""Hard cuts between shots, found by colours and edges of neighbouring frames.
+"""Hard cuts between shots, found by the colours of neighbouring frames, and by what moved.
 
-A cut changes the histogram of colours at once; a smaller change counts if the edges are new too
-(edge change ratio: Zabih, Miller and Mai, 1995). Fades and dissolves are no cuts here.
+A cut changes the histogram of colours at once. A smaller change counts if hardly a point of the
+frame can be followed to the frame before. Fades and dissolves are no cuts here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Optional
 
 import cv2
@@ -14,18 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.images.read import Pixels
+from depth.sequences.motion import Gray, Motion, gray_of, motion
 from depth.sizes import Size
 
 _SIDE_PX = 160  # of the longer side of a small picture
 _LEAST_PX = 16  # of the shorter side: optical flow needs that many
 _BINS = 8  # of each colour
-_OTHER, _DOUBTFUL = 0.5, 0.25  # distance of the histograms: a cut; a cut if the edges say so
-_NEW_EDGES = 0.7  # share of the edges that are far from all edges of the neighbour
-_NEAR_PX = 5  # the side of the square in which an edge may have moved
-_CANNY = (80, 160)
-
-Histogram = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
+_OTHER, _DOUBTFUL = 0.5, 0.2  # distance of the histograms: a cut; a cut if motion says so
+_FOLLOWED = 0.3  # share of the points that can be followed in one shot
 
 
 def small_size(height: int, width: int) -> Size:
@@ -41,36 +36,26 @@ def reduced(array: npt.NDArray[Any], size: Size) -> npt.NDArray[Any]:
     return cv2.resize(array, (size[1], size[0]), interpolation=how)
 
 
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    histogram: Histogram
-    edges: Mask
-
-
 class Shots:
-    """Tells for each frame whether it begins a shot. The first frame does."""
+    """Follows frames from one to the next, as long as a shot lasts."""
 
     def __init__(self) -> None:
-        self._last: Optional[_Seen] = None
+        self._histogram: Any = None
+        self._gray: Optional[Gray] = None
 
-    def begins(self, small: Pixels) -> bool:
-        """Whether the frame, uint8 [h,w,3] at `small_size`, begins a shot."""
-        histogram = cv2.calcHist([small], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3)
-        gray = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-        seen = _Seen(histogram / small[..., 0].size, cv2.Canny(gray, *_CANNY) > 0)
-        last, self._last = self._last, seen
-        if last is None or last.edges.shape != seen.edges.shape:
-            return True
-        off = cv2.compareHist(last.histogram, histogram, cv2.HISTCMP_BHATTACHARYYA)
-        return off > _OTHER or (off > _DOUBTFUL and _change(last.edges, seen.edges) > _NEW_EDGES)
+    def motion(self, small: Pixels) -> Optional[Motion]:
+        """The motion from a frame to the frame before; None for the first frame of a shot.
 
-
-def _change(before: Mask, now: Mask) -> float:
-    """The larger share of edges, of those that come and those that go."""
-    return max(_far(before, now), _far(now, before))
-
-
-def _far(edges: Mask, others: Mask) -> float:
-    """The share of edges that are near no edge of another picture; 0 without edges."""
-    near = cv2.dilate(others.astype(np.uint8), np.ones((_NEAR_PX, _NEAR_PX), np.uint8)) > 0
-    return float((edges & ~near).sum() / max(1, edges.sum()))
+        small  uint8 [h,w,3] BGR at `small_size`
+        """
+        planes: list[Any] = [small]
+        histogram = cv2.calcHist(planes, [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3)
+        before, self._histogram = self._histogram, histogram
+        last, self._gray = self._gray, gray_of(small)
+        if last is None or last.shape != self._gray.shape:
+            return None
+        off = cv2.compareHist(before, histogram, cv2.HISTCMP_BHATTACHARYYA)
+        if off > _OTHER:
+            return None
+        found = motion(last, self._gray)
+        return None if off > _DOUBTFUL and np.mean(found.known) < _FOLLOWED else found

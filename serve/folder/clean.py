@@ -17,16 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Optional
 
+from depth.artifact.strict_json import parse_object
 from depth.errors import DepthFileError, InputError
 from depth.files import read_regular, remove_left_over
 from depth.maps.files import SIDECAR_SUFFIX
-from depth.maps.meta import MAX_JSON_BYTES, Sidecar, parse_sidecar
+from depth.maps.meta import MAX_JSON_BYTES, parse_sidecar
 from serve.folder.index import pages_of
-from serve.folder.manifest import MANIFEST, JobManifest, manifest_in
+from serve.folder.manifest import MANIFEST, SEQUENCE, JobManifest, manifest_in
 from serve.jobs.under_way import UNDER_WAY
 
 _CHUNK_BYTES = 1 << 20
 _MAX_BYTES = 10_000_000  # of the names of images under way
+_MAX_SEQUENCE_BYTES = 2_000_000_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHANGED = "it is not as the report and its .json say"
@@ -81,27 +83,34 @@ class _Cleaning:
             self._remove_folders()
 
     def _result(self, outputs: Mapping[str, int]) -> Iterator[Fate]:
-        """Of the files of an image; the .json goes last, since it says what the others hold."""
-        beside = next((name for name in outputs if name.endswith(SIDECAR_SUFFIX)), None)
+        """Of the files of an image; a .json goes last, since it says what the others hold."""
         digests: dict[str, str] = {}
-        if beside is not None:
-            with suppress(OSError, ValueError, DepthFileError):
-                sidecar, digests[beside] = self._sidecar(beside)
+        for beside in filter(_is_json, outputs):
+            with suppress(OSError, ValueError, LookupError, TypeError, DepthFileError):
+                listed, digests[beside] = self._listed(beside)
                 folder = PurePosixPath(beside).parent
-                for name, file in sidecar.files.items():
-                    digests[str(folder / PurePosixPath(name).name)] = file.sha256
-        for name in sorted(outputs, key=lambda name: name == beside):
+                for name, sha256 in listed.items():
+                    digests[str(folder / PurePosixPath(name).name)] = sha256
+        for name in sorted(outputs, key=_is_json):
             try:
                 if self._is_removed(name, outputs[name], digests.get(name)):
                     yield Fate(name)
             except (OSError, ValueError) as error:
                 yield Fate(name, getattr(error, "strerror", None) or str(error))
 
-    def _sidecar(self, name: str) -> tuple[Sidecar, str]:
-        """The content of a .json, and its sha256."""
+    def _listed(self, name: str) -> tuple[dict[str, str], str]:
+        """The sha256 of the files that a .json names, and its own."""
         with _opened(self._folder, name) as (_, descriptor):
-            data = os.read(descriptor, MAX_JSON_BYTES)
-        return parse_sidecar(data), hashlib.sha256(data).hexdigest()
+            if name == SEQUENCE:
+                size_bytes = os.fstat(descriptor).st_size
+                with os.fdopen(os.dup(descriptor), "rb") as file:
+                    data = file.read(min(size_bytes, _MAX_SEQUENCE_BYTES))
+                files: dict[str, dict[str, str]] = parse_object(data)["files"]
+                found = {key: each["sha256"] for key, each in files.items()}
+            else:
+                data = os.read(descriptor, MAX_JSON_BYTES)
+                found = {key: each.sha256 for key, each in parse_sidecar(data).files.items()}
+        return found, hashlib.sha256(data).hexdigest()
 
     def _is_removed(self, name: str, size_bytes: int, sha256: Optional[str]) -> bool:
         """Remove a file with these bytes; False if there is no such file.
@@ -127,6 +136,10 @@ class _Cleaning:
         for folder in sorted(folders - {PurePosixPath()}, key=str, reverse=True):
             with suppress(OSError):  # not empty
                 (self._folder / folder).rmdir()
+
+
+def _is_json(name: str) -> bool:
+    return name.endswith(SIDECAR_SUFFIX)
 
 
 def _names_images(path: Path) -> bool:

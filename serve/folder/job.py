@@ -50,7 +50,6 @@ def run_folder(
     job = replace(job, maps=tuple(job.maps) or _maps_of(engine))
     names_for = partial(output_names, formats=job.formats, preview=job.preview, maps=job.maps)
     tasks, left_out = _tasks(job, names_for)
-    limit_bytes = None if job.memory_gb is None else _limit_bytes(job.memory_gb)
     refused: Optional[ManifestError] = None
     writable, names = not job.dry_run, {task.name for task in tasks}
     with (
@@ -61,7 +60,7 @@ def run_folder(
             remove_left_over({task.stem.parent for task in tasks})
             manifest.note_left_out(left_out)
         outputs = FolderOutputs(job, names_for, manifest.failed)
-        room = Room(len(names_for("")) - 1, limit_bytes)  # less the .json
+        room = Room(len(names_for("")) - 1, limit_bytes(job.memory_gb))  # less the .json
         batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run, room, under_way)
         batch.report.left_out = left_out
         with closing(batch.run()) as entries:
@@ -78,7 +77,10 @@ def run_folder(
     return batch.report
 
 
-def _limit_bytes(memory_gb: float) -> int:
+def limit_bytes(memory_gb: Optional[float]) -> Optional[int]:
+    """The option --memory-gb in bytes. Raises InputError if it is no number over 0."""
+    if memory_gb is None:
+        return None
     if not 0 < memory_gb < _MOST_GB:
         raise InputError(f"--memory-gb {memory_gb:g}: expected a number of GB over 0")
     return int(memory_gb * 1e9)

@@ -42,6 +42,7 @@ from serve.jobs.entry import FAILED, Entry
 logger = logging.getLogger(__name__)
 
 MANIFEST = "depth-report.jsonl"  # no output of an image can have this name
+SEQUENCE = "sequence.json"  # of a sequence: see serve/sequences/record.py
 FORMAT = 2
 
 _SYNC_LINES, _SYNC_S = 100, 1.0

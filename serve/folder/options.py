@@ -87,6 +87,31 @@ class FolderOptions:
         help="Memory in GB that images under way may take. By default 2, or a third of the memory "
         "of the machine or control group if that is less.",
     )
+    sequence: bool = typer.Option(
+        False,
+        "--sequence",
+        help="The images are frames of a sequence, in natural order, or --input is a video: one "
+        "range and one scale for all, a depth video, and the flicker before and after. See "
+        "serve/sequences/README.md.",
+    )
+    range: Optional[str] = choice_option(
+        None,
+        ("sequence", "streaming", "frame"),
+        "Of a sequence, what its pictures show. sequence (default): the range of all frames, in "
+        "two passes. streaming: a moving average of each frame's percentiles, in one pass. frame: "
+        "each frame's own.",
+    )
+    align: Optional[str] = choice_option(
+        None,
+        ("none", "neighbours"),
+        "Of a sequence. neighbours (default): scale and shift of each frame are fitted to the "
+        "frame before. none: depth as the network gives it.",
+    )
+    fps: Optional[float] = typer.Option(
+        None,
+        help="Of a video: how many frames per second to take, by default all. Of a folder: the "
+        "rate of its frames, by default 24.",
+    )
 
     def focal(self) -> FocalAsked:
         """The camera by these options. Raises InputError for values that no camera has."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, Callable, Optional, TypeVar, Union
@@ -45,6 +46,29 @@ def each(
                         yield result
         finally:
             for future in under_way:
+                future.cancel()
+
+
+def in_order(
+    keys: Iterable[Key],
+    work: Callable[[Key], Done],
+    workers: int,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Generator[Done, None, None]:
+    """As `each`, with the results in the order of the keys."""
+    window: deque[Future[Done]] = deque()
+    with ThreadPoolExecutor(workers, "frame") as pool:
+        try:
+            for key in keys:
+                if stopped():
+                    break
+                window.append(pool.submit(work, key))
+                while window and (len(window) >= 2 * workers or window[0].done()):
+                    yield window.popleft().result()
+            while window:
+                yield window.popleft().result()
+        finally:
+            for future in window:
                 future.cancel()
 
 

@@ -44,7 +44,7 @@ def _colours(u: np.ndarray, v: np.ndarray, seed: int) -> np.ndarray:
 
 
 def shot(at: float, scene: int = 0) -> Shot:
-    """What the camera sees when it has gone `at` of its way, 0 to 1; another scene: other colours."""
+    """What the camera sees when it is `at` of its way, 0 to 1. Another scene: darker."""
     height, width = SIZE
     turn, x0 = 0.5 * at - 0.2, 2.0 * at
     rows, columns = np.mgrid[:height, :width]
@@ -71,7 +71,7 @@ def shot(at: float, scene: int = 0) -> Shot:
         u, v = np.arctan2(px, pz) * radius + 7, np.arctan2(py, np.hypot(px, pz)) * radius + 7
         drawn = _colours(u, v, 10 * scene + 4 + number)
         depth[nearer], rgb[nearer] = distance[nearer], drawn[nearer]
-    return Shot(rgb.astype(np.uint8), depth)
+    return Shot((rgb / (1 + 2 * scene)).astype(np.uint8), depth)
 
 
 def guessed(inverse: np.ndarray, rng: np.random.Generator, noise: float = 0.01) -> np.ndarray:

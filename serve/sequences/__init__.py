@@ -1,0 +1,1 @@
+"""Folders of frames and videos become depth that does not flicker."""
