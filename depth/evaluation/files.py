@@ -68,10 +68,13 @@ def read_prediction(path: Path, arrays: Arrays) -> Prediction:
     Raises DepthFileError for a file that cannot be read or has values that are not finite,
     InputError for an array whose kind or scale nobody said.
     """
-    if path.suffix == SIDECAR_SUFFIX or arrays.kind is None:
-        return _of_result(path)
-    if arrays.kind not in DEPTH_KINDS:
+    if arrays.kind not in (None, *DEPTH_KINDS):
         raise InputError(f"--pred-kind {arrays.kind!r}: choose from {', '.join(DEPTH_KINDS)}")
+    try:
+        return _of_result(path)
+    except DepthFileError:
+        if arrays.kind is None or path.suffix == SIDECAR_SUFFIX:
+            raise
     numbers = _numbers(path)
     values = numbers.astype(np.float64) / _scale(path, numbers, arrays.scale, "--pred-scale")
     wrong = int((~np.isfinite(values)).sum())
@@ -93,6 +96,11 @@ def _of_result(path: Path) -> Prediction:
 
 
 def _numbers(path: Path) -> npt.NDArray[Any]:
+    """Of what no .json describes, only forms that are decoded here, not by a library."""
+    if path.suffix.lower() not in ARRAYS:
+        raise DepthFileError(
+            f"{path}: nothing beside it says what it holds; expected {', '.join(ARRAYS)}"
+        )
     try:
         data = read_regular(path, _MAX_FILE_BYTES)
         if path.suffix.lower() == ".npy":

@@ -11,6 +11,10 @@ from depth.command import choice_option, path_option
 from depth_anything.upstream.pictures import ENCODERS
 
 _PARTLY, _FAILED = 3, 1
+_FLICKER = (
+    "each frame has its own range, so brightness flickers; one range for all: "
+    "python inference.py --sequence --input VIDEO"
+)
 _VIDEO_PATH = path_option(
     ..., "A video, a folder of videos, or a .txt file with a path per line.", "--video-path"
 )
@@ -33,7 +37,7 @@ def run_video(
     """MP4 videos of depth with upstream's flags. Sound is left out.
 
     As in upstream's script, each frame is stretched over its own range of depth. So brightness
-    flickers, and says nothing of distances from frame to frame. Odd sides lose a pixel.
+    flickers; `inference.py --sequence` gives all frames one range. Odd sides lose a pixel.
     """
     from depth.command import ends_on_sigterm
     from depth.console import counted, one_line
@@ -54,5 +58,7 @@ def run_video(
             except DepthAnythingError as error:
                 failed += 1
                 typer.echo(f"failed: {one_line(f'{source}: {error}')}", err=True)
+    if failed < len(videos):
+        typer.echo(_FLICKER, err=True)
     if failed:
         raise typer.Exit(_FAILED if failed == len(videos) else _PARTLY)

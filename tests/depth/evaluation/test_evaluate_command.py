@@ -144,6 +144,16 @@ def test_arrays_of_others_are_read_once_their_kind_is_said(tmp_path: Path) -> No
     assert (ended.code, "say what it holds: --pred-kind" in ended.err) == (1, True)
 
 
+def test_a_file_that_says_what_it_holds_is_believed(tmp_path: Path) -> None:
+    result = Result({"depth": Map(np.array([[1.0, 2.5]], np.float32), METRES)}, MADE_BY)
+    write_result(result, tmp_path / "a", ["png", "exr"], {})
+    (tmp_path / "a.json").unlink()
+    found = read_prediction(tmp_path / "a.png", Arrays(RELATIVE_INVERSE, 1000))
+    assert (found.kind, found.values.tolist()) == (METRES, [[1.0, 2.5]])
+    with pytest.raises(DepthFileError, match="nothing beside it says what it holds"):
+        read_prediction(tmp_path / "a.exr", Arrays(METRES))
+
+
 @pytest.mark.parametrize("dtype", ["<f4", "<f8", "<f2", "<u2", "<i4"])
 def test_arrays_of_numbers_are_metres_once_scaled(dtype: str, tmp_path: Path) -> None:
     stored = np.array([[0, 500, 2000]], dtype)

@@ -134,5 +134,7 @@ def test_the_command_goes_on_after_a_damaged_video(
     assert found.code == 3
     assert found.out == f"{tmp_path / 'out/b.mp4'}\n"
     assert "a.mp4: no video that can be read" in found.err
+    assert found.err.endswith("one range for all: python inference.py --sequence --input VIDEO\n")
     (tmp_path / "in/b.mp4").unlink()
-    assert ended(main, "main.py", *arguments).code == 1
+    found = ended(main, "main.py", *arguments)
+    assert (found.code, "one range" in found.err) == (1, False)
