@@ -123,11 +123,11 @@ class Sidecar:
 
     maps: Mapping[str, ListedMap]
     preview: Optional[Picture]
-    preset: Optional[ListedPreset]
     focal: Optional[Focal]
     fit: Optional[FitRecord]
     provenance: Provenance
     source: Mapping[str, Any]
+    preset: Optional[ListedPreset]
 
     @property
     def files(self) -> dict[str, Union[ListedFile, Picture]]:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from depth.errors import InputError
 from depth.family import DEPTH_KINDS, MAP_KINDS, UNITS
 from depth.maps import meta
+from depth.maps.consumer import ListedPreset
 from depth.maps.fit import FIT_BY, FIT_METHODS, FIT_SOURCES, FIT_SPACES, FitBasis, FitRecord
 from depth.maps.formats import CODECS
 from depth.maps.result import (
@@ -39,6 +40,8 @@ WRITTEN: list[tuple[str, type[Any], set[str]]] = [
     ("file", meta.ListedFile, set()),
     ("encoding", meta.Encoding, set()),
     ("picture", meta.Picture, set()),
+    ("preset", ListedPreset, set()),
+    ("preset_file", meta.Picture, set()),
     ("focal", Focal, set()),
     ("fit_basis", FitBasis, set()),
     ("provenance", Provenance, {"trained"}),
@@ -81,8 +84,9 @@ def test_a_schema_has_the_keys_and_types_of_its_record(
     definitions = schema_named("result")["$defs"]
     definition = definitions[name]
     names = {field.name for field in fields(record)}
+    optional = {"trained", *({"preset"} if name == "result" else ())}
     assert set(definition["properties"]) == names | more
-    assert set(definition["required"]) == names | more - {"trained"}
+    assert set(definition["required"]) == (names | more) - optional
     for field, hint in get_type_hints(record).items():
         schema = definition["properties"][field]
         null = {"null"} if "anyOf" in schema else set()
