@@ -7,6 +7,7 @@ DepthAnythingError
 ├── DownloadError     a published checkpoint could not be fetched
 │   └── LicenceError  its licence has to be accepted first (also a ValueError)
 ├── InputError        the caller's value is out of range (also a ValueError)
+│   ├── FitError      a reference does not support a fit of scale and shift
 │   └── ImageError    the caller's bytes are not an image we accept
 └── StoreError        the store cannot be read, or an artifact in it is damaged
     └── DamagedError      an artifact or alias in it is damaged or refused
@@ -73,6 +74,10 @@ class LicenceError(DownloadError, ValueError):
 
 class InputError(DepthAnythingError, ValueError):
     """A value given by the caller is out of range."""
+
+
+class FitError(InputError):
+    """Measured depth does not support a fit: too few points, no spread, or no agreement."""
 
 
 class ImageError(InputError):

@@ -199,7 +199,7 @@ def _read_file(path: Path) -> Result:
         if name != DEPTH:
             raise DepthFileError(f"it holds the map {name!r} alone: read the .json beside it")
         found = _restore(pixels, facts, facts.encoding)
-        return Result({DEPTH: found}, inside.provenance, inside.focal)
+        return Result({DEPTH: found}, inside.provenance, inside.focal, inside.fit)
     beside = path.with_name(path.name[: -len(codec.suffix)] + SIDECAR_SUFFIX)
     if not beside.exists():
         raise DepthFileError(
@@ -211,7 +211,7 @@ def _read_file(path: Path) -> Result:
     if listed is None or kind not in listed.files:
         raise DepthFileError(f"{beside.name} beside it lists no {kind} file")
     found = _decoded(data, kind, listed)
-    return Result({DEPTH: found}, sidecar.provenance, sidecar.focal)
+    return Result({DEPTH: found}, sidecar.provenance, sidecar.focal, sidecar.fit)
 
 
 def _read_listed(path: Path) -> Result:
@@ -219,7 +219,7 @@ def _read_listed(path: Path) -> Result:
     if DEPTH not in sidecar.maps:
         raise DepthFileError("it lists no depth file")
     maps = {name: _read_map(path, name, listed) for name, listed in sidecar.maps.items()}
-    return Result(maps, sidecar.provenance, sidecar.focal)
+    return Result(maps, sidecar.provenance, sidecar.focal, sidecar.fit)
 
 
 def _read_map(sidecar: Path, name: str, listed: ListedMap) -> Map:

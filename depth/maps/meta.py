@@ -4,8 +4,8 @@ Keys, in this order (format 2):
 
     format      2
     maps        name -> what the map is; "depth" is always there, or the only one inside its file
-      kind          "relative_inverse", "relative_depth", "focal_normalised", "metres", "sky",
-                    "confidence"
+      kind          "relative_inverse", "relative_depth", "focal_normalised", "metres",
+                    "scene_units", "sky", "confidence"
       unit          "m" or null
       meaning       unit and direction in plain words
       height_px     rows
@@ -22,6 +22,7 @@ Keys, in this order (format 2):
     preview     beside the files only: {name, size_bytes, sha256} of the picture for eyes, or null
     preset      beside the files only, and only of a preset: see depth/maps/consumer.py
     focal       {px, source} that metres were made with, px of the network's input; else null
+    fit         the fields of `FitRecord` in depth/maps/fit.py, if depth was fitted; else null
     provenance  the fields of `Provenance`, and `trained`: false if the weights are random
     source      what the caller says about the image: path, size, sha256, notes
 
@@ -44,12 +45,14 @@ from depth.family import (
     METRES,
     RELATIVE_DEPTH,
     RELATIVE_INVERSE,
+    SCENE_UNITS,
     SKY,
     UNTRAINED,
 )
 from depth.files import localised
 from depth.images.header import MAX_PIXELS
 from depth.maps.consumer import ListedPreset, NamedBytes, Picture, PresetFiles
+from depth.maps.fit import FitRecord
 from depth.maps.result import Focal, Map, Provenance, Result
 
 FORMAT = 2
@@ -61,6 +64,7 @@ _MEANINGS = {
     FOCAL_NORMALISED: (None, "larger is farther; metres = value * focal length / focal_divisor"),
     # Hypersim's ray distances were converted to planar depth for training; VKITTI's are planar.
     METRES: ("m", "distance along the optical axis in metres"),
+    SCENE_UNITS: (None, "distance along the optical axis in units of the fit's reference"),
     SKY: (None, "larger is more surely sky"),
     CONFIDENCE: (None, "larger is more certain; no unit"),
 }
@@ -119,10 +123,11 @@ class Sidecar:
 
     maps: Mapping[str, ListedMap]
     preview: Optional[Picture]
-    preset: Optional[ListedPreset]
     focal: Optional[Focal]
+    fit: Optional[FitRecord]
     provenance: Provenance
     source: Mapping[str, Any]
+    preset: Optional[ListedPreset]
 
     @property
     def files(self) -> dict[str, Union[ListedFile, Picture]]:
@@ -143,6 +148,7 @@ class Inside:
 
     maps: Mapping[str, EncodedMap]
     focal: Optional[Focal]
+    fit: Optional[FitRecord]
     provenance: Provenance
     source: Mapping[str, Any]
 
@@ -166,6 +172,7 @@ class Description:
         self._maps = {name: _about(result.maps[name], source) for name in named}
         self._rest = {
             "focal": None if result.focal is None else asdict(result.focal),
+            "fit": None if result.fit is None else asdict(result.fit),
             "provenance": {**asdict(made_by), "trained": made_by.weights != UNTRAINED},
             "source": dict(source),
         }
@@ -270,7 +277,7 @@ def _parse(kind: type[T], data: bytes) -> T:
             "read it with the version that wrote it"
         )
     try:
-        found = decode(kind, {"preset": None, **meta}, further=True)
+        found = decode(kind, {"preset": None, "fit": None, **meta}, further=True)
     except ValueError as error:
         raise DepthFileError(f"its description: {error}") from error
     maps: Mapping[str, MapFacts] = found.maps  # type: ignore[attr-defined]

@@ -42,11 +42,11 @@ def run_folder(
 ) -> Report:
     """Run the job. The manifest grows as images are finished, and `on_entry` gets every entry.
 
-    Raises NoImagesError if there is nothing to do, InputError if an image would be replaced or the
-    memory limit is no number over 0, ManifestError if the manifest cannot be opened, or not be kept
-    to the end, and the library's errors if it has no programs for the images. A failure of a single
-    image is an entry. A manifest that cannot be kept ends the job early, and so does a full disk:
-    the report says so.
+    Raises NoImagesError if there is nothing to do, InputError if an image would be replaced, the
+    memory limit is no number over 0, or the fit is of other images, ManifestError if the manifest
+    cannot be opened, or not be kept to the end, and the library's errors if it has no programs for
+    the images. A failure of a single image is an entry. A manifest that cannot be kept ends the job
+    early, and so does a full disk: the report says so.
     """
     stop = stop or Stop()
     job = replace(job, maps=tuple(job.maps) or _maps_of(engine))
@@ -54,6 +54,8 @@ def run_folder(
     asked = {"formats": job.formats, "preview": job.preview, "maps": job.maps}
     names_for = partial(result_names, **asked, preset=job.preset)
     tasks, left_out = _tasks(job, names_for)
+    if job.fit is not None:
+        job.fit.reference.check([task.name for task in tasks])
     limit_bytes = None if job.memory_gb is None else _limit_bytes(job.memory_gb)
     refused: Optional[ManifestError] = None
     writable, names = not job.dry_run, {task.name for task in tasks}

@@ -19,6 +19,7 @@ from depth.command import choice_option, path_option, takes_options
 from depth.errors import InputError
 from depth.files import read_text
 from depth.presets.names import PRESET_NAMES
+from serve.jobs.fit_options import FIT, FIT_BY, FIT_SCALE, FIT_UNIT, fitter_by
 
 if TYPE_CHECKING:
     from depth.sizes import Size, SizeRule
@@ -69,6 +70,10 @@ class FolderOptions:
     intrinsics: Optional[Path] = path_option(
         None, "File with the camera's 3x3 matrix in px of its images: JSON, or three lines of text."
     )
+    fit: Optional[str] = FIT
+    fit_by: str = FIT_BY
+    fit_unit: Optional[str] = FIT_UNIT
+    fit_scale: Optional[float] = FIT_SCALE
     preprocess: str = choice_option(
         "reference",
         ("reference", "fast"),
@@ -118,6 +123,7 @@ class FolderOptions:
             fail_fast=self.fail_fast,
             dry_run=self.dry_run,
             memory_gb=self.memory_gb,
+            fit=fitter_by(self.fit, self.fit_by, self.fit_unit, self.fit_scale),
             **facts,
         )
 

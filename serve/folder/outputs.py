@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Optional, Union
 
-from depth.errors import DepthAnythingError, DepthFileError
+from depth.errors import DepthAnythingError, DepthFileError, FitError
 from depth.family import DEPTH, FOCAL_NORMALISED
 from depth.files import is_full
 from depth.images.header import ImageHeader
@@ -66,7 +66,7 @@ class FolderOutputs:
 
     def look(self, task: Task, file: ImageFile, foreseen: Foreseen) -> Union[Entry, str]:
         """The entry of an image that needs nothing, else why it has to be done."""
-        job, settings = self._job, self.settings(foreseen)
+        job, settings = self._job, self._checked_settings(task, foreseen)
         *names, name = self._names_for(task.stem.name)
         if job.preview:
             names.pop()  # which can be drawn again
@@ -91,7 +91,7 @@ class FolderOutputs:
         if sidecar is not None and not reason:
             kept = dict.fromkeys([*names, *sidecar.files, name])
             sizes_bytes = self._sizes_bytes(path.parent / each for each in kept)
-            return Entry(task.name, KEPT, file.sha256, settings, sizes_bytes)
+            return Entry(task.name, KEPT, file.sha256, settings, sizes_bytes, fit=sidecar.fit)
         last = self._failed.get(task.name)
         if last is None or not _same(last.settings, settings):
             return reason
@@ -102,6 +102,8 @@ class FolderOutputs:
     def write(self, task: Task, source: SourceImage, result: Result) -> Written:
         """Write the files of an image. Raises DiskFullError, which ends the job."""
         facts, job = self._source(task, source), self._job
+        if job.fit is not None:
+            result = job.fit.fitted(result, task.name, source.header)
         if result.maps[DEPTH].kind == FOCAL_NORMALISED:
             self._warn(task)
         known = {"asked": self._asked, "exif_focal": source.header.focal_px}
@@ -110,12 +112,29 @@ class FolderOutputs:
             written = save_result(
                 result, task.stem, job.formats, facts, job.preview, job.preset, shot
             )
-        made = replace(self._settings, provenance=result.provenance, focal=result.focal)
-        return self._sizes_bytes(written), made
+        made = replace(
+            self._settings,
+            provenance=result.provenance,
+            focal=result.focal,
+            fit=result.fit and result.fit.basis,
+        )
+        return Written(self._sizes_bytes(written), made, result.fit)
 
-    def settings(self, foreseen: Foreseen) -> Settings:
-        """The settings that a result of this image depends on, besides the image's bytes."""
+    def settings(self, task: Task, foreseen: Foreseen) -> Settings:
+        """As `_checked_settings`, without a fit if the reference has nothing for the image."""
+        with suppress(FitError):
+            return self._checked_settings(task, foreseen)
         return replace(self._settings, provenance=foreseen.provenance, focal=foreseen.focal)
+
+    def _checked_settings(self, task: Task, foreseen: Foreseen) -> Settings:
+        """The settings that a result of this image depends on, besides the image's bytes.
+
+        Raises FitError if the reference has nothing for the image.
+        """
+        fit = None if self._job.fit is None else self._job.fit.basis(task.name)
+        return replace(
+            self._settings, provenance=foreseen.provenance, focal=foreseen.focal, fit=fit
+        )
 
     def _with_preview(self, file: ImageFile, path: Path, sidecar: Sidecar) -> tuple[Sidecar, str]:
         """The .json with a preview drawn from the stored depth, and why there is none, or ""."""
@@ -212,6 +231,8 @@ def _other_settings(sidecar: Sidecar, maps: Sequence[str], settings: Settings) -
     other = [name for name, value in wanted.items() if found[name] != value]
     if sidecar.focal != settings.focal and "steps" not in other:
         other.append("focal length")
+    if (sidecar.fit and sidecar.fit.basis) != settings.fit:
+        other.append("measured depth, or another way to fit it")
     if other:
         return f"made with other {', '.join(other)}"
     if set(sidecar.maps) != set(maps):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
+
+if TYPE_CHECKING:
+    from depth.fitting.fitter import Fitter
 
 from depth.presets.names import formats_of
 
@@ -25,6 +28,7 @@ class FolderJob:
     fail_fast     stop at the first failure
     dry_run       only report what the job would do
     memory_gb     limit of the memory of images under way, in GB; None for the default
+    fit           moves depth onto measured depth
     """
 
     input: Path
@@ -40,6 +44,7 @@ class FolderJob:
     fail_fast: bool
     dry_run: bool
     memory_gb: Optional[float]
+    fit: Optional[Fitter]
 
     def __init__(
         self,
@@ -57,6 +62,7 @@ class FolderJob:
         fail_fast: bool = False,
         dry_run: bool = False,
         memory_gb: Optional[float] = None,
+        fit: Optional[Fitter] = None,
     ) -> None:
         formats = formats_of(formats, preset)
         given = locals()

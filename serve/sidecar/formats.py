@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from depth.errors import DepthFileError, InputError
-from depth.family import DEPTH_KINDS
+from depth.family import NETWORK_DEPTHS
 from depth.images.header import MAX_PIXELS
 from depth.maps.files import encode_map
 from depth.maps.result import FloatArray
@@ -38,7 +38,7 @@ JSON, RAW, NPY, PNG16, SHM = "json", "raw", "npy", "png16", "shm"
 FORMATS = (RAW, JSON, NPY, PNG16, SHM)
 
 MAGIC, VERSION = b"DEPTHF32", 1
-CODES = (NEAR1, *DEPTH_KINDS)  # what the values are, by the code in the raw form
+CODES = (NEAR1, *NETWORK_DEPTHS)  # what the values are, by the code in the raw form
 HEADER_BYTES = 32
 _HEADER = struct.Struct("<8sHBBIIffI")
 

@@ -46,4 +46,4 @@ def stub(held: Held, _asked: Asked, use: Callable[[ImageResult], None]) -> None:
         "notes": notes,
     }
     maps = {DEPTH: Map(values, RELATIVE_INVERSE)}
-    use(ImageResult(maps, Provenance(*nothing), None, source))
+    use(ImageResult(maps, Provenance(*nothing), source=source))

@@ -1,0 +1,1 @@
+"""Depth of a network, moved onto measured depth: points, sensors, COLMAP models."""
