@@ -8,12 +8,13 @@ from typing import Optional
 import click
 import typer
 
-from depth.command import command_line, guarded
+from depth.command import command_line, guarded, path_option
 from depth.store.cli import IDENTITIES, list_, pull
 from serve.bench.cli import bench
 from serve.doctor.cli import doctor
 from serve.errors import ServeError
 from serve.folder.options import FolderOptions, takes_folder_options
+from serve.folder.panoramas import PanoramaOptions, takes_panorama_options
 from serve.ray.cli import ray
 from serve.s3.cli import s3
 from serve.service.cli import http
@@ -21,6 +22,15 @@ from serve.shapes import POLICIES
 from serve.sidecar.cli import sidecar
 
 app = command_line(no_args_is_help=True)
+
+_FAILED_PARITY = typer.Option(
+    False, "--allow-failed-parity", help="Serve an artifact whose numbers are known to be wrong."
+)
+_UNVERIFIED = typer.Option(
+    False,
+    "--allow-unverified",
+    help="Serve an artifact whose numbers were not yet measured on its device.",
+)
 
 
 @app.callback()
@@ -39,16 +49,8 @@ def folder(
         help="exact: upstream's size, which the artifact must have. buckets: its nearest shape.",
     ),
     identity: Optional[list[str]] = IDENTITIES,
-    allow_failed_parity: bool = typer.Option(
-        False,
-        "--allow-failed-parity",
-        help="Serve an artifact whose numbers are known to be wrong.",
-    ),
-    allow_unverified: bool = typer.Option(
-        False,
-        "--allow-unverified",
-        help="Serve an artifact whose numbers were not yet measured on its device.",
-    ),
+    allow_failed_parity: bool = _FAILED_PARITY,
+    allow_unverified: bool = _UNVERIFIED,
 ) -> None:
     """Make depth files of every image in a folder.
 
@@ -72,6 +74,39 @@ def folder(
     )
     with options.engine(library, policy, focal) as engine:
         raise typer.Exit(run(engine, options.job(), Stop()))
+
+
+@app.command()
+@takes_panorama_options
+def panorama(
+    options: PanoramaOptions,
+    artifact: list[Path] = path_option(
+        ..., "An artifact with a program for square images. Repeat it for several.", "--artifact"
+    ),
+    identity: Optional[list[str]] = IDENTITIES,
+    allow_failed_parity: bool = _FAILED_PARITY,
+    allow_unverified: bool = _UNVERIFIED,
+) -> None:
+    """Depth of 360-degree images and videos, along the ray of each pixel.
+
+    All views of a panorama take one program: that of the shape nearest to a square. Files and exit
+    codes are those of `python main.py panorama`, which builds its programs itself.
+    """
+    from depth.artifact.manifest import read_artifacts
+    from serve.jobs.stop import Stop
+    from serve.library import Library
+    from serve.panoramas.asked import maps_of_panoramas
+    from serve.shapes import BUCKETS
+
+    options.asked()
+    library = Library(
+        read_artifacts(artifact, identity),
+        allow_failed_parity=allow_failed_parity,
+        allow_unverified=allow_unverified,
+    )
+    outputs = library.any_artifact().manifest.outputs
+    job = options.job(maps=maps_of_panoramas(output.name for output in outputs))
+    raise typer.Exit(options.run(library, job, Stop(), BUCKETS))
 
 
 app.command("http")(http)

@@ -58,6 +58,7 @@ HELPS = {
     ("main.py", "da3", "gallery"): ["--open-browser", "--port"],
     ("main.py", "da3", "gradio"): ["--workspace-dir", "--share", "--cache-gs-tag"],
     ("main.py", "panorama"): ["--views", "--align", "--cube-faces", "--save-views", "--fps"],
+    ("-m", "serve", "panorama"): ["--artifact", "--views", "--cube-faces"],
     ("main.py", "export"): ["--image", "--to", "--fov-deg"],
     ("main.py", "checkpoints"): ["list", "fetch"],
     ("main.py", "checkpoints", "fetch"): ["--accept-licence"],
