@@ -87,7 +87,7 @@ def panorama(
     allow_failed_parity: bool = _FAILED_PARITY,
     allow_unverified: bool = _UNVERIFIED,
 ) -> None:
-    """Depth of 360-degree images and videos, along the ray of each pixel.
+    """Make depth of 360-degree images and videos.
 
     All views of a panorama take one program: that of the shape nearest to a square. Files and exit
     codes are those of `python main.py panorama`, which builds its programs itself.

@@ -34,9 +34,9 @@ def panorama(
     artifacts: Path = ARTIFACTS,
     no_stand_in: bool = NO_STAND_IN,
 ) -> None:
-    """Depth of 360-degree images, along the ray of each pixel.
+    """Make depth of 360-degree images and videos.
 
-    A panorama, twice as wide as high, is cut into views that overlap. A network of ordinary images
+    Depth is along the ray of each pixel. A panorama, twice as wide as high, is cut into views. A network of ordinary images
     gives depth of each, in one program. A scale and a shift for each view make the views agree, and
     they are joined without a seam.
 
