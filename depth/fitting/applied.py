@@ -37,7 +37,8 @@ def fitted(result: Fitted, samples: Samples, image: Size, basis: FitBasis) -> Fi
     space = IN_INVERSE if depth.kind == RELATIVE_INVERSE else IN_DEPTH
     values = _values_at(depth.values, samples, image)
     targets = 1 / samples.depth if space == IN_INVERSE else samples.depth
-    found = fit(values, targets, _weights(targets), Fitting(by=_by(basis.by, depth.kind)))
+    by = _by(basis.by, depth.kind)
+    found = fit(values, targets, _weights(targets), Fitting(by=by))
     agreed = samples.some(found.inliers)
     ends = float(agreed.depth.min()) / REACH, float(agreed.depth.max()) * REACH
     whole, cut = _whole(depth.values, found.move, space, ends)
@@ -46,6 +47,7 @@ def fitted(result: Fitted, samples: Samples, image: Size, basis: FitBasis) -> Fi
     record = FitRecord(
         **asdict(basis),
         space=space,
+        method=by,
         scale=found.move.scale,
         shift=found.move.shift,
         points=len(samples.depth),

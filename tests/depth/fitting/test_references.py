@@ -10,7 +10,7 @@ import pytest
 from depth.errors import FitError, InputError
 from depth.family import METRES, RELATIVE_DEPTH, RELATIVE_INVERSE, SCENE_UNITS
 from depth.fitting.fitter import Fitter, fitter_of
-from depth.maps.fit import AUTO, COLMAP, POINTS, SCALE, SENSOR
+from depth.maps.fit import AUTO, COLMAP, POINTS, SCALE, SCALE_SHIFT, SENSOR
 from tests.support.measured import (
     COUNT,
     TRUTH,
@@ -90,6 +90,7 @@ def test_scale_and_shift_are_found_within_half_a_percent(tmp_path, room, referen
         assert np.quantile(off, 0.99) < 2 * WITHIN
         assert 0.75 < found.fit.inliers / found.fit.points < 0.85
         assert found.fit.median_share < 0.012
+        assert (found.fit.by, found.fit.method) == (AUTO, SCALE_SHIFT)
         assert (found.fit.cut_near_px, found.fit.cut_far_px) == (0, 0)
 
 
@@ -148,7 +149,7 @@ def test_too_few_points_and_points_of_one_depth_are_refused(room):
         fitter_of(flat).fitted(relative(room, 0), "", header(room))
     found = fitter_of(flat, SCALE).fitted(relative(room, 0, RELATIVE_DEPTH), "", header(room))
     assert found.fit is not None
-    assert (found.fit.by, found.fit.shift) == (SCALE, 0)
+    assert (found.fit.by, found.fit.method, found.fit.shift) == (SCALE, SCALE, 0)
 
 
 def test_points_behind_the_camera_are_refused(tmp_path, room):

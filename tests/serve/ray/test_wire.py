@@ -21,7 +21,7 @@ from tests.support.folder_jobs import make_engine
 from tests.support.object_jobs import left, png
 
 FITTED = FitRecord(
-    *("points", "3" * 64, "auto", "m", "inverse"),
+    *("points", "3" * 64, "auto", "m", "inverse", "scale"),
     *(0.5, -0.1, 9, 8, 0.01, 0.02, 0.03, 0.1, 90.0, 0, 4),
 )
 
