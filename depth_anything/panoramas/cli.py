@@ -36,9 +36,9 @@ def panorama(
 ) -> None:
     """Make depth of 360-degree images and videos.
 
-    Depth is along the ray of each pixel. A panorama, twice as wide as high, is cut into views. A network of ordinary images
-    gives depth of each, in one program. A scale and a shift for each view make the views agree, and
-    they are joined without a seam.
+    Depth is along the ray of each pixel. A panorama, twice as wide as high, is cut into views that
+    overlap. A network of ordinary images gives depth of each, in one program. A scale and a shift
+    for each view make the views agree, and they are joined without a seam.
 
     For a/b.jpg: OUTPUT/a/b.png, 16 bits, b.confidence.png, which says how well views agree, and
     b.json, which says what the values mean. For a video: OUTPUT/NAME/000000.png and so on, each
