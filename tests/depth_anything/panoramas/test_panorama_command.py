@@ -71,7 +71,7 @@ def test_panoramas_become_depth_again_and_again() -> None:
     ("arguments", "reason"),
     [
         (("--fov-deg", 90, "--views", "cube6"), "leave gaps, or hardly overlap"),
-        (("--view-px", 9), "views of 9 px: expected 56 to 4096"),
+        (("--view-px", 9), "views of 9 px: expected 56 to 2048"),
         (("--align", "both"), "'both' is not one of"),
     ],
 )
