@@ -106,12 +106,12 @@ class Sidecar:
 
     maps: Mapping[str, ListedMap]
     preview: Optional[Picture]
-    preset: Optional[ListedPreset]
     focal: Optional[Focal]
     fit: Optional[FitRecord]
     projection: Optional[Projection]
     provenance: Provenance
     source: Mapping[str, Any]
+    preset: Optional[ListedPreset]
 
     @property
     def files(self) -> dict[str, Union[ListedFile, Picture]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from depth.errors import InputError
-from depth.family import DEPTH_KINDS, FOCAL_NORMALISED, METRES
+from depth.family import DEPTH_KINDS, FOCAL_NORMALISED, METRES, SCENE_UNITS
 from depth.presets.names import CUBE_FACES, TANGENT_VIEWS
 
 # What the numbers of a file are.
@@ -20,7 +20,8 @@ ZERO, NAN, FARTHEST = "0", "NaN", "the farthest value"  # what stands where ther
 VIEWS = "views"  # the container of views of a panorama: files in folders
 CAMERA, PICTURE = "camera", "picture"  # what a preset takes besides depth
 
-DISTANCES = (METRES,)
+METRIC = (METRES,)
+MEASURED = (METRES, SCENE_UNITS)
 _MAX_CODE = 65535
 
 
@@ -89,7 +90,7 @@ def _distance_png(
     name: str, per_metre: float, consumer: str, source: str, **more: object
 ) -> Preset:
     shape = (name, DISTANCE, "png", "uint16", ZERO, ".png", consumer, source, per_metre)
-    return Preset(*shape, kinds=DISTANCES, **more)  # type: ignore[arg-type]
+    return Preset(*shape, **{"kinds": METRIC, **more})  # type: ignore[arg-type]
 
 
 _OPEN3D = Extra("open3d", ".open3d.json")
@@ -115,6 +116,7 @@ _ROWS = (
         1000,
         "nerfstudio's depth datasets; depth_unit_scale_factor 0.001",
         "nerfstudio_dataparser.py, get_depth_image_from_path of nerfstudio",
+        kinds=MEASURED,
         summary="transforms_depth.json",
     ),
     _distance_png(
@@ -133,7 +135,7 @@ _ROWS = (
         ".tiff",
         "ROS: an image of encoding 32FC1, and its camera_info",
         "REP 117 and 118; camera_calibration_parsers",
-        kinds=DISTANCES,
+        kinds=METRIC,
         extras=(_CAMERA_INFO,),
     ),
     _distance_png("kitti", 256, "KITTI's depth devkit", "readme.txt of the depth devkit"),
@@ -156,7 +158,7 @@ _ROWS = (
         ".geometric.bin",
         "COLMAP's stereo_fusion: `--output DENSE/stereo/depth_maps`",
         "scripts/python/read_write_dense.py of COLMAP",
-        kinds=DISTANCES,
+        kinds=MEASURED,
         whole_name=True,
     ),
     Preset(
@@ -253,7 +255,9 @@ def check_kind(name: str, kind: str, by: str = "") -> None:
     remedy = "take a metric model, or fit depth to measured depth with --fit"
     if kind == FOCAL_NORMALISED:
         remedy = "the camera's focal length is missing: give --focal-px, --fov-deg or --intrinsics"
+    elif kind == SCENE_UNITS:
+        remedy = "if the COLMAP model is in metres, give --fit-unit m"
     raise InputError(
         f"preset {name}: holds {' or '.join(row.kinds)}, and {by or 'the result'} gives {kind}, "
-        f"which has no unit; {remedy}"
+        f"which is no metres; {remedy}"
     )

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Optional
 
 from depth.errors import DepthFileError
+from depth.family import METRES, SCENE_UNITS
 from depth.files import read_regular, write_whole
 from depth.maps.files import read_sidecar
 from depth.maps.names import sidecar_in
@@ -36,11 +37,13 @@ def check_preset(engine: Engine, job: FolderJob) -> None:
     if not job.preset:
         return
     preset_named(job.preset)
-    kind = job.kind
-    if not kind and engine.library.sizes:
+    kind, by = job.kind, "the model"
+    if job.fit is not None:
+        kind, by = METRES if job.fit.reference.metric else SCENE_UNITS, "the fit"
+    elif not kind and engine.library.sizes:
         kind = depth_kind(engine.library.any_artifact().manifest)
     if kind:
-        check_kind(job.preset, kind, "the model")
+        check_kind(job.preset, kind, by)
 
 
 def write_summary(report: JobManifest, job: FolderJob) -> None:

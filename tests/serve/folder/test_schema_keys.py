@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from depth.errors import InputError
 from depth.family import DEPTH_KINDS, MAP_KINDS, UNITS
 from depth.maps import meta
+from depth.maps.consumer import ListedPreset
 from depth.maps.fit import FIT_BY, FIT_METHODS, FIT_SOURCES, FIT_SPACES, FitBasis, FitRecord
 from depth.maps.formats import CODECS
 from depth.maps.projection import ALONG_RAY, EQUIRECTANGULAR, JoinedView, Projection
@@ -41,6 +42,8 @@ WRITTEN: list[tuple[str, type[Any], set[str]]] = [
     ("file", meta.ListedFile, set()),
     ("encoding", meta.Encoding, set()),
     ("picture", meta.Picture, set()),
+    ("preset", ListedPreset, set()),
+    ("preset_file", meta.Picture, set()),
     ("focal", Focal, set()),
     ("projection", Projection, set()),
     ("joined_view", JoinedView, set()),
@@ -85,8 +88,9 @@ def test_a_schema_has_the_keys_and_types_of_its_record(
     definitions = schema_named("result")["$defs"]
     definition = definitions[name]
     names = {field.name for field in fields(record)}
+    optional = {"trained", "projection", *({"preset"} if name == "result" else ())}
     assert set(definition["properties"]) == names | more
-    assert set(definition["required"]) == (names | more) - {"trained", "projection"}
+    assert set(definition["required"]) == (names | more) - optional
     for field, hint in get_type_hints(record).items():
         schema = definition["properties"][field]
         null = {"null"} if "anyOf" in schema else set()
