@@ -20,7 +20,7 @@ from depth.errors import DepthFileError, InputError
 from depth.family import DEPTH
 from depth.files import has_bytes, read_regular, write_set
 from depth.images.header import MAX_PIXELS
-from depth.maps.consumer import PresetFiles, is_inside
+from depth.maps.consumer import NamedBytes, PresetFiles, is_inside
 from depth.maps.formats import CODECS
 from depth.maps.meta import (
     MAX_JSON_BYTES,
@@ -28,7 +28,6 @@ from depth.maps.meta import (
     Encoding,
     ListedMap,
     MapFacts,
-    NamedBytes,
     Part,
     Sidecar,
     parse_inside,

@@ -51,8 +51,13 @@ def run_folder(
     stop = stop or Stop()
     job = replace(job, maps=tuple(job.maps) or _maps_of(engine))
     check_preset(engine, job)
-    asked = {"formats": job.formats, "preview": job.preview, "maps": job.maps}
-    names_for = partial(result_names, **asked, preset=job.preset)
+    names_for = partial(
+        result_names,
+        formats=job.formats,
+        preview=job.preview,
+        maps=job.maps,
+        preset=job.preset,
+    )
     tasks, left_out = _tasks(job, names_for)
     if job.fit is not None:
         job.fit.reference.check([task.name for task in tasks])
