@@ -8,12 +8,13 @@ from typing import Optional
 import click
 import typer
 
-from depth.command import command_line, guarded
+from depth.command import command_line, guarded, path_option
 from depth.store.cli import IDENTITIES, list_, pull
 from serve.bench.cli import bench
 from serve.doctor.cli import doctor
 from serve.errors import ServeError
 from serve.folder.options import FolderOptions, takes_folder_options
+from serve.folder.panoramas import PanoramaOptions, takes_panorama_options
 from serve.masks.cli import masks
 from serve.ray.cli import ray
 from serve.s3.cli import s3
@@ -22,6 +23,15 @@ from serve.shapes import POLICIES
 from serve.sidecar.cli import sidecar
 
 app = command_line(no_args_is_help=True)
+
+_FAILED_PARITY = typer.Option(
+    False, "--allow-failed-parity", help="Serve an artifact whose numbers are known to be wrong."
+)
+_UNVERIFIED = typer.Option(
+    False,
+    "--allow-unverified",
+    help="Serve an artifact whose numbers were not yet measured on its device.",
+)
 
 
 @app.callback()
@@ -40,16 +50,8 @@ def folder(
         help="exact: upstream's size, which the artifact must have. buckets: its nearest shape.",
     ),
     identity: Optional[list[str]] = IDENTITIES,
-    allow_failed_parity: bool = typer.Option(
-        False,
-        "--allow-failed-parity",
-        help="Serve an artifact whose numbers are known to be wrong.",
-    ),
-    allow_unverified: bool = typer.Option(
-        False,
-        "--allow-unverified",
-        help="Serve an artifact whose numbers were not yet measured on its device.",
-    ),
+    allow_failed_parity: bool = _FAILED_PARITY,
+    allow_unverified: bool = _UNVERIFIED,
 ) -> None:
     """Make depth files of every image in a folder.
 
@@ -76,6 +78,39 @@ def folder(
         if sequence:
             raise typer.Exit(sequences.run(engine, options, options.job(), Stop()))
         raise typer.Exit(run(engine, options.job(), Stop()))
+
+
+@app.command()
+@takes_panorama_options
+def panorama(
+    options: PanoramaOptions,
+    artifact: list[Path] = path_option(
+        ..., "An artifact with a program for square images. Repeat it for several.", "--artifact"
+    ),
+    identity: Optional[list[str]] = IDENTITIES,
+    allow_failed_parity: bool = _FAILED_PARITY,
+    allow_unverified: bool = _UNVERIFIED,
+) -> None:
+    """Make depth of 360-degree images and videos.
+
+    All views of a panorama take one program: that of the shape nearest to a square. Files and exit
+    codes are those of `python main.py panorama`, which builds its programs itself.
+    """
+    from depth.artifact.manifest import read_artifacts
+    from serve.jobs.stop import Stop
+    from serve.library import Library
+    from serve.panoramas.asked import maps_of_panoramas
+    from serve.shapes import BUCKETS
+
+    options.asked()
+    library = Library(
+        read_artifacts(artifact, identity),
+        allow_failed_parity=allow_failed_parity,
+        allow_unverified=allow_unverified,
+    )
+    outputs = library.any_artifact().manifest.outputs
+    job = options.job(maps=maps_of_panoramas(output.name for output in outputs))
+    raise typer.Exit(options.run(library, job, Stop(), BUCKETS))
 
 
 app.command("http")(http)

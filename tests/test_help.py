@@ -61,6 +61,7 @@ HELPS = {
     ("main.py", "evaluate"): ["--align", "--crop", "--truth-scale", "--report"],
     ("main.py", "run-video"): ["--video-path", "--encoder", "--pred-only", "--grayscale"],
     ("main.py", "pointcloud"): ["--load-from", "--max-depth", "--focal-length-x"],
+    ("-m", "serve", "panorama"): ["--artifact", "--views", "--cube-faces"],
     ("main.py", "export"): ["--image", "--to", "--fov-deg"],
     ("main.py", "masks"): ["--images", "--layout", "--artifact", "--farthest", "--dilate"],
     ("-m", "serve", "masks"): ["--class", "--near", "--replace"],

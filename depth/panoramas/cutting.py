@@ -13,7 +13,7 @@ from depth.family import DEPTH, RELATIVE_INVERSE
 from depth.images.read import Pixels
 from depth.maps.result import FloatArray, Result
 from depth.panoramas.geometry import Doubles, View, check_whole_sphere, rays, slant
-from depth.panoramas.sampling import Sphere, seen_in
+from depth.panoramas.sampling import Sphere, reduced
 
 _LEAST_PX = 16
 
@@ -31,24 +31,39 @@ class Cut:
     result: Result
 
 
-def cut(result: Result, pixels: Pixels, views: Sequence[View], side_px: int = 0) -> list[Cut]:
-    """Views of a panorama's result and its image [H,W,3] uint8.
+class Cutting:
+    """Views of a panorama's result and its image [H,W,3] uint8, one at a time: they may be large.
 
     side_px  of each view; 0 for px as fine as the panorama's in the middle of a view
 
     Raises InputError for a result that is no panorama's, and an image that is none.
     """
-    if result.projection is None:
-        raise InputError("the result is of an ordinary image: expected one of a panorama")
-    check_whole_sphere(*pixels.shape[:2])
-    views = tuple(views)
-    side = side_px or side_of(views[0], pixels.shape[1])
-    seen = seen_in(pixels, views, side)
-    sphere = Sphere(_inverse(result))
-    return [
-        Cut(view, picture, _face(result, view, sphere.along(rays(view, side))))
-        for view, picture in zip(views, seen)
-    ]
+
+    def __init__(
+        self, result: Result, pixels: Pixels, views: Sequence[View], side_px: int = 0
+    ) -> None:
+        if result.projection is None:
+            raise InputError("the result is of an ordinary image: expected one of a panorama")
+        check_whole_sphere(*pixels.shape[:2])
+        self.views = tuple(views)
+        self.side_px = side_px or side_of(self.views[0], pixels.shape[1])
+        self._result = result
+        self._picture = Sphere(reduced(pixels, self.views[0].focal_px(self.side_px)))
+        self._inverse = Sphere(_inverse(result))
+
+    def depth(self, view: View) -> FloatArray:
+        """[side,side]: depth along the axis of a view, of the panorama's kind."""
+        inverse = self._inverse.along(rays(view, self.side_px))
+        inverse *= slant(view, self.side_px)
+        return inverse if self._result.depth.kind == RELATIVE_INVERSE else 1 / inverse
+
+    def cut(self, view: View) -> Cut:
+        """Its image and depth."""
+        made = self._result.provenance
+        told = replace(made, steps=(*made.steps, f"cut({view.name})"))
+        maps = {DEPTH: replace(self._result.depth, values=self.depth(view))}
+        found = Result(maps, told, self._result.focal, self._result.fit)
+        return Cut(view, self._picture.along(rays(view, self.side_px)), found)
 
 
 def side_of(view: View, width_px: int) -> int:
@@ -63,17 +78,6 @@ def quaternion(view: View) -> Doubles:
     yaw, pitch = math.radians(view.yaw_deg) / 2, math.radians(view.pitch_deg) / 2
     (cy, sy), (cp, sp) = ((math.cos(half), math.sin(half)) for half in (yaw, pitch))
     return np.array([cy * cp, -cy * sp, -sy * cp, sy * sp])
-
-
-def _face(result: Result, view: View, inverse: FloatArray) -> Result:
-    """Depth of a view by inverse distance along its rays."""
-    depth = result.depth
-    found = inverse * slant(view, len(inverse))
-    if depth.kind != RELATIVE_INVERSE:
-        found = 1 / found
-    made = result.provenance
-    told = replace(made, steps=(*made.steps, f"cut({view.name})"))
-    return Result({DEPTH: replace(depth, values=found)}, told, result.focal, result.fit)
 
 
 def _inverse(result: Result) -> FloatArray:

@@ -48,7 +48,7 @@ def seen_in(pixels: Pixels, views: tuple[View, ...], side_px: int) -> list[Pixel
     A panorama with finer px than the views is reduced before, by averages, so that nothing
     flickers between them.
     """
-    sphere = Sphere(_reduced(pixels, views[0].focal_px(side_px)))
+    sphere = Sphere(reduced(pixels, views[0].focal_px(side_px)))
     return [sphere.along(rays(view, side_px)) for view in views]
 
 
@@ -57,13 +57,14 @@ def width_for(view: View, side_px: int) -> int:
     return 2 * max(1, round(math.pi * view.focal_px(side_px)))
 
 
-def _reduced(pixels: Pixels, focal_px: float) -> Pixels:
+def reduced(pixels: Pixels, focal_px: float) -> Pixels:
+    """By averages, if its px are finer than those in the middle of a view of this focal length."""
     width = 2 * math.ceil(math.pi * focal_px * _DENSER)
     if width >= pixels.shape[1]:
         return pixels
     height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
-    reduced = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    return reduced.astype(np.uint8, copy=False)
+    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return small.astype(np.uint8, copy=False)
 
 
 def _padded(values: Values) -> Values:

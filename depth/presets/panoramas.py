@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -22,7 +23,7 @@ from depth.maps.formats import CODECS
 from depth.maps.meta import Description, Encoding
 from depth.maps.png import coding_for, to_codes
 from depth.maps.result import Map, Result
-from depth.panoramas.cutting import Cut, cut, quaternion
+from depth.panoramas.cutting import Cutting, quaternion
 from depth.panoramas.geometry import View
 from depth.panoramas.layouts import CUBE
 from depth.presets.names import CUBE_FACES
@@ -43,20 +44,20 @@ def view_files(preset: Preset, result: Result, base: str, shot: Shot) -> PresetF
     if shot.pixels is None or result.projection is None:
         raise InputError(f"preset {preset.name}: cuts a panorama and its image: give both")
     folder = preset.folder.partition("/")[0]
-    cuts = cut(result, shot.pixels, _views(preset, result))
-    coding = coding_for(_together(cuts))
+    cutting = Cutting(result, shot.pixels, _views(preset, result))
+    side, coding = cutting.side_px, coding_for(_ends(cutting, result.depth))
     encoding = Encoding("uint16", coding.scale, coding.offset)
     files: dict[str, NamedBytes] = {}
-    for each in cuts:
-        name, depth = each.view.name, each.result.depth
+    for view in cutting.views:
+        each, name = cutting.cut(view), view.name
+        depth = each.result.depth
         image = f"{folder}/images/{name}/{base}.jpg"
-        source = {"path": image, "width_px": len(depth.values), "height_px": len(depth.values)}
+        source = {"path": image, "width_px": side, "height_px": side}
         text = Description(each.result, source, {(DEPTH, _PNG): encoding}).inside[DEPTH, _PNG]
         data = CODECS[_PNG].encode(to_codes(depth.values, coding), text)
         files[f"{name}_depth"] = f"{folder}/depth/{name}/{base}.png", data
         files[f"{name}_image"] = image, _jpeg(each.pixels)
-    side = len(cuts[0].pixels)
-    files["rig"] = f"{folder}/rig_{side}.json", rig([each.view for each in cuts], side)
+    files["rig"] = f"{folder}/rig_{side}.json", rig(cutting.views, side)
     facts = PresetFacts(
         preset.name,
         "",
@@ -67,7 +68,7 @@ def view_files(preset: Preset, result: Result, base: str, shot: Shot) -> PresetF
         preset.invalid,
         0,
         0,
-        {"views": [_described(each.view, side) for each in cuts]},
+        {"views": [_described(view, side) for view in cutting.views]},
     )
     return PresetFiles(facts, files)
 
@@ -101,11 +102,10 @@ def _views(preset: Preset, result: Result) -> Sequence[View]:
     return [View(each.name, each.yaw_deg, each.pitch_deg, each.fov_deg) for each in made_of]
 
 
-def _together(cuts: Sequence[Cut]) -> Map:
-    """The depth of all views as one map, for codes that mean the same in each."""
-    depth = cuts[0].result.depth
-    values = np.concatenate([each.result.depth.values for each in cuts])
-    return Map(values, depth.kind, depth.largest, depth.focal_divisor)
+def _ends(cutting: Cutting, depth: Map) -> Map:
+    """The least and the largest depth of all views, for codes that mean the same in each."""
+    ends = [(each.min(), each.max()) for each in map(cutting.depth, cutting.views)]
+    return replace(depth, values=np.array(ends, np.float32))
 
 
 def _described(view: View, side_px: int) -> dict[str, Any]:

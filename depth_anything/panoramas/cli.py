@@ -18,7 +18,7 @@ from depth_anything.model_options import (
     TARGET,
     weights_of,
 )
-from depth_anything.panoramas.options import PanoramaOptions, takes_panorama_options
+from serve.folder.panoramas import PanoramaOptions, takes_panorama_options
 
 _PHOTOGRAPHS = Path("input_images")  # for the parity gate, beside its own test images
 
@@ -34,11 +34,11 @@ def panorama(
     artifacts: Path = ARTIFACTS,
     no_stand_in: bool = NO_STAND_IN,
 ) -> None:
-    """Depth of 360-degree images, along the ray of each pixel.
+    """Make depth of 360-degree images and videos.
 
-    A panorama, twice as wide as high, is cut into views that overlap. A network of ordinary images
-    gives depth of each, in one program. A scale and a shift for each view make the views agree, and
-    they are joined without a seam.
+    Depth is along the ray of each pixel. A panorama, twice as wide as high, is cut into views that
+    overlap. A network of ordinary images gives depth of each, in one program. A scale and a shift
+    for each view make the views agree, and they are joined without a seam.
 
     For a/b.jpg: OUTPUT/a/b.png, 16 bits, b.confidence.png, which says how well views agree, and
     b.json, which says what the values mean. For a video: OUTPUT/NAME/000000.png and so on, each
@@ -52,19 +52,16 @@ def panorama(
     rest, as inference.py.
     """
     from dataclasses import replace
-    from functools import partial
 
     from compile.on_demand import Cache
     from compile.weights import WANTED_MODEL
-    from serve.folder.cli import run
-    from serve.folder.frames import is_video, run_frames
     from serve.jobs.stop import Stop
     from serve.library import Library
     from serve.panoramas.asked import maps_of_panoramas
-    from serve.panoramas.engine import PanoramaEngine
-    from serve.panoramas.steady import in_scale
+    from serve.shapes import EXACT
 
-    stop, asked = Stop(), options.asked()
+    options.asked()
+    stop = Stop()
     model = model or (WANTED_MODEL if no_stand_in else None)
     weights = weights_of(model, checkpoint, target, precision)
     row = model_named(weights.model)
@@ -76,9 +73,4 @@ def panorama(
     cache = Cache(artifacts, weights, target, precision, _PHOTOGRAPHS, stop.requested)
     library = Library(cache.artifacts(), build=cache.build)
     rule = replace(row.size, side_px=input_size or row.size.side_px)
-    with PanoramaEngine(
-        library, size_rule=rule, output_size=options.output_size, asked=asked
-    ) as engine:
-        video = partial(run_frames, engine, job, options.fps, in_scale, stop=stop)
-        work = video if is_video(options.input) else None
-        raise typer.Exit(run(engine, job, stop, work))
+    raise typer.Exit(options.run(library, job, stop, EXACT, rule))

@@ -10,7 +10,7 @@ from depth.family import CONFIDENCE, DEPTH, SKY
 from depth.panoramas.alignment import ALIGNMENTS
 from depth.panoramas.layouts import DEFAULT_LAYOUT, Layout, layout_named
 
-_LEAST_PX, _MOST_PX = 56, 4096
+_LEAST_PX, _MOST_PX = 56, 2048
 
 
 @dataclass(frozen=True)

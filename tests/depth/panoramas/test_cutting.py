@@ -14,7 +14,7 @@ from depth.errors import InputError
 from depth.family import DEPTH, METRES, RELATIVE_INVERSE
 from depth.maps.files import not_whole, read_depth, read_sidecar, write_result
 from depth.maps.result import Map, Result
-from depth.panoramas.cutting import cut, quaternion, side_of
+from depth.panoramas.cutting import Cutting, quaternion, side_of
 from depth.panoramas.geometry import View, rays, slant
 from depth.panoramas.joining import joined
 from depth.panoramas.layouts import CUBE, Layout, layout_named
@@ -46,7 +46,8 @@ def metres() -> Result:
 @pytest.mark.parametrize("kind", [METRES, RELATIVE_INVERSE])
 def test_faces_are_the_panorama_resampled_and_say_depth_along_their_axes(kind: str) -> None:
     result = result_of(kind, layout_named("tangent10"))
-    faces = cut(result, PICTURE, CUBE)
+    cutting = Cutting(result, PICTURE, CUBE)
+    faces = [cutting.cut(view) for view in cutting.views]
     assert [face.view.name for face in faces] == ["front", "right", "back", "left", "up", "down"]
     for face in faces:
         side = len(face.pixels)
@@ -145,9 +146,9 @@ def test_a_rig_of_colmap_has_a_reference_rotations_and_pinhole_cameras(metres: R
 def test_what_cannot_be_cut_is_refused(metres: Result) -> None:
     ordinary = replace(metres, projection=None)
     with pytest.raises(InputError, match="of an ordinary image: expected one of a panorama"):
-        cut(ordinary, PICTURE, CUBE)
+        Cutting(ordinary, PICTURE, CUBE)
     with pytest.raises(InputError, match="twice as wide as high"):
-        cut(metres, PICTURE[:, :96], CUBE)
+        Cutting(metres, PICTURE[:, :96], CUBE)
     with pytest.raises(InputError, match="cuts a panorama and its image: give both"):
         preset_files(CUBE_FACES, metres, "room")
     with pytest.raises(InputError, match="cuts a panorama and its image: give both"):

@@ -13,6 +13,7 @@ from depth.errors import InputError
 from depth.maps.files import read_depth
 from depth.maps.schema import schema_named
 from depth_anything import PanoramaPipeline, cli
+from serve.cli import main as serve
 from tests.support.commands import Ended, ended
 from tests.support.panoramas import write_panorama
 from tests.support.videos import write_video
@@ -57,6 +58,10 @@ def test_panoramas_become_depth_again_and_again() -> None:
         other = pipeline("in/room.png")
     assert np.allclose(other.depth.values, found.depth.values, atol=2e-5)
     assert other.projection == found.projection
+    (artifact,) = Path("artifacts").iterdir()
+    served = ended(serve, "serve", "panorama", "in", "-o", "served", "--artifact", artifact)
+    assert served.code == 0, served.err
+    assert np.array_equal(read_depth("served/room.json").depth.values, found.depth.values)
     square = panorama("in/room.png", "-o", "in2", "--cube-faces", "--save-views")
     assert square.code == 2
     assert "--cube-faces and --save-views: give one of them" in square.err
@@ -66,7 +71,7 @@ def test_panoramas_become_depth_again_and_again() -> None:
     ("arguments", "reason"),
     [
         (("--fov-deg", 90, "--views", "cube6"), "leave gaps, or hardly overlap"),
-        (("--view-px", 9), "views of 9 px: expected 56 to 4096"),
+        (("--view-px", 9), "views of 9 px: expected 56 to 2048"),
         (("--align", "both"), "'both' is not one of"),
     ],
 )

@@ -163,3 +163,23 @@ def test_3dgs_gets_inverse_depth_in_the_unit_of_the_model(engine: Engine, folder
         codes = cv2.imread(str(folder / "out" / name), cv2.IMREAD_UNCHANGED) / 65536
         inverse = codes * found[name[:-4]]["scale"] + found[name[:-4]]["offset"]
         assert inverse * depth == pytest.approx(1, rel=1e-3)
+
+
+def test_a_metric_preset_takes_fitted_metres_and_refuses_units_of_a_model(
+    engine: Engine, folder: Path
+) -> None:
+    points = read_points(folder / "points.csv")
+    with pytest.raises(InputError, match="fit depth to measured depth with --fit"):
+        run(engine, folder, None, preset="kitti")
+    in_units = Fitter(replace(points, source="colmap", metric=False))
+    with pytest.raises(InputError, match="the fit gives scene_units.*give --fit-unit m"):
+        run(engine, folder, in_units, preset="kitti")
+    found, _ = run(engine, folder, Fitter(points), formats=("npy",), preset="kitti")
+    assert statuses(found) == [DONE] * 3
+    codes = cv2.imread(str(folder / "out" / NAMES[0]), cv2.IMREAD_UNCHANGED) / 256
+    depth = read_depth((folder / "out" / NAMES[0]).with_suffix(".json")).depth.values
+    assert codes == pytest.approx(depth, abs=0.002)
+    assert (
+        statuses(run(engine, folder, Fitter(points), formats=("npy",), preset="kitti")[0])
+        == [KEPT] * 3
+    )

@@ -132,8 +132,8 @@ def test_a_stage_and_so_each_front_end_takes_panoramas(tmp_path: Path) -> None:
     [
         ({"layout": "cube7"}, "choose from"),
         ({"fov_deg": 10}, "expected 40 to 140"),
-        ({"side_px": 8}, "expected 56 to 4096"),
-        ({"side_px": 5000}, "expected 56 to 4096"),
+        ({"side_px": 8}, "expected 56 to 2048"),
+        ({"side_px": 5000}, "expected 56 to 2048"),
         ({"align": "both"}, "expected affine, scale, none"),
     ],
 )

@@ -1,8 +1,9 @@
-"""The options of `python main.py panorama`, and what they ask for."""
+"""Panoramas as a folder job: the options of its commands, and what they ask for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -13,7 +14,10 @@ from depth.errors import InputError
 from serve.folder.options import FolderOptions
 
 if TYPE_CHECKING:
+    from depth.sizes import SizeRule
     from serve.folder.request import FolderJob
+    from serve.jobs.stop import Stop
+    from serve.library import Library
     from serve.panoramas.asked import PanoramaAsked
 
 
@@ -97,6 +101,26 @@ class PanoramaOptions:
             memory_gb=self.memory_gb,
             **facts,
         )
+
+    def run(
+        self,
+        library: Library,
+        job: FolderJob,
+        stop: Stop,
+        policy: str,
+        size_rule: Optional[SizeRule] = None,
+    ) -> int:
+        """Run the job through the programs of a library, and print; returns the exit code."""
+        from serve.folder.cli import run
+        from serve.folder.frames import is_video, run_frames
+        from serve.panoramas.engine import PanoramaEngine
+        from serve.panoramas.steady import in_scale
+
+        with PanoramaEngine(
+            library, policy, size_rule, output_size=self.output_size, asked=self.asked()
+        ) as engine:
+            frames = partial(run_frames, engine, job, self.fps, in_scale, stop=stop)
+            return run(engine, job, stop, frames if is_video(self.input) else None)
 
 
 takes_panorama_options = takes_options(PanoramaOptions)
