@@ -12,7 +12,7 @@ from depth.sequences.shots import Shots, reduced, small_size
 from tests.support.pan import shot
 from tests.support.places import ROOT
 
-PHOTOS = sorted((ROOT.parent.parent / "shared/data/photos").glob("*.jpg"))
+PHOTOS = sorted((ROOT.parent / "shared/data/photos").glob("*.jpg"))
 
 
 def small(rgb: np.ndarray) -> np.ndarray:
