@@ -1,6 +1,6 @@
 """Flicker and error of a rendered pan whose frames have random scales and shifts.
 
-    python -m tests.benchmarks.sequences [FRAMES]
+python -m tests.benchmarks.sequences [FRAMES]
 """
 
 from __future__ import annotations
