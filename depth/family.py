@@ -36,12 +36,14 @@ RELATIVE_INVERSE = "relative_inverse"  # inverse depth without unit: larger is n
 RELATIVE_DEPTH = "relative_depth"  # depth without unit: larger is farther
 FOCAL_NORMALISED = "focal_normalised"  # metres once multiplied by a focal length in px
 METRES = "metres"
+SCENE_UNITS = "scene_units"  # depth in the unit of a model without known scale
 CONFIDENCE, SKY = "confidence", "sky"
 RAYS = "rays"  # direction and origin of a line per cell of a grid
 CAMERA = "camera"  # nine numbers per view, see depth/steps/cameras.py
-DEPTH_KINDS = (RELATIVE_INVERSE, RELATIVE_DEPTH, FOCAL_NORMALISED, METRES)
+NETWORK_DEPTHS = (RELATIVE_INVERSE, RELATIVE_DEPTH, FOCAL_NORMALISED, METRES)
+DEPTH_KINDS = (*NETWORK_DEPTHS, SCENE_UNITS)
 MAP_KINDS = (*DEPTH_KINDS, CONFIDENCE, SKY)  # of arrays [H,W]
-KINDS = (*MAP_KINDS, RAYS, CAMERA)
+KINDS = (*NETWORK_DEPTHS, CONFIDENCE, SKY, RAYS, CAMERA)  # of what networks give
 UNITS = {METRES: "m"}  # by kind; the others have none
 
 UNTRAINED = "untrained"  # the name of fixed-seed weights, in commands and in results

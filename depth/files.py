@@ -137,13 +137,16 @@ def write_set(folder: Path, files: Sequence[tuple[str, Union[bytes, memoryview]]
     """Files of one set, written in full onto the disk before the first gets its name.
 
     The last file names the others: an old file of its name goes first, and the new file comes last.
-    Folders are made. Temporary files of a killed process: see `remove_left_over`.
+    Names may have a folder inside `folder`. Folders are made. Temporary files of a killed process:
+    see `remove_left_over`.
     """
     make_folders(folder)
     waiting: list[tuple[Path, Path]] = []  # temporary, final
     with ExitStack() as stack:
         for name, data in files:
             final = folder / name
+            if final.parent != folder:
+                make_folders(final.parent)
             with suppress(FileNotFoundError):
                 final.lstat()  # raises for a name that is too long, before anything is replaced
             temporary, file = stack.enter_context(_temporary(folder))
@@ -154,7 +157,8 @@ def write_set(folder: Path, files: Sequence[tuple[str, Union[bytes, memoryview]]
         finals[-1].unlink(missing_ok=True)  # it spoke of the files that are now replaced
         for temporary, final in waiting:
             temporary.replace(final)
-        sync_folder(folder)
+        for place in {folder, *(final.parent for final in finals)}:
+            sync_folder(place)
     return finals
 
 

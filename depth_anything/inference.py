@@ -106,6 +106,7 @@ def inference(
     row = model_named(weights.model)
     job = options.job(
         maps=[output.name for output in row.outputs],
+        kind=row.kind,
         remark=weights.remark,
         stand_in=weights.stand_in,
     )

@@ -9,7 +9,7 @@ from depth.artifact.manifest import Artifact, Manifest
 from depth.artifact.program import Program, ProgramKey, Shape, Tensor
 from depth.artifact.verification import BUILT, FAILED, state
 from depth.errors import InputError
-from depth.family import DEPTH, DEPTH_KINDS, FLOAT16, FLOAT32, FUSED, IMAGES, KINDS
+from depth.family import DEPTH, FLOAT16, FLOAT32, FUSED, IMAGES, KINDS, NETWORK_DEPTHS
 from depth.sizes import BOUNDS, ROUNDINGS, Size, SizeRule, size_text
 from serve.errors import NoProgramError, RefusedError
 from serve.recipe import Recipe
@@ -203,8 +203,8 @@ def unusable_rule(rule: SizeRule) -> Iterator[str]:
 
 def unusable_outputs(m: Manifest) -> Iterator[str]:
     kinds: Mapping[str, str] = {output.name: output.kind for output in m.outputs}
-    if len(kinds) < len(m.outputs) or kinds.get(DEPTH) not in DEPTH_KINDS:
-        yield f"outputs are {kinds}, expected one {DEPTH!r} of kind {', '.join(DEPTH_KINDS)}"
+    if len(kinds) < len(m.outputs) or kinds.get(DEPTH) not in NETWORK_DEPTHS:
+        yield f"outputs are {kinds}, expected one {DEPTH!r} of kind {', '.join(NETWORK_DEPTHS)}"
     for output in m.outputs:
         for kind in (output.kind, output.becomes or output.kind):
             if kind not in KINDS:

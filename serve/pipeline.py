@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Callable, Literal, Optional, Union, overload
 
 from depth.errors import InputError
+from depth.fitting.fitter import Fitter, fitter_of, many_of
 from depth.images.given import COLOUR_ORDERS, RGB, Given, Held, hold
 from depth.maps.result import FULL
 from depth.preprocess import REFERENCE
@@ -54,6 +55,8 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
     folder         where artifacts of a store are kept
     colour_order   of arrays: `rgb` or `bgr`
     remark         added to the notes of every result
+    fit            measured depth of every image, a path as of `--fit`; or what `fitter_of` of
+                   depth/fitting/fitter.py makes of it
     focal_px, fov_deg, intrinsics   the camera, unless a call names it; see depth/steps/focal.py
     allow_unverified                serve what was never measured on its device
     one_at_a_time                   a CPU gives all its cores to one image, not to two
@@ -87,11 +90,13 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         intrinsics: Optional[Matrix] = None,
         colour_order: str = RGB,
         remark: str = "",
+        fit: Union[Place, Fitter, None] = None,
         allow_unverified: bool = False,
         one_at_a_time: bool = False,
         backend: OpenBackend = open_backend,
     ) -> None:
         check_choice("colour order", colour_order, COLOUR_ORDERS)
+        self._fit = None if fit is None else many_of(fitter_of(fit))
         focal = FocalAsked(focal_px, fov_deg, intrinsics)
         library = library_of(source, alias, Path(folder), endpoint_url, allow_unverified)
         engine = Engine(library, policy, size_rule, sizes, preprocess, output_size, focal, backend)
@@ -262,7 +267,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
 
         def work(held: Held, begun_s: float) -> Outcome:
             try:
-                asked = Asked(focal, deadline_s=deadline_s, begun_s=begun_s)
+                asked = Asked(focal, deadline_s=deadline_s, begun_s=begun_s, fit=self._fit)
                 return self.stage.result(held, asked)
             except (ClosedError, OutOfServiceError):
                 raise

@@ -9,6 +9,7 @@ from typing import Optional
 from depth.artifact.manifest import Manifest
 from depth.artifact.steps import VIEW, Do, HostStep, MetresFromFocal, RunStage
 from depth.errors import InputError
+from depth.family import DEPTH, METRES
 from depth.postprocess import Finishing, step_names
 from depth.preprocess import Preparation
 
@@ -48,6 +49,15 @@ class Recipe:
                 for has_focal in (False, True)
             },
         )
+
+
+def depth_kind(manifest: Manifest) -> str:
+    """The kind of depth after all host steps; metres where a focal length makes them."""
+    if any(
+        isinstance(step.step, MetresFromFocal) for step in manifest.steps if isinstance(step, Do)
+    ):
+        return METRES
+    return next(output.kind for output in manifest.outputs if output.name == DEPTH)
 
 
 def _host(manifest: Manifest, first: int, end: Optional[int]) -> tuple[HostStep, ...]:

@@ -9,6 +9,7 @@ import typer
 
 from depth.command import path_option
 from depth.errors import DepthFileError, InputError
+from depth.fitting.options import FIT, FIT_BY, FIT_SCALE, FIT_UNIT, fitter_by
 
 if TYPE_CHECKING:
     from depth.images.read import SourceImage
@@ -29,11 +30,15 @@ def export(
         help="Horizontal angle of view in degrees. Without it, and without a focal length in the "
         "image's EXIF data, 60 is assumed, and the file says so.",
     ),
+    fit: Optional[str] = FIT,
+    fit_by: str = FIT_BY,
+    fit_unit: Optional[str] = FIT_UNIT,
+    fit_scale: Optional[float] = FIT_SCALE,
 ) -> None:
     """Make a surface (GLB) or points (PLY) of depth files.
 
-    Only metres give true distances. Of relative depth, the file says which relation was chosen.
-    Sky and the edges of things are left out. Prints the files.
+    Only metres give true distances: relative depth needs --fit. Without it, the file says which
+    relation was chosen. Sky and the edges of things are left out. Prints the files.
     """
     from depth.exports.files import EXPORTS, encode_export
     from depth.files import write_whole
@@ -46,8 +51,12 @@ def export(
         if kind not in EXPORTS:
             raise InputError(f"--to {path}: expected a name that ends in .{' or .'.join(EXPORTS)}")
     asked = FocalAsked(focal_px, fov_deg)
+    fitter = fitter_by(fit, fit_by, fit_unit, fit_scale)
     result, source = read_depth(depth), read_image(image)
     _check_same(depth, source)
+    if fitter is not None:
+        result = fitter.fitted(result, image.as_posix(), source.header)
+        typer.echo(f"fitted: {result.fit.text() if result.fit else ''}", err=True)
     for path, kind in zip(to, kinds):
         data = encode_export(result, source.pixels, kind, asked, source.header.focal_px)
         try:

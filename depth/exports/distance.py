@@ -8,7 +8,7 @@ from typing import Optional
 import numpy as np
 
 from depth.errors import InputError
-from depth.family import FOCAL_NORMALISED, METRES, RELATIVE_INVERSE
+from depth.family import FOCAL_NORMALISED, METRES, RELATIVE_INVERSE, SCENE_UNITS
 from depth.maps.result import FloatArray, Map
 
 FAR_OVER_NEAR = 10.0  # of relative inverse depth, whose true ratio nobody knows
@@ -41,6 +41,8 @@ def distances(depth: Map, focal_px: Optional[float]) -> Distances:
         raise InputError("depth values are not all finite: there is no surface to export")
     if depth.kind == METRES:
         return Distances(d, "m", "z = d")
+    if depth.kind == SCENE_UNITS:
+        return Distances(d, None, "z = d, in units of the reference of the fit")
     if depth.kind == RELATIVE_INVERSE:
         return _of_inverse(d)
     if depth.kind == FOCAL_NORMALISED and depth.focal_divisor and focal_px is not None:

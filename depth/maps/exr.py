@@ -17,7 +17,7 @@ CHANNEL = "Z"
 ATTRIBUTE = "depth"
 
 
-def encode_exr(values: FloatArray, text: str) -> bytes:
+def encode_exr(values: FloatArray, text: str, channel: str = CHANNEL) -> bytes:
     """[H,W] float32 as an EXR file."""
     import OpenEXR  # type: ignore[import-not-found]
 
@@ -28,7 +28,7 @@ def encode_exr(values: FloatArray, text: str) -> bytes:
     }
     stream = io.BytesIO()
     # No threads of its own: the caller writes many images at once.
-    with OpenEXR.File(header, {CHANNEL: np.ascontiguousarray(values)}, num_threads=0) as image:
+    with OpenEXR.File(header, {channel: np.ascontiguousarray(values)}, num_threads=0) as image:
         image.write(stream)
     return stream.getvalue()
 

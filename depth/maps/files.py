@@ -20,6 +20,7 @@ from depth.errors import DepthFileError, InputError
 from depth.family import DEPTH, METRES
 from depth.files import has_bytes, read_regular, write_set
 from depth.images.header import MAX_PIXELS
+from depth.maps.consumer import NamedBytes, PresetFiles, is_inside
 from depth.maps.formats import CODECS
 from depth.maps.meta import (
     MAX_JSON_BYTES,
@@ -27,36 +28,29 @@ from depth.maps.meta import (
     Encoding,
     ListedMap,
     MapFacts,
-    NamedBytes,
     Part,
     Sidecar,
     parse_inside,
     parse_sidecar,
     with_preview,
 )
+from depth.maps.names import (
+    FORMATS,
+    PREVIEW_SUFFIX,
+    SIDECAR_SUFFIX,
+    check_formats,
+    depth_first,
+    file_name,
+    output_names,
+)
 from depth.maps.png import Coding, coding_for, from_codes, to_codes
 from depth.maps.result import FloatArray, Map, Result
 from depth.maps.thumbnail import thumbnail
 
-FORMATS = tuple(CODECS)
-PREVIEW_SUFFIX = ".preview.jpg"
-SIDECAR_SUFFIX = ".json"
+__all__ = ["FORMATS", "PREVIEW_SUFFIX", "SIDECAR_SUFFIX", "output_names"]
 
 _BEST_FIRST = sorted(FORMATS, key=lambda name: CODECS[name].dtype != "float32")
 _MAX_FILE_BYTES = MAX_PIXELS * 4 + 2 * MAX_JSON_BYTES
-
-
-def output_names(
-    base: str, formats: Sequence[str], preview: bool = False, maps: Sequence[str] = (DEPTH,)
-) -> list[str]:
-    """The file names that `write_result` makes for `base`, in its order; the JSON is the last.
-
-    `maps` are the names of the maps that the result has. Raises InputError for a format that there
-    is not, one named twice, or none.
-    """
-    _check_formats(formats)
-    names = [_file_name(base, name, kind) for name in _depth_first(maps) for kind in formats]
-    return [*names, *[base + PREVIEW_SUFFIX] * preview, base + SIDECAR_SUFFIX]
 
 
 def write_result(
@@ -66,18 +60,20 @@ def write_result(
     source: Mapping[str, Any],
     preview: bool = False,
     image: Optional[npt.NDArray[np.uint8]] = None,
+    preset: Optional[PresetFiles] = None,
 ) -> list[Path]:
     """Writes the files that `output_names` lists for `stem.name` into `stem.parent`.
 
     `stem` may contain dots ("x.jpg" makes "x.jpg.png"). `source` is kept as it is given. `image`,
-    uint8 [H,W,3] BGR, stands in the preview beside depth. Missing
+    uint8 [H,W,3] BGR, stands in the preview beside depth. `preset` has further files. Missing
     folders are made. Nothing appears under a final name before every file has been written in
     full onto the disk; an earlier set of the same name is replaced. Raises InputError for values,
     source or formats that cannot be written, DepthFileError if the disk refuses.
     """
-    _check_formats(formats)
-    parts = [(name, kind) for name in _depth_first(result.maps) for kind in formats]
-    names = {part: _file_name(stem.name, *part) for part in parts}
+    of_preset = [] if preset is None else list(preset.files.values())
+    output_names(stem.name, formats, preview, tuple(result.maps), [name for name, _ in of_preset])
+    parts = [(name, kind) for name in depth_first(result.maps) for kind in formats]
+    names = {part: file_name(stem.name, *part) for part in parts}
     encodings: dict[Part, Encoding] = {}
     pixels: dict[Part, npt.NDArray[Any]] = {}
     for part in parts:
@@ -90,9 +86,10 @@ def write_result(
     picture = None
     if preview:
         picture = stem.name + PREVIEW_SUFFIX, thumbnail(result.depth, image)
-    beside = stem.name + SIDECAR_SUFFIX, description.beside(files, picture)
+    beside = stem.name + SIDECAR_SUFFIX, description.beside(files, picture, preset)
+    written = [*of_preset, *files.values(), *filter(None, [picture]), beside]
     try:
-        return write_set(stem.parent, [*files.values(), *filter(None, [picture]), beside])
+        return write_set(stem.parent, written)
     except OSError as error:
         raise _refused(stem, error) from error
 
@@ -141,7 +138,7 @@ class MapFile:
 
 def encode_map(result: Result, kind: str, source: Mapping[str, Any], name: str = DEPTH) -> MapFile:
     """The file of the map `name` in format `kind`. Raises InputError as `write_result` does."""
-    _check_formats([kind])
+    check_formats([kind])
     encoding, pixels = _stored(result, name, kind)
     text = Description(result, source, {(name, kind): encoding}).inside[name, kind]
     return MapFile(CODECS[kind].encode(pixels, text), encoding, text)
@@ -171,26 +168,11 @@ def not_whole(sidecar: Sidecar, folder: Path, wanted: Iterable[str]) -> str:
     listed = sidecar.files
     for name in dict.fromkeys([*wanted, *listed]):
         found = listed.get(name)
-        inside = Path(name).name == name
-        if not (inside and found and has_bytes(folder / name, found.size_bytes, found.sha256)):
+        if not (
+            is_inside(name) and found and has_bytes(folder / name, found.size_bytes, found.sha256)
+        ):
             return name
     return ""
-
-
-def _check_formats(formats: Sequence[str]) -> None:
-    if not formats or len(set(formats)) != len(formats) or not set(formats) <= set(FORMATS):
-        raise InputError(
-            f"formats {', '.join(formats) or '(none)'}: expected one or more, each once, of "
-            f"{', '.join(FORMATS)}"
-        )
-
-
-def _depth_first(maps: Iterable[str]) -> list[str]:
-    return [DEPTH, *sorted(name for name in maps if name != DEPTH)]
-
-
-def _file_name(base: str, name: str, kind: str) -> str:
-    return base + ("" if name == DEPTH else f".{name}") + CODECS[kind].suffix
 
 
 def _stored(result: Result, name: str, kind: str) -> tuple[Encoding, npt.NDArray[Any]]:
@@ -219,7 +201,7 @@ def _read_file(path: Path) -> Result:
         if name != DEPTH:
             raise DepthFileError(f"it holds the map {name!r} alone: read the .json beside it")
         found = _restore(pixels, facts, facts.encoding)
-        return Result({DEPTH: found}, inside.provenance, inside.focal)
+        return Result({DEPTH: found}, inside.provenance, inside.focal, inside.fit)
     beside = path.with_name(path.name[: -len(codec.suffix)] + SIDECAR_SUFFIX)
     if not beside.exists():
         raise DepthFileError(
@@ -231,7 +213,7 @@ def _read_file(path: Path) -> Result:
     if listed is None or kind not in listed.files:
         raise DepthFileError(f"{beside.name} beside it lists no {kind} file")
     found = _decoded(data, kind, listed)
-    return Result({DEPTH: found}, sidecar.provenance, sidecar.focal)
+    return Result({DEPTH: found}, sidecar.provenance, sidecar.focal, sidecar.fit)
 
 
 def _read_listed(path: Path) -> Result:
@@ -239,13 +221,15 @@ def _read_listed(path: Path) -> Result:
     if DEPTH not in sidecar.maps:
         raise DepthFileError("it lists no depth file")
     maps = {name: _read_map(path, name, listed) for name, listed in sidecar.maps.items()}
-    return Result(maps, sidecar.provenance, sidecar.focal)
+    return Result(maps, sidecar.provenance, sidecar.focal, sidecar.fit)
 
 
 def _read_map(sidecar: Path, name: str, listed: ListedMap) -> Map:
     kind = next((kind for kind in _BEST_FIRST if kind in listed.files), None)
     if kind is None:
-        raise DepthFileError(f"it lists no {name} file")
+        raise DepthFileError(
+            f"it lists no {name} file: it has those of a preset alone; give --format npz too"
+        )
     entry = listed.files[kind]
     if Path(entry.name).name != entry.name or "\0" in entry.name:
         raise DepthFileError(f"it lists {entry.name!r}: expected a name in its own folder")

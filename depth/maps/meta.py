@@ -4,8 +4,8 @@ Keys, in this order (format 2):
 
     format      2
     maps        name -> what the map is; "depth" is always there, or the only one inside its file
-      kind          "relative_inverse", "relative_depth", "focal_normalised", "metres", "sky",
-                    "confidence"
+      kind          "relative_inverse", "relative_depth", "focal_normalised", "metres",
+                    "scene_units", "sky", "confidence"
       unit          "m" or null
       meaning       unit and direction in plain words
       height_px     rows
@@ -20,7 +20,9 @@ Keys, in this order (format 2):
                     sha256}
       encoding      inside a file only: {dtype, scale, offset}
     preview     beside the files only: {name, size_bytes, sha256} of the picture for eyes, or null
+    preset      beside the files only, and only of a preset: see depth/maps/consumer.py
     focal       {px, source} that metres were made with, px of the network's input; else null
+    fit         the fields of `FitRecord` in depth/maps/fit.py, if depth was fitted; else null
     provenance  the fields of `Provenance`, and `trained`: false if the weights are random
     source      what the caller says about the image: path, size, sha256, notes
 
@@ -29,7 +31,6 @@ value = offset + scale * stored number; float32 files have scale 1 and offset 0.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -44,11 +45,14 @@ from depth.family import (
     METRES,
     RELATIVE_DEPTH,
     RELATIVE_INVERSE,
+    SCENE_UNITS,
     SKY,
     UNTRAINED,
 )
 from depth.files import localised
 from depth.images.header import MAX_PIXELS
+from depth.maps.consumer import ListedPreset, NamedBytes, Picture, PresetFiles
+from depth.maps.fit import FitRecord
 from depth.maps.result import Focal, Map, Provenance, Result
 
 FORMAT = 2
@@ -60,12 +64,12 @@ _MEANINGS = {
     FOCAL_NORMALISED: (None, "larger is farther; metres = value * focal length / focal_divisor"),
     # Hypersim's ray distances were converted to planar depth for training; VKITTI's are planar.
     METRES: ("m", "distance along the optical axis in metres"),
+    SCENE_UNITS: (None, "distance along the optical axis in units of the fit's reference"),
     SKY: (None, "larger is more surely sky"),
     CONFIDENCE: (None, "larger is more certain; no unit"),
 }
 
 Meta = dict[str, Any]
-NamedBytes = tuple[str, bytes]  # a file
 Part = tuple[str, str]  # a map by name, and the format of one of its files
 T = TypeVar("T")
 
@@ -82,15 +86,6 @@ class Encoding:
 @dataclass(frozen=True)
 class ListedFile(Encoding):
     """One file of a map, as the .json lists it."""
-
-    name: str
-    size_bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """The preview, as the .json lists it."""
 
     name: str
     size_bytes: int
@@ -129,8 +124,10 @@ class Sidecar:
     maps: Mapping[str, ListedMap]
     preview: Optional[Picture]
     focal: Optional[Focal]
+    fit: Optional[FitRecord]
     provenance: Provenance
     source: Mapping[str, Any]
+    preset: Optional[ListedPreset]
 
     @property
     def files(self) -> dict[str, Union[ListedFile, Picture]]:
@@ -140,6 +137,8 @@ class Sidecar:
         }
         if self.preview is not None:
             found[self.preview.name] = self.preview
+        if self.preset is not None:
+            found.update({file.name: file for file in self.preset.files.values()})
         return found
 
 
@@ -149,6 +148,7 @@ class Inside:
 
     maps: Mapping[str, EncodedMap]
     focal: Optional[Focal]
+    fit: Optional[FitRecord]
     provenance: Provenance
     source: Mapping[str, Any]
 
@@ -168,23 +168,33 @@ class Description:
     ) -> None:
         made_by = result.provenance
         self._encodings = {part: asdict(encoding) for part, encoding in encodings.items()}
-        self._maps = {name: _about(result.maps[name], source) for name, _ in encodings}
+        named = dict.fromkeys(name for name, _ in encodings) or result.maps
+        self._maps = {name: _about(result.maps[name], source) for name in named}
         self._rest = {
             "focal": None if result.focal is None else asdict(result.focal),
+            "fit": None if result.fit is None else asdict(result.fit),
             "provenance": {**asdict(made_by), "trained": made_by.weights != UNTRAINED},
             "source": dict(source),
         }
         self.inside = {part: self._text(*part) for part in encodings}
 
-    def beside(self, files: Mapping[Part, NamedBytes], preview: Optional[NamedBytes]) -> bytes:
+    def beside(
+        self,
+        files: Mapping[Part, NamedBytes],
+        preview: Optional[NamedBytes],
+        preset: Optional[PresetFiles] = None,
+    ) -> bytes:
         """The JSON beside the files, in indented UTF-8."""
         maps: Meta = {name: {**about, "files": {}} for name, about in self._maps.items()}
         for part, file in files.items():
             name, kind = part
-            listed = _listed(*file)
+            listed = asdict(Picture.of(file))
             maps[name]["files"][kind] = {"name": file[0], **self._encodings[part], **listed}
-        picture = None if preview is None else _listed(*preview)
-        return _beside({"format": FORMAT, "maps": maps, "preview": picture, **self._rest})
+        picture = None if preview is None else asdict(Picture.of(preview))
+        by_preset = {} if preset is None else {"preset": preset.listed()}
+        return _beside(
+            {"format": FORMAT, "maps": maps, "preview": picture, **by_preset, **self._rest}
+        )
 
     def _text(self, name: str, kind: str) -> str:
         facts = {**self._maps[name], "encoding": self._encodings[name, kind]}
@@ -194,17 +204,13 @@ class Description:
 
 def with_preview(beside: bytes, preview: NamedBytes) -> bytes:
     """The JSON beside the files, which `parse_sidecar` takes, with another preview."""
-    return _beside({**parse_object(beside), "preview": _listed(*preview)})
+    return _beside({**parse_object(beside), "preview": asdict(Picture.of(preview))})
 
 
 def _beside(whole: Meta) -> bytes:
     text = _dumps(whole, ensure_ascii=False, indent=2) + "\n"
     # A file name that is not UTF-8 reaches us with lone surrogates: \udcXX is JSON's way too.
     return text.encode("utf-8", "backslashreplace")
-
-
-def _listed(name: str, data: bytes) -> Meta:
-    return {"name": name, "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _about(found: Map, source: Mapping[str, Any]) -> Meta:
@@ -271,7 +277,7 @@ def _parse(kind: type[T], data: bytes) -> T:
             "read it with the version that wrote it"
         )
     try:
-        found = decode(kind, meta, further=True)
+        found = decode(kind, {"preset": None, "fit": None, **meta}, further=True)
     except ValueError as error:
         raise DepthFileError(f"its description: {error}") from error
     maps: Mapping[str, MapFacts] = found.maps  # type: ignore[attr-defined]

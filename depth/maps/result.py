@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from depth.errors import InputError
 from depth.family import DEPTH, DEPTH_KINDS, MAP_KINDS, UNITS
+from depth.maps.fit import FitRecord
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -84,6 +85,7 @@ class Result:
     maps: Mapping[str, Map]
     provenance: Provenance
     focal: Optional[Focal] = None  # what metres were made with
+    fit: Optional[FitRecord] = None  # how depth was moved onto measured depth
 
     def __post_init__(self) -> None:
         if DEPTH not in self.maps or self.maps[DEPTH].kind not in DEPTH_KINDS:

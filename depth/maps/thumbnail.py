@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from depth.errors import InputError
-from depth.family import METRES, RELATIVE_INVERSE
+from depth.family import METRES, RELATIVE_INVERSE, SCENE_UNITS
 from depth.maps.preview import Levels, colours_of, upstream_levels
 from depth.maps.result import FloatArray, Map
 
@@ -17,6 +17,7 @@ _GAP_PX, _BAR_PX, _TEXT_PX = 8, 10, 20
 _WHITE = 255
 _FONT, _FONT_SCALE, _INK = cv2.FONT_HERSHEY_SIMPLEX, 0.45, (60, 60, 60)
 _QUALITY = 85
+_UNITS = {METRES: " m", SCENE_UNITS: ""}  # of kinds whose numbers say something
 
 
 def panel_px(height_px: int, width_px: int) -> tuple[int, int]:
@@ -49,10 +50,10 @@ def thumbnail(depth: Map, image: npt.NDArray[np.uint8] | None = None) -> bytes:
 
 def legend(depth: Map) -> tuple[str, str]:
     """What stands at the near and at the far end of the bar of colours."""
-    if depth.kind != METRES:
+    if depth.kind not in _UNITS:
         return "near", "far"
-    low, high = depth.ends
-    return f"near: {low:.3g} m", f"far: {high:.3g} m"
+    unit, (low, high) = _UNITS[depth.kind], depth.ends
+    return f"near: {low:.3g}{unit}", f"far: {high:.3g}{unit}"
 
 
 def _bar(kind: str) -> Levels:

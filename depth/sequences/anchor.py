@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from depth.fitting.robust import SCALE, ScaleShift
+from depth.fitting.robust import ScaleShift
+from depth.maps.fit import SCALE
 from depth.maps.result import FloatArray
 
 Pair = npt.NDArray[np.float64]  # logarithm of the spread, and the middle

@@ -58,7 +58,7 @@ class _Files:
     def write(self, task: Task, source: SourceImage, result: Result) -> Written:
         facts = {"path": task.name, "sha256": source.sha256}
         paths = write_result(result, task.stem, ["png"], facts)
-        return {path.name: path.stat().st_size for path in paths}, None
+        return Written({path.name: path.stat().st_size for path in paths})
 
-    def settings(self, _foreseen: Foreseen) -> None:
+    def settings(self, _task: Task, _foreseen: Foreseen) -> None:
         return None

@@ -24,6 +24,7 @@ from depth.maps.files import SIDECAR_SUFFIX
 from depth.maps.meta import MAX_JSON_BYTES, parse_sidecar
 from serve.folder.index import pages_of
 from serve.folder.manifest import MANIFEST, SEQUENCE, JobManifest, manifest_in
+from serve.folder.preset import own_summaries
 from serve.jobs.under_way import UNDER_WAY
 
 _CHUNK_BYTES = 1 << 20
@@ -67,12 +68,13 @@ class _Cleaning:
         self._left = 0
 
     def cleaned(self, report: JobManifest) -> Iterator[Fate]:
+        summaries = own_summaries(report, self._folder)
         for image in report.images:
             entry = report.find(image)
             for fate in self._result(entry.outputs) if entry else ():
                 self._left += bool(fate.left)
                 yield fate
-        own = [page.name for page in pages_of(self._folder)]
+        own = [page.name for page in pages_of(self._folder)] + summaries
         own += [UNDER_WAY] if _names_images(self._folder / UNDER_WAY) else []
         own += [MANIFEST] if report.images and not self._left else []
         for name in own:
@@ -90,7 +92,7 @@ class _Cleaning:
                 listed, digests[beside] = self._listed(beside)
                 folder = PurePosixPath(beside).parent
                 for name, sha256 in listed.items():
-                    digests[str(folder / PurePosixPath(name).name)] = sha256
+                    digests[str(folder / name)] = sha256
         for name in sorted(outputs, key=_is_json):
             try:
                 if self._is_removed(name, outputs[name], digests.get(name)):

@@ -21,8 +21,8 @@ from urllib.parse import quote
 
 from depth.console import one_line
 from depth.files import read_regular, sha256_bytes, write_whole
-from depth.maps.files import SIDECAR_SUFFIX
 from depth.maps.meta import MAX_JSON_BYTES
+from depth.maps.names import SIDECAR_SUFFIX, sidecar_in
 from serve.errors import ManifestError
 from serve.folder.manifest import MANIFEST, JobManifest, manifest_in
 from serve.jobs.entry import DONE, FAILED, Entry
@@ -142,7 +142,7 @@ def _links_between(number: int, pages: int) -> str:
 def _figure(entry: Entry, folder: Path) -> Iterator[str]:
     """The figure of a result whose .json is there; nothing without it."""
     there = [name for name in entry.outputs if _is_inside(name) and (folder / name).is_file()]
-    beside = next((name for name in there if name.endswith(SIDECAR_SUFFIX)), None)
+    beside = sidecar_in(there)
     facts = _facts(folder / beside) if beside else None
     if facts is None or beside is None:
         return
@@ -155,6 +155,8 @@ def _figure(entry: Entry, folder: Path) -> Iterator[str]:
         yield "<figure>\n<p>no preview</p>\n"
     yield f"<figcaption><b>{_text(entry.image)}</b><br>\n"
     yield f"{_text(facts.values)}<br>\nmodel {_text(facts.model)}<br>\n"
+    if entry.fit is not None:
+        yield f"fit: {_text(entry.fit.text())}<br>\n"
     yield from (f"{_text(note)}<br>\n" for note in facts.notes)
     yield " ".join(f'<a href="{_url(name)}">{_text(_kind(name, beside))}</a>' for name in there)
     yield "\n</figcaption>\n</figure>\n"
@@ -162,7 +164,10 @@ def _figure(entry: Entry, folder: Path) -> Iterator[str]:
 
 def _kind(name: str, beside: str) -> str:
     """What an output is called in a link: "png", "sky.png", "json"."""
-    return name[len(beside) - len(SIDECAR_SUFFIX) + 1 :]
+    stem = beside[: -len(SIDECAR_SUFFIX)]
+    if name.startswith(f"{stem}."):
+        return name[len(stem) + 1 :]
+    return PurePosixPath(name).relative_to(PurePosixPath(beside).parent).as_posix()
 
 
 def _is_inside(name: str) -> bool:

@@ -70,14 +70,20 @@ def check_apart(images: Sequence[Path], outputs: Iterable[Path]) -> None:
             )
 
 
-def unique_stems(images: Sequence[PurePath], names_for: NamesFor) -> list[PurePosixPath]:
+def unique_stems(
+    images: Sequence[PurePath], names_for: NamesFor, whole_names: bool = False
+) -> list[PurePosixPath]:
     """The path of each image's outputs without suffixes, by its path in the input folder.
 
     `a/b.jpg` becomes `a/b`. Where two images would get a file of the same name, both keep their
     whole name: `x.jpg` and `x.png` become `x.jpg` and `x.png`. Case does not count, as on some file
     systems.
+
+    whole_names  every image keeps its whole name
     """
     paths = [PurePosixPath(image.as_posix()) for image in images]
+    if whole_names:
+        return paths
     stems = [path.with_suffix("") for path in paths]
     while True:  # until nothing collides: a name that is kept may collide with another stem
         claims = [_claims(stem, names_for) for stem in stems]
@@ -92,7 +98,7 @@ def unique_stems(images: Sequence[PurePath], names_for: NamesFor) -> list[PurePo
 
 
 def _claims(stem: PurePosixPath, names_for: NamesFor) -> set[str]:
-    return {str(stem.with_name(name)).casefold() for name in names_for(stem.name)}
+    return {str(stem.parent / name).casefold() for name in names_for(stem.name)}
 
 
 def _places(paths: Sequence[Path]) -> list[Path]:

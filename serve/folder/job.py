@@ -16,12 +16,14 @@ from depth.errors import InputError
 from depth.family import DEPTH
 from depth.files import remove_left_over
 from depth.images.listing import by_extension
-from depth.maps.files import output_names
+from depth.presets.files import result_names
+from depth.presets.table import preset_named
 from serve.engine import Engine
 from serve.errors import ManifestError
 from serve.folder.inputs import NamesFor, check_apart, images_of, no_images, unique_stems
 from serve.folder.manifest import JobManifest, manifest_in
 from serve.folder.outputs import FolderOutputs
+from serve.folder.preset import check_preset, write_summary
 from serve.folder.request import FolderJob
 from serve.jobs.batch import Batch
 from serve.jobs.entry import DONE, KEPT, Entry, OnEntry, Report, Task
@@ -40,16 +42,25 @@ def run_folder(
 ) -> Report:
     """Run the job. The manifest grows as images are finished, and `on_entry` gets every entry.
 
-    Raises NoImagesError if there is nothing to do, InputError if an image would be replaced or the
-    memory limit is no number over 0, ManifestError if the manifest cannot be opened, or not be kept
-    to the end, and the library's errors if it has no programs for the images. A failure of a single
-    image is an entry. A manifest that cannot be kept ends the job early, and so does a full disk:
-    the report says so.
+    Raises NoImagesError if there is nothing to do, InputError if an image would be replaced, the
+    memory limit is no number over 0, or the fit is of other images, ManifestError if the manifest
+    cannot be opened, or not be kept to the end, and the library's errors if it has no programs for
+    the images. A failure of a single image is an entry. A manifest that cannot be kept ends the job
+    early, and so does a full disk: the report says so.
     """
     stop = stop or Stop()
     job = replace(job, maps=tuple(job.maps) or _maps_of(engine))
-    names_for = partial(output_names, formats=job.formats, preview=job.preview, maps=job.maps)
+    check_preset(engine, job)
+    names_for = partial(
+        result_names,
+        formats=job.formats,
+        preview=job.preview,
+        maps=job.maps,
+        preset=job.preset,
+    )
     tasks, left_out = _tasks(job, names_for)
+    if job.fit is not None:
+        job.fit.reference.check([task.name for task in tasks])
     refused: Optional[ManifestError] = None
     writable, names = not job.dry_run, {task.name for task in tasks}
     with (
@@ -59,7 +70,7 @@ def run_folder(
         if writable:
             remove_left_over({task.stem.parent for task in tasks})
             manifest.note_left_out(left_out)
-        outputs = FolderOutputs(job, names_for, manifest.failed)
+        outputs = FolderOutputs(job, names_for, manifest.failed, engine.focal)
         room = Room(len(names_for("")) - 1, limit_bytes(job.memory_gb))  # less the .json
         batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run, room, under_way)
         batch.report.left_out = left_out
@@ -72,6 +83,8 @@ def run_folder(
                     stop.request(str(error))
                     refused = error
                 on_entry(entry, batch.report.total)
+        if writable:
+            write_summary(manifest, job)
     if refused and not batch.report.left:
         raise refused
     return batch.report
@@ -113,8 +126,9 @@ def _tasks(job: FolderJob, names_for: NamesFor) -> tuple[list[Task], dict[str, i
     if not images:
         raise no_images(job.input, found.others, "--input")
     paths = [image.relative_to(folder) for image in images]
-    named = unique_stems([*paths, *beside], names_for)
+    whole_names = bool(job.preset) and preset_named(job.preset).whole_name
+    named = unique_stems([*paths, *beside], names_for, whole_names)
     stems = [job.output / stem for stem in named[: len(paths)]]
-    check_apart(images, (stem.with_name(name) for stem in stems for name in names_for(stem.name)))
+    check_apart(images, (stem.parent / name for stem in stems for name in names_for(stem.name)))
     tasks = [Task(image, path.as_posix(), stem) for image, path, stem in zip(images, paths, stems)]
     return tasks, by_extension(found.others)

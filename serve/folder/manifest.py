@@ -8,13 +8,14 @@ writer cuts it. Keys of a line, format 2:
     image      path inside the input folder
     status     "done" or "failed"
     sha256     of the image's bytes; "" if they could not be read
-    settings   formats, preview, remark, `provenance`: model, weights, artifact, precision, shape
-               policy, size, steps; and `focal`, the focal length for metres. Null where no size
-               could be chosen
+    settings   formats, preset, preview, remark, `provenance`: model, weights, artifact, precision,
+               shape policy, size, steps; `focal`, the focal length for metres; and `fit`, what
+               depth is moved onto. Null where no size could be chosen
     outputs    name inside the output folder -> bytes
     reason     why it failed, else ""
     notes      what was left out of the image, such as "alpha ignored"
     timing_ms  of read, wait, network and write, where the image was worked on
+    fit        how depth was moved onto measured depth; null without --fit
     finished   UTC time, ISO 8601
 
 A line without `image` has `left_out`: how many files of each extension, "" for none, the last job
@@ -79,7 +80,9 @@ class JobManifest:
         offset, length = self._where[image]
         try:
             found = localised(parse_object(os.pread(self._descriptor, length, offset)))
-            return decode(Entry, found, further=True)
+            if isinstance(found.get("settings"), dict):
+                found["settings"] = {"fit": None, "preset": "", **found["settings"]}
+            return decode(Entry, {"fit": None, **found}, further=True)
         except (OSError, ValueError):
             return None
 

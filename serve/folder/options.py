@@ -18,6 +18,8 @@ import typer
 from depth.command import choice_option, path_option, takes_options
 from depth.errors import InputError
 from depth.files import read_text
+from depth.fitting.options import FIT, FIT_BY, FIT_SCALE, FIT_UNIT, fitter_by
+from depth.presets.names import PRESET_NAMES
 
 if TYPE_CHECKING:
     from depth.sizes import Size, SizeRule
@@ -39,8 +41,16 @@ class FolderOptions:
     output: Path = path_option(
         Path("output_depth"), "Folder that receives depth files.", "--output", "-o"
     )
-    format: list[str] = choice_option(
-        ["png"], ("png", "npy", "npz", "pfm", "exr", "tiff"), "png: 16-bit. Repeat it for several."
+    format: Optional[list[str]] = choice_option(
+        None,
+        ("png", "npy", "npz", "pfm", "exr", "tiff"),
+        "png, the default without --preset: 16-bit. Repeat it for several.",
+    )
+    preset: Optional[str] = choice_option(
+        None,
+        PRESET_NAMES,
+        "Write depth as another tool reads it, in place of --format; to have both, give both. "
+        "docs: depth/presets/README.md.",
     )
     preview: Optional[bool] = typer.Option(
         None,
@@ -60,6 +70,10 @@ class FolderOptions:
     intrinsics: Optional[Path] = path_option(
         None, "File with the camera's 3x3 matrix in px of its images: JSON, or three lines of text."
     )
+    fit: Optional[str] = FIT
+    fit_by: str = FIT_BY
+    fit_unit: Optional[str] = FIT_UNIT
+    fit_scale: Optional[float] = FIT_SCALE
     preprocess: str = choice_option(
         "reference",
         ("reference", "fast"),
@@ -128,11 +142,13 @@ class FolderOptions:
             self.input,
             self.output,
             formats=self.format,
+            preset=self.preset or "",
             preview=bool(self.preview),
             retry_failed=self.retry_failed,
             fail_fast=self.fail_fast,
             dry_run=self.dry_run,
             memory_gb=self.memory_gb,
+            fit=fitter_by(self.fit, self.fit_by, self.fit_unit, self.fit_scale),
             **facts,
         )
 

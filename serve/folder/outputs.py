@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Optional, Union
 
-from depth.errors import DepthAnythingError, DepthFileError
+from depth.errors import DepthAnythingError, DepthFileError, FitError
 from depth.family import DEPTH, FOCAL_NORMALISED
 from depth.files import is_full
 from depth.images.header import ImageHeader
@@ -23,12 +23,14 @@ from depth.maps.files import (
     add_preview,
     not_whole,
     read_sidecar,
-    write_result,
 )
 from depth.maps.meta import Sidecar
 from depth.maps.result import Result
 from depth.maps.thumbnail import panel_px, reduced
+from depth.presets.files import save_result
+from depth.presets.shot import Shot, preset_setting
 from depth.sizes import size_text
+from depth.steps.focal import NOTHING_ASKED, FocalAsked
 from serve.engine import Foreseen
 from serve.errors import DiskFullError
 from serve.folder.inputs import NamesFor
@@ -42,12 +44,20 @@ class FolderOutputs:
     """Depth files in the job's output folder.
 
     failed  entries of the images that failed in an earlier run, by name
+    asked   what the user says of the camera of every image
     """
 
-    def __init__(self, job: FolderJob, names_for: NamesFor, failed: Mapping[str, Entry]) -> None:
+    def __init__(
+        self,
+        job: FolderJob,
+        names_for: NamesFor,
+        failed: Mapping[str, Entry],
+        asked: FocalAsked = NOTHING_ASKED,
+    ) -> None:
         self._job = job
-        formats = tuple(sorted(job.formats))
-        self._settings = Settings(formats, job.preview, job.remark, None, None)
+        self._asked = asked
+        formats, preset = tuple(sorted(job.formats)), preset_setting(job.preset, asked)
+        self._settings = Settings(formats, job.preview, job.remark, None, None, preset=preset)
         self._names_for = names_for
         self._failed = failed
         self._drawing = Lock()
@@ -56,11 +66,11 @@ class FolderOutputs:
 
     def look(self, task: Task, file: ImageFile, foreseen: Foreseen) -> Union[Entry, str]:
         """The entry of an image that needs nothing, else why it has to be done."""
-        job, settings = self._job, self.settings(foreseen)
+        job, settings = self._job, self._checked_settings(task, foreseen)
         *names, name = self._names_for(task.stem.name)
         if job.preview:
             names.pop()  # which can be drawn again
-        path = task.stem.with_name(name)
+        path = task.stem.parent / name
         sidecar: Optional[Sidecar] = None
         reason = "no result yet"
         try:
@@ -80,8 +90,8 @@ class FolderOutputs:
             sidecar, reason = self._with_preview(file, path, sidecar)
         if sidecar is not None and not reason:
             kept = dict.fromkeys([*names, *sidecar.files, name])
-            sizes_bytes = self._sizes_bytes(map(path.with_name, kept))
-            return Entry(task.name, KEPT, file.sha256, settings, sizes_bytes)
+            sizes_bytes = self._sizes_bytes(path.parent / each for each in kept)
+            return Entry(task.name, KEPT, file.sha256, settings, sizes_bytes, fit=sidecar.fit)
         last = self._failed.get(task.name)
         if last is None or not _same(last.settings, settings):
             return reason
@@ -92,18 +102,39 @@ class FolderOutputs:
     def write(self, task: Task, source: SourceImage, result: Result) -> Written:
         """Write the files of an image. Raises DiskFullError, which ends the job."""
         facts, job = self._source(task, source), self._job
+        if job.fit is not None:
+            result = job.fit.fitted(result, task.name, source.header)
         if result.maps[DEPTH].kind == FOCAL_NORMALISED:
             self._warn(task)
+        known = {"asked": self._asked, "exif_focal": source.header.focal_px}
+        shot = Shot.of(facts, pixels=source.pixels, **known)
         with full_disk_ends():
-            written = write_result(
-                result, task.stem, job.formats, facts, job.preview, source.pixels
+            written = save_result(
+                result, task.stem, job.formats, facts, job.preview, job.preset, shot
             )
-        made = replace(self._settings, provenance=result.provenance, focal=result.focal)
-        return self._sizes_bytes(written), made
+        made = replace(
+            self._settings,
+            provenance=result.provenance,
+            focal=result.focal,
+            fit=result.fit and result.fit.basis,
+        )
+        return Written(self._sizes_bytes(written), made, result.fit)
 
-    def settings(self, foreseen: Foreseen) -> Settings:
-        """The settings that a result of this image depends on, besides the image's bytes."""
+    def settings(self, task: Task, foreseen: Foreseen) -> Settings:
+        """As `_checked_settings`, without a fit if the reference has nothing for the image."""
+        with suppress(FitError):
+            return self._checked_settings(task, foreseen)
         return replace(self._settings, provenance=foreseen.provenance, focal=foreseen.focal)
+
+    def _checked_settings(self, task: Task, foreseen: Foreseen) -> Settings:
+        """The settings that a result of this image depends on, besides the image's bytes.
+
+        Raises FitError if the reference has nothing for the image.
+        """
+        fit = None if self._job.fit is None else self._job.fit.basis(task.name)
+        return replace(
+            self._settings, provenance=foreseen.provenance, focal=foreseen.focal, fit=fit
+        )
 
     def _with_preview(self, file: ImageFile, path: Path, sidecar: Sidecar) -> tuple[Sidecar, str]:
         """The .json with a preview drawn from the stored depth, and why there is none, or ""."""
@@ -200,6 +231,8 @@ def _other_settings(sidecar: Sidecar, maps: Sequence[str], settings: Settings) -
     other = [name for name, value in wanted.items() if found[name] != value]
     if sidecar.focal != settings.focal and "steps" not in other:
         other.append("focal length")
+    if (sidecar.fit and sidecar.fit.basis) != settings.fit:
+        other.append("measured depth, or another way to fit it")
     if other:
         return f"made with other {', '.join(other)}"
     if set(sidecar.maps) != set(maps):
@@ -207,6 +240,9 @@ def _other_settings(sidecar: Sidecar, maps: Sequence[str], settings: Settings) -
     lacking = any(set(settings.formats) - set(listed.files) for listed in sidecar.maps.values())
     if lacking:
         return "made in other formats"
+    listed = sidecar.preset
+    if (listed.setting if listed else "") != settings.preset:
+        return "made for another preset, or with another camera for it"
     notes = sidecar.source.get("notes")
     if settings.remark and not (isinstance(notes, list) and settings.remark in notes):
         return "made with another remark"

@@ -49,9 +49,9 @@ class PictureJob:
     def write(self, task: Task, source: SourceImage, result: Result) -> Written:
         path = _picture_path(task.stem)
         pixels = _picture(self, source.pixels, upstream_levels(result.depth.values))
-        return {path.name: _write(path, pixels)}, None
+        return Written({path.name: _write(path, pixels)})
 
-    def settings(self, _foreseen: Foreseen) -> None:
+    def settings(self, _task: Task, _foreseen: Foreseen) -> None:
         return None
 
 

@@ -104,7 +104,7 @@ class Batch:
         with closing(ahead(self._looked())) as self._chunks:
             try:
                 for entry in self._entries():
-                    self.report.counts[entry.status] += 1
+                    self.report.add(entry)
                     if entry.status == FAILED and self._fail_fast:
                         self._stop.request("a failure")
                     yield entry
@@ -189,7 +189,7 @@ class Batch:
             if isinstance(found, str) and task.name in under_way.guilty:
                 size_px = file.header.width_px, file.header.height_px
                 reason = under_way.reason(size_px, self._room.needed_bytes(file.header))
-                settings = self._outputs.settings(foreseen)
+                settings = self._outputs.settings(task, foreseen)
                 return Entry(task.name, FAILED, sha256, settings, reason=reason)
         except Exception as error:  # an image must not stop the others
             found = _failure(task, error, sha256, None)
@@ -215,7 +215,8 @@ class Batch:
             self._stop.request(str(error))
             return None
         except Exception as error:  # as above
-            settings = self._outputs.settings(self._engine.foreseen(item.file.header))
+            foreseen = self._engine.foreseen(item.file.header)
+            settings = self._outputs.settings(item.task, foreseen)
             return _failure(item.task, error, item.file.sha256, settings)
 
     def _one(self, item: Todo) -> Entry:
@@ -225,7 +226,7 @@ class Batch:
         raw = self._engine.run(prepared)
         started = time.perf_counter()
         result = self._engine.finish(raw)
-        outputs, settings = self._outputs.write(item.task, prepared.source, result)
+        written = self._outputs.write(item.task, prepared.source, result)
         write_ms = (time.perf_counter() - started) * 1e3
         timing_ms = {
             "read": round(read_ms, 1),
@@ -237,10 +238,11 @@ class Batch:
             item.task.name,
             DONE,
             prepared.source.sha256,
-            settings,
-            outputs,
+            written.settings,
+            written.outputs,
             notes=prepared.source.notes,
             timing_ms=timing_ms,
+            fit=written.fit,
         )
 
 

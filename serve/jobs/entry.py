@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Optional, Protocol, Union
 
+from depth.console import one_line
 from depth.images.listing import counted
 from depth.images.read import ImageFile, SourceImage
+from depth.maps.fit import FitBasis, FitRecord
 from depth.maps.result import Focal, Provenance, Result
 from serve.engine import Foreseen
 from serve.errors import RESTART
@@ -36,6 +38,8 @@ class Settings:
     remark: str
     provenance: Optional[Provenance]  # None: the program of its size is not made yet
     focal: Optional[Focal]  # that metres are made with
+    fit: Optional[FitBasis] = None  # what depth is moved onto
+    preset: str = ""  # with the camera that is asked for, where its files say it
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,17 @@ class Entry:
     reason: str = ""  # why it failed, or why it is to be done
     notes: tuple[str, ...] = ()  # what was left out of the image, such as "alpha ignored"
     timing_ms: Mapping[str, float] = field(default_factory=dict)  # of read, wait, network, write
+    fit: Optional[FitRecord] = None  # how depth was moved onto measured depth
     finished: str = ""  # UTC time, ISO 8601; of a manifest's line
 
 
-Written = tuple[Mapping[str, int], Optional[Settings]]  # files and their bytes; their settings
+@dataclass(frozen=True)
+class Written:
+    """The files of an image and their bytes, their settings, and how depth was fitted."""
+
+    outputs: Mapping[str, int]
+    settings: Optional[Settings] = None
+    fit: Optional[FitRecord] = None
 
 
 class Outputs(Protocol):
@@ -65,7 +76,7 @@ class Outputs(Protocol):
     def write(self, task: Task, source: SourceImage, result: Result) -> Written:
         """Write the files of an image."""
 
-    def settings(self, foreseen: Foreseen) -> Optional[Settings]:
+    def settings(self, task: Task, foreseen: Foreseen) -> Optional[Settings]:
         """What a result of an image would depend on, for the entry of a failure."""
 
 
@@ -81,6 +92,24 @@ class Report:
     stopped: str = ""  # why the run ended early
     restart: bool = False  # a new process can go on where this one had to stop
     left_out: Mapping[str, int] = field(default_factory=dict)  # files by extension, no images
+    fitted: int = 0  # images whose depth was moved onto measured depth
+    worst_fit: tuple[float, str] = (0.0, "")  # the largest median error as a share, and its image
+
+    def add(self, entry: Entry) -> None:
+        """Count an image."""
+        self.counts[entry.status] += 1
+        if entry.fit is not None:
+            self.fitted += 1
+            self.worst_fit = max(self.worst_fit, (entry.fit.median_share, entry.image))
+
+    @property
+    def fits(self) -> str:
+        """Such as "3 fitted to measured depth, worst a.jpg with a median error of 2.1 %"; or ""."""
+        if not self.fitted:
+            return ""
+        share, image = self.worst_fit
+        worst = f"worst {one_line(image)} with a median error of {100 * share:.2g} %"
+        return f"{self.fitted} fitted to measured depth, {worst}"
 
     @property
     def left(self) -> int:

@@ -149,5 +149,5 @@ def closing(report: Report, wall_s: float) -> str:
     parts = [f"{report.counts[key]} {name}" for key, name in names.items() if report.counts[key]]
     if report.left:
         parts.append(f"{report.left} left after {report.stopped}")
-    others = f"; {report.others}" if report.others else ""
-    return f"{', '.join(parts) or '0 done'} in {wall_s:.1f} s{others}"
+    rest = "".join(f"; {each}" for each in (report.fits, report.others) if each)
+    return f"{', '.join(parts) or '0 done'} in {wall_s:.1f} s{rest}"

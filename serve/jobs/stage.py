@@ -13,10 +13,13 @@ from typing import Any, Callable, Optional, TypeVar, Union
 import numpy as np
 import numpy.typing as npt
 
-from depth.errors import InputError
+from depth.errors import FitError, InputError
+from depth.fitting.fitter import Fitter, Given, fitter_of
 from depth.images.given import Held, hold
+from depth.images.header import ImageHeader
 from depth.images.read import ImageFile, decode
 from depth.maps.files import write_result
+from depth.maps.fit import AUTO
 from depth.maps.result import Result
 from depth.sizes import Size
 from depth.steps.focal import FocalAsked
@@ -38,11 +41,35 @@ class ImageResult(Result):
     source         stands in the .json: path, size, sha256, notes
     timing_ms      of read, wait (for a core) and network
     exif_focal_px  the focal length that its file says, in px of the whole image
+    header         of its file
     """
 
     source: dict[str, Any] = field(default_factory=dict)
     timing_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
     exif_focal_px: Optional[float] = None
+    header: Optional[ImageHeader] = field(default=None, compare=False)
+
+    def fitted(
+        self,
+        reference: Given,
+        by: str = AUTO,
+        unit: Optional[str] = None,
+        scale: Optional[float] = None,
+    ) -> ImageResult:
+        """The result with its depth moved onto measured depth.
+
+        reference  points [N,3] of this image: x and y in px, and depth in metres; or a path, as
+                   `--fit` takes it
+        by         `auto`, `scale` or `scale_shift`
+        unit       `m`: the COLMAP model is in metres
+        scale      metres of a code of a sensor's PNG file
+
+        Raises FitError if the reference supports no fit, and InputError for what cannot be read.
+        """
+        if self.header is None:
+            raise FitError("a result without an image: there is no place to measure")
+        fitter = fitter_of(reference, by, unit, scale)
+        return fitter.fitted(self, self.source["path"], self.header)
 
     def save(
         self, stem: Union[str, os.PathLike[str]], formats: Sequence[str] = ("png",)
@@ -62,12 +89,14 @@ class Asked:
     output_size  `full` or `model`
     deadline_s   the network has to begin by then, counted from `begun_s`
     begun_s      a time of time.monotonic(); by default the present
+    fit          moves depth onto measured depth
     """
 
     focal: Optional[FocalAsked] = None
     output_size: Optional[str] = None
     deadline_s: Optional[float] = None
     begun_s: float = field(default_factory=time.monotonic)
+    fit: Optional[Fitter] = None
 
 
 class Stage:
@@ -131,8 +160,16 @@ class Stage:
             }
             timing_ms = {"read": read_ms, "wait": raw.wait_ms, "network": raw.network_ms}
             result = ImageResult(
-                made.maps, made.provenance, made.focal, facts, timing_ms, header.focal_px
+                made.maps,
+                made.provenance,
+                made.focal,
+                source=facts,
+                timing_ms=timing_ms,
+                exif_focal_px=header.focal_px,
+                header=header,
             )
+            if asked.fit is not None:
+                result = asked.fit.fitted(result, held.path, header)
             return use(result, source.pixels)
 
     def warm_up(self, sizes: Iterable[Size] = ()) -> None:

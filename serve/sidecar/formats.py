@@ -18,21 +18,19 @@ The raw form, 32 bytes and then the values row by row, all little-endian:
 from __future__ import annotations
 
 import io
-import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from depth.errors import DepthFileError, InputError
-from depth.family import DEPTH_KINDS
+from depth.family import NETWORK_DEPTHS
 from depth.images.header import MAX_PIXELS
 from depth.maps.files import encode_map
 from depth.maps.result import FloatArray
+from depth.presets.sp3d import encode_sp3d
 from serve.jobs.stage import ImageResult
 from serve.sidecar.values import NEAR1, is_stub, near1
 
@@ -40,12 +38,9 @@ JSON, RAW, NPY, PNG16, SHM = "json", "raw", "npy", "png16", "shm"
 FORMATS = (RAW, JSON, NPY, PNG16, SHM)
 
 MAGIC, VERSION = b"DEPTHF32", 1
-CODES = (NEAR1, *DEPTH_KINDS)  # what the values are, by the code in the raw form
+CODES = (NEAR1, *NETWORK_DEPTHS)  # what the values are, by the code in the raw form
 HEADER_BYTES = 32
 _HEADER = struct.Struct("<8sHBBIIffI")
-
-_GROUP = 1000  # a number's decimals are looked up in two groups of three
-_PIECE = 1 << 16  # values that are written at once
 
 
 @dataclass(frozen=True)
@@ -84,10 +79,7 @@ def as_json(found: Values) -> bytes:
 
     Each number has 6 decimals, so it takes 9 bytes with its comma.
     """
-    height, width = found.values.shape
-    facts = {**({"stub": True} if found.stub else {}), "height": height, "width": width}
-    text = _numbers(found.values)
-    return b"".join((json.dumps(facts)[:-1].encode(), b', "depth": [', text[:-1], b"]}\n"))
+    return encode_sp3d(found.values, found.stub)
 
 
 def as_npy(found: Values) -> bytes:
@@ -116,25 +108,3 @@ def read_raw(data: bytes) -> Values:
         raise DepthFileError(f"raw depth of {height}x{width} in {len(data)} bytes: damaged")
     values = np.frombuffer(data, "<f4", offset=HEADER_BYTES).reshape(height, width)
     return Values(values.astype(np.float32), CODES[code], bool(stub))
-
-
-def _numbers(values: FloatArray) -> bytes:
-    """Each value of 0 to 1 as nine characters, `0.123456,`; in pieces that a cache holds."""
-    ones, rest = _digits()
-    text = np.empty(values.size, [("ones", ones.dtype), ("rest", rest.dtype)])
-    flat = values.ravel()
-    for start in range(0, flat.size, _PIECE):
-        piece = flat[start : start + _PIECE]
-        scaled = np.rint(piece.astype(np.float64) * (_GROUP * _GROUP)).astype(np.uint32)
-        high = scaled // np.uint32(_GROUP)
-        text["ones"][start : start + _PIECE] = ones[high]
-        text["rest"][start : start + _PIECE] = rest[scaled - high * np.uint32(_GROUP)]
-    return text.tobytes()
-
-
-@lru_cache(maxsize=1)
-def _digits() -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
-    """`0.000` to `1.000`, and `000,` to `999,`: 1001 items of 5 bytes, 1000 of 4."""
-    ones = "".join(f"{number / _GROUP:.3f}" for number in range(_GROUP + 1))
-    rest = "".join(f"{number:03d}," for number in range(_GROUP))
-    return np.frombuffer(ones.encode(), "V5"), np.frombuffer(rest.encode(), "V4")

@@ -12,29 +12,15 @@ import numpy as np
 
 from depth.family import DEPTH, RELATIVE_INVERSE
 from depth.images.given import Held
-from depth.maps.result import FULL, FloatArray, Map, Provenance
+from depth.maps.result import FULL, Map, Provenance
+from depth.presets.values import near1
 from serve.jobs.stage import Asked, ImageResult
+
+__all__ = ["NATIVE", "NEAR1", "VALUES", "is_stub", "near1", "stub"]
 
 NEAR1, NATIVE = "near1", "native"
 VALUES = (NEAR1, NATIVE)
 STUB = "stub"  # the model and target in a stub's provenance
-
-
-def near1(found: Map) -> FloatArray:
-    """The map's values mapped linearly onto 0 to 1, float32 [H,W]: 1 is nearest.
-
-    In `relative_inverse`, larger is nearer already; other kinds are turned round. A constant map
-    becomes 0.
-    """
-    values = found.values.astype(np.float64)
-    low, high = values.min(), values.max()
-    if low == high:
-        return np.zeros(values.shape, np.float32)
-    values -= low
-    values /= high - low
-    if found.kind != RELATIVE_INVERSE:
-        np.subtract(1.0, values, out=values)
-    return values.astype(np.float32)
 
 
 def is_stub(result: ImageResult) -> bool:
@@ -60,4 +46,4 @@ def stub(held: Held, _asked: Asked, use: Callable[[ImageResult], None]) -> None:
         "notes": notes,
     }
     maps = {DEPTH: Map(values, RELATIVE_INVERSE)}
-    use(ImageResult(maps, Provenance(*nothing), None, source))
+    use(ImageResult(maps, Provenance(*nothing), source=source))

@@ -1,4 +1,4 @@
-"""`cameras.bin` and `images.bin` of COLMAP, record by record."""
+"""`cameras.bin`, `images.bin` and `points3D.bin` of COLMAP, record by record."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from depth.errors import InputError
 from depth.files import reading
 from depth.scenes.colmap.lenses import Lens, kind_numbered
 from depth.scenes.colmap.posed import MAX_IMAGES, Posed, lens_of, posed
+from depth.scenes.colmap.tracks import MAX_POINTS, MAX_SIGHTINGS, Gathered, Tracks
 
 _CAMERA = struct.Struct("<IiQQ")
 _IMAGE = struct.Struct("<I7dI")
 _COUNT = struct.Struct("<Q")
+_POINT = struct.Struct("<Q3d3Bd")  # number, place, colour, error
+_SIGHTING_BYTES = 8  # the numbers of an image and of its observation
 _POINT_BYTES = 24  # of an observation: x, y and the number of its point
 _MAX_NAME_BYTES = 4096
 
@@ -76,7 +79,18 @@ def read_images(path: Path, lenses: dict[int, Lens]) -> Iterator[Posed]:
     with reading(path) as file:
         reader, names = _Reader(file), set[str]()
         for _ in range(reader.count("images", _IMAGE.size, MAX_IMAGES)):
-            _, *pose, camera = reader.take(_IMAGE)
+            number, *pose, camera = reader.take(_IMAGE)
             name = reader.text()
             reader.skip(_POINT_BYTES * reader.count("points", _POINT_BYTES, reader.size_bytes))
-            yield posed(name, pose, camera, lenses, names)
+            yield posed((number, name), pose, camera, lenses, names)
+
+
+def read_points(path: Path) -> Tracks:
+    """The points. Raises as `read_cameras`."""
+    with reading(path) as file:
+        reader, found = _Reader(file), Gathered()
+        for _ in range(reader.count("points", _POINT.size + _COUNT.size, MAX_POINTS)):
+            _, x, y, z, *_ = reader.take(_POINT)
+            length = reader.count("images of a point", _SIGHTING_BYTES, MAX_SIGHTINGS)
+            found.add((x, y, z), list(reader.take(struct.Struct(f"<{2 * length}I"))[::2]))
+        return found.tracks()

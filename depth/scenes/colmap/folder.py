@@ -9,6 +9,7 @@ from depth.errors import InputError
 from depth.images.read import printable
 from depth.scenes.colmap import binary, text
 from depth.scenes.colmap.posed import Posed
+from depth.scenes.colmap.tracks import Tracks
 
 _FORMS = {"bin": binary, "txt": text}
 _PARTS = ("cameras", "images")
@@ -22,7 +23,7 @@ def has_model(folder: Path) -> bool:
 def read_model(folder: Path) -> list[Posed]:
     """The images of the model in a folder such as `sparse/0`, in the file's order.
 
-    Takes `cameras.bin` and `images.bin`, or both as `.txt`. Points are not read. Raises InputError,
+    Takes `cameras.bin` and `images.bin`, or both as `.txt`. Raises InputError,
     with file and record, for a model that is damaged, not there, or of a camera model that is not
     done.
     """
@@ -44,6 +45,21 @@ def read_model(folder: Path) -> list[Posed]:
     if not found:
         raise InputError(f"{printable(path)}: it has no image")
     return found
+
+
+def read_points(folder: Path) -> Tracks:
+    """The points of the model in a folder, and which images see each.
+
+    Raises InputError, with file and record, for points that are damaged or not there.
+    """
+    form = _form(folder)
+    path = folder / f"points3D.{form or 'bin'}"
+    try:
+        return _FORMS[form or "bin"].read_points(path)
+    except InputError as error:
+        raise InputError(f"{printable(path)}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be read: {error.strerror}") from error
 
 
 def _form(folder: Path) -> Optional[str]:

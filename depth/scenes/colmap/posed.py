@@ -26,11 +26,13 @@ class Posed:
     name        its path below the folder of images
     lens        its camera
     extrinsics  [3,4] float64, world to camera
+    number      that points have it by
     """
 
     name: str
     lens: Lens
     extrinsics: Doubles
+    number: int
 
 
 def lens_of(kind: Kind, width: int, height: int, parameters: Sequence[float]) -> Lens:
@@ -43,16 +45,22 @@ def lens_of(kind: Kind, width: int, height: int, parameters: Sequence[float]) ->
 
 
 def posed(
-    name: str, pose: Sequence[float], camera: int, lenses: Mapping[int, Lens], given: set[str]
+    named: tuple[int, str],
+    pose: Sequence[float],
+    camera: int,
+    lenses: Mapping[int, Lens],
+    given: set[str],
 ) -> Posed:
     """An image of these cameras.
 
+    named  number and name
     pose   quaternion w x y z and translation, world to camera
     given  names that were there before; the new name is added
 
     Raises InputError for a name that leaves its folder or comes twice, a camera that is not there,
     and numbers that are no pose.
     """
+    number, name = named
     problem = _problem(name)
     if problem or name in given:
         raise InputError(
@@ -67,7 +75,7 @@ def posed(
     if length < _LEAST_LENGTH or np.abs(numbers).max() > _MAX_DISTANCE:
         raise InputError(f"image {name!r}: {list(pose)} is no pose: expected finite numbers")
     extrinsics = np.concatenate((_rotation(numbers[:4] / length), numbers[4:, None]), axis=1)
-    return Posed(name, lenses[camera], extrinsics)
+    return Posed(name, lenses[camera], extrinsics, number)
 
 
 def _problem(name: str) -> Optional[str]:

@@ -1,4 +1,4 @@
-"""`cameras.txt` and `images.txt` of COLMAP, line by line."""
+"""`cameras.txt`, `images.txt` and `points3D.txt` of COLMAP, line by line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from depth.errors import InputError
 from depth.files import reading
 from depth.scenes.colmap.lenses import Lens, kind_named
 from depth.scenes.colmap.posed import MAX_IMAGES, Posed, lens_of, posed
+from depth.scenes.colmap.tracks import Gathered, Tracks
 
 _MAX_LINE_BYTES = 1 << 26  # a line of images.txt has all points that an image sees
 
@@ -38,11 +39,27 @@ def read_images(path: Path, lenses: dict[int, Lens]) -> Iterator[Posed]:
         if not line or line.startswith("#"):
             continue
         words = "ID QW QX QY QZ TX TY TZ CAMERA NAME"
-        _, *pose, camera, name = _words(where, line, 10, words, 9)
+        number, *pose, camera, name = _words(where, line, 10, words, 9)
         numbers = [_number(where, word) for word in pose]
-        yield posed(name, numbers, _whole(where, camera), lenses, names)
+        named = _whole(where, number), name
+        yield posed(named, numbers, _whole(where, camera), lenses, names)
         _check_count(where, len(names))
         next(lines, None)  # the points that it sees, also if the line is empty
+
+
+def read_points(path: Path) -> Tracks:
+    """The points. Raises as `read_cameras`."""
+    found = Gathered()
+    for where, line in _lines(path):
+        if not line or line.startswith("#"):
+            continue
+        words = _words(where, line, 8, "ID X Y Z R G B ERROR IMAGE POINT ...")
+        x, y, z = (_number(where, word) for word in words[1:4])
+        try:
+            found.add((x, y, z), [_whole(where, word) for word in words[8::2]])
+        except (InputError, OverflowError) as error:
+            raise InputError(f"{where}: {error}") from error
+    return found.tracks()
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:

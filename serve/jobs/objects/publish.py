@@ -14,8 +14,9 @@ from depth.errors import DepthFileError, StoreError
 from depth.family import DEPTH
 from depth.files import sha256_bytes
 from depth.images.header import MAX_PIXELS
+from depth.maps.consumer import NamedBytes
 from depth.maps.files import PREVIEW_SUFFIX, SIDECAR_SUFFIX, encode_map, output_names
-from depth.maps.meta import MAX_JSON_BYTES, Description, Encoding, NamedBytes, Part, parse_sidecar
+from depth.maps.meta import MAX_JSON_BYTES, Description, Encoding, Part, parse_sidecar
 from depth.maps.thumbnail import thumbnail
 from depth.store.objects import ObjectStore
 from serve.jobs.objects.keys import own_key

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Optional
 
+import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
+from depth.errors import InputError
 from depth.exports.view import ASSUMED
 from depth.family import CONFIDENCE, DEPTH, SKY
+from depth.fitting.fitter import Fitter, fitter_of
 from depth.images.given import hold
 from depth.maps.result import EXIF, FOCAL_PX, FOV_DEG, INTRINSICS, OUTPUT_SIZES
 from depth.steps.focal import FocalAsked
@@ -26,7 +32,8 @@ from serve.service.routes.sending import Whole
 from serve.service.service import Service, Wanted
 from serve.service.uploads import check_is_image, in_memory, is_form, read_form
 
-FIELD = "image"
+FIELD, POINTS = "image", "points"
+_MAX_POINTS_BYTES = 1_000_000
 MAPS = (DEPTH, SKY, CONFIDENCE)
 _PX = r"[1-9]\d{0,5}(\.\d{1,6})?"
 _INTRINSICS = rf"^{_PX}(,{_PX}){{3}}$"
@@ -43,7 +50,15 @@ _BODY = {
                 "type": "object",
                 "required": [FIELD],
                 "additionalProperties": False,
-                "properties": {FIELD: _BINARY["schema"]},
+                "properties": {
+                    FIELD: _BINARY["schema"],
+                    POINTS: {
+                        "type": "string",
+                        "description": "JSON: measured points [x, y, depth] that depth is moved "
+                        "onto, in px of the upright image from its first pixel's centre, and "
+                        "metres along the optical axis.",
+                    },
+                },
             }
         },
     },
@@ -146,7 +161,8 @@ def depth_routes(service: Service) -> APIRouter:
         model = service.models.usable(options.model)
         noted_of(request.scope).model = model.name
         model.check_room()  # before a large body is read for nothing
-        async with image_in(request, service.bodies) as data:
+        async with upload_in(request, service.bodies) as (data, points):
+            asked = replace(asked, fit=await asyncio.to_thread(fitter_in, points))
             wanted = Wanted(model.name, form, options.map, asked, options.palette)
             answer = await service.answer(hold(data), wanted, until_gone(request))
         return Whole(answer.data, answer.media_type, answer.headers, service.bodies)
@@ -156,7 +172,14 @@ def depth_routes(service: Service) -> APIRouter:
 
 @asynccontextmanager
 async def image_in(request: Request, bodies: Bodies) -> AsyncIterator[bytes]:
-    """The bytes of the image in a body; inside `with` they count as held.
+    """As `upload_in`, the image alone."""
+    async with upload_in(request, bodies) as (data, _):
+        yield data
+
+
+@asynccontextmanager
+async def upload_in(request: Request, bodies: Bodies) -> AsyncIterator[tuple[bytes, Optional[str]]]:
+    """The bytes of the image in a body, and the text of its points; inside `with` they are held.
 
     Raises as `Bodies.read`, and RequestError for another media type (415) or a bad form (400).
     """
@@ -164,7 +187,7 @@ async def image_in(request: Request, bodies: Bodies) -> AsyncIterator[bytes]:
     if not is_form(request):
         check_is_image(request)
         async with bodies.read(request) as data:
-            yield data
+            yield data, None
         return
     with bodies.holding() as hold:
 
@@ -173,12 +196,28 @@ async def image_in(request: Request, bodies: Bodies) -> AsyncIterator[bytes]:
                 hold.add(len(chunk))
                 yield chunk
 
-        (upload,), _ = await read_form(request, counted(), FIELD, 1, in_memory)
+        (upload,), texts = await read_form(
+            request, counted(), FIELD, 1, in_memory, _MAX_POINTS_BYTES
+        )
         try:
             data = await upload.read()
         finally:
             await upload.close()
-        yield data
+        yield data, texts.get(POINTS)
+
+
+def fitter_in(text: Optional[str]) -> Optional[Fitter]:
+    """What moves depth onto points in JSON, or None. Raises InputError."""
+    if text is None:
+        return None
+    try:
+        rows = json.loads(text)
+        points = np.array(rows if isinstance(rows, list) else None, np.float64)
+    except (ValueError, TypeError, RecursionError, OverflowError):
+        raise InputError(
+            f"{POINTS} {text[:80]!r}: expected JSON [[x px, y px, depth in metres], ...]"
+        ) from None
+    return fitter_of(points)
 
 
 def focal_asked(

@@ -96,7 +96,7 @@ def test_the_json_says_what_the_numbers_mean(tmp_path: Path) -> None:
     sidecar = write_all(tmp_path, result(ramp()))
     text = sidecar.read_text("utf-8")
     meta = json.loads(text)
-    assert list(meta) == ["format", "maps", "preview", "focal", "provenance", "source"]
+    assert list(meta) == ["format", "maps", "preview", "focal", "fit", "provenance", "source"]
     assert (meta["format"], list(meta["maps"]), meta["focal"]) == (2, [DEPTH], None)
     depth = meta["maps"][DEPTH]
     assert list(depth) == [

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from depth.errors import InputError
 from depth.family import DEPTH_KINDS, MAP_KINDS, UNITS
 from depth.maps import meta
+from depth.maps.consumer import ListedPreset
+from depth.maps.fit import FIT_BY, FIT_METHODS, FIT_SOURCES, FIT_SPACES, FitBasis, FitRecord
 from depth.maps.formats import CODECS
 from depth.maps.result import (
     EXIF,
@@ -38,7 +40,10 @@ WRITTEN: list[tuple[str, type[Any], set[str]]] = [
     ("file", meta.ListedFile, set()),
     ("encoding", meta.Encoding, set()),
     ("picture", meta.Picture, set()),
+    ("preset", ListedPreset, set()),
+    ("preset_file", meta.Picture, set()),
     ("focal", Focal, set()),
+    ("fit_basis", FitBasis, set()),
     ("provenance", Provenance, {"trained"}),
     ("settings", Settings, set()),
     ("entry", Entry, {"format"}),
@@ -79,8 +84,9 @@ def test_a_schema_has_the_keys_and_types_of_its_record(
     definitions = schema_named("result")["$defs"]
     definition = definitions[name]
     names = {field.name for field in fields(record)}
+    optional = {"trained", *({"preset"} if name == "result" else ())}
     assert set(definition["properties"]) == names | more
-    assert set(definition["required"]) == names | more - {"trained"}
+    assert set(definition["required"]) == (names | more) - optional
     for field, hint in get_type_hints(record).items():
         schema = definition["properties"][field]
         null = {"null"} if "anyOf" in schema else set()
@@ -102,6 +108,15 @@ def test_choices_are_those_of_the_code() -> None:
     assert choices("file_format") == set(CODECS)
     assert choices("dtype") == {codec.dtype for codec in CODECS.values()}
     assert choices("focal", "source") == {FOCAL_PX, FOV_DEG, INTRINSICS, EXIF}
+    assert choices("fit_basis", "source") == set(FIT_SOURCES)
+    assert choices("fit_basis", "by") == set(FIT_BY)
+    assert choices("fit_basis", "unit") == {*UNITS.values(), None}
+    assert choices("fit", "space") == set(FIT_SPACES)
+    assert choices("fit", "method") == set(FIT_METHODS)
+    basis, fit = definitions["fit_basis"], definitions["fit"]
+    names = {field.name for field in fields(FitRecord)}
+    assert {*basis["properties"], *fit["properties"]} == names
+    assert {*basis["required"], *fit["required"]} == names
     assert choices("provenance", "preprocess_mode") == set(MODES)
     assert choices("provenance", "shape_policy") == set(POLICIES)
     assert choices("provenance", "output_size") == set(OUTPUT_SIZES)

@@ -38,7 +38,7 @@ def result_of(values: FloatArray, kind: str = RELATIVE_INVERSE) -> ImageResult:
     stub(hold(encoded(picture(8, 8), "PNG")), Asked(), made.append)
     provenance = made[0].provenance
     source = {"path": "", "sha256": None, "width_px": 17, "height_px": 31, "notes": []}
-    return ImageResult({DEPTH: Map(values, kind)}, provenance, None, source)
+    return ImageResult({DEPTH: Map(values, kind)}, provenance, source=source)
 
 
 def test_json_has_the_values_to_six_decimals_in_nine_bytes_each() -> None:

@@ -1,0 +1,1 @@
+"""Depth as other tools read it: a preset names a tool, and says container, unit and file names."""

@@ -1,0 +1,98 @@
+"""A preset in a folder job: refused before work starts where the model cannot meet it, and the file
+that it has for all images.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Optional
+
+from depth.errors import DepthFileError
+from depth.family import METRES, SCENE_UNITS
+from depth.files import read_regular, write_whole
+from depth.maps.files import read_sidecar
+from depth.maps.names import sidecar_in
+from depth.presets.summary import Done, summary_of
+from depth.presets.table import PRESETS, check_kind, preset_named
+from serve.engine import Engine
+from serve.errors import ManifestError
+from serve.folder.manifest import JobManifest
+from serve.folder.request import FolderJob
+from serve.jobs.entry import DONE
+from serve.recipe import depth_kind
+
+logger = logging.getLogger(__name__)
+
+_MAX_BYTES = 1_000_000_000
+
+
+def check_preset(engine: Engine, job: FolderJob) -> None:
+    """Raises InputError for an unknown preset, or if the model's kind of depth cannot meet it.
+
+    Depth that becomes metres by a focal length is known image by image.
+    """
+    if not job.preset:
+        return
+    preset_named(job.preset)
+    kind, by = job.kind, "the model"
+    if job.fit is not None:
+        kind, by = METRES if job.fit.reference.metric else SCENE_UNITS, "the fit"
+    elif not kind and engine.library.sizes:
+        kind = depth_kind(engine.library.any_artifact().manifest)
+    if kind:
+        check_kind(job.preset, kind, by)
+
+
+def write_summary(report: JobManifest, job: FolderJob) -> None:
+    """Write the preset's file for all images that are done. Raises ManifestError."""
+    name = PRESETS[job.preset].summary if job.preset else ""
+    if not name:
+        return
+    data = summary_of(job.preset, _done(report, job.output))
+    if data is None:
+        logger.warning("%s", _WITHOUT[job.preset])
+        return
+    try:
+        write_whole(job.output / name, data)
+    except OSError as error:
+        raise ManifestError(f"{job.output / name}: cannot be written: {error.strerror}") from error
+
+
+def own_summaries(report: JobManifest, folder: Path) -> list[str]:
+    """The names of the unchanged summaries of ours in a folder."""
+    done = list(_done(report, folder))
+    names = {each.preset.name for each in done} & set(PRESETS)
+    return [
+        PRESETS[name].summary
+        for name in sorted(names)
+        if PRESETS[name].summary and _has(folder / PRESETS[name].summary, summary_of(name, done))
+    ]
+
+
+def _has(path: Path, data: Optional[bytes]) -> bool:
+    with suppress(OSError):
+        return not path.is_symlink() and read_regular(path, _MAX_BYTES) == data
+    return False
+
+
+def _done(report: JobManifest, folder: Path) -> Iterator[Done]:
+    """The images of a report whose .json names a preset."""
+    for image in report.images:
+        entry = report.find(image)
+        beside = sidecar_in(entry.outputs) if entry and entry.status == DONE else None
+        if beside is not None:
+            with suppress(DepthFileError):
+                listed = read_sidecar(folder / beside).preset
+                if listed is not None:
+                    yield Done(image, PurePosixPath(beside).parent, listed)
+
+
+_WITHOUT = {
+    "3dgs": "depth was not fitted to the COLMAP model, so there is no depth_params.json: run "
+    "graphdeco's utils/make_depth_scale.py with this folder as --depths_dir, or use --fit",
+    "nerfstudio": "no image is done, so there is no transforms_depth.json",
+    "tum": "the names of the images are no times in seconds, so there is no depth.txt",
+}
