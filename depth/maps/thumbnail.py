@@ -52,8 +52,7 @@ def legend(depth: Map) -> tuple[str, str]:
     """What stands at the near and at the far end of the bar of colours."""
     if depth.kind not in _UNITS:
         return "near", "far"
-    low, high = depth.ends
-    unit = _UNITS[depth.kind]
+    unit, (low, high) = _UNITS[depth.kind], depth.ends
     return f"near: {low:.3g}{unit}", f"far: {high:.3g}{unit}"
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from depth.errors import FitError
 from depth.family import RELATIVE_INVERSE
-from depth.fitting.robust import SCALE, SCALE_SHIFT, Fitting, ScaleShift, fit
+from depth.fitting.robust import Fitting, ScaleShift, fit
+from depth.maps.fit import SCALE, SCALE_SHIFT
 from depth.maps.result import FloatArray
 from depth.sequences.anchor import ANCHORING, Anchor, Anchoring, middle_and_spread
 from depth.sequences.motion import Motion

@@ -31,6 +31,11 @@ class SequenceJob:
     fps: Optional[float] = None
 
     def __post_init__(self) -> None:
+        if self.folder.preset or self.folder.fit is not None:
+            raise InputError(
+                "--sequence with a preset or a reference: a folder job takes these; run it on the "
+                "frames without --sequence"
+            )
         for what, given, known in (
             ("--range", self.ranges, RANGES),
             ("--align", self.align, ALIGNMENTS),

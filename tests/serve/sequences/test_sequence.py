@@ -256,6 +256,9 @@ def test_refusals(frames: Path, tmp_path: Path) -> None:
     for options in ({"ranges": "x"}, {"align": "x"}, {"fps": 0.0}, {"fps": float("nan")}):
         with pytest.raises(InputError, match="--"):
             ran(frames, tmp_path / "out", **options)
+    preset = FolderJob(frames, tmp_path / "out", preset="kitti")
+    with pytest.raises(InputError, match="without --sequence"):
+        SequenceJob(preset)
     with manifest_in(tmp_path / "out", True), pytest.raises(ManifestError, match="another job"):
         ran(frames, tmp_path / "out")
 
