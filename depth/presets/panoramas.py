@@ -55,7 +55,8 @@ def view_files(preset: Preset, result: Result, base: str, shot: Shot) -> PresetF
         source = {"path": image, "width_px": side, "height_px": side}
         text = Description(each.result, source, {(DEPTH, _PNG): encoding}).inside[DEPTH, _PNG]
         data = CODECS[_PNG].encode(to_codes(depth.values, coding), text)
-        files[f"{name}_depth"] = f"{folder}/depth/{name}/{base}.png", data
+        role = f"{name}_depth" if files else DEPTH  # the first stands for all
+        files[role] = f"{folder}/depth/{name}/{base}.png", data
         files[f"{name}_image"] = image, _jpeg(each.pixels)
     files["rig"] = f"{folder}/rig_{side}.json", rig(cutting.views, side)
     facts = PresetFacts(
