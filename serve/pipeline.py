@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Callable, Literal, Optional, Union, overload
 
 from depth.errors import InputError
-from depth.fitting.fitter import Fitter, fitter_of
+from depth.fitting.fitter import Fitter, fitter_of, many_of
 from depth.images.given import COLOUR_ORDERS, RGB, Given, Held, hold
 from depth.maps.result import FULL
 from depth.preprocess import REFERENCE
@@ -96,7 +96,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         backend: OpenBackend = open_backend,
     ) -> None:
         check_choice("colour order", colour_order, COLOUR_ORDERS)
-        self._fit = None if fit is None else fitter_of(fit)
+        self._fit = None if fit is None else many_of(fitter_of(fit))
         focal = FocalAsked(focal_px, fov_deg, intrinsics)
         library = library_of(source, alias, Path(folder), endpoint_url, allow_unverified)
         engine = Engine(library, policy, size_rule, sizes, preprocess, output_size, focal, backend)

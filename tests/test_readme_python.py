@@ -28,6 +28,7 @@ from serve.engine import Engine
 from serve.folder.job import run_folder
 from serve.folder.request import FolderJob
 from serve.library import Library
+from serve.pipeline import DepthPipeline
 from serve.shapes import BUCKETS
 from tests.support.da3_views import SIZE, TINY_MODEL
 from tests.support.hostile import encoded, picture
@@ -104,6 +105,28 @@ def is_result(names: Names) -> None:
     result: Result = names["result"]
     assert (result.depth.values.dtype, result.depth.values.shape) == (np.float32, (56, 70))
     assert (result.depth.kind, result.depth.unit) == ("relative_inverse", None)
+
+
+def points_of_an_image() -> Names:
+    """An artifact, a photograph, and points that agree with it."""
+    an_artifact()
+    with DepthPipeline("artifacts/NAME", policy=BUCKETS) as pipeline:
+        values = pipeline("a.jpg").depth.values.astype(np.float64)
+    rows = [
+        f"{x},{y},{float(1 / (0.2 * values[y, x] + 0.1))!r}"
+        for y in range(0, 56, 9)
+        for x in range(0, 70, 9)
+    ]
+    Path("points.csv").write_text("\n".join(["x_px,y_px,depth_m", *rows]))
+    return {}
+
+
+def is_fitted(names: Names) -> None:
+    result: Result = names["result"]
+    assert (result.depth.kind, result.depth.values.shape) == ("metres", (56, 70))
+    assert result.fit is not None
+    assert result.fit.scale == pytest.approx(0.2)
+    assert "points agree, median error" in result.fit.text()
 
 
 def a_named_model() -> Names:
@@ -224,6 +247,7 @@ def is_cropped(names: Names) -> None:
 
 # By a line of the block: what it needs, and what its comments promise.
 RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
+    'pipeline("a.jpg").fitted(points)': (points_of_an_image, is_fitted),
     'DepthPipeline("vits")("a.jpg")': (a_named_model, is_saved),
     'pipeline("depth-estimation"': (an_artifact, is_like_transformers),
     'with DepthPipeline("artifacts/NAME"': (an_artifact, is_pipeline),

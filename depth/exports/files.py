@@ -72,6 +72,7 @@ def described(result: Result, view: View, found: Distances, flat: Surface) -> di
         "kind": result.depth.kind,
         "unit": found.unit,
         "relation": found.relation,
+        "fit": None if result.fit is None else asdict(result.fit),
         "field_of_view": view.described(),
         "axes": "x right, y up, the camera at the origin looks along -z",
         "points": len(flat.points),

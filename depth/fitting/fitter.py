@@ -93,6 +93,16 @@ def fitter_of(
     return Fitter(reference, by)
 
 
+def many_of(fitter: Fitter) -> Fitter:
+    """The fitter, for images that come one by one. Raises InputError if it names no images."""
+    if fitter.reference.of_one_image:
+        raise InputError(
+            "the measured depth names no image, and there may be many: add the column image to "
+            "points, give a folder of files, or fit single results, as by result.fitted(points)"
+        )
+    return fitter
+
+
 def _opened(
     given: Union[str, os.PathLike[str]], unit: Optional[str], step: Optional[float]
 ) -> Reference:
@@ -134,9 +144,14 @@ def _folder(folder: Path, step: float) -> Reference:
 def _files(folder: Path) -> list[Path]:
     """Files below a folder, but hidden ones. Links to folders are not followed."""
     found: list[Path] = []
-    for parent, subfolders, names in os.walk(folder):
+    for parent, subfolders, names in os.walk(folder, onerror=_cannot_list):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         found += [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
         if len(found) > _MOST_FILES:
             raise InputError(f"--fit {printable(folder)}: over {_MOST_FILES} files")
     return found
+
+
+def _cannot_list(error: OSError) -> None:
+    place = printable(Path(error.filename))
+    raise InputError(f"{place}: cannot be listed ({error.strerror}); make it readable") from error

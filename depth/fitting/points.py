@@ -8,8 +8,8 @@ first pixel. depth_m is the distance along the optical axis in metres.
 from __future__ import annotations
 
 import csv
-import math
-from collections.abc import Collection, Iterator, Mapping
+from array import array
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
@@ -22,7 +22,7 @@ import numpy.typing as npt
 from depth.errors import FitError, InputError
 from depth.files import read_regular, sha256_bytes
 from depth.fitting.names import Names
-from depth.fitting.samples import Samples
+from depth.fitting.samples import Samples, digest_of
 from depth.images.header import ImageHeader
 from depth.images.read import printable
 from depth.maps.fit import POINTS
@@ -45,8 +45,15 @@ class PointsReference:
     source: str = POINTS
     metric: bool = True
 
+    @property
+    def of_one_image(self) -> bool:
+        return "" in self.rows
+
+    def digest(self) -> str:
+        return digest_of(self.rows, lambda name: sha256_bytes(self.rows[name].tobytes()))
+
     def check(self, images: Collection[str]) -> None:
-        if "" not in self.rows:
+        if not self.of_one_image:
             self._names.check(images)
         elif len(images) != 1:
             raise InputError(
@@ -69,7 +76,7 @@ class PointsReference:
         return Samples(x, y, depth)
 
     def _of(self, image: str) -> Rows:
-        return self.rows[""] if "" in self.rows else self.rows[self._names.of(image)]
+        return self.rows[""] if self.of_one_image else self.rows[self._names.of(image)]
 
     @cached_property
     def _names(self) -> Names:
@@ -132,22 +139,43 @@ def _rows_of(path: Path) -> dict[str, Rows]:
 def _parsed(text: str) -> dict[str, Rows]:
     lines = csv.reader(StringIO(text, newline=""), strict=True)
     places, image_at = _columns(next(lines, []))
-    images: list[str] = []
-    numbers: list[list[float]] = []
-    for line, row in _filled(lines):
-        if len(numbers) >= MAX_ROWS:
+    found = _Gathered()
+    for row in lines:
+        if any(map(str.strip, row)):
+            name = "" if image_at is None else _name(lines.line_num, row, image_at)
+            found.add(lines.line_num, name, _numbers(lines.line_num, row, places))
+    return found.by_image()
+
+
+class _Gathered:
+    """Points as they are read: few bytes for each."""
+
+    def __init__(self) -> None:
+        self._numbers, self._lines, self._which = array("d"), array("q"), array("q")
+        self._images: dict[str, int] = {}
+
+    def add(self, line: int, image: str, numbers: list[float]) -> None:
+        """Raises InputError for too many points."""
+        if len(self._lines) >= MAX_ROWS:
             raise InputError(f"line {line}: over {MAX_ROWS} points")
-        numbers.append(_numbers(line, row, places))
-        images.append("" if image_at is None else _name(line, row, image_at))
-    if not numbers:
-        raise InputError("it has no points below its header")
-    found = np.array(numbers)
-    if image_at is None:
-        return {"": found}
-    names, which = np.unique(images, return_inverse=True)
-    order = np.argsort(which, kind="stable")
-    parts = np.split(found[order], np.cumsum(np.bincount(which))[:-1])
-    return {str(name): part for name, part in zip(names, parts)}
+        self._numbers.extend(numbers)
+        self._lines.append(line)
+        self._which.append(self._images.setdefault(image, len(self._images)))
+
+    def by_image(self) -> dict[str, Rows]:
+        """[N,3] by the name of the image. Raises InputError for no points, and bad numbers."""
+        found = np.array(self._numbers).reshape(-1, len(COLUMNS))
+        if not len(found):
+            raise InputError("it has no points below its header")
+        usable = _usable(found)
+        if not usable.all():
+            bad = int(np.argmin(usable))
+            raise InputError(f"line {self._lines[bad]}: {found[bad].tolist()}: {_EXPECTED}")
+        which = np.array(self._which)
+        parts = np.split(
+            found[np.argsort(which, kind="stable")], np.cumsum(np.bincount(which))[:-1]
+        )
+        return dict(zip(self._images, parts))
 
 
 def _columns(header: list[str]) -> tuple[list[int], Optional[int]]:
@@ -161,21 +189,14 @@ def _columns(header: list[str]) -> tuple[list[int], Optional[int]]:
     return [names.index(name) for name in COLUMNS], names.index(IMAGE) if IMAGE in names else None
 
 
-def _filled(lines: Any) -> Iterator[tuple[int, list[str]]]:
-    return ((lines.line_num, row) for row in lines if any(cell.strip() for cell in row))
-
-
 _EXPECTED = "expected finite px, and a depth over 0 m"
 
 
 def _numbers(line: int, row: list[str], places: list[int]) -> list[float]:
     try:
-        found = [float(row[place]) for place in places]
+        return [float(row[place]) for place in places]
     except (ValueError, IndexError):
-        found = [math.nan]
-    if not _usable(np.array([found])).all():
-        raise InputError(f"line {line}: {','.join(row)[:80]!r}: {_EXPECTED}")
-    return found
+        raise InputError(f"line {line}: {','.join(row)[:80]!r}: {_EXPECTED}") from None
 
 
 def _usable(rows: Rows) -> npt.NDArray[np.bool_]:

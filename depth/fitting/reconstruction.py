@@ -11,7 +11,7 @@ import numpy as np
 from depth.errors import FitError
 from depth.files import sha256_bytes
 from depth.fitting.names import Names
-from depth.fitting.samples import Doubles, Samples, onto_image
+from depth.fitting.samples import Doubles, Samples, digest_of, onto_image
 from depth.images.header import ImageHeader
 from depth.maps.fit import COLMAP
 from depth.scenes.colmap.folder import read_model, read_points
@@ -31,16 +31,26 @@ class ModelReference:
     names: Names
     metric: bool = False
     source: str = COLMAP
+    of_one_image: bool = False
+
+    def digest(self) -> str:
+        return digest_of(self.images, self._sha256)
 
     def check(self, images: Collection[str]) -> None:
         self.names.check(images)
 
     def sha256(self, image: str) -> str:
-        x, y, depth, _ = self._seen(image)
+        return self._sha256(self.names.of(image))
+
+    def _sha256(self, name: str) -> str:
+        x, y, depth = self._seen(self.images[name])
         return sha256_bytes(np.stack([x, y, depth]).tobytes())
 
     def samples(self, image: str, header: ImageHeader) -> Samples:
-        x, y, depth, shown = self._seen(image)
+        shown = self.images[self.names.of(image)]
+        x, y, depth = self._seen(shown)
+        if not len(depth):
+            raise FitError(f"{shown.name}: the model has no point that it sees")
         size = shown.lens.size
         inside = (x > 0) & (y > 0) & (x < size[1]) & (y < size[0]) & (depth > 0)
         if not inside.any():
@@ -53,16 +63,13 @@ class ModelReference:
         places = onto_image(x[inside] - 0.5, y[inside] - 0.5, size, header, stored_first=True)
         return Samples(*places, depth[inside])
 
-    def _seen(self, image: str) -> tuple[Doubles, Doubles, Doubles, Posed]:
-        """Px from the corner, and depth, of the points that an image sees; and the image."""
-        shown = self.images[self.names.of(image)]
+    def _seen(self, shown: Posed) -> tuple[Doubles, Doubles, Doubles]:
+        """Px from the corner, and depth, of the points that an image sees."""
         world = self.tracks.seen_by(shown.number)
-        if not len(world):
-            raise FitError(f"{shown.name}: the model has no point that it sees")
         at = world @ shown.extrinsics[:, :3].T + shown.extrinsics[:, 3]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             x, y = shown.lens.places(at[:, 0] / at[:, 2], at[:, 1] / at[:, 2])
-        return x, y, at[:, 2], shown
+        return x, y, at[:, 2]
 
 
 def read_reconstruction(folder: Path, metric: bool) -> ModelReference:

@@ -20,8 +20,6 @@ from depth.maps.fit import SCALE, SCALE_SHIFT
 Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[Any]  # of any float dtype
 
-FITS_BY = (SCALE, SCALE_SHIFT)
-
 _NORMAL = 1.4826  # standard deviation of normal errors per median of their sizes
 _TUKEY = 4.685  # standard deviations, from which on a point has no weight in the fit
 _INLIER = 3.0  # standard deviations, up to which a point is an inlier
@@ -34,7 +32,7 @@ _TINY = float(np.finfo(np.float64).tiny)
 class Fitting:
     """The parameters of `fit`."""
 
-    by: str = SCALE_SHIFT  # of FITS_BY
+    by: str = SCALE_SHIFT  # of FIT_METHODS
     fewest: int = 8  # points, and inliers; with scale only, `fewest_for_scale`
     fewest_for_scale: int = 3
     draws: int = 500
@@ -42,8 +40,8 @@ class Fitting:
     seed: int = 0
     rounds: int = 50
     settled: float = 1e-9  # change of the fit, as a share, below which the rounds end
-    explained: float = 0.5  # median error after the fit to that of a constant, at most
-    scale_error: float = 0.1  # of three standard errors of the scale to the scale, at most
+    explained: float = 0.7  # median error after the fit to that of a constant, at most
+    scale_error: float = 0.2  # of three standard errors of the scale to the scale, at most
     off: float = 0.1  # scale only: median error to median target, that is always fine
 
     @property

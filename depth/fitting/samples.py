@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Callable, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from depth.errors import FitError
+from depth.files import sha256_bytes
 from depth.images.header import ImageHeader
 from depth.images.orientation import stored_size, upright
 from depth.sizes import Size
@@ -46,6 +47,13 @@ class Reference(Protocol):
     def metric(self) -> bool:
         """Whether depth is in metres."""
 
+    @property
+    def of_one_image(self) -> bool:
+        """Whether it names no image, and so is of the only image there is."""
+
+    def digest(self) -> str:
+        """A sha256 of what it says about all images."""
+
     def check(self, images: Collection[str]) -> None:
         """Raises InputError if it cannot be of these images, by their names."""
 
@@ -54,6 +62,12 @@ class Reference(Protocol):
 
     def samples(self, image: str, header: ImageHeader) -> Samples:
         """Points of an image. Raises FitError if there are none, or not of this image."""
+
+
+def digest_of(names: Iterable[str], sha256: Callable[[str], str]) -> str:
+    """A sha256 of entries by their names."""
+    lines = "".join(f"{sha256(name)} {name}\n" for name in sorted(names))
+    return sha256_bytes(lines.encode("utf-8", "surrogatepass"))
 
 
 def onto_image(

@@ -12,7 +12,7 @@ import numpy as np
 from depth.errors import DepthFileError, FitError, InputError
 from depth.files import read_regular, sha256_bytes
 from depth.fitting.names import Names
-from depth.fitting.samples import Samples, onto_image
+from depth.fitting.samples import Samples, digest_of, onto_image
 from depth.images.header import ImageHeader
 from depth.images.read import printable
 from depth.maps.fit import SENSOR
@@ -36,8 +36,15 @@ class SensorReference:
     source: str = SENSOR
     metric: bool = True
 
+    @property
+    def of_one_image(self) -> bool:
+        return "" in self.files
+
+    def digest(self) -> str:
+        return digest_of(self.files, lambda name: self._sha256(self.files[name]))
+
     def check(self, images: Collection[str]) -> None:
-        if "" not in self.files:
+        if not self.of_one_image:
             self._names.check(images)
         elif len(images) != 1:
             raise InputError(
@@ -46,8 +53,7 @@ class SensorReference:
             )
 
     def sha256(self, image: str) -> str:
-        data = self._bytes(self._file(image))
-        return sha256_bytes(repr(self.step_m).encode() + b" " + data)
+        return self._sha256(self._file(image))
 
     def samples(self, image: str, header: ImageHeader) -> Samples:
         path = self._file(image)
@@ -61,8 +67,11 @@ class SensorReference:
         size = codes.shape[0], codes.shape[1]
         return Samples(*onto_image(x, y, size, header, stored_first=False), depth)
 
+    def _sha256(self, path: Path) -> str:
+        return sha256_bytes(repr(self.step_m).encode() + b" " + self._bytes(path))
+
     def _file(self, image: str) -> Path:
-        return self.files[""] if "" in self.files else self.files[self._names.of(image)]
+        return self.files[""] if self.of_one_image else self.files[self._names.of(image)]
 
     @cached_property
     def _names(self) -> Names:

@@ -9,7 +9,8 @@ POINTS, COLMAP, SENSOR = "points", "colmap", "sensor"
 FIT_SOURCES = (POINTS, COLMAP, SENSOR)
 
 AUTO, SCALE, SCALE_SHIFT = "auto", "scale", "scale_shift"
-FIT_BY = (AUTO, SCALE, SCALE_SHIFT)
+FIT_METHODS = (SCALE, SCALE_SHIFT)
+FIT_BY = (AUTO, *FIT_METHODS)
 
 IN_INVERSE, IN_DEPTH = "inverse", "depth"
 FIT_SPACES = (IN_INVERSE, IN_DEPTH)
@@ -35,6 +36,7 @@ class FitRecord(FitBasis):
     """
 
     space: str  # one of FIT_SPACES
+    method: str  # one of FIT_METHODS
     scale: float
     shift: float  # 0 in a fit by scale
     points: int  # of the reference in this image

@@ -155,6 +155,8 @@ def _figure(entry: Entry, folder: Path) -> Iterator[str]:
         yield "<figure>\n<p>no preview</p>\n"
     yield f"<figcaption><b>{_text(entry.image)}</b><br>\n"
     yield f"{_text(facts.values)}<br>\nmodel {_text(facts.model)}<br>\n"
+    if entry.fit is not None:
+        yield f"fit: {_text(entry.fit.text())}<br>\n"
     yield from (f"{_text(note)}<br>\n" for note in facts.notes)
     yield " ".join(f'<a href="{_url(name)}">{_text(_kind(name, beside))}</a>' for name in there)
     yield "\n</figcaption>\n</figure>\n"

@@ -18,8 +18,8 @@ import typer
 from depth.command import choice_option, path_option, takes_options
 from depth.errors import InputError
 from depth.files import read_text
+from depth.fitting.options import FIT, FIT_BY, FIT_SCALE, FIT_UNIT, fitter_by
 from depth.presets.names import PRESET_NAMES
-from serve.jobs.fit_options import FIT, FIT_BY, FIT_SCALE, FIT_UNIT, fitter_by
 
 if TYPE_CHECKING:
     from depth.sizes import Size, SizeRule

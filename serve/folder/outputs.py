@@ -57,7 +57,7 @@ class FolderOutputs:
         self._job = job
         self._asked = asked
         formats, preset = tuple(sorted(job.formats)), preset_setting(job.preset, asked)
-        self._settings = Settings(formats, job.preview, job.remark, None, None, preset)
+        self._settings = Settings(formats, job.preview, job.remark, None, None, preset=preset)
         self._names_for = names_for
         self._failed = failed
         self._drawing = Lock()

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any, Optional
 
+from depth.maps.fit import FitRecord
 from serve.jobs.entry import Entry
 from serve.jobs.objects.keys import Stored
 from serve.jobs.objects.listing import Waiting
@@ -34,4 +35,6 @@ def dump_entry(entry: Entry) -> str:
 def parse_entry(text: str) -> Entry:
     """What `dump_entry` made."""
     fields: dict[str, Any] = json.loads(text)
-    return Entry(**{**fields, "notes": tuple(fields["notes"])})
+    fit = fields["fit"]
+    found = {"notes": tuple(fields["notes"]), "fit": FitRecord(**fit) if fit else None}
+    return Entry(**{**fields, **found})

@@ -38,7 +38,7 @@ def relative(found: Rendered, view: int, kind: str = RELATIVE_INVERSE) -> Result
     return Result({DEPTH: Map(values.astype(np.float32), kind)}, MADE_BY)
 
 
-def noisy(depth: np.ndarray, rng: np.random.Generator, wrong: float = WRONG) -> np.ndarray:
+def noisy(depth: np.ndarray, rng: np.random.Generator, wrong: float) -> np.ndarray:
     """Measurements of depth."""
     values = depth * (1 + NOISE * rng.standard_normal(depth.shape))
     outliers = rng.random(depth.shape) < wrong
@@ -62,11 +62,13 @@ def write_points(path: Path, rows: dict[str, np.ndarray]) -> Path:
     return path
 
 
-def write_sensor(path: Path, found: Rendered, view: int, shrink: int = 1) -> Path:
+def write_sensor(
+    path: Path, found: Rendered, view: int, shrink: int = 1, wrong: float = WRONG
+) -> Path:
     """A PNG in millimetres; a third of it is 0."""
     rng = np.random.default_rng([1, view])
     depth = found.scene.depth[view][::shrink, ::shrink]
-    codes = np.round(1000 * noisy(depth, rng)).astype(np.uint16)
+    codes = np.round(1000 * noisy(depth, rng, wrong)).astype(np.uint16)
     codes[rng.random(codes.shape) < 1 / 3] = 0
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), codes)

@@ -9,7 +9,10 @@ from typing import Any, Optional
 
 from depth.errors import InputError
 from depth.files import sha256_bytes
+from depth.fitting.fitter import Fitter, many_of
+from depth.fitting.options import fitter_by
 from depth.maps.files import output_names
+from depth.maps.fit import AUTO
 from depth.maps.result import FULL
 from depth.preprocess import REFERENCE
 from depth.steps.focal import FocalAsked
@@ -31,6 +34,8 @@ class Making:
     kept_in    folder where the artifact of a store is kept; the pull compares every hash
     formats    of depth files, of depth/maps/formats.py
     focal_px, fov_deg   the camera of every image
+    fit        what depth is moved onto, as `--fit` takes it: a path on every machine of the job
+    fit_by, fit_unit, fit_scale   how; see depth/fitting/options.py
     """
 
     artifacts: tuple[str, ...]
@@ -45,6 +50,15 @@ class Making:
     focal_px: Optional[float] = None
     fov_deg: Optional[float] = None
     allow_unverified: bool = False
+    fit: Optional[str] = None
+    fit_by: str = AUTO
+    fit_unit: Optional[str] = None
+    fit_scale: Optional[float] = None
+
+    def fitter(self) -> Optional[Fitter]:
+        """What moves depth onto measured depth. Raises InputError as `fitter_of`."""
+        fitter = fitter_by(self.fit, self.fit_by, self.fit_unit, self.fit_scale)
+        return None if fitter is None else many_of(fitter)
 
     def library(self) -> Library:
         """The artifacts, pulled where they come from a store. Raises as `library_of`."""
@@ -83,12 +97,21 @@ class Making:
             "preprocess": self.preprocess,
             "output_size": self.output_size,
             "focal": asdict(FocalAsked(self.focal_px, self.fov_deg)),
+            **self._fit_facts(),
         }
         text = json.dumps(facts, indent=2, sort_keys=True) + "\n"
         name = f"{manifest.model}-{manifest.target}-{sha256_bytes(text.encode())[:_DIGITS]}"
         if "/" in name or name.startswith("."):
             raise InputError(f"{name!r}: the artifact's model and target make no name of a folder")
         return Made(name, text.encode(), suffixes)
+
+    def _fit_facts(self) -> dict[str, Any]:
+        """What a fit adds to the settings: other measured depth makes another folder."""
+        fitter = self.fitter()
+        if fitter is None:
+            return {}
+        digest = fitter.reference.digest()
+        return {"fit": {"by": self.fit_by, "unit": self.fit_unit, "sha256": digest}}
 
 
 @dataclass(frozen=True)

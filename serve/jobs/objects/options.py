@@ -10,6 +10,7 @@ import typer
 
 from depth.command import choice_option, path_option
 from depth.errors import InputError
+from depth.fitting.options import FIT, FIT_BY, FIT_SCALE, FIT_UNIT
 
 if TYPE_CHECKING:
     from serve.jobs.objects.making import Making
@@ -58,6 +59,10 @@ class ObjectOptions:
     fov_deg: Optional[float] = typer.Option(
         None, help="Horizontal angle of view of the camera in degrees."
     )
+    fit: Optional[str] = FIT
+    fit_by: str = FIT_BY
+    fit_unit: Optional[str] = FIT_UNIT
+    fit_scale: Optional[float] = FIT_SCALE
     shard: str = typer.Option(
         "0/1", help="Which share of the images: i/n with i from 0 to n - 1, by a hash of the key."
     )
@@ -94,6 +99,10 @@ class ObjectOptions:
             self.focal_px,
             self.fov_deg,
             self.allow_unverified,
+            self.fit,
+            self.fit_by,
+            self.fit_unit,
+            self.fit_scale,
         )
 
     def asked(self) -> RunAsked:

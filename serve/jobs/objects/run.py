@@ -112,7 +112,7 @@ class Run:
     def _take(self, entry: Entry, on_entry: OnEntry) -> None:
         """Count an entry, and say and log what became of its image."""
         with self._taking:
-            self.report.counts[entry.status] += 1
+            self.report.add(entry)
             if not self._asked.dry_run:
                 self._log.add(entry)
             if entry.status == FAILED and self._asked.fail_fast:

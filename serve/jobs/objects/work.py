@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Optional
 
+from depth.fitting.fitter import Fitter
 from depth.images.given import Held
 from depth.images.read import MAX_FILE_BYTES, ImageFile, refusal
 from depth.maps.meta import MAX_JSON_BYTES
@@ -36,6 +38,7 @@ class ImageWork:
         folder: str,
         formats: Sequence[str],
         preview: bool,
+        fit: Optional[Fitter] = None,
     ) -> None:
         self._stage = stage
         self._room = room
@@ -44,6 +47,7 @@ class ImageWork:
         self._folder = folder
         self._formats = formats
         self._preview = preview
+        self._fit = fit
         self._budget = Budget(_FILES_BYTES)
 
     def __call__(self, waiting: Waiting) -> Entry:
@@ -67,7 +71,7 @@ class ImageWork:
             def use(result: ImageResult, pixels: Pixels) -> Entry:
                 return self._published(waiting, stem, result, pixels, download_ms)
 
-            return self._stage.through(Held(waiting.image, lambda: file), Asked(), use)
+            return self._stage.through(Held(waiting.image, lambda: file), Asked(fit=self._fit), use)
 
     def refuse(self, waiting: Waiting) -> Entry:
         """The entry of an image that ended the process twice: only its header is looked at.
@@ -105,4 +109,5 @@ class ImageWork:
             outputs=done.sizes_bytes,
             notes=tuple(result.source["notes"]),
             timing_ms={what: round(ms, 1) for what, ms in timing_ms.items()},
+            fit=result.fit,
         )

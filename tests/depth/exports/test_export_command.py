@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
+from depth.family import DEPTH, RELATIVE_INVERSE
 from depth.images.read import read_image
 from depth.maps.files import write_result
+from depth.maps.result import Map, Result
 from depth_anything.cli import main
 from tests.support.exported import HEIGHT, WIDTH, image, metric, read_glb, read_ply
 
@@ -72,3 +75,24 @@ def test_mistakes_get_one_line(
     assert run(monkeypatch, *words) == code
     assert text in capsys.readouterr().err
     assert not (place / "x.glb").exists()
+
+
+def test_relative_depth_is_moved_onto_measured_points(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    true = metric().depth.values
+    relative = Map((1 / true - np.float32(0.05)) * np.float32(8), RELATIVE_INVERSE)
+    write_result(Result({DEPTH: relative}, metric().provenance), Path("r"), ("npy",), {})
+    rows = [f"{x},{y},{true[y, x]}" for y in range(HEIGHT) for x in range(WIDTH)]
+    Path("points.csv").write_text("\n".join(["x_px,y_px,depth_m", *rows]))
+    words = ("r.json", "--image", "a.png", "--to", "x.ply", "--fov-deg", "50")
+    assert run(monkeypatch, *words, "--fit", "points.csv") == 0
+    said = capsys.readouterr()
+    assert said.out == "x.ply\n"
+    assert f"fitted: {HEIGHT * WIDTH} of {HEIGHT * WIDTH} points agree, median error" in said.err
+    comments, found = read_ply((place / "x.ply").read_bytes())
+    assert comments["unit"] == "m"
+    z = [-row[2] for row in found]
+    assert (min(z), max(z)) == pytest.approx((true.min(), true.max()), rel=1e-3)
+    assert run(monkeypatch, *words, "--fit-by", "scale") == 2
+    assert "give --fit too" in capsys.readouterr().err

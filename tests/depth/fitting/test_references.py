@@ -10,7 +10,7 @@ import pytest
 from depth.errors import FitError, InputError
 from depth.family import METRES, RELATIVE_DEPTH, RELATIVE_INVERSE, SCENE_UNITS
 from depth.fitting.fitter import Fitter, fitter_of
-from depth.maps.fit import AUTO, COLMAP, POINTS, SCALE, SENSOR
+from depth.maps.fit import AUTO, COLMAP, POINTS, SCALE, SCALE_SHIFT, SENSOR
 from tests.support.measured import (
     COUNT,
     TRUTH,
@@ -90,6 +90,7 @@ def test_scale_and_shift_are_found_within_half_a_percent(tmp_path, room, referen
         assert np.quantile(off, 0.99) < 2 * WITHIN
         assert 0.75 < found.fit.inliers / found.fit.points < 0.85
         assert found.fit.median_share < 0.012
+        assert (found.fit.by, found.fit.method) == (AUTO, SCALE_SHIFT)
         assert (found.fit.cut_near_px, found.fit.cut_far_px) == (0, 0)
 
 
@@ -148,7 +149,7 @@ def test_too_few_points_and_points_of_one_depth_are_refused(room):
         fitter_of(flat).fitted(relative(room, 0), "", header(room))
     found = fitter_of(flat, SCALE).fitted(relative(room, 0, RELATIVE_DEPTH), "", header(room))
     assert found.fit is not None
-    assert (found.fit.by, found.fit.shift) == (SCALE, 0)
+    assert (found.fit.by, found.fit.method, found.fit.shift) == (SCALE, SCALE, 0)
 
 
 def test_points_behind_the_camera_are_refused(tmp_path, room):
@@ -198,3 +199,41 @@ def test_a_fitted_result_is_not_fitted_again(room):
     found = fitter_of(rows).fitted(relative(room, 0), "", header(room))
     with pytest.raises(FitError, match="fitted before"):
         fitter_of(rows).fitted(found, "", header(room))
+
+
+def test_depth_beyond_the_measured_range_is_cut_and_counted(room):
+    rows = measured(room, 0, wrong=0)
+    near, far = rows[:, 2].min() / 10, rows[:, 2].max() * 10
+    result = relative(room, 0)
+    values = result.depth.values
+    values[:2] = (-1 - TRUTH.shift) / TRUTH.scale  # inverse depth below 0
+    values[-1] = (1e4 - TRUTH.shift) / TRUTH.scale
+    inside = rows[(rows[:, 1] > 1) & (rows[:, 1] < len(values) - 1)]
+    found = fitter_of(inside).fitted(result, "", header(room))
+    assert found.fit is not None
+    width = values.shape[1]
+    assert (found.fit.cut_far_px, found.fit.cut_near_px) == (2 * width, width)
+    assert found.depth.values[0, 0] == pytest.approx(found.fit.far)
+    assert found.depth.values[-1, 0] == pytest.approx(found.fit.near)
+    assert (found.fit.near, found.fit.far) == pytest.approx((near, far), rel=0.1)
+
+
+@pytest.mark.parametrize("form", ["bin", "txt"])
+def test_places_and_depths_of_a_model_are_those_of_pycolmap(tmp_path, room, form):
+    pycolmap = pytest.importorskip("pycolmap", minversion="3.13")
+    model = write_model(tmp_path, room, form)
+    theirs = pycolmap.Reconstruction(str(model))
+    samples = fitter_of(model).reference.samples("01.png", header(room))
+    image = theirs.find_image_with_name("01.png")
+    expected = []
+    for point in theirs.points3D.values():
+        if all(element.image_id != image.image_id for element in point.track.elements):
+            continue
+        place = image.project_point(point.xyz)
+        depth = (image.cam_from_world() * point.xyz)[2]
+        if place is not None and (place > 0).all() and (place < room.scene.size[::-1]).all():
+            expected.append([*(place - 0.5), depth])
+    ours = np.stack([samples.x, samples.y, samples.depth], 1)
+    assert len(ours) == len(expected) > 1000
+    order = np.lexsort(np.round(ours, 6).T), np.lexsort(np.round(expected, 6).T)
+    assert ours[order[0]] == pytest.approx(np.array(expected)[order[1]], abs=1e-6)

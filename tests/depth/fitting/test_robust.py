@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from depth.errors import FitError
-from depth.fitting.robust import FITS_BY, Fitting, ScaleShift, fit
-from depth.maps.fit import SCALE, SCALE_SHIFT
+from depth.fitting.robust import Fitting, ScaleShift, fit
+from depth.maps.fit import FIT_METHODS, SCALE, SCALE_SHIFT
 
 TRUTH = {SCALE: ScaleShift(0.037), SCALE_SHIFT: ScaleShift(0.037, -0.3)}
 BY_SCALE = Fitting(by=SCALE)
@@ -24,7 +24,7 @@ def samples(by: str, seed: int, outliers: float = 0.2, noise: float = 0.01, coun
     return values, targets, 1 / targets**2, wrong
 
 
-@pytest.mark.parametrize("by", FITS_BY)
+@pytest.mark.parametrize("by", FIT_METHODS)
 @pytest.mark.parametrize("outliers", [0.0, 0.2, 0.4])
 def test_scale_and_shift_are_found_within_half_a_percent(by, outliers):
     for seed in range(5):
@@ -71,7 +71,7 @@ def test_noise_as_large_as_the_spread_is_refused():
         fit(values, 2 * values + 0.1 * rng.standard_normal(40))
 
 
-@pytest.mark.parametrize("by", FITS_BY)
+@pytest.mark.parametrize("by", FIT_METHODS)
 def test_targets_of_another_image_are_refused(by):
     for seed in range(20):
         values, targets, weights, _ = samples(by, seed, outliers=1, count=8 + 20 * seed)

@@ -14,7 +14,7 @@ from depth.errors import InputError
 from depth.family import DEPTH_KINDS, MAP_KINDS, UNITS
 from depth.maps import meta
 from depth.maps.consumer import ListedPreset
-from depth.maps.fit import FIT_BY, FIT_SOURCES, FIT_SPACES, FitBasis, FitRecord
+from depth.maps.fit import FIT_BY, FIT_METHODS, FIT_SOURCES, FIT_SPACES, FitBasis, FitRecord
 from depth.maps.formats import CODECS
 from depth.maps.result import (
     EXIF,
@@ -112,6 +112,7 @@ def test_choices_are_those_of_the_code() -> None:
     assert choices("fit_basis", "by") == set(FIT_BY)
     assert choices("fit_basis", "unit") == {*UNITS.values(), None}
     assert choices("fit", "space") == set(FIT_SPACES)
+    assert choices("fit", "method") == set(FIT_METHODS)
     basis, fit = definitions["fit_basis"], definitions["fit"]
     names = {field.name for field in fields(FitRecord)}
     assert {*basis["properties"], *fit["properties"]} == names

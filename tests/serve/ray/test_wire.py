@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from depth.maps.fit import FitRecord
 from depth.store.objects import open_store
 from serve.errors import RestartError
 from serve.jobs.entry import DONE, FAILED, Entry
@@ -18,6 +19,11 @@ from serve.ray.wire import dump_entry, dump_waiting, parse_entry, parse_waiting
 from serve.ray.worker import ENTRY, LEFT, WAITING, Duty, Worker
 from tests.support.folder_jobs import make_engine
 from tests.support.object_jobs import left, png
+
+FITTED = FitRecord(
+    *("points", "3" * 64, "auto", "m", "inverse", "scale"),
+    *(0.5, -0.1, 9, 8, 0.01, 0.02, 0.03, 0.1, 90.0, 0, 4),
+)
 
 
 def test_what_is_sent_arrives() -> None:
@@ -30,6 +36,7 @@ def test_what_is_sent_arrives() -> None:
     for entry in (
         Entry("a.png", FAILED, reason="torn"),
         Entry("a.png", DONE, "2" * 64, None, {"a.png": 7}, notes=("alpha",), timing_ms={"read": 1}),
+        Entry("a.png", DONE, fit=FITTED),
     ):
         assert parse_entry(dump_entry(entry)) == entry
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from depth.errors import InputError
@@ -220,3 +221,35 @@ def test_making_names_its_folder_by_everything_that_counts() -> None:
     ]
     assert len({making.made(library).folder for making in makings}) == len(makings)
     assert Making(("b",), kept_in=Path("c")).made(library).folder == makings[0].made(library).folder
+
+
+def test_measured_depth_makes_another_folder_and_names_its_images(
+    pair: Pair, tmp_path: Path
+) -> None:
+    put_images(pair.images, 2)
+    plain = do(pair)
+    key = next(iter(plain.entries["1/0001.png"].outputs))
+    for name in plain.entries["1/0001.png"].outputs:
+        (tmp_path / name.rpartition("/")[2]).write_bytes(data(pair.results, name))
+    values = read_depth(tmp_path / key.rpartition("/")[2]).depth.values
+    rng = np.random.default_rng(0)
+    rows = ["x_px,y_px,depth_m,image"]
+    for _ in range(50):
+        y, x = (int(rng.integers(0, side)) for side in values.shape)
+        rows.append(f"{x},{y},{1 / (0.1 * float(values[y, x]) + 0.2)!r},1/0001.png")
+    points = tmp_path / "points.csv"
+    points.write_text("\n".join(rows))
+    ran = do(pair, making=replace(MAKING, fit=str(points)))
+    assert ran.fates == {"0/0000.png": FAILED, "1/0001.png": DONE}
+    assert "no entry for 0/0000.png" in ran.entries["0/0000.png"].reason
+    fit = ran.entries["1/0001.png"].fit
+    assert fit is not None
+    assert fit.scale == pytest.approx(0.1, rel=0.01)
+    *_, beside = ran.entries["1/0001.png"].outputs
+    assert json.loads(data(pair.results, beside))["maps"]["depth"]["kind"] == "metres"
+    settings = json.loads(data(pair.results, f"{beside.split('/')[0]}/settings.json"))
+    assert settings["fit"]["by"] == "auto"
+    assert beside.split("/")[0] != key.split("/")[0]
+    points.write_text("x_px,y_px,depth_m\n1,2,3\n")
+    with pytest.raises(InputError, match="names no image"):
+        do(pair, making=replace(MAKING, fit=str(points)))

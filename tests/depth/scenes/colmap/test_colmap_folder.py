@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from depth.errors import InputError
-from depth.scenes.colmap.folder import has_model, read_model
+from depth.scenes.colmap.folder import has_model, read_model, read_points
 from depth.scenes.colmap.lenses import KINDS
 from tests.support.colmap_models import LENSES, POSE, lens, write_binary, write_text
 
@@ -105,6 +106,69 @@ def test_every_byte_may_be_wrong(part: str, tmp_path: Path) -> None:
             except InputError:
                 continue
             assert np.isfinite(found.extrinsics).all()
+
+
+def point(number: int, place: tuple[float, float, float], images: Sequence[int]) -> bytes:
+    """A record of points3D.bin."""
+    track = b"".join(struct.pack("<II", image, 7) for image in images)
+    return struct.pack("<Q3d3BdQ", number, *place, 1, 2, 3, 0.5, len(images)) + track
+
+
+POINTS = struct.pack("<Q", 2) + point(9, (1, 2, 3), [2, 1]) + point(4, (4, 5, 6), [2, 2])
+
+
+def test_points_are_read_in_both_forms(tmp_path: Path) -> None:
+    write_binary(tmp_path / "b", ONE, ["a.jpg", "b.jpg"])
+    (tmp_path / "b" / "points3D.bin").write_bytes(POINTS)
+    write_text(tmp_path / "t", ONE, ["a.jpg", "b.jpg"])
+    text = "# Points\n\n9 1 2 3 1 2 3 0.5 2 7 1 7\n4 4 5 6 1 2 3 0.5 2 7 2 8\n"
+    (tmp_path / "t" / "points3D.txt").write_text(text)
+    for folder in (tmp_path / "b", tmp_path / "t"):
+        found = read_points(folder)
+        assert [each.number for each in read_model(folder)] == [1, 2]
+        assert found.seen_by(1).tolist() == [[1, 2, 3]]
+        assert found.seen_by(2).tolist() == [[1, 2, 3], [4, 5, 6]]
+        assert found.seen_by(3).shape == (0, 3)
+
+
+def test_points_that_are_damaged_are_refused(tmp_path: Path) -> None:
+    write_binary(tmp_path, ONE, ["a.jpg"])
+    with pytest.raises(InputError, match=r"points3D\.bin: cannot be read"):
+        read_points(tmp_path)
+    path = tmp_path / "points3D.bin"
+    for end in range(len(POINTS)):
+        path.write_bytes(POINTS[:end])
+        with pytest.raises(InputError, match=r"points3D\.bin: "):
+            read_points(tmp_path)
+    for at in range(len(POINTS)):
+        path.write_bytes(POINTS[:at] + b"\xff" + POINTS[at + 1 :])
+        try:
+            found = read_points(tmp_path)
+        except InputError:
+            continue
+        assert np.isfinite(found.places).all()
+    path.write_bytes(struct.pack("<Q", 1 << 60))
+    with pytest.raises(InputError, match="points, and the 0 bytes that follow cannot hold them"):
+        read_points(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("1 2 3", "expected ID X Y Z R G B ERROR"),
+        ("1 a 2 3 0 0 0 0.5", "'a': expected a number"),
+        ("1 nan 2 3 0 0 0 0.5", "expected finite numbers"),
+        ("1 1e300 2 3 0 0 0 0.5", "expected finite numbers"),
+        ("1 1 2 3 0 0 0 0.5 -1 0", "expected a whole number"),
+        ("1 1 2 3 0 0 0 0.5 9999999999999999999 0", "line 2"),
+    ],
+)
+def test_lines_of_points_that_are_damaged(line: str, said: str, tmp_path: Path) -> None:
+    write_text(tmp_path, ONE, ["a.jpg"])
+    (tmp_path / "points3D.txt").write_text(f"# Points\n{line}\n")
+    with pytest.raises(InputError, match=r"points3D\.txt: line 2: ") as raised:
+        read_points(tmp_path)
+    assert said in str(raised.value)
 
 
 @pytest.mark.parametrize(
