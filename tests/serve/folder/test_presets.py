@@ -28,7 +28,7 @@ def images(tmp_path: Path) -> Path:
     for name in ("a.png", "b/c.png"):
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encoded(picture(40, 50)))
+        path.write_bytes(encoded(picture(40, 50), "PNG"))
     return tmp_path / "in"
 
 
