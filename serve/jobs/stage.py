@@ -18,11 +18,13 @@ from depth.fitting.fitter import Fitter, Given, fitter_of
 from depth.images.given import Held, hold
 from depth.images.header import ImageHeader
 from depth.images.read import ImageFile, decode
-from depth.maps.files import write_result
 from depth.maps.fit import AUTO
 from depth.maps.result import Result
+from depth.presets.files import save_result
+from depth.presets.names import formats_of
+from depth.presets.shot import Shot
 from depth.sizes import Size
-from depth.steps.focal import FocalAsked
+from depth.steps.focal import NOTHING_ASKED, FocalAsked
 from serve.backend import CPU_STREAMS
 from serve.cores import MANY
 from serve.engine import Engine
@@ -72,13 +74,24 @@ class ImageResult(Result):
         return fitter.fitted(self, self.source["path"], self.header)
 
     def save(
-        self, stem: Union[str, os.PathLike[str]], formats: Sequence[str] = ("png",)
+        self,
+        stem: Union[str, os.PathLike[str]],
+        formats: Optional[Sequence[str]] = None,
+        preset: str = "",
+        image: Optional[Pixels] = None,
+        camera: FocalAsked = NOTHING_ASKED,
     ) -> list[Path]:
-        """Write `<stem>.<format>` and `<stem>.json`; returns their paths. Raises as `write_result`.
+        """Write `<stem>.<format>` and `<stem>.json`; returns their paths. Raises as `save_result`.
 
-        formats  of depth/maps/formats.py: png, npy, npz, pfm, exr, tiff
+        formats  of depth/maps/formats.py: png, npy, npz, pfm, exr, tiff; by default png, or none
+                 with a preset
+        preset   of depth/presets/table.py: the files that a tool reads
+        image    uint8 [H,W,3] BGR, for a preset that has the image beside the depth
+        camera   for a preset that has a camera; by default what the image file says
         """
-        return write_result(self, Path(stem), formats, self.source)
+        shot = Shot.of(self.source, asked=camera, exif_focal=self.exif_focal_px, pixels=image)
+        chosen = formats_of(formats, preset)
+        return save_result(self, Path(stem), chosen, self.source, preset=preset, shot=shot)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,10 @@ from depth.maps.formats import NPZ_TEXT
 from depth.maps.preview import upstream_levels
 from depth.maps.result import FloatArray
 from depth.maps.thumbnail import panel_px, thumbnail
+from depth.presets.encode import MEDIA_TYPES as PRESET_TYPES
+from depth.presets.encode import preset_files
+from depth.presets.shot import Shot
+from depth.presets.table import PRESETS
 from depth.sizes import Size
 from depth.steps.focal import NOTHING_ASKED, FocalAsked
 from serve.jobs.stage import ImageResult, Pixels
@@ -109,6 +113,34 @@ def answer_of(
         "Server-Timing": ", ".join(f"{what};dur={ms:.2f}" for what, ms in timing_ms.items()),
     }
     return Answer(data, made.media_type, headers, timing_ms)
+
+
+def preset_answer(
+    result: ImageResult, pixels: Pixels, preset: str, camera: Optional[FocalAsked] = None
+) -> Answer:
+    """The depth file of a preset. Raises InputError for depth that cannot meet it.
+
+    The headers say how its numbers are stored, and how many pixels have no depth.
+    """
+    begun_s = time.monotonic()
+    known = {"asked": camera or NOTHING_ASKED, "exif_focal": result.exif_focal_px}
+    made = preset_files(preset, result, "depth", Shot.of(result.source, pixels=pixels, **known))
+    timing_ms = {**result.timing_ms, "encode": (time.monotonic() - begun_s) * 1e3}
+    facts = made.facts
+    headers = {
+        "Depth-Kind": result.depth.kind,
+        "Depth-Preset": preset,
+        "Depth-Holds": facts.holds,
+        "Depth-Scale": repr(facts.scale),
+        "Depth-Offset": repr(facts.offset),
+        "Depth-Invalid-Px": str(facts.invalid_px),
+        "Depth-Beyond-Px": str(facts.beyond_px),
+        "Depth-Model": result.provenance.model,
+        "Depth-Artifact": result.provenance.artifact,
+        "Server-Timing": ", ".join(f"{what};dur={ms:.2f}" for what, ms in timing_ms.items()),
+    }
+    media_type = PRESET_TYPES[PRESETS[preset].container]
+    return Answer(made.files[DEPTH][1], media_type, headers, timing_ms)
 
 
 def _file(made: _Made) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, Optional, TypeVar
 from depth.family import DEPTH
 from depth.images.given import Held
 from serve.jobs.stage import Asked, ImageResult, Pixels
-from serve.service.answers import Answer, answer_of
+from serve.service.answers import Answer, answer_of, preset_answer
 from serve.service.asgi.metrics import Metrics
 from serve.service.batches.jobs import Jobs
 from serve.service.batches.worker import Worker
@@ -40,6 +40,7 @@ class Wanted:
     map: str = DEPTH
     asked: Asked = field(default_factory=Asked)
     palette: Optional[str] = None
+    preset: Optional[str] = None  # instead of a form and a map
 
 
 class Service:
@@ -116,6 +117,8 @@ class Service:
 
             def answered(result: ImageResult, pixels: Pixels) -> Answer:
                 camera = wanted.asked.focal
+                if wanted.preset is not None:
+                    return preset_answer(result, pixels, wanted.preset, camera)
                 return answer_of(result, pixels, wanted.form, wanted.map, wanted.palette, camera)
 
             answer = await unless(gone, asyncio.wrap_future(model.submit(work)))

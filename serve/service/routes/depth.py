@@ -20,12 +20,14 @@ from depth.family import CONFIDENCE, DEPTH, SKY
 from depth.fitting.fitter import Fitter, fitter_of
 from depth.images.given import hold
 from depth.maps.result import EXIF, FOCAL_PX, FOV_DEG, INTRINSICS, OUTPUT_SIZES
+from depth.presets.names import PRESET_NAMES
 from depth.steps.focal import FocalAsked
 from serve.jobs.stage import Asked
 from serve.service.accept import chosen
 from serve.service.answers import MEDIA_TYPES, PALETTES
 from serve.service.asgi.noted import noted_of
 from serve.service.bodies import Bodies, check_not_packed
+from serve.service.failures import RequestError
 from serve.service.routes.documented import errors
 from serve.service.routes.query import strict_query
 from serve.service.routes.sending import Whole
@@ -74,6 +76,10 @@ _HEADERS: dict[str, Any] = {
     "Depth-Valid-Range": {"description": "lowest and highest value", **_TEXT},
     "Depth-Fov-Deg": {"description": "horizontal angle of view in degrees", **_NUMBER},
     "Depth-Fov-Source": {"description": "where it comes from", "schema": {"enum": _FOV_SOURCES}},
+    "Depth-Preset": {"description": "of preset only", **_TEXT},
+    "Depth-Holds": {"description": "of preset only: distance, inverse, nearness, native", **_TEXT},
+    "Depth-Invalid-Px": {"description": "of preset only: pixels without depth", **_NUMBER},
+    "Depth-Beyond-Px": {"description": "of preset only: pixels too far for the codes", **_NUMBER},
     "Depth-Model": _TEXT,
     "Depth-Artifact": {"description": "identity of the artifact", **_TEXT},
     "Depth-Description": {"description": "the description as JSON on a line", **_TEXT},
@@ -116,6 +122,9 @@ class DepthQuery(BaseModel):
 
     model: Optional[str] = Field(None, description="Name of a model; by default the first.")
     format: Optional[str] = _one_of(MEDIA_TYPES, None, "Wins over the header Accept.")
+    preset: Optional[str] = _one_of(
+        PRESET_NAMES, None, "The depth file that a tool reads, instead of a format."
+    )
     map: str = _one_of(MAPS, DEPTH, "A map that the model has; NPZ has all.")
     output_size: Optional[str] = _one_of(
         OUTPUT_SIZES, None, "full: the image's size. model: the network's."
@@ -137,6 +146,11 @@ class DepthQuery(BaseModel):
         description="The network has to begin by then; at most the service's own limit.",
     )
 
+    def check_preset(self) -> None:
+        """Raises RequestError (400) for a preset beside a format or another map."""
+        if self.preset and (self.format or self.palette or self.map != DEPTH):
+            raise RequestError(400, "preset: it says the format; leave format, map, palette out")
+
     def asked(self, limit_s: float) -> Asked:
         """The same for a stage; no deadline is later than `limit_s`. Raises InputError."""
         focal = focal_asked(self.focal_px, self.fov_deg, self.intrinsics)
@@ -156,14 +170,15 @@ def depth_routes(service: Service) -> APIRouter:
     async def depth(request: Request, options: DepthQuery = _QUERY) -> Response:
         """Depth of the image in the body: the file itself, or a form with the file as `image`."""
         accept = ", ".join(request.headers.getlist("accept"))
-        form = options.format or chosen(accept, MEDIA_TYPES)
+        options.check_preset()
+        form = "png" if options.preset else options.format or chosen(accept, MEDIA_TYPES)
         asked = options.asked(service.settings.deadline_s)
         model = service.models.usable(options.model)
         noted_of(request.scope).model = model.name
         model.check_room()  # before a large body is read for nothing
         async with upload_in(request, service.bodies) as (data, points):
             asked = replace(asked, fit=await asyncio.to_thread(fitter_in, points))
-            wanted = Wanted(model.name, form, options.map, asked, options.palette)
+            wanted = Wanted(model.name, form, options.map, asked, options.palette, options.preset)
             answer = await service.answer(hold(data), wanted, until_gone(request))
         return Whole(answer.data, answer.media_type, answer.headers, service.bodies)
 
