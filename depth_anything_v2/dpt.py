@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from depth.errors import InputError
 from depth.maps.result import FloatArray
 from depth.network.drop_in import DropIn
+from depth.network.single_view import SingleView
 from depth.postprocess import resize_depth
 from depth.preprocess import Preparation
 from depth_anything_v2.config import CONFIGS, SIZE, model_row
@@ -32,6 +33,8 @@ class DepthAnythingV2(DropIn):
 
     Raises InputError for arguments that fit no network.
     """
+
+    network: SingleView
 
     def __init__(
         self,
