@@ -24,7 +24,8 @@ class Anchoring:
 
     slow: int = 200  # frames of the slow mean
     warm: int = 60  # frames of a shot that settle where its depth lies beside the mean
-    pull: float = 0.01  # share of what has drifted since, that each frame takes back
+    free: float = 0.2  # how far it may lie from there, in spreads, before it is pulled
+    pull: float = 0.01  # share of what has drifted further, that each frame takes back
 
 
 ANCHORING = Anchoring()
@@ -57,7 +58,10 @@ class Anchor:
         if self._count <= self._how.warm:
             self._beside += (beside - self._beside) / self._count
             return move
-        back = self._how.pull * (beside - self._beside)
+        units = np.array([1.0, move.scale * spread if spread > 0 else 1.0])
+        off = (beside - self._beside) / units
+        far = np.sign(off) * np.maximum(0, np.abs(off) - self._how.free)
+        back = self._how.pull * far * units
         scale = float(move.scale * np.exp(-back[0]))
         if self._by == SCALE:
             return ScaleShift(scale)

@@ -10,9 +10,9 @@ from depth.sequences.flicker import Flicker
 from depth.sequences.motion import gray_of, motion
 from depth.sequences.shots import Shots, reduced, small_size
 from tests.support.pan import shot
-from tests.support.places import ROOT
+from tests.support.places import PHOTOS
 
-PHOTOS = sorted((ROOT.parent.parent / "shared/data/photos").glob("*.jpg"))
+PHOTOGRAPHS = sorted(PHOTOS.glob("*.jpg"))
 
 
 def small(rgb: np.ndarray) -> np.ndarray:
@@ -35,10 +35,10 @@ def test_a_frame_of_another_shape_begins_a_shot() -> None:
     assert shots.motion(picture[:-20].copy()) is None
 
 
-@pytest.mark.skipif(not PHOTOS, reason="the photographs in shared/data/photos are not here")
+@pytest.mark.skipif(not PHOTOGRAPHS, reason="the photographs in shared/data/photos are not here")
 def test_photographs_are_different_shots_and_a_moved_photograph_is_not() -> None:
     shots = Shots()
-    for path in PHOTOS:
+    for path in PHOTOGRAPHS:
         whole = reduced(cv2.imread(str(path)), (240, 320))
         assert shots.motion(np.ascontiguousarray(whole[20:140, 20:180])) is None, path.name
         assert shots.motion(np.ascontiguousarray(whole[23:143, 26:186])) is not None, path.name
