@@ -11,7 +11,7 @@ from compile.weights import choose
 from depth.family import model_named
 from serve.engine import Engine
 from serve.folder.cli import shown
-from serve.folder.flat import FlatJob, run_flat
+from serve.folder.flat.job import FlatJob, run_flat
 from serve.jobs.stop import Stop
 from serve.library import Library
 

@@ -40,7 +40,7 @@ def run(
     name beside run.py, or downloaded if their licence allows every use.
     """
     from depth_anything.upstream.flat import run_job
-    from serve.folder.pictures import PictureJob
+    from serve.folder.flat.pictures import PictureJob
 
     job = PictureJob(img_path, outdir, pred_only, grayscale)
     raise typer.Exit(run_job(job, encoder, None, input_size))

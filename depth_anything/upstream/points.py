@@ -49,7 +49,7 @@ def pointcloud(
     Relative models have no metres, and are refused. For other points and surfaces: main.py export.
     """
     from depth_anything.upstream.flat import run_job
-    from serve.folder.points import PointJob
+    from serve.folder.flat.points import PointJob
 
     model = metric_model(encoder, max_depth)
     if load_from is not None:

@@ -43,7 +43,7 @@ def run_video(
     from depth.console import counted, one_line
     from depth.errors import DepthAnythingError
     from depth_anything.model_pipeline import DepthPipeline
-    from serve.folder.videos import VideoJob, draw_video, opened, videos_of
+    from serve.folder.flat.videos import VideoJob, draw_video, opened, videos_of
 
     job = VideoJob(video_path, outdir, pred_only, grayscale)
     videos = videos_of(job)

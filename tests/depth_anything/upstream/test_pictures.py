@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from depth.maps import png
-from serve.folder.flat import run_flat
-from serve.folder.pictures import PictureJob
+from serve.folder.flat.job import run_flat
+from serve.folder.flat.pictures import PictureJob
 from serve.jobs.entry import DONE, FAILED, Entry, Report
 from tests.support.folder_jobs import make_engine, write_images
 from tests.support.hostile import encoded, picture

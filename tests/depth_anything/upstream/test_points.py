@@ -16,8 +16,8 @@ from depth.maps.result import Map, Result
 from depth.weights.registry import published_files
 from depth_anything.cli import main
 from depth_anything.upstream.points import check_metric, metric_model
-from serve.folder.flat import run_flat
-from serve.folder.points import PointJob, points_of
+from serve.folder.flat.job import run_flat
+from serve.folder.flat.points import PointJob, points_of
 from tests.support.commands import ended
 from tests.support.depth_samples import MADE_BY
 from tests.support.folder_jobs import close_engines, make_engine

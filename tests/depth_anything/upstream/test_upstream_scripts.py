@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from depth_anything.cli import main
-from serve.folder import videos
+from serve.folder.flat import videos
 from tests.support.commands import ended
 from tests.support.places import ROOT
 from tests.support.videos import SIZE, write_video

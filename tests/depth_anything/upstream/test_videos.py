@@ -15,7 +15,7 @@ from depth.errors import DepthFileError, ImageError, InputError
 from depth.maps.preview import WARM_LAST, upstream_levels
 from depth_anything.cli import main
 from serve.backend import Backend, ProgramWorker
-from serve.folder.videos import VideoJob, draw_video, opened, videos_of
+from serve.folder.flat.videos import VideoJob, draw_video, opened, videos_of
 from serve.pipeline import DepthPipeline
 from tests.support.commands import ended
 from tests.support.folder_jobs import Sum

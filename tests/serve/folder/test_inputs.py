@@ -13,11 +13,11 @@ from depth.errors import InputError
 from depth.images.listing import list_images
 from serve.engine import Engine
 from serve.errors import NoImagesError
-from serve.folder.flat import run_flat
+from serve.folder.flat.job import run_flat
+from serve.folder.flat.pictures import PictureJob
 from serve.folder.inputs import check_apart, images_in
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST
-from serve.folder.pictures import PictureJob
 from serve.folder.request import FolderJob
 from serve.jobs.entry import Entry
 from serve.jobs.screen import closing

@@ -16,9 +16,9 @@ from depth.images.read import ImageFile
 from depth.sizes import Size
 from serve.engine import Engine
 from serve.errors import NoProgramError
-from serve.folder.flat import run_flat
+from serve.folder.flat.job import run_flat
+from serve.folder.flat.pictures import PictureJob
 from serve.folder.job import run_folder
-from serve.folder.pictures import PictureJob
 from serve.folder.request import FolderJob
 from serve.jobs import batch
 from serve.jobs.entry import DONE, FAILED, KEPT, TODO, Entry

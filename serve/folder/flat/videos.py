@@ -17,8 +17,8 @@ from depth.images.film import Film, preview_coding
 from depth.images.read import Pixels
 from depth.images.video import EXTENSIONS, Video
 from depth.maps.result import Result
-from serve.folder.flat import flat_stems, listed, with_suffix
-from serve.folder.pictures import drawn
+from serve.folder.flat.job import flat_stems, listed, with_suffix
+from serve.folder.flat.pictures import drawn
 
 _EVERY = 1000.0  # frames/s: every frame
 _SUFFIX = ".mp4"

@@ -13,7 +13,7 @@ from depth.images.read import SourceImage
 from depth.maps import png
 from depth.maps.preview import WARM_LAST, upstream_levels
 from depth.maps.result import FloatArray, Result
-from serve.folder.flat import FlatJob
+from serve.folder.flat.job import FlatJob
 
 Pixels = npt.NDArray[np.uint8]
 

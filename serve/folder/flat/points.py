@@ -13,7 +13,7 @@ from depth.exports.ply import encode_ply
 from depth.family import METRES
 from depth.images.read import SourceImage
 from depth.maps.result import FloatArray, Result
-from serve.folder.flat import FlatJob
+from serve.folder.flat.job import FlatJob
 
 
 @dataclass(frozen=True)

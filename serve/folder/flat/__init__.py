@@ -1,0 +1,1 @@
+"""What upstream's scripts make: pictures, points and videos in one flat folder."""
