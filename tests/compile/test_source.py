@@ -29,6 +29,7 @@ NOT_COMPILED = (
     "depth_anything_3/anyview/stages.py",
     *(f"depth_anything_3/{name}.py" for name in ("export", "features", "one_view", "scenes")),
     "depth/network/scenes.py",
+    *(f"midas/{name}.py" for name in ("base_model", "dpt_depth", "midas_net_custom")),
 )
 
 DECIDING = (
