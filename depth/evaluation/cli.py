@@ -45,7 +45,9 @@ def evaluate(
     pred_scale: Optional[float] = typer.Option(None, help="As --truth-scale, of such predictions."),
     report: Optional[Path] = _REPORT,
 ) -> None:
-    """Measure predicted depth against true depth, with the figures of papers.
+    """Measure predicted depth against true depth.
+
+    The figures are those of papers: AbsRel, RMSE, delta1 and others.
 
     \b
     python main.py evaluate --pred output_depth --truth nyu/depth --truth-scale 1000 \\

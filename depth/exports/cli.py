@@ -44,7 +44,9 @@ def export(
     fit_unit: Optional[str] = FIT_UNIT,
     fit_scale: Optional[float] = FIT_SCALE,
 ) -> None:
-    """Make a surface (GLB), points (PLY) or the files of a preset of depth files.
+    """Make a surface, points or a preset of depth files.
+
+    A surface is GLB, and points are PLY.
 
     Only metres give true distances: relative depth needs --fit. Without it, the file says which
     relation was chosen. Sky and the edges of things are left out. Prints the files.

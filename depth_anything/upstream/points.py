@@ -40,13 +40,14 @@ def pointcloud(
         "height of each image, which a large image has no memory for.",
     ),
 ) -> None:
-    """Points in metres (PLY) with upstream's flags: x right, y down, z forward.
+    """Points in metres (PLY) with upstream's flags.
 
     \b
     python main.py pointcloud --encoder vits --max-depth 20 --img-path photos \\
       --focal-length-x 470.4 --focal-length-y 470.4
 
-    Relative models have no metres, and are refused. For other points and surfaces: main.py export.
+    x is right, y down, z forward. Relative models have no metres, and are refused. Other points
+    and surfaces, also of relative depth with --fit: main.py export.
     """
     from depth_anything.upstream.flat import run_job
     from serve.folder.flat.points import PointJob
@@ -88,5 +89,6 @@ def check_metric(path: Path) -> None:
     if row is not None and row.kind == RELATIVE_INVERSE:
         raise InputError(
             f"{path}: the weights of {row.name}, whose depth is relative and has no metres; give "
-            "those of a metric model, or leave --load-from out"
+            "those of a metric model, leave --load-from out, or measure: inference.py --fit, then "
+            "main.py export DEPTH.json --image IMAGE --to points.ply"
         )
