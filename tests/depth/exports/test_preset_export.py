@@ -17,6 +17,7 @@ from depth.presets.names import PRESET_NAMES
 from depth.presets.table import PRESETS
 from tests.depth.exports.test_export_command import run
 from tests.support.exported import HEIGHT, WIDTH, image, metric
+from tests.support.places import ROOT
 
 
 @pytest.fixture
@@ -34,9 +35,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("name", PRESET_NAMES)
 def test_every_preset_is_made_and_printed(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     words = ("m.json", "--preset", name, "--to", "out", "--image", "a.png", "--fov-deg", "50")
     assert run(monkeypatch, *words) == 0
@@ -77,11 +79,24 @@ def test_mistakes_say_what_to_do(
     assert not (place / "out").exists()
 
 
+@pytest.mark.usefixtures("place")
 def test_a_fit_gives_metres_to_relative_depth(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("r.json", "--preset", "nyu", "--to", "out", "--image", "a.png", "--fit", "points.csv")
     assert run(monkeypatch, *words) == 0
     assert f"fitted: {HEIGHT * WIDTH} of {HEIGHT * WIDTH} points agree" in capsys.readouterr().err
     codes = cv2.imread("out/r.png", cv2.IMREAD_ANYDEPTH)
     assert np.abs(codes / 1000 - metric().depth.values).max() < 0.002
+
+
+@pytest.mark.usefixtures("place")
+def test_the_command_of_the_page_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (ROOT / "depth/presets/README.md").read_text().splitlines()
+    start = "    python main.py export "
+    (command,) = [line[len(start) :].split() for line in lines if line.startswith(start)]
+    depth = Path(command[0])
+    depth.parent.mkdir()
+    write_result(metric(), depth.with_suffix(""), ("png",), {})
+    assert run(monkeypatch, *command) == 0
+    assert cv2.imread("depths/street.png", cv2.IMREAD_ANYDEPTH).shape == (HEIGHT, WIDTH)

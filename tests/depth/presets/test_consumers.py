@@ -4,7 +4,7 @@
         make test ARGS=tests/depth/presets/test_consumers.py
 
 The first three name checkouts. FOLDER is where `pip install --target FOLDER open3d==0.18.0
-"numpy<2"` put Open3D. Each test prints the largest error.
+"numpy<2"` put Open3D. `-rP` shows the largest error of each.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def error_of(what: str, read: FloatArray, expected: FloatArray) -> float:
     """The largest difference, which is printed too."""
     assert read.shape == expected.shape
     worst = float(np.abs(read.astype(np.float64) - expected).max())
-    print(f"{what}: largest error {worst:.3g}")
+    sys.stdout.write(f"{what}: largest error {worst:.3g}\n")
     return worst
 
 
