@@ -15,6 +15,7 @@ from depth.presets.names import PRESET_NAMES
 if TYPE_CHECKING:
     from depth.fitting.fitter import Fitter
     from depth.images.read import SourceImage
+    from depth.maps.result import Result
     from depth.steps.focal import FocalAsked
 
 _IMAGE = path_option(
@@ -71,8 +72,7 @@ def export(
     result, source = read_depth(depth), read_image(image)
     _check_same(depth, source)
     if fitter is not None:
-        result = fitter.fitted(result, image.as_posix(), source.header)
-        typer.echo(f"fitted: {result.fit.text() if result.fit else ''}", err=True)
+        result = _fitted(result, fitter, image, source)
     for path, kind in zip(to, kinds):
         data = encode_export(result, source.pixels, kind, asked, source.header.focal_px)
         try:
@@ -107,7 +107,7 @@ def _preset(
         found = read_image(image)
         _check_same(depth, found)
         if fitter is not None:
-            result = fitter.fitted(result, image.as_posix(), found.header)
+            result = _fitted(result, fitter, image, found)
         known |= {"pixels": found.pixels, "exif_focal": found.header.focal_px}
     elif fitter is not None:
         raise InputError("--fit measures at places in the image: give --image")
@@ -117,6 +117,13 @@ def _preset(
         name = Path(shot.name).name
     for path in save_result(result, to[0] / name, (), source, preset=preset, shot=shot):
         typer.echo(path)
+
+
+def _fitted(result: Result, fitter: Fitter, path: Path, image: SourceImage) -> Result:
+    """The result on measured depth; says how well the points agree."""
+    moved = fitter.fitted(result, path.as_posix(), image.header)
+    typer.echo(f"fitted: {moved.fit.text() if moved.fit else ''}", err=True)
+    return moved
 
 
 def _check_same(depth: Path, image: SourceImage) -> None:

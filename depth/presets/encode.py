@@ -93,7 +93,7 @@ def preset_files(name: str, result: Result, base: str, shot: Shot = NOTHING_KNOW
         stored.scale,
         stored.offset,
         preset.invalid,
-        int(numbers.valid.size - np.count_nonzero(numbers.valid)),
+        int(numbers.valid.size - np.count_nonzero(numbers.valid)) + stored.below_px,
         stored.beyond_px,
         sides.facts_of(name, result, stored.scale, stored.offset),
     )
@@ -108,6 +108,7 @@ class _Stored:
     scale: float
     offset: float
     beyond_px: int
+    below_px: int = 0  # with depth that is less than half a code
 
 
 def _stored(preset: Preset, numbers: Numbers) -> _Stored:
@@ -120,8 +121,10 @@ def _stored(preset: Preset, numbers: Numbers) -> _Stored:
         return _filled(numbers)
     codes = numbers.values.astype(np.float64) * preset.per_unit + 0.5
     beyond = codes >= MAX_CODE + 1
+    below = numbers.valid & (codes < 1)
     codes[beyond] = 0
-    return _Stored(codes.astype(np.uint16), 1 / preset.per_unit, 0.0, int(np.count_nonzero(beyond)))
+    counts = int(np.count_nonzero(beyond)), int(np.count_nonzero(below))
+    return _Stored(codes.astype(np.uint16), 1 / preset.per_unit, 0.0, *counts)
 
 
 def _filled(numbers: Numbers) -> _Stored:

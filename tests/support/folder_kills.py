@@ -2,7 +2,7 @@
 
 As a script it does so with the stand-in of tests/support/folder_jobs.py and prints a JSON object:
 
-    python -m tests.support.folder_kills WORK_FOLDER IMAGES KILLS
+    python -m tests.support.folder_kills WORK_FOLDER IMAGES KILLS [PRESET]
 
 The jobs are forks of a process that has only imported things, so that a kill takes no start-up.
 """
@@ -92,8 +92,10 @@ def wrong(out: Path, right: dict[str, bytes]) -> int:
     """How many images that count as done have another file than they should have."""
     found, count = outputs(out), 0
     for name in complete(out):
-        listed = json.loads(found[name])["maps"]["depth"]["files"].values()
-        names = [name, *(str(Path(name).with_name(entry["name"])) for entry in listed)]
+        said = json.loads(found[name])
+        listed = [*said["maps"]["depth"]["files"].values()]
+        listed += said.get("preset", {"files": {}})["files"].values()
+        names = [name, *((Path(name).parent / entry["name"]).as_posix() for entry in listed)]
         count += any(found.get(one) != right[one] for one in names)
     return count
 
@@ -129,7 +131,7 @@ def lines(out: Path) -> int:
     return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
 
 
-def forked(images: Path) -> Start:
+def forked(images: Path, preset: str) -> Start:
     """Starts stand-in jobs in forks of this process."""
 
     def start(out: Path) -> int:
@@ -137,7 +139,7 @@ def forked(images: Path) -> Start:
         if process == 0:
             code = 1
             try:
-                code = run_folder(make_engine(), FolderJob(images, out)).exit_code
+                code = run_folder(make_engine(), FolderJob(images, out, preset=preset)).exit_code
             finally:
                 os._exit(code)
         return process
@@ -147,8 +149,9 @@ def forked(images: Path) -> Start:
 
 def main() -> None:
     work, images, kills = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    preset = "".join(sys.argv[4:])
     write_images(work / "images", images)
-    toll = torment(forked(work / "images"), work, images, kills, seed=0)
+    toll = torment(forked(work / "images", preset), work, images, kills, seed=0)
     with manifest_in(work / "out", writable=False) as manifest:
         names = [f"{index % 2}/{index:04}.png" for index in range(images)]
         records = [manifest.find(name) for name in names]

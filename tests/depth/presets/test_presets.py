@@ -63,6 +63,14 @@ def test_a_distance_png_has_its_unit_and_zero_where_there_is_no_depth(
     assert (files.facts.invalid_px, files.facts.beyond_px) == (2, 1)
 
 
+def test_a_distance_below_half_a_code_counts_as_no_depth() -> None:
+    values = ramp()
+    values[0, :3] = [0.00049, 0.00051, 0.0]
+    files = made("nerfstudio", result(values, SCENE_UNITS, None))
+    assert codes_in(depth_bytes(files))[0, :3].tolist() == [0, 1, 0]
+    assert (files.facts.invalid_px, files.facts.beyond_px) == (2, 0)
+
+
 def test_sky_is_no_distance() -> None:
     sky = Map(np.zeros((5, 7), np.float32), SKY)
     sky.values[0] = 0.9
