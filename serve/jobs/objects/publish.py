@@ -56,7 +56,8 @@ def publish(
     InputError for values that the formats cannot say.
     """
     base = PurePosixPath(stem).name
-    names = output_names(base, formats, preview, tuple(result.maps))
+    of_preset = [name for name, _ in preset.files.values()] if preset else []
+    names = output_names(base, formats, preview, tuple(result.maps), of_preset)[len(of_preset) :]
     parts = [(name, kind) for name in _depth_first(result) for kind in formats]
     encodings: dict[Part, Encoding] = {}
     files: dict[Part, NamedBytes] = {}

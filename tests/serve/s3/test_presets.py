@@ -38,7 +38,7 @@ def test_the_files_of_a_preset_are_published_and_kept(pair: Pair) -> None:
     put_images(pair.images, 2)
     with engine_of(METRIC) as engine:
         ran = run(pair.source, pair.target, pair.url, making=of("open3d"), engine=engine)
-        assert set(ran.fates.values()) == {DONE}
+        assert set(ran.fates.values()) == {DONE}, ran.entries
         again = run(pair.source, pair.target, pair.url, making=of("open3d"), engine=engine)
         verify = RunAsked(verify=True)
         whole = run(pair.source, pair.target, pair.url, verify, of("open3d"), engine)
@@ -73,7 +73,7 @@ def test_another_preset_or_camera_has_its_own_folder(pair: Pair) -> None:
     with engine_of(METRIC) as engine:
         for making in makings:
             ran = run(pair.source, pair.target, pair.url, making=making, engine=engine)
-            assert ran.fates == {"0/0000.png": DONE}
+            assert ran.fates == {"0/0000.png": DONE}, ran.entries
     there = left(pair.results)
     assert len({key.split("/")[0] for key in there.images["0/0000.png"]}) == len(makings)
     assert sum(key.endswith(".yaml") for key in (each.key for each in pair.results.listed(""))) == 1
