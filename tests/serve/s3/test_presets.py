@@ -49,7 +49,8 @@ def test_the_files_of_a_preset_are_published_and_kept(pair: Pair) -> None:
     assert (codes.dtype, codes.shape) == (np.uint16, (20, 30))
     assert json.loads(data(pair.results, facts))["depth_scale"] == 1000.0
     listed = parse_sidecar(data(pair.results, beside)).preset
-    assert listed is not None and listed.name == "open3d"
+    assert listed is not None
+    assert listed.name == "open3d"
     assert listed.files["depth"].name == picture.rpartition("/")[2]
     settings = json.loads(data(pair.results, f"{beside.split('/')[0]}/settings.json"))
     assert (settings["preset"], settings["formats"]) == ("open3d", [])
