@@ -23,11 +23,12 @@ from serve.errors import ManifestError
 from serve.folder.inputs import NamesFor, check_apart, images_of, no_images, unique_stems
 from serve.folder.manifest import JobManifest, manifest_in
 from serve.folder.outputs import FolderOutputs
-from serve.folder.preset import check_preset, write_summary
+from serve.folder.preset import write_summary
 from serve.folder.request import FolderJob
 from serve.jobs.batch import Batch
 from serve.jobs.entry import DONE, KEPT, Entry, OnEntry, Report, Task
 from serve.jobs.memory import Room
+from serve.jobs.preset import check_preset
 from serve.jobs.stop import Stop
 from serve.jobs.under_way import under_way_in
 
@@ -50,7 +51,7 @@ def run_folder(
     """
     stop = stop or Stop()
     job = replace(job, maps=tuple(job.maps) or _maps_of(engine))
-    check_preset(engine, job)
+    check_preset(job.preset, engine.library, job.fit, job.kind)
     names_for = partial(
         result_names,
         formats=job.formats,

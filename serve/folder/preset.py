@@ -1,6 +1,4 @@
-"""A preset in a folder job: refused before work starts where the model cannot meet it, and the file
-that it has for all images.
-"""
+"""The file that a preset has for all images of a folder job."""
 
 from __future__ import annotations
 
@@ -11,39 +9,19 @@ from pathlib import Path, PurePosixPath
 from typing import Optional
 
 from depth.errors import DepthFileError
-from depth.family import METRES, SCENE_UNITS
 from depth.files import read_regular, write_whole
 from depth.maps.files import read_sidecar
 from depth.maps.names import sidecar_in
 from depth.presets.summary import Done, summary_of
-from depth.presets.table import PRESETS, check_kind, preset_named
-from serve.engine import Engine
+from depth.presets.table import PRESETS, preset_named
 from serve.errors import ManifestError
 from serve.folder.manifest import JobManifest
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE
-from serve.recipe import depth_kind
 
 logger = logging.getLogger(__name__)
 
 _MAX_BYTES = 1_000_000_000
-
-
-def check_preset(engine: Engine, job: FolderJob) -> None:
-    """Raises InputError for an unknown preset, or if the model's kind of depth cannot meet it.
-
-    Depth that becomes metres by a focal length is known image by image.
-    """
-    if not job.preset:
-        return
-    preset_named(job.preset)
-    kind, by = job.kind, "the model"
-    if job.fit is not None:
-        kind, by = METRES if job.fit.reference.metric else SCENE_UNITS, "the fit"
-    elif not kind and engine.library.sizes:
-        kind = depth_kind(engine.library.any_artifact().manifest)
-    if kind:
-        check_kind(job.preset, kind, by)
 
 
 def write_summary(report: JobManifest, job: FolderJob) -> None:

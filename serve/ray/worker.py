@@ -72,9 +72,7 @@ class Worker:
         room = Room(duty.files)
         self._stage = Stage(engine, room=room)
         stores = self._places.images, self._places.results, duty.folder
-        work = ImageWork(
-            self._stage, room, *stores, making.formats, making.preview, making.fitter()
-        )
+        work = ImageWork(self._stage, room, *stores, making)
         self._attempts = Attempts(work, self._stop)
         self._refused = Attempts(work.refuse, self._stop)
         self._process = whole_process()

@@ -35,9 +35,7 @@ class S3Job:
         room = Room(len(made.suffixes) - 1)
         self._stage = Stage(engine, room=room)
         stores = places.images, places.results, made.folder
-        work = ImageWork(
-            self._stage, room, *stores, making.formats, making.preview, making.fitter()
-        )
+        work = ImageWork(self._stage, room, *stores, making)
         self._names = NamedImages(places.results, made.folder, asked.shard.name)
         self._stop = stop
         self._attempts = Attempts(work, stop)

@@ -10,6 +10,7 @@ import click
 import typer
 
 from depth.command import choice_option, command_line, guarded, path_option
+from depth.presets.names import PRESET_NAMES
 from depth.store.cli import IDENTITIES
 from serve.errors import ServeError
 from serve.shapes import POLICIES
@@ -46,6 +47,12 @@ _VALUES = choice_option(
     "near1",
     ("near1", "native"),
     "near1: 0 to 1, the nearest is 1. native: what the model gives; for .npy and .f32.",
+)
+_PRESET = choice_option(
+    None,
+    PRESET_NAMES,
+    "Write --output-file as another tool reads it, with the preset's further files beside it. "
+    "docs: depth/presets/README.md.",
 )
 _OUTPUT_SIZE = choice_option(
     "full", ("full", "model"), "full: a value for every pixel. model: the network's own size."
@@ -86,6 +93,7 @@ def sidecar_command(finders: Callable[[], Finders]) -> Callable[..., None]:
         show_license: bool = _SHOW_LICENSE,
         output_file: Optional[Path] = _OUTPUT_FILE,
         values: str = _VALUES,
+        preset: Optional[str] = _PRESET,
         output_size: str = _OUTPUT_SIZE,
         policy: Optional[str] = _POLICY,
         focal_px: Optional[float] = _FOCAL_PX,
@@ -128,11 +136,11 @@ def sidecar_command(finders: Callable[[], Finders]) -> Callable[..., None]:
         if show_license:
             _show_licence(find, wanted)
         elif worker or socket:
-            if input or output_file:
+            if input or output_file or preset:
                 raise typer.BadParameter("--worker and --socket take images from their clients")
             _stay(find, wanted, worker, socket, queue, heartbeat_s)
         else:
-            _once(find, wanted, (input, output_file, values, output_size))
+            _once(find, wanted, (input, output_file, values, output_size, preset))
 
     return sidecar
 

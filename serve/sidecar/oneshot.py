@@ -21,12 +21,14 @@ import typer
 from depth.command import FAILED, lost_output
 from depth.console import one_line
 from depth.errors import DepthAnythingError, DepthFileError, InputError, not_installed
-from depth.files import replacing
+from depth.files import replacing, write_set
 from depth.images.given import Held, hold
 from depth.images.read import MAX_FILE_BYTES, ImageFile, refusal
+from depth.presets.table import preset_named
 from serve.errors import ServeError
 from serve.jobs.stage import Asked, ImageResult, Stage
 from serve.sidecar.formats import Values, as_json, as_npy, as_raw
+from serve.sidecar.presets import ANY_PRESET, PresetMaker, in_order, presets_of, said_of
 from serve.sidecar.values import NEAR1, is_stub, stub
 
 logger = logging.getLogger(__name__)
@@ -47,21 +49,38 @@ class OneShot:
 
     output_file  instead of the values on stdout: .json, .npy or .f32
     values       `near1` or `native`; JSON has near1 only
+    preset       of depth/presets, whose depth file is `output_file`; None for values
     """
 
     input: Path
     output_file: Optional[Path]
     values: str
     output_size: str
+    preset: Optional[str] = None
 
 
 def check_output(job: OneShot) -> None:
     """Raises InputError for an output that is not one of ours."""
+    if job.preset is not None:
+        _check_preset(job, job.preset)
+        return
     suffix = job.output_file.suffix if job.output_file else ".json"
     if suffix not in FILE_FORMATS:
         raise InputError(f"{job.output_file}: expected a name that ends in .json, .npy or .f32")
     if suffix == ".json" and job.values != NEAR1:
         raise InputError("JSON holds values from 0 to 1: for native values name an --output-file")
+
+
+def _check_preset(job: OneShot, preset: str) -> None:
+    ANY_PRESET.check(preset)
+    suffix = preset_named(preset).suffix
+    name = job.output_file.name if job.output_file else ""
+    if not name.endswith(suffix) or name == suffix:
+        raise InputError(
+            f"preset {preset}: expected an --output-file that ends in {suffix}, such as a{suffix}"
+        )
+    if job.values != NEAR1:
+        raise InputError(f"preset {preset}: says what the values are; leave --values out")
 
 
 @contextmanager
@@ -106,19 +125,22 @@ def run(job: OneShot, open_stage: Optional[Callable[[], Stage]]) -> None:
     if open_stage is None:
         _say(_STUB)
         _stage("inference")
-        stub(held, asked, lambda result: _write(job, result))
+        stub(held, asked, lambda result: _write(job, result, ANY_PRESET))
     else:
         _stage("loading_model")
         stage = open_stage()
         try:
             size = stage.engine.size_for(header.height_px, header.width_px)
             stage.engine.make_ready([size], images=1)
+            presets = presets_of(stage.engine)
+            if job.preset is not None:
+                presets.check(job.preset)
             _stage(f"model_license: {licence_of(stage)}")
             for note in (*header.notes, *([stage.remark] if stage.remark else [])):
                 _say(f"note: {note}")
             _progress(30)
             _stage("inference")
-            stage.through(held, asked, lambda result, _pixels: _write(job, result))
+            stage.through(held, asked, lambda result, _pixels: _write(job, result, presets))
         finally:
             stage.close()
     _progress(100)
@@ -141,10 +163,13 @@ def _opened(path: Path) -> ImageFile:
     return opened
 
 
-def _write(job: OneShot, result: ImageResult) -> None:
+def _write(job: OneShot, result: ImageResult, presets: PresetMaker) -> None:
     """The result to stdout, or to its file and then its facts to stdout."""
     _progress(90)
     _stage("writing_output")
+    if job.output_file is not None and job.preset is not None:
+        _write_preset(job.output_file, job.preset, result, presets)
+        return
     found = Values.of(result, job.values)
     if job.output_file is None:
         _to_stdout(as_json(found))
@@ -164,6 +189,25 @@ def _write(job: OneShot, result: ImageResult) -> None:
         "values": found.kind,
         "unit": None if found.kind == NEAR1 else result.depth.unit,
         "output_file": str(job.output_file),
+    }
+    _to_stdout(f"{json.dumps(facts)}\n".encode())
+
+
+def _write_preset(path: Path, preset: str, result: ImageResult, presets: PresetMaker) -> None:
+    """The depth file of a preset and the files beside it, then their facts to stdout."""
+    made = presets.files(preset, result, path.name[: -len(preset_named(preset).suffix)])
+    files = list(in_order(made).values())
+    try:
+        write_set(path.parent, files[::-1])
+    except OSError as error:
+        raise DepthFileError(f"{path}: cannot be written: {error.strerror}") from error
+    height, width = result.depth.values.shape
+    facts = {
+        **({"stub": True} if is_stub(result) else {}),
+        "height": height,
+        "width": width,
+        "output_file": str(path),
+        **said_of(made),
     }
     _to_stdout(f"{json.dumps(facts)}\n".encode())
 

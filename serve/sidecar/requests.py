@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -19,6 +19,7 @@ from serve.jobs.stage import Asked
 from serve.sidecar.formats import FORMATS, JSON, RAW
 from serve.sidecar.values import NATIVE, NEAR1, VALUES
 
+PRESET = "preset"  # the format of an answer with the files of a preset
 DEPTH, CANCEL, PING, SHUTDOWN = "depth", "cancel", "ping", "shutdown"
 TYPES = (DEPTH, CANCEL, PING, SHUTDOWN)
 
@@ -37,9 +38,10 @@ class Pixels:
 class DepthRequest:
     """One image. Its bytes are the payload, unless `path` names a file on this machine.
 
-    format       one of FORMATS
+    format       one of FORMATS, or PRESET
     values       `near1` or `native`; None: near1 for json, else native
     output_size  `full` or `model`; None leaves it to the worker
+    preset       of depth/presets, in place of format and values
     deadline_s   the network has to begin so long after the request arrived
     """
 
@@ -51,6 +53,7 @@ class DepthRequest:
     deadline_s: Optional[float]
     path: Optional[str]
     pixels: Optional[Pixels]
+    preset: Optional[str]
 
     @property
     def wanted(self) -> str:
@@ -72,7 +75,8 @@ class DepthRequest:
 
 _OPTIONAL: Mapping[str, Any] = {
     "format": RAW,
-    **dict.fromkeys(("values", "output_size", "focal_px", "deadline_s", "path", "pixels")),
+    **dict.fromkeys(("values", "output_size", "focal_px", "deadline_s")),
+    **dict.fromkeys(("path", "pixels", "preset")),
 }
 
 
@@ -83,6 +87,8 @@ def depth_request(fields: Mapping[str, Any]) -> DepthRequest:
     except ValueError as error:
         raise InputError(f"a request's {error}") from error
     checked_id(found.id)
+    if found.preset is not None and not {"format", "values"}.isdisjoint(fields):
+        raise InputError(f"preset {found.preset:.100}: says the format; leave format, values out")
     for what, given, known in (
         ("format", found.format, FORMATS),
         ("values", found.wanted, VALUES),
@@ -94,7 +100,7 @@ def depth_request(fields: Mapping[str, Any]) -> DepthRequest:
         raise InputError(f"deadline_s {found.deadline_s}: must be above 0")
     if found.path is not None and (found.pixels or not Path(found.path).is_absolute()):
         raise InputError(f"path {found.path!r}: expected an absolute path, and no pixels")
-    return found
+    return found if found.preset is None else replace(found, format=PRESET)
 
 
 def checked_id(given: object) -> str:

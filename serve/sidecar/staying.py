@@ -13,6 +13,7 @@ from threading import Event, Thread
 from typing import Any, Optional
 
 from depth.command import FAILED
+from depth.family import RELATIVE_INVERSE
 from serve.jobs.memory import keep_freed_memory
 from serve.jobs.stage import Stage
 from serve.jobs.stop import Stop, stop_on_signals
@@ -20,6 +21,7 @@ from serve.sidecar.connection import Connection, Ends, pipe_ends, socket_ends
 from serve.sidecar.formats import FORMATS
 from serve.sidecar.listening import listening
 from serve.sidecar.models import Finders, Wanted
+from serve.sidecar.presets import PresetMaker, presets_of
 from serve.sidecar.shared import SharedFiles
 from serve.sidecar.values import STUB, stub
 from serve.sidecar.worker import Make, Worker
@@ -64,11 +66,11 @@ def stay(
     with stop_on_signals(stop), ExitStack() as stack:
         ends = _own_stdio() if doors.stdio else None
         server = stack.enter_context(listening(doors.socket)) if doors.socket else None
-        make, facts, threads = _model(find, wanted, stack)
+        make, facts, threads, presets = _model(find, wanted, stack)
         files = stack.enter_context(SharedFiles())
         facts["formats"] = list(FORMATS)
         errors = find.errors if find else ()
-        worker = Worker(make, facts, threads, queue, heartbeat_s, files, errors)
+        worker = Worker(make, facts, threads, queue, heartbeat_s, files, errors, presets)
         end = _End()
         if ends:
             _start(_serve_stdio, worker, ends, end, server is not None)
@@ -84,14 +86,15 @@ def stay(
 
 def _model(
     find: Optional[Finders], wanted: Wanted, stack: ExitStack
-) -> tuple[Make, dict[str, Any], int]:
-    """What makes results, the model's facts, and how many images to work on at once.
+) -> tuple[Make, dict[str, Any], int, PresetMaker]:
+    """What makes results, the model's facts, how many images at once, and what makes presets.
 
     Programs that are there have run before this returns.
     """
     if find is None:
         logger.warning("warning: a stub was asked for: gradients, and no depth")
-        return stub, {"model": STUB, "stub": True}, _STUB_THREADS
+        presets = PresetMaker(RELATIVE_INVERSE)
+        return stub, {"model": STUB, "stub": True}, _STUB_THREADS, presets
     stage = find.stage(wanted)
     stack.callback(stage.close)
     library = stage.engine.library
@@ -101,7 +104,7 @@ def _model(
     if library.sizes:
         m = library.any_artifact().manifest
         facts = {"model": m.model, "licence": m.checkpoint.licence}
-    return _through(stage), facts, stage.images_at_once()
+    return _through(stage), facts, stage.images_at_once(), presets_of(stage.engine)
 
 
 def _through(stage: Stage) -> Make:

@@ -16,8 +16,10 @@ from depth.images.given import Held
 from serve.errors import ClosedError, OutOfServiceError, QueueFullError, ServeError
 from serve.jobs.stage import Asked, ImageResult
 from serve.sidecar.connection import Connection
-from serve.sidecar.formats import SHM, Values, as_raw, encode
+from serve.sidecar.formats import SHM, Values, as_raw
 from serve.sidecar.frames import MAX_REQUEST_BYTES, PROTOCOL, FrameError, Head, HeaderError
+from serve.sidecar.presets import ANY_PRESET, PresetMaker
+from serve.sidecar.replies import encoded, said
 from serve.sidecar.requests import (
     CANCEL,
     DEPTH,
@@ -28,7 +30,6 @@ from serve.sidecar.requests import (
     depth_request,
 )
 from serve.sidecar.shared import SharedFiles
-from serve.sidecar.values import NEAR1, is_stub
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Worker:
     queue        requests that a client may have open
     heartbeat_s  between heartbeats to clients that wait
     files        for results in shared memory
+    presets      makes the files of presets
     errors       whose text is for the client, besides those of depth/ and serve/
     """
 
@@ -87,6 +89,7 @@ class Worker:
         heartbeat_s: float,
         files: SharedFiles,
         errors: tuple[type[Exception], ...] = (),
+        presets: PresetMaker = ANY_PRESET,
     ) -> None:
         self._make = make
         self._facts = facts
@@ -94,6 +97,7 @@ class Worker:
         self._heartbeat_s = heartbeat_s
         self._files = files
         self._ours = _OURS + errors
+        self._presets = presets
         self._pool = ThreadPoolExecutor(threads, "sidecar")
         self._state = Condition()  # of the next four
         self._clients: set[Connection] = set()
@@ -180,6 +184,8 @@ class Worker:
             self._control(client, kind, fields)
             return None
         job = Job(client, depth_request(fields), head.payload_bytes)
+        if job.request.preset is not None:
+            self._presets.check(job.request.preset)
         with self._state:
             if self._closing:
                 raise ClosedError("the worker ends and takes no more requests")
@@ -225,25 +231,11 @@ class Worker:
         if not job.is_open:  # cancelled while it ran
             return
         job.progress(WRITING, 90)
-        request, found = job.request, result.depth
-        height, width = found.values.shape
-        near = request.wanted == NEAR1
-        about = {
-            "type": "result",
-            "format": request.format,
-            "height": height,
-            "width": width,
-            "values": NEAR1 if near else found.kind,
-            "unit": None if near else found.unit,
-            "focal_px": result.focal.px if result.focal else None,
-            "model": result.provenance.model,
-            "artifact": result.provenance.artifact,
-            "notes": result.source["notes"],
-            "wall_ms": round((time.monotonic() - job.arrived_s) * 1e3, 1),
-            **({"stub": True} if is_stub(result) else {}),
-        }
+        request = job.request
+        about = said(request, result, (time.monotonic() - job.arrived_s) * 1e3)
         if request.format != SHM:
-            job.answer(about, b"".join(encode(result, request.format, request.wanted)))
+            more, payload = encoded(request, result, self._presets)
+            job.answer({**about, **more}, payload)
             return
         parts = [memoryview(part) for part in as_raw(Values.of(result, request.wanted))]
         path = self._files.write(parts)

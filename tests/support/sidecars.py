@@ -18,6 +18,7 @@ from depth.images.given import Held
 from serve.jobs.stage import Asked
 from serve.sidecar.connection import Connection, socket_ends
 from serve.sidecar.frames import MAX_REPLY_BYTES, FrameReader, write_frame
+from serve.sidecar.presets import ANY_PRESET, PresetMaker
 from serve.sidecar.shared import SharedFiles
 from serve.sidecar.values import stub
 from serve.sidecar.worker import Use, Worker
@@ -134,11 +135,16 @@ def connect(worker: Worker) -> Client:
 
 @contextmanager
 def a_worker(
-    place: Path, make: Any = stub, threads: int = 2, queue: int = 4, heartbeat_s: float = 30.0
+    place: Path,
+    make: Any = stub,
+    threads: int = 2,
+    queue: int = 4,
+    heartbeat_s: float = 30.0,
+    presets: PresetMaker = ANY_PRESET,
 ) -> Iterator[Worker]:
     """A worker whose shared files are in `place`; drained at the end."""
     with SharedFiles(place) as files:
-        worker = Worker(make, {"model": "stub"}, threads, queue, heartbeat_s, files)
+        worker = Worker(make, {"model": "stub"}, threads, queue, heartbeat_s, files, (), presets)
         try:
             yield worker
             worker.drain()

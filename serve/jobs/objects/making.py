@@ -11,13 +11,15 @@ from depth.errors import InputError
 from depth.files import sha256_bytes
 from depth.fitting.fitter import Fitter, many_of
 from depth.fitting.options import fitter_by
-from depth.maps.files import output_names
 from depth.maps.fit import AUTO
 from depth.maps.result import FULL
 from depth.preprocess import REFERENCE
+from depth.presets.files import result_names
+from depth.presets.shot import preset_setting
 from depth.steps.focal import FocalAsked
 from serve.backend import OpenBackend, open_backend
 from serve.engine import Engine
+from serve.jobs.objects.presets import check_store_preset
 from serve.library import Library
 from serve.shapes import BUCKETS
 from serve.sources import library_of
@@ -36,6 +38,7 @@ class Making:
     focal_px, fov_deg   the camera of every image
     fit        what depth is moved onto, as `--fit` takes it: a path on every machine of the job
     fit_by, fit_unit, fit_scale   how; see depth/fitting/options.py
+    preset     of depth/presets; "" for none. `formats` may then be empty
     """
 
     artifacts: tuple[str, ...]
@@ -54,6 +57,12 @@ class Making:
     fit_by: str = AUTO
     fit_unit: Optional[str] = None
     fit_scale: Optional[float] = None
+    preset: str = ""
+
+    @property
+    def focal(self) -> FocalAsked:
+        """The camera of every image. Raises InputError for values that no camera has."""
+        return FocalAsked(self.focal_px, self.fov_deg)
 
     def fitter(self) -> Optional[Fitter]:
         """What moves depth onto measured depth. Raises InputError as `fitter_of`."""
@@ -75,15 +84,20 @@ class Making:
             self.policy,
             preprocess=self.preprocess,
             output_size=self.output_size,
-            focal=FocalAsked(self.focal_px, self.fov_deg),
+            focal=self.focal,
             backend=backend,
         )
 
     def made(self, library: Library) -> Made:
-        """What results of these artifacts have in common. Raises InputError for bad formats."""
+        """What results of these artifacts have in common.
+
+        Raises InputError for bad formats, and for a preset that the job cannot meet.
+        """
+        fitter = self.fitter()
+        check_store_preset(self.preset, library, fitter)
         manifest = library.any_artifact().manifest
         maps = tuple(output.name for output in manifest.outputs)
-        suffixes = tuple(output_names("", self.formats, self.preview, maps))
+        suffixes = tuple(result_names("", self.formats, self.preview, maps, self.preset))
         identities = {served.artifact.identity for served in library.single.values()}
         facts = {
             "format": _FORMAT,
@@ -96,8 +110,9 @@ class Making:
             "policy": self.policy,
             "preprocess": self.preprocess,
             "output_size": self.output_size,
-            "focal": asdict(FocalAsked(self.focal_px, self.fov_deg)),
-            **self._fit_facts(),
+            "focal": asdict(self.focal),
+            **self._fit_facts(fitter),
+            **self._preset_facts(),
         }
         text = json.dumps(facts, indent=2, sort_keys=True) + "\n"
         name = f"{manifest.model}-{manifest.target}-{sha256_bytes(text.encode())[:_DIGITS]}"
@@ -105,13 +120,16 @@ class Making:
             raise InputError(f"{name!r}: the artifact's model and target make no name of a folder")
         return Made(name, text.encode(), suffixes)
 
-    def _fit_facts(self) -> dict[str, Any]:
+    def _fit_facts(self, fitter: Optional[Fitter]) -> dict[str, Any]:
         """What a fit adds to the settings: other measured depth makes another folder."""
-        fitter = self.fitter()
         if fitter is None:
             return {}
         digest = fitter.reference.digest()
         return {"fit": {"by": self.fit_by, "unit": self.fit_unit, "sha256": digest}}
+
+    def _preset_facts(self) -> dict[str, str]:
+        """What a preset adds to the settings: its name, and the camera that its files say."""
+        return {"preset": preset_setting(self.preset, self.focal)} if self.preset else {}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import typer
 from depth.command import choice_option, path_option
 from depth.errors import InputError
 from depth.fitting.options import FIT, FIT_BY, FIT_SCALE, FIT_UNIT
+from depth.presets.names import PRESET_NAMES, formats_of
 
 if TYPE_CHECKING:
     from serve.jobs.objects.making import Making
@@ -36,8 +37,16 @@ class ObjectOptions:
     endpoint_url: Optional[str] = typer.Option(
         None, help="S3 server other than AWS; by default what the AWS settings say."
     )
-    format: list[str] = choice_option(
-        ["png"], ("png", "npy", "npz", "pfm", "exr", "tiff"), "png: 16-bit. Repeat it for several."
+    format: Optional[list[str]] = choice_option(
+        None,
+        ("png", "npy", "npz", "pfm", "exr", "tiff"),
+        "png, the default without --preset: 16-bit. Repeat it for several.",
+    )
+    preset: Optional[str] = choice_option(
+        None,
+        PRESET_NAMES,
+        "Write depth as another tool reads it, in place of --format; to have both, give both. "
+        "docs: depth/presets/README.md.",
     )
     preview: bool = typer.Option(
         False, "--preview", help="Also write a small picture of each depth map, with a legend."
@@ -91,7 +100,7 @@ class ObjectOptions:
             self.alias,
             self.endpoint_url,
             self.kept_in,
-            tuple(self.format),
+            formats_of(self.format, self.preset or ""),
             self.preview,
             self.policy,
             self.preprocess,
@@ -103,6 +112,7 @@ class ObjectOptions:
             self.fit_by,
             self.fit_unit,
             self.fit_scale,
+            self.preset or "",
         )
 
     def asked(self) -> RunAsked:

@@ -7,14 +7,15 @@ describes. The .json comes last: the result whose .json is there is the result o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+from typing import Optional
 
 from depth.errors import DepthFileError, StoreError
 from depth.family import DEPTH
 from depth.files import sha256_bytes
 from depth.images.header import MAX_PIXELS
-from depth.maps.consumer import NamedBytes
+from depth.maps.consumer import NamedBytes, PresetFiles
 from depth.maps.files import PREVIEW_SUFFIX, SIDECAR_SUFFIX, encode_map, output_names
 from depth.maps.meta import MAX_JSON_BYTES, Description, Encoding, Part, parse_sidecar
 from depth.maps.thumbnail import thumbnail
@@ -44,20 +45,29 @@ def publish(
     pixels: Pixels,
     formats: Sequence[str],
     preview: bool,
+    preset: Optional[PresetFiles] = None,
 ) -> Published:
     """Put the files of a result under keys that begin with `stem`.
 
     pixels  of the image, uint8 [H,W,3] BGR, for the preview
+    preset  further files, whose names begin with the last part of `stem`
 
     Raises StoreError if the store fails or if what is there can be neither used nor replaced, and
     InputError for values that the formats cannot say.
     """
     base = PurePosixPath(stem).name
-    names = output_names(base, formats, preview, tuple(result.maps))
+    of_preset = [name for name, _ in preset.files.values()] if preset else []
+    names = output_names(base, formats, preview, tuple(result.maps), of_preset)[len(of_preset) :]
     parts = [(name, kind) for name in _depth_first(result) for kind in formats]
     encodings: dict[Part, Encoding] = {}
     files: dict[Part, NamedBytes] = {}
     sizes_bytes: dict[str, int] = {}
+    if preset is not None:
+        put = {
+            role: _put(store, stem, name[len(base) :], data, sizes_bytes)
+            for role, (name, data) in preset.files.items()
+        }
+        preset = replace(preset, files=put)
     for part, name in zip(parts, names):
         made = encode_map(result, part[1], result.source, part[0])
         encodings[part] = made.encoding
@@ -66,7 +76,7 @@ def publish(
     if preview:
         data = thumbnail(result.depth, pixels)
         picture = _put(store, stem, PREVIEW_SUFFIX, data, sizes_bytes)
-    beside = Description(result, result.source, encodings).beside(files, picture)
+    beside = Description(result, result.source, encodings).beside(files, picture, preset)
     return _commit(store, stem + SIDECAR_SUFFIX, beside, sizes_bytes)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Optional
+from pathlib import PurePosixPath
 
-from depth.fitting.fitter import Fitter
 from depth.images.given import Held
 from depth.images.read import MAX_FILE_BYTES, ImageFile, refusal
 from depth.maps.meta import MAX_JSON_BYTES
@@ -15,6 +13,8 @@ from serve.jobs.entry import DONE, FAILED, KEPT, Entry
 from serve.jobs.memory import Budget, Room
 from serve.jobs.objects.keys import Stored, short, stem_of
 from serve.jobs.objects.listing import Waiting
+from serve.jobs.objects.making import Making
+from serve.jobs.objects.presets import preset_of
 from serve.jobs.objects.publish import damage, publish
 from serve.jobs.stage import Asked, ImageResult, Pixels, Stage
 from serve.jobs.under_way import UnderWay
@@ -27,6 +27,7 @@ class ImageWork:
 
     folder  of the results
     room    of the stage
+    making  what the results are made with
     """
 
     def __init__(
@@ -36,18 +37,15 @@ class ImageWork:
         images: ObjectStore,
         results: ObjectStore,
         folder: str,
-        formats: Sequence[str],
-        preview: bool,
-        fit: Optional[Fitter] = None,
+        making: Making,
     ) -> None:
         self._stage = stage
         self._room = room
         self._images = images
         self._results = results
         self._folder = folder
-        self._formats = formats
-        self._preview = preview
-        self._fit = fit
+        self._making = making
+        self._fit = making.fitter()
         self._budget = Budget(_FILES_BYTES)
 
     def __call__(self, waiting: Waiting) -> Entry:
@@ -99,7 +97,10 @@ class ImageWork:
         self, waiting: Waiting, stem: str, result: ImageResult, pixels: Pixels, download_ms: float
     ) -> Entry:
         begun_s = time.monotonic()
-        done = publish(self._results, stem, result, pixels, self._formats, self._preview)
+        making, base = self._making, PurePosixPath(stem).name
+        preset = preset_of(making.preset, result, base, pixels, making.focal)
+        asked = making.formats, making.preview, preset
+        done = publish(self._results, stem, result, pixels, *asked)
         timing_ms = {**result.timing_ms, "write": (time.monotonic() - begun_s) * 1e3}
         timing_ms["read"] += download_ms
         return Entry(

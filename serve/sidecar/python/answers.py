@@ -47,14 +47,24 @@ class WaitedTooLongError(SidecarError):
 class Depth:
     """An answer.
 
-    values  float32 [H,W] of `raw`, `shm` and `npy`; None of `json` and `png16`
-    data    the bytes of `json` and `png16`
+    values  float32 [H,W] of `raw`, `shm` and `npy`; None of `json`, `png16` and a preset
+    data    the bytes of `json` and `png16`, and of a preset all its files
     facts   values, unit, model, artifact, notes, wall_ms, ...
     """
 
     values: Optional[npt.NDArray[np.float32]]
     data: bytes
     facts: Mapping[str, Any]
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The files of a preset by name, depth first; {} without a preset."""
+        found, begin = {}, 0
+        for each in self.facts.get("preset", {}).get("files", ()):
+            end = begin + each["size_bytes"]
+            found[each["name"]] = self.data[begin:end]
+            begin = end
+        return found
 
 
 @dataclass(eq=False)

@@ -80,7 +80,7 @@ class SidecarClient(AbstractContextManager["SidecarClient"]):
         """Send an image: a path, bytes of a file, or uint8 [H,W,3] RGB. Does not wait for it.
 
         on_progress  called in another thread with a stage and a percentage
-        options      format, values, output_size, focal_px, deadline_s
+        options      format, values, output_size, focal_px, deadline_s, preset
 
         Raises WorkerLostError once closed.
         """

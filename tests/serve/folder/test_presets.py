@@ -57,8 +57,8 @@ def test_a_preset_is_kept_and_cleaned(images: Path, name: str) -> None:
         (out / listed.files["depth"].name).write_bytes(b"altered")
         assert run_folder(engine, job).counts == {DONE: 1, KEPT: 1}
         assert run_folder(engine, FolderJob(images, out, preset="midas")).counts == {DONE: 2}
-        again = KEPT if name == "colmap" else DONE  # whose files have names of their own
-        assert run_folder(engine, job).counts == {again: 2}
+        fate = KEPT if name == "colmap" else DONE  # its .json has a name of its own
+        assert run_folder(engine, job).counts == {fate: 2}
     left = [fate for fate in clean(out) if fate.left]
     assert not left
     assert {file for file in files_in(out) if not file.endswith(".pfm")} == (

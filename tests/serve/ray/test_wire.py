@@ -75,6 +75,16 @@ def _digits() -> str:
     return "-" + sha256_bytes(png(1))[:16]
 
 
+def test_a_worker_writes_the_files_of_a_preset(places: tuple[str, str]) -> None:
+    making = Making(("x",), formats=(), preset="midas")
+    worker = Worker(Duty(*places, None, making, "folder", 1, lambda _: make_engine()))
+    (entry,) = map(parse_entry, worker(batch("a.png"))[ENTRY])
+    stem = "folder/a.png." + "0" * 12 + _digits()
+    assert list(entry.outputs) == [f"{stem}.pfm", f"{stem}.json"]
+    with open_store(places[1]) as store:
+        assert {found.key for found in store.listed("")} >= set(entry.outputs)
+
+
 def test_a_worker_without_a_core_says_so(places: tuple[str, str]) -> None:
     engine = make_engine()
 
