@@ -116,7 +116,6 @@ def sidecar_command(finders: Callable[[], Finders]) -> Callable[..., None]:
           python -m serve sidecar artifacts/NAME --input photo.jpg > depth.json
 
         As a worker (--worker, --socket) the model stays in memory between images.
-
         Exit code 0 done, 1 failed (the last line on stderr says why), 2 usage. Of a worker: 0 after
         stdin ended, a shutdown or SIGTERM, 75 if a chip needs a new process.
         """

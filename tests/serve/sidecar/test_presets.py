@@ -97,7 +97,7 @@ def test_one_image_becomes_the_files_of_a_preset(tmp_path: Path) -> None:
         (("--preset", "iw3", "--output-file", "{}/a.png"), "serve folder --preset"),
         (
             ("--preset", "midas", "--output-file", "{}/a.pfm", "--values", "native"),
-            "leave --values",
+            "--values out",
         ),
         (("--preset", "kitti", "--output-file", "{}/k.png"), "holds metres"),
     ],
