@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from depth.family import Model
@@ -17,7 +15,7 @@ from depth_anything_3.mono.network import MonoNetwork
 class NestedNetwork(Network):
     """The stages of both networks; a call is that of the first, without metres."""
 
-    untrained: ClassVar[tuple[tuple[str, float, float], ...]] = tuple(
+    untrained = tuple(
         (f"any_view.{start}", bias, share) for start, bias, share in AnyViewNetwork.untrained
     )
 

@@ -20,6 +20,8 @@ from depth.network.vit import Block, ClassToken, ClassTokenFirst, PatchConvoluti
 from midas.config import DptConfig
 from midas.resnet import ResNet
 
+_GAIN = 0.2  # as of untrained blocks without LayerScale
+
 
 class Readout(nn.Module):
     """Patch tokens that know the class token: both through a layer, then GELU.
@@ -106,6 +108,16 @@ class HybridPyramid(Pyramid):
         return super()._stage(i, tokens, h, w)
 
 
+def _untrained(config: DptConfig) -> tuple[tuple[str, float, float], ...]:
+    """The last norm of each residual branch has a small gain: rounding errors do not grow.
+
+    Trained networks begin with 0 there (Goyal et al., "Accurate, Large Minibatch SGD", 2017).
+    """
+    blocks = [(stage, block) for stage, n in enumerate(config.resnet) for block in range(n)]
+    start = "encoder.backbone.stages"
+    return tuple((f"{start}.{s}.{b}.widen.norm.weight", _GAIN, 1.0) for s, b in blocks)
+
+
 class MidasDpt(Network):
     """Image [B,3,H,W] to depth [B,H,W]: inverse depth >= 0. H and W are multiples of 32.
 
@@ -115,6 +127,7 @@ class MidasDpt(Network):
     def __init__(self, model: Model, activation: nn.Module) -> None:
         super().__init__(model)
         c: DptConfig = model.config
+        self.untrained = _untrained(c)
         self.encoder = Transformer(c)
         self.decoder = Decoder(c.embed_dim, c.decoder_dim, c.stage_dims, {DEPTH: activation})
         if c.resnet:

@@ -15,7 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depth.network.convolution import ConvolutionNorm, GroupNorm, SameConvolution
+from depth.network.convolution import (
+    CentredGroupNorm,
+    ConvolutionNorm,
+    GroupNorm,
+    SameConvolution,
+)
 
 STEM_DIM = 64
 GROUPS = 32
@@ -45,6 +50,7 @@ class ResNet(nn.Module):
     def __init__(self, blocks: Sequence[int], dims: Sequence[int]) -> None:
         super().__init__()
         self.stem = _layer(3, STEM_DIM, 7, stride=2)
+        self.stem.norm = CentredGroupNorm(GROUPS, STEM_DIM)
         self.stages = nn.ModuleList()
         in_dim = STEM_DIM
         for index, (count, dim) in enumerate(zip(blocks, dims)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Optional
+from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ class Network(nn.Module):
     """
 
     # Of fixed-seed weights: the names that begin so, the bias, and the spread as a share.
-    untrained: ClassVar[tuple[tuple[str, float, float], ...]] = ()
+    untrained: tuple[tuple[str, float, float], ...] = ()
 
     def __init__(self, model: Model) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ that was killed. With the range of the whole sequence, pictures are written in a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -27,8 +28,8 @@ from serve.jobs.stop import Stop
 from serve.jobs.threads import in_order
 from serve.sequences import record as records_file
 from serve.sequences.frames import VIDEO, Frames, opened
-from serve.sequences.outputs import SequenceOutputs, Videos, video_codings
-from serve.sequences.raw import RawDepth, RawFrame, beside, stem_of
+from serve.sequences.outputs import FRAMES, SequenceOutputs, Videos, video_codings
+from serve.sequences.raw import RAW, RawDepth, RawFrame, beside, stem_of
 from serve.sequences.record import Record, Records, record_of
 from serve.sequences.request import SequenceJob
 
@@ -70,10 +71,16 @@ def run_sequence(
         manifest = stack.enter_context(manifest_in(folder.output, writable))
         records = stack.enter_context(Records())
         if writable:
-            remove_left_over([folder.output])
+            remove_left_over(_folders_in(folder.output))
         run = _Run(engine, job, frames, manifest, records, on_frame, stop or Stop())
         run.work()
         return run.report
+
+
+def _folders_in(output: Path) -> list[Path]:
+    """The folders that the job writes into, as far as they are there."""
+    inner = [Path(place) for name in (RAW, FRAMES) for place, *_ in os.walk(output / name)]
+    return [output, *inner]
 
 
 class _Run:

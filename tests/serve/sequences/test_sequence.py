@@ -177,6 +177,7 @@ def test_a_killed_job_goes_on_and_gives_the_same_files(frames: Path, tmp_path: P
         os.kill(killed.pid, signal.SIGKILL)
         killed.wait()
     assert 1 <= len(list(out.glob("raw/*.json"))) < COUNT
+    (out / "raw/.depth-0123456789abcdef0123456789abcdef.tmp").write_bytes(b"half")
     ended = subprocess.run(command(out, 0), cwd=ROOT, check=True, capture_output=True, text=True)
     assert re.search(r"flicker \d\.\d{3} → 0\.\d{3} \(−\d+ %\)", ended.stderr)
     whole, found = contents(tmp_path / "whole"), contents(out)
