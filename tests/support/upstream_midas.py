@@ -26,8 +26,8 @@ BACKBONES = {"dpt-large": "vitl16_384", "dpt-hybrid": "vitb_rn50_384"}
 def main() -> None:
     places, out, what, name, *rest = sys.argv[1:]
     # Upstream's package has no __init__.py, so that ours would win from any place on the path.
-    ours = {str(Path(__file__).resolve().parents[level]) for level in (0, 2)}
-    kept = (path for path in sys.path if path and str(Path(path).resolve()) not in ours)
+    ours = ("midas/__init__.py", "midas.py")
+    kept = (path for path in sys.path if path and not any(Path(path, n).exists() for n in ours))
     sys.path[:] = [*places.split(os.pathsep), *kept]
     folder = Path(out)
     if what == "network":
