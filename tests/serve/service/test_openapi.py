@@ -32,6 +32,8 @@ parameters = { "path.name" = "a.png" }
 [[operations]]
 include-path = "/v1/depth"
 checks.not_a_server_error.expected-statuses = ["2xx", "4xx", 504]
+# No schema can say which measured points agree with the depth of an image.
+checks.positive_data_acceptance.enabled = false
 
 # No schema can say that a list has as many values as the product of a shape.
 [[operations]]
