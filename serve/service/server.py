@@ -142,6 +142,7 @@ def _listening(settings: Settings) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
+        listener.listen(_BACKLOG)  # before it is said to be ready
     except (OSError, UnicodeError) as error:
         listener.close()
         raise InputError(
