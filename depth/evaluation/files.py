@@ -90,7 +90,7 @@ def _of_result(path: Path) -> Prediction:
         if path.suffix == SIDECAR_SUFFIX:
             raise
         raise DepthFileError(
-            f"{error}. If it is an array of another program, say what it holds: --pred-kind"
+            f"{error}. If another program wrote the array, name its kind with --pred-kind"
         ) from error
     return Prediction(result.depth.values.astype(np.float64), result.depth.kind, result.provenance)
 
@@ -99,7 +99,7 @@ def _numbers(path: Path) -> npt.NDArray[Any]:
     """Of what no .json describes, only forms that are decoded here, not by a library."""
     if path.suffix.lower() not in ARRAYS:
         raise DepthFileError(
-            f"{path}: nothing beside it says what it holds; expected {', '.join(ARRAYS)}"
+            f"{path}: no .json beside it names the kind of its values; expected {', '.join(ARRAYS)}"
         )
     try:
         data = read_regular(path, _MAX_FILE_BYTES)

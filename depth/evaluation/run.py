@@ -101,7 +101,7 @@ def evaluate(
 ) -> Evaluation:
     """Measure every pair.
 
-    progress  is told the number of pairs that are done
+    progress  takes the number of pairs done
 
     A pair that cannot be measured is left out with its reason. Raises InputError for a kind of
     prediction that the alignment is not made for, or whole numbers without a scale.

@@ -46,7 +46,7 @@ class FilmCoding:
 
 
 DEPTH = FilmCoding(".mkv", "matroska", "ffv1", "gray16le", "gray16le")  # lossless
-# The first that is at hand: H.264, which every player takes, or MPEG-4.
+# The first that FFmpeg has: H.264, which every player takes, or MPEG-4.
 PREVIEWS = (
     FilmCoding(".mp4", "mp4", "libx264", "rgb24", "yuv420p", _QUALITY),
     FilmCoding(".mp4", "mp4", "mpeg4", "rgb24", "yuv420p", {"qscale": "3"}, 65_535),

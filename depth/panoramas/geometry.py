@@ -52,7 +52,7 @@ class View:
         return turn @ np.array([[1, 0, 0], [0, level, -up], [0, up, level]])
 
     def focal_px(self, side_px: int) -> float:
-        """Its focal length in px, if it has so many px a side."""
+        """Its focal length in px, for a side of this length in px."""
         return side_px / 2 / self.half
 
     def intrinsics(self, side_px: int) -> Doubles:

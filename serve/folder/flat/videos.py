@@ -65,7 +65,7 @@ def draw_video(
 ) -> int:
     """Write the video of the depth of an open video; returns the number of frames.
 
-    progress  is told the number of frames that are done
+    progress  takes the number of frames done
 
     Each frame is stretched over its own range of depth, as upstream does it. The file appears
     whole. Raises ImageError for a damaged video, DepthFileError if it cannot be written, and what

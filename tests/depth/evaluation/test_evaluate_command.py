@@ -141,7 +141,7 @@ def test_arrays_of_others_are_read_once_their_kind_is_said(tmp_path: Path) -> No
     assert found.rows[0].figures["abs_rel"] < 2e-3
     assert found.made == []
     ended = evaluated(tmp_path)
-    assert (ended.code, "say what it holds: --pred-kind" in ended.err) == (1, True)
+    assert (ended.code, "name its kind with --pred-kind" in ended.err) == (1, True)
 
 
 def test_a_file_that_says_what_it_holds_is_believed(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_file_that_says_what_it_holds_is_believed(tmp_path: Path) -> None:
     (tmp_path / "a.json").unlink()
     found = read_prediction(tmp_path / "a.png", Arrays(RELATIVE_INVERSE, 1000))
     assert (found.kind, found.values.tolist()) == (METRES, [[1.0, 2.5]])
-    with pytest.raises(DepthFileError, match="nothing beside it says what it holds"):
+    with pytest.raises(DepthFileError, match="no .json beside it names the kind"):
         read_prediction(tmp_path / "a.exr", Arrays(METRES))
 
 
