@@ -154,7 +154,8 @@ class Calls:
             ):
                 plan = planned(model, request, limit_s)
                 with plan.submitted(model) as futures:
-                    context.add_callback(lambda: _cancel(futures))
+                    if not context.add_callback(lambda: _cancel(futures)):
+                        _cancel(futures)  # the caller had gone before
                     answer = plan.answer([future.result() for future in futures])
                 took(len(futures), answer.timing_ms)
                 return answer
