@@ -7,9 +7,11 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+import torch
 from huggingface_hub.utils import reset_sessions
 from safetensors.torch import save_file
 
+from compile.specialise import specialise
 from compile.untrained import untrained_checkpoint
 from compile.weights import BUNDLED, Weights, choose, find, read, read_again
 from depth.artifact.manifest import CheckpointFacts
@@ -159,8 +161,20 @@ def test_read_the_word_untrained(folder: Path) -> None:
 
 
 def test_untrained_weights_are_the_same_on_every_machine() -> None:
-    expected = "5a49aef421e0831323e5d1d7c2f7182470e982462be986dd7327daf6f4d92f24"
+    expected = "cb588db47fec956a4576a2debbce8538dff2001bb17af0fd15dae42e8ae3ef5f"
     assert untrained_checkpoint(DEMO).sha256 == expected
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_untrained_weights_give_depth_that_varies_and_is_nowhere_zero(seed: int) -> None:
+    """Beside a depth of zero the relative error of every rounding is without limit."""
+    size = (84, 112)
+    network = specialise(DEMO, untrained_checkpoint(DEMO, seed), size)
+    images = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0)) * 4 - 2
+    with torch.no_grad():
+        depth = network(images)[0]
+    assert depth.min() > 0.1
+    assert depth.std() > 0.02 * depth.mean()
 
 
 def test_read_a_file_by_name_or_from_the_folder(folder: Path) -> None:
