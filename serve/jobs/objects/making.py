@@ -20,12 +20,12 @@ from depth.steps.focal import FocalAsked
 from serve.backend import OpenBackend, open_backend
 from serve.engine import Engine
 from serve.jobs.objects.keys import suffix_of
+from serve.jobs.objects.settings import FORMAT
 from serve.jobs.preset import check_preset
 from serve.library import Library
 from serve.shapes import BUCKETS
 from serve.sources import library_of
 
-_FORMAT = 1
 _DIGITS = 12
 
 
@@ -102,7 +102,7 @@ class Making:
         suffixes = tuple(suffix_of(name, "") for name in names)
         identities = {served.artifact.identity for served in library.single.values()}
         facts = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "model": manifest.model,
             "target": manifest.target,
             "precision": manifest.precision,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Optional
 
 from depth.maps.consumer import PresetFiles
-from depth.presets.encode import preset_files
+from depth.presets.encode import preset_files, shared_files
 from depth.presets.shot import Shot
 from depth.presets.table import preset_named
 from depth.steps.focal import FocalAsked
@@ -28,6 +28,6 @@ def preset_of(
         return None
     known = {"asked": asked, "exif_focal": result.exif_focal_px}
     found = preset_files(preset, result, base, Shot.of(result.source, pixels=pixels, **known))
-    shared = {extra.role for extra in preset_named(preset).extras if extra.name}
+    shared = shared_files(preset_named(preset))
     own = {role: file for role, file in found.files.items() if role not in shared}
     return replace(found, files=own)
