@@ -39,7 +39,7 @@ def fetch(
         job = job_folder(opened)
         check_apart(store, job, out)
         typer.echo(f"{one_line(job.prefix or opened.name)}: {job.settings.text}", err=True)
-        with counted("results listed", None) as on_count:
+        with counted("listing results", None) as on_count:
             found = find(opened, job.prefix, on_count)
         report = shown(
             stop,

@@ -31,7 +31,7 @@ class Found:
     results: dict[str, Described] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     older: int = 0  # results that a newer result of the same image replaces
-    tied: list[str] = field(default_factory=list)  # images with two newest results of one date
+    tied: set[str] = field(default_factory=set)  # images with two newest results of one date
 
 
 def find(store: ObjectStore, prefix: str, on_count: Callable[[int], None]) -> Found:
@@ -66,8 +66,10 @@ def _take(found: Found, result: Described) -> None:
     if before is not None:
         found.older += 1
         if before.modified == result.modified:
-            found.tied.append(result.image)
-    if before is None or result.modified >= before.modified:
+            found.tied.add(result.image)
+        elif before.modified < result.modified:
+            found.tied.discard(result.image)
+    if before is None or before.modified <= result.modified:
         found.results[result.image] = result
 
 
@@ -77,7 +79,7 @@ def _say(found: Found) -> None:
             "%d results of older versions of images are left out: the latest date counts",
             found.older,
         )
-    for image in dict.fromkeys(found.tied):
+    for image in sorted(found.tied):
         logger.warning(
             "%s: two results have the same date, and %s is taken",
             one_line(image),

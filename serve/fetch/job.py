@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Optional
 
-from depth.errors import DepthFileError, InputError
+from depth.errors import DepthFileError, InputError, TooLargeError
 from depth.family import DEPTH
 from depth.files import make_folders, remove_left_over
 from depth.maps.meta import MAX_JSON_BYTES, parse_sidecar
@@ -25,7 +26,7 @@ from serve.jobs.stop import Stop
 from serve.jobs.threads import each
 
 _AT_ONCE = 16  # results
-_TRIES = 100  # results that are looked at for the names of maps
+_TRIES = 9  # results that are looked at for the names of maps
 _OUTSIDE = (
     "its key is no path of a file below a folder: it has an empty part, or a part that begins "
     "with a dot"
@@ -71,13 +72,14 @@ def run_fetch(
 
 
 def _maps(store: ObjectStore, results: Iterable[Described]) -> tuple[str, ...]:
-    """The names of the maps of every result, by the first .json that can be read."""
+    """The names of the maps of every result, as most of the first results have them."""
+    seen: Counter[tuple[str, ...]] = Counter()
     for result in islice(results, _TRIES):
-        with suppress(DepthFileError):
+        with suppress(DepthFileError, TooLargeError):
             found = store.read(result.key, MAX_JSON_BYTES)
             if found is not None:
-                return maps_of(parse_sidecar(found.data))
-    return (DEPTH,)
+                seen[maps_of(parse_sidecar(found.data))] += 1
+    return seen.most_common(1)[0][0] if seen else (DEPTH,)
 
 
 def _make(out: Path, folders: Iterable[Path]) -> None:

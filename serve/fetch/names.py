@@ -101,4 +101,4 @@ def maps_of(sidecar: Sidecar) -> tuple[str, ...]:
     """The names of the maps of a result. Raises DepthFileError for names that no model gives."""
     if not all(name.isidentifier() for name in sidecar.maps):
         raise DepthFileError(f"its .json names maps {', '.join(map(repr, sidecar.maps))}")
-    return tuple(sidecar.maps)
+    return tuple(sorted(sidecar.maps))

@@ -153,6 +153,12 @@ def test_versions_of_one_date_are_named(
         os.utime(path, (1, 1))
     assert fetch(pair.target, tmp_path / "got").fates == {"a.png": DONE}
     assert "a.png: two results have the same date, and " in caplog.text
+    pair.images.write("a.png", png(2))
+    job_of(pair.source, pair.target)
+    caplog.clear()
+    assert fetch(pair.target, tmp_path / "got").fates == {"a.png": DONE}
+    assert "2 results of older versions" in caplog.text
+    assert "same date" not in caplog.text
 
 
 @both

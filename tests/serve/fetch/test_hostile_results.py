@@ -175,6 +175,18 @@ def test_a_false_json_leaves_nothing(pair: Pair, tmp_path: Path, name: str) -> N
     assert files_in(tmp_path / "in") == before
 
 
+def test_the_first_json_does_not_decide_for_the_others(pair: Pair, tmp_path: Path) -> None:
+    for image in ("a.png", "b.png", "c.png", "d.png"):
+        pair.images.write(image, png(1))
+    job_of(pair.source, pair.target)
+    content = json.loads(data(pair.results, keys_of(pair, "a.png")[-1]))
+    more_maps("sky")(content)
+    pair.results.write(keys_of(pair, "a.png")[-1], json.dumps(content).encode())
+    pair.results.write(keys_of(pair, "b.png")[-1], b" " * (1 << 21))
+    fates = {"a.png": FAILED, "b.png": FAILED, "c.png": DONE, "d.png": DONE}
+    assert fetch(pair.target, tmp_path / "got").fates == fates
+
+
 def test_a_json_may_not_list_what_images_share(pair: Pair, tmp_path: Path) -> None:
     pair.images.write("a.png", png(1))
     job_of(pair.source, pair.target, making=replace(MAKING, formats=(), preset="iw3"))
