@@ -76,7 +76,7 @@ def _take(found: Found, result: Described) -> None:
 def _say(found: Found) -> None:
     if found.older:
         logger.warning(
-            "%d results of older versions of images are left out: the latest date counts",
+            "left out %d of older versions of images: the result with the latest date comes",
             found.older,
         )
     for image in sorted(found.tied):

@@ -10,6 +10,7 @@ from typing import Any, Union
 
 from depth.artifact.strict_json import parse_object
 from depth.errors import DepthFileError
+from depth.family import DEPTH
 from depth.files import localised
 from depth.maps.consumer import NamedBytes, Picture
 from depth.maps.meta import ListedFile, Sidecar, dump_beside
@@ -63,9 +64,11 @@ class Names:
         if self._preset is not None and sidecar.preset is not None:
             names = role_names(self._preset, base)
             found.update({names.get(r, ""): file for r, file in sidecar.preset.files.items()})
-        for name in depth_first(sidecar.maps):
+        if {*sidecar.maps} != {*self._maps}:
+            raise DepthFileError("its .json has other maps than other results of the job")
+        for name in depth_first(self._maps):
             for kind, listed in sidecar.maps[name].files.items():
-                known = kind in self._settings.formats and name in self._maps
+                known = kind in self._settings.formats
                 found[file_name(base, name, kind) if known else ""] = listed
         if sidecar.preview is not None:
             found[base + PREVIEW_SUFFIX] = sidecar.preview
@@ -101,4 +104,4 @@ def maps_of(sidecar: Sidecar) -> tuple[str, ...]:
     """The names of the maps of a result. Raises DepthFileError for names that no model gives."""
     if not all(name.isidentifier() for name in sidecar.maps):
         raise DepthFileError(f"its .json names maps {', '.join(map(repr, sidecar.maps))}")
-    return tuple(sorted(sidecar.maps))
+    return tuple(sorted({DEPTH, *sidecar.maps}))

@@ -158,7 +158,9 @@ CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_false_json_leaves_nothing(pair: Pair, tmp_path: Path, name: str) -> None:
+def test_a_false_json_leaves_nothing(
+    pair: Pair, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
     for image in ("a.png", "b.png"):
         pair.images.write(image, png(1))
     with engine_of(METRIC) as engine:
@@ -170,6 +172,7 @@ def test_a_false_json_leaves_nothing(pair: Pair, tmp_path: Path, name: str) -> N
     before = files_in(tmp_path / "in")
     fetched = fetch(pair.target, tmp_path / "got")
     assert fetched.fates == {"a.png": DONE, "b.png": FAILED}
+    assert caplog.text == "", "every failure has a reason of ours"
     assert {file.partition(".")[0] for file in files_in(tmp_path / "got")} == {"a"}
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out", "got"}
     assert files_in(tmp_path / "in") == before
