@@ -13,6 +13,7 @@ from depth.store.cli import IDENTITIES, list_, pull
 from serve.bench.cli import bench
 from serve.doctor.cli import doctor
 from serve.errors import ServeError
+from serve.fetch.cli import fetch
 from serve.folder.options import FolderOptions, takes_folder_options
 from serve.folder.panoramas import PanoramaOptions, takes_panorama_options
 from serve.masks.cli import masks
@@ -117,6 +118,7 @@ app.command("http")(http)
 app.command("masks")(masks)
 app.command("s3")(s3)
 app.command("ray")(ray)
+app.command("fetch")(fetch)
 app.command("pull")(pull)
 app.command("list")(list_)
 app.command("bench")(bench)

@@ -39,7 +39,8 @@ NEVER_IN_SERVE = ("depth.network", "depth.weights.checkpoint", "torch")
 TORCH_IN_SERVE = ("serve/runtimes/neuron.py", "serve/runtimes/neuron_program.py")
 TORCH_IN_SERVE = (*TORCH_IN_SERVE, "serve/runtimes/neuronx.py", "serve/runtimes/torchscript.py")
 FAMILY_NAMES = re.compile(r"depth_?anything_?(v\d|\d)|\bda3|dino_?v\d", re.IGNORECASE)
-FRONT_ENDS = ("bench", "doctor", "folder", "masks", "pipeline", "ray", "s3", "service", "sidecar")
+FRONT_ENDS = ("bench", "doctor", "fetch", "folder", "masks", "pipeline", "ray", "s3")
+FRONT_ENDS = (*FRONT_ENDS, "service", "sidecar")
 
 # Lowest first; an arrow leads down, or stays on its floor in the same room.
 COMPILE_FLOORS = (

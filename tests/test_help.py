@@ -29,6 +29,7 @@ HELPS = {
     ("-m", "serve"): ["folder", "bench", "doctor"],
     ("-m", "serve", "s3"): ["--shard", "--verify", "--alias", "--endpoint-url", "--dry-run"],
     ("-m", "serve", "ray"): ["--address", "--workers", "--artifact", "--dry-run"],
+    ("-m", "serve", "fetch"): ["RESULTS", "OUT", "--endpoint-url"],
     ("-m", "serve", "bench"): ["--rounds", "--json"],
     ("-m", "serve", "doctor"): ["--artifacts", "--json"],
     ("-m", "serve", "http"): ["--model", "--scenes-root", "--gallery"],

@@ -179,7 +179,7 @@ class Description:
             maps[name]["files"][kind] = {"name": file[0], **self._encodings[part], **listed}
         picture = None if preview is None else asdict(Picture.of(preview))
         by_preset = {} if preset is None else {"preset": preset.listed()}
-        return _beside(
+        return dump_beside(
             {"format": FORMAT, "maps": maps, "preview": picture, **by_preset, **self._rest}
         )
 
@@ -191,10 +191,11 @@ class Description:
 
 def with_preview(beside: bytes, preview: NamedBytes) -> bytes:
     """The JSON beside the files, which `parse_sidecar` takes, with another preview."""
-    return _beside({**parse_object(beside), "preview": asdict(Picture.of(preview))})
+    return dump_beside({**parse_object(beside), "preview": asdict(Picture.of(preview))})
 
 
-def _beside(whole: Meta) -> bytes:
+def dump_beside(whole: Meta) -> bytes:
+    """The content of a .json in indented UTF-8. Raises InputError for what JSON cannot say."""
     text = _dumps(whole, ensure_ascii=False, indent=2) + "\n"
     # A file name that is not UTF-8 reaches us with lone surrogates: \udcXX is JSON's way too.
     return text.encode("utf-8", "backslashreplace")

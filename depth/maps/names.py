@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Optional
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Optional
 
 from depth.errors import InputError
 from depth.family import DEPTH
@@ -63,3 +63,25 @@ def depth_first(maps: Iterable[str]) -> list[str]:
 def file_name(base: str, name: str, kind: str) -> str:
     """The file of the map `name` in the format `kind`."""
     return base + ("" if name == DEPTH else f".{name}") + CODECS[kind].suffix
+
+
+def renamed(meta: Mapping[str, Any], base: str, of_preset: Mapping[str, str]) -> dict[str, Any]:
+    """The content of a .json whose files are named after `base`.
+
+    meta       content that `parse_sidecar` takes, of formats that there are
+    of_preset  the names of a preset's files by their roles
+    """
+    maps = {}
+    for name, about in meta["maps"].items():
+        names = {kind: file_name(base, name, kind) for kind in about["files"]}
+        maps[name] = {**about, "files": _named(about["files"], names)}
+    found = {**meta, "maps": maps}
+    if meta["preview"] is not None:
+        found["preview"] = {**meta["preview"], "name": base + PREVIEW_SUFFIX}
+    if meta.get("preset") is not None:
+        found["preset"] = {**meta["preset"], "files": _named(meta["preset"]["files"], of_preset)}
+    return found
+
+
+def _named(files: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {key: {**file, "name": names[key]} for key, file in files.items()}

@@ -54,8 +54,19 @@ def file_names(preset: Preset, base: str) -> list[str]:
     A file that needs a camera may come besides, and a file that images of a folder share. base:
     the last part of the stem
     """
-    sure = (extra for extra in preset.extras if extra.needs != CAMERA and not extra.name)
-    return [f"{preset.folder}{base}{preset.suffix}", *(_name(extra, base) for extra in sure)]
+    unsure = {extra.role for extra in preset.extras if extra.needs == CAMERA or extra.name}
+    return [name for role, name in role_names(preset, base).items() if role not in unsure]
+
+
+def role_names(preset: Preset, base: str) -> dict[str, str]:
+    """As `file_names`, with the files that may come besides, by their roles."""
+    extras = {extra.role: _name(extra, base) for extra in preset.extras}
+    return {DEPTH: f"{preset.folder}{base}{preset.suffix}", **extras}
+
+
+def shared_files(preset: Preset) -> dict[str, NamedBytes]:
+    """The files that all images of a folder share, by their roles; the same in every folder."""
+    return {extra.role: (extra.name, sides.IW3_CONFIG) for extra in preset.extras if extra.name}
 
 
 def preset_files(name: str, result: Result, base: str, shot: Shot = NOTHING_KNOWN) -> PresetFiles:

@@ -1,18 +1,15 @@
-"""The images of a job, and the names of their outputs: no photograph is ever replaced."""
+"""The images of a job: none of their outputs replaces a photograph."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePath
 
 from depth.errors import InputError
 from depth.images.listing import Listing, by_extension, counted, is_image_name, list_folder
 from serve.errors import NoImagesError
-
-NamesFor = Callable[[str], Sequence[str]]  # a stem's last part -> the files that it makes
 
 
 def images_of(path: Path, output: Path) -> tuple[Path, Listing, list[PurePath]]:
@@ -68,37 +65,6 @@ def check_apart(images: Sequence[Path], outputs: Iterable[Path]) -> None:
             raise InputError(
                 f"{path}: is an image of the input; name another folder for the output"
             )
-
-
-def unique_stems(
-    images: Sequence[PurePath], names_for: NamesFor, whole_names: bool = False
-) -> list[PurePosixPath]:
-    """The path of each image's outputs without suffixes, by its path in the input folder.
-
-    `a/b.jpg` becomes `a/b`. Where two images would get a file of the same name, both keep their
-    whole name: `x.jpg` and `x.png` become `x.jpg` and `x.png`. Case does not count, as on some file
-    systems.
-
-    whole_names  every image keeps its whole name
-    """
-    paths = [PurePosixPath(image.as_posix()) for image in images]
-    if whole_names:
-        return paths
-    stems = [path.with_suffix("") for path in paths]
-    while True:  # until nothing collides: a name that is kept may collide with another stem
-        claims = [_claims(stem, names_for) for stem in stems]
-        claimed = Counter(claim for claim_set in claims for claim in claim_set)
-        longer = [
-            path if any(claimed[claim] > 1 for claim in claim_set) else stem
-            for path, stem, claim_set in zip(paths, stems, claims)
-        ]
-        if longer == stems:
-            return stems
-        stems = longer
-
-
-def _claims(stem: PurePosixPath, names_for: NamesFor) -> set[str]:
-    return {str(stem.parent / name).casefold() for name in names_for(stem.name)}
 
 
 def _places(paths: Sequence[Path]) -> list[Path]:

@@ -17,10 +17,9 @@ from depth.family import DEPTH
 from depth.files import remove_left_over
 from depth.images.listing import by_extension
 from depth.presets.files import result_names
-from depth.presets.table import preset_named
 from serve.engine import Engine
 from serve.errors import ManifestError
-from serve.folder.inputs import NamesFor, check_apart, images_of, no_images, unique_stems
+from serve.folder.inputs import check_apart, images_of, no_images
 from serve.folder.manifest import JobManifest, manifest_in
 from serve.folder.outputs import FolderOutputs
 from serve.folder.preset import write_summary
@@ -28,7 +27,8 @@ from serve.folder.request import FolderJob
 from serve.jobs.batch import Batch
 from serve.jobs.entry import DONE, KEPT, Entry, OnEntry, Report, Task
 from serve.jobs.memory import Room
-from serve.jobs.preset import check_preset
+from serve.jobs.preset import check_preset, names_of_preset
+from serve.jobs.stems import NamesFor, unique_stems
 from serve.jobs.stop import Stop
 from serve.jobs.under_way import under_way_in
 
@@ -127,8 +127,7 @@ def _tasks(job: FolderJob, names_for: NamesFor) -> tuple[list[Task], dict[str, i
     if not images:
         raise no_images(job.input, found.others, "--input")
     paths = [image.relative_to(folder) for image in images]
-    whole_names = bool(job.preset) and preset_named(job.preset).whole_name
-    named = unique_stems([*paths, *beside], names_for, whole_names)
+    named = unique_stems([*paths, *beside], names_for, *names_of_preset(job.preset))
     stems = [job.output / stem for stem in named[: len(paths)]]
     check_apart(images, (stem.parent / name for stem in stems for name in names_for(stem.name)))
     tasks = [Task(image, path.as_posix(), stem) for image, path, stem in zip(images, paths, stems)]

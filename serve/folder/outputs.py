@@ -33,9 +33,9 @@ from depth.sizes import size_text
 from depth.steps.focal import NOTHING_ASKED, FocalAsked
 from serve.engine import Foreseen
 from serve.errors import DiskFullError
-from serve.folder.inputs import NamesFor
 from serve.folder.request import FolderJob
 from serve.jobs.entry import FAILED, KEPT, Entry, Settings, Task, Written
+from serve.jobs.stems import NamesFor
 
 logger = logging.getLogger(__name__)
 

@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Optional
 
 from depth.errors import DepthFileError
-from depth.files import read_regular, write_whole
+from depth.files import read_regular
 from depth.maps.files import read_sidecar
 from depth.maps.names import sidecar_in
 from depth.presets.summary import Done, summary_of
-from depth.presets.table import PRESETS, preset_named
+from depth.presets.table import PRESETS
 from serve.errors import ManifestError
 from serve.folder.manifest import JobManifest
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE
-
-logger = logging.getLogger(__name__)
+from serve.jobs.preset import write_summary_of
 
 _MAX_BYTES = 1_000_000_000
 
 
 def write_summary(report: JobManifest, job: FolderJob) -> None:
     """Write the preset's file for all images that are done. Raises ManifestError."""
-    name = preset_named(job.preset).summary if job.preset else ""
-    if not name:
-        return
-    data = summary_of(job.preset, _done(report, job.output))
-    if data is None:
-        logger.warning("%s", _WITHOUT[job.preset])
-        return
     try:
-        write_whole(job.output / name, data)
-    except OSError as error:
-        raise ManifestError(f"{job.output / name}: cannot be written: {error.strerror}") from error
+        write_summary_of(job.preset, _done(report, job.output), job.output)
+    except DepthFileError as error:
+        raise ManifestError(str(error)) from error
 
 
 def own_summaries(report: JobManifest, folder: Path) -> list[str]:
@@ -66,11 +57,3 @@ def _done(report: JobManifest, folder: Path) -> Iterator[Done]:
                 listed = read_sidecar(folder / beside).preset
                 if listed is not None:
                     yield Done(image, PurePosixPath(beside).parent, listed)
-
-
-_WITHOUT = {
-    "3dgs": "depth was not fitted to the COLMAP model, so there is no depth_params.json: run "
-    "graphdeco's utils/make_depth_scale.py with this folder as --depths_dir, or use --fit",
-    "nerfstudio": "no image is done, so there is no transforms_depth.json",
-    "tum": "the names of the images are no times in seconds, so there is no depth.txt",
-}

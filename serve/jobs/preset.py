@@ -1,14 +1,22 @@
-"""Presets of a job: refused before work starts where the model cannot meet it."""
+"""Presets of a job: refused before work where the model cannot meet it, and its file of all."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Optional
 
+from depth.errors import DepthFileError
 from depth.family import METRES, SCENE_UNITS
+from depth.files import write_whole
 from depth.fitting.fitter import Fitter
+from depth.presets.summary import Done, summary_of
 from depth.presets.table import check_kind, preset_named
 from serve.library import Library
 from serve.recipe import depth_kind
+
+logger = logging.getLogger(__name__)
 
 
 def check_preset(
@@ -31,3 +39,42 @@ def check_preset(
         kind = depth_kind(library.any_artifact().manifest)
     if kind:
         check_kind(preset, kind, by)
+
+
+def names_of_preset(preset: str) -> tuple[bool, list[str]]:
+    """Whether images keep their whole names, and the names that no image may take.
+
+    As `unique_stems` takes them; "" is no preset.
+    """
+    if not preset:
+        return False, []
+    row = preset_named(preset)
+    return row.whole_name, [row.summary] if row.summary else []
+
+
+def write_summary_of(preset: str, done: Iterable[Done], folder: Path) -> None:
+    """Write the preset's file for all images into the folder, if the preset has one.
+
+    preset  "" is none
+
+    Logs why images give no such file. Raises DepthFileError if the disk refuses.
+    """
+    name = preset_named(preset).summary if preset else ""
+    if not name:
+        return
+    data = summary_of(preset, done)
+    if data is None:
+        logger.warning("%s", _WITHOUT[preset])
+        return
+    try:
+        write_whole(folder / name, data)
+    except OSError as error:
+        raise DepthFileError(f"{folder / name}: cannot be written: {error.strerror}") from error
+
+
+_WITHOUT = {
+    "3dgs": "depth was not fitted to the COLMAP model, so there is no depth_params.json: run "
+    "graphdeco's utils/make_depth_scale.py with this folder as --depths_dir, or use --fit",
+    "nerfstudio": "no image is done, so there is no transforms_depth.json",
+    "tum": "the names of the images are no times in seconds, so there is no depth.txt",
+}

@@ -15,7 +15,8 @@ from depth.files import sha256_bytes
 from depth.images.given import RGB, Held, hold
 from depth.images.read import Pixels, SourceImage, printable
 from depth.images.video import EXTENSIONS, Video
-from serve.folder.inputs import images_in, no_images, unique_stems
+from serve.folder.inputs import images_in, no_images
+from serve.jobs.stems import unique_stems
 
 VIDEO, FOLDER = "video", "folder"
 _RATE = 24  # frames/s of a folder

@@ -16,11 +16,12 @@ from depth.images.listing import Listing, by_extension
 from depth.images.read import ImageFile, SourceImage
 from depth.maps.result import Result
 from serve.engine import Engine, Foreseen
-from serve.folder.inputs import check_apart, images_in, no_images, unique_stems
+from serve.folder.inputs import check_apart, images_in, no_images
 from serve.folder.outputs import full_disk_ends
 from serve.jobs.batch import Batch
 from serve.jobs.entry import OnEntry, Report, Task, Written
 from serve.jobs.memory import Room
+from serve.jobs.stems import unique_stems
 from serve.jobs.stop import Stop
 
 _MAX_LIST_BYTES = 100_000_000

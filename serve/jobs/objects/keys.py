@@ -1,6 +1,7 @@
 """The keys of the results of an image.
 
-    FOLDER/IMAGE.<tag>-<sha256>.png      depth; further files have further suffixes
+    FOLDER/IMAGE.<tag>-<sha256>.png      depth; further files have further suffixes, and a file that
+                                         a preset has in a folder, depth/NAME.png: .depth.png
     FOLDER/IMAGE.<tag>-<sha256>.json     written last: it lists the others with their hashes
 
 FOLDER   the job's settings and artifacts, by a hash; see `Making`
@@ -20,9 +21,12 @@ from dataclasses import dataclass
 
 from depth.errors import InputError
 from depth.files import sha256_bytes
+from depth.maps.names import SIDECAR_SUFFIX
 from depth.store.objects import Listed
 
 _TAG, _SHA256, _OWN = 12, 16, 12
+_STEM = rf"(.+)\.([0-9a-f]{{{_TAG}}})-([0-9a-f]{{{_SHA256}}})"
+_DESCRIBES = re.compile(_STEM + re.escape(SIDECAR_SUFFIX), re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,24 @@ def stem_of(folder: str, image: str, tag: str, sha256: str) -> str:
     return f"{folder}/{image}.{tag}-{short(sha256)}"
 
 
+def suffix_of(name: str, base: str) -> str:
+    """The suffix of the key of a file of a result: that of depth/NAME.png is .depth.png.
+
+    name  of the file where results lie in folders; its last part begins with `base`
+    """
+    folder, _, last = name.rpartition("/")
+    return "".join(f".{part}" for part in folder.split("/") if part) + last[len(base) :]
+
+
+def described(key: str) -> str:
+    """The image whose result a .json of this key describes; "" for another object.
+
+    key  without the job's folder
+    """
+    found = _DESCRIBES.fullmatch(key)
+    return found[1] if found else ""
+
+
 def own_key(stem: str, suffix: str, sha256: str) -> str:
     """The key of a file whose usual key has other bytes."""
     return f"{stem}.{sha256[:_OWN]}{suffix}"
@@ -70,10 +92,7 @@ def whole_results(
 ) -> dict[str, list[Stored]]:
     """Whole results by image, among objects of the folder."""
     ends = "|".join(map(re.escape, sorted(suffixes, key=len, reverse=True)))
-    pattern = re.compile(
-        rf"(.+)\.([0-9a-f]{{{_TAG}}})-([0-9a-f]{{{_SHA256}}})(?:\.[0-9a-f]{{{_OWN}}})?({ends})",
-        re.DOTALL,
-    )
+    pattern = re.compile(rf"{_STEM}(?:\.[0-9a-f]{{{_OWN}}})?({ends})", re.DOTALL)
     files: defaultdict[tuple[str, str, str], dict[str, tuple[str, int]]] = defaultdict(dict)
     for each in listed:
         found = pattern.fullmatch(each.key, len(folder) + 1)

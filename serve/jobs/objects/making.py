@@ -19,12 +19,13 @@ from depth.presets.shot import preset_setting
 from depth.steps.focal import FocalAsked
 from serve.backend import OpenBackend, open_backend
 from serve.engine import Engine
-from serve.jobs.objects.presets import check_store_preset
+from serve.jobs.objects.keys import suffix_of
+from serve.jobs.objects.settings import FORMAT
+from serve.jobs.preset import check_preset
 from serve.library import Library
 from serve.shapes import BUCKETS
 from serve.sources import library_of
 
-_FORMAT = 1
 _DIGITS = 12
 
 
@@ -94,13 +95,14 @@ class Making:
         Raises InputError for bad formats, and for a preset that the job cannot meet.
         """
         fitter = self.fitter()
-        check_store_preset(self.preset, library, fitter)
+        check_preset(self.preset, library, fitter)
         manifest = library.any_artifact().manifest
         maps = tuple(output.name for output in manifest.outputs)
-        suffixes = tuple(result_names("", self.formats, self.preview, maps, self.preset))
+        names = result_names("", self.formats, self.preview, maps, self.preset)
+        suffixes = tuple(suffix_of(name, "") for name in names)
         identities = {served.artifact.identity for served in library.single.values()}
         facts = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "model": manifest.model,
             "target": manifest.target,
             "precision": manifest.precision,

@@ -1,36 +1,22 @@
-"""A preset in a job over stores, where the results of an image know nothing of other images."""
+"""A preset in a job over stores: the files of one image. `serve fetch` adds those of many."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Optional
 
-from depth.errors import InputError
-from depth.fitting.fitter import Fitter
 from depth.maps.consumer import PresetFiles
-from depth.presets.encode import preset_files
+from depth.presets.encode import preset_files, shared_files
 from depth.presets.shot import Shot
-from depth.presets.table import Preset, preset_named
+from depth.presets.table import preset_named
 from depth.steps.focal import FocalAsked
-from serve.jobs.preset import check_preset
 from serve.jobs.stage import ImageResult, Pixels
-from serve.library import Library
-
-
-def check_store_preset(preset: str, library: Library, fit: Optional[Fitter] = None) -> None:
-    """As `check_preset`. Raises InputError also for a preset with a file for all images."""
-    check_preset(preset, library, fit)
-    shared = _shared(preset_named(preset)) if preset else ""
-    if shared:
-        raise InputError(
-            f"preset {preset}: {shared} is for all images, and no worker of this job sees them "
-            "all: copy the images into a folder, and take `serve folder --preset`"
-        )
 
 
 def preset_of(
     preset: str, result: ImageResult, base: str, pixels: Pixels, asked: FocalAsked
 ) -> Optional[PresetFiles]:
-    """The files of a preset for a result, and None for the preset "".
+    """The files of a preset for a result, less those that images share; None for the preset "".
 
     base    the last part of the result's key, without suffix
     pixels  of the image, uint8 [H,W,3] BGR
@@ -41,10 +27,7 @@ def preset_of(
     if not preset:
         return None
     known = {"asked": asked, "exif_focal": result.exif_focal_px}
-    return preset_files(preset, result, base, Shot.of(result.source, pixels=pixels, **known))
-
-
-def _shared(preset: Preset) -> str:
-    """A file for all images, or the folder of such files; "" if every file is of one image."""
-    names = [preset.summary, *(extra.name for extra in preset.extras)]
-    return next(filter(None, names), "")
+    found = preset_files(preset, result, base, Shot.of(result.source, pixels=pixels, **known))
+    shared = shared_files(preset_named(preset))
+    own = {role: file for role, file in found.files.items() if role not in shared}
+    return replace(found, files=own)

@@ -11,19 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Optional
 
-from depth.errors import DepthFileError, StoreError
+from depth.errors import StoreError
 from depth.family import DEPTH
 from depth.files import sha256_bytes
-from depth.images.header import MAX_PIXELS
 from depth.maps.consumer import NamedBytes, PresetFiles
 from depth.maps.files import PREVIEW_SUFFIX, SIDECAR_SUFFIX, encode_map, output_names
 from depth.maps.meta import MAX_JSON_BYTES, Description, Encoding, Part, parse_sidecar
 from depth.maps.thumbnail import thumbnail
 from depth.store.objects import ObjectStore
-from serve.jobs.objects.keys import own_key
+from serve.jobs.objects.damage import MAX_FILE_BYTES, damage
+from serve.jobs.objects.keys import own_key, suffix_of
 from serve.jobs.stage import ImageResult, Pixels
-
-_MAX_FILE_BYTES = MAX_PIXELS * 4 + 2 * MAX_JSON_BYTES
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def publish(
     """Put the files of a result under keys that begin with `stem`.
 
     pixels  of the image, uint8 [H,W,3] BGR, for the preview
-    preset  further files, whose names begin with the last part of `stem`
+    preset  further files, named after the last part of `stem`; of each the folder joins the suffix
 
     Raises StoreError if the store fails or if what is there can be neither used nor replaced, and
     InputError for values that the formats cannot say.
@@ -64,39 +62,20 @@ def publish(
     sizes_bytes: dict[str, int] = {}
     if preset is not None:
         put = {
-            role: _put(store, stem, name[len(base) :], data, sizes_bytes)
+            role: _put(store, stem, suffix_of(name, base), data, sizes_bytes)
             for role, (name, data) in preset.files.items()
         }
         preset = replace(preset, files=put)
     for part, name in zip(parts, names):
         made = encode_map(result, part[1], result.source, part[0])
         encodings[part] = made.encoding
-        files[part] = _put(store, stem, name[len(base) :], made.data, sizes_bytes)
+        files[part] = _put(store, stem, suffix_of(name, base), made.data, sizes_bytes)
     picture = None
     if preview:
         data = thumbnail(result.depth, pixels)
         picture = _put(store, stem, PREVIEW_SUFFIX, data, sizes_bytes)
     beside = Description(result, result.source, encodings).beside(files, picture, preset)
     return _commit(store, stem + SIDECAR_SUFFIX, beside, sizes_bytes)
-
-
-def damage(store: ObjectStore, key: str, data: bytes) -> str:
-    """The first file that a .json lists and that is missing or has other bytes; else "".
-
-    key, data  of the .json
-    """
-    folder, _, name = key.rpartition("/")
-    try:
-        files = parse_sidecar(data).files
-    except DepthFileError as error:
-        return f"{name}: {error}"
-    for listed in files.values():
-        if "/" in listed.name:
-            return listed.name
-        found = store.read(f"{folder}/{listed.name}", _MAX_FILE_BYTES)
-        if found is None or sha256_bytes(found.data) != listed.sha256:
-            return listed.name
-    return ""
 
 
 def _depth_first(result: ImageResult) -> list[str]:
@@ -117,7 +96,7 @@ def _put(
 
 
 def _has(store: ObjectStore, key: str, sha256: str) -> bool:
-    found = store.read(key, _MAX_FILE_BYTES)
+    found = store.read(key, MAX_FILE_BYTES)
     return found is not None and sha256_bytes(found.data) == sha256
 
 

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from threading import Lock, Thread
-from typing import Callable, Optional, Union
+from typing import Callable, Generic, Optional, Protocol, TypeVar, Union
 
 from depth.errors import DepthAnythingError, StoreError
 from serve.errors import NoImagesError, OutOfServiceError, RestartError, ServeError
@@ -18,13 +18,13 @@ from serve.jobs.objects.log import Log
 from serve.jobs.objects.making import Made
 from serve.jobs.objects.places import Places
 from serve.jobs.objects.probe import require_conditional_puts
+from serve.jobs.objects.settings import SETTINGS
 from serve.jobs.objects.shard import Shard
 from serve.jobs.stop import Stop
 from serve.jobs.threads import ahead
 
 logger = logging.getLogger(__name__)
 
-SETTINGS = "settings.json"
 _PATIENCE = 8  # images in a row that fail by the store; then the job ends
 
 Do = Callable[[Iterator[Waiting]], Iterable[Entry]]  # works on images; may leave some out
@@ -134,17 +134,27 @@ class Run:
         self.report.total = counted
 
 
-class Attempts:
+class Named(Protocol):
+    """What is to be worked on, by the name of its image."""
+
+    @property
+    def image(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=Named)
+
+
+class Attempts(Generic[Item]):
     """Calls the work on an image, and makes an entry of its failure. Safe in any thread."""
 
-    def __init__(self, work: Callable[[Waiting], Entry], stop: Stop) -> None:
+    def __init__(self, work: Callable[[Item], Entry], stop: Stop) -> None:
         self.restart = False  # a new process can go on
         self._work = work
         self._stop = stop
         self._lock = Lock()
         self._in_a_row = 0
 
-    def __call__(self, waiting: Waiting) -> Optional[Entry]:
+    def __call__(self, waiting: Item) -> Optional[Entry]:
         """The entry of an image; None leaves it to the next run, if no core is in service."""
         try:
             entry = self._work(waiting)
@@ -167,7 +177,7 @@ class Attempts:
         return entry
 
 
-def _failed(waiting: Waiting, error: Exception) -> Entry:
+def _failed(waiting: Named, error: Exception) -> Entry:
     return Entry(waiting.image, FAILED, reason=str(error) or repr(error))
 
 

@@ -11,11 +11,12 @@ from depth.maps.meta import MAX_JSON_BYTES
 from depth.store.objects import ObjectStore
 from serve.jobs.entry import DONE, FAILED, KEPT, Entry
 from serve.jobs.memory import Budget, Room
+from serve.jobs.objects.damage import damage
 from serve.jobs.objects.keys import Stored, short, stem_of
 from serve.jobs.objects.listing import Waiting
 from serve.jobs.objects.making import Making
 from serve.jobs.objects.presets import preset_of
-from serve.jobs.objects.publish import damage, publish
+from serve.jobs.objects.publish import publish
 from serve.jobs.stage import Asked, ImageResult, Pixels, Stage
 from serve.jobs.under_way import UnderWay
 

@@ -4,7 +4,7 @@ from pathlib import PurePath
 
 import pytest
 
-from serve.folder.inputs import unique_stems
+from serve.jobs.stems import unique_stems
 
 
 def png_and_preview(base: str) -> list[str]:
@@ -33,3 +33,9 @@ def test_short_where_possible_and_never_two_the_same(images: list[str], bases: l
         for name in png_and_preview(base.name)
     ]
     assert len(set(files)) == len(files)
+
+
+def test_an_image_does_not_take_the_name_of_a_file_of_all_images() -> None:
+    images = [PurePath("All.jpg"), PurePath("a/all.jpg"), PurePath("b.jpg")]
+    found = unique_stems(images, png_and_preview, reserved=["all.json"])
+    assert list(map(str, found)) == ["All.jpg", "a/all", "b"]

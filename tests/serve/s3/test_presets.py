@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,8 +86,7 @@ def test_another_preset_or_camera_has_its_own_folder(pair: Pair) -> None:
     [
         ("kitti", (), "--fit"),
         ("nerfstudio", (), "no metres"),
-        ("3dgs", (), "depth_params.json is for all images"),
-        ("iw3", (), "iw3_export.yml is for all images"),
+        ("tum", (), "--fit"),
         ("comfyui", ("npy",), "npy"),
         ("nobody", (), "expected one of"),
         ("", (), "format"),
@@ -99,11 +99,28 @@ def test_what_the_job_cannot_meet_is_refused(
         of(preset, *formats).made(engine.library)
 
 
-def test_metric_depth_does_not_lift_what_a_job_over_stores_lacks() -> None:
+@both
+def test_a_file_in_a_folder_has_its_folder_in_its_suffix(pair: Pair) -> None:
+    """iw3 reads depth/NAME.png and rgb/NAME.png; the file that images share is not stored."""
+    put_images(pair.images, 1)
     with engine_of(METRIC) as engine:
-        for name in ("tum", "nerfstudio"):
-            with pytest.raises(InputError, match="`serve folder --preset`"):
-                of(name).made(engine.library)
+        ran = run(pair.source, pair.target, pair.url, making=of("iw3", "png"), engine=engine)
+        again = run(pair.source, pair.target, pair.url, None, of("iw3", "png"), engine)
+        (depth, *rest, beside) = ran.entries["0/0000.png"].outputs
+        pair.results.write(rest[0], b"altered")
+        verify = RunAsked(verify=True)
+        whole = run(pair.source, pair.target, pair.url, verify, of("iw3", "png"), engine)
+        kept = run(pair.source, pair.target, pair.url, verify, of("iw3", "png"), engine)
+    stem = beside[: -len(".json")]
+    assert [depth, *rest] == [f"{stem}.depth.png", f"{stem}.rgb.png", f"{stem}.png"]
+    assert (again.fates, kept.fates) == ({"0/0000.png": KEPT}, {"0/0000.png": KEPT})
+    assert whole.fates == {"0/0000.png": DONE}
+    assert re.fullmatch(
+        rf"{re.escape(stem)}\.[0-9a-f]{{12}}\.rgb\.png", [*whole.entries["0/0000.png"].outputs][1]
+    )
+    listed = parse_sidecar(data(pair.results, beside)).preset
+    assert listed is not None
+    assert [*listed.files] == ["depth", "rgb"]
 
 
 @pytest.mark.parametrize("command", ["s3", "ray"])

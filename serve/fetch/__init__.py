@@ -1,0 +1,1 @@
+"""Results of a job over stores, in a folder under the names that tools read."""

@@ -1,0 +1,3 @@
+from tests.serve.s3.conftest import pair
+
+__all__ = ["pair"]
