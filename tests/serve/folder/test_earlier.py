@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from depth.maps.files import write_result
+from depth.presets.names import CUBE_FACES, TANGENT_VIEWS
 from serve.folder.clean import clean
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST, Unlisted, manifest_in
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, FAILED, KEPT
+from serve.panoramas.asked import PanoramaAsked
 from tests.serve.folder.test_clean import CHANGED
+from tests.serve.folder.test_frames import run as run_film
 from tests.serve.folder.test_presets import METRIC, files_in
 from tests.serve.folder.test_schema import engine_of
 from tests.support.depth_samples import ramp, result
 from tests.support.folder_jobs import close_engines, make_engine
 from tests.support.hostile import encoded, picture
-
-Run = Callable[..., dict[str, int]]
+from tests.support.videos import write_video
 
 
 @pytest.fixture
@@ -72,6 +73,20 @@ def test_other_formats_and_previews_are_cleaned(out: Path) -> None:
     assert "a.npy" in files_in(out)
     assert [fate for fate in clean(out) if fate.left] == []
     assert files_in(out) == FOREIGN
+
+
+def test_cube_faces_are_cleaned_after_other_views(tmp_path: Path) -> None:
+    write_video(tmp_path / "film.mp4", 1, sizes=((32, 64),))
+    asked = PanoramaAsked("tangent10")
+    for preset in (CUBE_FACES, TANGENT_VIEWS, ""):
+        report, _ = run_film(tmp_path, asked=asked, preset=preset)
+        assert report.counts == {DONE: 1}
+    out = tmp_path / "out"
+    assert {"film/cube/images/front/000000.jpg", "film/views/images/view0/000000.jpg"} < files_in(
+        out
+    )
+    assert [fate for fate in clean(out) if fate.left] == []
+    assert list(out.iterdir()) == []
 
 
 def test_an_earlier_file_that_somebody_changed_stays_with_the_report(out: Path) -> None:
