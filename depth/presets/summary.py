@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Callable, Optional
@@ -76,4 +76,12 @@ _SUMMARIES: dict[str, Callable[[list[Done]], Optional[bytes]]] = {
     "3dgs": _depth_params,
     "nerfstudio": _transforms,
     "tum": _depth_txt,
+}
+
+# Why the images give no file of a whole job.
+WITHOUT: Mapping[str, str] = {
+    "3dgs": "depth was not fitted to the COLMAP model, so there is no depth_params.json: run "
+    "graphdeco's utils/make_depth_scale.py with this folder as --depths_dir, or use --fit",
+    "nerfstudio": "no image is done, so there is no transforms_depth.json",
+    "tum": "the names of the images are no times in seconds, so there is no depth.txt",
 }

@@ -11,7 +11,7 @@ from depth.errors import DepthFileError
 from depth.files import sha256_bytes, write_whole
 from depth.maps.files import read_sidecar
 from depth.maps.names import sidecar_in
-from depth.presets.summary import Done, summary_of
+from depth.presets.summary import WITHOUT, Done, summary_of
 from depth.presets.table import preset_named
 from serve.errors import ManifestError
 from serve.folder.manifest import JobManifest, Unlisted
@@ -28,7 +28,7 @@ def write_summary(report: JobManifest, job: FolderJob) -> None:
         return
     data = summary_of(job.preset, _done(report, job.output))
     if data is None:
-        logger.warning("%s", _WITHOUT[job.preset])
+        logger.warning("%s", WITHOUT[job.preset])
         return
     try:
         write_whole(job.output / name, data)
@@ -49,11 +49,3 @@ def _done(report: JobManifest, folder: Path) -> Iterator[Done]:
                 listed = read_sidecar(folder / beside).preset
                 if listed is not None:
                     yield Done(image, PurePosixPath(beside).parent, listed)
-
-
-_WITHOUT = {
-    "3dgs": "depth was not fitted to the COLMAP model, so there is no depth_params.json: run "
-    "graphdeco's utils/make_depth_scale.py with this folder as --depths_dir, or use --fit",
-    "nerfstudio": "no image is done, so there is no transforms_depth.json",
-    "tum": "the names of the images are no times in seconds, so there is no depth.txt",
-}
