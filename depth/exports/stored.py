@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Optional
 
@@ -37,12 +37,12 @@ class Stored:
         return dict(read_sidecar(self.path).source) if self.path.suffix == SIDECAR_SUFFIX else {}
 
 
-@dataclass
+@dataclass(frozen=True)
 class StoredResults:
     """Stored results, and how many .json files beside them are none."""
 
-    found: list[Stored] = field(default_factory=list)
-    others: int = 0
+    found: list[Stored]
+    others: int
 
 
 def stored_in(given: Sequence[Path], without: Optional[Path] = None) -> StoredResults:
@@ -53,24 +53,31 @@ def stored_in(given: Sequence[Path], without: Optional[Path] = None) -> StoredRe
     Hidden files are left out, and links to folders are not followed. Raises InputError for a folder
     without results, or that cannot be listed.
     """
-    results = StoredResults()
+    found: dict[Stored, None] = {}  # each once, in their order
+    others = 0
     for path in given:
         if not path.is_dir():
-            results.found.append(Stored(path, PurePosixPath(path.stem)))
+            found[Stored(path, PurePosixPath(path.stem))] = None
             continue
-        before = len(results.found)
-        for each in jsons_in(path, without):
-            if _is_result(each):
-                stem = each.relative_to(path).as_posix()[: -len(SIDECAR_SUFFIX)]
-                results.found.append(Stored(each, PurePosixPath(stem)))
-            else:
-                results.others += 1
-        if len(results.found) == before:
+        results, count = _in_folder(path, without)
+        if not results:
             raise InputError(
                 f"{printable(path)}: no .json of a result in it; name an output folder of "
                 "inference.py"
             )
-    return results
+        found.update(dict.fromkeys(results))
+        others += count - len(results)
+    return StoredResults(list(found), others)
+
+
+def _in_folder(folder: Path, without: Optional[Path]) -> tuple[list[Stored], int]:
+    """The results of a folder, and how many .json files there are."""
+    results, count = [], 0
+    for count, path in enumerate(jsons_in(folder, without), 1):
+        if _is_result(path):
+            stem = path.relative_to(folder).as_posix()[: -len(SIDECAR_SUFFIX)]
+            results.append(Stored(path, PurePosixPath(stem)))
+    return results, count
 
 
 def jsons_in(folder: Path, without: Optional[Path] = None) -> Iterator[Path]:
