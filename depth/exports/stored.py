@@ -72,12 +72,12 @@ def stored_in(given: Sequence[Path], without: Optional[Path] = None) -> StoredRe
 
 def _in_folder(folder: Path, without: Optional[Path]) -> tuple[list[Stored], int]:
     """The results of a folder, and how many .json files there are."""
-    results, count = [], 0
-    for count, path in enumerate(jsons_in(folder, without), 1):
-        if _is_result(path):
-            stem = path.relative_to(folder).as_posix()[: -len(SIDECAR_SUFFIX)]
-            results.append(Stored(path, PurePosixPath(stem)))
-    return results, count
+    paths = list(jsons_in(folder, without))
+    results = []
+    for path in filter(_is_result, paths):
+        stem = path.relative_to(folder).as_posix()[: -len(SIDECAR_SUFFIX)]
+        results.append(Stored(path, PurePosixPath(stem)))
+    return results, len(paths)
 
 
 def jsons_in(folder: Path, without: Optional[Path] = None) -> Iterator[Path]:
