@@ -21,11 +21,13 @@ class Done:
 
     image   its path inside the input folder
     folder  of its files, inside the output folder
+    time    in seconds, as a text; "" to take the name of the depth file
     """
 
     image: str
     folder: PurePosixPath
     preset: ListedPreset
+    time: str = ""
 
     @property
     def depth_file(self) -> str:
@@ -60,7 +62,7 @@ def _transforms(images: list[Done]) -> bytes:
 
 def _depth_txt(images: list[Done]) -> Optional[bytes]:
     """TUM's list of times and files; None unless the name of every image is a time in seconds."""
-    times = [PurePosixPath(each.depth_file).stem for each in images]
+    times = [each.time or PurePosixPath(each.depth_file).stem for each in images]
     if not all(map(_NUMBER.fullmatch, times)):
         return None
     rows = sorted(zip(map(float, times), times, images), key=lambda row: row[0])

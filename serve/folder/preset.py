@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import Optional
 
 from depth.errors import DepthFileError
 from depth.files import sha256_bytes, write_whole
@@ -23,13 +24,18 @@ logger = logging.getLogger(__name__)
 
 def write_summary(report: JobManifest, job: FolderJob) -> None:
     """Write the preset's file for all images that are done. Raises ManifestError."""
+    write_summary_of(_done(report, job.output), report, job)
+
+
+def write_summary_of(done: Iterable[Done], report: JobManifest, job: FolderJob) -> Optional[Path]:
+    """The same of these images; returns its path, or None where there is none."""
     name = preset_named(job.preset).summary if job.preset else ""
     if not name:
-        return
-    data = summary_of(job.preset, _done(report, job.output))
+        return None
+    data = summary_of(job.preset, done)
     if data is None:
         logger.warning("%s", WITHOUT[job.preset])
-        return
+        return None
     try:
         write_whole(job.output / name, data)
     except OSError as error:
@@ -37,6 +43,7 @@ def write_summary(report: JobManifest, job: FolderJob) -> None:
     file = Unlisted(len(data), sha256_bytes(data))
     if report.unlisted().get(name) != file:
         report.note_unlisted({name: file})
+    return job.output / name
 
 
 def _done(report: JobManifest, folder: Path) -> Iterator[Done]:
