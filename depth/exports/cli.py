@@ -84,7 +84,7 @@ def export(
     if preset is not None:
         _preset(depth, to, preset, (asked, fitter, image, images))
         return
-    if len(depth) != 1 or images is not None:
+    if len(depth) != 1 or depth[0].is_dir() or images is not None:
         raise InputError("a surface is of one result and its --image: several are for --preset")
     if image is None:
         raise InputError("a surface has the colours of the image: give --image")

@@ -138,7 +138,7 @@ class SequenceOutputs:
         raw: Sidecar,
     ) -> None:
         job, shot = self._job, self._presets.shot(record, raw)
-        stay = [stem.with_name(name) for name in self._names(stem, result)]
+        stay = [stem.parent / name for name in self._names(stem, result)]
         stay += _files(beside(stem_of(job.output, record.name)))
         remember(self._manifest, record.name, list(map(self._inside, stay)))
         with full_disk_ends():
@@ -191,7 +191,7 @@ class SequenceOutputs:
 
 def _files(path: Path) -> list[Path]:
     """The files that a .json lists, and the .json."""
-    return [*(path.with_name(name) for name in read_sidecar(path).files), path]
+    return [*(path.parent / name for name in read_sidecar(path).files), path]
 
 
 def _choices(record: Record) -> dict[str, Any]:
