@@ -17,6 +17,8 @@ from depth.presets.names import PRESET_NAMES
 if TYPE_CHECKING:
     from depth.exports.presets import Made, PresetExport
     from depth.exports.stored import Stored
+    from depth.fitting.fitter import Fitter
+    from depth.steps.focal import FocalAsked
 
 _PARTLY = 3
 
@@ -73,26 +75,34 @@ def export(
     Only metres give true distances: relative depth needs --fit. Without it, the file says which
     relation was chosen. Sky and the edges of things are left out. Prints the files.
     """
-    from depth.exports.files import EXPORTS, encode_export
-    from depth.exports.stored import read_original
-    from depth.files import write_whole
-    from depth.maps.files import read_depth
     from depth.steps.focal import FocalAsked
 
     asked = FocalAsked(focal_px, fov_deg)
     fitter = fitter_by(fit, fit_by, fit_unit, fit_scale)
     if preset is not None:
         _preset(depth, to, preset, (asked, fitter, image, images))
-        return
-    if len(depth) != 1 or depth[0].is_dir() or images is not None:
+    elif len(depth) != 1 or depth[0].is_dir() or images is not None:
         raise InputError("a surface is of one result and its --image: several are for --preset")
-    if image is None:
+    elif image is None:
         raise InputError("a surface has the colours of the image: give --image")
+    else:
+        _surface(depth[0], image, to, asked, fitter)
+
+
+def _surface(
+    depth: Path, image: Path, to: list[Path], asked: FocalAsked, fitter: Optional[Fitter]
+) -> None:
+    """Write surfaces and points; print their paths."""
+    from depth.exports.files import EXPORTS, encode_export
+    from depth.exports.stored import read_original
+    from depth.files import write_whole
+    from depth.maps.files import read_depth
+
     kinds = [path.suffix.lower()[1:] for path in to]
     for path, kind in zip(to, kinds):
         if kind not in EXPORTS:
             raise InputError(f"--to {path}: expected a name that ends in .{' or .'.join(EXPORTS)}")
-    result, source = read_depth(depth[0]), read_original(depth[0], image)
+    result, source = read_depth(depth), read_original(depth, image)
     if fitter is not None:
         result = fitter.fitted(result, image.as_posix(), source.header)
         typer.echo(f"fitted: {result.fit.text() if result.fit else ''}", err=True)
