@@ -2,49 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Optional
 
 from depth.errors import DepthFileError
-from depth.files import read_regular
+from depth.files import sha256_bytes
 from depth.maps.files import read_sidecar
 from depth.maps.names import sidecar_in
-from depth.presets.summary import Done, summary_of
-from depth.presets.table import PRESETS
+from depth.presets.summary import Done
 from serve.errors import ManifestError
-from serve.folder.manifest import JobManifest
+from serve.folder.manifest import JobManifest, Unlisted
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE
 from serve.jobs.preset import write_summary_of
 
-_MAX_BYTES = 1_000_000_000
-
 
 def write_summary(report: JobManifest, job: FolderJob) -> None:
     """Write the preset's file for all images that are done. Raises ManifestError."""
+    write_noted(_done(report, job.output), report, job)
+
+
+def write_noted(done: Iterable[Done], report: JobManifest, job: FolderJob) -> Optional[Path]:
+    """The same of these images; returns its path, or None where there is none."""
     try:
-        write_summary_of(job.preset, _done(report, job.output), job.output)
+        written = write_summary_of(job.preset, done, job.output)
     except DepthFileError as error:
         raise ManifestError(str(error)) from error
-
-
-def own_summaries(report: JobManifest, folder: Path) -> list[str]:
-    """The names of the unchanged summaries of ours in a folder."""
-    done = list(_done(report, folder))
-    names = {each.preset.name for each in done} & set(PRESETS)
-    return [
-        PRESETS[name].summary
-        for name in sorted(names)
-        if PRESETS[name].summary and _has(folder / PRESETS[name].summary, summary_of(name, done))
-    ]
-
-
-def _has(path: Path, data: Optional[bytes]) -> bool:
-    with suppress(OSError):
-        return not path.is_symlink() and read_regular(path, _MAX_BYTES) == data
-    return False
+    if written is None:
+        return None
+    name, data = written
+    file = Unlisted(len(data), sha256_bytes(data))
+    if report.unlisted().get(name) != file:
+        report.note_unlisted({name: file})
+    return job.output / name
 
 
 def _done(report: JobManifest, folder: Path) -> Iterator[Done]:

@@ -11,7 +11,7 @@ from depth.errors import DepthFileError
 from depth.family import METRES, SCENE_UNITS
 from depth.files import write_whole
 from depth.fitting.fitter import Fitter
-from depth.presets.summary import Done, summary_of
+from depth.presets.summary import WITHOUT, Done, summary_of
 from depth.presets.table import check_kind, preset_named
 from serve.library import Library
 from serve.recipe import depth_kind
@@ -52,29 +52,25 @@ def names_of_preset(preset: str) -> tuple[bool, list[str]]:
     return row.whole_name, [row.summary] if row.summary else []
 
 
-def write_summary_of(preset: str, done: Iterable[Done], folder: Path) -> None:
-    """Write the preset's file for all images into the folder, if the preset has one.
+def write_summary_of(
+    preset: str, done: Iterable[Done], folder: Path
+) -> Optional[tuple[str, bytes]]:
+    """Write the preset's file for all images into the folder, and return its name and bytes.
 
     preset  "" is none
 
-    Logs why images give no such file. Raises DepthFileError if the disk refuses.
+    None where the preset has no such file, or the images give none, and the log says why. Raises
+    DepthFileError if the disk refuses.
     """
     name = preset_named(preset).summary if preset else ""
     if not name:
-        return
+        return None
     data = summary_of(preset, done)
     if data is None:
-        logger.warning("%s", _WITHOUT[preset])
-        return
+        logger.warning("%s", WITHOUT[preset])
+        return None
     try:
         write_whole(folder / name, data)
     except OSError as error:
         raise DepthFileError(f"{folder / name}: cannot be written: {error.strerror}") from error
-
-
-_WITHOUT = {
-    "3dgs": "depth was not fitted to the COLMAP model, so there is no depth_params.json: run "
-    "graphdeco's utils/make_depth_scale.py with this folder as --depths_dir, or use --fit",
-    "nerfstudio": "no image is done, so there is no transforms_depth.json",
-    "tum": "the names of the images are no times in seconds, so there is no depth.txt",
-}
+    return name, data
