@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from depth.exports.view import view_of
 from depth.maps.result import Result
-from depth.presets.table import CAMERA, Preset, preset_named
+from depth.presets.table import ANY_CAMERA, CAMERA, Preset, preset_named
 from depth.steps.focal import NOTHING_ASKED, FocalAsked
 
 
@@ -25,6 +25,7 @@ class Pinhole:
     fy: float
     cx: float
     cy: float
+    assumed: bool = False  # of an assumed field of view
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,15 @@ class Shot:
 
         Raises InputError as `view_of`.
         """
+        found = self.any_camera(result)
+        return None if found.assumed else found
+
+    def any_camera(self, result: Result) -> Pinhole:
+        """The camera of the depth map, known or assumed. Raises InputError as `view_of`."""
         height, width = result.depth.values.shape
         view = view_of(result, self.asked, self.exif_focal, self.image_size or (height, width))
-        if view.assumed:
-            return None
         fx, fy = view.on_grid((height, width))
-        return Pinhole(width, height, fx, fy, (width - 1) / 2, (height - 1) / 2)
+        return Pinhole(width, height, fx, fy, (width - 1) / 2, (height - 1) / 2, view.assumed)
 
     def asked_of(self, preset: Preset) -> str:
         """What the files depend on beside the result, as a text that a rerun compares."""
@@ -72,7 +76,7 @@ class Shot:
 
 def asked_of(preset: Preset, asked: FocalAsked) -> str:
     """What a preset's files depend on beside the result: the camera, where they say it."""
-    if preset.name != "open3d" and CAMERA not in preset.takes:
+    if preset.name != "open3d" and not {CAMERA, ANY_CAMERA} & preset.takes:
         return ""
     matrix = (
         None if asked.intrinsics is None else [list(map(float, row)) for row in asked.intrinsics]

@@ -1,0 +1,175 @@
+"""3dgs and colmap, read by graphdeco's and COLMAP's own code.
+
+    CONSUMERS_UPSTREAM=FOLDER PYTHONPATH=PYCOLMAP \
+        make test ARGS="-rP tests/depth/presets/test_reconstruction_consumers.py"
+
+FOLDER has checkouts by their names: gaussian-splatting, hierarchical-3d-gaussians, and colmap of
+2025, which still has scripts/python. PYCOLMAP is where pycolmap is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from depth.family import METRES, SCENE_UNITS
+from depth.maps.fit import FitRecord
+from depth.maps.result import FloatArray, Result
+from depth.presets.files import save_result
+from depth.presets.shot import Shot
+from depth.scenes.export import export_scene
+from depth.scenes.options import Options
+from depth.steps.focal import FocalAsked
+from tests.support.consumers import (
+    FOCAL,
+    HEIGHT,
+    PIXELS,
+    WIDTH,
+    error_of,
+    metres,
+    needs_checkout,
+    read_by,
+    seen,
+    written,
+)
+from tests.support.depth_samples import ramp, result
+from tests.support.rendered import Rendered, rendered
+
+SIZE = (120, 160)
+
+
+def of_colmap(values: FloatArray) -> Result:
+    """Depth in the unit of a COLMAP model, to which it was fitted."""
+    fit = FitRecord.__new__(FitRecord)
+    object.__setattr__(fit, "source", "colmap")
+    return replace(result(values, SCENE_UNITS, None), fit=fit)
+
+
+@pytest.fixture(name="base")
+def base_fixture(tmp_path: Path) -> Path:
+    """A base folder of 3dgs: an image, its depth, and a model whose points lie on the depth."""
+    model = tmp_path / "sparse/0"
+    model.mkdir(parents=True)
+    (model / "cameras.txt").write_text(
+        f"1 PINHOLE {WIDTH} {HEIGHT} {FOCAL} {FOCAL} {WIDTH / 2} {HEIGHT / 2}\n"
+    )
+    values, rng = ramp(HEIGHT, WIDTH), np.random.default_rng(0)
+    seen_at, points = [], []
+    for number in range(1, 400):
+        row, column = int(rng.integers(0, HEIGHT)), int(rng.integers(0, WIDTH))
+        z = float(values[row, column])
+        x, y = (column + 0.5 - WIDTH / 2) / FOCAL * z, (row + 0.5 - HEIGHT / 2) / FOCAL * z
+        # The tool takes px from the first pixel's centre, and COLMAP from the image's corner.
+        seen_at.append(f"{column} {row} {number}")
+        points.append(f"{number} {x!r} {y!r} {z!r} 9 9 9 0.5 1 {number - 1}")
+    (model / "images.txt").write_text(f"1 1 0 0 0 0 0 0 1 b.png\n{' '.join(seen_at)}\n")
+    (model / "points3D.txt").write_text("\n".join(points) + "\n")
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images/b.png"), PIXELS)
+    written(tmp_path / "depths", "3dgs", of_colmap(values))
+    return tmp_path
+
+
+@needs_checkout("gaussian-splatting")
+def test_make_depth_scale_finds_our_parameters(base: Path) -> None:
+    depth = base / "depths/b.png"
+    found = {key: float(value) for key, value in read_by("depth_scale", depth).items()}
+    ours = json.loads(depth.with_suffix(".json").read_text())["preset"]["facts"]
+    codes = cv2.imread(str(depth), -1).astype(np.float32) / 65535  # as the tool has it
+    inverse = 1 / ramp(HEIGHT, WIDTH)
+    off = error_of("make_depth_scale", codes * found["scale"] + found["offset"], inverse)
+    assert off < 0.001 * float(inverse.max())
+    for key in ("scale", "offset"):
+        sys.stdout.write(f"{key}: the tool's {found[key]:.6g}, ours {ours[key]:.6g}\n")
+        assert found[key] == pytest.approx(ours[key], rel=0.002, abs=0.0005)
+
+
+@needs_checkout("hierarchical-3d-gaussians")
+def test_a_training_view_has_the_inverse_depth_of_the_model(base: Path) -> None:
+    depth = base / "depths/b.png"
+    facts = json.loads(depth.with_suffix(".json").read_text())["preset"]["facts"]
+    (base / "sparse/0/depth_params.json").write_text(json.dumps({"b": facts}))
+    read = read_by("splatting_camera", depth)
+    inverse = 1 / ramp(HEIGHT, WIDTH)
+    assert error_of("3dgs", read["inverse"], inverse) <= 0.501 / 65535 * float(np.ptp(inverse)) + 1e-6
+    assert read["reliable"]
+
+
+@needs_checkout("colmap")
+def test_colmap_reads_each_distance_and_normal(tmp_path: Path) -> None:
+    files = written(tmp_path, "colmap", metres(), "b.png")
+    assert files[1] == tmp_path / "normal_maps/b.png.geometric.bin"
+    read = read_by("colmap", files[0])
+    assert error_of("colmap", read["depth"], seen(metres().depth.values)) == 0
+    lengths = np.linalg.norm(read["normals"], axis=2)
+    assert error_of("colmap normals", lengths, np.float64(read["depth"] > 0)) < 1e-6
+
+
+def dense(folder: Path, found: Rendered, known: bool) -> Path:
+    """A dense workspace of COLMAP: images, a sparse model, and the files of our preset."""
+    scene, (height, width) = found.scene, found.scene.size
+    export_scene(scene, folder / "made", ["colmap"], Options(seed=1))
+    (folder / "made/images").rename(folder / "images")
+    (folder / "made/sparse/0").rename(folder / "sparse")
+    asked = FocalAsked(focal_px=float(scene.intrinsics[0, 0, 0])) if known else FocalAsked()
+    shot = Shot(asked, image_size=(height, width))
+    for name, depth in zip(scene.names, scene.depth):
+        stored = result(depth, METRES, None)
+        save_result(stored, folder / "stereo" / name, (), {}, preset="colmap", shot=shot)
+    (folder / "stereo/fusion.cfg").write_text("\n".join(scene.names) + "\n")
+    return folder
+
+
+def off_truth(found: Rendered, points: Any) -> Any:
+    """How far each point is from the surface in the view that fits best, as a share of its depth.
+
+    COLMAP's fusion takes px from the first pixel's centre, half a pixel off its own cameras.
+    """
+    scene, best = found.scene, np.full(len(points), np.inf)
+    for view, (pose, matrix) in enumerate(zip(scene.extrinsics, scene.intrinsics)):
+        x, y, z = (points @ pose[:3, :3].T + pose[:3, 3]).T
+        places = np.stack([x, y], 1) / z[:, np.newaxis] * matrix[0, 0] + matrix[:2, 2] + 0.5
+        inside = (places > 0).all(1) & (places < scene.size[::-1]).all(1) & (z > 0)
+        off = np.abs(found.depth_at(view, places) - z) / z
+        best = np.where(inside, np.minimum(best, off), best)
+    return best
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_colmap_fuses_our_depth_into_the_surface(tmp_path: Path, known: bool) -> None:
+    reason = "pycolmap is not installed: put it on PYTHONPATH"
+    pycolmap = pytest.importorskip("pycolmap", reason=reason)
+    found = rendered(size=SIZE)
+    folder = dense(tmp_path, found, known)
+    options = pycolmap.StereoFusionOptions()
+    options.min_num_pixels, options.num_threads = 2, 1  # of four views
+    fused = pycolmap.stereo_fusion(str(tmp_path / "fused.ply"), str(folder), options=options)
+    points = np.array([point.xyz for point in fused.points3D.values()])
+    off = off_truth(found, points)
+    middle, most = np.median(off), np.quantile(off, 0.95)
+    sys.stdout.write(f"stereo_fusion: {len(points)} points, off {middle:.2g}, 95 % {most:.2g}\n")
+    assert len(points) > 0.1 * scene_px(found)
+    assert middle < 1e-4
+    assert most < 1e-3
+
+
+def scene_px(found: Rendered) -> int:
+    return int(found.scene.depth.size)
+
+
+def test_colmap_fuses_nothing_without_normals(tmp_path: Path) -> None:
+    """Why the preset has them."""
+    reason = "pycolmap is not installed: put it on PYTHONPATH"
+    pycolmap = pytest.importorskip("pycolmap", reason=reason)
+    folder = dense(tmp_path, rendered(size=(30, 40)), known=True)
+    for file in (folder / "stereo/normal_maps").iterdir():
+        file.unlink()
+    fused = pycolmap.stereo_fusion(str(tmp_path / "fused.ply"), str(folder))
+    assert not fused.points3D
