@@ -189,10 +189,12 @@ def comfyui_depth(place: Path, file: Path) -> dict[str, Any]:
     import torch
     from torchvision import transforms
 
-    depth, network = torch.from_numpy(np.load(file)), MagicMock()
+    # In float64, of which the node makes a copy: it cannot change in place what it expanded.
+    depth, network = torch.from_numpy(np.load(file)).double(), MagicMock()
     network.return_value = depth
     around = {"torch": torch, "F": torch.nn.functional, "transforms": transforms}
     around |= {"mm": MagicMock(), "ProgressBar": MagicMock(), "nullcontext": contextlib.nullcontext}
+    around["mm"].get_torch_device.return_value = "cpu"
     path = place / "ComfyUI-DepthAnythingV2/nodes.py"
     node = pieces(path, ["DepthAnything_V2"], around)["DepthAnything_V2"]()
     asked = {"model": network, "dtype": torch.float32, "is_metric": file.stem == "metric"}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,9 @@ import cv2
 import numpy as np
 import pytest
 
-from depth.family import METRES, SCENE_UNITS
-from depth.maps.fit import FitRecord
-from depth.maps.result import FloatArray, Result
+from depth.family import METRES, RELATIVE_INVERSE
+from depth.fitting.fitter import fitter_of
+from depth.images.read import read_image
 from depth.presets.files import save_result
 from depth.presets.shot import Shot
 from depth.scenes.export import export_scene
@@ -43,62 +42,61 @@ from tests.support.depth_samples import ramp, result
 from tests.support.rendered import Rendered, rendered
 
 SIZE = (120, 160)
+DISTANCES = ramp(HEIGHT, WIDTH, 2, 9)  # of the COLMAP model
+SCALE, SHIFT = 0.02, 0.07  # from the network's values to inverse depth in the model's unit
 
 
-def of_colmap(values: FloatArray) -> Result:
-    """Depth in the unit of a COLMAP model, to which it was fitted."""
-    fit = FitRecord.__new__(FitRecord)
-    object.__setattr__(fit, "source", "colmap")
-    return replace(result(values, SCENE_UNITS, None), fit=fit)
+def splatting_base(folder: Path, corner: float = 0.5) -> Path:
+    """A base folder of 3dgs: an image, its depth by `--fit`, and a model of points on the truth.
 
-
-@pytest.fixture(name="base")
-def base_fixture(tmp_path: Path) -> Path:
-    """A base folder of 3dgs: an image, its depth, and a model whose points lie on the depth."""
-    model = tmp_path / "sparse/0"
+    corner  px from which places are counted, off the first pixel's centre; COLMAP's are 0.5 off
+    """
+    model, values = folder / "sparse/0", DISTANCES
     model.mkdir(parents=True)
     (model / "cameras.txt").write_text(
         f"1 PINHOLE {WIDTH} {HEIGHT} {FOCAL} {FOCAL} {WIDTH / 2} {HEIGHT / 2}\n"
     )
-    values, rng = ramp(HEIGHT, WIDTH), np.random.default_rng(0)
-    seen_at, points = [], []
+    places, points, rng = [], [], np.random.default_rng(0)
     for number in range(1, 400):
         row, column = int(rng.integers(0, HEIGHT)), int(rng.integers(0, WIDTH))
         z = float(values[row, column])
         x, y = (column + 0.5 - WIDTH / 2) / FOCAL * z, (row + 0.5 - HEIGHT / 2) / FOCAL * z
-        # The tool takes px from the first pixel's centre, and COLMAP from the image's corner.
-        seen_at.append(f"{column} {row} {number}")
+        places.append(f"{column + corner} {row + corner} {number}")
         points.append(f"{number} {x!r} {y!r} {z!r} 9 9 9 0.5 1 {number - 1}")
-    (model / "images.txt").write_text(f"1 1 0 0 0 0 0 0 1 b.png\n{' '.join(seen_at)}\n")
+    (model / "images.txt").write_text(f"1 1 0 0 0 0 0 0 1 b.png\n{' '.join(places)}\n")
     (model / "points3D.txt").write_text("\n".join(points) + "\n")
-    (tmp_path / "images").mkdir()
-    cv2.imwrite(str(tmp_path / "images/b.png"), PIXELS)
-    written(tmp_path / "depths", "3dgs", of_colmap(values))
-    return tmp_path
+    (folder / "images").mkdir()
+    cv2.imwrite(str(folder / "images/b.png"), PIXELS)
+    header = read_image(folder / "images/b.png").header
+    network = result((1 / values - SHIFT) / SCALE, RELATIVE_INVERSE)
+    written(folder / "depths", "3dgs", fitter_of(model).fitted(network, "b.png", header))
+    return folder
 
 
 @needs_checkout("gaussian-splatting")
-def test_make_depth_scale_finds_our_parameters(base: Path) -> None:
-    depth = base / "depths/b.png"
+@pytest.mark.parametrize(("corner", "most"), [(0.0, 1e-4), (0.5, 0.05)])
+def test_make_depth_scale_finds_our_parameters(tmp_path: Path, corner: float, most: float) -> None:
+    """The tool reads places half a px off, as if COLMAP counted them from the first centre."""
+    depth = splatting_base(tmp_path, corner) / "depths/b.png"
     found = {key: float(value) for key, value in read_by("depth_scale", depth).items()}
     ours = json.loads(depth.with_suffix(".json").read_text())["preset"]["facts"]
-    codes = cv2.imread(str(depth), -1).astype(np.float32) / 65535  # as the tool has it
-    inverse = 1 / ramp(HEIGHT, WIDTH)
+    codes = cv2.imread(str(depth), -1).astype(np.float32) / 65536  # as training has them
+    inverse = 1 / DISTANCES
     off = error_of("make_depth_scale", codes * found["scale"] + found["offset"], inverse)
-    assert off < 0.001 * float(inverse.max())
+    assert error_of("ours", codes * ours["scale"] + ours["offset"], inverse) < 1e-5
+    assert off < most * float(inverse.max())
     for key in ("scale", "offset"):
         sys.stdout.write(f"{key}: the tool's {found[key]:.6g}, ours {ours[key]:.6g}\n")
-        assert found[key] == pytest.approx(ours[key], rel=0.002, abs=0.0005)
 
 
 @needs_checkout("hierarchical-3d-gaussians")
-def test_a_training_view_has_the_inverse_depth_of_the_model(base: Path) -> None:
-    depth = base / "depths/b.png"
+def test_a_training_view_has_the_inverse_depth_of_the_model(tmp_path: Path) -> None:
+    depth = splatting_base(tmp_path) / "depths/b.png"
     facts = json.loads(depth.with_suffix(".json").read_text())["preset"]["facts"]
-    (base / "sparse/0/depth_params.json").write_text(json.dumps({"b": facts}))
+    (tmp_path / "sparse/0/depth_params.json").write_text(json.dumps({"b": facts}))
     read = read_by("splatting_camera", depth)
-    inverse = 1 / ramp(HEIGHT, WIDTH)
-    assert error_of("3dgs", read["inverse"], inverse) <= 0.501 / 65535 * float(np.ptp(inverse)) + 1e-6
+    inverse = 1 / DISTANCES
+    assert error_of("3dgs", read["inverse"], inverse) <= 0.51 / 65535 * np.ptp(inverse) + 1e-6
     assert read["reliable"]
 
 
