@@ -272,7 +272,8 @@ def sp3d(place: Path, file: Path) -> dict[str, Any]:
     kept = module(folder / "python/depth_estimator.py").clamp_depth_to_01(ours["depth"])
     shape = ours["height"], ours["width"]
     return {"keys": sorted(own), "size": [own["height"], own["width"]], "shape": shape} | {
-        "depth": np.reshape(kept, shape), "count": len(own["depth"])
+        "depth": np.reshape(kept, shape),
+        "count": len(own["depth"]),
     }
 
 
