@@ -64,14 +64,23 @@ def written(folder: Path, preset: str, found: Result, name: str = "b") -> list[P
 
 
 def read_by(reader: str, file: Path, variable: str = UPSTREAM) -> Mapping[str, Any]:
-    """What the tool's own reader gives, in a process where it finds no package of ours."""
+    """What the tool's own reader gives, in a process where it finds no package of ours.
+
+    reader  a function in tests/support/readers: `pictures.midas`
+    """
     place = os.environ[variable].split(os.pathsep)[0]
     out = file.parent / "read.npz"
-    program = ROOT / "tests/support/consumer_readers.py"
-    command = [sys.executable, str(program), reader, place, str(file), str(out)]
+    command = [sys.executable, "-m", "tests.support.readers", *reader.split("."), place]
     # Open3D brings the numpy it was built for, which has to be found before ours.
-    surroundings = {**os.environ, "PYTHONPATH": place if reader == "open3d" else ""}
-    done = subprocess.run(command, capture_output=True, text=True, env=surroundings, check=False)
+    surroundings = {**os.environ, "PYTHONPATH": place if reader == "robots.open3d" else ""}
+    done = subprocess.run(
+        [*command, str(file), str(out)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=surroundings,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     with np.load(out) as found:
         return dict(found)

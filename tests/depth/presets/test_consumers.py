@@ -35,7 +35,7 @@ from tests.support.depth_samples import ramp, result
 @needs("MIDAS_UPSTREAM")
 def test_midas_reads_each_number(tmp_path: Path) -> None:
     found = result(ramp(HEIGHT, WIDTH), RELATIVE_INVERSE)
-    read = read_by("midas", written(tmp_path, "midas", found)[0], "MIDAS_UPSTREAM")
+    read = read_by("pictures.midas", written(tmp_path, "midas", found)[0], "MIDAS_UPSTREAM")
     assert error_of("midas", read["depth"], found.depth.values) == 0
     assert read["scale"] == 1
 
@@ -44,14 +44,18 @@ def test_midas_reads_each_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [METRES, SCENE_UNITS])
 def test_nerfstudio_reads_units_within_half_a_code(tmp_path: Path, kind: str) -> None:
     found = result(ramp(HEIGHT, WIDTH), kind, None)
-    read = read_by("nerfstudio", written(tmp_path, "nerfstudio", found)[0], "NERFSTUDIO_UPSTREAM")
+    read = read_by(
+        "reconstruction.nerfstudio",
+        written(tmp_path, "nerfstudio", found)[0],
+        "NERFSTUDIO_UPSTREAM",
+    )
     assert error_of("nerfstudio", read["depth"], found.depth.values) <= 0.000501
 
 
 @needs("NERFSTUDIO_UPSTREAM")
 def test_nerfstudio_reads_zero_where_there_is_no_depth(tmp_path: Path) -> None:
     file = written(tmp_path, "nerfstudio", metres())[0]
-    read = read_by("nerfstudio", file, "NERFSTUDIO_UPSTREAM")["depth"]
+    read = read_by("reconstruction.nerfstudio", file, "NERFSTUDIO_UPSTREAM")["depth"]
     assert error_of("nerfstudio", read, seen(metres().depth.values)) <= 0.000501
 
 
@@ -61,7 +65,7 @@ def test_nerfstudio_reads_zero_where_there_is_no_depth(tmp_path: Path) -> None:
 def test_iw3_opens_the_export_and_reads_nearness(tmp_path: Path, kind: str) -> None:
     found = result(ramp(HEIGHT, WIDTH), kind, None)
     written(tmp_path, "iw3", found)
-    read = read_by("iw3", tmp_path / "iw3_export.yml", "NUNIF_UPSTREAM")
+    read = read_by("pictures.iw3", tmp_path / "iw3_export.yml", "NUNIF_UPSTREAM")
     inverse = found.depth.values if kind == RELATIVE_INVERSE else 1 / found.depth.values
     nearness = (inverse - inverse.min()) / (inverse.max() - inverse.min())
     assert error_of("iw3", read["depth"], nearness) <= 0.501 / 65535
@@ -73,7 +77,7 @@ def test_iw3_opens_the_export_and_reads_nearness(tmp_path: Path, kind: str) -> N
 @needs("OPEN3D_PLACE")
 def test_open3d_reads_metres_and_points(tmp_path: Path) -> None:
     file = written(tmp_path, "open3d", metres())[0]
-    read = read_by("open3d", file, "OPEN3D_PLACE")
+    read = read_by("robots.open3d", file, "OPEN3D_PLACE")
     expected = seen(metres().depth.values)
     assert error_of("open3d", read["depth"], expected) <= 0.000501
     rows, columns = np.nonzero(expected)

@@ -24,7 +24,7 @@ EVEN = (30, 42)  # the node for Depth Anything gives even sides only
 @needs_checkout("ComfyUI")
 def test_save_image_stores_our_image(tmp_path: Path) -> None:
     file = written(tmp_path, "comfyui", result(ramp(*EVEN), METRES, None))[0]
-    levels = read_by("comfyui", file)["saved"]
+    levels = read_by("pictures.comfyui", file)["saved"]
     assert levels.shape == (*EVEN, 3)
     assert levels.dtype == np.uint8
     assert error_of("comfyui", levels / 255, np.load(file)[0]) < 1.001 / 255, "it rounds down"
@@ -37,7 +37,7 @@ def test_the_node_for_depth_anything_gives_the_same_image(
 ) -> None:
     depth = ramp(*EVEN)
     np.save(tmp_path / f"{name}.npy", depth[np.newaxis])
-    read = read_by("comfyui_depth", tmp_path / f"{name}.npy")["image"]
+    read = read_by("pictures.comfyui_depth", tmp_path / f"{name}.npy")["image"]
     ours = np.load(written(tmp_path, "comfyui", result(depth, kind, None))[0])
     assert error_of(f"comfyui, {name}", read, ours) < 1e-6
 
@@ -47,7 +47,7 @@ def test_simplepicture3d_keeps_every_value(tmp_path: Path) -> None:
     found = result(ramp(*EVEN), METRES, None)
     file = written(tmp_path, "sp3d", found)[0]
     cv2.imwrite(str(file.with_suffix(".png")), PIXELS)
-    read = read_by("sp3d", file)
+    read = read_by("pictures.sp3d", file)
     assert read["keys"].tolist() == ["depth", "height", "width"]
     assert read["size"].tolist() == list(PIXELS.shape[:2])
     assert read["count"] == PIXELS.shape[0] * PIXELS.shape[1]
@@ -59,7 +59,7 @@ def test_simplepicture3d_keeps_every_value(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_blender_has_every_value(tmp_path: Path) -> None:
     found = result(ramp(*EVEN), METRES, None)
-    read = read_by("blender", written(tmp_path, "blender", found)[0])
+    read = read_by("pictures.blender", written(tmp_path, "blender", found)[0])
     assert read["float"]
     rows = read["pixels"][::-1, :, 0]  # Blender's first row is the lowest
     assert error_of("blender", rows, found.depth.values) == 0

@@ -78,7 +78,9 @@ def splatting_base(folder: Path, corner: float = 0.5) -> Path:
 def test_make_depth_scale_finds_our_parameters(tmp_path: Path, corner: float, most: float) -> None:
     """The tool reads places half a px off, as if COLMAP counted them from the first centre."""
     depth = splatting_base(tmp_path, corner) / "depths/b.png"
-    found = {key: float(value) for key, value in read_by("depth_scale", depth).items()}
+    found = {
+        key: float(value) for key, value in read_by("reconstruction.depth_scale", depth).items()
+    }
     ours = json.loads(depth.with_suffix(".json").read_text())["preset"]["facts"]
     codes = cv2.imread(str(depth), -1).astype(np.float32) / 65536  # as training has them
     inverse = 1 / DISTANCES
@@ -94,7 +96,7 @@ def test_a_training_view_has_the_inverse_depth_of_the_model(tmp_path: Path) -> N
     depth = splatting_base(tmp_path) / "depths/b.png"
     facts = json.loads(depth.with_suffix(".json").read_text())["preset"]["facts"]
     (tmp_path / "sparse/0/depth_params.json").write_text(json.dumps({"b": facts}))
-    read = read_by("splatting_camera", depth)
+    read = read_by("reconstruction.splatting_camera", depth)
     inverse = 1 / DISTANCES
     assert error_of("3dgs", read["inverse"], inverse) <= 0.51 / 65535 * np.ptp(inverse) + 1e-6
     assert read["reliable"]
@@ -104,7 +106,7 @@ def test_a_training_view_has_the_inverse_depth_of_the_model(tmp_path: Path) -> N
 def test_colmap_reads_each_distance_and_normal(tmp_path: Path) -> None:
     files = written(tmp_path, "colmap", metres(), "b.png")
     assert files[1] == tmp_path / "normal_maps/b.png.geometric.bin"
-    read = read_by("colmap", files[0])
+    read = read_by("reconstruction.colmap", files[0])
     assert error_of("colmap", read["depth"], seen(metres().depth.values)) == 0
     lengths = np.linalg.norm(read["normals"], axis=2)
     assert error_of("colmap normals", lengths, np.float64(read["depth"] > 0)) < 1e-6

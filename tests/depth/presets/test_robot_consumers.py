@@ -35,7 +35,7 @@ MIDDLE = ((WIDTH - 1) / 2, (HEIGHT - 1) / 2)
 @needs_checkout("vision_opencv")
 def test_ros_reads_the_camera_and_carries_the_image(tmp_path: Path) -> None:
     files = written(tmp_path, "ros", metres())
-    read = read_by("ros", files[1])
+    read = read_by("robots.ros", files[1])
     assert files[1].suffix == ".yaml"
     assert (read["width"], read["height"]) == (WIDTH, HEIGHT)
     assert (read["model"], read["encoding"]) == ("plumb_bob", "32FC1")
@@ -62,7 +62,7 @@ def test_the_tools_of_tum_pair_files_and_make_points(tmp_path: Path) -> None:
     (tmp_path / "depth.txt").write_bytes(text)
     (tmp_path / "rgb.txt").write_text("1305031102.175304 rgb.png\n")
     cv2.imwrite(str(tmp_path / "rgb.png"), PIXELS)
-    read = read_by("tum", tmp_path / "depth.txt")
+    read = read_by("robots.tum", tmp_path / "depth.txt")
     assert read["pairs"].tolist() == [[1305031102.175304, 1305031102.160407]]
     assert read["files"].tolist() == [str(depth)]
     expected = seen(metres().depth.values)
@@ -74,7 +74,7 @@ def test_the_tools_of_tum_pair_files_and_make_points(tmp_path: Path) -> None:
 
 @needs_checkout("kitti")
 def test_the_devkit_of_kitti_reads_metres(tmp_path: Path) -> None:
-    read = read_by("kitti", written(tmp_path, "kitti", metres())[0])["depth"]
+    read = read_by("robots.kitti", written(tmp_path, "kitti", metres())[0])["depth"]
     expected = seen(metres().depth.values)
     assert (read[expected == 0] == -1).all(), "no depth"
     assert error_of("kitti", np.maximum(read, 0), expected) <= 0.501 / 256
