@@ -1,10 +1,11 @@
 """3dgs and colmap, read by graphdeco's and COLMAP's own code.
 
-    CONSUMERS_UPSTREAM=FOLDER PYTHONPATH=PYCOLMAP \
-        make test ARGS="-rP tests/depth/presets/test_reconstruction_consumers.py"
+    CONSUMERS_UPSTREAM=FOLDER make test \
+        ARGS="-rP tests/depth/presets/test_reconstruction_consumers.py"
 
 FOLDER has checkouts by their names: gaussian-splatting, hierarchical-3d-gaussians, and colmap of
-2025, which still has scripts/python. PYCOLMAP is where pycolmap is installed.
+2025, which still has scripts/python; and what
+`pip install --target FOLDER/pycolmap pycolmap==3.13.0` puts there.
 """
 
 from __future__ import annotations
@@ -142,34 +143,23 @@ def off_truth(found: Rendered, points: Any) -> Any:
     return best
 
 
+@needs_checkout("pycolmap")
 @pytest.mark.parametrize("known", [True, False])
 def test_colmap_fuses_our_depth_into_the_surface(tmp_path: Path, known: bool) -> None:
-    reason = "pycolmap is not installed: put it on PYTHONPATH"
-    pycolmap = pytest.importorskip("pycolmap", reason=reason)
     found = rendered(size=SIZE)
-    folder = dense(tmp_path, found, known)
-    options = pycolmap.StereoFusionOptions()
-    options.min_num_pixels, options.num_threads = 2, 1  # of four views
-    fused = pycolmap.stereo_fusion(str(tmp_path / "fused.ply"), str(folder), options=options)
-    points = np.array([point.xyz for point in fused.points3D.values()])
-    off = off_truth(found, points)
+    read = read_by("reconstruction.fused", dense(tmp_path, found, known) / "stereo/fusion.cfg")
+    off = off_truth(found, read["points"])
     middle, most = np.median(off), np.quantile(off, 0.95)
-    sys.stdout.write(f"stereo_fusion: {len(points)} points, off {middle:.2g}, 95 % {most:.2g}\n")
-    assert len(points) > 0.1 * scene_px(found)
+    sys.stdout.write(f"stereo_fusion: {len(off)} points, off {middle:.2g}, 95 % {most:.2g}\n")
+    assert len(off) > 0.1 * found.scene.depth.size
     assert middle < 1e-4
     assert most < 1e-3
 
 
-def scene_px(found: Rendered) -> int:
-    return int(found.scene.depth.size)
-
-
+@needs_checkout("pycolmap")
 def test_colmap_fuses_nothing_without_normals(tmp_path: Path) -> None:
     """Why the preset has them."""
-    reason = "pycolmap is not installed: put it on PYTHONPATH"
-    pycolmap = pytest.importorskip("pycolmap", reason=reason)
     folder = dense(tmp_path, rendered(size=(30, 40)), known=True)
     for file in (folder / "stereo/normal_maps").iterdir():
         file.unlink()
-    fused = pycolmap.stereo_fusion(str(tmp_path / "fused.ply"), str(folder))
-    assert not fused.points3D
+    assert not len(read_by("reconstruction.fused", folder / "stereo/fusion.cfg")["points"])

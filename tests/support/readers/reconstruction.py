@@ -75,3 +75,14 @@ def colmap(place: Path, file: Path) -> dict[str, Any]:
     read = module(place / "colmap/scripts/python/read_write_dense.py").read_array
     normals = file.parents[1] / "normal_maps" / file.name
     return {"depth": read(str(file)), "normals": read(str(normals))}
+
+
+def fused(place: Path, file: Path) -> dict[str, Any]:
+    """Points of COLMAP's stereo_fusion; FILE is stereo/fusion.cfg of a dense workspace."""
+    sys.path.insert(0, str(place / "pycolmap"))
+    import pycolmap
+
+    folder, options = file.parents[1], pycolmap.StereoFusionOptions()
+    options.min_num_pixels, options.num_threads = 2, 1
+    made = pycolmap.stereo_fusion(str(folder / "fused.ply"), str(folder), options=options)
+    return {"points": np.reshape([point.xyz for point in made.points3D.values()], (-1, 3))}
