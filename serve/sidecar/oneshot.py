@@ -73,11 +73,16 @@ def check_output(job: OneShot) -> None:
 
 def _check_preset(job: OneShot, preset: str) -> None:
     ANY_PRESET.check(preset)
-    suffix = preset_named(preset).suffix
+    suffix, folder = preset_named(preset).suffix, preset_named(preset).folder
     name = job.output_file.name if job.output_file else ""
     if not name.endswith(suffix) or name == suffix:
         raise InputError(
             f"preset {preset}: expected an --output-file that ends in {suffix}, such as a{suffix}"
+        )
+    if folder and job.output_file and f"{job.output_file.absolute().parent.name}/" != folder:
+        raise InputError(
+            f"preset {preset}: expected an --output-file in a folder {folder}, such as "
+            f"{job.output_file.parent / folder / name}"
         )
     if job.values != NEAR1:
         raise InputError(f"preset {preset}: says what the values are; leave --values out")
@@ -197,8 +202,9 @@ def _write_preset(path: Path, preset: str, result: ImageResult, presets: PresetM
     """The depth file of a preset and the files beside it, then their facts to stdout."""
     made = presets.files(preset, result, path.name[: -len(preset_named(preset).suffix)])
     files = list(in_order(made).values())
+    folder = path.absolute().parents[1] if preset_named(preset).folder else path.parent
     try:
-        write_set(path.parent, files[::-1])
+        write_set(folder, files[::-1])
     except OSError as error:
         raise DepthFileError(f"{path}: cannot be written: {error.strerror}") from error
     height, width = result.depth.values.shape

@@ -17,13 +17,24 @@ from serve.library import Library
 
 
 def check_store_preset(preset: str, library: Library, fit: Optional[Fitter] = None) -> None:
-    """As `check_preset`. Raises InputError also for a preset with a file for all images."""
+    """As `check_preset`.
+
+    Raises InputError also for a preset that has a file for all images, or files in folders.
+    """
     check_preset(preset, library, fit)
-    shared = _shared(preset_named(preset)) if preset else ""
+    if not preset:
+        return
+    row = preset_named(preset)
+    shared = _shared(row)
     if shared:
         raise InputError(
             f"preset {preset}: {shared} is for all images, and no worker of this job sees them "
             "all: copy the images into a folder, and take `serve folder --preset`"
+        )
+    if row.folder:
+        raise InputError(
+            f"preset {preset}: its tool looks for names in {row.folder}, and keys of a store have "
+            "others: copy the images into a folder, and take `serve folder --preset`"
         )
 
 

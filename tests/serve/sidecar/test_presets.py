@@ -11,6 +11,7 @@ import pytest
 
 from depth.family import METRES, RELATIVE_INVERSE
 from depth.steps.focal import FocalAsked
+from serve.sidecar import oneshot
 from serve.sidecar.cli import main
 from serve.sidecar.presets import PresetMaker, in_order, presets_of, said_of
 from serve.sidecar.python.answers import depth_of
@@ -99,6 +100,10 @@ def test_one_image_becomes_the_files_of_a_preset(tmp_path: Path) -> None:
             ("--preset", "midas", "--output-file", "{}/a.pfm", "--values", "native"),
             "--values out",
         ),
+        (
+            ("--preset", "colmap", "--output-file", "{}/a.png.geometric.bin"),
+            "depth_maps/a.png.geometric.bin",
+        ),
         (("--preset", "kitti", "--output-file", "{}/k.png"), "holds metres"),
     ],
 )
@@ -110,6 +115,21 @@ def test_one_image_is_refused_with_the_reason_last(
     assert (found.code, found.out) == (1, "")
     assert said in found.err.splitlines()[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_normals_of_colmap_lie_in_the_folder_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    depths = tmp_path / "depth_maps"
+    depths.mkdir()
+    monkeypatch.chdir(depths if inside else tmp_path)
+    path = Path("" if inside else "depth_maps", "a.png.geometric.bin")
+    result = result_of(VALUES, METRES)
+    oneshot._write_preset(path, "colmap", result, PresetMaker(METRES, FocalAsked(50.0)))
+    assert path.read_bytes().startswith(b"17&31&1&")
+    normals = tmp_path / "normal_maps/a.png.geometric.bin"
+    assert normals.read_bytes().startswith(b"17&31&3&")
 
 
 def test_a_worker_takes_the_preset_from_its_requests() -> None:
