@@ -104,9 +104,7 @@ def test_metric_depth_does_not_lift_what_a_job_over_stores_lacks() -> None:
         for name in ("tum", "nerfstudio"):
             with pytest.raises(InputError, match="`serve folder --preset`"):
                 of(name).made(engine.library)
-        with pytest.raises(
-            InputError, match="names in depth_maps/, and keys of a store"
-        ):
+        with pytest.raises(InputError, match="names in depth_maps/, and keys of a store"):
             of("colmap").made(engine.library)
 
 
