@@ -20,10 +20,12 @@ from depth.maps.png import MAX_CODE
 from depth.maps.result import FloatArray, Map, Result
 from depth.maps.tiff import encode_tiff
 from depth.presets import sides
+from depth.presets.colmap import encode_mat, normals_of
 from depth.presets.panoramas import view_files
 from depth.presets.shot import NOTHING_KNOWN, Shot
 from depth.presets.sp3d import encode_sp3d
 from depth.presets.table import (
+    ANY_CAMERA,
     CAMERA,
     NAN,
     PICTURE,
@@ -106,7 +108,7 @@ def preset_files(name: str, result: Result, base: str, shot: Shot = NOTHING_KNOW
         preset.invalid,
         int(numbers.valid.size - np.count_nonzero(numbers.valid)) + stored.below_px,
         stored.beyond_px,
-        sides.facts_of(name, result, stored.scale, stored.offset),
+        sides.facts_of(name, result, shot, stored.scale, stored.offset),
     )
     return PresetFiles(facts, files)
 
@@ -159,6 +161,8 @@ def _side(
         if shot.pixels is None:
             raise InputError(f"preset {preset.name}: it has the image beside the depth: give it")
         return png.encode(shot.pixels)
+    if extra.needs == ANY_CAMERA:
+        return encode_mat(normals_of(numbers, shot.any_camera(result)))
     if extra.role == "open3d":
         return sides.open3d(numbers, shot.camera(result))
     return sides.iw3_config(shot.rate)
@@ -166,12 +170,6 @@ def _side(
 
 def _name(extra: Extra, base: str) -> str:
     return extra.name or f"{extra.folder}{base}{extra.suffix}"
-
-
-def _encode_colmap(values: FloatArray) -> bytes:
-    """COLMAP's Mat<float>: `width&height&channels&`, then rows of little-endian float32."""
-    height, width = values.shape
-    return f"{width}&{height}&1&".encode() + values.astype("<f4").tobytes()
 
 
 def _encode_image(values: FloatArray) -> bytes:
@@ -187,7 +185,7 @@ CONTAINERS: Mapping[str, Callable[[Stored], bytes]] = {
     "tiff": lambda values: encode_tiff(values, ""),
     "pfm": lambda values: CODECS["pfm"].encode(values, ""),
     "exr": lambda values: encode_exr(values, "", "Y"),
-    "colmap": _encode_colmap,
+    "colmap": encode_mat,
     "image": _encode_image,
     "sp3d": lambda values: encode_sp3d(values),
 }

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from depth.exports.view import view_of
 from depth.maps.result import Result
-from depth.presets.table import CAMERA, PICTURE, Preset, preset_named
+from depth.presets.table import ANY_CAMERA, CAMERA, PICTURE, Preset, preset_named
 from depth.steps.focal import NOTHING_ASKED, FocalAsked
 
 
@@ -26,6 +26,7 @@ class Pinhole:
     fy: float
     cx: float
     cy: float
+    assumed: bool = False  # of an assumed field of view
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,15 @@ class Shot:
 
         Raises InputError as `view_of`.
         """
+        found = self.any_camera(result)
+        return None if found.assumed else found
+
+    def any_camera(self, result: Result) -> Pinhole:
+        """The camera of the depth map, known or assumed. Raises InputError as `view_of`."""
         height, width = result.depth.values.shape
         view = view_of(result, self.asked, self.exif_focal, self.image_size or (height, width))
-        if view.assumed:
-            return None
         fx, fy = view.on_grid((height, width))
-        return Pinhole(width, height, fx, fy, (width - 1) / 2, (height - 1) / 2)
+        return Pinhole(width, height, fx, fy, (width - 1) / 2, (height - 1) / 2, view.assumed)
 
     def asked_of(self, preset: Preset) -> str:
         """What the files depend on beside the result, as a text that a rerun compares."""
@@ -77,7 +81,7 @@ class Shot:
 
 def says_camera(preset: Preset) -> bool:
     """Whether files of a preset say the camera, where it is known."""
-    return preset.name == "open3d" or CAMERA in preset.takes
+    return preset.name == "open3d" or bool({CAMERA, ANY_CAMERA} & preset.takes)
 
 
 def asked_of(preset: Preset, asked: FocalAsked) -> str:

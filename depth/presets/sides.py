@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Optional
 
 from depth.maps.result import Result
-from depth.presets.shot import Pinhole
+from depth.presets.shot import Pinhole, Shot
 from depth.presets.values import Numbers
 
 _OPEN3D_SCALE = 1000.0
@@ -36,12 +36,17 @@ def iw3_config(rate: Optional[Fraction]) -> bytes:
     return _IW3_CONFIG.format(kind=kind, rate=text).encode()
 
 
-def facts_of(name: str, result: Result, scale: float, offset: float) -> dict[str, float]:
-    """What the .json says for `depth_params.json` of 3dgs: inverse depth in the model's unit.
+def facts_of(name: str, result: Result, shot: Shot, scale: float, offset: float) -> dict[str, Any]:
+    """What the .json says besides, of 3dgs and colmap.
 
-    Its reader divides codes by 2^16, and `scale` and `offset` are of the codes. Empty unless depth
-    was fitted to the COLMAP model.
+    3dgs    for `depth_params.json`, inverse depth in the model's unit: its reader divides codes by
+            2^16, and `scale` and `offset` are of the codes. Only of depth that was fitted to the
+            COLMAP model.
+    colmap  the camera that the normals were made with, px of the depth map
     """
+    if name == "colmap":
+        camera = shot.any_camera(result)
+        return {"focal_px": [camera.fx, camera.fy], "focal_assumed": camera.assumed}
     if name != "3dgs" or not of_colmap(result):
         return {}
     return {"scale": scale * _CODES_3DGS, "offset": offset}

@@ -18,7 +18,8 @@ NATIVE = "native"  # as the model gives them
 
 ZERO, NAN, FARTHEST = "0", "NaN", "the farthest value"  # what stands where there is no depth
 VIEWS = "views"  # the container of views of a panorama: files in folders
-CAMERA, PICTURE = "camera", "picture"  # what a preset takes besides depth
+# What a preset takes besides depth. Where no camera is known, ANY_CAMERA has an assumed one.
+CAMERA, ANY_CAMERA, PICTURE = "camera", "any camera", "picture"
 
 METRIC = (METRES,)
 MEASURED = (METRES, SCENE_UNITS)
@@ -30,7 +31,8 @@ class Extra:
     """A further file of each image.
 
     folder, suffix  of its name, around the stem; or `name`, the same for every image of a folder
-    needs           CAMERA: left out where no camera is known. PICTURE: the image itself
+    needs           CAMERA: left out where no camera is known. ANY_CAMERA: a camera, known or
+                    assumed. PICTURE: the image itself
     """
 
     role: str
@@ -75,7 +77,7 @@ class Preset:
 
     @property
     def takes(self) -> frozenset[str]:
-        """CAMERA and PICTURE, if it takes them."""
+        """CAMERA, ANY_CAMERA and PICTURE, if it takes them."""
         return frozenset(extra.needs for extra in self.extras if extra.needs)
 
     @property
@@ -100,6 +102,7 @@ def _distance_png(
 
 _OPEN3D = Extra("open3d", ".open3d.json")
 _CAMERA_INFO = Extra("camera_info", ".yaml", needs=CAMERA)
+_NORMALS = Extra("normals", ".geometric.bin", "normal_maps/", needs=ANY_CAMERA)
 _RGB = Extra("rgb", ".png", "rgb/", needs=PICTURE)
 _IW3 = Extra("config", name="iw3_export.yml")
 
@@ -161,9 +164,11 @@ _ROWS = (
         "float32",
         ZERO,
         ".geometric.bin",
-        "COLMAP's stereo_fusion: `--output DENSE/stereo/depth_maps`",
-        "scripts/python/read_write_dense.py of COLMAP",
+        "COLMAP's stereo_fusion: `--output DENSE/stereo`",
+        "src/colmap/mvs/mat.h, workspace.cc and fusion.cc of COLMAP",
+        folder="depth_maps/",
         kinds=MEASURED,
+        extras=(_NORMALS,),
         whole_name=True,
     ),
     Preset(

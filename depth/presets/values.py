@@ -16,6 +16,7 @@ from depth.presets.table import DISTANCE, INVERSE, NATIVE
 SKY_FROM = 0.3  # sky where the sky map is at least this, as Depth Anything 3 has it
 
 Mask = npt.NDArray[np.bool_]
+Doubles = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _kept(values: FloatArray, valid: Mask) -> Numbers:
     return Numbers(kept, valid)
 
 
-def _range(values: npt.NDArray[np.float64], valid: Mask) -> tuple[float, float]:
+def _range(values: Doubles, valid: Mask) -> tuple[float, float]:
     """The lowest and highest valid value; equal if there is none, or nothing between them."""
     if not valid.any():
         return 0.0, 0.0

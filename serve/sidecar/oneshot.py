@@ -200,9 +200,9 @@ def _write_preset(
     """The depth file of a preset and the files beside it, then their facts to stdout."""
     row = preset_named(preset)
     made = presets.files(preset, result, named.name[: -len(row.suffix)], look=look)
-    folder = named.parent
-    if folder.name and f"{folder.name}/" == row.folder:  # it names the depth file itself
-        folder = folder.parent
+    folder, whole = named.parent, named.absolute().parent
+    if f"{whole.name}/" == row.folder:  # it names the depth file itself
+        folder = whole.parent
     files = list(in_order(made).values())
     path = folder / files[0][0]
     try:

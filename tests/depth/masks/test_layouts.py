@@ -49,6 +49,14 @@ def test_whole_names_collide_only_where_case_does_not_count(layout: str) -> None
         masks_of([P("x.jpg"), P("X.jpg")], layout_named(layout))
 
 
+def test_opendronemap_gets_no_mask_whose_name_has_a_space() -> None:
+    images = [P("my flight/a.jpg"), P("my flight/b c.jpg")]
+    assert len(masks_of(images, layout_named("metashape"))) == 2
+    assert len(masks_of(images[:1], layout_named("odm"))) == 1, "only the name counts"
+    with pytest.raises(InputError, match=r"my flight/b c\.jpg: .* call the image b_c\.jpg"):
+        masks_of(images, layout_named("odm"))
+
+
 def test_masks_beside_their_images_are_no_images() -> None:
     odm = layout_named("odm")
     images = [P("a/b.jpg"), P("a/b_mask.png"), P("a/c.png")]

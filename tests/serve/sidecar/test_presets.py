@@ -15,6 +15,7 @@ from depth.family import METRES, RELATIVE_INVERSE
 from depth.maps.consumer import ListedPreset, Picture
 from depth.presets.summary import Done, summary_of
 from depth.steps.focal import FocalAsked
+from serve.sidecar import oneshot
 from serve.sidecar.cli import main
 from serve.sidecar.presets import PresetMaker, in_order, presets_of, said_of
 from serve.sidecar.python.answers import depth_of
@@ -195,6 +196,22 @@ def test_one_image_is_refused_with_the_reason_last(
     assert (found.code, found.out) == (1, "")
     assert said in found.err.splitlines()[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_normals_of_colmap_lie_in_the_folder_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    depths = tmp_path / "depth_maps"
+    depths.mkdir()
+    monkeypatch.chdir(depths if inside else tmp_path)
+    path = Path("" if inside else "depth_maps", "a.png.geometric.bin")
+    result = result_of(VALUES, METRES)
+    made = PresetMaker(METRES, FocalAsked(50.0))
+    oneshot._write_preset(path, "colmap", made, result, lambda: np.zeros((31, 17, 3), np.uint8))
+    assert path.read_bytes().startswith(b"17&31&1&")
+    normals = tmp_path / "normal_maps/a.png.geometric.bin"
+    assert normals.read_bytes().startswith(b"17&31&3&")
 
 
 def test_a_worker_takes_the_preset_from_its_requests() -> None:
