@@ -68,7 +68,9 @@ def role_names(preset: Preset, base: str) -> dict[str, str]:
 
 def shared_files(preset: Preset) -> dict[str, NamedBytes]:
     """The files that all images of a folder share, by their roles; the same in every folder."""
-    return {extra.role: (extra.name, sides.IW3_CONFIG) for extra in preset.extras if extra.name}
+    return {
+        extra.role: (extra.name, sides.iw3_config(None)) for extra in preset.extras if extra.name
+    }
 
 
 def preset_files(name: str, result: Result, base: str, shot: Shot = NOTHING_KNOWN) -> PresetFiles:

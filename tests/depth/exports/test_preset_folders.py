@@ -194,7 +194,9 @@ def test_every_image_of_one_name_as_colmap_has_it(export: Export) -> None:
     save_result(metric(), Path("results/1"), (), {"path": ".."}, preset="blender")
     code, printed, _ = export("--preset", "colmap")
     assert code == 3
-    assert {"out/1.5.png.geometric.bin", "out/cam/2.5.png.geometric.bin"} < set(printed)
+    assert {
+        f"out/{at}depth_maps/{n}.5.png.geometric.bin" for at, n in (("", 1), ("cam/", 2))
+    } < set(printed)
 
 
 @pytest.mark.parametrize(

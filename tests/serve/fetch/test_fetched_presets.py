@@ -80,7 +80,7 @@ def test_a_preset_is_fetched_as_a_folder_job_writes_it(
         ("tum", {"depth.txt"}),
         ("open3d", {"rgb/1311868164.40.open3d.json"}),
         ("sp3d", {"rgb/1311868164.40.depth.json"}),
-        ("colmap", {"rgb/1311868164.40.png.geometric.bin"}),
+        ("colmap", {"rgb/depth_maps/1311868164.40.png.geometric.bin"}),
     ],
 )
 def test_a_preset_is_fetched_from_a_bucket(
