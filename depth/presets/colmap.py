@@ -8,6 +8,8 @@ from depth.maps.result import FloatArray
 from depth.presets.shot import Pinhole
 from depth.presets.values import Doubles, Mask, Numbers
 
+_ROWS = 256  # that are worked on at once, so that memory stays small
+
 
 def encode_mat(values: FloatArray) -> bytes:
     """COLMAP's Mat<float>: `width&height&channels&`, then rows of little-endian float32.
@@ -15,7 +17,8 @@ def encode_mat(values: FloatArray) -> bytes:
     values  [H,W], or [C,H,W] channel after channel
     """
     channels, height, width = (1, *values.shape)[-3:]
-    return f"{width}&{height}&{channels}&".encode() + values.astype("<f4").tobytes()
+    header = f"{width}&{height}&{channels}&".encode()
+    return b"".join((header, np.ascontiguousarray(values, "<f4").data))
 
 
 def normals_of(numbers: Numbers, camera: Pinhole) -> FloatArray:
@@ -28,15 +31,26 @@ def normals_of(numbers: Numbers, camera: Pinhole) -> FloatArray:
     is linear in px. Each slope is the smaller of those to both neighbours, so that edges of depth
     stay sharp. Without depth the normal is 0.
     """
-    inverse = np.zeros(numbers.values.shape)
-    np.divide(1.0, numbers.values, out=inverse, where=numbers.valid)
-    down, right = (_slope(inverse, numbers.valid, axis) for axis in (0, 1))
+    height, width = numbers.values.shape
+    normals = np.empty((3, height, width), np.float32)
+    for top in range(0, height, _ROWS):
+        first, last = max(top - 1, 0), min(top + _ROWS + 1, height)  # a row more at both sides
+        found = _away(numbers.values[first:last], numbers.valid[first:last], camera, first)
+        np.negative(found[:, top - first :][:, :_ROWS], out=normals[:, top : top + _ROWS])
+    return normals
+
+
+def _away(values: FloatArray, valid: Mask, camera: Pinhole, first: int) -> Doubles:
+    """Normals [3,H,W] away from the camera, of rows from `first` on."""
+    inverse = np.zeros(values.shape)
+    np.divide(1.0, values, out=inverse, where=valid)
+    down, right = (_slope(inverse, valid, axis) for axis in (0, 1))
     height, width = inverse.shape
-    y, x = np.arange(height)[:, np.newaxis] - camera.cy, np.arange(width) - camera.cx
+    x, y = np.arange(width) - camera.cx, np.arange(first, first + height)[:, None] - camera.cy
     away = np.stack([camera.fx * right, camera.fy * down, inverse - x * right - y * down])
-    np.divide(away, -np.linalg.norm(away, axis=0), out=away, where=numbers.valid)
-    away[:, ~numbers.valid] = 0
-    return away.astype(np.float32)
+    np.divide(away, np.linalg.norm(away, axis=0), out=away, where=valid)
+    away[:, ~valid] = 0
+    return away
 
 
 def _slope(values: Doubles, valid: Mask, axis: int) -> Doubles:

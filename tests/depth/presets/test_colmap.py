@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from depth.family import METRES
 from depth.maps.result import FloatArray
+from depth.presets import colmap
 from depth.presets.colmap import encode_mat, normals_of
 from depth.presets.encode import preset_files
 from depth.presets.shot import Pinhole, Shot
@@ -59,6 +61,15 @@ def test_a_hole_has_no_normal_and_spoils_none_beside() -> None:
     alone = np.zeros((HEIGHT, WIDTH), np.float32)
     alone[3, 3] = 2
     assert np.linalg.norm(normals_of(numbers(alone), CAMERA)[:, 3, 3]) == 1
+
+
+def test_strips_of_rows_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = ramp(HEIGHT, WIDTH)
+    values[9:12, 3:20] = 0
+    whole = normals_of(numbers(values), CAMERA)
+    for rows in (1, 7, HEIGHT):
+        monkeypatch.setattr(colmap, "_ROWS", rows)
+        assert np.array_equal(normals_of(numbers(values), CAMERA), whole)
 
 
 def test_normals_are_written_channel_after_channel() -> None:

@@ -64,6 +64,16 @@ def test_a_preset_is_kept_and_cleaned(images: Path, name: str) -> None:
     assert files_in(out) == set()
 
 
+def test_colmap_gets_the_folders_of_its_dense_workspace(images: Path) -> None:
+    out = images.parent / "dense/stereo"
+    with engine_of(METRIC) as engine:
+        run_folder(engine, FolderJob(images, out, preset="colmap"))
+    names = {name for name in files_in(out) if name.endswith(".geometric.bin")}
+    folders = ("depth_maps", "normal_maps")
+    flat = {f"{folder}/a.png.geometric.bin" for folder in folders}
+    assert names == flat | {f"b/{folder}/c.png.geometric.bin" for folder in folders}
+
+
 def test_nerfstudio_gets_the_paths_of_its_frames(images: Path) -> None:
     out = images.parent / "out"
     with engine_of(METRIC) as engine:
