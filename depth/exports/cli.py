@@ -152,11 +152,14 @@ def _preset(given: list[Path], to: list[Path], preset: str, options: tuple[Any, 
 def _made(export: PresetExport, found: list[Stored]) -> list[Made]:
     """Make the files of results and print them; returns those without files."""
     failed: list[Made] = []
+    printed: set[Path] = set()  # results of a folder may share a file
     several = len(found) > 1
     with counted("results", len(found)) if several else nullcontext(lambda _: None) as show:
         for number, made in enumerate(export.run(found), 1):
             for path in made.files:
-                typer.echo(path)
+                if path not in printed:
+                    typer.echo(path)
+            printed.update(made.files)
             name = f"{one_line(str(made.stored.path))}: " * several
             if made.fit:
                 typer.echo(f"fitted: {name}{made.fit}", err=True)

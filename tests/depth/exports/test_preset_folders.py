@@ -121,9 +121,11 @@ def test_where_none_can_it_is_refused_and_nothing_is_written(export: Export) -> 
 
 
 def test_iw3_gets_the_images_that_the_results_name(export: Export) -> None:
+    store("3.5.png")
     code, printed, said = export("--preset", "iw3", "--images", "in")
     assert code == 0, said
     assert {"out/rgb/1.5.png", "out/depth/1.5.png", "out/cam/rgb/2.5.png"} < set(printed)
+    assert len(printed) == len(set(printed)), "a file of all results is printed once"
     assert (cv2.imread("out/cam/rgb/2.5.png") == image()).all()
 
 
