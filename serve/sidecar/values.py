@@ -13,10 +13,7 @@ import numpy as np
 from depth.family import DEPTH, RELATIVE_INVERSE
 from depth.images.given import Held
 from depth.maps.result import FULL, Map, Provenance
-from depth.presets.values import near1
 from serve.jobs.stage import Asked, ImageResult
-
-__all__ = ["NATIVE", "NEAR1", "VALUES", "is_stub", "near1", "stub"]
 
 NEAR1, NATIVE = "near1", "native"
 VALUES = (NEAR1, NATIVE)

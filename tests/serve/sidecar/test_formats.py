@@ -27,7 +27,8 @@ from serve.sidecar.formats import (
     encode,
     read_raw,
 )
-from serve.sidecar.values import NATIVE, NEAR1, is_stub, near1, stub
+from depth.presets.values import near1
+from serve.sidecar.values import NATIVE, NEAR1, is_stub, stub
 from tests.support.hostile import encoded, picture
 
 VALUES = np.random.default_rng(0).random((31, 17), dtype=np.float32)

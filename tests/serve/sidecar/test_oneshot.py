@@ -20,7 +20,7 @@ from serve.library import Library
 from serve.shapes import BUCKETS
 from serve.sidecar.cli import main
 from serve.sidecar.formats import read_raw
-from serve.sidecar.values import near1
+from depth.presets.values import near1
 from tests.support.commands import Ended
 from tests.support.engines import Programs
 from tests.support.hostile import encoded, picture
