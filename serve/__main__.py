@@ -1,6 +1,6 @@
 """`python -m serve`."""
 
-from serve.cli import main
+from serve.start import main
 
 if __name__ == "__main__":
     main()

@@ -21,7 +21,7 @@ from depth.images.read import read_image
 from depth.maps.files import read_depth
 from depth.postprocess import resize_depth
 from depth.preprocess import Preparation
-from serve.cli import app, main
+from serve.cli import app
 from serve.engine import Engine
 from serve.errors import NoImagesError
 from serve.folder.job import run_folder
@@ -29,6 +29,7 @@ from serve.folder.manifest import MANIFEST
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, FAILED, KEPT, Entry, Report
 from serve.library import Library
+from serve.start import main
 from tests.support.commands import Ended, ended
 from tests.support.folder_jobs import write_images
 from tests.support.hostile import write_hostile_folder

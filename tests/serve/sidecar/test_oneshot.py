@@ -14,13 +14,13 @@ import pytest
 
 from depth.artifact.manifest import read_artifact
 from depth.images.read import decode_image
+from depth.presets.values import near1
 from serve.backend import open_runtime
 from serve.engine import Engine
 from serve.library import Library
 from serve.shapes import BUCKETS
 from serve.sidecar.cli import main
 from serve.sidecar.formats import read_raw
-from depth.presets.values import near1
 from tests.support.commands import Ended
 from tests.support.engines import Programs
 from tests.support.hostile import encoded, picture
