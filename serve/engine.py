@@ -152,10 +152,12 @@ class Engine(AbstractContextManager["Engine"]):
     ) -> bool:
         """Have programs for these sizes, built where missing, loaded on every core of a chip.
 
-        A CPU loads them when they are first used; a single one begins to load here. `images`: the expected number of images, if this
-        is the engine's first work; a single image gets the whole CPU. Not thread-safe. Returns
-        False if `given_up` stopped the loading. Raises NoProgramError, what building raises,
-        ProgramError, or OutOfServiceError.
+        A CPU loads them when they are first used; a single one begins to load here. Not
+        thread-safe. Returns False if `given_up` stopped the loading. Raises NoProgramError, what
+        building raises, ProgramError, or OutOfServiceError.
+
+        images  the expected number, if this is the engine's first work; a single image gets the
+                whole CPU
         """
         sizes = set(sizes)
         self.library.prepare(sizes)

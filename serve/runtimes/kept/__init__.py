@@ -1,1 +1,1 @@
-"""Programs as a runtime prepared them for this CPU, kept in the user's cache for the next process."""
+"""Programs as a runtime prepared them for this CPU, kept for the next process."""

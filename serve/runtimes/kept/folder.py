@@ -113,7 +113,7 @@ def kept_folder(environment: Mapping[str, str]) -> Optional[KeptFolder]:
 
 
 def _default(environment: Mapping[str, str]) -> Optional[Path]:
-    """Below the cache folder of the XDG Base Directory Specification; relative paths do not count."""
+    """In the cache folder of the XDG Base Directory Specification, which is no relative path."""
     base = Path(environment.get("XDG_CACHE_HOME", ""))
     if base.is_absolute():
         return base / _BELOW
