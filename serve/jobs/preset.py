@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from depth.family import METRES, SCENE_UNITS
-from depth.fitting.fitter import Fitter
 from depth.presets.table import check_kind, preset_named
 from serve.library import Library
 from serve.recipe import depth_kind
+
+if TYPE_CHECKING:
+    from depth.fitting.fitter import Fitter
 
 
 def check_preset(

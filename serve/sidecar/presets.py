@@ -9,7 +9,6 @@ from typing import Any
 from depth.errors import InputError
 from depth.family import DEPTH
 from depth.maps.consumer import PresetFiles
-from depth.presets.encode import preset_files
 from depth.presets.shot import Shot
 from depth.presets.table import PICTURE, check_kind, preset_named
 from depth.steps.focal import NOTHING_ASKED, FocalAsked
@@ -46,6 +45,8 @@ class PresetMaker:
 
         Raises InputError as `check`, and for a result that cannot meet the preset.
         """
+        from depth.presets.encode import preset_files
+
         self.check(name)
         asked = self.camera if camera == NOTHING_ASKED else camera
         shot = Shot.of(result.source, asked=asked, exif_focal=result.exif_focal_px)

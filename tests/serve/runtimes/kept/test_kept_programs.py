@@ -114,7 +114,7 @@ def test_an_entry_that_is_cut_short_is_compiled_again(artifact: Artifact, cache:
 
 
 def test_what_openvino_does_not_take_is_compiled_again(
-    artifact: Artifact, cache: Path, caplog: pytest.LogCaptureFixture
+    artifact: Artifact, caplog: pytest.LogCaptureFixture
 ) -> None:
     program = artifact.manifest.programs[0]
     settings = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
