@@ -69,7 +69,7 @@ SERVE_FLOORS = (
     ("scenes", "panoramas"),
     FRONT_ENDS,
     ("sequences",),
-    ("cli",),
+    ("cli", "start"),
     ("__main__", "__init__"),
 )
 

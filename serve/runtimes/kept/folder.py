@@ -109,7 +109,8 @@ def kept_folder(environment: Mapping[str, str]) -> Optional[KeptFolder]:
         _say(f"{SIZE_VARIABLE}={size}: expected a number of MB, such as {DEFAULT_MB}")
         return None
     path = Path(asked).expanduser() if asked else _default(environment)
-    return path and KeptFolder(path, int(size or DEFAULT_MB) * 1_000_000)
+    limit_bytes = int(size or DEFAULT_MB) * 1_000_000
+    return None if path is None else KeptFolder(path, limit_bytes)
 
 
 def _default(environment: Mapping[str, str]) -> Optional[Path]:

@@ -236,9 +236,9 @@ def test_an_error_that_nobody_expected_is_one_line_too(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("x/0")
 
-    monkeypatch.setattr("serve.sidecar.oneshot.as_json", fail)
+    monkeypatch.setattr("serve.sidecar.writing.as_json", fail)
     assert last_line(call(artifact, "--input", image)) == "error: ZeroDivisionError: x/0"
-    monkeypatch.setattr("serve.sidecar.oneshot.as_json", _out_of_memory)
+    monkeypatch.setattr("serve.sidecar.writing.as_json", _out_of_memory)
     assert "out of memory" in last_line(call(artifact, "--input", image))
 
 

@@ -114,7 +114,7 @@ def test_the_entries_that_were_used_last_stay(place: KeptFolder) -> None:
         assert place.write(name + SUFFIX, bytes(30))
         os.utime(place.path / (name + SUFFIX), (number, number))
     assert place.read("a" + SUFFIX) == bytes(30)  # used now: b is the oldest
-    assert place.write("d" + SUFFIX, bytes(40))
+    assert place.write("d" + SUFFIX, bytes(45))
     assert sorted(path.name[0] for path in place.path.iterdir()) == ["a", "d"]
 
 
