@@ -69,7 +69,8 @@ SERVE_FLOORS = (
     ("scenes", "panoramas"),
     FRONT_ENDS,
     ("sequences",),
-    ("cli", "start"),
+    ("start",),
+    ("cli",),
     ("__main__", "__init__"),
 )
 

@@ -17,9 +17,9 @@ from compile.targets.table import TARGETS, default_precision
 from depth.artifact.manifest import Artifact, read_artifact
 from depth.artifact.verification import answers_of, read_verification, state
 from depth.maps.result import FloatArray
+from serve.__main__ import main as serve
 from serve.errors import RefusedError
 from serve.library import Library
-from serve.start import main as serve
 from tests.support.commands import Ended
 from tests.support.jobs import command
 from tests.support.neuron_builds import (

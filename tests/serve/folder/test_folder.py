@@ -21,6 +21,7 @@ from depth.images.read import read_image
 from depth.maps.files import read_depth
 from depth.postprocess import resize_depth
 from depth.preprocess import Preparation
+from serve.__main__ import main
 from serve.cli import app
 from serve.engine import Engine
 from serve.errors import NoImagesError
@@ -29,7 +30,6 @@ from serve.folder.manifest import MANIFEST
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, FAILED, KEPT, Entry, Report
 from serve.library import Library
-from serve.start import main
 from tests.support.commands import Ended, ended
 from tests.support.folder_jobs import write_images
 from tests.support.hostile import write_hostile_folder

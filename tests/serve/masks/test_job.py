@@ -15,6 +15,7 @@ from depth.files import sha256_file
 from depth.maps.files import write_result
 from depth.maps.result import Map
 from depth.masks.rules import DepthRules
+from serve.__main__ import main as serve_main
 from serve.engine import Engine
 from serve.errors import NoImagesError
 from serve.folder.job import run_folder
@@ -25,7 +26,6 @@ from serve.masks.job import run_masks
 from serve.masks.report import REPORT
 from serve.masks.request import MaskJob
 from serve.shapes import BUCKETS
-from serve.start import main as serve_main
 from tests.support.commands import ended
 from tests.support.depth_samples import ramp, result
 from tests.support.fresh_python import run_python

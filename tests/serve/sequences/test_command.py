@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from serve.__main__ import main
 from serve.sequences.cli import flicker_line
-from serve.start import main
 from tests.support.commands import ended
 from tests.support.programs import make_artifact
 from tests.support.sequences import pan, write_frames

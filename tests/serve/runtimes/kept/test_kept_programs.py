@@ -95,14 +95,12 @@ def test_a_damaged_entry_is_compiled_and_kept_again(
 ) -> None:
     before = _run(artifact)
     (entry,) = _entries(cache)
-    whole = entry.read_bytes()
-    damaged = bytearray(whole)
+    damaged = bytearray(entry.read_bytes())
     damaged[place] ^= 1
     entry.write_bytes(damaged)
     compiled, after = _compilations(artifact)
     assert compiled == 1
     np.testing.assert_array_equal(before, after)
-    assert len(entry.read_bytes()) == len(whole)
     assert _compilations(artifact)[0] == 0
 
 
