@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
+import gc
 import logging
 import os
 import select
@@ -134,10 +136,12 @@ def command_of(app: typer.Typer) -> click.Command:
 def guarded(app: typer.Typer, name: str, *errors: type[Exception]) -> None:
     """Run a typer app called `name`; its `errors` become one line on stderr and an exit code.
 
+    At its end, Python does not look for objects that refer to each other: that took 0.1 s.
     The code is the error's `exit_code` if it has one. Else it is 2, as for an unknown option, if a
     value that the user gave is wrong, and 1 for any other error. It is 1 also if stdout did not
     take the result, unless the command asked for `lost_output` itself.
     """
+    atexit.register(gc.freeze)
     _open_streams()
     _log_to_stderr()
     ours: tuple[type[Exception], ...] = (DepthAnythingError, *errors)

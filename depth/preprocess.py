@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Optional
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +22,7 @@ from depth.sizes import UPPER, Size, SizeRule
 
 REFERENCE, FAST = "reference", "fast"
 MODES = (REFERENCE, FAST)
-INTERPOLATIONS = {"area": cv2.INTER_AREA, "cubic": cv2.INTER_CUBIC, "linear": cv2.INTER_LINEAR}
+INTERPOLATIONS = {"area": "INTER_AREA", "cubic": "INTER_CUBIC", "linear": "INTER_LINEAR"}
 FLOAT64, UINT8 = "float64", "uint8"  # what a resize computes with
 
 Pixels = npt.NDArray[np.uint8]
@@ -109,6 +108,8 @@ class Preparation:
             np.subtract(plane * (1 / (255 * std)), mean / std, out=values, casting="same_kind")
 
     def _from_levels(self, pixels: Pixels, sizes: Sequence[Size], result: FloatArray) -> None:
+        import cv2
+
         resized = np.ascontiguousarray(pixels)
         for size in sizes:
             if resized.shape[:2] != size:
@@ -117,10 +118,12 @@ class Preparation:
             cv2.LUT(plane, levels, dst=values)
 
     def _resized(self, values: Any, size: Size) -> Any:
+        import cv2  # at the first image: its import takes longer than all of this module
+
         height, width = size
         grows = height > values.shape[0] or width > values.shape[1]
         name = self._resize.enlarge if grows else self._resize.shrink
-        return cv2.resize(values, (width, height), interpolation=INTERPOLATIONS[name])
+        return cv2.resize(values, (width, height), interpolation=getattr(cv2, INTERPOLATIONS[name]))
 
 
 def unnormalised(images: FloatArray, normalise: Normalise) -> FloatArray:

@@ -1,52 +1,19 @@
-"""All commands of the project in one command line: `depth --help` or `python main.py --help`."""
+"""The command line of the project: `depth --help` or `python main.py --help`.
+
+A command that starts often is loaded alone; any other word loads all commands.
+"""
 
 from __future__ import annotations
 
-from copy import copy
+import sys
+from collections.abc import Sequence
 
 import typer
 
-from compile.cli import app as compile_app
 from compile.errors import CompileError
 from depth.command import command_line, guarded
-from depth.evaluation.cli import evaluate
-from depth.exports.cli import export
 from depth_anything import __version__
-from depth_anything.checkpoints_cli import app as checkpoints_app
-from depth_anything.cleaning import clean
-from depth_anything.da3.cli import app as da3_app
-from depth_anything.first_run.cli import first_run
-from depth_anything.inference import inference
-from depth_anything.panoramas.cli import panorama
-from depth_anything.schema import schema
-from depth_anything.sidecar import sidecar
-from depth_anything.upstream.pictures import run
-from depth_anything.upstream.points import pointcloud
-from depth_anything.upstream.videos import run_video
-from serve.cli import app as serve_app
 from serve.errors import ServeError
-from serve.masks.cli import masks
-
-app = command_line(no_args_is_help=True)
-app.command()(inference)
-app.command()(run)
-app.command()(run_video)
-app.command()(pointcloud)
-app.command()(clean)
-app.command()(schema)
-app.command()(export)
-app.command()(masks)
-app.command()(panorama)
-app.command()(evaluate)
-app.command()(first_run)
-app.add_typer(da3_app, name="da3", short_help="Scenes of images, videos and COLMAP models.")
-app.add_typer(checkpoints_app, name="checkpoints")
-app.add_typer(compile_app, name="compile", short_help="Turn a checkpoint into an artifact.")
-# Its sidecar takes a model's name and weights too.
-_serve = copy(serve_app)
-_serve.registered_commands = [c for c in serve_app.registered_commands if c.name != "sidecar"]
-_serve.command("sidecar")(sidecar)
-app.add_typer(_serve, name="serve", short_help="Answer with a compiled artifact.")
 
 
 def _print_version(wanted: bool) -> None:
@@ -55,7 +22,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: bool = typer.Option(  # noqa: ARG001 - the callback handles it
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
@@ -70,6 +36,37 @@ def _options(
     """
 
 
+def without_commands() -> typer.Typer:
+    """The command line, to add commands to."""
+    app = command_line(no_args_is_help=True)
+    app.callback()(_options)
+    return app
+
+
+def app_for(words: Sequence[str]) -> typer.Typer:
+    """What runs a command line: its only command, or all commands.
+
+    words  of the command line, after the program's name
+    """
+    app = without_commands()
+    if words[:1] == ["inference"]:
+        from depth_anything.inference import inference
+
+        app.command()(inference)
+        return app
+    if words[:2] == ["serve", "sidecar"]:
+        from depth_anything.sidecar import sidecar
+        from serve.start import without_commands as serve
+
+        of_serve = serve()
+        of_serve.command()(sidecar)
+        app.add_typer(of_serve, name="serve")
+        return app
+    from depth_anything.commands import app as whole
+
+    return whole
+
+
 def main(name: str = "depth") -> None:
     """Run the command line. `name` stands in its help and messages."""
-    guarded(app, name, CompileError, ServeError)
+    guarded(app_for(sys.argv[1:]), name, CompileError, ServeError)

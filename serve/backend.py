@@ -6,9 +6,10 @@ import logging
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any, Callable, Optional
 
 from depth.artifact.manifest import Artifact
@@ -53,6 +54,7 @@ class Backend:
     images_at_once: int  # this many images under way keep the cores and the host busy
     shared: bool = False
     limits: Limits = Limits()
+    preload: Callable[[ProgramKey], None] = lambda _program: None  # begins to load, does not wait
 
 
 OpenBackend = Callable[[Library, int], Backend]
@@ -86,7 +88,8 @@ def _cpu(library: Library, streams: int) -> Backend:
         return ProgramWorker(programs.open, default_action=Action.REQUEST_FAULT)
 
     workers = [worker(core) for core in range(streams)]
-    return Backend(workers, worker, 2 * streams, shared=True, limits=_CPU_LIMITS)
+    preload = programs.preload
+    return Backend(workers, worker, 2 * streams, shared=True, limits=_CPU_LIMITS, preload=preload)
 
 
 def open_runtime(artifact: Artifact, stages: Sequence[Program], streams: int = 1) -> Runtime:
@@ -161,6 +164,16 @@ class _SharedPrograms:
 
     def loaded(self, program: ProgramKey) -> Runtime:
         return self._found(program) or self._load(program)
+
+    def preload(self, program: ProgramKey) -> None:
+        """Begin to load a program in a thread. An error is left to the run that needs it."""
+
+        def load() -> None:
+            with suppress(Exception):  # the run loads again, and says what it is
+                self.loaded(program)
+
+        # No daemon: the runtime's own threads must not run while Python ends.
+        Thread(target=load, name=f"preload {program.name}", daemon=False).start()
 
     def _found(self, program: ProgramKey) -> Optional[Runtime]:
         with self._looking:

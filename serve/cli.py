@@ -8,11 +8,10 @@ from typing import Optional
 import click
 import typer
 
-from depth.command import command_line, guarded, path_option
+from depth.command import path_option
 from depth.store.cli import IDENTITIES, list_, pull
 from serve.bench.cli import bench
 from serve.doctor.cli import doctor
-from serve.errors import ServeError
 from serve.fetch.cli import fetch
 from serve.folder.options import FolderOptions, takes_folder_options
 from serve.folder.panoramas import PanoramaOptions, takes_panorama_options
@@ -22,8 +21,9 @@ from serve.s3.cli import s3
 from serve.service.cli import http
 from serve.shapes import POLICIES
 from serve.sidecar.cli import sidecar
+from serve.start import without_commands
 
-app = command_line(no_args_is_help=True)
+app = without_commands()
 
 _FAILED_PARITY = typer.Option(
     False, "--allow-failed-parity", help="Serve an artifact whose numbers are known to be wrong."
@@ -33,11 +33,6 @@ _UNVERIFIED = typer.Option(
     "--allow-unverified",
     help="Serve an artifact whose numbers were not yet measured on its device.",
 )
-
-
-@app.callback()
-def serve_() -> None:
-    """Answer with a compiled artifact: a folder of images becomes depth maps."""
 
 
 @app.command()
@@ -124,8 +119,3 @@ app.command("list")(list_)
 app.command("bench")(bench)
 app.command("doctor")(doctor)
 app.command("sidecar")(sidecar)
-
-
-def main(name: str = "python -m serve") -> None:
-    """Run the command line. `name` stands in its help and messages."""
-    guarded(app, name, ServeError)

@@ -152,10 +152,12 @@ class Engine(AbstractContextManager["Engine"]):
     ) -> bool:
         """Have programs for these sizes, built where missing, loaded on every core of a chip.
 
-        A CPU loads them when they are first used. `images`: the expected number of images, if this
-        is the engine's first work; a single image gets the whole CPU. Not thread-safe. Returns
-        False if `given_up` stopped the loading. Raises NoProgramError, what building raises,
-        ProgramError, or OutOfServiceError.
+        A CPU loads them when they are first used; a single one begins to load here. Not
+        thread-safe. Returns False if `given_up` stopped the loading. Raises NoProgramError, what
+        building raises, ProgramError, or OutOfServiceError.
+
+        images  the expected number, if this is the engine's first work; a single image gets the
+                whole CPU
         """
         sizes = set(sizes)
         self.library.prepare(sizes)
@@ -165,7 +167,12 @@ class Engine(AbstractContextManager["Engine"]):
         opened = self._cores.open(images)
         opened.scheduler.offer(self.library.programs)
         shapes = {self.library.shape(size) for size in sizes}
-        return opened.backend.shared or opened.scheduler.warm_up(shapes, given_up)
+        if not opened.backend.shared:
+            return opened.scheduler.warm_up(shapes, given_up)
+        wanted = [program for program in self.library.programs if program.shape in shapes]
+        if len(wanted) == 1:  # images are decoded meanwhile
+            opened.backend.preload(wanted[0])
+        return True
 
     @property
     def images_at_once(self) -> int:

@@ -10,6 +10,8 @@ from tests.support.folder_jobs import close_engines
 
 # Before gRPC starts: its handlers of a fork end processes that a test starts.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+# Else tests would load programs that an earlier run has kept; those of serve/runtimes/kept do.
+os.environ["DEPTH_PROGRAM_CACHE"] = "off"
 
 
 def _not_onto_the_disk(descriptor: int) -> None:

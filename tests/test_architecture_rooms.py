@@ -70,6 +70,7 @@ SERVE_FLOORS = (
     ("scenes", "panoramas"),
     FRONT_ENDS,
     ("sequences",),
+    ("start",),
     ("cli",),
     ("__main__", "__init__"),
 )

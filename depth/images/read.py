@@ -3,6 +3,8 @@
 Upstream reads images with `cv2.imread`, so its pixels are the reference. JPEG is decoded by
 simplejpeg, which gives the same pixels faster and tells a truncated file from a complete one
 (`cv2.imread` fills the missing part with gray). Everything here may be called from many threads.
+
+Both libraries are imported at the first image: a program loads meanwhile, which needs neither.
 """
 
 from __future__ import annotations
@@ -18,10 +20,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Optional
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-import simplejpeg  # type: ignore[import-untyped]
 
 from depth.errors import ImageError, first_line
 from depth.files import reading
@@ -129,6 +129,8 @@ def decode(file: ImageFile, needed: Optional[Needed] = None) -> SourceImage:
     in full: a JPEG of at least four times that may then be decoded at a half, quarter or eighth.
     Raises ImageError that gives the file's name and the reason, and what `needed` raises.
     """
+    import cv2
+
     header = file.header
     factor = reduction(header, needed(header)) if needed and header.format == "JPEG" else 1
     try:
@@ -151,6 +153,8 @@ def decode(file: ImageFile, needed: Optional[Needed] = None) -> SourceImage:
 
 
 def _decode_jpeg(data: bytes, header: ImageHeader, factor: int) -> tuple[Pixels, tuple[str, ...]]:
+    import simplejpeg  # type: ignore[import-untyped]
+
     height, width = header.height_px // factor, header.width_px // factor
     if header.orientation >= 5:  # stored lying on its side
         height, width = width, height
@@ -181,10 +185,14 @@ def _check_tolerated(error: ValueError) -> None:
 @cache
 def _quiet() -> None:
     """Keep OpenCV's own log off stderr, once: what fails is an ImageError."""
+    import cv2
+
     cv2.setLogLevel(0)
 
 
 def _decode_others(data: bytes, header: ImageHeader) -> Pixels:
+    import cv2
+
     if header.format == "PNG":
         return _decode_by_opencv(picture_only(data))
     if header.format == "TIFF" and has_plain_tiles(data):
@@ -197,7 +205,10 @@ def _decode_others(data: bytes, header: ImageHeader) -> Pixels:
 
 def _decode_by_opencv(data: bytes, factor: int = 1) -> Pixels:
     """OpenCV turns the picture upright itself."""
-    return _whole(cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[factor]))
+    import cv2
+
+    flag = cv2.IMREAD_COLOR if factor == 1 else getattr(cv2, f"IMREAD_REDUCED_COLOR_{factor}")
+    return _whole(cv2.imdecode(np.frombuffer(data, np.uint8), flag))
 
 
 def _whole(pixels: Optional[npt.NDArray[Any]]) -> Pixels:
@@ -206,31 +217,33 @@ def _whole(pixels: Optional[npt.NDArray[Any]]) -> Pixels:
     return pixels.astype(np.uint8, copy=False)
 
 
-_FLAGS = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
-
-
 def _flip(axis: int) -> Callable[[Pixels], Pixels]:
-    return lambda pixels: cv2.flip(pixels, axis).astype(np.uint8, copy=False)
+    def upright(pixels: Pixels) -> Pixels:
+        import cv2
+
+        return cv2.flip(pixels, axis).astype(np.uint8, copy=False)
+
+    return upright
 
 
-def _turn(code: int) -> Callable[[Pixels], Pixels]:
-    return lambda pixels: cv2.rotate(pixels, code).astype(np.uint8, copy=False)
+def _turn(code: str) -> Callable[[Pixels], Pixels]:
+    def upright(pixels: Pixels) -> Pixels:
+        import cv2
+
+        return cv2.rotate(pixels, getattr(cv2, code)).astype(np.uint8, copy=False)
+
+    return upright
 
 
 _TO_UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     1: lambda pixels: pixels,
     2: _flip(1),
-    3: _turn(cv2.ROTATE_180),
+    3: _turn("ROTATE_180"),
     4: _flip(0),
     5: lambda pixels: np.ascontiguousarray(pixels.transpose(1, 0, 2)),
-    6: _turn(cv2.ROTATE_90_CLOCKWISE),
+    6: _turn("ROTATE_90_CLOCKWISE"),
     7: lambda pixels: np.ascontiguousarray(pixels[::-1, ::-1].transpose(1, 0, 2)),
-    8: _turn(cv2.ROTATE_90_COUNTERCLOCKWISE),
+    8: _turn("ROTATE_90_COUNTERCLOCKWISE"),
 }
 
 

@@ -45,7 +45,6 @@ from depth.maps.names import (
 )
 from depth.maps.png import Coding, coding_for, from_codes, to_codes
 from depth.maps.result import FloatArray, Map, Result
-from depth.maps.thumbnail import thumbnail
 
 __all__ = ["FORMATS", "PREVIEW_SUFFIX", "SIDECAR_SUFFIX", "output_names"]
 
@@ -85,6 +84,8 @@ def write_result(
         files[part] = names[part], data
     picture = None
     if preview:
+        from depth.maps.thumbnail import thumbnail
+
         picture = stem.name + PREVIEW_SUFFIX, thumbnail(result.depth, image)
     beside = stem.name + SIDECAR_SUFFIX, description.beside(files, picture, preset)
     written = [*of_preset, *files.values(), *filter(None, [picture]), beside]
@@ -107,6 +108,8 @@ def add_preview(path: Path, image: Optional[npt.NDArray[np.uint8]] = None) -> Si
     listed = parse_sidecar(data).maps.get(DEPTH)
     if listed is None:
         raise DepthFileError("it lists no depth file")
+    from depth.maps.thumbnail import thumbnail
+
     picture = stem.name + PREVIEW_SUFFIX, thumbnail(_read_map(path, DEPTH, listed), image)
     text = with_preview(data, picture)
     try:

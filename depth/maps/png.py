@@ -11,7 +11,6 @@ import struct
 from dataclasses import dataclass
 from typing import Optional
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
@@ -157,6 +156,8 @@ def decode_png(data: bytes) -> tuple[Codes, str | None]:
     except ImageError as error:
         raise DepthFileError(f"damaged PNG: {error}") from error
     check_size(height_px, width_px)
+    import cv2  # to read only, and it takes longer to import than the rest
+
     try:
         codes = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:

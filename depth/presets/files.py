@@ -13,7 +13,6 @@ from typing import Any, Optional
 from depth.family import DEPTH
 from depth.maps.files import output_names, write_result
 from depth.maps.result import Result
-from depth.presets.encode import file_names, preset_files
 from depth.presets.shot import Shot
 from depth.presets.table import preset_named
 
@@ -29,7 +28,11 @@ def result_names(
 
     The files that need a camera may come besides. Raises InputError for an unknown preset too.
     """
-    of_preset = file_names(preset_named(preset), base) if preset else ()
+    of_preset: Sequence[str] = ()
+    if preset:
+        from depth.presets.encode import file_names
+
+        of_preset = file_names(preset_named(preset), base)
     return output_names(base, formats, preview, maps, of_preset)
 
 
@@ -49,5 +52,9 @@ def save_result(
     Raises InputError for a result that cannot meet the preset.
     """
     shot = shot or Shot.of(source)
-    files = preset_files(preset, result, stem.name, shot) if preset else None
+    files = None
+    if preset:
+        from depth.presets.encode import preset_files
+
+        files = preset_files(preset, result, stem.name, shot)
     return write_result(result, stem, formats, source, preview, shot.pixels, files)

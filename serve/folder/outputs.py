@@ -26,7 +26,6 @@ from depth.maps.files import (
 )
 from depth.maps.meta import Sidecar
 from depth.maps.result import Result
-from depth.maps.thumbnail import panel_px, reduced
 from depth.presets.files import save_result
 from depth.presets.shot import Shot, preset_setting
 from depth.sizes import size_text
@@ -145,6 +144,8 @@ class FolderOutputs:
         """The .json with a preview drawn from the stored depth, and why there is none, or ""."""
         if self._job.dry_run:
             return sidecar, "its preview is missing; its depth stays as it is"
+        from depth.maps.thumbnail import reduced
+
         try:
             with self._drawing:  # a whole depth map is in memory: one at a time
                 return add_preview(path, reduced(decode(file, _panel_px).pixels)), ""
@@ -189,6 +190,8 @@ def full_disk_ends() -> Iterator[None]:
 
 
 def _panel_px(header: ImageHeader) -> tuple[int, int]:
+    from depth.maps.thumbnail import panel_px
+
     return panel_px(header.height_px, header.width_px)
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from depth.errors import DepthFileError
 from depth.family import METRES, SCENE_UNITS
 from depth.files import write_whole
-from depth.fitting.fitter import Fitter
-from depth.presets.summary import WITHOUT, Done, summary_of
 from depth.presets.table import check_kind, preset_named
 from serve.library import Library
 from serve.recipe import depth_kind
+
+if TYPE_CHECKING:
+    from depth.fitting.fitter import Fitter
+    from depth.presets.summary import Done
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ def write_summary_of(
     name = preset_named(preset).summary if preset else ""
     if not name:
         return None
+    from depth.presets.summary import WITHOUT, summary_of
+
     data = summary_of(preset, done)
     if data is None:
         logger.warning("%s", WITHOUT[preset])

@@ -14,7 +14,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Event, Thread
 from typing import Optional
@@ -35,7 +34,7 @@ _LONGEST_BYTES = 500  # of an answer; tokens and notices have 60
 POLL_S = 5.0  # what EC2's documentation recommends
 _TIMEOUT_S = 2.0
 _PATIENCE = 3  # failures in a row before there is a line about them
-_TROUBLE = (OSError, HTTPException, ValueError)  # errors that a wrong address can cause
+_TROUBLE = (OSError, ValueError)  # errors that a wrong address can cause
 
 
 @contextmanager
@@ -115,14 +114,19 @@ class Service:
 
     def _ask(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
         """Status and body. Not urllib: it would use proxies and follow to other addresses."""
+        from http.client import HTTPConnection, HTTPException  # on EC2 only
+
         url = urlsplit(self.address)
         if url.scheme != "http" or not url.hostname:
             raise ValueError("an address that begins with http:// was expected")
         connection = HTTPConnection(url.hostname, url.port or 80, timeout=_TIMEOUT_S)
-        with closing(connection):
-            connection.request(method, url.path.rstrip("/") + path, headers=dict(headers))
-            response = connection.getresponse()
-            return response.status, response.read(_LONGEST_BYTES)
+        try:
+            with closing(connection):
+                connection.request(method, url.path.rstrip("/") + path, headers=dict(headers))
+                response = connection.getresponse()
+                return response.status, response.read(_LONGEST_BYTES)
+        except HTTPException as error:
+            raise ValueError(_in_one_line(error)) from error
 
 
 def _reason(body: bytes) -> str:

@@ -8,21 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, Callable, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from depth.errors import FitError, InputError
-from depth.fitting.fitter import Fitter, Given, fitter_of
 from depth.images.given import Held, hold
 from depth.images.header import ImageHeader
 from depth.images.read import ImageFile, decode
 from depth.maps.fit import AUTO
 from depth.maps.result import Result
-from depth.presets.files import save_result
 from depth.presets.names import formats_of
-from depth.presets.shot import Shot
 from depth.sizes import Size
 from depth.steps.focal import NOTHING_ASKED, FocalAsked
 from serve.backend import CPU_STREAMS
@@ -31,6 +28,9 @@ from serve.engine import Engine
 from serve.errors import ClosedError, ExpiredError
 from serve.jobs.memory import Room
 from serve.runtimes.neuron_cores import check_same_process
+
+if TYPE_CHECKING:
+    from depth.fitting.fitter import Fitter, Given
 
 Pixels = npt.NDArray[np.uint8]
 Used = TypeVar("Used")
@@ -68,6 +68,8 @@ class ImageResult(Result):
 
         Raises FitError if the reference supports no fit, and InputError for what cannot be read.
         """
+        from depth.fitting.fitter import fitter_of
+
         if self.header is None:
             raise FitError("a result without an image: there is no place to measure")
         fitter = fitter_of(reference, by, unit, scale)
@@ -89,6 +91,9 @@ class ImageResult(Result):
         image    uint8 [H,W,3] BGR, for a preset that has the image beside the depth
         camera   for a preset that has a camera; by default what the image file says
         """
+        from depth.presets.files import save_result
+        from depth.presets.shot import Shot
+
         shot = Shot.of(self.source, asked=camera, exif_focal=self.exif_focal_px, pixels=image)
         chosen = formats_of(formats, preset)
         return save_result(self, Path(stem), chosen, self.source, preset=preset, shot=shot)

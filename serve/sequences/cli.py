@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import typer
 
@@ -19,9 +19,10 @@ from serve.jobs.entry import FAILED, TODO
 from serve.jobs.screen import closing
 from serve.jobs.spot import spot_notices
 from serve.jobs.stop import Stop, stop_on_signals
-from serve.sequences.job import SequenceReport, run_sequence
-from serve.sequences.record import Record
-from serve.sequences.request import SequenceJob
+
+if TYPE_CHECKING:
+    from serve.sequences.job import SequenceReport
+    from serve.sequences.record import Record
 
 
 def asked_for(options: FolderOptions) -> bool:
@@ -35,6 +36,9 @@ def asked_for(options: FolderOptions) -> bool:
 
 def run(engine: Engine, options: FolderOptions, job: FolderJob, stop: Stop) -> int:
     """Run the job and print; returns the exit code. Raises what `run_sequence` raises."""
+    from serve.sequences.job import run_sequence
+    from serve.sequences.request import SequenceJob
+
     chosen: dict[str, Any] = {"ranges": options.range, "align": options.align, "fps": options.fps}
     sequence = SequenceJob(job, **{name: value for name, value in chosen.items() if value})
     began_s = time.monotonic()

@@ -31,8 +31,9 @@ from depth.images.header import MAX_PIXELS
 from depth.maps.files import encode_map
 from depth.maps.result import FloatArray
 from depth.presets.sp3d import encode_sp3d
+from depth.presets.values import near1
 from serve.jobs.stage import ImageResult
-from serve.sidecar.values import NEAR1, is_stub, near1
+from serve.sidecar.values import NEAR1, is_stub
 
 JSON, RAW, NPY, PNG16, SHM = "json", "raw", "npy", "png16", "shm"
 FORMATS = (RAW, JSON, NPY, PNG16, SHM)

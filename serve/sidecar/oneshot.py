@@ -7,39 +7,33 @@ error: <reason>      the last line of a call that failed
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 import typer
 
-from depth.command import FAILED, lost_output
+from depth.command import FAILED
 from depth.console import one_line
-from depth.errors import DepthAnythingError, DepthFileError, InputError, not_installed
-from depth.files import replacing, write_set
+from depth.errors import DepthAnythingError, InputError, not_installed
 from depth.images.given import Held, hold
 from depth.images.read import MAX_FILE_BYTES, ImageFile, refusal
-from depth.presets.table import preset_named
 from serve.errors import ServeError
-from serve.jobs.stage import Asked, ImageResult, Stage
-from serve.sidecar.formats import Values, as_json, as_npy, as_raw
-from serve.sidecar.presets import ANY_PRESET, PresetMaker, in_order, presets_of, said_of
-from serve.sidecar.values import NEAR1, Look, is_stub, stub, with_look
+from serve.jobs.stage import Asked, Stage
+from serve.sidecar.values import NEAR1, Look, Use, stub, with_look
+
+if TYPE_CHECKING:
+    from serve.jobs.stage import ImageResult
+    from serve.sidecar.writing import Writing
 
 logger = logging.getLogger(__name__)
 
 STDIN = Path("-")
-FILE_FORMATS: dict[str, Callable[[Values], Iterable[Any]]] = {  # by the end of the file's name
-    ".json": lambda found: [as_json(found)],
-    ".npy": lambda found: [as_npy(found)],
-    ".f32": as_raw,
-}
+SUFFIXES = (".json", ".npy", ".f32")
 _OURS: tuple[type[Exception], ...] = (DepthAnythingError, ServeError)
 _STUB = "warning: stub depth was asked for: a gradient, and no depth of the image"
 
@@ -66,13 +60,16 @@ def check_output(job: OneShot) -> None:
         _check_preset(job, job.preset)
         return
     suffix = job.output_file.suffix if job.output_file else ".json"
-    if suffix not in FILE_FORMATS:
+    if suffix not in SUFFIXES:
         raise InputError(f"{job.output_file}: expected a name that ends in .json, .npy or .f32")
     if suffix == ".json" and job.values != NEAR1:
         raise InputError("JSON holds values from 0 to 1: for native values name an --output-file")
 
 
 def _check_preset(job: OneShot, preset: str) -> None:
+    from depth.presets.table import preset_named
+    from serve.sidecar.presets import ANY_PRESET
+
     ANY_PRESET.check(preset)
     suffix = preset_named(preset).suffix
     name = job.output_file.name if job.output_file else ""
@@ -119,32 +116,51 @@ def run(job: OneShot, open_stage: Optional[Callable[[], Stage]]) -> None:
     """
     _stage("loading_image")
     opened = _opened(job.input)
-    header = opened.header
     _progress(10)
     held = Held("" if job.input == STDIN else str(job.input), lambda: opened)
     asked = Asked(output_size=job.output_size)
-    if open_stage is None:
+    if open_stage is not None:
+        _with_model(job, opened, held, asked, open_stage)
+    else:
+        from serve.sidecar.writing import Writing
+
         _say(_STUB)
         _stage("inference")
-        stub(held, asked, partial(_write, job, ANY_PRESET))
-    else:
-        _stage("loading_model")
-        stage = open_stage()
-        try:
-            size = stage.engine.size_for(header.height_px, header.width_px)
-            stage.engine.make_ready([size], images=1)
-            presets = presets_of(stage.engine)
-            if job.preset is not None:
-                presets.check(job.preset)
-            _stage(f"model_license: {licence_of(stage)}")
-            for note in (*header.notes, *([stage.remark] if stage.remark else [])):
-                _say(f"note: {note}")
-            _progress(30)
-            _stage("inference")
-            stage.through(held, asked, with_look(partial(_write, job, presets)))
-        finally:
-            stage.close()
+        stub(held, asked, _written(Writing(job.output_file, job.values, job.preset)))
     _progress(100)
+
+
+def _with_model(
+    job: OneShot, opened: ImageFile, held: Held, asked: Asked, open_stage: Callable[[], Stage]
+) -> None:
+    _stage("loading_model")
+    header = opened.header
+    stage = open_stage()
+    try:
+        size = stage.engine.size_for(header.height_px, header.width_px)
+        stage.engine.make_ready([size], images=1)
+        from serve.sidecar.writing import Writing  # the program loads meanwhile
+
+        writing = Writing.of(stage.engine, job.output_file, job.values, job.preset)
+        _stage(f"model_license: {licence_of(stage)}")
+        for note in (*header.notes, *([stage.remark] if stage.remark else [])):
+            _say(f"note: {note}")
+        _progress(30)
+        _stage("inference")
+        stage.through(held, asked, with_look(_written(writing)))
+    finally:
+        stage.close()
+
+
+def _written(writing: Writing) -> Use:
+    """What writes a result, and says so."""
+
+    def write(result: ImageResult, look: Look) -> None:
+        _progress(90)
+        _stage("writing_output")
+        writing.write(result, look)
+
+    return write
 
 
 def licence_of(stage: Stage) -> str:
@@ -162,71 +178,6 @@ def _opened(path: Path) -> ImageFile:
     if not isinstance(opened, ImageFile):
         raise refusal(str(path), "no image file")
     return opened
-
-
-def _write(job: OneShot, presets: PresetMaker, result: ImageResult, look: Look) -> None:
-    """The result to stdout, or to its file and then its facts to stdout."""
-    _progress(90)
-    _stage("writing_output")
-    if job.output_file is not None and job.preset is not None:
-        _write_preset(job.output_file, job.preset, presets, result, look)
-        return
-    found = Values.of(result, job.values)
-    if job.output_file is None:
-        _to_stdout(as_json(found))
-        return
-    parts = FILE_FORMATS[job.output_file.suffix](found)
-    try:
-        with replacing(job.output_file) as file:
-            for part in parts:
-                file.write(part)
-    except OSError as error:
-        raise DepthFileError(f"{job.output_file}: cannot be written: {error.strerror}") from error
-    height, width = found.values.shape
-    facts = {
-        **({"stub": True} if is_stub(result) else {}),
-        "height": height,
-        "width": width,
-        "values": found.kind,
-        "unit": None if found.kind == NEAR1 else result.depth.unit,
-        "output_file": str(job.output_file),
-    }
-    _to_stdout(f"{json.dumps(facts)}\n".encode())
-
-
-def _write_preset(
-    named: Path, preset: str, presets: PresetMaker, result: ImageResult, look: Look
-) -> None:
-    """The depth file of a preset and the files beside it, then their facts to stdout."""
-    row = preset_named(preset)
-    made = presets.files(preset, result, named.name[: -len(row.suffix)], look=look)
-    folder, whole = named.parent, named.absolute().parent
-    if f"{whole.name}/" == row.folder:  # it names the depth file itself
-        folder = whole.parent
-    files = list(in_order(made).values())
-    path = folder / files[0][0]
-    try:
-        write_set(folder, files[::-1])
-    except OSError as error:
-        raise DepthFileError(f"{path}: cannot be written: {error.strerror}") from error
-    height, width = result.depth.values.shape
-    facts = {
-        **({"stub": True} if is_stub(result) else {}),
-        "height": height,
-        "width": width,
-        "output_file": str(path),
-        **said_of(made),
-    }
-    _to_stdout(f"{json.dumps(facts)}\n".encode())
-
-
-def _to_stdout(data: bytes) -> None:
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
-    sys.stdout.flush()
-    lost = lost_output()
-    if lost:
-        raise DepthFileError(f"stdout: {lost}; the result is not complete")
 
 
 def _progress(percent: int) -> None:

@@ -8,7 +8,6 @@ from typing import Any, Optional
 
 from depth.family import DEPTH
 from depth.maps.consumer import PresetFiles
-from depth.presets.encode import preset_files
 from depth.presets.shot import Shot
 from depth.presets.table import PICTURE, check_kind, preset_named
 from depth.steps.focal import NOTHING_ASKED, FocalAsked
@@ -50,6 +49,8 @@ class PresetMaker:
 
         Raises InputError as `check`, and for a result that cannot meet the preset.
         """
+        from depth.presets.encode import preset_files
+
         self.check(name)
         asked = self.camera if camera == NOTHING_ASKED else camera
         pixels = look() if look and PICTURE in preset_named(name).takes else None

@@ -14,10 +14,7 @@ from depth.family import DEPTH, RELATIVE_INVERSE
 from depth.images.given import Held
 from depth.images.read import ImageFile, Pixels, decode
 from depth.maps.result import FULL, Map, Provenance
-from depth.presets.values import near1
 from serve.jobs.stage import Asked, ImageResult
-
-__all__ = ["NATIVE", "NEAR1", "VALUES", "Look", "Use", "is_stub", "near1", "stub", "with_look"]
 
 Look = Callable[[], Pixels]  # gives the image of a result, [H,W,3] BGR; it may have to decode it
 Use = Callable[[ImageResult, Look], None]

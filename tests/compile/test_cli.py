@@ -11,7 +11,7 @@ import pytest
 
 from depth.artifact.manifest import Artifact, Gate, read_artifact
 from depth.files import sha256_bytes
-from serve.cli import main as serve
+from serve.__main__ import main as serve
 from tests.support.commands import ended
 from tests.support.compile_command import command
 from tests.support.fresh_python import run_python

@@ -15,7 +15,7 @@ from depth.family import image_models
 from depth.maps.files import FORMATS
 from depth.maps.result import OUTPUT_SIZES
 from depth.preprocess import MODES
-from depth_anything.cli import app
+from depth_anything.commands import app
 from serve.shapes import POLICIES
 
 CHOICES = {

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from compile.errors import BuildError
 from compile.weights import BUNDLED
 from depth.errors import DownloadError
-from depth_anything import cli
+from depth_anything import commands
 from depth_anything.sidecar import find_licence, find_stage, main
 from serve import cli as serve_cli
 from serve.sidecar.models import Wanted
@@ -42,13 +42,13 @@ def licence(model: str) -> str:
 
 def test_the_command_takes_the_place_of_serves() -> None:
     names = [each.name for each in serve_cli.app.registered_commands]
-    assert [each.name for each in cli._serve.registered_commands].count("sidecar") == 1
-    assert {each.name for each in cli._serve.registered_commands} == set(names)
+    assert [each.name for each in commands._serve.registered_commands].count("sidecar") == 1
+    assert {each.name for each in commands._serve.registered_commands} == set(names)
     callbacks = {each.name: each.callback for each in serve_cli.app.registered_commands}
-    ours = {each.name: each.callback for each in cli._serve.registered_commands}
+    ours = {each.name: each.callback for each in commands._serve.registered_commands}
     assert ours["sidecar"] is not callbacks["sidecar"]
     assert ours["doctor"] is callbacks["doctor"]
-    shown = CliRunner().invoke(cli.app, ["serve", "sidecar", "--help"]).stdout
+    shown = CliRunner().invoke(commands.app, ["serve", "sidecar", "--help"]).stdout
     assert "--no-model" in shown
 
 

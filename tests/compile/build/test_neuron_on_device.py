@@ -17,7 +17,7 @@ from compile.targets.table import TARGETS, default_precision
 from depth.artifact.manifest import Artifact, read_artifact
 from depth.artifact.verification import answers_of, read_verification, state
 from depth.maps.result import FloatArray
-from serve.cli import main as serve
+from serve.__main__ import main as serve
 from serve.errors import RefusedError
 from serve.library import Library
 from tests.support.commands import Ended

@@ -13,7 +13,7 @@ from depth.errors import InputError
 from depth.maps.files import read_depth
 from depth.maps.schema import schema_named
 from depth_anything import PanoramaPipeline, cli
-from serve.cli import main as serve
+from serve.__main__ import main as serve
 from tests.support.commands import Ended, ended
 from tests.support.panoramas import write_panorama
 from tests.support.videos import write_video

@@ -13,7 +13,7 @@ import pytest
 from depth.command import guarded
 from depth.errors import InputError
 from depth.maps.files import write_result
-from depth_anything.cli import app
+from depth_anything.commands import app
 from serve.errors import ManifestError, ServeError
 from serve.folder.clean import clean
 from serve.folder.cli import run

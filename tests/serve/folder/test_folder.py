@@ -21,7 +21,8 @@ from depth.images.read import read_image
 from depth.maps.files import read_depth
 from depth.postprocess import resize_depth
 from depth.preprocess import Preparation
-from serve.cli import app, main
+from serve.__main__ import main
+from serve.cli import app
 from serve.engine import Engine
 from serve.errors import NoImagesError
 from serve.folder.job import run_folder

@@ -29,7 +29,7 @@ from depth.maps.result import (
 from depth.maps.schema import SCHEMAS, schema_named
 from depth.panoramas.alignment import ALIGNMENTS
 from depth.preprocess import MODES
-from depth_anything.cli import app
+from depth_anything.commands import app
 from serve.folder import manifest as log
 from serve.jobs.entry import DONE, FAILED, Entry, Settings
 from serve.shapes import POLICIES

@@ -15,7 +15,7 @@ from depth.files import sha256_file
 from depth.maps.files import write_result
 from depth.maps.result import Map
 from depth.masks.rules import DepthRules
-from serve.cli import main as serve_main
+from serve.__main__ import main as serve_main
 from serve.engine import Engine
 from serve.errors import NoImagesError
 from serve.folder.job import run_folder

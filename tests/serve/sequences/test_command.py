@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.cli import main
+from serve.__main__ import main
 from serve.sequences.cli import flicker_line
 from tests.support.commands import ended
 from tests.support.programs import make_artifact

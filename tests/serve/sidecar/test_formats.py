@@ -14,6 +14,7 @@ from depth.family import DEPTH, METRES, RELATIVE_DEPTH, RELATIVE_INVERSE
 from depth.images.given import hold
 from depth.maps.png import decode_png
 from depth.maps.result import FloatArray, Map
+from depth.presets.values import near1
 from serve.jobs.stage import Asked, ImageResult
 from serve.sidecar.formats import (
     HEADER_BYTES,
@@ -27,7 +28,7 @@ from serve.sidecar.formats import (
     encode,
     read_raw,
 )
-from serve.sidecar.values import NATIVE, NEAR1, is_stub, near1, stub
+from serve.sidecar.values import NATIVE, NEAR1, is_stub, stub
 from tests.support.hostile import encoded, picture
 
 VALUES = np.random.default_rng(0).random((31, 17), dtype=np.float32)

@@ -14,13 +14,13 @@ import pytest
 
 from depth.artifact.manifest import read_artifact
 from depth.images.read import decode_image
+from depth.presets.values import near1
 from serve.backend import open_runtime
 from serve.engine import Engine
 from serve.library import Library
 from serve.shapes import BUCKETS
 from serve.sidecar.cli import main
 from serve.sidecar.formats import read_raw
-from serve.sidecar.values import near1
 from tests.support.commands import Ended
 from tests.support.engines import Programs
 from tests.support.hostile import encoded, picture
@@ -236,9 +236,9 @@ def test_an_error_that_nobody_expected_is_one_line_too(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("x/0")
 
-    monkeypatch.setattr("serve.sidecar.oneshot.as_json", fail)
+    monkeypatch.setattr("serve.sidecar.writing.as_json", fail)
     assert last_line(call(artifact, "--input", image)) == "error: ZeroDivisionError: x/0"
-    monkeypatch.setattr("serve.sidecar.oneshot.as_json", _out_of_memory)
+    monkeypatch.setattr("serve.sidecar.writing.as_json", _out_of_memory)
     assert "out of memory" in last_line(call(artifact, "--input", image))
 
 

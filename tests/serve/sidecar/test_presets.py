@@ -15,10 +15,11 @@ from depth.family import METRES, RELATIVE_INVERSE
 from depth.maps.consumer import ListedPreset, Picture
 from depth.presets.summary import Done, summary_of
 from depth.steps.focal import FocalAsked
-from serve.sidecar import oneshot
 from serve.sidecar.cli import main
 from serve.sidecar.presets import PresetMaker, in_order, presets_of, said_of
 from serve.sidecar.python.answers import depth_of
+from serve.sidecar.values import NEAR1
+from serve.sidecar.writing import Writing
 from tests.serve.folder.test_presets import KEY
 from tests.serve.folder.test_schema import engine_of
 from tests.serve.sidecar.test_formats import VALUES, result_of
@@ -208,7 +209,8 @@ def test_the_normals_of_colmap_lie_in_the_folder_beside(
     path = Path("" if inside else "depth_maps", "a.png.geometric.bin")
     result = result_of(VALUES, METRES)
     made = PresetMaker(METRES, FocalAsked(50.0))
-    oneshot._write_preset(path, "colmap", made, result, lambda: np.zeros((31, 17, 3), np.uint8))
+    writing = Writing(path, NEAR1, "colmap", made)
+    writing.write(result, lambda: np.zeros((31, 17, 3), np.uint8))
     assert path.read_bytes().startswith(b"17&31&1&")
     normals = tmp_path / "normal_maps/a.png.geometric.bin"
     assert normals.read_bytes().startswith(b"17&31&3&")

@@ -1,0 +1,1 @@
+"""Programs as a runtime prepared them for this CPU, kept for the next process."""
