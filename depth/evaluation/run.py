@@ -42,7 +42,7 @@ class Protocol:
     arrays: Arrays = Arrays()
 
     def __post_init__(self) -> None:
-        if not 0 < self.least_m < (self.most_m or float("inf")):
+        if not 0 < self.least_m < (float("inf") if self.most_m is None else self.most_m):
             raise InputError(
                 f"--min-depth {self.least_m:g}, --max-depth {self.most_m}: expected 0 < min < max"
             )

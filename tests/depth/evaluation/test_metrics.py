@@ -212,6 +212,8 @@ def test_a_kind_is_refused_under_an_alignment_that_is_not_made_for_it(
 
 
 def test_protocols_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(InputError, match=r"--max-depth 0: expected 0 < min < max"):
+        Protocol(most_m=0)
     with pytest.raises(InputError, match="needs --max-depth, such as 10 for NYU"):
         Protocol(INVERSE)
     for least, most in ((0.0, 1.0), (2.0, 1.0), (-1.0, None)):
