@@ -1,8 +1,8 @@
 """Remove what folder jobs wrote into an output folder, by the job's report, and nothing else.
 
-A file goes if the report lists it with its size, and the .json of its image with its sha256. What
-another program wrote or somebody changed stays, and so do links and what lies behind them. Folders
-that held results go if they are empty.
+A file goes if the report lists it with its size, and the .json of its image with its sha256, or the
+report itself where no .json lists it any more. What another program wrote or somebody changed
+stays, and so do links and what lies behind them. Folders that held results go if they are empty.
 """
 
 from __future__ import annotations
@@ -17,19 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Optional
 
-from depth.artifact.strict_json import parse_object
-from depth.errors import DepthFileError, InputError
+from depth.errors import InputError
 from depth.files import read_regular, remove_left_over
-from depth.maps.meta import MAX_JSON_BYTES, parse_sidecar
-from depth.maps.names import SIDECAR_SUFFIX
+from serve.folder.earlier import UNREADABLE, is_json, listed_in, most_bytes
 from serve.folder.index import pages_of
-from serve.folder.manifest import MANIFEST, SEQUENCE, JobManifest, manifest_in
-from serve.folder.preset import own_summaries
+from serve.folder.manifest import MANIFEST, JobManifest, manifest_in
 from serve.jobs.under_way import UNDER_WAY
 
 _CHUNK_BYTES = 1 << 20
 _MAX_BYTES = 10_000_000  # of the names of images under way
-_MAX_SEQUENCE_BYTES = 2_000_000_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHANGED = "it is not as the report and its .json say"
@@ -68,13 +64,10 @@ class _Cleaning:
         self._left = 0
 
     def cleaned(self, report: JobManifest) -> Iterator[Fate]:
-        summaries = own_summaries(report, self._folder)
-        for image in report.images:
-            entry = report.find(image)
-            for fate in self._result(entry.outputs) if entry else ():
-                self._left += bool(fate.left)
-                yield fate
-        own = [page.name for page in pages_of(self._folder)] + summaries
+        for fate in self._results(report):
+            self._left += bool(fate.left)
+            yield fate
+        own = [page.name for page in pages_of(self._folder)]
         own += [UNDER_WAY] if _names_images(self._folder / UNDER_WAY) else []
         own += [MANIFEST] if report.images and not self._left else []
         for name in own:
@@ -84,35 +77,41 @@ class _Cleaning:
                 (self._folder / name).unlink()
             self._remove_folders()
 
+    def _results(self, report: JobManifest) -> Iterator[Fate]:
+        """Of the files of all images, then of those that no .json lists."""
+        unlisted = report.unlisted()
+        for image in report.images:
+            entry = report.find(image)
+            if entry is not None:
+                yield from self._result(entry.outputs)
+                for name in entry.outputs:
+                    unlisted.pop(name, None)  # which is of a result again
+        for name, file in unlisted.items():
+            yield from self._fate(name, file.size_bytes, file.sha256)
+
     def _result(self, outputs: Mapping[str, int]) -> Iterator[Fate]:
         """Of the files of an image; a .json goes last, since it says what the others hold."""
         digests: dict[str, str] = {}
-        for beside in filter(_is_json, outputs):
-            with suppress(OSError, ValueError, LookupError, TypeError, DepthFileError):
-                listed, digests[beside] = self._listed(beside)
-                folder = PurePosixPath(beside).parent
-                for name, sha256 in listed.items():
-                    digests[str(folder / name)] = sha256
-        for name in sorted(outputs, key=_is_json):
-            try:
-                if self._is_removed(name, outputs[name], digests.get(name)):
-                    yield Fate(name)
-            except (OSError, ValueError) as error:
-                yield Fate(name, getattr(error, "strerror", None) or str(error))
+        for beside in filter(is_json, outputs):
+            with suppress(OSError, *UNREADABLE):
+                digests.update(self._listed(beside))
+        for name in sorted(outputs, key=is_json):
+            yield from self._fate(name, outputs[name], digests.get(name))
 
-    def _listed(self, name: str) -> tuple[dict[str, str], str]:
+    def _fate(self, name: str, size_bytes: int, sha256: Optional[str]) -> Iterator[Fate]:
+        """Of a file with these bytes; none if it is not there."""
+        try:
+            if self._is_removed(name, size_bytes, sha256):
+                yield Fate(name)
+        except (OSError, ValueError) as error:
+            yield Fate(name, getattr(error, "strerror", None) or str(error))
+
+    def _listed(self, name: str) -> dict[str, str]:
         """The sha256 of the files that a .json names, and its own."""
         with _opened(self._folder, name) as (_, descriptor):
-            if name == SEQUENCE:
-                size_bytes = os.fstat(descriptor).st_size
-                with os.fdopen(os.dup(descriptor), "rb") as file:
-                    data = file.read(min(size_bytes, _MAX_SEQUENCE_BYTES))
-                files: dict[str, dict[str, str]] = parse_object(data)["files"]
-                found = {key: each["sha256"] for key, each in files.items()}
-            else:
-                data = os.read(descriptor, MAX_JSON_BYTES)
-                found = {key: each.sha256 for key, each in parse_sidecar(data).files.items()}
-        return found, hashlib.sha256(data).hexdigest()
+            size_bytes = min(os.fstat(descriptor).st_size, most_bytes(name))
+            with os.fdopen(os.dup(descriptor), "rb") as file:
+                return listed_in(name, file.read(size_bytes))
 
     def _is_removed(self, name: str, size_bytes: int, sha256: Optional[str]) -> bool:
         """Remove a file with these bytes; False if there is no such file.
@@ -138,10 +137,6 @@ class _Cleaning:
         for folder in sorted(folders - {PurePosixPath()}, key=str, reverse=True):
             with suppress(OSError):  # not empty
                 (self._folder / folder).rmdir()
-
-
-def _is_json(name: str) -> bool:
-    return name.endswith(SIDECAR_SUFFIX)
 
 
 def _names_images(path: Path) -> bool:

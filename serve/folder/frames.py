@@ -59,7 +59,7 @@ def run_frames(
         preset=job.preset,
     )
     with Video(job.input, fps) as video, manifest_in(job.output, not job.dry_run) as manifest:
-        frames = _Frames(engine, job, FolderOutputs(job, names_for, manifest.failed), follow)
+        frames = _Frames(engine, job, FolderOutputs(job, names_for, manifest), follow)
         report = Report(-(-(video.total or 1) // video.step))
         if not job.dry_run:
             remove_left_over([frames.folder])

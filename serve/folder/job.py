@@ -20,6 +20,7 @@ from depth.presets.files import result_names
 from depth.presets.table import preset_named
 from serve.engine import Engine
 from serve.errors import ManifestError
+from serve.folder.earlier import remember
 from serve.folder.inputs import NamesFor, check_apart, images_of, no_images, unique_stems
 from serve.folder.manifest import JobManifest, manifest_in
 from serve.folder.outputs import FolderOutputs
@@ -71,7 +72,7 @@ def run_folder(
         if writable:
             remove_left_over({task.stem.parent for task in tasks})
             manifest.note_left_out(left_out)
-        outputs = FolderOutputs(job, names_for, manifest.failed, engine.focal)
+        outputs = FolderOutputs(job, names_for, manifest, engine.focal)
         room = Room(len(names_for("")) - 1, limit_bytes(job.memory_gb))  # less the .json
         batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run, room, under_way)
         batch.report.left_out = left_out
@@ -109,6 +110,7 @@ def _maps_of(engine: Engine) -> tuple[str, ...]:
 
 def record(manifest: JobManifest, entry: Entry) -> None:
     """Append an image's entry, unless the manifest has the same already."""
+    remember(manifest, entry.image, entry.outputs)
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     line = replace(entry, status=DONE if entry.status == KEPT else entry.status, finished=now)
     last = None if entry.status == DONE else manifest.find(entry.image)

@@ -20,6 +20,10 @@ writer cuts it. Keys of a line, format 2:
 
 A line without `image` has `left_out`: how many files of each extension, "" for none, the last job
 left out because they are no images by their names. There is no such line if there were none.
+
+A line without both has `unlisted`: name inside the output folder -> {size_bytes, sha256}. These are
+files of ours that no .json lists: of earlier results, and of all images of a preset. The last line
+of a name counts. `clean` removes such a file unless its bytes are others.
 """
 
 from __future__ import annotations
@@ -30,9 +34,10 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import RLock
 from typing import Any, Optional
 
 from depth.artifact.strict_json import decode, parse_object
@@ -49,18 +54,30 @@ FORMAT = 2
 _SYNC_LINES, _SYNC_S = 100, 1.0
 _MAX_LINE_BYTES = 1 << 20
 
+_Place = tuple[int, int]  # of a line: offset and length in bytes
+
+
+@dataclass(frozen=True)
+class Unlisted:
+    """A file of ours that no .json lists."""
+
+    size_bytes: int
+    sha256: str
+
 
 class JobManifest:
     """The manifest in an open file, or an empty manifest. Holds the place of each last line.
 
-    `find` is safe in any thread, `append` in one thread only.
+    Safe in any thread.
     """
 
     def __init__(self, path: Path, descriptor: Optional[int]) -> None:
         self.path = path
         self._descriptor = descriptor
         self.failed: dict[str, Entry] = {}  # of the images that had failed when it was opened
-        self._where: dict[str, tuple[int, int]] = {}  # image -> offset and length in bytes
+        self._where: dict[str, _Place] = {}  # of the last line of an image
+        self._unlisted: list[_Place] = []
+        self._adding = RLock()
         self._end = 0  # of the last whole line
         self._unsafe = 0  # lines that may not be on the disk yet
         self._synced_s = time.monotonic()
@@ -75,11 +92,10 @@ class JobManifest:
 
     def find(self, image: str) -> Optional[Entry]:
         """The last entry of an image; None if there is none of this format."""
-        if image not in self._where or self._descriptor is None:
+        if image not in self._where:
             return None
-        offset, length = self._where[image]
         try:
-            found = localised(parse_object(os.pread(self._descriptor, length, offset)))
+            found = self._line(self._where[image])
             if isinstance(found.get("settings"), dict):
                 found["settings"] = {"fit": None, "preset": "", **found["settings"]}
             return decode(Entry, {"fit": None, **found}, further=True)
@@ -88,8 +104,7 @@ class JobManifest:
 
     def append(self, entry: Entry) -> None:
         """Add an entry. Raises ManifestError if the disk refuses."""
-        start = self._end
-        self._where[entry.image] = (start, self._add(asdict(entry)))
+        self._where[entry.image] = self._add(asdict(entry))
 
     def note_left_out(self, extensions: Mapping[str, int]) -> None:
         """Add how many other files there are, unless the last such line says it.
@@ -99,19 +114,46 @@ class JobManifest:
         if self._left_out != extensions:
             self._add({"left_out": dict(extensions)})
 
-    def _add(self, content: Mapping[str, Any]) -> int:
+    def note_unlisted(self, files: Mapping[str, Unlisted]) -> None:
+        """Add files that no .json will list, by their names in the output folder.
+
+        Raises ManifestError as `append`.
+        """
+        content = {name: asdict(file) for name, file in files.items()}
+        self._unlisted.append(self._add({"unlisted": content}))
+
+    def unlisted(self) -> dict[str, Unlisted]:
+        """The files that no .json lists; a line that cannot be read counts as none."""
+        found: dict[str, Unlisted] = {}
+        for place in self._unlisted:
+            with suppress(OSError, ValueError, LookupError):
+                files = self._line(place)["unlisted"]
+                found.update({name: decode(Unlisted, each) for name, each in files.items()})
+        return found
+
+    def _line(self, place: _Place) -> dict[str, Any]:
+        """Raises OSError, ValueError."""
+        if self._descriptor is None:
+            raise ValueError("no manifest")
+        offset, length = place
+        found: dict[str, Any] = localised(parse_object(os.pread(self._descriptor, length, offset)))
+        return found
+
+    def _add(self, content: Mapping[str, Any]) -> _Place:
         if self._descriptor is None:
             raise ManifestError(f"{self.path}: there is no such file to add to")
         line = json.dumps({"format": FORMAT, **content}).encode() + b"\n"
-        with _explained(self.path):
-            written = os.pwrite(self._descriptor, line, self._end)
-        if written != len(line):
-            raise ManifestError(f"{self.path}: the disk is full; make room, and run again")
-        self._end += len(line)
-        self._unsafe += 1
-        if self._unsafe >= _SYNC_LINES or time.monotonic() - self._synced_s >= _SYNC_S:
-            self.sync()
-        return len(line)
+        with self._adding:
+            start = self._end
+            with _explained(self.path):
+                written = os.pwrite(self._descriptor, line, start)
+            if written != len(line):
+                raise ManifestError(f"{self.path}: the disk is full; make room, and run again")
+            self._end += len(line)
+            self._unsafe += 1
+            if self._unsafe >= _SYNC_LINES or time.monotonic() - self._synced_s >= _SYNC_S:
+                self.sync()
+        return start, len(line)
 
     def sync(self) -> None:
         """Wait until every line is on the disk. Raises ManifestError if the disk refuses."""
@@ -138,6 +180,8 @@ class JobManifest:
                     self._where[found["image"]] = (self._end, len(line))
                 elif "left_out" in found:
                     self._left_out = found["left_out"]
+                elif isinstance(found.get("unlisted"), dict):
+                    self._unlisted.append((self._end, len(line)))
                 else:
                     ignored += 1
                 self._end += len(line)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -33,7 +33,9 @@ from depth.sizes import size_text
 from depth.steps.focal import NOTHING_ASKED, FocalAsked
 from serve.engine import Foreseen
 from serve.errors import DiskFullError
+from serve.folder.earlier import remember
 from serve.folder.inputs import NamesFor
+from serve.folder.manifest import JobManifest
 from serve.folder.request import FolderJob
 from serve.jobs.entry import FAILED, KEPT, Entry, Settings, Task, Written
 
@@ -43,15 +45,15 @@ logger = logging.getLogger(__name__)
 class FolderOutputs:
     """Depth files in the job's output folder.
 
-    failed  entries of the images that failed in an earlier run, by name
-    asked   what the user says of the camera of every image
+    manifest  of the job: images that failed in an earlier run, and files of earlier runs
+    asked     what the user says of the camera of every image
     """
 
     def __init__(
         self,
         job: FolderJob,
         names_for: NamesFor,
-        failed: Mapping[str, Entry],
+        manifest: JobManifest,
         asked: FocalAsked = NOTHING_ASKED,
     ) -> None:
         self._job = job
@@ -59,7 +61,7 @@ class FolderOutputs:
         formats, preset = tuple(sorted(job.formats)), preset_setting(job.preset, asked)
         self._settings = Settings(formats, job.preview, job.remark, None, None, preset=preset)
         self._names_for = names_for
-        self._failed = failed
+        self._manifest = manifest
         self._drawing = Lock()
         self._warning = Lock()
         self._warned = False
@@ -92,7 +94,7 @@ class FolderOutputs:
             kept = dict.fromkeys([*names, *sidecar.files, name])
             sizes_bytes = self._sizes_bytes(path.parent / each for each in kept)
             return Entry(task.name, KEPT, file.sha256, settings, sizes_bytes, fit=sidecar.fit)
-        last = self._failed.get(task.name)
+        last = self._manifest.failed.get(task.name)
         if last is None or not _same(last.settings, settings):
             return reason
         if job.retry_failed or last.sha256 != file.sha256:
@@ -108,6 +110,9 @@ class FolderOutputs:
             self._warn(task)
         known = {"asked": self._asked, "exif_focal": source.header.focal_px}
         shot = Shot.of(facts, pixels=source.pixels, **known)
+        folder = task.stem.parent.relative_to(job.output)
+        names = [(folder / name).as_posix() for name in self._names_for(task.stem.name)]
+        remember(self._manifest, task.name, names)
         with full_disk_ends():
             written = save_result(
                 result, task.stem, job.formats, facts, job.preview, job.preset, shot

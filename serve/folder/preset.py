@@ -6,22 +6,19 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Optional
 
 from depth.errors import DepthFileError
-from depth.files import read_regular, write_whole
+from depth.files import sha256_bytes, write_whole
 from depth.maps.files import read_sidecar
 from depth.maps.names import sidecar_in
 from depth.presets.summary import Done, summary_of
-from depth.presets.table import PRESETS, preset_named
+from depth.presets.table import preset_named
 from serve.errors import ManifestError
-from serve.folder.manifest import JobManifest
+from serve.folder.manifest import JobManifest, Unlisted
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE
 
 logger = logging.getLogger(__name__)
-
-_MAX_BYTES = 1_000_000_000
 
 
 def write_summary(report: JobManifest, job: FolderJob) -> None:
@@ -37,23 +34,9 @@ def write_summary(report: JobManifest, job: FolderJob) -> None:
         write_whole(job.output / name, data)
     except OSError as error:
         raise ManifestError(f"{job.output / name}: cannot be written: {error.strerror}") from error
-
-
-def own_summaries(report: JobManifest, folder: Path) -> list[str]:
-    """The names of the unchanged summaries of ours in a folder."""
-    done = list(_done(report, folder))
-    names = {each.preset.name for each in done} & set(PRESETS)
-    return [
-        PRESETS[name].summary
-        for name in sorted(names)
-        if PRESETS[name].summary and _has(folder / PRESETS[name].summary, summary_of(name, done))
-    ]
-
-
-def _has(path: Path, data: Optional[bytes]) -> bool:
-    with suppress(OSError):
-        return not path.is_symlink() and read_regular(path, _MAX_BYTES) == data
-    return False
+    file = Unlisted(len(data), sha256_bytes(data))
+    if report.unlisted().get(name) != file:
+        report.note_unlisted({name: file})
 
 
 def _done(report: JobManifest, folder: Path) -> Iterator[Done]:

@@ -51,7 +51,8 @@ _VALUES = choice_option(
 _PRESET = choice_option(
     None,
     PRESET_NAMES,
-    "Write --output-file as another tool reads it, with the preset's further files beside it. "
+    "Write --output-file as another tool reads it, with the preset's further files beside it, in "
+    "the folders that the preset names. "
     "docs: depth/presets/README.md.",
 )
 _OUTPUT_SIZE = choice_option(

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -29,7 +30,7 @@ from serve.errors import ServeError
 from serve.jobs.stage import Asked, ImageResult, Stage
 from serve.sidecar.formats import Values, as_json, as_npy, as_raw
 from serve.sidecar.presets import ANY_PRESET, PresetMaker, in_order, presets_of, said_of
-from serve.sidecar.values import NEAR1, is_stub, stub
+from serve.sidecar.values import NEAR1, Look, is_stub, stub, with_look
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ def run(job: OneShot, open_stage: Optional[Callable[[], Stage]]) -> None:
     if open_stage is None:
         _say(_STUB)
         _stage("inference")
-        stub(held, asked, lambda result: _write(job, result, ANY_PRESET))
+        stub(held, asked, partial(_write, job, ANY_PRESET))
     else:
         _stage("loading_model")
         stage = open_stage()
@@ -140,7 +141,7 @@ def run(job: OneShot, open_stage: Optional[Callable[[], Stage]]) -> None:
                 _say(f"note: {note}")
             _progress(30)
             _stage("inference")
-            stage.through(held, asked, lambda result, _pixels: _write(job, result, presets))
+            stage.through(held, asked, with_look(partial(_write, job, presets)))
         finally:
             stage.close()
     _progress(100)
@@ -163,12 +164,12 @@ def _opened(path: Path) -> ImageFile:
     return opened
 
 
-def _write(job: OneShot, result: ImageResult, presets: PresetMaker) -> None:
+def _write(job: OneShot, presets: PresetMaker, result: ImageResult, look: Look) -> None:
     """The result to stdout, or to its file and then its facts to stdout."""
     _progress(90)
     _stage("writing_output")
     if job.output_file is not None and job.preset is not None:
-        _write_preset(job.output_file, job.preset, result, presets)
+        _write_preset(job.output_file, job.preset, presets, result, look)
         return
     found = Values.of(result, job.values)
     if job.output_file is None:
@@ -193,12 +194,19 @@ def _write(job: OneShot, result: ImageResult, presets: PresetMaker) -> None:
     _to_stdout(f"{json.dumps(facts)}\n".encode())
 
 
-def _write_preset(path: Path, preset: str, result: ImageResult, presets: PresetMaker) -> None:
+def _write_preset(
+    named: Path, preset: str, presets: PresetMaker, result: ImageResult, look: Look
+) -> None:
     """The depth file of a preset and the files beside it, then their facts to stdout."""
-    made = presets.files(preset, result, path.name[: -len(preset_named(preset).suffix)])
+    row = preset_named(preset)
+    made = presets.files(preset, result, named.name[: -len(row.suffix)], look=look)
+    folder = named.parent
+    if folder.name and f"{folder.name}/" == row.folder:  # it names the depth file itself
+        folder = folder.parent
     files = list(in_order(made).values())
+    path = folder / files[0][0]
     try:
-        write_set(path.parent, files[::-1])
+        write_set(folder, files[::-1])
     except OSError as error:
         raise DepthFileError(f"{path}: cannot be written: {error.strerror}") from error
     height, width = result.depth.values.shape

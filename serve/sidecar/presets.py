@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Optional
 
-from depth.errors import InputError
 from depth.family import DEPTH
 from depth.maps.consumer import PresetFiles
 from depth.presets.encode import preset_files
@@ -16,6 +15,7 @@ from depth.steps.focal import NOTHING_ASKED, FocalAsked
 from serve.engine import Engine
 from serve.jobs.stage import ImageResult
 from serve.recipe import depth_kind
+from serve.sidecar.values import Look
 
 
 @dataclass(frozen=True)
@@ -31,24 +31,30 @@ class PresetMaker:
 
     def check(self, name: str) -> None:
         """Raises InputError for a preset that there is not, or that the model cannot meet."""
-        if PICTURE in preset_named(name).takes:
-            raise InputError(
-                f"preset {name}: makes a folder of pictures beside depth, which a program gets "
-                "from `serve folder --preset`"
-            )
+        preset_named(name)
         if self.kind:
             check_kind(name, self.kind, "the model")
 
     def files(
-        self, name: str, result: ImageResult, base: str, camera: FocalAsked = NOTHING_ASKED
+        self,
+        name: str,
+        result: ImageResult,
+        base: str,
+        camera: FocalAsked = NOTHING_ASKED,
+        look: Optional[Look] = None,
     ) -> PresetFiles:
-        """The files of a preset, named by `base`; `camera` of this image replaces the other.
+        """The files of a preset, named by `base`.
+
+        camera  of this image, in place of the other
+        look    gives the image, for a preset that has it beside the depth
 
         Raises InputError as `check`, and for a result that cannot meet the preset.
         """
         self.check(name)
         asked = self.camera if camera == NOTHING_ASKED else camera
-        shot = Shot.of(result.source, asked=asked, exif_focal=result.exif_focal_px)
+        pixels = look() if look and PICTURE in preset_named(name).takes else None
+        known = {"asked": asked, "exif_focal": result.exif_focal_px, "pixels": pixels}
+        shot = Shot.of(result.source, **known)
         return preset_files(name, result, base, shot)
 
 

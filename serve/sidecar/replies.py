@@ -10,7 +10,7 @@ from serve.jobs.stage import ImageResult
 from serve.sidecar.formats import encode
 from serve.sidecar.presets import PresetMaker, in_order, said_of
 from serve.sidecar.requests import DepthRequest
-from serve.sidecar.values import NEAR1, is_stub
+from serve.sidecar.values import NEAR1, Look, is_stub
 
 _BASE = DEPTH  # what the files of a preset are called
 
@@ -37,11 +37,11 @@ def said(request: DepthRequest, result: ImageResult, wall_ms: float) -> dict[str
 
 
 def encoded(
-    request: DepthRequest, result: ImageResult, presets: PresetMaker
+    request: DepthRequest, result: ImageResult, look: Look, presets: PresetMaker
 ) -> tuple[dict[str, Any], bytes]:
     """What the header says besides, and the payload. Raises InputError for a mismatch."""
     if request.preset is None:
         return {}, b"".join(encode(result, request.format, request.wanted))
-    made = presets.files(request.preset, result, _BASE, FocalAsked(request.focal_px))
+    made = presets.files(request.preset, result, _BASE, FocalAsked(request.focal_px), look)
     payload = b"".join(data for _, data in in_order(made).values())
     return said_of(made), payload

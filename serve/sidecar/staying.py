@@ -23,7 +23,7 @@ from serve.sidecar.listening import listening
 from serve.sidecar.models import Finders, Wanted
 from serve.sidecar.presets import PresetMaker, presets_of
 from serve.sidecar.shared import SharedFiles
-from serve.sidecar.values import STUB, stub
+from serve.sidecar.values import STUB, stub, with_look
 from serve.sidecar.worker import Make, Worker
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def _model(
 
 
 def _through(stage: Stage) -> Make:
-    return lambda held, asked, use: stage.through(held, asked, lambda result, _: use(result))
+    return lambda held, asked, use: stage.through(held, asked, with_look(use))
 
 
 def _own_stdio() -> Ends:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Condition, Event, Thread
 from typing import Any, Callable, Optional
 
@@ -30,10 +31,10 @@ from serve.sidecar.requests import (
     depth_request,
 )
 from serve.sidecar.shared import SharedFiles
+from serve.sidecar.values import Look, Use
 
 logger = logging.getLogger(__name__)
 
-Use = Callable[[ImageResult], None]
 Make = Callable[[Held, Asked, Use], None]  # calls `use` with the result of the image
 
 MAX_CLIENTS = 16
@@ -218,7 +219,7 @@ class Worker:
             if not job.is_open:  # cancelled before it began
                 return
             job.progress(BEGUN, 10)
-            self._make(held, asked, lambda result: self._reply(job, result))
+            self._make(held, asked, partial(self._reply, job))
         except Exception as error:
             job.answer(refusal(None, error) if isinstance(error, self._ours) else _bug(error))
             if isinstance(error, OutOfServiceError):
@@ -227,14 +228,14 @@ class Worker:
         finally:
             self._done(job)
 
-    def _reply(self, job: Job, result: ImageResult) -> None:
+    def _reply(self, job: Job, result: ImageResult, look: Look) -> None:
         if not job.is_open:  # cancelled while it ran
             return
         job.progress(WRITING, 90)
         request = job.request
         about = said(request, result, (time.monotonic() - job.arrived_s) * 1e3)
         if request.format != SHM:
-            more, payload = encoded(request, result, self._presets)
+            more, payload = encoded(request, result, look, self._presets)
             job.answer({**about, **more}, payload)
             return
         parts = [memoryview(part) for part in as_raw(Values.of(result, request.wanted))]

@@ -20,8 +20,8 @@ from serve.sidecar.connection import Connection, socket_ends
 from serve.sidecar.frames import MAX_REPLY_BYTES, FrameReader, write_frame
 from serve.sidecar.presets import ANY_PRESET, PresetMaker
 from serve.sidecar.shared import SharedFiles
-from serve.sidecar.values import stub
-from serve.sidecar.worker import Use, Worker
+from serve.sidecar.values import Use, stub
+from serve.sidecar.worker import Worker
 from tests.support.commands import Ended, ended
 from tests.support.hostile import encoded, picture
 

@@ -138,6 +138,14 @@ def test_what_a_folder_job_writes_fits(name: str, folder: Path) -> None:
     first = [json.loads(line) for line in (folder / "first.jsonl").read_text().splitlines()]
     for line in (*first, *lines(folder / "out")):
         closed("report").validate(line)
+    with engine_of(manifest, focal) as engine:
+        job = FolderJob(folder / "in", folder / "out", preset="midas")
+        run_folder(engine, job)
+    (unlisted,) = [line for line in lines(folder / "out") if "unlisted" in line]
+    closed("report").validate(unlisted)
+    assert {"a.npz", "a.preview.jpg"} < set(unlisted["unlisted"])
+    del unlisted["unlisted"]["a.npz"]["sha256"]
+    assert not closed("report").is_valid(unlisted)
     assert {line.get("status") for line in first} == {DONE, FAILED, None}
     assert [line["left_out"] for line in first if "left_out" in line] == [{".mp4": 1}]
 

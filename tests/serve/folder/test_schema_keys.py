@@ -51,6 +51,7 @@ WRITTEN: list[tuple[str, type[Any], set[str]]] = [
     ("provenance", Provenance, {"trained"}),
     ("settings", Settings, set()),
     ("entry", Entry, {"format"}),
+    ("unlisted_file", log.Unlisted, set()),
 ]
 
 
@@ -130,7 +131,7 @@ def test_choices_are_those_of_the_code() -> None:
     assert choices("entry", "status") == {DONE, FAILED}
     for name, number in (("result", meta.FORMAT), ("description", meta.FORMAT)):
         assert definitions[name]["properties"]["format"] == {"const": number}
-    for name in ("entry", "left_out"):
+    for name in ("entry", "left_out", "unlisted"):
         assert definitions[name]["properties"]["format"] == {"const": log.FORMAT}
 
 

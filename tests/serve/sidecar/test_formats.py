@@ -35,7 +35,7 @@ VALUES = np.random.default_rng(0).random((31, 17), dtype=np.float32)
 
 def result_of(values: FloatArray, kind: str = RELATIVE_INVERSE) -> ImageResult:
     made: list[ImageResult] = []
-    stub(hold(encoded(picture(8, 8), "PNG")), Asked(), made.append)
+    stub(hold(encoded(picture(8, 8), "PNG")), Asked(), lambda result, _: made.append(result))
     provenance = made[0].provenance
     source = {"path": "", "sha256": None, "width_px": 17, "height_px": 31, "notes": []}
     return ImageResult({DEPTH: Map(values, kind)}, provenance, source=source)
@@ -129,7 +129,7 @@ def test_a_constant_map_is_0_and_a_huge_range_stays_inside() -> None:
 
 def test_a_stub_is_a_gradient_of_the_images_size_and_says_so() -> None:
     made: list[ImageResult] = []
-    stub(hold(encoded(picture(6, 9), "PNG")), Asked(), made.append)
+    stub(hold(encoded(picture(6, 9), "PNG")), Asked(), lambda result, _: made.append(result))
     (result,) = made
     assert result.depth.values.shape == (6, 9)
     assert result.depth.values[:, 0].tolist() == result.depth.values[:, 8].tolist()

@@ -90,7 +90,6 @@ def test_shared_memory_is_the_clients_and_goes_with_it(client: Client, gate: Gat
         ({"type": "depth", "id": "a", "format": "zip"}, "format 'zip': expected one of raw, json"),
         ({"type": "depth", "id": "a", "values": "x"}, "values 'x': expected one of near1, native"),
         ({"type": "depth", "id": "a", "preset": "zip"}, "preset 'zip': expected one of 3dgs"),
-        ({"type": "depth", "id": "a", "preset": "iw3"}, "`serve folder --preset`"),
         (
             {"type": "depth", "id": "a", "preset": "nyu", "format": "raw"},
             "leave format",
