@@ -13,7 +13,7 @@ import pytest
 
 from depth.maps.files import read_depth
 from serve.errors import ManifestError
-from serve.folder import manifest as manifests
+from serve.jobs import lines as manifests
 from serve.folder.flat.job import run_flat
 from serve.folder.flat.pictures import PictureJob
 from serve.folder.job import run_folder
