@@ -21,9 +21,11 @@ _BETTER = dict.fromkeys(("delta1", "delta2", "delta3"), "higher")
 
 
 def check_report(path: Path) -> None:
-    """Raises InputError for a name that says no form of a report."""
+    """Raises InputError for a name that says no form of a report, or whose folder is not there."""
     if path.suffix.lower() not in (CSV, JSON):
         raise InputError(f"--report {path}: expected a name that ends in {CSV} or {JSON}")
+    if not path.parent.is_dir():
+        raise InputError(f"--report {path}: its folder is not there; make it, and run again")
 
 
 def table(found: Evaluation) -> list[str]:

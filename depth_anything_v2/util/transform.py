@@ -70,20 +70,19 @@ class Resize:
         return across if abs(1 - across) < abs(1 - down) else down
 
     def _side(self, side: float, asked: int) -> int:
-        """To the nearest multiple, halves to even; the multiple inside if that crosses a bound.
-
-        At least one multiple: of a narrow image upstream has 0 px, and fails.
-        """
+        """To the nearest multiple, halves to even; the multiple inside if that crosses a bound."""
         count = round(side / self._multiple)
         if self._method == UPPER and count * self._multiple > asked:
             count = math.floor(side / self._multiple)
         if self._method == LOWER and count * self._multiple < asked:
             count = math.ceil(side / self._multiple)
-        return max(count, 1) * self._multiple
+        return count * self._multiple
 
     def __call__(self, sample: Sample) -> Sample:
         height, width = sample["image"].shape[:2]
-        size = self.get_size(width, height)
+        # Of a narrow image upstream asks for 0 px, and fails.
+        across, down = (max(side, self._multiple) for side in self.get_size(width, height))
+        size = across, down
         sample["image"] = cv2.resize(sample["image"], size, interpolation=self._interpolation)
         for name, dtype in (("depth", None), ("mask", np.float32)):
             if self._target and name in sample:
