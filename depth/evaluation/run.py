@@ -20,6 +20,7 @@ from depth.maps.result import Provenance
 from depth.postprocess import resize_depth
 from depth.sizes import size_text
 
+_LARGEST = 1e37  # that float32 resizes without an overflow
 _SAME_RATIO = 0.05  # of sides: what rounding to multiples of 14 px leaves
 
 
@@ -175,8 +176,8 @@ def _resized(values: Doubles, size: tuple[int, int]) -> Doubles:
             f"the prediction is {size_text((h, w))} px and the truth {size_text(size)}, of another "
             "aspect ratio: one of them is cropped"
         )
-    with np.errstate(over="ignore"):
-        return resize_depth(values.astype(np.float32), size).astype(np.float64)
+    within = np.clip(values, -_LARGEST, _LARGEST).astype(np.float32)
+    return resize_depth(within, size).astype(np.float64)
 
 
 def reasons(found: Evaluation, most: int) -> Iterator[str]:
