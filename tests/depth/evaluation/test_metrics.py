@@ -183,7 +183,7 @@ def test_numbers_that_are_too_large_have_no_figures() -> None:
     with pytest.raises(InputError, match="too large for figures: leave them out with --max-depth"):
         measure(Prediction(np.ones((2, 2)), METRES), huge, Protocol())
     with pytest.raises(InputError, match="too large for figures"):
-        measure(Prediction(huge, METRES), np.ones((3, 3)), Protocol())
+        measure(Prediction(huge, METRES), np.ones((2, 2)), Protocol())
     pixels, figures, _ = measure(Prediction(huge, METRES), np.ones((3, 3)), Protocol(most_m=10))
     assert (pixels, figures["abs_rel"]) == (9, 9.0)
 
