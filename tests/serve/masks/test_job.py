@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from depth.artifact.manifest import MANIFEST
 from depth.errors import InputError
 from depth.family import METRES
 from depth.files import sha256_file
@@ -185,6 +187,7 @@ def test_depth_of_images_of_one_name_is_found_by_their_bytes(tmp_path: Path) -> 
         (("--depth", ".", "--farthest", "much"), "expected a share in percent"),
         (("--depth", ".", "--sky", "--dilate", "3"), "expected 0 to 2 percent"),
         (("--depth", ".", "--near", "3", "--far", "2"), "is not below --far"),
+        (("--depth", ".", "--near", "3", "--sky-threshold", "0.5"), "0.5: give --sky too"),
     ],
 )
 def test_usage(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
@@ -276,3 +279,18 @@ def test_depth_is_made_on_the_way_as_the_folder_job_makes_it(tmp_path: Path) -> 
     assert both.line() == "--depth and --depth-artifact: give one of them\n"
     wrong = masks_(*arguments, out, "--depth-artifact", mask_artifact(tmp_path).folder)
     assert "makes masks of instances, and no depth" in wrong.line()
+    instances = ("--artifact", mask_artifact(tmp_path / "masks").folder)
+    unused = masks_("-i", images, "-o", out, *instances, "--depth", stored)
+    assert "nothing is masked by depth; give --near" in unused.line()
+
+
+def test_depth_of_a_failed_artifact_is_taken_if_it_is_asked_for(tmp_path: Path) -> None:
+    images, artifact = photos(tmp_path / "in", ("a.png",)), make_artifact(tmp_path)
+    path = artifact.folder / MANIFEST
+    manifest = json.loads(path.read_text("utf-8"))
+    manifest["gate"]["passed"] = False
+    path.write_text(json.dumps(manifest), "utf-8")
+    arguments = ("-i", images, "-o", tmp_path / "out", "--farthest", "25", "--depth-artifact")
+    refused = masks_(*arguments, artifact.folder)
+    assert "give --allow-failed-parity" in refused.line()
+    assert masks_(*arguments, artifact.folder, "--allow-failed-parity").code == 0
