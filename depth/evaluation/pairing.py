@@ -65,13 +65,13 @@ def predictions_in(folder: Path) -> list[Found]:
         if _is(path, SIDECAR_SUFFIX)
         or (_is(path, *ends) and not _is(path, PREVIEW_SUFFIX) and not _belongs(path, described))
     ]
-    return sorted(found, key=lambda file: file.base)
+    return sorted(found, key=lambda file: (file.base, file.path))
 
 
 def truths_in(folder: Path) -> list[Found]:
     """The arrays in a folder."""
     found = [_found(path, folder) for path in _files(folder) if _is(path, *ARRAYS)]
-    return sorted(found, key=lambda file: file.base)
+    return sorted(found, key=lambda file: (file.base, file.path))
 
 
 def paired(predictions: Sequence[Found], truths: Sequence[Found]) -> Pairs:

@@ -90,7 +90,11 @@ def test_a_folder_has_a_file_for_each_image(tmp_path):
         fitter_of(tmp_path)
 
 
-@pytest.mark.parametrize("rows", [[1, 2, 3], [[1, 2]], [[1, 2, -1]], [[np.nan, 1, 1]], [["a", 1, 1]], [[1], [1, 2]]], ids=str)
+@pytest.mark.parametrize(
+    "rows",
+    [[1, 2, 3], [[1, 2]], [[1, 2, -1]], [[np.nan, 1, 1]], [["a", 1, 1]], [[1], [1, 2]]],
+    ids=str,
+)
 def test_an_array_that_is_no_points_is_refused(rows):
     with pytest.raises(FitError, match="points?"):
         points_of(rows)

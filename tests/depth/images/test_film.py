@@ -25,7 +25,7 @@ def film_of(coding: FilmCoding, height: int, width: int) -> tuple[int, int]:
         for number in range(2):
             film.add(picture, Fraction(number, 24))
     file.seek(0)
-    with av.open(file) as container:
+    with av().open(file) as container:
         found = [frame.to_ndarray().shape for frame in container.decode(video=0)]
         codec = container.streams.video[0].codec_context
         assert len(found) == 2
