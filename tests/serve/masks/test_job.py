@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from depth.artifact.manifest import MANIFEST
 from depth.errors import InputError
 from depth.family import METRES
 from depth.files import sha256_file
@@ -32,7 +30,7 @@ from tests.support.commands import ended
 from tests.support.depth_samples import ramp, result
 from tests.support.fresh_python import run_python
 from tests.support.hostile import encoded, picture
-from tests.support.mask_artifacts import mask_artifact
+from tests.support.mask_artifacts import altered, mask_artifact
 from tests.support.mask_jobs import H, W, depth_for, lines, mask, masks_, photos
 from tests.support.programs import make_artifact
 
@@ -285,11 +283,8 @@ def test_depth_is_made_on_the_way_as_the_folder_job_makes_it(tmp_path: Path) -> 
 
 
 def test_depth_of_a_failed_artifact_is_taken_if_it_is_asked_for(tmp_path: Path) -> None:
-    images, artifact = photos(tmp_path / "in", ("a.png",)), make_artifact(tmp_path)
-    path = artifact.folder / MANIFEST
-    manifest = json.loads(path.read_text("utf-8"))
-    manifest["gate"]["passed"] = False
-    path.write_text(json.dumps(manifest), "utf-8")
+    images = photos(tmp_path / "in", ("a.png",))
+    artifact = altered(make_artifact(tmp_path), lambda data: data["gate"].update(passed=False))
     arguments = ("-i", images, "-o", tmp_path / "out", "--farthest", "25", "--depth-artifact")
     refused = masks_(*arguments, artifact.folder)
     assert "give --allow-failed-parity" in refused.line()

@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from depth.errors import DepthFileError, ImageError, InputError
-from depth.images import film
+from depth.errors import ImageError, InputError
 from depth.maps.files import read_depth
 from depth.maps.png import Coding, from_codes
 from serve.errors import ManifestError, NoImagesError
@@ -242,19 +241,6 @@ def test_frames_of_two_sizes_give_no_video(frames: Path, tmp_path: Path) -> None
     assert report.notes == ["no videos: the frames differ in size"]
     assert not list((tmp_path / "out").glob("*.mkv"))
     assert report.counts[DONE] == COUNT
-
-
-def test_frames_that_no_video_takes_are_written(
-    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(*_: Any) -> None:
-        raise DepthFileError("no video (libx264) of 20000x2 px")
-
-    monkeypatch.setattr(film.Film, "add", refused)
-    report = ran(frames, tmp_path / "out")
-    assert report.notes == ["no videos: no video (libx264) of 20000x2 px"]
-    assert report.counts[DONE] == COUNT
-    assert [path.name for path in report.files] == ["sequence.json"]
 
 
 def test_refusals(frames: Path, tmp_path: Path) -> None:
