@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
 from depth.command import choice_option, path_option
+from depth.console import counted, one_line
 from depth.errors import DepthFileError, InputError
 from depth.fitting.options import FIT, FIT_BY, FIT_SCALE, FIT_UNIT, fitter_by
 from depth.presets.names import PRESET_NAMES
 
 if TYPE_CHECKING:
+    from depth.exports.presets import Made, PresetExport
+    from depth.exports.stored import Stored
     from depth.fitting.fitter import Fitter
-    from depth.images.read import SourceImage
-    from depth.maps.result import Result
     from depth.steps.focal import FocalAsked
 
+_PARTLY = 3
+
+_DEPTH = typer.Argument(
+    help="A .json of inference.py, or a PNG or NPZ of it. With --preset also several, or folders: "
+    "every .json of a result in them.",
+)
 _IMAGE = path_option(
     None, "The image that the depth was made from; --preset needs it for iw3 alone."
+)
+_IMAGES = path_option(
+    None,
+    "With --preset: the folder of images that the depth was made from. The .json of each result "
+    "names its image, and its sha256 is compared.",
 )
 _TO = path_option(
     ..., "NAME.glb: a surface. NAME.ply: points. Repeat it for both. With --preset: a folder."
 )
-_PRESET = choice_option(None, PRESET_NAMES, "Write depth as another tool reads it.")
+_PRESET = choice_option(
+    None, PRESET_NAMES, "Write depth as another tool reads it. docs: depth/presets/README.md."
+)
 
 
 def export(
-    depth: Path = typer.Argument(help="A .json of inference.py, or a PNG or NPZ of it."),
+    depth: list[Path] = _DEPTH,
     image: Optional[Path] = _IMAGE,
+    images: Optional[Path] = _IMAGES,
     to: list[Path] = _TO,
     preset: Optional[str] = _PRESET,
     focal_px: Optional[float] = typer.Option(
@@ -45,34 +61,51 @@ def export(
     fit_unit: Optional[str] = FIT_UNIT,
     fit_scale: Optional[float] = FIT_SCALE,
 ) -> None:
-    """Make a surface, points or a preset of depth files.
+    r"""Make a surface, points or a preset of depth files.
 
     A surface is GLB, and points are PLY.
+
+    \b
+    Examples:
+      python main.py export output_depth/a.json --image a.jpg --to a.glb
+      python main.py export output_depth --preset nerfstudio --to depths
+
+    Results that cannot meet the preset are named, and the others are done: exit code 3.
 
     Only metres give true distances: relative depth needs --fit. Without it, the file says which
     relation was chosen. Sky and the edges of things are left out. Prints the files.
     """
-    from depth.exports.files import EXPORTS, encode_export
-    from depth.files import write_whole
-    from depth.images.read import read_image
-    from depth.maps.files import read_depth
     from depth.steps.focal import FocalAsked
 
     asked = FocalAsked(focal_px, fov_deg)
     fitter = fitter_by(fit, fit_by, fit_unit, fit_scale)
     if preset is not None:
-        _preset(depth, image, to, preset, asked, fitter)
-        return
-    if image is None:
+        _preset(depth, to, preset, (asked, fitter, image, images))
+    elif len(depth) != 1 or depth[0].is_dir() or images is not None:
+        raise InputError("a surface is of one result and its --image: several are for --preset")
+    elif image is None:
         raise InputError("a surface has the colours of the image: give --image")
+    else:
+        _surface(depth[0], image, to, asked, fitter)
+
+
+def _surface(
+    depth: Path, image: Path, to: list[Path], asked: FocalAsked, fitter: Optional[Fitter]
+) -> None:
+    """Write surfaces and points; print their paths."""
+    from depth.exports.files import EXPORTS, encode_export
+    from depth.exports.stored import read_original
+    from depth.files import write_whole
+    from depth.maps.files import read_depth
+
     kinds = [path.suffix.lower()[1:] for path in to]
     for path, kind in zip(to, kinds):
         if kind not in EXPORTS:
             raise InputError(f"--to {path}: expected a name that ends in .{' or .'.join(EXPORTS)}")
-    result, source = read_depth(depth), read_image(image)
-    _check_same(depth, source)
+    result, source = read_depth(depth), read_original(depth, image)
     if fitter is not None:
-        result = _fitted(result, fitter, image, source)
+        result = fitter.fitted(result, image.as_posix(), source.header)
+        typer.echo(f"fitted: {result.fit.text() if result.fit else ''}", err=True)
     for path, kind in zip(to, kinds):
         data = encode_export(result, source.pixels, kind, asked, source.header.focal_px)
         try:
@@ -82,56 +115,57 @@ def export(
         typer.echo(path)
 
 
-def _preset(
-    depth: Path,
-    image: Optional[Path],
-    to: list[Path],
-    preset: str,
-    asked: FocalAsked,
-    fitter: Optional[Fitter],
-) -> None:
-    """Write the files of a preset into a folder, and the .json that lists them; print them."""
-    from depth.images.read import read_image
-    from depth.maps.files import SIDECAR_SUFFIX, read_depth, read_sidecar
-    from depth.presets.files import save_result
-    from depth.presets.shot import Shot
-    from depth.presets.table import PRESETS
+def _preset(given: list[Path], to: list[Path], preset: str, options: tuple[Any, ...]) -> None:
+    """Write the files of a preset into a folder, and a .json of each that lists them; print them.
 
-    if len(to) != 1 or to[0].resolve() == depth.parent.resolve():
+    options  the further fields of PresetExport
+    """
+    from depth.exports.presets import PresetExport
+    from depth.exports.stored import stored_in
+    from depth.presets.table import preset_named
+
+    if len(to) != 1:
         raise InputError("--preset: give one --to, a folder that is not that of the depth files")
-    result = read_depth(depth)
-    beside = depth.suffix == SIDECAR_SUFFIX
-    source: dict[str, Any] = dict(read_sidecar(depth).source) if beside else {}
-    known: dict[str, Any] = {"asked": asked}
-    if image is not None:
-        found = read_image(image)
-        _check_same(depth, found)
-        if fitter is not None:
-            result = _fitted(result, fitter, image, found)
-        known |= {"pixels": found.pixels, "exif_focal": found.header.focal_px}
-    elif fitter is not None:
-        raise InputError("--fit measures at places in the image: give --image")
-    shot = Shot.of(source, **known)
-    name = depth.stem
-    if PRESETS[preset].whole_name and shot.name:
-        name = Path(shot.name).name
-    for path in save_result(result, to[0] / name, (), source, preset=preset, shot=shot):
+    results = stored_in(given, to[0])
+    export = PresetExport(preset_named(preset), to[0], *options)
+    export.check(given, results.found)
+    failed = _made(export, results.found)
+    if len(failed) == len(results.found):
+        if len(failed) == 1 and failed[0].error is not None:
+            raise failed[0].error
+        raise InputError(
+            f"preset {preset}: none of the {len(failed)} results can give its files; the lines "
+            "above say why"
+        )
+    path, without = export.write_summary()
+    if path is not None:
         typer.echo(path)
+    if without:
+        typer.echo(f"note: {without}", err=True)
+    if results.others:
+        typer.echo(f"{results.others} other .json files are no results: left out", err=True)
+    if failed:
+        typer.echo(f"{len(failed)} of {len(results.found)} results failed", err=True)
+        raise typer.Exit(_PARTLY)
 
 
-def _fitted(result: Result, fitter: Fitter, path: Path, image: SourceImage) -> Result:
-    """The result on measured depth; says how well the points agree."""
-    moved = fitter.fitted(result, path.as_posix(), image.header)
-    typer.echo(f"fitted: {moved.fit.text() if moved.fit else ''}", err=True)
-    return moved
-
-
-def _check_same(depth: Path, image: SourceImage) -> None:
-    """Raises InputError if the .json says that the depth is of other bytes than the image's."""
-    from depth.maps.files import SIDECAR_SUFFIX, read_sidecar
-
-    if depth.suffix != SIDECAR_SUFFIX:
-        return
-    known: Any = read_sidecar(depth).source.get("sha256")
-    if known and known != image.sha256:
-        raise InputError(f"{depth}: its depth is of another image: give the one that it names")
+def _made(export: PresetExport, found: list[Stored]) -> list[Made]:
+    """Make the files of results and print them; returns those without files."""
+    failed: list[Made] = []
+    printed: set[Path] = set()  # results of a folder may share a file
+    several = len(found) > 1
+    with counted("results", len(found)) if several else nullcontext(lambda _: None) as show:
+        for number, made in enumerate(export.run(found), 1):
+            for path in made.files:
+                if path not in printed:
+                    typer.echo(path)
+            printed.update(made.files)
+            name = f"{one_line(str(made.stored.path))}: " * several
+            if made.fit:
+                typer.echo(f"fitted: {name}{made.fit}", err=True)
+            if made.error is not None:
+                failed.append(made)
+                if several:
+                    typer.echo(f"failed: {name}{one_line(str(made.error))}", err=True)
+            show(number)
+    return failed

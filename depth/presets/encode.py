@@ -17,7 +17,7 @@ from depth.maps.consumer import NamedBytes, PresetFacts, PresetFiles
 from depth.maps.exr import encode_exr
 from depth.maps.formats import CODECS
 from depth.maps.png import MAX_CODE
-from depth.maps.result import FloatArray, Result
+from depth.maps.result import FloatArray, Map, Result
 from depth.maps.tiff import encode_tiff
 from depth.presets import sides
 from depth.presets.panoramas import view_files
@@ -33,7 +33,7 @@ from depth.presets.table import (
     check_kind,
     preset_named,
 )
-from depth.presets.values import Numbers, numbers_of, range_of
+from depth.presets.values import Numbers, ends_of, numbers_of
 
 Stored = npt.NDArray[Any]
 
@@ -77,7 +77,7 @@ def preset_files(name: str, result: Result, base: str, shot: Shot = NOTHING_KNOW
         )
     check_kind(name, result.depth.kind)
     numbers = numbers_of(result, preset.holds)
-    stored = _stored(preset, numbers)
+    stored = _stored(preset, numbers, result.depth)
     files: dict[str, NamedBytes] = {
         DEPTH: (f"{preset.folder}{base}{preset.suffix}", CONTAINERS[preset.container](stored.array))
     }
@@ -111,14 +111,14 @@ class _Stored:
     below_px: int = 0  # with depth that is less than half a code
 
 
-def _stored(preset: Preset, numbers: Numbers) -> _Stored:
+def _stored(preset: Preset, numbers: Numbers, depth: Map) -> _Stored:
     if preset.dtype == "float32":
         values = numbers.values
         if preset.invalid == NAN:
             values = np.where(numbers.valid, values, np.float32(np.nan)).astype(np.float32)
         return _Stored(values, 1.0, 0.0, 0)
     if preset.per_unit is None:
-        return _filled(numbers)
+        return _filled(numbers, *ends_of(depth, numbers))
     codes = numbers.values.astype(np.float64) * preset.per_unit + 0.5
     beyond = codes >= MAX_CODE + 1
     below = numbers.valid & (codes < 1)
@@ -127,9 +127,8 @@ def _stored(preset: Preset, numbers: Numbers) -> _Stored:
     return _Stored(codes.astype(np.uint16), 1 / preset.per_unit, 0.0, *counts)
 
 
-def _filled(numbers: Numbers) -> _Stored:
-    """Codes from the lowest to the highest number of the image; 0 where there is no depth."""
-    low, high = range_of(numbers)
+def _filled(numbers: Numbers, low: float, high: float) -> _Stored:
+    """Codes from `low` to `high`; 0 where there is no depth."""
     if low == high:
         return _Stored(np.zeros(numbers.values.shape, np.uint16), 0.0, low, 0)
     scale = (high - low) / MAX_CODE
@@ -151,7 +150,7 @@ def _side(
         return png.encode(shot.pixels)
     if extra.role == "open3d":
         return sides.open3d(numbers, shot.camera(result))
-    return sides.IW3_CONFIG
+    return sides.iw3_config(shot.rate)
 
 
 def _name(extra: Extra, base: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Optional
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from depth.exports.view import view_of
 from depth.maps.result import Result
-from depth.presets.table import CAMERA, Preset, preset_named
+from depth.presets.table import CAMERA, PICTURE, Preset, preset_named
 from depth.steps.focal import NOTHING_ASKED, FocalAsked
 
 
@@ -36,6 +37,7 @@ class Shot:
     image_size  (height, width) px of the whole image; None: of the depth map
     pixels      uint8 [H,W,3] BGR
     name        what people call the image: its path
+    rate        frames/s of the video or sequence that the image is a frame of
     """
 
     asked: FocalAsked = NOTHING_ASKED
@@ -43,6 +45,7 @@ class Shot:
     image_size: Optional[tuple[int, int]] = None
     pixels: Optional[npt.NDArray[np.uint8]] = None
     name: str = ""
+    rate: Optional[Fraction] = None
 
     @staticmethod
     def of(source: Mapping[str, Any], **known: Any) -> Shot:
@@ -67,12 +70,19 @@ class Shot:
 
     def asked_of(self, preset: Preset) -> str:
         """What the files depend on beside the result, as a text that a rerun compares."""
+        if self.rate is not None and PICTURE in preset.takes:
+            return f"fps {self.rate}"
         return asked_of(preset, self.asked)
+
+
+def says_camera(preset: Preset) -> bool:
+    """Whether files of a preset say the camera, where it is known."""
+    return preset.name == "open3d" or CAMERA in preset.takes
 
 
 def asked_of(preset: Preset, asked: FocalAsked) -> str:
     """What a preset's files depend on beside the result: the camera, where they say it."""
-    if preset.name != "open3d" and CAMERA not in preset.takes:
+    if not says_camera(preset):
         return ""
     matrix = (
         None if asked.intrinsics is None else [list(map(float, row)) for row in asked.intrinsics]

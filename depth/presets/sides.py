@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from fractions import Fraction
 from typing import Any, Optional
 
 from depth.maps.result import Result
@@ -13,17 +14,26 @@ from depth.presets.values import Numbers
 _OPEN3D_SCALE = 1000.0
 _CODES_3DGS = 65536.0  # graphdeco's train.py divides codes by this, not by 65535
 
-# As iw3's export writes it for images, less the date and the options of its own models. The depth
-# is normalised nearness already, so no mapper.
-IW3_CONFIG = b"""type: images
-fps: 1
+_IW3_CONFIG = """type: {kind}
+fps: {rate}
 rgb_dir: rgb
 depth_dir: depth
 mapper: none
 skip_mapper: false
 skip_edge_dilation: false
-user_data: {}
+user_data: {{}}
 """
+
+
+def iw3_config(rate: Optional[Fraction]) -> bytes:
+    """As iw3's export writes it, less the date and the options of its own models.
+
+    rate  frames/s of the video whose frames the images are; None: they are no frames
+
+    The depth is normalised nearness already, so no mapper.
+    """
+    kind, text = ("images", "1") if rate is None else ("video", str(rate))
+    return _IW3_CONFIG.format(kind=kind, rate=text).encode()
 
 
 def facts_of(name: str, result: Result, scale: float, offset: float) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Callable, Optional
@@ -21,11 +21,13 @@ class Done:
 
     image   its path inside the input folder
     folder  of its files, inside the output folder
+    time    in seconds, as a text; "" to take the name of the depth file
     """
 
     image: str
     folder: PurePosixPath
     preset: ListedPreset
+    time: str = ""
 
     @property
     def depth_file(self) -> str:
@@ -60,7 +62,7 @@ def _transforms(images: list[Done]) -> bytes:
 
 def _depth_txt(images: list[Done]) -> Optional[bytes]:
     """TUM's list of times and files; None unless the name of every image is a time in seconds."""
-    times = [PurePosixPath(each.depth_file).stem for each in images]
+    times = [each.time or PurePosixPath(each.depth_file).stem for each in images]
     if not all(map(_NUMBER.fullmatch, times)):
         return None
     rows = sorted(zip(map(float, times), times, images), key=lambda row: row[0])
@@ -76,4 +78,12 @@ _SUMMARIES: dict[str, Callable[[list[Done]], Optional[bytes]]] = {
     "3dgs": _depth_params,
     "nerfstudio": _transforms,
     "tum": _depth_txt,
+}
+
+# Why the images give no file of a whole job.
+WITHOUT: Mapping[str, str] = {
+    "3dgs": "depth was not fitted to the COLMAP model, so there is no depth_params.json: run "
+    "graphdeco's utils/make_depth_scale.py with this folder as --depths_dir, or use --fit",
+    "nerfstudio": "no image is done, so there is no transforms_depth.json",
+    "tum": "the names of the images are no times in seconds, so there is no depth.txt",
 }

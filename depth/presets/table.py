@@ -79,6 +79,11 @@ class Preset:
         return frozenset(extra.needs for extra in self.extras if extra.needs)
 
     @property
+    def is_one_export(self) -> bool:
+        """Whether a file of a fixed name speaks of all images of a folder."""
+        return any(extra.name for extra in self.extras)
+
+    @property
     def most(self) -> Optional[float]:
         """The largest value that the codes hold; None without such an end."""
         if self.dtype != "uint16" or self.per_unit is None:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from depth.errors import InputError
 from depth.family import RELATIVE_INVERSE, SKY
 from depth.maps.result import FloatArray, Map, Result
 from depth.presets.table import DISTANCE, INVERSE, NATIVE
@@ -46,7 +47,8 @@ def near1(found: Map) -> FloatArray:
     """The map's values mapped linearly onto 0 to 1, float32 [H,W]: 1 is nearest.
 
     In `relative_inverse`, larger is nearer already; other kinds are turned round. A constant map
-    becomes 0, and so does what is not finite.
+    becomes 0, and so does what is not finite. A frame of a sequence has 0 and 1 at the ends of the
+    map's span.
     """
     values, valid = _near(found)
     return _kept(values, valid).values
@@ -55,11 +57,13 @@ def near1(found: Map) -> FloatArray:
 def _near(found: Map) -> tuple[FloatArray, Mask]:
     valid = np.isfinite(found.values)
     values = found.values.astype(np.float64)
-    low, high = _range(values, valid)
+    low, high = found.span or _range(values, valid)
     if low == high:
         return np.zeros(values.shape, np.float32), valid
     values -= low
     values /= high - low
+    if found.span is not None:
+        np.clip(values, 0, 1, out=values)
     if found.kind != RELATIVE_INVERSE:
         np.subtract(1.0, values, out=values)
     return values.astype(np.float32), valid
@@ -105,6 +109,20 @@ def _range(values: npt.NDArray[np.float64], valid: Mask) -> tuple[float, float]:
     return low, high
 
 
-def range_of(numbers: Numbers) -> tuple[float, float]:
-    """The lowest and highest valid number; equal for a constant map, or one without depth."""
-    return _range(numbers.values.astype(np.float64), numbers.valid)
+def ends_of(found: Map, numbers: Numbers) -> tuple[float, float]:
+    """The lowest and highest number that codes show: of the map's inverse, or of its span.
+
+    They are equal for a constant map, or for a map without depth. Raises InputError for a span that
+    has no inverse.
+    """
+    if found.span is None:
+        return _range(numbers.values.astype(np.float64), numbers.valid)
+    low, high = found.span
+    if found.kind == RELATIVE_INVERSE:
+        return low, high
+    if low <= 0:
+        raise InputError(
+            f"depth of the sequence reaches {low:g}, which has no inverse: take --preset midas, "
+            "whose files have no range"
+        )
+    return 1 / high, 1 / low

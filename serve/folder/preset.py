@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import Optional
 
 from depth.errors import DepthFileError
 from depth.files import sha256_bytes, write_whole
 from depth.maps.files import read_sidecar
 from depth.maps.names import sidecar_in
-from depth.presets.summary import Done, summary_of
+from depth.presets.summary import WITHOUT, Done, summary_of
 from depth.presets.table import preset_named
 from serve.errors import ManifestError
 from serve.folder.manifest import JobManifest, Unlisted
@@ -23,13 +24,18 @@ logger = logging.getLogger(__name__)
 
 def write_summary(report: JobManifest, job: FolderJob) -> None:
     """Write the preset's file for all images that are done. Raises ManifestError."""
+    write_summary_of(_done(report, job.output), report, job)
+
+
+def write_summary_of(done: Iterable[Done], report: JobManifest, job: FolderJob) -> Optional[Path]:
+    """The same of these images; returns its path, or None where there is none."""
     name = preset_named(job.preset).summary if job.preset else ""
     if not name:
-        return
-    data = summary_of(job.preset, _done(report, job.output))
+        return None
+    data = summary_of(job.preset, done)
     if data is None:
-        logger.warning("%s", _WITHOUT[job.preset])
-        return
+        logger.warning("%s", WITHOUT[job.preset])
+        return None
     try:
         write_whole(job.output / name, data)
     except OSError as error:
@@ -37,6 +43,7 @@ def write_summary(report: JobManifest, job: FolderJob) -> None:
     file = Unlisted(len(data), sha256_bytes(data))
     if report.unlisted().get(name) != file:
         report.note_unlisted({name: file})
+    return job.output / name
 
 
 def _done(report: JobManifest, folder: Path) -> Iterator[Done]:
@@ -49,11 +56,3 @@ def _done(report: JobManifest, folder: Path) -> Iterator[Done]:
                 listed = read_sidecar(folder / beside).preset
                 if listed is not None:
                     yield Done(image, PurePosixPath(beside).parent, listed)
-
-
-_WITHOUT = {
-    "3dgs": "depth was not fitted to the COLMAP model, so there is no depth_params.json: run "
-    "graphdeco's utils/make_depth_scale.py with this folder as --depths_dir, or use --fit",
-    "nerfstudio": "no image is done, so there is no transforms_depth.json",
-    "tum": "the names of the images are no times in seconds, so there is no depth.txt",
-}

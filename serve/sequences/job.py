@@ -22,13 +22,17 @@ from depth.sequences.following import Following
 from depth.sequences.ranges import SEQUENCE
 from serve.engine import Engine
 from serve.errors import OutOfServiceError, RestartError, ServeError
+from serve.folder.earlier import remember
 from serve.folder.manifest import JobManifest, manifest_in
+from serve.folder.preset import write_summary_of
 from serve.jobs.entry import DONE, FAILED, KEPT, Entry, Report
+from serve.jobs.preset import check_preset
 from serve.jobs.stop import Stop
 from serve.jobs.threads import in_order
 from serve.sequences import record as records_file
 from serve.sequences.frames import VIDEO, Frames, opened
 from serve.sequences.outputs import FRAMES, SequenceOutputs, Videos, video_codings
+from serve.sequences.presets import FramePresets
 from serve.sequences.raw import RAW, RawDepth, RawFrame, beside, stem_of
 from serve.sequences.record import Record, Records, record_of
 from serve.sequences.request import SequenceJob
@@ -66,13 +70,15 @@ def run_sequence(
     writes into the folder, DiskFullError, and the library's errors if it has no programs.
     """
     folder, writable = job.folder, not job.folder.dry_run
+    check_preset(folder.preset, engine.library, kind=folder.kind)
     with ExitStack() as stack:
         frames = stack.enter_context(opened(folder.input, folder.output, job.fps))
         manifest = stack.enter_context(manifest_in(folder.output, writable))
         records = stack.enter_context(Records())
         if writable:
             remove_left_over(_folders_in(folder.output))
-        run = _Run(engine, job, frames, manifest, records, on_frame, stop or Stop())
+        presets = stack.enter_context(FramePresets(job, frames, engine.focal))
+        run = _Run(engine, job, frames, presets, manifest, records, on_frame, stop or Stop())
         run.work()
         return run.report
 
@@ -89,6 +95,7 @@ class _Run:
         engine: Engine,
         job: SequenceJob,
         frames: Frames,
+        presets: FramePresets,
         manifest: JobManifest,
         records: Records,
         on_frame: OnFrame,
@@ -97,7 +104,8 @@ class _Run:
         self.report = SequenceReport(0)
         self._job, self._frames, self._manifest = job, frames, manifest
         self._raw = RawDepth(engine, job)
-        self._outputs = SequenceOutputs(job.folder)
+        self._presets = presets
+        self._outputs = SequenceOutputs(job.folder, presets, manifest)
         self._following: Optional[Following] = None
         self._records, self._on_frame, self._stop = records, on_frame, stop
 
@@ -171,6 +179,8 @@ class _Run:
             return
         names = list(there) if videos is None else videos.names
         self._describe(names, made_of, videos.problem if videos else "")
+        summary = write_summary_of(self._presets.done(self._records, FRAMES), self._manifest, job)
+        self.report.files += [summary] if summary else []
 
     def _written(self, record: Record, videos: Optional[Videos]) -> Record:
         if record.status != FAILED and record.kind:
@@ -194,6 +204,7 @@ class _Run:
 
     def _log(self, entry: Optional[Entry]) -> None:
         if entry is not None:
+            remember(self._manifest, entry.image, entry.outputs)
             now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
             status = DONE if entry.status == KEPT else entry.status
             self._manifest.append(replace(entry, status=status, finished=now))
@@ -220,6 +231,7 @@ class _Run:
             "videos_of": made_of,
             "notes": report.notes,
         }
+        remember(self._manifest, records_file.NAME, [*names, records_file.NAME])
         path = records_file.write(output, about, self._records)
         report.files = [output / name for name in names] + [path]
         sizes = {file.name: file.stat().st_size for file in report.files}

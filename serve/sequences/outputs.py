@@ -23,15 +23,19 @@ from depth.family import DEPTH, METRES
 from depth.files import replacing
 from depth.images import film
 from depth.images.video import has_video
-from depth.maps.files import not_whole, output_names, read_depth, read_sidecar, write_result
+from depth.maps.files import not_whole, read_depth, read_sidecar
 from depth.maps.meta import Sidecar
 from depth.maps.png import coding_for, to_codes
 from depth.maps.preview import colour_preview
 from depth.maps.result import Map, Result
+from depth.presets.files import result_names, save_result
 from depth.sequences.following import moved
+from serve.folder.earlier import remember
+from serve.folder.manifest import JobManifest
 from serve.folder.outputs import full_disk_ends
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE, Entry, Settings
+from serve.sequences.presets import FramePresets
 from serve.sequences.raw import beside, stem_of
 from serve.sequences.record import Record
 
@@ -103,10 +107,12 @@ def video_codings(job: FolderJob) -> dict[str, film.FilmCoding]:
 
 
 class SequenceOutputs:
-    """The pictures of the frames, in frames/."""
+    """The pictures of the frames, in frames/: in formats, or the files of a preset."""
 
-    def __init__(self, job: FolderJob) -> None:
+    def __init__(self, job: FolderJob, presets: FramePresets, manifest: JobManifest) -> None:
         self._job = job
+        self._presets = presets
+        self._manifest = manifest
 
     def write(self, record: Record) -> tuple[Record, Map, Entry]:
         """Write the files of a frame, unless they are there; returns its depth as written.
@@ -123,16 +129,33 @@ class SequenceOutputs:
         record = replace(record, code_scale=coding.scale, code_offset=coding.offset)
         result = replace(raw, maps={**raw.maps, DEPTH: depth})
         source = {**sidecar.source, "sequence": _choices(record)}
-        stem = stem_of(output, record.name, FRAMES)
+        stem = stem_of(output, self._presets.name(record), FRAMES)
         if not self._is_there(stem, source, result):
-            with full_disk_ends():
-                write_result(result, stem, self._job.formats, source, self._job.preview)
+            self._write(record, stem, result, source, sidecar)
             record = replace(record, status=DONE)
-        return record, depth, self._entry(record, stem, result, path, sidecar)
+        return record, depth, self._entry(record, stem, result, path)
+
+    def _write(
+        self,
+        record: Record,
+        stem: Path,
+        result: Result,
+        source: Mapping[str, Any],
+        raw: Sidecar,
+    ) -> None:
+        job, shot = self._job, self._presets.shot(record, raw)
+        stay = [stem.parent / name for name in self._names(stem, result)]
+        stay += _files(beside(stem_of(job.output, record.name)))
+        remember(self._manifest, record.name, list(map(self._inside, stay)))
+        with full_disk_ends():
+            save_result(result, stem, job.formats, source, job.preview, job.preset, shot)
 
     def _names(self, stem: Path, result: Result) -> list[str]:
         job = self._job
-        return output_names(stem.name, job.formats, job.preview, list(result.maps))
+        return result_names(stem.name, job.formats, job.preview, list(result.maps), job.preset)
+
+    def _inside(self, path: Path) -> str:
+        return path.relative_to(self._job.output).as_posix()
 
     def _is_there(self, stem: Path, source: Mapping[str, Any], result: Result) -> bool:
         """Whether the files say the same of the same frame, and are whole."""
@@ -140,21 +163,27 @@ class SequenceOutputs:
             found = read_sidecar(beside(stem))
         except DepthFileError:
             return False
+        setting = found.preset.setting if found.preset else ""
         same = (found.source, found.provenance) == (source, result.provenance)
+        same = same and setting == self._presets.setting
         *names, _ = self._names(stem, result)
         return same and not not_whole(found, stem.parent, names)
 
-    def _entry(
-        self, record: Record, stem: Path, result: Result, path: Path, sidecar: Sidecar
-    ) -> Entry:
-        """The line of the log; the pictures come first, then what they were made from."""
-        job, notes = self._job, sidecar.source.get("notes")
-        *pictures, last = self._names(stem, result)
-        files = [stem.with_name(name) for name in (*pictures, last)]
-        files += [path.with_name(name) for name in (*sidecar.files, path.name)]
-        sizes = {file.relative_to(job.output).as_posix(): file.stat().st_size for file in files}
+    def _entry(self, record: Record, stem: Path, result: Result, path: Path) -> Entry:
+        """The line of the log; the pictures come first, then what they were made from.
+
+        path  the .json in raw/
+        """
+        job, notes = self._job, read_sidecar(path).source.get("notes")
+        files = [*_files(beside(stem)), *_files(path)]
+        sizes = {self._inside(file): file.stat().st_size for file in files}
         settings = Settings(
-            tuple(sorted(job.formats)), job.preview, job.remark, result.provenance, result.focal
+            tuple(sorted(job.formats)),
+            job.preview,
+            job.remark,
+            result.provenance,
+            result.focal,
+            preset=self._presets.setting,
         )
         return Entry(
             record.name,
@@ -164,6 +193,11 @@ class SequenceOutputs:
             sizes,
             notes=tuple(map(str, notes)) if isinstance(notes, list) else (),
         )
+
+
+def _files(path: Path) -> list[Path]:
+    """The files that a .json lists, and the .json."""
+    return [*(path.parent / name for name in read_sidecar(path).files), path]
 
 
 def _choices(record: Record) -> dict[str, Any]:

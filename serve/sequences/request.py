@@ -31,10 +31,10 @@ class SequenceJob:
     fps: Optional[float] = None
 
     def __post_init__(self) -> None:
-        if self.folder.preset or self.folder.fit is not None:
+        if self.folder.fit is not None:
             raise InputError(
-                "--sequence with a preset or a reference: a folder job takes these; run it on the "
-                "frames without --sequence"
+                "--sequence with a reference of --fit: a folder job takes it; run it on the frames "
+                "without --sequence"
             )
         for what, given, known in (
             ("--range", self.ranges, RANGES),

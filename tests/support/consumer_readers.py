@@ -70,7 +70,8 @@ def iw3(place: Path, file: Path) -> dict[str, Any]:
     rgb, depth, _ = config.resolve_paths(str(file.parent))
     names = sorted(path.name for path in Path(rgb).iterdir())
     values, _ = BaseDepthModel.load_depth(str(Path(depth) / names[0]))
-    return {"depth": values.numpy()[0], "names": names, "config": json.dumps(config.to_dict())}
+    said = json.dumps(config.to_dict(), default=str)  # a rate is a fraction
+    return {"depth": values.numpy()[0], "names": names, "config": said}
 
 
 def open3d(place: Path, file: Path) -> dict[str, Any]:

@@ -91,12 +91,16 @@ def test_a_fit_gives_metres_to_relative_depth(
 
 
 @pytest.mark.usefixtures("place")
-def test_the_command_of_the_page_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_of_the_page_run(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = (ROOT / "depth/presets/README.md").read_text().splitlines()
     start = "    python main.py export "
-    (command,) = [line[len(start) :].split() for line in lines if line.startswith(start)]
-    depth = Path(command[0])
-    depth.parent.mkdir()
-    write_result(metric(), depth.with_suffix(""), ("png",), {})
-    assert run(monkeypatch, *command) == 0
+    commands = [line[len(start) :].split() for line in lines if line.startswith(start)]
+    Path("input_images/samples").mkdir(parents=True)
+    cv2.imwrite("input_images/samples/street.png", image())
+    write_result(metric(), Path("output_depth/street"), ("png",), {"path": "street.png"})
+    for command in commands:
+        assert run(monkeypatch, *command) == 0
+    assert len(commands) == 3
     assert cv2.imread("depths/street.png", cv2.IMREAD_ANYDEPTH).shape == (HEIGHT, WIDTH)
+    assert Path("depths/transforms_depth.json").is_file()
+    assert cv2.imread("stereo/rgb/street.png").shape == (HEIGHT, WIDTH, 3)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,18 @@ def test_iw3_opens_the_export_and_reads_nearness(tmp_path: Path, kind: str) -> N
     assert read["names"].tolist() == ["b.png"]
     config = json.loads(str(read["config"]))
     assert (config["type"], config["mapper"], config["skip_mapper"]) == ("images", "none", False)
+
+
+@needs("NUNIF_UPSTREAM")
+@pytest.mark.skipif(not hasattr(torch, "uint16"), reason="iw3's reader needs torch 2.3")
+def test_iw3_opens_a_sequence_as_a_video_with_its_rate(tmp_path: Path) -> None:
+    found = result(ramp(HEIGHT, WIDTH), RELATIVE_INVERSE, None)
+    shot = replace(SHOT, rate=Fraction(30_000, 1001))
+    save_result(found, tmp_path / "000000", (), {}, preset="iw3", shot=shot)
+    read = read_by("iw3", "NUNIF_UPSTREAM", tmp_path / "iw3_export.yml")
+    assert read["names"].tolist() == ["000000.png"]
+    config = json.loads(str(read["config"]))
+    assert (config["type"], config["fps"], config["mapper"]) == ("video", "30000/1001", "none")
 
 
 @needs("OPEN3D_PLACE")

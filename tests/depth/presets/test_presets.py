@@ -6,6 +6,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -153,6 +154,57 @@ def test_iw3_reads_nearness_beside_its_rgb_and_its_config() -> None:
     assert np.array_equal(rgb, PIXELS)
     with pytest.raises(InputError, match="image beside the depth"):
         made("iw3", result(ramp()), Shot())
+
+
+def of_sequence(kind: str, span: tuple[float, float], values: FloatArray) -> Result:
+    """A frame whose sequence has this range of values."""
+    return Result({DEPTH: Map(values, kind, span=span)}, result(ramp()).provenance)
+
+
+@pytest.mark.parametrize("name", ["3dgs", "iw3"])
+@pytest.mark.parametrize(
+    ("kind", "ends"), [(RELATIVE_INVERSE, (0.0, 8.0)), (METRES, (1 / 8, 1 / 0.25))]
+)
+def test_codes_of_a_sequence_show_its_range_in_every_frame(
+    name: str, kind: str, ends: tuple[float, float]
+) -> None:
+    span = (0.0, 8.0) if kind == RELATIVE_INVERSE else (0.25, 8.0)
+    scales = set()
+    for values in (ramp(5, 7, 1.0, 2.0), ramp(5, 7, 3.0, 9.0)):
+        files = made(name, of_sequence(kind, span, values), replace(SHOT, rate=Fraction(24)))
+        low, high = ends
+        facts = files.facts
+        scales.add((facts.scale, facts.offset))
+        assert (facts.offset, facts.offset + 65535 * facts.scale) == pytest.approx((low, high))
+        read = facts.offset + facts.scale * codes_in(depth_bytes(files)).astype(np.float64)
+        numbers = values if kind == RELATIVE_INVERSE else 1 / values
+        assert np.abs(read - np.clip(numbers, low, high)).max() <= 0.51 * facts.scale
+    assert len(scales) == 1
+
+
+def test_nearness_of_a_sequence_is_that_of_its_range() -> None:
+    for kind, wanted in ((RELATIVE_INVERSE, (0.25, 0.5)), (METRES, (0.75, 0.5))):
+        found = of_sequence(kind, (0.0, 4.0), ramp(5, 7, 1.0, 2.0))
+        near = np.load(io.BytesIO(depth_bytes(made("comfyui", found))))[0, :, :, 0]
+        assert (near[0, 0], near[-1, -1]) == pytest.approx(wanted)
+    beyond = of_sequence(METRES, (1.0, 2.0), ramp(5, 7, 0.5, 3.0))
+    near = np.load(io.BytesIO(depth_bytes(made("comfyui", beyond))))
+    assert (near.min(), near.max()) == (0, 1)
+
+
+def test_a_sequence_that_reaches_zero_distance_has_no_range_of_inverse_depth() -> None:
+    found = of_sequence(METRES, (0.0, 4.0), ramp(5, 7, 1.0, 2.0))
+    with pytest.raises(InputError, match="take --preset midas"):
+        made("3dgs", found)
+    assert made("midas", found).files
+
+
+def test_iw3_of_a_sequence_is_a_video_with_its_rate() -> None:
+    for rate, said in ((Fraction(30_000, 1001), "30000/1001"), (Fraction(24), 24)):
+        files = made("iw3", result(ramp()), replace(SHOT, rate=rate))
+        config = yaml.safe_load(files.files["config"][1])
+        assert (config["type"], config["fps"], config["user_data"]) == ("video", said, {})
+        assert files.facts.setting == f"iw3 fps {said}"
 
 
 def test_comfyui_is_a_batch_of_gray_images_and_sp3d_a_list() -> None:

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from depth.errors import ImageError, InputError
+from depth.fitting.fitter import fitter_of
 from depth.maps.files import read_depth
 from depth.maps.png import Coding, from_codes
 from serve.errors import ManifestError, NoImagesError
@@ -257,9 +258,9 @@ def test_refusals(frames: Path, tmp_path: Path) -> None:
     for options in ({"ranges": "x"}, {"align": "x"}, {"fps": 0.0}, {"fps": float("nan")}):
         with pytest.raises(InputError, match="--"):
             ran(frames, tmp_path / "out", **options)
-    preset = FolderJob(frames, tmp_path / "out", preset="kitti")
+    fit = fitter_of(np.array([[1.0, 2.0, 3.0]]))
     with pytest.raises(InputError, match="without --sequence"):
-        SequenceJob(preset)
+        SequenceJob(FolderJob(frames, tmp_path / "out", fit=fit))
     with manifest_in(tmp_path / "out", True), pytest.raises(ManifestError, match="another job"):
         ran(frames, tmp_path / "out")
 
