@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Optional
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from depth.errors import CheckpointError, InputError
+from depth.errors import InputError
 from depth.maps.result import FloatArray
+from depth.network.drop_in import DropIn
 from depth.postprocess import resize_depth
 from depth.preprocess import Preparation
 from depth.weights.wrappings import unwrapped
 from depth_anything_v2.config import CONFIGS, SIZE, model_row
 from depth_anything_v2.dinov2 import DinoVisionTransformer
 from depth_anything_v2.head import DPTHead, check_plain
-from depth_anything_v2.layouts import load_weights, to_ours
 from depth_anything_v2.network import DepthAnything, build
 
 __all__ = ["DPTHead", "DepthAnythingV2"]
@@ -36,7 +36,7 @@ UNUSED = (
 )
 
 
-class DepthAnythingV2(nn.Module):
+class DepthAnythingV2(DropIn):
     """Drop-in for the class of the same name in DepthAnything/Depth-Anything-V2.
 
     Takes upstream's arguments and checkpoints and gives upstream's numbers. `max_depth` makes the
@@ -81,19 +81,15 @@ class DepthAnythingV2(nn.Module):
         )
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *_: Any, **__: Any) -> Any:
-        """Load a checkpoint of any known layout, or this module's own state dict.
-
-        Entries around it, such as "model" or "state_dict", and a prefix of all keys are taken off.
-        Always strict: raises CheckpointError that names the keys that do not fit.
-        """
-        state, where = unwrapped(state_dict)
-        load_weights(self.network, state, f"the state dict{where}")
+        """As `DropIn.load_state_dict`."""
+        found = super().load_state_dict(state_dict)
+        state, _where = unwrapped(state_dict)
         with torch.no_grad():
             for name, unused in self._unused().items():
                 theirs = next((k for k in state if k == name or k.endswith(f".{name}")), None)
                 if theirs is not None and state[theirs].shape == unused.shape:
                     unused.copy_(state[theirs])
-        return nn.modules.module._IncompatibleKeys([], [])
+        return found
 
     def _unused(self) -> dict[str, Tensor]:
         """What upstream saves and no call uses, by its name."""
@@ -103,27 +99,15 @@ class DepthAnythingV2(nn.Module):
             if name in UNUSED
         }
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *rest: Any, **named: Any
-    ) -> None:
-        """Accept weights of any known layout also as part of a larger module."""
-        keys = [key for key in state_dict if key.startswith(prefix)]
-        theirs = {key[len(prefix) :]: state_dict[key] for key in keys}
-        try:
-            ours = to_ours(theirs) if theirs else {}
-        except CheckpointError as error:
-            errors: list[str] = rest[-1]
-            errors.append(str(error))
-        else:
-            for key in keys:
-                del state_dict[key]
-            state_dict.update({f"{prefix}{_PART[k.split('.')[0]]}.{k}": t for k, t in ours.items()})
-            state_dict.update(
-                {prefix + name: theirs.get(name, kept) for name, kept in self._unused().items()}
-            )
-        super()._load_from_state_dict(  # type: ignore[no-untyped-call]
-            state_dict, prefix, *rest, **named
-        )
+    def _are_own(self, _names: Iterable[str]) -> bool:
+        return False  # the parts have upstream's names around ours
+
+    def _placed(
+        self, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        placed = {f"{_PART[name.split('.')[0]]}.{name}": part for name, part in ours.items()}
+        unused = {name: theirs.get(name, kept) for name, kept in self._unused().items()}
+        return {**placed, **unused}
 
     def forward(self, x: Tensor) -> Tensor:  # [B,3,H,W] -> [B,H,W]; H, W multiples of 14
         depth: Tensor = self.network(x)

@@ -19,7 +19,8 @@ from depth.network.layouts import (
     dpt_rules,
     load,
     renamed,
-    transformers_fusion_rules,
+    transformers_dpt_rules,
+    transformers_vit_rules,
     vit_rules,
 )
 from depth_anything_v2.config import CONFIGS
@@ -35,33 +36,19 @@ UPSTREAM = Layout(
     (*vit_rules("pretrained."), *dpt_rules("depth_head.", {"depth": "output_conv2"})),
 )
 
-_EMBEDDINGS, _LAYER = r"backbone\.embeddings\.", r"backbone\.encoder\.layer\.(\d+)\."
-_REASSEMBLE = r"neck\.reassemble_stage\.layers\.(\d)\."
-_BLOCK = r"encoder.blocks.\1."
+_LAYER, _BLOCK = r"backbone\.encoder\.layer\.(\d+)\.", r"encoder.blocks.\1."
 TRANSFORMERS = Layout(
     "transformers",
     frozenset({"backbone", "neck"}),
     (
-        (_EMBEDDINGS + r"mask_token", None),  # training only
-        (_EMBEDDINGS + r"cls_token", r"encoder.position.cls_token"),
-        (_EMBEDDINGS + r"position_embeddings", r"encoder.position.pos_embed"),
-        (_EMBEDDINGS + r"patch_embeddings\.projection\.(.*)", r"encoder.patch_embed.\1"),
-        (_LAYER + r"attention\.attention\.query\.(.*)", _BLOCK + r"attn.qkv.\2#0"),
-        (_LAYER + r"attention\.attention\.key\.(.*)", _BLOCK + r"attn.qkv.\2#1"),
-        (_LAYER + r"attention\.attention\.value\.(.*)", _BLOCK + r"attn.qkv.\2#2"),
-        (_LAYER + r"attention\.output\.dense\.(.*)", _BLOCK + r"attn.proj.\2"),
+        (r"backbone\.embeddings\.mask_token", None),  # training only
+        *transformers_vit_rules("backbone."),
         (_LAYER + r"layer_scale([12])\.lambda1", _BLOCK + r"scale\2.gamma"),
         (_LAYER + r"mlp\.weights_in\.(.*)", _BLOCK + r"mlp.w12.\2"),
         (_LAYER + r"mlp\.weights_out\.(.*)", _BLOCK + r"mlp.w3.\2"),
         (_LAYER + r"(norm[12]|mlp\.fc[12])\.(.*)", _BLOCK + r"\2.\3"),
         (r"backbone\.layernorm\.(.*)", r"encoder.norm.\1"),
-        (_REASSEMBLE + r"projection\.(.*)", r"decoder.pyramid.project.\1.\2"),
-        (_REASSEMBLE + r"resize\.(.*)", r"decoder.pyramid.resize.\1.\2"),
-        (r"neck\.convs\.(\d)\.(.*)", r"decoder.pyramid.adapt.\1.\2"),
-        *transformers_fusion_rules(),
-        (r"head\.conv1\.(.*)", r"decoder.reduce.\1"),
-        (r"head\.conv2\.(.*)", r"decoder.heads.depth.conv1.\1"),
-        (r"head\.conv3\.(.*)", r"decoder.heads.depth.conv2.\1"),
+        *transformers_dpt_rules(("head.conv1", "head.conv2", "head.conv3")),
     ),
 )
 

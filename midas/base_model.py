@@ -21,7 +21,8 @@ class BaseModel(DropIn):
     """
 
     def __init__(self, network: Network, path: Optional[str]) -> None:
-        super().__init__(network)
+        super().__init__()
+        self.network = network
         if path is not None:
             self.load(path)
 

@@ -18,7 +18,8 @@ from depth.network.layouts import (
     dpt_rules,
     load,
     renamed,
-    transformers_fusion_rules,
+    transformers_dpt_rules,
+    transformers_vit_rules,
     vit_rules,
 )
 from midas.config import CONFIGS
@@ -105,8 +106,7 @@ def _resnet_rules(convolution: str, norm: str, place: str, blocks: str) -> list[
 def _transformers_rules() -> list[Rule]:
     embeddings, layer = r"dpt\.embeddings\.", r"dpt\.encoder\.layer\.(\d+)\."
     bit, block = embeddings + r"backbone\.bit\.", r"encoder.blocks.\1."
-    attention = layer + r"attention\."
-    reassemble = r"neck\.reassemble_stage\."
+    readouts = r"neck\.reassemble_stage\.readout_projects\.(\d)\.0\.(.*)"
     return [
         (r"dpt\.layernorm\..*", None),  # never called
         *_resnet_rules(
@@ -115,25 +115,14 @@ def _transformers_rules() -> list[Rule]:
             bit + r"encoder\.",
             "layers",
         ),
-        (embeddings + r"cls_token", r"encoder.position.cls_token"),
-        (embeddings + r"position_embeddings", r"encoder.position.pos_embed"),
-        (embeddings + r"(?:patch_embeddings\.)?projection\.(.*)", r"encoder.patch_embed.\1"),
-        (attention + r"attention\.query\.(.*)", block + r"attn.qkv.\2#0"),
-        (attention + r"attention\.key\.(.*)", block + r"attn.qkv.\2#1"),
-        (attention + r"attention\.value\.(.*)", block + r"attn.qkv.\2#2"),
-        (attention + r"output\.dense\.(.*)", block + r"attn.proj.\2"),
+        (embeddings + r"projection\.(.*)", r"encoder.patch_embed.\1"),
+        *transformers_vit_rules("dpt."),
         (layer + r"layernorm_before\.(.*)", block + r"norm1.\2"),
         (layer + r"layernorm_after\.(.*)", block + r"norm2.\2"),
         (layer + r"intermediate\.dense\.(.*)", block + r"mlp.fc1.\2"),
         (layer + r"output\.dense\.(.*)", block + r"mlp.fc2.\2"),
-        (reassemble + r"readout_projects\.(\d)\.0\.(.*)", rf"{_READOUT}\1{_WHOLE}\2"),
-        (reassemble + r"layers\.(\d)\.projection\.(.*)", r"decoder.pyramid.project.\1.\2"),
-        (reassemble + r"layers\.(\d)\.resize\.(.*)", r"decoder.pyramid.resize.\1.\2"),
-        (r"neck\.convs\.(\d)\.(.*)", r"decoder.pyramid.adapt.\1.\2"),
-        *transformers_fusion_rules(),
-        (r"head\.head\.0\.(.*)", r"decoder.reduce.\1"),
-        (r"head\.head\.2\.(.*)", r"decoder.heads.depth.conv1.\1"),
-        (r"head\.head\.4\.(.*)", r"decoder.heads.depth.conv2.\1"),
+        (readouts, rf"{_READOUT}\1{_WHOLE}\2"),
+        *transformers_dpt_rules(("head.head.0", "head.head.2", "head.head.4")),
     ]
 
 

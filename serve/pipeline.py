@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Collection, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Callable, Literal, Optional, Union, overload
@@ -26,7 +26,7 @@ from serve.backend import OpenBackend, open_backend
 from serve.engine import Engine
 from serve.errors import ClosedError, OutOfServiceError
 from serve.jobs.stage import Asked, ImageResult, Stage
-from serve.jobs.threads import each_async
+from serve.jobs.threads import each_async, in_order
 from serve.library import Build
 from serve.shapes import EXACT
 from serve.sources import Place, check_choice, library_of
@@ -163,19 +163,8 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         return self._streamed(images, self._work(errors, deadline_s, focal))
 
     def _streamed(self, images: Iterable[Given], work: _Work) -> Generator[Outcome, None, None]:
-        workers = self.stage.images_at_once()
-        window: deque[Future[Outcome]] = deque()
-        with ThreadPoolExecutor(workers, "pipeline") as pool:
-            try:
-                for image in images:
-                    window.append(pool.submit(work, self._hold(image), time.monotonic()))
-                    while window and (len(window) >= 2 * workers or window[0].done()):
-                        yield window.popleft().result()
-                while window:
-                    yield window.popleft().result()
-            finally:
-                for future in window:
-                    future.cancel()
+        taken = ((self._hold(image), time.monotonic()) for image in images)
+        yield from in_order(taken, lambda each: work(*each), self.stage.images_at_once())
 
     @overload
     async def async_run(

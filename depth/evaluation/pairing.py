@@ -65,13 +65,13 @@ def predictions_in(folder: Path) -> list[Found]:
         if _is(path, SIDECAR_SUFFIX)
         or (_is(path, *ends) and not _is(path, PREVIEW_SUFFIX) and not _belongs(path, described))
     ]
-    return sorted(found, key=lambda file: file.base)
+    return sorted(found, key=lambda file: (file.base, file.path))
 
 
 def truths_in(folder: Path) -> list[Found]:
     """The arrays in a folder."""
     found = [_found(path, folder) for path in _files(folder) if _is(path, *ARRAYS)]
-    return sorted(found, key=lambda file: file.base)
+    return sorted(found, key=lambda file: (file.base, file.path))
 
 
 def paired(predictions: Sequence[Found], truths: Sequence[Found]) -> Pairs:
@@ -80,6 +80,8 @@ def paired(predictions: Sequence[Found], truths: Sequence[Found]) -> Pairs:
     rule = max(tried, key=lambda name: len(tried[name]))
     keys = tried[rule]
     if not keys:
+        _check_apart(predictions, truths)
+        _check_apart(truths, predictions)
         raise InputError(
             f"no prediction has true depth: the names of {_some(predictions)} and {_some(truths)} "
             "have nothing in common; give both the same names, or the same folders below"
@@ -102,6 +104,21 @@ def _tried(
     common = {name for name in counts[0] if name is not None and name in counts[1]}
     twice = any(count[name] > 1 for count in counts for name in common)
     return set() if twice else common
+
+
+def _check_apart(files: Sequence[Found], others: Sequence[Found]) -> None:
+    """Raises InputError for two files that a rule pairs with the same file of the others."""
+    for key in RULES.values():
+        there = {key(other.base): other for other in others}
+        first: dict[Optional[str], Found] = {}
+        for file in files:
+            name = key(file.base)
+            twin = first.setdefault(name, file)
+            if twin is not file and name is not None and name in there:
+                raise InputError(
+                    f"{twin.path} and {file.path} would both go with {there[name].path}: give "
+                    "both sides the same folders below, or move one of the two away"
+                )
 
 
 def _kitti(base: str) -> Optional[str]:

@@ -21,7 +21,13 @@ _BETTER = dict.fromkeys(("delta1", "delta2", "delta3"), "higher")
 
 
 def check_report(path: Path) -> None:
-    """Raises InputError for a name that says no form of a report."""
+    """Raises InputError for a name that says no form of a report, or whose folder is not there."""
+    _check_name(path)
+    if not path.parent.is_dir():
+        raise InputError(f"--report {path}: its folder is not there; make it, and run again")
+
+
+def _check_name(path: Path) -> None:
     if path.suffix.lower() not in (CSV, JSON):
         raise InputError(f"--report {path}: expected a name that ends in {CSV} or {JSON}")
 
@@ -46,7 +52,7 @@ def table(found: Evaluation) -> list[str]:
 
 def write_report(path: Path, found: Evaluation) -> None:
     """Write the report whole, by the name's extension. Raises DepthFileError and InputError."""
-    check_report(path)
+    _check_name(path)
     text = _csv(found) if path.suffix.lower() == CSV else _json(found)
     try:
         write_whole(path, text)

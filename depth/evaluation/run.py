@@ -20,6 +20,7 @@ from depth.maps.result import Provenance
 from depth.postprocess import resize_depth
 from depth.sizes import size_text
 
+_LARGEST = 1e37  # that float32 resizes without an overflow
 _SAME_RATIO = 0.05  # of sides: what rounding to multiples of 14 px leaves
 
 
@@ -42,7 +43,7 @@ class Protocol:
     arrays: Arrays = Arrays()
 
     def __post_init__(self) -> None:
-        if not 0 < self.least_m < (self.most_m or float("inf")):
+        if not 0 < self.least_m < (float("inf") if self.most_m is None else self.most_m):
             raise InputError(
                 f"--min-depth {self.least_m:g}, --max-depth {self.most_m}: expected 0 < min < max"
             )
@@ -145,7 +146,7 @@ def measure(
 
     A prediction of another size is resized to the truth's first, bilinear with aligned corners, in
     its own values. Raises InputError for an image without a valid pixel, of another aspect ratio,
-    or that settles no move.
+    that settles no move, or with numbers whose figures are not finite.
     """
     most_m = float("inf") if protocol.most_m is None else protocol.most_m
     size = (truth.shape[0], truth.shape[1])
@@ -157,9 +158,13 @@ def measure(
         if not p.min() > 0:
             raise InputError(f"{int((p <= 0).sum())} predicted depths are 0 or less: no inverse")
         p = 1 / p
-    move = move_for(protocol.align, p, t)
-    depth = moved(protocol.align, p, move, protocol.least_m, most_m)
-    return len(t), measured(depth, t), move
+    with np.errstate(over="ignore", invalid="ignore"):
+        move = move_for(protocol.align, p, t)
+        depth = moved(protocol.align, p, move, protocol.least_m, most_m)
+        figures = measured(depth, t)
+    if not np.isfinite([move.scale, move.shift, *figures.values()]).all():
+        raise InputError("its numbers are too large for figures: leave them out with --max-depth")
+    return len(t), figures, move
 
 
 def _resized(values: Doubles, size: tuple[int, int]) -> Doubles:
@@ -171,7 +176,8 @@ def _resized(values: Doubles, size: tuple[int, int]) -> Doubles:
             f"the prediction is {size_text((h, w))} px and the truth {size_text(size)}, of another "
             "aspect ratio: one of them is cropped"
         )
-    return resize_depth(values.astype(np.float32), size).astype(np.float64)
+    within = np.clip(values, -_LARGEST, _LARGEST).astype(np.float32)
+    return resize_depth(within, size).astype(np.float64)
 
 
 def reasons(found: Evaluation, most: int) -> Iterator[str]:

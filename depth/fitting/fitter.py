@@ -75,6 +75,8 @@ def fitter_of(
     Raises InputError for options that do not belong together, and what reading raises.
     """
     if isinstance(given, Fitter):
+        if (by, unit, step) != (AUTO, None, None):
+            raise InputError("a fitter says itself how to fit: leave by, unit and scale out")
         return given
     if by not in FIT_BY:
         raise InputError(f"fit by {by!r}: expected one of {', '.join(FIT_BY)}")
@@ -108,7 +110,7 @@ def _opened(
 ) -> Reference:
     text = os.fspath(given)
     named = text.startswith(_PREFIX)
-    path = Path(text[len(_PREFIX) :] if named else text).expanduser()
+    path = _path(text[len(_PREFIX) :] if named else text)
     for below in _BELOW:
         if path.is_dir() and has_model(path / below):
             return read_reconstruction(path / below, unit is not None)
@@ -126,6 +128,15 @@ def _opened(
         return SensorReference({"": path}, printable(path), step or MILLIMETRE)
     problem = "no such file or folder" if not path.exists() else "of no kind that is known"
     raise InputError(f"--fit {printable(path)}: {problem}; expected {_KINDS}")
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise InputError(f"--fit: an empty path; expected {_KINDS}")
+    try:
+        return Path(text).expanduser()
+    except (KeyError, RuntimeError):  # no such user; a name such as "~a.csv" is a file's
+        return Path(text)
 
 
 def _folder(folder: Path, step: float) -> Reference:

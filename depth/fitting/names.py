@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from heapq import nsmallest
 from pathlib import PurePosixPath
 
 from depth.errors import FitError, InputError
@@ -23,7 +24,7 @@ class Names:
         self._ends: dict[str, list[str]] = {}
         for name in sorted(self._exact):
             path = PurePosixPath(name)
-            self._bare.setdefault(str(path.with_suffix("")), []).append(name)
+            self._bare.setdefault(str(_without_suffix(path)), []).append(name)
             self._ends.setdefault(path.stem, []).append(name)
 
     def of(self, image: str) -> str:
@@ -31,12 +32,13 @@ class Names:
         if image in self._exact:
             return image
         path = PurePosixPath(image)
-        found = self._bare.get(str(path.with_suffix("")), []) or self._by_end(path)
+        found = self._bare.get(str(_without_suffix(path)), []) or self._by_end(path)
         if len(found) == 1:
             return found[0]
         problem = "several entries" if found else "no entry"
         raise FitError(
-            f"the reference has {problem} for {image}: it names {_listed(found or self._exact)}. "
+            f"the reference has {problem} for {image or 'an image without a name'}: it names "
+            f"{_listed(found or self._exact)}. "
             "Names in it are paths below the folder of images"
         )
 
@@ -58,17 +60,21 @@ class Names:
             self.of(next(iter(images)))
 
     def _by_end(self, path: PurePosixPath) -> list[str]:
-        parts = path.with_suffix("").parts
+        parts = _without_suffix(path).parts
         return [name for name in self._ends.get(path.stem, []) if _ends_alike(parts, name)]
 
 
 def _ends_alike(parts: tuple[str, ...], name: str) -> bool:
-    other = PurePosixPath(name).with_suffix("").parts
+    other = _without_suffix(PurePosixPath(name)).parts
     count = min(len(parts), len(other))
     return parts[-count:] == other[-count:]
 
 
+def _without_suffix(path: PurePosixPath) -> PurePosixPath:
+    return path.with_suffix("") if path.name else path
+
+
 def _listed(names: Collection[str]) -> str:
-    shown = sorted(names)[:_SHOWN]
+    shown = nsmallest(_SHOWN, names)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return (", ".join(shown) or "nothing") + more

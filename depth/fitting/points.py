@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Optional
 
 import numpy as np
@@ -88,7 +88,10 @@ def points_of(rows: Any) -> PointsReference:
 
     Raises FitError for another array, or numbers that are no points.
     """
-    found = np.array(rows, np.float64)
+    try:
+        found = np.array(rows, np.float64)
+    except (TypeError, ValueError) as error:
+        raise FitError(f"points: {error}: expected [N,3]: x px, y px, depth in metres") from error
     if found.ndim != 2 or found.shape[1] != len(COLUMNS):
         raise FitError(f"points {found.shape}: expected [N,3]: x px, y px, depth in metres")
     for row in found[~_usable(found)][:1]:
@@ -206,6 +209,6 @@ def _usable(rows: Rows) -> npt.NDArray[np.bool_]:
 
 def _name(line: int, row: list[str], place: int) -> str:
     name = row[place].strip().replace("\\", "/") if place < len(row) else ""
-    if not name:
+    if not PurePosixPath(name).name:
         raise InputError(f"line {line}: {','.join(row)[:80]!r}: expected the name of an image")
     return name

@@ -104,7 +104,8 @@ class _Points:
 
     def exact(self) -> float:
         """An error below which a point fits exactly."""
-        return _EXACT * float(np.median(np.abs(self.targets) * self.roots))
+        sizes = np.abs(self.targets) * self.roots
+        return _EXACT * float(np.median(sizes) or sizes.max())
 
 
 def fit(
@@ -189,7 +190,7 @@ def _deviation(points: _Points, off: Doubles) -> float:
 def _least_squares(points: _Points, weights: Doubles, step: Fitting) -> ScaleShift:
     shares = weights / weights.sum()
     if step.by == SCALE:
-        spread = float(shares @ points.values**2)
+        spread = max(float(shares @ points.values**2), _TINY)
         return ScaleShift(float(shares @ (points.values * points.targets)) / spread)
     middle, aim = float(shares @ points.values), float(shares @ points.targets)
     values, targets = points.values - middle, points.targets - aim
@@ -207,6 +208,8 @@ def _check_spread(points: _Points, step: Fitting) -> None:
     """Points of one depth fix a scale, but no shift beside it."""
     if not np.any(points.values):
         raise FitError("the network's values at the points are all 0")
+    if not np.any(points.targets):
+        raise FitError("the targets at the points are all 0")
     if step.by == SCALE:
         return
     for values, what in (points.values, "network's values"), (points.targets, "measured depths"):

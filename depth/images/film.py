@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Optional, Union
 import numpy as np
 import numpy.typing as npt
 
-from depth.errors import InputError
+from depth.errors import DepthFileError, InputError, first_line
 from depth.images.read import Pixels
 from depth.images.video import pyav
 
@@ -41,7 +41,7 @@ class FilmCoding:
 
     @property
     def even(self) -> bool:
-        """Whether sides are even: odd sides lose a pixel."""
+        """Whether sides are even: odd sides lose a pixel, and a single pixel is doubled."""
         return self.pixels == "yuv420p"
 
 
@@ -66,7 +66,8 @@ class Film(AbstractContextManager["Film"]):
     tick   of the times in s; Matroska rounds to 1/1000 s
 
     Pictures have one size. The same pictures give the same bytes, by the same version of PyAV.
-    Raises ModuleNotFoundError without PyAV.
+    Raises DepthFileError for pictures that the coding does not take, such as H.264 of over 16384 px
+    a side, and ModuleNotFoundError without PyAV.
     """
 
     def __init__(
@@ -87,14 +88,23 @@ class Film(AbstractContextManager["Film"]):
 
     def add(self, picture: npt.NDArray[Any], seconds: Fraction) -> None:
         """One more picture, which is shown from this time on; later than the one before."""
-        height, width = (side - side % 2 * self._coding.even for side in picture.shape[:2])
+        plain = np.ascontiguousarray(_even(picture) if self._coding.even else picture)
         if self._stream is None:
-            self._begin(height, width)
-        plain = np.ascontiguousarray(picture[:height, :width])
+            self._begin(*plain.shape[:2])
         frame = pyav().VideoFrame.from_ndarray(plain, format=self._coding.form)
         self._last = max(round(seconds / self._tick), self._last + 1)
         frame.pts, frame.time_base = self._last, self._tick
-        self._container.mux(self._stream.encode(frame))
+        self._container.mux(self._encoded(frame))
+
+    def _encoded(self, frame: Any) -> Any:
+        try:
+            return self._stream.encode(frame)
+        except pyav().FFmpegError as error:
+            codec = self._stream.codec_context
+            raise DepthFileError(
+                f"no video ({codec.name}) of {codec.width}x{codec.height} px: {first_line(error)}; "
+                "make the pictures smaller"
+            ) from error
 
     def _begin(self, height: int, width: int) -> None:
         coding = self._coding
@@ -113,12 +123,21 @@ class Film(AbstractContextManager["Film"]):
         trace: Optional[TracebackType],
     ) -> None:
         if kind is None and self._stream is not None:
-            self._container.mux(self._stream.encode())
+            self._container.mux(self._encoded(None))
         self._container.close()
 
 
+def _even(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """[H,W,3] with even sides."""
+    for axis in (0, 1):
+        if picture.shape[axis] == 1:
+            picture = picture.repeat(2, axis)
+    height, width = (side - side % 2 for side in picture.shape[:2])
+    return picture[:height, :width]
+
+
 def encoded_mp4(pictures: Iterable[Pixels], fps: float) -> bytes:
-    """H.264 of pictures [H,W,3] RGB of one size, which is not below 2 px; odd sides lose a px.
+    """H.264 of pictures [H,W,3] RGB of one size; odd sides lose a px.
 
     The same pictures give the same bytes, by the same version of PyAV. Raises InputError for no
     picture, ModuleNotFoundError without PyAV.

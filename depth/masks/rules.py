@@ -50,6 +50,8 @@ class DepthRules:
         for name, share in (("nearest", self.nearest), ("farthest", self.farthest)):
             if share is not None and not 0 < share < 1:
                 raise InputError(f"--{name}: expected a share between 0 % and 100 %, such as 20%")
+        if self.sky_threshold != SKY_THRESHOLD and not self.sky:
+            raise InputError(f"--sky-threshold {self.sky_threshold:g}: give --sky too")
         for name, value in (
             ("sky-threshold", self.sky_threshold),
             ("min-confidence", self.min_confidence),

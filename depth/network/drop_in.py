@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from depth.errors import CheckpointError
 from depth.family import load_weights, module
@@ -15,11 +15,12 @@ from depth.weights.wrappings import unwrapped
 
 
 class DropIn(nn.Module):
-    """A network of a family whose `layouts` has `to_ours`, behind upstream's names."""
+    """A network of a family whose `layouts` has `to_ours`, behind upstream's names.
 
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
+    Subclasses set `network`.
+    """
+
+    network: Network
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *_: Any, **__: Any) -> Any:
         """Load a checkpoint of any known layout, or this module's own state dict.
@@ -37,7 +38,7 @@ class DropIn(nn.Module):
         """Accept weights of any known layout also as part of a larger module."""
         keys = [key for key in state_dict if key.startswith(prefix)]
         theirs = {key[len(prefix) :]: state_dict[key] for key in keys}
-        if theirs and not any(key.startswith(OWN_PREFIX) for key in theirs):
+        if theirs and not self._are_own(theirs):
             layouts = module(self.network.model.family, "layouts")
             try:
                 ours = layouts.to_ours(theirs)
@@ -47,9 +48,23 @@ class DropIn(nn.Module):
             else:
                 for key in keys:
                     del state_dict[key]
-                state_dict.update(
-                    {f"{prefix}{OWN_PREFIX}{name}": part for name, part in ours.items()}
-                )
+                placed = self._placed(ours, theirs)
+                state_dict.update({prefix + name: part for name, part in placed.items()})
         super()._load_from_state_dict(  # type: ignore[no-untyped-call]
             state_dict, prefix, *rest, **named
         )
+
+    def _are_own(self, names: Iterable[str]) -> bool:
+        """Whether a state dict has the names of this module's parameters already."""
+        return any(name.startswith(OWN_PREFIX) for name in names)
+
+    def _placed(
+        self,
+        ours: Mapping[str, Tensor],
+        theirs: Mapping[str, Tensor],  # noqa: ARG002 - for subclasses
+    ) -> dict[str, Tensor]:
+        """A state dict under the names of this module's parameters.
+
+        ours, theirs  the state dict under our names, and as it was given
+        """
+        return {f"{OWN_PREFIX}{name}": part for name, part in ours.items()}

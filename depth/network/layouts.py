@@ -80,10 +80,37 @@ def dpt_rules(prefix: str, heads: Mapping[str, str]) -> list[Rule]:
     return rules
 
 
-def transformers_fusion_rules() -> list[Rule]:
-    """The decoder's fusions under the names of transformers, which counts from the coarsest."""
+def transformers_vit_rules(prefix: str) -> list[Rule]:
+    """The encoder under the names of transformers, after `prefix`, less norms and MLPs."""
+    p = re.escape(prefix)
+    embeddings, attention = p + r"embeddings\.", p + r"encoder\.layer\.(\d+)\.attention\."
+    block = r"encoder.blocks.\1.attn."
+    return [
+        (embeddings + r"cls_token", r"encoder.position.cls_token"),
+        (embeddings + r"position_embeddings", r"encoder.position.pos_embed"),
+        (embeddings + r"patch_embeddings\.projection\.(.*)", r"encoder.patch_embed.\1"),
+        (attention + r"attention\.query\.(.*)", block + r"qkv.\2#0"),
+        (attention + r"attention\.key\.(.*)", block + r"qkv.\2#1"),
+        (attention + r"attention\.value\.(.*)", block + r"qkv.\2#2"),
+        (attention + r"output\.dense\.(.*)", block + r"proj.\2"),
+    ]
+
+
+def transformers_dpt_rules(head: Sequence[str]) -> list[Rule]:
+    """The decoder under the names of transformers, which counts fusions from the coarsest.
+
+    head  names of the three convolutions at its end
+    """
+    stages = r"neck\.reassemble_stage\.layers\.(\d)\."
     layers = r"neck\.fusion_stage\.layers"
-    rules: list[Rule] = [(layers + r"\.0\.residual_layer1\..*", None)]  # never called: no skip
+    ours = ("reduce", "heads.depth.conv1", "heads.depth.conv2")
+    rules: list[Rule] = [
+        (stages + r"projection\.(.*)", r"decoder.pyramid.project.\1.\2"),
+        (stages + r"resize\.(.*)", r"decoder.pyramid.resize.\1.\2"),
+        (r"neck\.convs\.(\d)\.(.*)", r"decoder.pyramid.adapt.\1.\2"),
+        (layers + r"\.0\.residual_layer1\..*", None),  # never called: no skip
+        *((rf"{re.escape(name)}\.(.*)", rf"decoder.{own}.\1") for name, own in zip(head, ours)),
+    ]
     for theirs in range(4):
         layer, fuse = rf"{layers}\.{theirs}\.", f"decoder.merge.fuse{3 - theirs}"
         rules += [

@@ -81,7 +81,8 @@ def aligned(views: Sequence[View], values: Sequence[FloatArray], method: str) ->
     unchanged = Aligned((1.0,) * count, (0.0,) * count)
     if method == NONE:
         return unchanged
-    rows = np.concatenate([each.rows(count) for each in _overlaps(views, values)])
+    pieces = [each.rows(count) for each in _overlaps(views, values)]
+    rows = np.concatenate([np.zeros((0, 2 * count)), *pieces])
     if len(rows) < _FEWEST:
         raise InputError(f"{count} views: they hardly overlap; take a wider angle of view")
     size = float(np.abs(rows[:, :count]).sum()) / max(int((rows[:, :count] != 0).sum()), 1)

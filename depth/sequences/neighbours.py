@@ -71,7 +71,7 @@ class Neighbours:
     def _move(self, inverse: FloatArray, motion: Optional[Motion]) -> tuple[ScaleShift, bool]:
         if motion is None or self._last is None:
             return UNMOVED, True
-        chosen = np.flatnonzero(motion.known)
+        chosen = np.flatnonzero(motion.known & (inverse != 0))  # 0: cut by the network's last layer
         chosen = chosen[:: 1 + len(chosen) // _POINTS]
         now, before = (a.ravel()[chosen] for a in (inverse, motion.carried(self._last)))
         try:

@@ -8,31 +8,26 @@ from typing import Optional
 import typer
 
 from compile.errors import CompileError
-from depth.command import choice_option, command_line, guarded, path_option
-from depth.family import RELATIVE_INVERSE, models
+from depth.command import command_line, guarded, path_option
+from depth_anything.upstream.options import ENCODER, GRAYSCALE, INPUT_SIZE, pred_only
 from serve.errors import ServeError
 
 app = command_line()
-ENCODERS = [name for name, model in models().items() if model.kind == RELATIVE_INVERSE]
 _IMG_PATH = path_option(
     ..., "An image, a folder of images, or a .txt file with a path per line.", "--img-path", "-i"
 )
 _OUTDIR = path_option(Path("vis_depth"), "Folder that receives the pictures.", "--outdir", "-o")
+_PRED_ONLY = pred_only("photograph")
 
 
 @app.command()
 def run(
     img_path: Path = _IMG_PATH,
-    input_size: Optional[int] = typer.Option(
-        None,
-        min=1,
-        help="Short side of the network's input in px; by default what the model is made for, 518 "
-        "for upstream's.",
-    ),
+    input_size: Optional[int] = INPUT_SIZE,
     outdir: Path = _OUTDIR,
-    encoder: str = choice_option("vitl", ENCODERS, "The model."),
-    pred_only: bool = typer.Option(False, "--pred-only", help="Without the photograph beside it."),
-    grayscale: bool = typer.Option(False, "--grayscale", help="Gray instead of colours."),
+    encoder: str = ENCODER,
+    pred_only: bool = _PRED_ONLY,
+    grayscale: bool = GRAYSCALE,
 ) -> None:
     """Pictures of depth with upstream's flags. For numbers, use inference.py.
 

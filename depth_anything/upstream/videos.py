@@ -7,8 +7,8 @@ from typing import Optional
 
 import typer
 
-from depth.command import choice_option, path_option
-from depth_anything.upstream.pictures import ENCODERS
+from depth.command import path_option
+from depth_anything.upstream.options import ENCODER, GRAYSCALE, INPUT_SIZE, pred_only
 
 _PARTLY, _FAILED = 3, 1
 _FLICKER = (
@@ -19,20 +19,16 @@ _VIDEO_PATH = path_option(
     ..., "A video, a folder of videos, or a .txt file with a path per line.", "--video-path"
 )
 _OUTDIR = path_option(Path("vis_video_depth"), "Folder that receives the videos.", "--outdir")
+_PRED_ONLY = pred_only("video")
 
 
 def run_video(
     video_path: Path = _VIDEO_PATH,
-    input_size: Optional[int] = typer.Option(
-        None,
-        min=1,
-        help="Short side of the network's input in px; by default what the model is made for, 518 "
-        "for upstream's.",
-    ),
+    input_size: Optional[int] = INPUT_SIZE,
     outdir: Path = _OUTDIR,
-    encoder: str = choice_option("vitl", ENCODERS, "The model."),
-    pred_only: bool = typer.Option(False, "--pred-only", help="Without the video beside it."),
-    grayscale: bool = typer.Option(False, "--grayscale", help="Gray instead of colours."),
+    encoder: str = ENCODER,
+    pred_only: bool = _PRED_ONLY,
+    grayscale: bool = GRAYSCALE,
 ) -> None:
     """MP4 videos of depth with upstream's flags. Sound is left out.
 

@@ -80,7 +80,9 @@ class Resize:
 
     def __call__(self, sample: Sample) -> Sample:
         height, width = sample["image"].shape[:2]
-        size = self.get_size(width, height)
+        # Of a narrow image upstream asks for 0 px, and fails.
+        across, down = (max(side, self._multiple) for side in self.get_size(width, height))
+        size = across, down
         sample["image"] = cv2.resize(sample["image"], size, interpolation=self._interpolation)
         for name, dtype in (("depth", None), ("mask", np.float32)):
             if self._target and name in sample:

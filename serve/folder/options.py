@@ -19,7 +19,7 @@ from depth.command import choice_option, path_option, takes_options
 from depth.errors import InputError
 from depth.files import read_text
 from depth.fitting.options import FIT, FIT_BY, FIT_SCALE, FIT_UNIT, fitter_by
-from depth.presets.names import PRESET_NAMES
+from depth.presets.options import FORMAT, PRESET
 
 if TYPE_CHECKING:
     from depth.sizes import Size, SizeRule
@@ -41,17 +41,8 @@ class FolderOptions:
     output: Path = path_option(
         Path("output_depth"), "Folder that receives depth files.", "--output", "-o"
     )
-    format: Optional[list[str]] = choice_option(
-        None,
-        ("png", "npy", "npz", "pfm", "exr", "tiff"),
-        "png, the default without --preset: 16-bit. Repeat it for several.",
-    )
-    preset: Optional[str] = choice_option(
-        None,
-        PRESET_NAMES,
-        "Write depth as another tool reads it, in place of --format; to have both, give both. "
-        "docs: depth/presets/README.md.",
-    )
+    format: Optional[list[str]] = FORMAT
+    preset: Optional[str] = PRESET
     preview: Optional[bool] = typer.Option(
         None,
         "--preview/--no-preview",

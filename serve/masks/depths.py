@@ -92,9 +92,10 @@ class MadeDepth:
     engine: Engine
 
     @staticmethod
-    def of(folder: Path) -> MadeDepth:
+    def of(folder: Path, allow_failed_parity: bool = False) -> MadeDepth:
         """By the artifact in a folder, each image in its nearest shape. Raises as `Library`."""
-        return MadeDepth(Engine(Library([read_artifact(folder)]), BUCKETS))
+        library = Library([read_artifact(folder)], allow_failed_parity=allow_failed_parity)
+        return MadeDepth(Engine(library, BUCKETS))
 
     def key(self, _name: PurePosixPath, file: ImageFile) -> str:
         """By what the engine says a result would be made with."""

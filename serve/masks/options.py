@@ -109,7 +109,7 @@ class MaskOptions:
             self.layout,
             rules,
             Shaping(self.dilate, self.fill_holes, self.invert),
-            depth_of(self.depth, self.depth_artifact),
+            depth_of(self.depth, self.depth_artifact, self.allow_failed_parity),
             network_of(self.artifact, self.classes, self.confidence, self.allow_failed_parity),
             upright=self.upright,
             preview=self.preview,

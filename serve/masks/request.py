@@ -29,7 +29,8 @@ class MaskJob:
     replace   write over masks that no job of ours wrote
     dry_run   only report what the job would do
 
-    Raises InputError for an unknown layout, rules without depth, or nothing to mask.
+    Raises InputError for an unknown layout, rules without depth or depth without rules, or nothing
+    to mask.
     """
 
     images: Path
@@ -56,6 +57,12 @@ class MaskJob:
             raise InputError(
                 "--near, --far, --nearest, --farthest, --sky and --min-confidence need --depth: "
                 "the output folder of an earlier `python main.py inference`; or --depth-artifact"
+            )
+
+        if self.depth is not None and not self.rules.any:
+            raise InputError(
+                "--depth and --depth-artifact: nothing is masked by depth; give --near, --far, "
+                "--nearest, --farthest, --sky or --min-confidence too, or leave them out"
             )
 
     def settings(self, depth_key: str) -> Mapping[str, Any]:

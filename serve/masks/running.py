@@ -42,12 +42,14 @@ def network_of(
     return InstanceNetwork(read_artifact(artifact), classes, confidence, allow_failed_parity)
 
 
-def depth_of(folder: Optional[Path], artifact: Optional[Path]) -> Optional[DepthSource]:
+def depth_of(
+    folder: Optional[Path], artifact: Optional[Path], allow_failed_parity: bool = False
+) -> Optional[DepthSource]:
     """Depth that is stored, or made by an artifact; None if neither is named."""
     if folder is not None and artifact is not None:
         raise InputError("--depth and --depth-artifact: give one of them")
     if artifact is not None:
-        return MadeDepth.of(artifact)
+        return MadeDepth.of(artifact, allow_failed_parity)
     return StoredDepth(folder) if folder is not None else None
 
 

@@ -40,7 +40,8 @@ def run(engine: Engine, options: FolderOptions, job: FolderJob, stop: Stop) -> i
     from serve.sequences.request import SequenceJob
 
     chosen: dict[str, Any] = {"ranges": options.range, "align": options.align, "fps": options.fps}
-    sequence = SequenceJob(job, **{name: value for name, value in chosen.items() if value})
+    given = {name: value for name, value in chosen.items() if value is not None}
+    sequence = SequenceJob(job, **given)
     began_s = time.monotonic()
     with stop_on_signals(stop), spot_notices(stop), _bars() as show:
         report = run_sequence(engine, sequence, show, stop)

@@ -68,6 +68,12 @@ class Videos(AbstractContextManager["Videos"]):
         size = self._size = self._size or depth.values.shape
         if depth.values.shape != size and self._films:
             self.drop("no videos: the frames differ in size")
+        try:
+            self._add(depth, seconds)
+        except DepthFileError as error:  # the pictures are there without it
+            self.drop(f"no videos: {error}")
+
+    def _add(self, depth: Map, seconds: Fraction) -> None:
         if DEPTH_VIDEO in self._films:
             shown = depth.values if depth.kind == METRES else np.clip(depth.values, *depth.ends)
             self._films[DEPTH_VIDEO].add(to_codes(shown, coding_for(depth)), seconds)

@@ -279,6 +279,12 @@ def test_sizes_by_method(method: str, keep: bool, expected: tuple[int, int]) -> 
     assert resize.get_size(90, 60) == expected
 
 
+def test_a_narrow_image_keeps_a_row_of_patches() -> None:
+    for method in ("upper_bound", "minimal"):
+        resize = Resize(56, 56, False, True, 14, method)
+        assert resize({"image": np.zeros((2, 900, 3))})["image"].shape == (14, 56, 3)
+
+
 def test_what_cannot_be_resized_to_is_refused() -> None:
     with pytest.raises(InputError, match="resize_method 'lower': expected lower_bound"):
         Resize(56, 56, resize_method="lower")

@@ -9,20 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from compile.build.build import build
 from compile.build.request import Request
 from compile.untrained import untrained_checkpoint
 from depth.artifact.manifest import read_artifact
-from depth.maps.files import read_depth
 from depth_anything.model_pipeline import DepthPipeline
 from midas.config import SMALL_MODEL
-from serve.engine import Engine
-from serve.folder.job import run_folder
-from serve.folder.request import FolderJob
-from serve.library import Library
 from tests.support.fresh_python import run_python
 from tests.support.hostile import picture
 from tests.support.midas import published_state
+from tests.support.whole_way import built_and_served
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -31,24 +26,10 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 def test_it_is_built_proven_and_served(target: str, tmp_path: Path) -> None:
     sizes = [(64, 96), (96, 96)]
     request = Request(SMALL_MODEL, untrained_checkpoint(SMALL_MODEL), target, "fp32", sizes, (1, 2))
-    artifact = read_artifact(build(request, tmp_path / "artifacts"))
-    manifest = artifact.manifest
+    manifest = built_and_served(request, tmp_path, 2e-5, (150, 200))
     assert (manifest.size.bound, manifest.size.multiple_px) == ("upper", 32)
-    assert manifest.gate.passed
-    for program in manifest.programs:
-        assert program.measured is not None
-        assert 0 <= float(program.measured["depth"]["max_rel"] or 0) < 2e-5
-    photos, out = tmp_path / "photos", tmp_path / "depth"
-    photos.mkdir()
-    picture(150, 200).save(photos / "a.png")
-    with Engine(Library([artifact]), "buckets") as engine:
-        job = FolderJob(input=photos, output=out, formats=("npy", "png"))
-        assert run_folder(engine, job).exit_code == 0
-    result = read_depth(out / "a.json")
-    assert result.maps["depth"].kind == "relative_inverse"
-    assert result.maps["depth"].values.shape == (150, 200)
-    assert np.ptp(result.maps["depth"].values) > 0
-    assert json.loads((out / "a.json").read_text())["provenance"]["model"] == "midas-small"
+    found = json.loads((tmp_path / "depth/a.json").read_text())
+    assert found["provenance"]["model"] == "midas-small"
 
 
 def test_a_file_as_upstream_saves_it_runs_by_the_models_name(tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from compile.imported.build import Import, import_masks
-from depth.artifact.manifest import Artifact, read_artifact
+from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
 from tests.support.mask_networks import write_network
 
 
@@ -27,3 +29,12 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
 def _built(target: str) -> Path:
     folder = Path(_scratch().name)
     return import_masks(Import(write_network(folder / f"{target}.onnx"), target, "seg"), folder)
+
+
+def altered(artifact: Artifact, change: Any) -> Artifact:
+    """The artifact with another manifest, under a name without an identity."""
+    path = artifact.folder / MANIFEST
+    data = json.loads(path.read_bytes())
+    change(data)
+    path.write_text(json.dumps(data), "utf-8")
+    return read_artifact(artifact.folder.rename(artifact.folder.with_name("altered")))

@@ -44,24 +44,32 @@ def main(checkout: Path, out: Path, metric: bool) -> None:
         elif parameter.ndim == 1 or "mask_token" in name:
             parameter.data.add_(0.05 * torch.randn(parameter.shape))
     torch.save(model.state_dict(), out / "state.pth")
-    image = torch.rand(2, 3, 56, 70, generator=torch.Generator().manual_seed(1))
-    arrays: dict[str, Any] = {}
-    with torch.no_grad():
-        arrays["depth"] = model(image)
-        taken = model.pretrained.get_intermediate_layers(image, [2, 5, 8, 11], True, True, False)
-        for number, (found, token) in enumerate(taken):
-            arrays[f"map{number}"], arrays[f"token{number}"] = found, token
-        (arrays["last"],) = model.pretrained.get_intermediate_layers(image)
-        arrays["class"] = model.pretrained(image)
-        arrays["patches"] = model.pretrained.patch_embed(image)
-        features = model.pretrained.get_intermediate_layers(
-            image, model.intermediate_layer_idx["vits"], return_class_token=True
-        )
-        arrays["head"] = model.depth_head(features, 4, 5)
-        arrays["fused"] = fused()
+    arrays = answers(model)
     transforms(arrays)
     np.savez(out / "arrays.npz", **arrays, names=[*model.state_dict()])
     np.save(out / "parameters.npy", [name for name, _ in model.named_parameters()])
+
+
+def answers(model: Any) -> dict[str, Any]:
+    """What a model, its encoder and its head give for fixed images; of either side's package."""
+    import torch
+
+    image = torch.rand(2, 3, 56, 70, generator=torch.Generator().manual_seed(1))
+    found: dict[str, Any] = {}
+    with torch.no_grad():
+        found["depth"] = model(image)
+        taken = model.pretrained.get_intermediate_layers(image, [2, 5, 8, 11], True, True, False)
+        for number, (part, token) in enumerate(taken):
+            found[f"map{number}"], found[f"token{number}"] = part, token
+        (found["last"],) = model.pretrained.get_intermediate_layers(image)
+        found["class"] = model.pretrained(image)
+        found["patches"] = model.pretrained.patch_embed(image)
+        features = model.pretrained.get_intermediate_layers(
+            image, model.intermediate_layer_idx["vits"], return_class_token=True
+        )
+        found["head"] = model.depth_head(features, 4, 5)
+        found["fused"] = fused()
+    return found
 
 
 def fused() -> Any:

@@ -11,7 +11,8 @@ import typer
 from depth.command import choice_option, path_option
 from depth.errors import InputError
 from depth.fitting.options import FIT, FIT_BY, FIT_SCALE, FIT_UNIT
-from depth.presets.names import PRESET_NAMES, formats_of
+from depth.presets.names import formats_of
+from depth.presets.options import FORMAT, PRESET
 
 if TYPE_CHECKING:
     from serve.jobs.objects.making import Making
@@ -37,17 +38,8 @@ class ObjectOptions:
     endpoint_url: Optional[str] = typer.Option(
         None, help="S3 server other than AWS; by default what the AWS settings say."
     )
-    format: Optional[list[str]] = choice_option(
-        None,
-        ("png", "npy", "npz", "pfm", "exr", "tiff"),
-        "png, the default without --preset: 16-bit. Repeat it for several.",
-    )
-    preset: Optional[str] = choice_option(
-        None,
-        PRESET_NAMES,
-        "Write depth as another tool reads it, in place of --format; to have both, give both. "
-        "docs: depth/presets/README.md.",
-    )
+    format: Optional[list[str]] = FORMAT
+    preset: Optional[str] = PRESET
     preview: bool = typer.Option(
         False, "--preview", help="Also write a small picture of each depth map, with a legend."
     )

@@ -119,6 +119,7 @@ def test_a_damaged_file_is_left_out_and_nothing_at_all_ends_with_1(tmp_path: Pat
         (METRES, ["--truth-scale", "0"], "--truth-scale 0: expected a number over 0"),
         (METRES, ["--align", "inverse-scale-shift"], "needs --max-depth"),
         (METRES, ["--report", "a.txt"], "ends in .csv or .json"),
+        (METRES, ["--report", "missing/a.csv"], "its folder is not there; make it"),
     ],
 )
 def test_a_question_without_an_answer_ends_with_2(

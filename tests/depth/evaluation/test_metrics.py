@@ -177,6 +177,17 @@ def test_an_image_without_a_valid_pixel_is_refused() -> None:
         measure(Prediction(np.ones((2, 2)), METRES), np.full((2, 2), 9.0), Protocol(most_m=8))
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_are_too_large_have_no_figures() -> None:
+    huge = np.full((2, 2), 1e300)
+    with pytest.raises(InputError, match="too large for figures: leave them out with --max-depth"):
+        measure(Prediction(np.ones((2, 2)), METRES), huge, Protocol())
+    with pytest.raises(InputError, match="too large for figures"):
+        measure(Prediction(huge, METRES), np.ones((2, 2)), Protocol())
+    pixels, figures, _ = measure(Prediction(huge, METRES), np.ones((3, 3)), Protocol(most_m=10))
+    assert (pixels, figures["abs_rel"]) == (9, 9.0)
+
+
 def test_values_that_settle_no_move_are_refused() -> None:
     t = np.array([1.0, 2.0, 3.0])
     with pytest.raises(InputError, match="all predicted values are equal"):
@@ -212,6 +223,8 @@ def test_a_kind_is_refused_under_an_alignment_that_is_not_made_for_it(
 
 
 def test_protocols_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(InputError, match=r"--max-depth 0: expected 0 < min < max"):
+        Protocol(most_m=0)
     with pytest.raises(InputError, match="needs --max-depth, such as 10 for NYU"):
         Protocol(INVERSE)
     for least, most in ((0.0, 1.0), (2.0, 1.0), (-1.0, None)):

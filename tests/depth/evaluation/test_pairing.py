@@ -79,8 +79,10 @@ def test_a_result_counts_once_and_other_maps_and_previews_never(tmp_path: Path) 
 
 
 def test_a_name_that_stands_for_two_files_is_no_pair(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="have nothing in common"):
-        pairs_of(tmp_path, ["x/1.json", "y/1.json"], ["1.png"])
+    with pytest.raises(InputError, match=r"x/1\.json and .*y/1\.json would both go with .*1\.png"):
+        pairs_of(tmp_path / "a", ["x/1.json", "y/1.json"], ["1.png"])
+    with pytest.raises(InputError, match=r"1\.npy and .*1\.pfm would both go with .*1\.json"):
+        pairs_of(tmp_path / "b", ["1.json"], ["1.npy", "1.pfm"])
 
 
 def test_folders_without_pairs_are_refused(tmp_path: Path) -> None:

@@ -54,6 +54,8 @@ def test_what_is_of_no_kind_is_refused(tmp_path):
     refused(tmp_path / "a.txt", r"a\.txt: of no kind that is known; expected a CSV file of points")
     refused(tmp_path / "none.png", r"none\.png: no such file or folder")
     refused(tmp_path, "neither CSV files nor PNG files")
+    refused("", "an empty path; expected a CSV file of points")
+    refused("~nobody-of-this-name/a.csv", "No such file or directory")
     refused(f"colmap:{tmp_path}", "no COLMAP model: expected cameras, images and points3D")
     (tmp_path / "b.csv").write_text(CSV)
     (tmp_path / "b.png").touch()
@@ -73,6 +75,14 @@ def test_options_that_do_not_belong_together_are_refused(tmp_path, room):
     ):
         with pytest.raises(InputError, match=said):
             fitter_of(given, **options)
+    with pytest.raises(InputError, match="a fitter says itself how to fit"):
+        fitter_of(fitter_of(model), "scale")
+
+
+def test_a_file_whose_name_begins_with_a_tilde_is_no_users_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("~points.csv").write_text(CSV)
+    assert fitter_of("~points.csv").reference.source == POINTS
 
 
 def test_a_model_without_points_is_refused(tmp_path, room):
@@ -129,6 +139,8 @@ def test_images_find_their_entries():
         names.of("g.jpg")
     with pytest.raises(FitError, match=r"no entry for xb\.jpg"):
         names.of("xb.jpg")
+    with pytest.raises(FitError, match="no entry for an image without a name"):
+        names.of("")
     names.check(["a/b.jpg", "unknown.jpg"])
     with pytest.raises(InputError, match=r"one entry, c\.jpg, for c\.jpg and x/c\.jpg"):
         names.check(["c.jpg", "x/c.jpg"])

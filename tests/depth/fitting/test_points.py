@@ -43,6 +43,8 @@ def test_columns_come_in_any_order_and_others_are_let_pass(tmp_path):
         ("x_px,y_px,depth_m\n1,2,0\n", "a depth over 0 m"),
         ("x_px,y_px,depth_m\n1,2,-3\n", "a depth over 0 m"),
         ("x_px,y_px,depth_m,image\n1,2,3,\n", "expected the name of an image"),
+        ("x_px,y_px,depth_m,image\n1,2,3,.\n", "expected the name of an image"),
+        ("x_px,y_px,depth_m,image\n1,2,3,/\n", "expected the name of an image"),
         ('x_px,y_px,depth_m\n1,2,"3\n', "unexpected end of data"),
         (b"x_px,y_px,depth_m\n1,2,\xff\n", "not UTF-8"),
     ],
@@ -88,7 +90,11 @@ def test_a_folder_has_a_file_for_each_image(tmp_path):
         fitter_of(tmp_path)
 
 
-@pytest.mark.parametrize("rows", [[1, 2, 3], [[1, 2]], [[1, 2, -1]], [[np.nan, 1, 1]]], ids=str)
+@pytest.mark.parametrize(
+    "rows",
+    [[1, 2, 3], [[1, 2]], [[1, 2, -1]], [[np.nan, 1, 1]], [["a", 1, 1]], [[1], [1, 2]]],
+    ids=str,
+)
 def test_an_array_that_is_no_points_is_refused(rows):
-    with pytest.raises(FitError, match="points? "):
+    with pytest.raises(FitError, match="points?"):
         points_of(rows)

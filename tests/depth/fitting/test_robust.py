@@ -102,3 +102,13 @@ def test_values_of_zero_are_refused(step):
 def test_arrays_of_different_lengths_are_refused():
     with pytest.raises(FitError, match="expected"):
         fit(np.ones(20), np.ones(21))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("by", FIT_METHODS)
+@pytest.mark.parametrize("zeros", [0.6, 1.0])
+def test_targets_of_zero_are_refused(by, zeros):
+    rng = np.random.default_rng(0)
+    targets = np.where(rng.random(500) < zeros, 0, rng.random(500))
+    with pytest.raises(FitError):
+        fit(rng.random(500), targets, step=Fitting(by=by))

@@ -171,6 +171,9 @@ def test_views_that_do_not_go_together_are_refused() -> None:
         joined(layout, unknown, SIZE)
     with pytest.raises(InputError, match="alignment 'both': expected affine, scale, none"):
         joined(layout, views, SIZE, "both")
+    alone = Layout("one", layout.views[:1])
+    with pytest.raises(InputError, match="1 views: they hardly overlap"):
+        joined(alone, views[:1], SIZE)
 
 
 def test_views_that_contradict_each_other_stay_as_they_are() -> None:

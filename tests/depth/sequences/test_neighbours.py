@@ -13,6 +13,7 @@ from depth.fitting.robust import SCALE, SCALE_SHIFT, ScaleShift
 from depth.sequences import neighbours
 from depth.sequences.anchor import Anchor, Anchoring
 from depth.sequences.following import ALIGNMENTS, NEIGHBOURS, NONE, Following, Look, Placed, moved
+from depth.sequences.motion import Motion
 from depth.sequences.ranges import FRAME, SEQUENCE, STREAMING
 from tests.support.pan import Shot, abs_rel, guessed
 from tests.support.sequences import pan
@@ -162,3 +163,15 @@ def test_one_depth_everywhere_is_placed() -> None:
     following, placed = followed(flat, NEIGHBOURS)
     assert [each.move for each in placed] == [neighbours.UNMOVED] * 3
     assert following.after.figure is None
+
+
+def test_a_sky_that_the_network_cuts_to_0_does_not_hide_the_scale() -> None:
+    rows, columns = np.mgrid[:60, :80].astype(np.float32)
+    noise = np.random.default_rng(0).random((2, 60, 80)).astype(np.float32) / 50
+    ground = np.maximum(0, rows - 36)  # sky is 62 % of it
+    still = Motion(columns, rows, np.ones(ground.shape, np.bool_))
+    following = neighbours.Neighbours(RELATIVE_INVERSE)
+    following.aligned(ground * (1 + noise[0]), None)
+    found = following.aligned(2 * ground * (1 + noise[1]), still)
+    assert found.fitted
+    assert found.move.scale == pytest.approx(0.5, abs=0.005)

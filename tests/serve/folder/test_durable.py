@@ -13,12 +13,12 @@ import pytest
 
 from depth.maps.files import read_depth
 from serve.errors import ManifestError
-from serve.folder import manifest as manifests
 from serve.folder.flat.job import run_flat
 from serve.folder.flat.pictures import PictureJob
 from serve.folder.job import run_folder
 from serve.folder.manifest import MANIFEST, manifest_in
 from serve.folder.request import FolderJob
+from serve.jobs import lines as manifests
 from serve.jobs.entry import DONE, KEPT, TODO, Entry, Report
 from tests.support.folder_jobs import make_engine, write_images
 

@@ -105,10 +105,11 @@ def test_a_manifest_that_cannot_be_kept_stops_the_job(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ManifestError, match="permissions"), manifest_in(tmp_path / "file", True):
         pass
-    with manifest_in(tmp_path, writable=False) as manifest:
-        with pytest.raises(ManifestError, match=MANIFEST):
-            manifest.append(entry("a"))
-        manifest.cut()
+    with (
+        manifest_in(tmp_path, writable=False) as manifest,
+        pytest.raises(ManifestError, match=MANIFEST),
+    ):
+        manifest.append(entry("a"))
     assert not (tmp_path / MANIFEST).exists()
 
 

@@ -30,7 +30,7 @@ from tests.support.commands import ended
 from tests.support.depth_samples import ramp, result
 from tests.support.fresh_python import run_python
 from tests.support.hostile import encoded, picture
-from tests.support.mask_artifacts import mask_artifact
+from tests.support.mask_artifacts import altered, mask_artifact
 from tests.support.mask_jobs import H, W, depth_for, lines, mask, masks_, photos
 from tests.support.programs import make_artifact
 
@@ -185,6 +185,7 @@ def test_depth_of_images_of_one_name_is_found_by_their_bytes(tmp_path: Path) -> 
         (("--depth", ".", "--farthest", "much"), "expected a share in percent"),
         (("--depth", ".", "--sky", "--dilate", "3"), "expected 0 to 2 percent"),
         (("--depth", ".", "--near", "3", "--far", "2"), "is not below --far"),
+        (("--depth", ".", "--near", "3", "--sky-threshold", "0.5"), "0.5: give --sky too"),
     ],
 )
 def test_usage(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
@@ -276,3 +277,15 @@ def test_depth_is_made_on_the_way_as_the_folder_job_makes_it(tmp_path: Path) -> 
     assert both.line() == "--depth and --depth-artifact: give one of them\n"
     wrong = masks_(*arguments, out, "--depth-artifact", mask_artifact(tmp_path).folder)
     assert "makes masks of instances, and no depth" in wrong.line()
+    instances = ("--artifact", mask_artifact(tmp_path / "masks").folder)
+    unused = masks_("-i", images, "-o", out, *instances, "--depth", stored)
+    assert "nothing is masked by depth; give --near" in unused.line()
+
+
+def test_depth_of_a_failed_artifact_is_taken_if_it_is_asked_for(tmp_path: Path) -> None:
+    images = photos(tmp_path / "in", ("a.png",))
+    artifact = altered(make_artifact(tmp_path), lambda data: data["gate"].update(passed=False))
+    arguments = ("-i", images, "-o", tmp_path / "out", "--farthest", "25", "--depth-artifact")
+    refused = masks_(*arguments, artifact.folder)
+    assert "give --allow-failed-parity" in refused.line()
+    assert masks_(*arguments, artifact.folder, "--allow-failed-parity").code == 0

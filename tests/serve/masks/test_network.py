@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from depth.artifact.manifest import MANIFEST, Artifact, read_artifact
 from depth.errors import InputError
 from serve.doctor.gather import gather
 from serve.doctor.host_rules import artifact_findings
@@ -18,7 +16,7 @@ from serve.errors import ProgramError, RefusedError
 from serve.library import Library
 from serve.masks.network import InstanceNetwork
 from serve.scenes.library import SceneLibrary
-from tests.support.mask_artifacts import mask_artifact
+from tests.support.mask_artifacts import altered, mask_artifact
 from tests.support.programs import make_artifact
 
 RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)
@@ -34,15 +32,6 @@ def scene(*rectangles: tuple[slice, slice, tuple[int, int, int]], size: Any = (1
 
 RED_BOX = (slice(32, 80), slice(32, 96), RED)
 BLUE_BOX = (slice(64, 112), slice(112, 176), BLUE)
-
-
-def altered(artifact: Artifact, change: Any) -> Artifact:
-    """The artifact with another manifest, under a name without an identity."""
-    path = artifact.folder / MANIFEST
-    data = json.loads(path.read_bytes())
-    change(data)
-    path.write_text(json.dumps(data), "utf-8")
-    return read_artifact(artifact.folder.rename(artifact.folder.with_name("altered")))
 
 
 @pytest.mark.parametrize("target", ["onnx", "openvino"])

@@ -112,7 +112,7 @@ def test_two_jobs_do_not_write_into_one_folder(tmp_path: Path) -> None:
     with report_in(out, writable=True):
         found = masks_("-i", images, "-o", out, "--depth", depth, "--farthest", "20")
     assert found.code == 1
-    assert "another job is writing masks there; wait for it" in found.line()
+    assert "another job is writing into this folder; wait for it" in found.line()
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe not JSON\n", b"[1]\n" * 3, b'{"format": 1}\n'])

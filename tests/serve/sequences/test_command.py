@@ -27,6 +27,9 @@ def test_serve_folder_takes_a_sequence(tmp_path: Path) -> None:
     assert (about["range"], about["align"]) == ("streaming", "neighbours")
     assert [each["seconds"] for each in about["frames"]] == [0, 0.1, 0.2]
 
+    found = ended(main, "python -m serve", *asked, "--fps", "0")
+    assert (found.code, "--fps 0: expected over 0" in found.err) == (2, True)
+
 
 @pytest.mark.parametrize("option", [("--range", "frame"), ("--align", "none"), ("--fps", "5")])
 def test_options_of_a_sequence_need_a_sequence(option: tuple[str, str], tmp_path: Path) -> None:
