@@ -6,13 +6,15 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import onnx
 from onnx import TensorProto
 
+from compile.targets.onnx_plain import fix_sides, has_open_sides, widen
 from depth.errors import InputError, first_line
-from depth.files import read_regular, reading
+from depth.files import read_regular, reading, sha256_bytes
+from depth.sizes import Size
 
 MOST_BYTES = 1_000_000_000  # of a file that is imported, with the weights beside it
 _MOST_NODES = 20_000
@@ -21,7 +23,12 @@ _ENDLESS = ("If", "Loop", "Scan", "SequenceMap")  # operators with graphs of the
 # Operators whose output may be of any size, by numbers in their inputs.
 _GROWING = ("ConstantOfShape", "Expand", "Pad", "Range", "Resize", "Tile", "Upsample", "OneHot")
 _OWN_DOMAINS = ("", "ai.onnx")
-_BYTES = {TensorProto.FLOAT: 4, TensorProto.INT64: 8, TensorProto.INT32: 4}  # by type of weights
+_BYTES = {  # by type of weights
+    TensorProto.FLOAT: 4,
+    TensorProto.FLOAT16: 2,
+    TensorProto.INT64: 8,
+    TensorProto.INT32: 4,
+}
 
 
 @dataclass(frozen=True)
@@ -35,9 +42,11 @@ class Port:
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """What a file says about itself."""
+    """What a file says about itself, once it is plain."""
 
     data: bytes  # of the whole model, with the weights inside
+    sha256: str  # hex, of the model as it was given
+    changes: tuple[str, ...]  # that made it plain
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     metadata: Mapping[str, str]
@@ -57,11 +66,20 @@ def with_data(exported: Path, path: Path) -> list[Path]:
     return [path, data]
 
 
-def read_file(path: Path) -> OnnxFile:
+def _no_size(_: Mapping[str, str]) -> Optional[Size]:
+    return None
+
+
+def read_file(
+    path: Path, size_of: Callable[[Mapping[str, str]], Optional[Size]] = _no_size
+) -> OnnxFile:
     """Read a file that somebody else made, as hostile input: nothing of it is run.
 
-    Raises InputError with the reason: not ONNX, too large, operators that run for an unknown time
-    or come from elsewhere, or weights in files outside its folder.
+    size_of  gives (height, width) px of an input that leaves them open, from the metadata
+
+    Open sides are fixed, and float16 becomes float32. Raises InputError with the reason: not ONNX,
+    too large, operators that run for an unknown time or come from elsewhere, or weights in files
+    outside its folder.
     """
     try:
         data = read_regular(path, MOST_BYTES)
@@ -76,15 +94,25 @@ def read_file(path: Path) -> OnnxFile:
         raise InputError(f"{path}: {problem}")
     if _with_files_inside(model, path, len(data)):
         data = model.SerializeToString()
-    for problem in _invalid(model):
+    sha256, graph = sha256_bytes(data), model.graph
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    size = size_of(metadata) if has_open_sides(model) else None
+    changes = tuple(filter(None, (fix_sides(model, size), widen(model))))
+    inferred = _inferred(model, path)
+    for problem in _endless(inferred):
         raise InputError(f"{path}: {problem}")
-    graph = model.graph
+    if changes:
+        for output, known in zip(graph.output, inferred.output):
+            output.CopyFrom(known)
+        data = model.SerializeToString()
     weights = {tensor.name for tensor in graph.initializer}
     return OnnxFile(
         data,
+        sha256,
+        changes,
         tuple(_port(value) for value in graph.input if value.name not in weights),
-        tuple(map(_port, graph.output)),
-        {entry.key: entry.value for entry in model.metadata_props},
+        tuple(map(_port, inferred.output)),
+        metadata,
         max((o.version for o in model.opset_import if o.domain in _OWN_DOMAINS), default=0),
     )
 
@@ -109,14 +137,19 @@ def _foreign(model: Any) -> Iterator[str]:
             yield f"has a constant of {node.op_type!r} in another file; export it again"
 
 
-def _invalid(model: Any) -> Iterator[str]:
-    """What the shapes inside say, before a runtime makes room for them."""
+def _inferred(model: Any, path: Path) -> Any:
+    """The graph with the shapes of all tensors, as far as they follow. Raises InputError."""
     try:
         onnx.checker.check_model(model)
-        graph = onnx.shape_inference.infer_shapes(model).graph
+        return onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     except Exception as error:  # RuntimeError, ValidationError, and what protobuf raises
-        yield f"is not valid ONNX: {first_line(error)}; export it again"
-        return
+        raise InputError(
+            f"{path}: is not valid ONNX: {first_line(error)}; export it again"
+        ) from error
+
+
+def _endless(graph: Any) -> Iterator[str]:
+    """What the shapes inside say, before a runtime makes room for them."""
     shapes = {
         value.name: _port(value).shape
         for value in (*graph.value_info, *graph.output, *graph.input)
