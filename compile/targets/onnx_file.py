@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Optional
 
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
-from compile.targets.onnx_plain import fix_sides, has_open_sides, widen
+from compile.targets.onnx_fold import Array, Shapes, fold
+from compile.targets.onnx_plain import fix_sides, has_open_sides, sort_nodes, widen
 from depth.errors import InputError, first_line
 from depth.files import read_regular, reading, sha256_bytes
 from depth.sizes import Size
@@ -19,6 +20,7 @@ from depth.sizes import Size
 MOST_BYTES = 1_000_000_000  # of a file that is imported, with the weights beside it
 _MOST_NODES = 20_000
 _MOST_VALUES = 1 << 28  # of a tensor inside, 1 GB
+_MOST_OF_SHAPES = 1 << 10  # values of weights that shapes are computed with
 _ENDLESS = ("If", "Loop", "Scan", "SequenceMap")  # operators with graphs of their own
 # Operators whose output may be of any size, by numbers in their inputs.
 _GROWING = ("ConstantOfShape", "Expand", "Pad", "Range", "Resize", "Tile", "Upsample", "OneHot")
@@ -97,7 +99,10 @@ def read_file(
     sha256, graph = sha256_bytes(data), model.graph
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     size = size_of(metadata) if has_open_sides(model) else None
-    changes = tuple(filter(None, (fix_sides(model, size), widen(model))))
+    order, fixed = sort_nodes(model), fix_sides(model, size)
+    if fixed:
+        _fold(model)
+    changes = tuple(filter(None, (order, fixed, widen(model))))
     inferred = _inferred(model, path)
     for problem in _endless(inferred):
         raise InputError(f"{path}: {problem}")
@@ -141,7 +146,7 @@ def _inferred(model: Any, path: Path) -> Any:
     """The graph with the shapes of all tensors, as far as they follow. Raises InputError."""
     try:
         onnx.checker.check_model(model)
-        return onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        return onnx.shape_inference.infer_shapes(model).graph
     except Exception as error:  # RuntimeError, ValidationError, and what protobuf raises
         raise InputError(
             f"{path}: is not valid ONNX: {first_line(error)}; export it again"
@@ -150,11 +155,7 @@ def _inferred(model: Any, path: Path) -> Any:
 
 def _endless(graph: Any) -> Iterator[str]:
     """What the shapes inside say, before a runtime makes room for them."""
-    shapes = {
-        value.name: _port(value).shape
-        for value in (*graph.value_info, *graph.output, *graph.input)
-        if value.type.tensor_type.HasField("shape")
-    }
+    shapes = _shapes(graph)
     for name, shape in shapes.items():
         count = math.prod(side or 1 for side in shape)
         if count > _MOST_VALUES:
@@ -165,6 +166,37 @@ def _endless(graph: Any) -> Iterator[str]:
                 f"has the operator {node.op_type!r} with an output of unknown size; export it with "
                 "dynamic=False and simplify=True"
             )
+
+
+def _shapes(graph: Any) -> dict[str, tuple[Optional[int], ...]]:
+    return {
+        value.name: _port(value).shape
+        for value in (*graph.value_info, *graph.output, *graph.input)
+        if value.type.tensor_type.HasField("shape")
+    }
+
+
+def _fold(model: Any) -> None:
+    """Compute what follows from the shapes."""
+    from onnx.reference import ReferenceEvaluator  # a quarter of a second
+
+    def shapes_of(model: Any) -> Shapes:
+        return _shapes(onnx.shape_inference.infer_shapes(model).graph)
+
+    def compute(node: Any, inputs: Sequence[Array]) -> Array:
+        given = [onnx.ValueInfoProto(name=name) for name in node.input]
+        result = onnx.ValueInfoProto(name=node.output[0])
+        graph = onnx.helper.make_graph([node], "one", given, [result])
+        alone = onnx.helper.make_model(graph, opset_imports=model.opset_import)
+        found: Array = ReferenceEvaluator(alone).run(None, dict(zip(node.input, inputs)))[0]
+        return found
+
+    small = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in model.graph.initializer
+        if math.prod(tensor.dims) <= _MOST_OF_SHAPES
+    }
+    fold(model, small, shapes_of, compute, numpy_helper.from_array)
 
 
 def _with_files_inside(model: Any, path: Path, size_bytes: int) -> bool:
