@@ -6,12 +6,13 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Callable, Optional, Protocol, cast
 
 from compile.build.package import new_artifact, package, surroundings
 from compile.errors import ParityError
-from compile.imported.contract import PROTOTYPES, Contract, contract_of
+from compile.imported.contract import Contract, contract_of, open_size
 from compile.imported.parity import (
     Compared,
     compare,
@@ -32,8 +33,8 @@ from depth.artifact.program import OutputFacts, Program, ProgramFile, Tensor, pr
 from depth.artifact.steps import DecodeYolov8Seg, Do, Letterbox, Normalise, RunStage
 from depth.errors import InputError
 from depth.family import FUSED, INSTANCE_MASKS
-from depth.files import sha256_bytes, sha256_file
-from depth.sizes import ONCE, UPPER, SizeRule
+from depth.files import sha256_file
+from depth.sizes import ONCE, UPPER, Size, SizeRule
 from depth.steps.instances import PROTOTYPE_PX, STRIDES, class_indices
 
 FAMILY = "imported"  # of no package: what a manifest says of a user's file
@@ -64,6 +65,7 @@ class Import:
     wanted       classes that a caller gets without naming any; () for all
     photographs  for the parity gate, beside its own test images
     force        write the artifact although its parity failed
+    size         (height, width) px, of a file that leaves them open; by default by its metadata
     """
 
     file: Path
@@ -73,6 +75,7 @@ class Import:
     wanted: Sequence[str] = ()
     photographs: Sequence[Picture] = ()
     force: bool = False
+    size: Optional[Size] = None
 
 
 def import_masks(asked: Import, out: Path, on_step: Callable[[str], None] = lambda _: None) -> Path:
@@ -86,9 +89,9 @@ def import_masks(asked: Import, out: Path, on_step: Callable[[str], None] = lamb
     if target.name not in TARGETS:
         raise InputError(f"target {target.name!r}: a file is imported for {' or '.join(TARGETS)}")
     on_step(f"reading {asked.file.name}")
-    file = read_file(asked.file)
+    file = read_file(asked.file, partial(open_size, asked.size))
     try:
-        contract = contract_of(file, asked.names)
+        contract = contract_of(file, asked.names, asked.size)
     except InputError as error:
         raise InputError(f"{asked.file}: {error}") from error
     step = _decode(contract, asked.wanted)
@@ -140,9 +143,9 @@ def _program(contract: Contract, files: Sequence[Path], found: Sequence[Compared
             "S": 1,
             "H": height,
             "W": width,
-            "K": 4 + len(contract.classes) + PROTOTYPES,
+            "K": 4 + len(contract.classes) + contract.count,
             "N": contract.cells,
-            "P": PROTOTYPES,
+            "P": contract.count,
             "h": height // PROTOTYPE_PX,
             "w": width // PROTOTYPE_PX,
         },
@@ -170,9 +173,7 @@ def _manifest(
     passed: bool,
 ) -> Manifest:
     outputs = ((contract.detections, "BKN"), (contract.prototypes, "BPhw"))
-    checkpoint = CheckpointFacts(
-        printable(asked.file.name), sha256_bytes(file.data), contract.licence
-    )
+    checkpoint = CheckpointFacts(printable(asked.file.name), file.sha256, contract.licence)
     return Manifest(
         format=FORMAT,
         family=FAMILY,
@@ -180,7 +181,7 @@ def _manifest(
         checkpoint=checkpoint,
         target=asked.target,
         precision=PRECISION,
-        flags=(f"opset={file.opset}",),
+        flags=(f"opset={file.opset}", *file.changes),
         versions={**surroundings(imported_sha256(asked.target)), **maker.runtime_versions()},
         views=Views(1, 1),
         size=SizeRule(UPPER, max(contract.size), STRIDES[-1], ONCE),

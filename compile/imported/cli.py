@@ -21,9 +21,12 @@ _NAMES = path_option(
 
 
 def import_(
-    file: Path = typer.Argument(help="The file of ONNX, exported with fixed sides."),
+    file: Path = typer.Argument(help="The file of ONNX."),
     kind: str = _AS,  # noqa: ARG001 - there is one
     target: str = choice_option("openvino", ("openvino", "onnx"), "What runs it."),
+    size: Optional[str] = typer.Option(
+        None, help="HEIGHTxWIDTH in px, for a file with open sides; by default its `imgsz`."
+    ),
     classes: list[str] = typer.Option(
         [], help="A class that is masked by default; by default all of them. Repeatable."
     ),
@@ -54,6 +57,7 @@ def import_(
     from compile.parity.inputs import photographs
     from depth.artifact.manifest import read_artifact
     from depth.console import steps
+    from depth.sizes import parse_size
 
     asked = Import(
         file,
@@ -63,9 +67,13 @@ def import_(
         classes,
         photographs(images, MAX_PHOTOGRAPHS),
         force,
+        parse_size(size, lambda _: None) if size else None,
     )
     with steps(total=3) as step:
         folder = import_masks(asked, out, step)
-    licence = read_artifact(folder).manifest.checkpoint.licence
+    m = read_artifact(folder).manifest
+    for change in m.flags[1:]:
+        typer.echo(f"{file.name}: made plain first, {change}", err=True)
+    licence = m.checkpoint.licence
     typer.echo(f"{file.name}: licence {licence}; its terms are yours to keep", err=True)
     typer.echo(folder)

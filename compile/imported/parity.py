@@ -31,7 +31,6 @@ from compile.targets.table import builder, target_named
 from depth.artifact.manifest import Artifact, Manifest
 from depth.artifact.steps import DecodeYolov8Seg, Do, Letterbox, Normalise
 from depth.errors import InputError
-from depth.files import sha256_bytes
 from depth.maps.result import FloatArray
 from depth.sizes import Size
 from depth.steps.letterbox import letterboxed, placed
@@ -209,8 +208,8 @@ def again(artifact: Artifact, given: Path, photographs: Sequence[Picture]) -> It
     from compile.targets.onnx_file import read_file
 
     m = artifact.manifest
-    file = read_file(given)
-    if sha256_bytes(file.data) != m.checkpoint.sha256:
+    file = read_file(given, lambda _: m.programs[0].size)
+    if file.sha256 != m.checkpoint.sha256:
         raise InputError(
             f"{given}: is not the file that {artifact.folder} was made from ({m.checkpoint.file}, "
             f"sha256 {m.checkpoint.sha256[:12]}...); name that with --checkpoint"

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
+from compile.targets.onnx_fold import Array, Shapes, fold
+from compile.targets.onnx_plain import fix_sides, has_open_sides, sort_nodes, widen
 from depth.errors import InputError, first_line
-from depth.files import read_regular, reading
+from depth.files import read_regular, reading, sha256_bytes
+from depth.sizes import Size
 
 MOST_BYTES = 1_000_000_000  # of a file that is imported, with the weights beside it
 _MOST_NODES = 20_000
 _MOST_VALUES = 1 << 28  # of a tensor inside, 1 GB
+_MOST_OF_SHAPES = 1 << 10  # values of weights that shapes are computed with
 _ENDLESS = ("If", "Loop", "Scan", "SequenceMap")  # operators with graphs of their own
 # Operators whose output may be of any size, by numbers in their inputs.
 _GROWING = ("ConstantOfShape", "Expand", "Pad", "Range", "Resize", "Tile", "Upsample", "OneHot")
 _OWN_DOMAINS = ("", "ai.onnx")
-_BYTES = {TensorProto.FLOAT: 4, TensorProto.INT64: 8, TensorProto.INT32: 4}  # by type of weights
+_BYTES = {  # by type of weights
+    TensorProto.FLOAT: 4,
+    TensorProto.FLOAT16: 2,
+    TensorProto.INT64: 8,
+    TensorProto.INT32: 4,
+}
 
 
 @dataclass(frozen=True)
@@ -35,9 +44,11 @@ class Port:
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """What a file says about itself."""
+    """What a file says about itself, once it is plain."""
 
     data: bytes  # of the whole model, with the weights inside
+    sha256: str  # hex, of the model as it was given
+    changes: tuple[str, ...]  # that made it plain
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     metadata: Mapping[str, str]
@@ -57,11 +68,20 @@ def with_data(exported: Path, path: Path) -> list[Path]:
     return [path, data]
 
 
-def read_file(path: Path) -> OnnxFile:
+def _no_size(_: Mapping[str, str]) -> Optional[Size]:
+    return None
+
+
+def read_file(
+    path: Path, size_of: Callable[[Mapping[str, str]], Optional[Size]] = _no_size
+) -> OnnxFile:
     """Read a file that somebody else made, as hostile input: nothing of it is run.
 
-    Raises InputError with the reason: not ONNX, too large, operators that run for an unknown time
-    or come from elsewhere, or weights in files outside its folder.
+    size_of  gives (height, width) px of an input that leaves them open, from the metadata
+
+    Open sides are fixed, and float16 becomes float32. Raises InputError with the reason: not ONNX,
+    too large, operators that run for an unknown time or come from elsewhere, or weights in files
+    outside its folder.
     """
     try:
         data = read_regular(path, MOST_BYTES)
@@ -76,15 +96,28 @@ def read_file(path: Path) -> OnnxFile:
         raise InputError(f"{path}: {problem}")
     if _with_files_inside(model, path, len(data)):
         data = model.SerializeToString()
-    for problem in _invalid(model):
+    sha256, graph = sha256_bytes(data), model.graph
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    size = size_of(metadata) if has_open_sides(model) else None
+    order, fixed = sort_nodes(model), fix_sides(model, size)
+    if fixed:
+        _fold(model)
+    changes = tuple(filter(None, (order, fixed, widen(model))))
+    inferred = _inferred(model, path)
+    for problem in _endless(inferred):
         raise InputError(f"{path}: {problem}")
-    graph = model.graph
+    if changes:
+        for output, known in zip(graph.output, inferred.output):
+            output.CopyFrom(known)
+        data = model.SerializeToString()
     weights = {tensor.name for tensor in graph.initializer}
     return OnnxFile(
         data,
+        sha256,
+        changes,
         tuple(_port(value) for value in graph.input if value.name not in weights),
-        tuple(map(_port, graph.output)),
-        {entry.key: entry.value for entry in model.metadata_props},
+        tuple(map(_port, inferred.output)),
+        metadata,
         max((o.version for o in model.opset_import if o.domain in _OWN_DOMAINS), default=0),
     )
 
@@ -109,19 +142,20 @@ def _foreign(model: Any) -> Iterator[str]:
             yield f"has a constant of {node.op_type!r} in another file; export it again"
 
 
-def _invalid(model: Any) -> Iterator[str]:
-    """What the shapes inside say, before a runtime makes room for them."""
+def _inferred(model: Any, path: Path) -> Any:
+    """The graph with the shapes of all tensors, as far as they follow. Raises InputError."""
     try:
         onnx.checker.check_model(model)
-        graph = onnx.shape_inference.infer_shapes(model).graph
+        return onnx.shape_inference.infer_shapes(model).graph
     except Exception as error:  # RuntimeError, ValidationError, and what protobuf raises
-        yield f"is not valid ONNX: {first_line(error)}; export it again"
-        return
-    shapes = {
-        value.name: _port(value).shape
-        for value in (*graph.value_info, *graph.output, *graph.input)
-        if value.type.tensor_type.HasField("shape")
-    }
+        raise InputError(
+            f"{path}: is not valid ONNX: {first_line(error)}; export it again"
+        ) from error
+
+
+def _endless(graph: Any) -> Iterator[str]:
+    """What the shapes inside say, before a runtime makes room for them."""
+    shapes = _shapes(graph)
     for name, shape in shapes.items():
         count = math.prod(side or 1 for side in shape)
         if count > _MOST_VALUES:
@@ -132,6 +166,37 @@ def _invalid(model: Any) -> Iterator[str]:
                 f"has the operator {node.op_type!r} with an output of unknown size; export it with "
                 "dynamic=False and simplify=True"
             )
+
+
+def _shapes(graph: Any) -> dict[str, tuple[Optional[int], ...]]:
+    return {
+        value.name: _port(value).shape
+        for value in (*graph.value_info, *graph.output, *graph.input)
+        if value.type.tensor_type.HasField("shape")
+    }
+
+
+def _fold(model: Any) -> None:
+    """Compute what follows from the shapes."""
+    from onnx.reference import ReferenceEvaluator  # a quarter of a second
+
+    def shapes_of(model: Any) -> Shapes:
+        return _shapes(onnx.shape_inference.infer_shapes(model).graph)
+
+    def compute(node: Any, inputs: Sequence[Array]) -> Array:
+        given = [onnx.ValueInfoProto(name=name) for name in node.input]
+        result = onnx.ValueInfoProto(name=node.output[0])
+        graph = onnx.helper.make_graph([node], "one", given, [result])
+        alone = onnx.helper.make_model(graph, opset_imports=model.opset_import)
+        found: Array = ReferenceEvaluator(alone).run(None, dict(zip(node.input, inputs)))[0]
+        return found
+
+    small = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in model.graph.initializer
+        if math.prod(tensor.dims) <= _MOST_OF_SHAPES
+    }
+    fold(model, small, shapes_of, compute, numpy_helper.from_array)
 
 
 def _with_files_inside(model: Any, path: Path, size_bytes: int) -> bool:

@@ -11,6 +11,7 @@ Shapes: C classes | P prototypes | N cells | K candidates | H W px of the networ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,6 @@ from depth.steps.letterbox import Placed
 STRIDES = (8, 16, 32)  # px of the network's input per cell
 PROTOTYPE_PX = 4  # px of the network's input per prototype value
 _BOX = 4  # numbers of a box
-_REACH_PX = 2 * PROTOTYPE_PX  # how far outside its box interpolation can carry an instance
 
 Indices = npt.NDArray[np.intp]
 
@@ -113,24 +113,15 @@ def region_of(
 ) -> npt.NDArray[np.bool_]:
     """[H,W] of the image: where an instance is. Instances are joined one after the other.
 
-    Each is cut to its box at the size of the prototypes, interpolated to the network's input, freed
-    of the filling, interpolated to the image, and compared with the threshold.
+    The logits of each are interpolated to the network's input, freed of the filling, interpolated
+    to the image, compared with the threshold, and cut to the instance's box.
     """
     region = np.zeros(place.image, np.bool_)
     flat = prototypes.reshape(len(prototypes), -1)
     for instance in instances:
         logits = (instance.coefficients @ flat).reshape(prototypes.shape[1:])
-        _add(region, _cut(logits, instance.box), instance.box, place, threshold)
+        _add(region, logits, instance.box, place, threshold)
     return region
-
-
-def _cut(logits: FloatArray, box: Sequence[float]) -> FloatArray:
-    """Zero outside the box."""
-    left, top, right, bottom = (side / PROTOTYPE_PX for side in box)
-    rows, columns = np.arange(logits.shape[0]), np.arange(logits.shape[1])
-    down = (rows >= top) & (rows < bottom)
-    across = (columns >= left) & (columns < right)
-    return np.where(down[:, np.newaxis] & across, logits, np.float32(0))
 
 
 def _add(
@@ -140,23 +131,25 @@ def _add(
     place: Placed,
     threshold: float,
 ) -> None:
-    """Add an instance to the image's region; only the pixels near its box are computed."""
+    """Add an instance to the image's region; only the pixels in its box are computed."""
+    rows = _inside(box[1] - place.top, box[3] - place.top, place.inner[0], place.image[0])
+    columns = _inside(box[0] - place.left, box[2] - place.left, place.inner[1], place.image[1])
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return
     height, width = place.network
     wide = cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR)
     bottom, right = place.top + place.inner[0], place.left + place.inner[1]
     inner = wide[place.top : bottom, place.left : right]
-    rows = _near(box[1] - place.top, box[3] - place.top, place.inner[0], place.image[0])
-    columns = _near(box[0] - place.left, box[2] - place.left, place.inner[1], place.image[1])
-    if rows.start < rows.stop and columns.start < columns.stop:
-        region[rows, columns] |= _sampled(inner, rows, columns, place.image) > threshold
+    region[rows, columns] |= _sampled(inner, rows, columns, place.image) > threshold
 
 
-def _near(first: float, last: float, inner: int, image: int) -> slice:
-    """The image's rows or columns that a box reaches, given in px of the scaled image."""
+def _inside(first: float, last: float, inner: int, image: int) -> slice:
+    """The image's rows or columns in a box, given in px of the scaled image: those whose number is
+    at least `first` and below `last`.
+    """
     scale = image / inner
-    start = max(0.0, min(first - _REACH_PX, inner)) * scale
-    stop = max(0.0, min(last + _REACH_PX, inner)) * scale
-    return slice(int(start), min(image, int(np.ceil(stop))))
+    start, stop = (math.ceil(min(max(side, 0), inner) * scale) for side in (first, last))
+    return slice(start, min(image, stop))
 
 
 def _sampled(values: FloatArray, rows: slice, columns: slice, size: Size) -> FloatArray:
