@@ -17,7 +17,7 @@ from serve.errors import ManifestError
 from serve.folder.manifest import JobManifest
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE
-from serve.jobs.preset import write_summary_of
+from serve.jobs.preset import write_file_of_all
 
 _MAX_BYTES = 1_000_000_000
 
@@ -25,7 +25,7 @@ _MAX_BYTES = 1_000_000_000
 def write_summary(report: JobManifest, job: FolderJob) -> None:
     """Write the preset's file for all images that are done. Raises ManifestError."""
     try:
-        write_summary_of(job.preset, _done(report, job.output), job.output)
+        write_file_of_all(job.preset, _done(report, job.output), job.output)
     except DepthFileError as error:
         raise ManifestError(str(error)) from error
 

@@ -52,8 +52,8 @@ def names_of_preset(preset: str) -> tuple[bool, list[str]]:
     return row.whole_name, [row.summary] if row.summary else []
 
 
-def write_summary_of(preset: str, done: Iterable[Done], folder: Path) -> None:
-    """Write the preset's file for all images into the folder, if the preset has one.
+def write_file_of_all(preset: str, done: Iterable[Done], folder: Path) -> Optional[bytes]:
+    """Write the preset's file for all images into the folder; None where there is none.
 
     preset  "" is none
 
@@ -61,15 +61,16 @@ def write_summary_of(preset: str, done: Iterable[Done], folder: Path) -> None:
     """
     name = preset_named(preset).summary if preset else ""
     if not name:
-        return
+        return None
     data = summary_of(preset, done)
     if data is None:
         logger.warning("%s", _WITHOUT[preset])
-        return
+        return None
     try:
         write_whole(folder / name, data)
     except OSError as error:
         raise DepthFileError(f"{folder / name}: cannot be written: {error.strerror}") from error
+    return data
 
 
 _WITHOUT = {
