@@ -21,8 +21,8 @@ def fetch(
     """Copy the results of an S3 or Ray job into a folder.
 
     They get the names that tools read. The files are those of a folder job: a/b.png and a/b.json of
-    the image a/b.jpg, or the names of a preset, with its files for all images. Every hash is
-    compared. Prints the depth files.
+    the image a/b.jpg, or those of a preset, with its files for all images. Every hash is compared.
+    Prints the depth files.
 
     Exit code 0 all done, 1 failed, 2 usage, 3 some results are damaged or left. Run it again for
     the rest: a file that is there and has its hash is kept.

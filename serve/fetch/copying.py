@@ -84,7 +84,7 @@ class Copying:
     def folders(self) -> Iterator[Path]:
         """The folders of all results, but those that a link leads elsewhere."""
         for parent in {stem.parent for stem in self._stems.values()}:
-            with suppress(InputError):
+            with suppress(InputError, UnicodeError):
                 self._check_inside(self._out / parent)
                 yield self._out / parent
 

@@ -21,7 +21,7 @@ from serve.fetch.names import Names, maps_of
 from serve.fetch.place import JobFolder
 from serve.jobs.entry import FAILED, Entry, OnEntry, Report
 from serve.jobs.objects.run import Attempts
-from serve.jobs.preset import write_summary_of
+from serve.jobs.preset import write_file_of_all
 from serve.jobs.stop import Stop
 from serve.jobs.threads import each
 
@@ -67,7 +67,7 @@ def run_fetch(
             take(entry)
     report.stopped = stop.reason
     if not report.left:
-        write_summary_of(job.settings.preset_name, copying.done.values(), out)
+        write_file_of_all(job.settings.preset_name, copying.done.values(), out)
     return report
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -49,7 +50,7 @@ class Names:
             maps=self._maps,
             preset=settings.preset_name,
         )
-        paths = list(map(PurePosixPath, images))
+        paths = [PurePosixPath(_on_disk(image)) for image in images]
         stems = unique_stems(paths, names_for, *names_of_preset(settings.preset_name))
         return dict(zip(images, stems))
 
@@ -58,7 +59,7 @@ class Names:
 
         Raises DepthFileError for a .json of another image, or of another job.
         """
-        if sidecar.source.get("path") != localised(image):
+        if sidecar.source.get("path") not in (image, localised(image)):
             raise DepthFileError(f"its .json is of another image, {sidecar.source.get('path')!r}")
         found: dict[str, Listed] = {}
         if self._preset is not None and sidecar.preset is not None:
@@ -98,6 +99,15 @@ class Names:
             shared = {role: asdict(Picture.of(file)) for role, file in self.shared.items()}
             whole["preset"]["files"].update(shared)
         return dump_beside(whole)
+
+
+def _on_disk(image: str) -> str:
+    """The key of an image as this process's locale has the names of files."""
+    try:
+        os.fsencode(image)
+    except UnicodeEncodeError:
+        return str(localised(image))
+    return image
 
 
 def maps_of(sidecar: Sidecar) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from serve.errors import ManifestError
 from serve.folder.manifest import JobManifest, Unlisted
 from serve.folder.request import FolderJob
 from serve.jobs.entry import DONE
-from serve.jobs.preset import write_summary_of
+from serve.jobs.preset import write_file_of_all
 
 
 def write_summary(report: JobManifest, job: FolderJob) -> None:
@@ -27,7 +27,7 @@ def write_summary(report: JobManifest, job: FolderJob) -> None:
 def write_noted(done: Iterable[Done], report: JobManifest, job: FolderJob) -> Optional[Path]:
     """The same of these images; returns its path, or None where there is none."""
     try:
-        written = write_summary_of(job.preset, done, job.output)
+        written = write_file_of_all(job.preset, done, job.output)
     except DepthFileError as error:
         raise ManifestError(str(error)) from error
     if written is None:

@@ -54,7 +54,7 @@ def names_of_preset(preset: str) -> tuple[bool, list[str]]:
     return row.whole_name, [row.summary] if row.summary else []
 
 
-def write_summary_of(
+def write_file_of_all(
     preset: str, done: Iterable[Done], folder: Path
 ) -> Optional[tuple[str, bytes]]:
     """Write the preset's file for all images into the folder, and return its name and bytes.

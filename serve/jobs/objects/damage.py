@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Optional, Protocol
 
 from depth.errors import DepthFileError, TooLargeError
 from depth.files import sha256_bytes
 from depth.images.header import MAX_PIXELS
 from depth.maps.meta import MAX_JSON_BYTES, parse_sidecar
+from depth.maps.names import SIDECAR_SUFFIX
 from depth.store.objects import ObjectStore
 
 _PX_BYTES = 12  # of three float32 channels, the largest that a preset has
@@ -46,10 +48,13 @@ def listed_bytes(store: ObjectStore, key: str, listed: Listed) -> Optional[bytes
     """
     if "/" in listed.name or "\0" in listed.name or not 0 <= listed.size_bytes <= MAX_FILE_BYTES:
         return None
-    folder, slash, _ = key.rpartition("/")
+    folder, slash, own = key.rpartition("/")
+    name = listed.name
     try:
-        found = store.read(f"{folder}{slash}{listed.name}", listed.size_bytes)
-    except TooLargeError:
+        if not name.startswith(own[: -len(SIDECAR_SUFFIX)]):  # a locale without the key's letters
+            name = os.fsencode(name).decode("utf-8", "surrogateescape")
+        found = store.read(f"{folder}{slash}{name}", listed.size_bytes)
+    except (TooLargeError, UnicodeError):
         return None
     whole = found is not None and sha256_bytes(found.data) == listed.sha256
     return found.data if whole and found is not None else None

@@ -16,7 +16,7 @@ from tests.depth.exports.test_export_command import run
 from tests.serve.s3.conftest import Pair
 from tests.support.fetches import differing, files_in, folder_job, job_of
 from tests.support.folder_jobs import close_engines, make_engine
-from tests.support.object_jobs import MAKING, put_images
+from tests.support.object_jobs import MAKING, png, put_images
 from tests.support.processes import start, until
 
 
@@ -66,6 +66,19 @@ def test_the_command_prints_what_is_there_and_says_what_is_not(
     assert (code, sorted(printed.splitlines())) == (3, [names[0], names[2]])
     assert "failed: 0/0002.png: 0002.png." in said
     assert "2 already there, 1 failed in" in said
+
+
+@pytest.mark.parametrize("pair", ["s3"], indirect=True)
+def test_letters_that_the_locale_does_not_have_are_those_of_the_key(
+    pair: Pair, tmp_path: Path
+) -> None:
+    pair.images.write("Ä/ß.png", png(1))
+    job_of(pair.source, pair.target, pair.url)
+    words = ("fetch", pair.target, tmp_path / "got", "--endpoint-url", pair.url)
+    ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    job = start(tmp_path, "-m", "serve", *words, **ascii_only)
+    assert job.wait(60) == 0, (tmp_path / "stderr").read_text()
+    assert set(files_in(tmp_path / "got")) == {"Ä/ß.png", "Ä/ß.json"}
 
 
 def test_wrong_places_are_said(pair: Pair, tmp_path: Path, command: Command) -> None:

@@ -137,6 +137,7 @@ CHANGES: dict[str, Change] = {
     "no name": other_name(""),
     "a name with a zero": other_name("a\0.png"),
     "a name that is a folder": other_name("."),
+    "a name that is no text": other_name("a\ud800.png"),
     "a map with a path": more_maps("../../depth"),
     "another map": more_maps("sky"),
     "a role with a path": more_files("../../evil"),
