@@ -45,27 +45,28 @@ class Contract:
 def open_size(asked: Optional[Size], metadata: Mapping[str, str]) -> Optional[Size]:
     """(height, width) px for an input that leaves them open: as asked for, else by the metadata.
 
-    Raises InputError for sides that no network of this layout has.
+    Raises InputError for a network of another kind, or for sides that no network of this kind has.
     """
+    for problem in _other_kinds(metadata):
+        raise InputError(problem)
+    if asked:
+        _check_sides(asked, f"--size {size_text(asked)}")
+        return asked
     sides = _IMGSZ.fullmatch(metadata.get("imgsz", "").strip())
-    size = asked or ((int(sides[1]), int(sides[2])) if sides else None)
-    if size:
-        _check_sides(size, f"size {size_text(size)}, of --size or of its metadata")
-    return size
+    size = (int(sides[1]), int(sides[2])) if sides else None
+    return size if size and _fits(size) else None
 
 
 def contract_of(
     file: OnnxFile, names: Optional[Sequence[str]] = None, size: Optional[Size] = None
 ) -> Contract:
-    """The contract that a file keeps.
+    """The contract that a file keeps, once `open_size` has looked at its metadata.
 
     names  of its classes, in place of those in its metadata
     size   (height, width) px that it has to have
 
     Raises InputError that says what it is instead, and how to export it.
     """
-    for problem in _other_kinds(file.metadata):
-        raise InputError(problem)
     found = _size(file.inputs)
     if size not in (None, found):
         raise InputError(f"its sides are fixed, {size_text(found)}: leave --size out")
@@ -133,10 +134,14 @@ def _size(inputs: Sequence[Port]) -> Size:
 
 
 def _check_sides(size: Size, said: str) -> None:
-    if any(side % STRIDES[-1] or not STRIDES[-1] <= side <= _MOST_PX for side in size):
+    if not _fits(size):
         raise InputError(
             f"{said}: expected sides that are multiples of {STRIDES[-1]}, at most {_MOST_PX}"
         )
+
+
+def _fits(size: Size) -> bool:
+    return all(side % STRIDES[-1] == 0 and STRIDES[-1] <= side <= _MOST_PX for side in size)
 
 
 def _outputs(outputs: Sequence[Port], size: Size) -> tuple[Port, Port]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Optional
 
+import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
 from compile.targets.onnx_fold import Array, Shapes, fold
-from compile.targets.onnx_plain import fix_sides, has_open_sides, sort_nodes, widen
+from compile.targets.onnx_plain import fix_sides, sort_nodes, widen
 from depth.errors import InputError, first_line
 from depth.files import read_regular, reading, sha256_bytes
 from depth.sizes import Size
@@ -77,7 +78,8 @@ def read_file(
 ) -> OnnxFile:
     """Read a file that somebody else made, as hostile input: nothing of it is run.
 
-    size_of  gives (height, width) px of an input that leaves them open, from the metadata
+    size_of  gives (height, width) px of an input that leaves them open, from the metadata; what it
+             raises is raised before anything else of the graph is read
 
     Open sides are fixed, and float16 becomes float32. Raises InputError with the reason: not ONNX,
     too large, operators that run for an unknown time or come from elsewhere, or weights in files
@@ -98,7 +100,10 @@ def read_file(
         data = model.SerializeToString()
     sha256, graph = sha256_bytes(data), model.graph
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    size = size_of(metadata) if has_open_sides(model) else None
+    try:
+        size = size_of(metadata)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     order, fixed = sort_nodes(model), fix_sides(model, size)
     if fixed:
         _fold(model)
@@ -188,8 +193,8 @@ def _fold(model: Any) -> None:
         result = onnx.ValueInfoProto(name=node.output[0])
         graph = onnx.helper.make_graph([node], "one", given, [result])
         alone = onnx.helper.make_model(graph, opset_imports=model.opset_import)
-        found: Array = ReferenceEvaluator(alone).run(None, dict(zip(node.input, inputs)))[0]
-        return found
+        results: Any = ReferenceEvaluator(alone).run(None, dict(zip(node.input, inputs)))
+        return np.asarray(results[0])
 
     small = {
         tensor.name: numpy_helper.to_array(tensor)

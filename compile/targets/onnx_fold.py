@@ -48,11 +48,28 @@ def fold(
                 continue
             room -= result.size
             known[node.output[0]] = result
-            model.graph.initializer.append(stored(result, node.output[0]))
         if len(kept) == len(model.graph.node):
-            return
+            break
         del model.graph.node[:]
         model.graph.node.extend(kept)
+        _store(model.graph, weights, known, stored)
+
+
+def _store(
+    graph: Any,
+    weights: Mapping[str, Array],
+    known: Mapping[str, Array],
+    stored: Callable[[Array, str], Any],
+) -> None:
+    """Results that a node still needs become weights."""
+    used = {name for node in graph.node for name in node.input}
+    used |= {value.name for value in graph.output}
+    there = {tensor.name for tensor in graph.initializer}
+    for name in sorted((known.keys() - weights.keys() - there) & used):
+        graph.initializer.append(stored(known[name], name))
+    unused = [tensor for tensor in graph.initializer if tensor.name not in used]
+    for tensor in unused:
+        graph.initializer.remove(tensor)
 
 
 def _result(

@@ -5,6 +5,7 @@ Only the model's record is changed; nothing of it runs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
@@ -12,6 +13,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from depth.errors import InputError
 from depth.sizes import Size, size_text
 
 FLOAT, FLOAT16 = 1, 10  # ONNX's numbers of types
@@ -19,7 +21,7 @@ _TYPES = ("to", "dtype")  # attributes that hold such a number
 _CHANNELS = 3
 
 
-def has_open_sides(model: Any) -> bool:
+def _has_open_sides(model: Any) -> bool:
     """Whether the model has one input of images, without a fixed height or width."""
     value = _images(model)
     return value is not None and not all(
@@ -42,14 +44,17 @@ def fix_sides(model: Any, size: Optional[Size]) -> str:
     for side, number in zip(sides, wanted):
         if not side.HasField("dim_value") and number is not None:
             side.dim_value = number
-    if not fixed or has_open_sides(model):
+    if not fixed or _has_open_sides(model):
         return ""
     del model.graph.value_info[:]
     return "sides=" + size_text((sides[2].dim_value, sides[3].dim_value))
 
 
 def widen(model: Any) -> str:
-    """Store float16 as float32, and compute in it. Returns what was done, "" for nothing."""
+    """Store float16 as float32, and compute in it. Returns what was done, "" for nothing.
+
+    Raises InputError for weights that are cut short.
+    """
     graph = model.graph
     places = [
         (value.type.tensor_type, "elem_type")
@@ -100,10 +105,15 @@ def _tensors(graph: Any) -> Iterator[Any]:
 
 
 def _widen_tensor(tensor: Any) -> None:
-    """Its bytes, or its bits as whole numbers: ONNX allows both."""
+    """Its bytes, or its bits as whole numbers: ONNX allows both. Raises InputError if some lack."""
     raw = tensor.raw_data or np.array(tensor.int32_data, np.int32).astype("<u2").tobytes()
+    if len(raw) != 2 * math.prod(tensor.dims):
+        raise InputError(
+            f"float16 of {tensor.name!r} has {len(raw)} bytes, expected "
+            f"{2 * math.prod(tensor.dims)}; export it again"
+        )
     tensor.ClearField("int32_data")
-    tensor.raw_data = np.frombuffer(raw[: len(raw) // 2 * 2], "<f2").astype("<f4").tobytes()
+    tensor.raw_data = np.frombuffer(raw, "<f2").astype("<f4").tobytes()
     tensor.data_type = FLOAT
 
 
