@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.cli import main
+from serve.__main__ import main
 from tests.depth.exports.test_export_command import run
 from tests.serve.s3.conftest import Pair
 from tests.support.fetches import differing, files_in, folder_job, job_of
