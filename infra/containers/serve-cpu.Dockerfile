@@ -19,6 +19,7 @@ COPY --from=build /opt/depth /opt/depth
 ENV PATH=/opt/depth/env/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
+    DEPTH_PROGRAM_CACHE=off \
     DEPTH_FOLDER=/var/lib/depth
 # Volumes take their owner from here.
 RUN install -d -o 10001 -g 10001 /var/lib/depth /run/depth
