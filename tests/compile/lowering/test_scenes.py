@@ -93,6 +93,7 @@ def test_without_a_pass_every_bit_is_the_same(config: AnyViewConfig, views: int)
     assert set(errors(lower(made(config), []), config, views).values()) == {0.0}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("config", "views"), SHAPES)
 def test_each_pass_alone_keeps_the_numbers(config: AnyViewConfig, views: int) -> None:
     for name in EVERY_VARIANT:

@@ -81,6 +81,7 @@ def test_cameras_from_rays() -> None:
     assert any("ray" in step for step in described(Path("rays"))["provenance"]["steps"])
 
 
+@pytest.mark.long
 def test_a_long_video_goes_through_windows() -> None:
     write_video(Path("long.avi"), 9)
     flags = (*OURS, "--fps", 10, "--most-views", 2, "--export-dir", "long")

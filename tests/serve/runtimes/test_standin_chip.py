@@ -51,6 +51,7 @@ def neff_bytes(chip: Chip, load: Callable[..., Any]) -> int:
     return used
 
 
+@pytest.mark.long
 def test_without_a_chip_the_load_raises_in_a_process_of_its_own(
     chip: Chip, served: Artifact
 ) -> None:
