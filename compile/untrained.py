@@ -60,7 +60,7 @@ def _draw(
     if len(shape) > 1:
         if head is not None:
             exponential = isinstance(head.activation, Exp)
-            noise -= 0.0 if exponential else noise.mean(dtype=np.float64)
+            noise -= np.float32(0 if exponential else noise.mean(dtype=np.float64))
             share = _EXP_SHARE if exponential else _LAST_SHARE
         share *= _GAIN if _adds_unscaled(path, modules) else 1.0
         return noise * np.float32(share * (1.0 / np.prod(shape[1:])) ** 0.5)
