@@ -60,7 +60,11 @@ def vits() -> DepthAnything:
     return untrained(few).eval().requires_grad_(False)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize(
+    "size",
+    [SIZES[0], *(pytest.param(size, marks=pytest.mark.long) for size in SIZES[1:])],
+    ids=str,
+)
 def test_a_trace_holds_only_these_operators(vits: DepthAnything, size: tuple[int, int]) -> None:
     # Warnings are errors in every test, so a tracer warning fails this one.
     vits.fix_size(*size)

@@ -96,6 +96,7 @@ def test_every_output_has_figures_within_its_limits(built: Artifact) -> None:
         assert program.measured["cameras"]["other_reference"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("target", "precision"), [("openvino", "fp32"), ("openvino", "bf16"), ("onnx", "fp32")]
 )

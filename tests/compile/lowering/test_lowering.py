@@ -80,7 +80,11 @@ def test_without_a_pass_every_bit_is_the_same(
     assert torch.equal(stock(plain)(image), plain(image))
 
 
-@pytest.mark.parametrize(("config", "size", "max_depth_m"), NETWORKS, ids=ids)
+@pytest.mark.parametrize(
+    ("config", "size", "max_depth_m"),
+    [*NETWORKS[:-1], pytest.param(*NETWORKS[-1], marks=pytest.mark.long)],
+    ids=ids,
+)
 def test_each_pass_alone_keeps_the_numbers(
     config: ModelConfig, size: tuple[int, int], max_depth_m: float
 ) -> None:

@@ -65,6 +65,7 @@ def test_each_stage_has_its_share(report: PrecisionReport) -> None:
     assert "field_of_view_deg" in text
 
 
+@pytest.mark.long
 def test_a_larger_logit_has_a_larger_relative_error_after_the_exponential() -> None:
     errors = []
     for logit in (0.3, 9.3):

@@ -66,6 +66,7 @@ def test_programs_give_what_the_eager_network_gives() -> None:
     assert (made["target"], made["model"]) == ("torchscript", "da3-small")
 
 
+@pytest.mark.long
 def test_an_artifact_is_a_model_too() -> None:
     assert da3("images", "photos", *OURS, "--artifacts", "own").code == 0
     (artifact,) = Path("own").glob("da3-small-torchscript-*")
