@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from depth.errors import DepthFileError, InputError
+from depth.family import METRES
 from depth.maps.files import FORMATS, read_depth, write_result
 from depth.maps.meta import parse_sidecar
 from tests.support.depth_samples import SOURCE, ramp, result
@@ -142,6 +143,19 @@ def test_a_wrong_field_in_the_json_is_refused(
     _, sidecar = write_result(result(ramp()), tmp_path / "x", ["png"], SOURCE)
     edit(sidecar, change)
     with pytest.raises(DepthFileError, match=message):
+        read_depth(sidecar)
+
+
+@pytest.mark.parametrize("name", ["png", "npy"])
+@pytest.mark.parametrize("largest", [-20.0, 0.0, 5.0])
+def test_a_range_that_the_values_leave_is_refused(
+    name: str, largest: float, tmp_path: Path
+) -> None:
+    _, sidecar = write_result(result(ramp(), METRES), tmp_path / "x", [name], SOURCE)
+    edit(sidecar, depth(largest=9.5))
+    assert read_depth(sidecar).depth.largest == 9.5
+    edit(sidecar, depth(largest=largest))
+    with pytest.raises(DepthFileError, match=f"should be {largest:g}, and it holds 9.5: expected"):
         read_depth(sidecar)
 
 
