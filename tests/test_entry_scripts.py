@@ -93,6 +93,7 @@ def test_inference(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     meta = json.loads((place / "output_depth/turned.json").read_text())
     assert meta["provenance"]["model"] == "demo"
     assert any("no weights for vits" in note for note in meta["source"]["notes"])
+    assert meta["source"]["stand_in"] == "demo"
     again = in_this_process(place, capsys, "inference.py", *options)
     assert again.returncode == 3
     assert "compiling" not in again.stderr, "compiled programs are kept"
@@ -129,6 +130,14 @@ def test_mistakes_get_one_line_and_a_code(
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_input_is_told_before_weights_are_looked_for(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = in_this_process(place, capsys, "inference.py", "--input", "nowhere")
+    assert done.returncode == 2
+    assert done.stderr == "inference.py: nowhere: no such image or folder of images\n"
 
 
 def test_run_gives_upstream_s_pictures(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,3 +217,4 @@ def test_a_file_in_checkpoints_is_used(tmp_path: Path, capsys: pytest.CaptureFix
     meta = json.loads((tmp_path / "output_depth/a.json").read_text())
     assert meta["provenance"]["weights"] == "demo.pth"
     assert meta["source"]["notes"] == []
+    assert "stand_in" not in meta["source"]
