@@ -159,7 +159,8 @@ def read_depth(path: str | Path) -> Result:
     try:
         return _read_listed(path) if path.suffix == SIDECAR_SUFFIX else _read_file(path)
     except (DepthFileError, InputError) as error:
-        raise DepthFileError(f"{path}: {error}") from error
+        text = str(error).replace(f"cannot read {path.name}: ", "cannot be read: ")
+        raise DepthFileError(f"{path}: {text}") from error
 
 
 def read_sidecar(path: Path) -> Sidecar:

@@ -180,8 +180,10 @@ def test_a_giant_json_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["x.jpg", "x", "gone.png", "gone.json"])
 def test_paths_that_lead_nowhere_are_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DepthFileError, match=name):
+    with pytest.raises(DepthFileError, match=name) as caught:
         read_depth(tmp_path / name)
+    if name.startswith("gone"):
+        assert str(caught.value) == f"{tmp_path / name}: cannot be read: No such file or directory"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
