@@ -27,7 +27,7 @@ from checkpoints.demo.training import (
     save_state,
     train_step,
 )
-from compile.neuron.cache import default_folder
+from depth.errors import InputError
 
 FOLDER = Path(__file__).parent
 SAVE_EVERY_S = 90.0
@@ -91,7 +91,10 @@ def main(
 
 def own_cache() -> Path:
     """Where nobody else can put files, unlike in the temporary folder that all users share."""
-    return default_folder() / "demo-pool"
+    try:
+        return Path.home() / ".cache" / "depth-anything-inferentia" / "demo-pool"
+    except (KeyError, RuntimeError) as error:  # Python 3.9, and later ones
+        raise InputError("this user has no home folder: give --cache FOLDER") from error
 
 
 def run(
