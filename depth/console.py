@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Callable, Optional
 
 if TYPE_CHECKING:
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
 Row = Sequence[str]
+_LONG = 10  # steps from which on a line says how many are left
 # ASCII's and Latin-1's control characters but the line feed, and what turns the order of a line.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _USER = re.compile(r"(?<=://)[^\s'\"]*@")
@@ -42,15 +46,24 @@ def steps(total: int) -> Iterator[Callable[[str], None]]:
     """Yields a function to call with the name of each step as it begins.
 
     total  number of steps
-    Shows a bar on a terminal, and one line per step elsewhere.
+    Shows a bar on a terminal, and one line per step elsewhere. Of long work, the lines say how much
+    is left, as if every step took as long as those before it.
     """
     console = _stderr()
     if not console.is_terminal:
-        yield lambda text: _line(console, text)
+        started_s, begun_steps = time.monotonic(), count()
+
+        def line(text: str) -> None:
+            done = next(begun_steps)
+            passed_s = time.monotonic() - started_s
+            _line(console, text + (_left(done, total, passed_s) if total >= _LONG else ""))
+
+        yield line
         return
     from rich import progress as rich
 
-    with _bar(console, rich.MofNCompleteColumn(), rich.TimeElapsedColumn()) as progress:
+    columns = (rich.MofNCompleteColumn(), rich.TimeElapsedColumn(), rich.TimeRemainingColumn())
+    with _bar(console, *columns) as progress:
         task = progress.add_task("starting", total=total)
         begun = 0
 
@@ -61,6 +74,11 @@ def steps(total: int) -> Iterator[Callable[[str], None]]:
 
         yield step
         progress.update(task, description="done", completed=total)
+
+
+def _left(done: int, total: int, passed_s: float) -> str:
+    rest = timedelta(seconds=round(passed_s / done * (total - done))) if done else None
+    return f" ({done + 1} of {total}{'' if rest is None else f', about {rest} left'})"
 
 
 @contextmanager

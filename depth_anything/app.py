@@ -89,7 +89,7 @@ def page(
     sizes = common_sizes(rule)
     engine = Engine(library, policy, rule, sizes if policy == BUCKETS else ())
     first = [] if library.sizes else [_LANDSCAPE]
-    stage = Stage(engine, first, weights.remark)
+    stage = Stage(engine, first, weights.remark, stand_in=weights.stand_in)
     offered = samples if samples.is_dir() else None
     typer.echo("getting the model ready…", err=True)
     with TemporaryDirectory(prefix="depth-jobs-") as jobs:

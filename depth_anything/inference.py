@@ -68,6 +68,8 @@ def inference(
     stop, focal, sequence = Stop(), options.focal(), sequences.asked_for(options)
     if options.preview is None:
         options = replace(options, preview=True)
+    if not options.input.exists():  # before weights are asked for, perhaps over the network
+        raise InputError(f"{options.input}: no such image or folder of images")
     if choose:
         model = _chosen(model, checkpoint)
     elif no_stand_in:

@@ -76,6 +76,7 @@ class DepthPipeline(pipeline.DepthPipeline):
             size_rule=rule,
             sizes=common_sizes(rule) if policy == BUCKETS else (),
             remark=weights.remark,
+            stand_in=weights.stand_in,
             **options,
         )
 

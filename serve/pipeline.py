@@ -55,6 +55,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
     folder         where artifacts of a store are kept
     colour_order   of arrays: `rgb` or `bgr`
     remark         added to the notes of every result
+    stand_in       the model, if it replaces the one that was asked for; goes into every result
     fit            measured depth of every image, a path as of `--fit`; or what `fitter_of` of
                    depth/fitting/fitter.py makes of it
     focal_px, fov_deg, intrinsics   the camera, unless a call names it; see depth/steps/focal.py
@@ -91,6 +92,7 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         intrinsics: Optional[Matrix] = None,
         colour_order: str = RGB,
         remark: str = "",
+        stand_in: str = "",
         fit: Union[Place, Fitter, None] = None,
         allow_unverified: bool = False,
         one_at_a_time: bool = False,
@@ -102,7 +104,8 @@ class DepthPipeline(AbstractContextManager["DepthPipeline"]):
         focal = FocalAsked(focal_px, fov_deg, intrinsics)
         library = library_of(source, alias, Path(folder), endpoint_url, allow_unverified)
         sized = policy, size_rule, sizes, preprocess, output_size
-        self.stage = Stage(engine(library, *sized, focal, backend), sizes, remark, one_at_a_time)
+        opened = engine(library, *sized, focal, backend)
+        self.stage = Stage(opened, sizes, remark, one_at_a_time, stand_in=stand_in)
         self._colour_order = colour_order
 
     @overload

@@ -93,6 +93,7 @@ def test_inference(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     meta = json.loads((place / "output_depth/turned.json").read_text())
     assert meta["provenance"]["model"] == "demo"
     assert any("no weights for vits" in note for note in meta["source"]["notes"])
+    assert meta["source"]["stand_in"] == "demo"
     again = in_this_process(place, capsys, "inference.py", *options)
     assert again.returncode == 3
     assert "compiling" not in again.stderr, "compiled programs are kept"
@@ -129,6 +130,14 @@ def test_mistakes_get_one_line_and_a_code(
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_input_is_told_before_weights_are_looked_for(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = in_this_process(place, capsys, "inference.py", "--input", "nowhere")
+    assert done.returncode == 2
+    assert done.stderr == "inference.py: nowhere: no such image or folder of images\n"
 
 
 def test_run_gives_upstream_s_pictures(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,13 +182,22 @@ def test_run_reads_a_list_and_keeps_same_names_apart(
     assert {path.name for path in (place / "listed").iterdir()} == names
 
 
-def test_run_draws_only_upstream_s_encoders(
-    place: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("encoder", ["da3mono-large", "vits-metric-indoor"])
+def test_run_draws_only_models_whose_larger_values_are_nearer(
+    place: Path, capsys: pytest.CaptureFixture[str], encoder: str
 ) -> None:
-    flags = ("--img-path", "input_images", "--encoder", "da3mono-large")
-    done = in_this_process(place, capsys, "run.py", *flags)
+    done = in_this_process(place, capsys, "run.py", "-i", "input_images", "--encoder", encoder)
     assert done.returncode == 2
-    assert "'da3mono-large' is not one of 'demo', 'vits'" in done.stderr
+    assert f"'{encoder}' is not one of 'demo', 'vits'" in done.stderr
+
+
+@pytest.mark.parametrize("script", ["inference.py", "run.py"])
+def test_the_help_has_a_short_name(
+    place: Path, capsys: pytest.CaptureFixture[str], script: str
+) -> None:
+    done = in_this_process(place, capsys, script, "-h")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in ("-i", "-o", "--help"))
 
 
 def test_run_without_weights_does_not_pretend(
@@ -194,7 +212,9 @@ def test_run_without_weights_does_not_pretend(
     assert not [name for name in ("never", "checkpoints") if (place / name).exists()]
 
 
-def test_a_file_in_checkpoints_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_in_checkpoints_is_used_and_its_depth_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import torch
 
     state = untrained_checkpoint(model_named("demo"), seed=5).state
@@ -205,6 +225,14 @@ def test_a_file_in_checkpoints_is_used(tmp_path: Path, capsys: pytest.CaptureFix
     options = ("--model", "demo", "--input-size", "56")
     done = in_this_process(tmp_path, capsys, "inference.py", *options)
     assert done.returncode == 0, done.stderr
+    looked = {"a.png", "a.json", "a.preview.jpg", "index.html", "depth-report.jsonl"}
+    assert {path.name for path in (tmp_path / "output_depth").iterdir()} == looked
+    assert done.stderr.endswith("to look: output_depth/index.html\n")
+    options = (*options, "--no-preview", "-i", "input_images", "-o", "plain")
+    assert in_this_process(tmp_path, capsys, "inference.py", *options).returncode == 0
+    plain = looked - {"a.preview.jpg", "index.html"}
+    assert {path.name for path in (tmp_path / "plain").iterdir()} == plain
     meta = json.loads((tmp_path / "output_depth/a.json").read_text())
     assert meta["provenance"]["weights"] == "demo.pth"
     assert meta["source"]["notes"] == []
+    assert "stand_in" not in meta["source"]

@@ -132,6 +132,35 @@ def in_tools(
     return subprocess.run(command, cwd=checkout, env=settings, capture_output=True, text=True)
 
 
+def test_packages_on_pythonpath_do_not_reach_a_target(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise ImportError('built for another Python')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert "--model=demo" in made(checkout, "inference", "MODEL=demo")
+
+
+SENT = ("infra/setup.sh", "infra/tools.sh", "infra/locks/cpu.txt", "Makefile", "docs/demo.jpg")
+
+
+@pytest.mark.parametrize("attributes", [True, False])
+def test_git_s_settings_for_windows_leave_every_byte(tmp_path: Path, attributes: bool) -> None:
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    git = ("git", "-c", "core.autocrlf=true", "-c", "core.safecrlf=false")
+    for name in (*SENT, ".gitattributes"):
+        if attributes or name != ".gitattributes":
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
+    for words in (("init", "-q"), ("add", ".")):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True)
+    for name in SENT:
+        (tmp_path / name).unlink()
+    subprocess.run([*git, "checkout", "-q", "--", *SENT], cwd=tmp_path, check=True)
+    changed = [n for n in SENT if (tmp_path / n).read_bytes() != (ROOT / n).read_bytes()]
+    assert changed == ([] if attributes else list(SENT[:-1]))
+
+
 def test_settings_of_other_tools_do_not_reach_set_up() -> None:
     foreign = ("PIP_USER", "PIP_TARGET", "UV_REQUIRE_HASHES", "UV_EXCLUDE_NEWER", "PYTHONPATH")
     kept = ("PIP_INDEX_URL", "PIP_CERT", "UV_DEFAULT_INDEX", "UV_CACHE_DIR", "UV", "HTTPS_PROXY")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -28,9 +27,9 @@ from checkpoints.demo.training import (
     save_state,
     train_step,
 )
+from depth.errors import InputError
 
 FOLDER = Path(__file__).parent
-CACHE = Path(tempfile.gettempdir()) / "demo-pool"
 SAVE_EVERY_S = 90.0
 
 
@@ -56,7 +55,9 @@ def main(
     threads: Optional[int] = typer.Option(
         None, min=1, help="CPU threads; by default 1, or all beside a CUDA device."
     ),
-    cache: Path = typer.Option(CACHE, help="Rendered scenes and the state of the run."),
+    cache: Optional[Path] = typer.Option(
+        None, help="Rendered scenes and the state of the run; by default below ~/.cache."
+    ),
     out: Path = typer.Option(FOLDER, help="Where weights, figures and curve go."),
 ) -> None:
     """Render the scenes, train, evaluate; write demo.safetensors, metrics.json and loss.png.
@@ -74,6 +75,7 @@ def main(
     with Progress(
         *columns, TimeRemainingColumn(), console=Console(stderr=True), refresh_per_second=1
     ) as progress:
+        cache = cache or own_cache()
         pool = open_pool(cache, scenes or usual.scenes, threads, progress)
         drawing = Drawing(pool, seed, steps, times or usual.times)
         workers = threads - 1 if device.type == "cuda" else 0
@@ -85,6 +87,14 @@ def main(
     report.write_metrics(out / "metrics.json", report.describe(state, drawing), table)
     typer.echo(report.markdown(table))
     typer.echo(str(weights))
+
+
+def own_cache() -> Path:
+    """Where nobody else can put files, unlike in the temporary folder that all users share."""
+    try:
+        return Path.home() / ".cache" / "depth-anything-inferentia" / "demo-pool"
+    except (KeyError, RuntimeError) as error:  # Python 3.9, and later ones
+        raise InputError("this user has no home folder: give --cache FOLDER") from error
 
 
 def run(

@@ -49,6 +49,7 @@ from depth.maps.result import FloatArray, Map, Result
 __all__ = ["FORMATS", "PREVIEW_SUFFIX", "SIDECAR_SUFFIX", "output_names"]
 
 _BEST_FIRST = sorted(FORMATS, key=lambda name: CODECS[name].dtype != "float32")
+_SLACK = 1.01  # of a model's range: what is written may be rounded
 _MAX_FILE_BYTES = MAX_PIXELS * 4 + 2 * MAX_JSON_BYTES
 
 
@@ -158,7 +159,8 @@ def read_depth(path: str | Path) -> Result:
     try:
         return _read_listed(path) if path.suffix == SIDECAR_SUFFIX else _read_file(path)
     except (DepthFileError, InputError) as error:
-        raise DepthFileError(f"{path}: {error}") from error
+        text = str(error).replace(f"cannot read {path.name}: ", "cannot be read: ")
+        raise DepthFileError(f"{path}: {text}") from error
 
 
 def read_sidecar(path: Path) -> Sidecar:
@@ -268,6 +270,11 @@ def _restore(pixels: npt.NDArray[Any], facts: MapFacts, encoding: Encoding) -> M
         values = from_codes(pixels, Coding(encoding.scale, encoding.offset))
     if not (np.isfinite(values.min()) and np.isfinite(values.max())):
         raise DepthFileError("it holds values that are not finite")
+    if facts.largest is not None and not values.max() <= facts.largest * _SLACK > 0:
+        raise DepthFileError(
+            f"its largest value should be {facts.largest:g}, and it holds {values.max():g}: "
+            "expected a number over 0 and over every value; they do not belong together"
+        )
     return Map(values, facts.kind, facts.largest, facts.focal_divisor)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from depth.maps.meta import MAX_JSON_BYTES, check_size
 from depth.maps.result import FloatArray, Map
 
 Codes = npt.NDArray[np.uint16]
+Buffer = Union[bytes, memoryview]
 
 MAX_CODE = 65535
 MILLIMETRE = 0.001
@@ -35,6 +36,7 @@ KEYWORD = b"depth"  # of the tEXt chunk
 _GRAY, _RGB = 0, 2  # colour types
 _FILTER_UP = 2  # each row as its difference to the one above: depth is smooth downwards
 _LEVEL = 1  # higher levels take longer and save less than 3 %
+_PIECE_BYTES = 1 << 22  # of pixels in a chunk; OpenCV 4.11 prints a warning of one over 8 MB
 
 
 @dataclass(frozen=True)
@@ -123,11 +125,13 @@ def encode(pixels: npt.NDArray[np.generic], text: str = "") -> bytes:
     parts = [SIGNATURE, *_chunk(b"IHDR", header)]
     if text:
         parts += _chunk(b"tEXt", KEYWORD + b"\0" + text.encode("ascii"))
-    parts += _chunk(b"IDAT", isal_zlib.compress(filtered, _LEVEL))
+    content = memoryview(isal_zlib.compress(filtered, _LEVEL))
+    for start in range(0, len(content), _PIECE_BYTES):
+        parts += _chunk(b"IDAT", content[start : start + _PIECE_BYTES])
     return b"".join([*parts, *_chunk(b"IEND", b"")])
 
 
-def _chunk(kind: bytes, content: bytes) -> tuple[bytes, ...]:
+def _chunk(kind: bytes, content: Buffer) -> tuple[Buffer, ...]:
     """In parts: megabytes are copied once, when all of them are joined."""
     checksum = isal_zlib.crc32(content, isal_zlib.crc32(kind))
     return struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)

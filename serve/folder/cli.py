@@ -39,7 +39,7 @@ def run(
             page = _index(job.output)
     if report.counts[FAILED] and not job.dry_run:
         typer.echo(f"reasons are in {one_line(str(job.output / MANIFEST))}", err=True)
-    if report.left:
+    if report.left or report.gone:
         typer.echo("run the same command again for the rest", err=True)
     if page is not None:
         typer.echo(f"to look: {one_line(str(page))}", err=True)

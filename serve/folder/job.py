@@ -6,6 +6,8 @@ bytes. The manifest records the fate of every image, and remembers failures.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -76,6 +78,7 @@ def run_folder(
         room = Room(len(names_for("")) - 1, limit_bytes(job.memory_gb))  # less the .json
         batch = Batch(engine, tasks, outputs, stop, job.fail_fast, job.dry_run, room, under_way)
         batch.report.left_out = left_out
+        whole: set[str] = set()
         with closing(batch.run()) as entries:
             for entry in entries:
                 try:
@@ -84,12 +87,23 @@ def run_folder(
                 except ManifestError as error:  # a rerun records it
                     stop.request(str(error))
                     refused = error
+                if entry.status in (DONE, KEPT):
+                    whole.add(entry.image)
                 on_entry(entry, batch.report.total)
         if writable:
+            batch.report.gone = _gone([task for task in tasks if task.name in whole], names_for)
             write_summary(manifest, job)
     if refused and not batch.report.left:
         raise refused
     return batch.report
+
+
+def _gone(tasks: Sequence[Task], names_for: NamesFor) -> int:
+    """How many of these finished images lack a file by now: somebody deleted it."""
+    return sum(
+        not all(os.path.lexists(task.stem.parent / name) for name in names_for(task.stem.name))
+        for task in tasks
+    )
 
 
 def limit_bytes(memory_gb: Optional[float]) -> Optional[int]:

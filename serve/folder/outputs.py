@@ -171,6 +171,7 @@ class FolderOutputs:
             "width_px": source.header.width_px,
             "height_px": source.header.height_px,
             "notes": [*source.notes, *([remark] if remark else [])],
+            **({"stand_in": self._job.stand_in} if self._job.stand_in else {}),
         }
 
     def _sizes_bytes(self, paths: Iterable[Path]) -> dict[str, int]:

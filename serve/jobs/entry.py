@@ -92,6 +92,7 @@ class Report:
     stopped: str = ""  # why the run ended early
     restart: bool = False  # a new process can go on where this one had to stop
     left_out: Mapping[str, int] = field(default_factory=dict)  # files by extension, no images
+    gone: int = 0  # images whose files somebody deleted while the job ran
     fitted: int = 0  # images whose depth was moved onto measured depth
     worst_fit: tuple[float, str] = (0.0, "")  # the largest median error as a share, and its image
 
@@ -125,8 +126,8 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0: all done. 1: all failed. 3: some failed or left. RESTART: left to a new process."""
-        failed = self.counts[FAILED]
-        if self.restart and failed + self.left:
+        """0: all done. 1: all failed. 3: some failed, left or gone. RESTART: for a new process."""
+        failed, lacking = self.counts[FAILED], self.left + self.gone
+        if self.restart and failed + lacking:
             return RESTART
-        return 0 if not failed + self.left else 1 if failed == self.total else 3
+        return 0 if not failed + lacking else 1 if failed == self.total else 3

@@ -155,5 +155,6 @@ def closing(report: Report, wall_s: float) -> str:
     parts = [f"{report.counts[key]} {name}" for key, name in names.items() if report.counts[key]]
     if report.left:
         parts.append(f"{report.left} left after {report.stopped}")
-    rest = "".join(f"; {each}" for each in (report.fits, report.others) if each)
+    gone = f"files of {report.gone} were deleted meanwhile" if report.gone else ""
+    rest = "".join(f"; {each}" for each in (gone, report.fits, report.others) if each)
     return f"{', '.join(parts) or '0 done'} in {wall_s:.1f} s{rest}"

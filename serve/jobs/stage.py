@@ -122,6 +122,7 @@ class Stage:
 
     sizes          (height, width) px of images to warm up for; by default every program
     remark         added to the notes of every result
+    stand_in       the model, if it replaces the one that was asked for; goes into every result
     one_at_a_time  a CPU gives all its cores to one image, not to two
     room           memory of images under way
     """
@@ -133,11 +134,12 @@ class Stage:
         remark: str = "",
         one_at_a_time: bool = False,
         room: Optional[Room] = None,
+        stand_in: str = "",
     ) -> None:
         self.engine = engine
         self._sizes = list(sizes)
         self._streams = 1 if one_at_a_time else CPU_STREAMS
-        self.remark = remark
+        self.remark, self._stand_in = remark, stand_in
         self._room = room or Room()
         self._ready: set[Size] = set()  # sizes whose programs are made
         self._making = Lock()
@@ -175,6 +177,7 @@ class Stage:
                 "width_px": header.width_px,
                 "height_px": header.height_px,
                 "notes": [*source.notes, *([self.remark] if self.remark else [])],
+                **({"stand_in": self._stand_in} if self._stand_in else {}),
             }
             timing_ms = {"read": read_ms, "wait": raw.wait_ms, "network": raw.network_ms}
             result = ImageResult(

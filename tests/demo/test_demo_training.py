@@ -11,6 +11,7 @@ import torch
 from checkpoints.demo.batches import Batch, ahead, draw
 from checkpoints.demo.pool import Pool
 from checkpoints.demo.scenes.render import render
+from checkpoints.demo.train import own_cache
 from checkpoints.demo.training import (
     PHASES,
     Drawing,
@@ -39,6 +40,13 @@ def pool() -> Pool:
 class _Small(Pool):
     def __len__(self) -> int:
         return len(self.images[0])
+
+
+def test_the_pool_is_below_the_user_s_own_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert own_cache() == tmp_path / ".cache/depth-anything-inferentia/demo-pool"
 
 
 def crops(pool: Pool) -> Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -32,6 +33,21 @@ def test_steps_are_counted(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> N
         assert "2/2" in out.getvalue()
     else:
         assert out.getvalue() == "first\nsecond\n"
+
+
+def test_many_steps_say_how_much_is_left(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    out = shown(monkeypatch, terminal)
+    clock = iter(range(100, 300, 5))
+    monkeypatch.setattr("depth.console.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with console.steps(20) as step:
+        for name in "abc":
+            step(name)
+    if terminal:
+        assert "-:--:--" in out.getvalue(), "a column of the time left"
+    else:
+        assert out.getvalue() == (
+            "a (1 of 20)\nb (2 of 20, about 0:03:10 left)\nc (3 of 20, about 0:02:15 left)\n"
+        )
 
 
 def test_bytes_are_counted_and_may_be_taken_back(

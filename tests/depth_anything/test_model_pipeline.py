@@ -105,6 +105,8 @@ def test_a_program_is_made_when_first_needed_and_found_again(builds: list[list[s
 @pytest.mark.long
 def test_a_stand_in_says_so_in_every_result(builds: list[list[str]]) -> None:
     with DepthPipeline(input_size=56) as pipeline:
-        (note,) = pipeline(PNG).source["notes"]
+        source = pipeline(PNG).source
+    (note,) = source["notes"]
     assert note == pipeline.stage.remark
+    assert source["stand_in"] == "demo"
     assert len(builds) == 1

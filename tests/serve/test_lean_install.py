@@ -29,24 +29,56 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(name="python", scope="module")
 def python_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with the locked versions of what EXTRAS needs."""
+    return environment(tmp_path_factory.mktemp("lean"), sys.executable, EXTRAS)
+
+
+def environment(folder: Path, base: str, extras: str, free: str = "") -> Path:
+    """The Python of an environment of `base` with the locked versions of what `extras` need.
+
+    free  a package of any version
+    """
     own = ROOT / ".tools" / "uv" / "bin" / "uv"
     uv = str(own) if own.is_file() else shutil.which("uv")
     if uv is None:
         pytest.skip("there is no uv to make an environment with")
-    folder = tmp_path_factory.mktemp("lean")
     locked = folder / "locked.txt"
     lock = (ROOT / "infra" / "locks" / "cpu.txt").read_text()
-    locked.write_text("\n".join(x.rstrip(" \\") for x in lock.splitlines() if x[:1].isalpha()))
+    lines = [line.rstrip(" \\") for line in lock.splitlines() if line[:1].isalpha()]
+    locked.write_text("\n".join(line for line in lines if not line.startswith(f"{free}==")))
     python = folder / "venv" / "bin" / "python"
     for words in (
-        ("venv", "-q", "-p", sys.executable, str(folder / "venv")),
-        ("pip", "install", "-q", "-p", str(python), "-c", str(locked), f"{ROOT}[{EXTRAS}]"),
+        ("venv", "-q", "-p", base, str(folder / "venv")),
+        ("pip", "install", "-q", "-p", str(python), "-c", str(locked), f"{ROOT}[{extras}]"),
     ):
         done = subprocess.run([uv, *words], capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.skip(f"no environment could be made: {done.stderr.strip()[-300:]}")
     return python
+
+
+def at_hand(version: str) -> str:
+    """A Python of this version, on the path or of pyenv. Skips the test without one."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [shutil.which(f"python{version}"), *pyenv.glob(f"versions/{version}.*/bin/python")]
+    for python in map(str, filter(None, found)):  # a shim of pyenv may refuse to run
+        if subprocess.run([python, "--version"], capture_output=True, check=False).returncode == 0:
+            return python
+    pytest.skip(f"there is no Python {version}")
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12"])
+def test_later_pythons_serve_the_same_bytes(version: str, tmp_path: Path) -> None:
+    python = environment(tmp_path, at_hand(version), "serve-openvino", "click")  # of 3.9
+    artifact = make_artifact(tmp_path).folder
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.png").write_bytes(PNG)
+    depth = {"here": [sys.executable, str(ROOT / "main.py")], "there": [python.with_name("depth")]}
+    for out, command in depth.items():
+        words = ("serve", "folder", artifact, "--input", "in", "--output", out)
+        done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+    here, there = ((tmp_path / out / "a.png").read_bytes() for out in depth)
+    assert here == there
 
 
 def started(python: Path, place: Path, *words: object) -> subprocess.Popen[bytes]:

@@ -243,6 +243,13 @@ def are_parts(names: Names) -> None:
     assert "pretrained.blocks.0.ls1.gamma" in names["frozen"]
 
 
+def is_midas_s(names: Names) -> None:
+    with torch.no_grad():
+        depth = names["model"].eval()(torch.zeros(1, 3, 32, 64))
+    assert depth.shape == (1, 32, 64)
+    assert depth.min() >= 0
+
+
 # By a line of the block: what it needs, and what its comments promise.
 RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
     'pipeline("a.jpg").fitted(points)': (points_of_an_image, is_fitted),
@@ -257,6 +264,7 @@ RUN: dict[str, tuple[Callable[[], Names], Callable[[Names], None]]] = {
     "with SidecarClient(command)": (a_photograph, is_stub),
     'DepthAnythingV2(encoder="vits"': (weights, is_depth),
     "tokens = model.pretrained.get_inter": (nothing, are_parts),
+    "model = DPTDepthModel(path=None": (nothing, is_midas_s),
     "for path in export_scene(": (nothing, is_exported),
     "scene = views_of(network": (nothing, is_scene),
     'ScenePipeline("da3-small")': (views_of_a_scene, is_served_scene),

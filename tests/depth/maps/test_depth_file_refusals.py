@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from depth.errors import DepthFileError, InputError
+from depth.family import METRES
 from depth.maps.files import FORMATS, read_depth, write_result
 from depth.maps.meta import parse_sidecar
 from tests.support.depth_samples import SOURCE, ramp, result
@@ -145,6 +146,19 @@ def test_a_wrong_field_in_the_json_is_refused(
         read_depth(sidecar)
 
 
+@pytest.mark.parametrize("name", ["png", "npy"])
+@pytest.mark.parametrize("largest", [-20.0, 0.0, 5.0])
+def test_a_range_that_the_values_leave_is_refused(
+    name: str, largest: float, tmp_path: Path
+) -> None:
+    _, sidecar = write_result(result(ramp(), METRES), tmp_path / "x", [name], SOURCE)
+    edit(sidecar, depth(largest=9.5))
+    assert read_depth(sidecar).depth.largest == 9.5
+    edit(sidecar, depth(largest=largest))
+    with pytest.raises(DepthFileError, match=f"should be {largest:g}, and it holds 9.5: expected"):
+        read_depth(sidecar)
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "[" * 100_000, '{"format": NaN}', '{"format": 1e999}', "1" * 5000, "\udc80"],
@@ -166,8 +180,10 @@ def test_a_giant_json_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["x.jpg", "x", "gone.png", "gone.json"])
 def test_paths_that_lead_nowhere_are_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DepthFileError, match=name):
+    with pytest.raises(DepthFileError, match=name) as caught:
         read_depth(tmp_path / name)
+    if name.startswith("gone"):
+        assert str(caught.value) == f"{tmp_path / name}: cannot be read: No such file or directory"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -139,6 +139,18 @@ def test_a_scale_beyond_float32_is_refused() -> None:
         from_codes(np.zeros((1, 1), np.uint16), Coding(1e300, 0.0))
 
 
+def test_opencv_reads_a_png_of_many_megabytes_in_silence(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 2**16, (2200, 2200), dtype=np.uint16)
+    data = CODECS["png"].encode(pixels, TEXT)
+    assert len(data) > 8_000_000
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(found, pixels)
+    np.testing.assert_array_equal(CODECS["png"].decode(data)[0], pixels)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("name", ["png", "pfm", "tiff"])
 def test_opencv_reads_it_the_right_way_up(name: str, tmp_path: Path) -> None:
     pixels = pixels_for(name, ramp())

@@ -20,6 +20,7 @@ from serve.folder.manifest import MANIFEST, manifest_in
 from serve.folder.request import FolderJob
 from serve.jobs import lines as manifests
 from serve.jobs.entry import DONE, KEPT, TODO, Entry, Report
+from serve.jobs.screen import closing
 from tests.support.folder_jobs import make_engine, write_images
 
 ONE, COUNT = "0/0000.png", 24
@@ -54,6 +55,24 @@ def test_zeros_of_the_right_size_are_made_again(job: FolderJob, name: str) -> No
     found = entries(job)
     assert {image for image, entry in found.items() if entry.status == DONE} == {ONE}
     assert outputs(job) == before
+
+
+@pytest.mark.parametrize("name", ["0/0000.png", "0/0000.preview.jpg", "0/0000.json"])
+def test_files_that_somebody_deletes_meanwhile_are_missed_at_the_end(
+    job: FolderJob, name: str
+) -> None:
+    def delete(entry: Entry, _: int) -> None:
+        if entry.image == ONE:
+            (job.output / name).unlink()
+
+    for _ in ("made", "kept"):
+        report = run_folder(make_engine(), job, delete)
+        assert (report.gone, report.exit_code) == (1, 3)
+        assert closing(report, 1.0).endswith("files of 1 were deleted meanwhile")
+        entries(job)
+    (job.output / name).unlink()
+    report = run_folder(make_engine(), job)
+    assert (report.gone, report.exit_code, report.counts[DONE]) == (0, 0, name[-3:] != "jpg")
 
 
 def test_a_manifest_that_ends_in_zeros_is_cut(job: FolderJob) -> None:
