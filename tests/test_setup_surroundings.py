@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,9 +15,12 @@ import pytest
 from tests.support.places import ROOT
 
 # Stands for an environment's Python: writes its arguments to the file that ARGUMENTS names.
-RECORDER = f"""#!{sys.executable}
+# A shell starts it, since the first line of a script takes no path with a space.
+RECORDER = f"""#!/bin/sh
+exec {shlex.quote(sys.executable)} -c '
 import json, os, sys
 json.dump(sys.argv[1:], open(os.environ["ARGUMENTS"], "w"))
+' "$@"
 """
 AWKWARD = [
     "a b",
@@ -183,7 +187,7 @@ def test_a_folder_on_cdpath_is_not_taken_for_the_checkout(checkout: Path, tmp_pa
 def test_a_python_without_a_module_of_its_own_is_passed_over(tmp_path: Path) -> None:
     python = tmp_path / "python3.9"
     python.write_text(
-        f'#!/bin/sh\n[ "$2" = "import lzma" ] && exit 1\nexec {sys.executable} "$@"\n'
+        f'#!/bin/sh\n[ "$2" = "import lzma" ] && exit 1\nexec {shlex.quote(sys.executable)} "$@"\n'
     )
     python.chmod(0o755)
     run = in_tools("local_python39", PYTHON39=str(python))

@@ -39,6 +39,7 @@ NUMBERS = {name: number for number, name in enumerate([*OFFERED, "demo"], start=
 
 def asked(folder: Path, *answers: str) -> tuple[int, str]:
     """Exit code, and what stood on the terminal after these answers."""
+    (folder / "input_images").mkdir(exist_ok=True)
     own, other = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-c", _ASKS],

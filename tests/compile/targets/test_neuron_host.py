@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,7 @@ def test_a_fit_machine_passes_without_a_driver(
 
 INF1_LINES = [
     "Run this, then try again with .venv-inf1/bin/python of that checkout:",
-    f"  make -C {ROOT} setup-neuron ROLE=compile",
+    f"  make -C {shlex.quote(str(ROOT))} setup-neuron ROLE=compile",
 ]
 INF2_LINES = [
     "Run this in an environment of Python 3.9 or 3.10 or 3.11, then try again:",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -134,7 +135,8 @@ def test_devices_cores_and_memory_are_told() -> None:
 
 
 COMPILE, SERVE = (
-    f"^make -C {re.escape(str(ROOT))} setup-neuron ROLE={role}$" for role in ("compile", "serve")
+    f"^make -C {re.escape(shlex.quote(str(ROOT)))} setup-neuron ROLE={role}$"
+    for role in ("compile", "serve")
 )
 
 CASES: Mapping[str, tuple[Facts, str, str, str]] = {
