@@ -110,7 +110,7 @@ def test_a_fetched_result_is_exported(
 
 
 def killed(pair: Pair, place: Path, out: Path, results: int) -> subprocess.Popen[str]:
-    """A fetch that is killed when so many results are there."""
+    """A fetch that is killed once that number of results is there."""
     job = start(place, "-m", "serve", "fetch", pair.target, out)
 
     def enough() -> bool:
